@@ -1,0 +1,22 @@
+/** The gradient rule of every operator. An operator without an entry does not compile. */
+import type { OperatorName } from '../graph/operators.ts';
+import { ELEMENTWISE_RULES } from './elementwise-rules.ts';
+import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
+import { MATRIX_RULES } from './matrix-rules.ts';
+import { REDUCTION_RULES } from './reduction-rules.ts';
+import { SHAPE_RULES } from './shape-rules.ts';
+
+export const GRADIENT_RULES: { readonly [K in OperatorName]: GradientRule | NotDifferentiable } = {
+  ...ELEMENTWISE_RULES,
+  ...MATRIX_RULES,
+  ...REDUCTION_RULES,
+  ...SHAPE_RULES,
+};
+
+/** Names of the operators that a gradient can pass, sorted; for messages. */
+export function differentiableOperators(): string[] {
+  return Object.entries(GRADIENT_RULES)
+    .filter(([, rule]) => typeof rule === 'function')
+    .map(([name]) => name)
+    .sort();
+}

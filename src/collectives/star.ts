@@ -1,0 +1,109 @@
+/**
+ * The root of a star: integer gradient sums come in from the workers, their total goes out to all of them.
+ * Everything lives in one fixed WebAssembly memory, so that additions run at memory speed and nothing is
+ * allocated per step.
+ */
+import { invariant } from '../base/errors.ts';
+import { loadKernels, type Kernels } from '../kernels/kernels.ts';
+
+const PAGE_BYTES = 1 << 16;
+/** Totals that may be on their way to workers at once. */
+const TOTAL_SLOTS = 4;
+const MAX_SCRATCH_SLOTS = 64;
+/** Address space for all slots together; pages that are never touched cost nothing. */
+const MEMORY_BUDGET_BYTES = 2 ** 31;
+
+/** The total of one step; its memory is reused once every receiver has released it. */
+export interface Total {
+  readonly bytes: Uint8Array;
+  retain(): void;
+  release(): void;
+}
+
+/**
+ * Sums int32 buffers of one fixed length.
+ *
+ * Shapes: every contribution and every total is [elementCount] int32; elementCount is a multiple of 4.
+ */
+export class StarReducer {
+  readonly byteLength: number;
+  readonly #memory: WebAssembly.Memory;
+  readonly #kernels: Kernels;
+  readonly #references: number[] = Array.from({ length: TOTAL_SLOTS }, () => 0);
+  readonly #freeScratch: number[] = [];
+  readonly #bounceOffset: number;
+  #current: number | undefined;
+  #isEmpty = true;
+
+  constructor(elementCount: number) {
+    this.byteLength = elementCount * 4;
+    const slots = Math.floor(MEMORY_BUDGET_BYTES / Math.max(this.byteLength, 16));
+    invariant(slots > TOTAL_SLOTS, `${elementCount} gradient elements are more than a star can reduce`);
+    const scratchSlots = Math.min(MAX_SCRATCH_SLOTS, slots - TOTAL_SLOTS - 1);
+    const pages = Math.ceil(((TOTAL_SLOTS + 1 + scratchSlots) * this.byteLength) / PAGE_BYTES);
+    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.#kernels = loadKernels(this.#memory, false);
+    this.#bounceOffset = TOTAL_SLOTS * this.byteLength;
+    for (let slot = 0; slot < scratchSlots; slot++) {
+      this.#freeScratch.push(this.#bounceOffset + (slot + 1) * this.byteLength);
+    }
+  }
+
+  /** Memory for one contribution to be received into, or undefined when all is taken (any memory will do then). */
+  takeScratch(): Uint8Array | undefined {
+    const offset = this.#freeScratch.pop();
+    return offset === undefined ? undefined : this.#bytesAt(offset);
+  }
+
+  returnScratch(scratch: Uint8Array): void {
+    this.#freeScratch.push(scratch.byteOffset);
+  }
+
+  /** Starts a new total; false while all slots are still on their way to somebody. */
+  begin(): boolean {
+    if (this.#current !== undefined && this.#references[this.#current] === 0) {
+      this.#isEmpty = true;
+      return true;
+    }
+    const free = this.#references.indexOf(0);
+    this.#current = free === -1 ? undefined : free;
+    this.#isEmpty = true;
+    return free !== -1;
+  }
+
+  /** Adds one contribution; integer sums are the same in any order. */
+  add(contribution: Uint8Array): void {
+    invariant(contribution.length === this.byteLength, 'a contribution has the length of the total');
+    invariant(this.#current !== undefined, 'a total was begun');
+    const target = this.#current * this.byteLength;
+    if (this.#isEmpty) {
+      this.#bytesAt(target).set(contribution);
+      this.#isEmpty = false;
+      return;
+    }
+    let source = contribution.byteOffset;
+    if (contribution.buffer !== this.#memory.buffer) {
+      this.#bytesAt(this.#bounceOffset).set(contribution);
+      source = this.#bounceOffset;
+    }
+    this.#kernels.addInt32(target, source, this.byteLength / 4);
+  }
+
+  /** The finished total, retained once for the caller. */
+  finish(): Total {
+    const slot = this.#current;
+    invariant(slot !== undefined && !this.#isEmpty, 'the total has contributions');
+    const references = this.#references;
+    references[slot] = 1;
+    this.#current = undefined;
+    return {
+      bytes: this.#bytesAt(slot * this.byteLength),
+      retain: () => void (references[slot] = (references[slot] ?? 0) + 1),
+      release: () => void (references[slot] = (references[slot] ?? 0) - 1),
+    };
+  }
+
+  #bytesAt(offset: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, offset, this.byteLength);
+  }
+}

@@ -1,0 +1,129 @@
+/** What single settings cannot know: whether they fit each other. */
+import type { Setting } from './seed-keys.ts';
+import { textOf } from './seed-keys.ts';
+import type { TrainConfig, TrainConfigKey } from './train-config.ts';
+import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+
+/** Something about how settings fit: a problem refuses the configuration, a note is told. */
+export type Finding = {
+  /** The settings it is about; void when one of them was refused already. */
+  readonly keys: readonly TrainConfigKey[];
+  /** The one to name in the message. */
+  readonly setting: Setting;
+} & (
+  | { readonly kind: 'problem'; readonly expected: string; readonly got: string; readonly hint: string }
+  | { readonly kind: 'note'; readonly message: string }
+);
+
+type Given = ReadonlyMap<TrainConfigKey, Setting>;
+
+/** Everything in `config` that does not fit together; `given` says what the user wrote and where. */
+export function crossCheck(config: TrainConfig, given: Given): readonly Finding[] {
+  return [
+    ...checkBatches(config, given),
+    ...checkThreads(config, given),
+    ...checkMinLr(config, given),
+    ...checkSteps(config, given),
+    ...checkEffect(config, given),
+  ];
+}
+
+function checkBatches({ globalBatch, microBatch }: TrainConfig, given: Given): Finding[] {
+  if (globalBatch % microBatch === 0) return [];
+  const setting = given.get('globalBatch') ?? given.get('microBatch');
+  if (setting === undefined) return [];
+  const below = Math.floor(globalBatch / microBatch) * microBatch;
+  const multiples = [below, below + microBatch].filter((size) => size > 0);
+  const isDefault = given.has('globalBatch') ? '' : ' (the default)';
+  return [
+    {
+      kind: 'problem',
+      keys: ['globalBatch', 'microBatch'],
+      setting,
+      expected: `global_batch to be a multiple of micro_batch`,
+      got: `global_batch ${globalBatch}${isDefault} and micro_batch ${microBatch}`,
+      hint: `nearest: global_batch ${multiples.join(' or ')}, or micro_batch ${nearestDivisor(globalBatch, microBatch)}`,
+    },
+  ];
+}
+
+/** The divisor of `whole` nearest to `wanted`; the smaller of two. */
+function nearestDivisor(whole: number, wanted: number): number {
+  for (let distance = 1; ; distance++) {
+    const below = wanted - distance;
+    if (below >= 1 && whole % below === 0) return below;
+    if (whole % (wanted + distance) === 0) return wanted + distance;
+  }
+}
+
+function checkThreads({ mode, threads }: TrainConfig, given: Given): Finding[] {
+  const setting = given.get('threads');
+  if (setting === undefined || mode !== 'exact' || threads === 1) return [];
+  return [
+    {
+      kind: 'problem',
+      keys: ['threads', 'mode'],
+      setting,
+      expected: '1 in exact mode',
+      got: String(threads),
+      hint: 'a computation split over another number of threads adds in another order and gives other bits; use --lanes or --workers for more cores',
+    },
+  ];
+}
+
+function checkMinLr({ schedule, minLr, lr }: TrainConfig, given: Given): Finding[] {
+  const setting = given.get('minLr');
+  if (setting === undefined || schedule !== 'cosine' || minLr <= lr) return [];
+  return [
+    {
+      kind: 'problem',
+      keys: ['minLr', 'lr', 'schedule'],
+      setting,
+      expected: `at most lr (${lr})`,
+      got: String(minLr),
+      hint: 'a cosine schedule falls from lr to min_lr',
+    },
+  ];
+}
+
+function checkSteps({ steps, epochs }: TrainConfig, given: Given): Finding[] {
+  const setting = given.get('epochs');
+  if (setting === undefined || steps === undefined || isWhatItWouldBe('epochs', setting)) return [];
+  return [
+    {
+      kind: 'note',
+      keys: ['steps', 'epochs'],
+      setting,
+      message: `${epochs} is not used: steps ${steps} is given`,
+    },
+  ];
+}
+
+/** Settings that were given but do nothing with the others as they are. */
+function checkEffect(config: TrainConfig, given: Given): Finding[] {
+  return TRAIN_CONFIG_KEYS.flatMap((key): Finding[] => {
+    const { onlyWith } = TRAIN_OPTIONS[key];
+    const setting = given.get(key);
+    if (onlyWith === undefined || setting === undefined) return [];
+    const other = config[onlyWith.key];
+    if (onlyWith.values.includes(String(other)) || isWhatItWouldBe(key, setting)) return [];
+    const needs = `${nameLike(setting, onlyWith.key)} ${onlyWith.values.join(' or ')}`;
+    return [
+      {
+        kind: 'note',
+        keys: [key, onlyWith.key],
+        setting,
+        message: `${textOf(setting.value)} has no effect with ${yamlKeyOf(onlyWith.key)} ${String(other)}; it needs ${needs}`,
+      },
+    ];
+  });
+}
+
+/** A file that spells out a default, as every resolved configuration does, asks for nothing. A flag does. */
+function isWhatItWouldBe(key: TrainConfigKey, setting: Setting): boolean {
+  return setting.place !== undefined && setting.value === TRAIN_OPTIONS[key].default;
+}
+
+function nameLike(setting: Setting, key: TrainConfigKey): string {
+  return setting.place === undefined ? flagOf(key) : yamlKeyOf(key);
+}

@@ -1,0 +1,77 @@
+/** The table of settings in other forms: for command-line flags, for editors, for documentation. */
+import { z } from 'zod';
+import { expectedOf, placeholderOf, schemaOf } from './option-types.ts';
+import type { OptionType } from './option-types.ts';
+import type { TrainConfigKey } from './train-config.ts';
+import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import type { OptionGroup } from './train-options.ts';
+
+/** One setting as text; what a flag parser, a help page or a table needs. */
+export interface OptionDescription {
+  readonly key: TrainConfigKey;
+  readonly group: OptionGroup;
+  /** e.g. `--micro-batch`. */
+  readonly flag: string;
+  /** e.g. `<int>`, `[fraction]`; empty for a switch, which also has a `--no-` form. */
+  readonly placeholder: string;
+  /** e.g. `micro_batch`. */
+  readonly yamlKey: string;
+  readonly kind: OptionType['kind'];
+  /** Allowed values, in words. */
+  readonly expected: string;
+  /** Of a closed set; empty otherwise. */
+  readonly choices: readonly string[];
+  /** Default as text; empty when there is none. */
+  readonly defaultText: string;
+  readonly unit: string;
+  readonly help: string;
+}
+
+/** Every setting, in the order of the table. */
+export function describeOptions(): readonly OptionDescription[] {
+  return TRAIN_CONFIG_KEYS.map((key) => {
+    const { group, type, help, unit = '', default: value } = TRAIN_OPTIONS[key];
+    return {
+      key,
+      group,
+      flag: flagOf(key),
+      placeholder: placeholderOf(type),
+      yamlKey: yamlKeyOf(key),
+      kind: type.kind,
+      expected: expectedOf(type),
+      choices: type.kind === 'choice' ? type.choices : [],
+      defaultText: value === undefined ? '' : String(value),
+      unit,
+      help,
+    };
+  });
+}
+
+/** The settings as a Markdown table. */
+export function optionsAsMarkdown(): string {
+  const rows = describeOptions().map(({ flag, yamlKey, expected, defaultText, unit, help }) =>
+    [
+      `\`${flag}\``,
+      `\`${yamlKey}\``,
+      expected,
+      defaultText === '' ? '-' : `\`${defaultText}\``,
+      unit || '-',
+      help,
+    ]
+      .map((cell) => cell.replaceAll('|', '\\|'))
+      .join(' | '),
+  );
+  return ['| flag | YAML key | value | default | unit | meaning |', '|---|---|---|---|---|---|', ...rows.map((row) => `| ${row} |`), ''].join('\n'); // prettier-ignore
+}
+
+/** The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check YAML. */
+export function yamlJsonSchema(): Readonly<Record<string, unknown>> {
+  const shape = Object.fromEntries(
+    TRAIN_CONFIG_KEYS.map((key) => {
+      const { type, help, default: value } = TRAIN_OPTIONS[key];
+      const meta = value === undefined ? { description: help } : { description: help, default: value };
+      return [yamlKeyOf(key), schemaOf(type).optional().meta(meta)];
+    }),
+  );
+  return z.toJSONSchema(z.strictObject(shape), { io: 'input' });
+}

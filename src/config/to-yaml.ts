@@ -1,0 +1,40 @@
+import { expectedOf } from './option-types.ts';
+import type { TrainConfig, TrainConfigKey } from './train-config.ts';
+import { TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+
+/**
+ * The configuration as commented YAML, every setting spelt out; parsing it gives the same configuration.
+ * A setting without a value stands as a comment.
+ */
+export function toYaml(config: TrainConfig): string {
+  const lines = [
+    '# Configuration of a Lockstep run, every setting spelt out. `lockstep train` with this file repeats the run.',
+  ];
+  let group = '';
+  for (const key of TRAIN_CONFIG_KEYS) {
+    const option = TRAIN_OPTIONS[key];
+    if (option.group !== group) lines.push('', `# --- ${option.group} ---`);
+    group = option.group;
+    lines.push(`# ${option.help}${detailsOf(key)}.`, settingLine(key, config[key]));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function detailsOf(key: TrainConfigKey): string {
+  const { unit, type } = TRAIN_OPTIONS[key];
+  const parts = [unit, type.kind === 'choice' && type.choices.length > 1 ? expectedOf(type) : undefined];
+  const details = parts.filter((part) => part !== undefined).join('; ');
+  return details === '' ? '' : ` (${details})`;
+}
+
+function settingLine(key: TrainConfigKey, value: TrainConfig[TrainConfigKey]): string {
+  if (value === undefined) return `# ${yamlKeyOf(key)}:`;
+  return `${yamlKeyOf(key)}: ${scalarText(key, value)}`;
+}
+
+/** JSON is YAML; words of closed sets need no quotes. */
+function scalarText(key: TrainConfigKey, value: Exclude<TrainConfig[TrainConfigKey], undefined>): string {
+  if (typeof value === 'object') return `[${value.join(', ')}]`;
+  if (typeof value === 'string' && TRAIN_OPTIONS[key].type.kind !== 'text') return value;
+  return JSON.stringify(value);
+}

@@ -1,0 +1,115 @@
+/** YAML text as settings with their places; everything wrong with the text itself becomes an issue. */
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import type { Document, Node, Pair, YAMLMap } from 'yaml';
+import { messageOf } from '../base/errors.ts';
+
+/** A configuration file that somebody else has read. */
+export interface ConfigSource {
+  /** As messages are to name it, e.g. `config.yaml`. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Where in a file something stands; lines and columns count from 1. */
+export interface ConfigPlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One `key: value` of a mapping. `children` are the entries of a value that is itself a mapping. */
+export interface YamlEntry {
+  readonly key: string;
+  readonly value: unknown;
+  readonly children: readonly YamlEntry[] | undefined;
+  readonly place: ConfigPlace;
+}
+
+/** Something wrong with the text at `place`. */
+export interface YamlIssue {
+  readonly place: ConfigPlace;
+  readonly message: string;
+}
+
+/** Larger files are refused unread: a configuration is a page of text. */
+export const MAX_CONFIG_BYTES = 1_048_576;
+
+const MAX_ALIAS_COUNT = 50;
+
+/**
+ * The entries of the top mapping of a YAML file; none for an empty file.
+ *
+ * Refused, as issues: more than MAX_CONFIG_BYTES, syntax errors, duplicate keys, several documents, a
+ * document that is no mapping, unknown tags, values blown up by aliases.
+ */
+export function readYaml(source: ConfigSource): {
+  entries: readonly YamlEntry[];
+  issues: readonly YamlIssue[];
+} {
+  const { file, text } = source;
+  const start: ConfigPlace = { file, line: 1, column: 1 };
+  const refuse = (message: string) => ({ entries: [], issues: [{ place: start, message }] });
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_CONFIG_BYTES)
+    return refuse(`expected a configuration of at most ${MAX_CONFIG_BYTES} bytes, got ${bytes}`);
+
+  const lines = new LineCounter();
+  let document: Document.Parsed;
+  try {
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+  } catch (error) {
+    // The parser recurses: a file of nothing but brackets exhausts the stack.
+    return refuse(`cannot be read as YAML: ${messageOf(error)}`);
+  }
+  const placeAt = (offset: number): ConfigPlace => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const problems = [...document.errors, ...document.warnings];
+  if (problems.length > 0)
+    return {
+      entries: [],
+      issues: problems.map(({ pos, message }) => ({ place: placeAt(pos[0]), message: firstLine(message) })),
+    };
+  const top = document.contents;
+  if (top === null || (isScalar(top) && top.value === null)) return { entries: [], issues: [] };
+  if (!isMap(top)) return refuse(`expected a mapping of settings (\`key: value\` lines), got ${kindOf(top)}`);
+  return readMapping(top, document, placeAt);
+}
+
+function readMapping(
+  mapping: YAMLMap.Parsed,
+  document: Document.Parsed,
+  placeAt: (offset: number) => ConfigPlace,
+): { entries: YamlEntry[]; issues: YamlIssue[] } {
+  const entries: YamlEntry[] = [];
+  const issues: YamlIssue[] = [];
+  for (const pair of mapping.items as Pair<Node.Parsed | null, Node.Parsed | null>[]) {
+    const place = placeAt(pair.key?.range[0] ?? mapping.range[0]);
+    if (!isScalar(pair.key) || typeof pair.key.value !== 'string') {
+      issues.push({ place, message: 'expected a word as key' });
+      continue;
+    }
+    const key = pair.key.value;
+    try {
+      const value: unknown = pair.value?.toJS(document, { maxAliasCount: MAX_ALIAS_COUNT }) ?? null;
+      const nested = isMap(pair.value)
+        ? readMapping(pair.value as YAMLMap.Parsed, document, placeAt)
+        : undefined;
+      issues.push(...(nested?.issues ?? []));
+      entries.push({ key, value, children: nested?.entries, place });
+    } catch (error) {
+      issues.push({ place, message: `${key}: ${messageOf(error)}` });
+    }
+  }
+  return { entries, issues };
+}
+
+function kindOf(node: Node): string {
+  if (isScalar(node)) return 'a single value';
+  return 'a list';
+}
+
+function firstLine(message: string): string {
+  return message.split('\n', 1)[0] ?? message;
+}

@@ -1,0 +1,115 @@
+import { invariant } from '../base/errors.ts';
+import type { Ledger } from '../metrics/events.ts';
+import type { MicroBatchRecord } from '../protocol/messages.ts';
+
+/** What a pass computes: fixed when it begins. */
+export interface PassSpec {
+  readonly id: number;
+  readonly work: 'train' | 'evaluate';
+  /** The state it needs: after this many updates. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly stepInEpoch: number;
+  readonly microBatchCount: number;
+  readonly sampleCount: number;
+  readonly exponents: readonly number[];
+  readonly reduction: 'star' | 'alone';
+}
+
+/**
+ * The lease table of one pass: every micro-batch is held by at most one worker and counted exactly once.
+ *
+ * Invariant: a contribution counts only if its sender holds the lease of every micro-batch in it and none is
+ * counted yet. So a late, repeated or revoked contribution can never be counted, whatever order messages take.
+ */
+export class Pass {
+  readonly spec: PassSpec;
+  /** Worker id holding the lease of each micro-batch. */
+  readonly #holders: (string | undefined)[];
+  readonly #records: (MicroBatchRecord | undefined)[];
+  readonly #timesCounted: Uint8Array;
+  #missing: number;
+
+  constructor(spec: PassSpec) {
+    this.spec = spec;
+    this.#holders = Array.from({ length: spec.microBatchCount });
+    this.#records = Array.from({ length: spec.microBatchCount });
+    this.#timesCounted = new Uint8Array(spec.microBatchCount);
+    this.#missing = spec.microBatchCount;
+  }
+
+  get isComplete(): boolean {
+    return this.#missing === 0;
+  }
+
+  /** Gives leases of micro-batches that nobody holds. */
+  lease(workerId: string, microBatches: readonly number[]): void {
+    for (const microBatch of microBatches) {
+      invariant(this.#holders[microBatch] === undefined, `micro-batch ${microBatch} is already leased`);
+      this.#holders[microBatch] = workerId;
+    }
+  }
+
+  /** Leases of `workerId` that are not counted yet. */
+  unfinishedOf(workerId: string): number[] {
+    return this.#unfinished((holder) => holder === workerId);
+  }
+
+  /** Micro-batches neither counted nor leased. */
+  unleased(): number[] {
+    return this.#unfinished((holder) => holder === undefined);
+  }
+
+  /** Takes back those of `microBatches` that `workerId` holds uncounted; returns them. */
+  revoke(workerId: string, microBatches: readonly number[] = this.unfinishedOf(workerId)): number[] {
+    const revoked = microBatches.filter((m) => this.#holders[m] === workerId && this.#records[m] === undefined);
+    for (const microBatch of revoked) this.#holders[microBatch] = undefined;
+    return revoked;
+  }
+
+  /** Whether a contribution with these micro-batches from `workerId` may be counted. */
+  accepts(workerId: string, microBatches: readonly number[]): boolean {
+    return (
+      microBatches.length > 0 &&
+      new Set(microBatches).size === microBatches.length &&
+      microBatches.every((m) => this.#holders[m] === workerId && this.#records[m] === undefined)
+    );
+  }
+
+  /** Counts records that `accepts` has allowed. */
+  count(records: readonly MicroBatchRecord[]): void {
+    for (const record of records) {
+      this.#records[record.microBatch] = record;
+      this.#timesCounted[record.microBatch] = (this.#timesCounted[record.microBatch] ?? 0) + 1;
+      this.#missing--;
+    }
+  }
+
+  /** The records of a complete pass in order of micro-batch, so that sums over them have one order. */
+  records(): MicroBatchRecord[] {
+    const records = this.#records.filter((record) => record !== undefined);
+    invariant(records.length === this.spec.microBatchCount, 'the pass is complete');
+    return records;
+  }
+
+  /** Samples of this pass as they were counted, not as they should have been. */
+  ledger(): Ledger {
+    const samplesOf = (m: number): number => this.#records[m]?.sampleCount ?? 0;
+    let counted = 0;
+    let duplicated = 0;
+    for (const [m, times] of this.#timesCounted.entries()) {
+      if (times > 0) counted += samplesOf(m);
+      duplicated += Math.max(0, times - 1) * samplesOf(m);
+    }
+    const expected = this.spec.sampleCount;
+    return { expected, counted, dropped: expected - counted, duplicated };
+  }
+
+  #unfinished(matches: (holder: string | undefined) => boolean): number[] {
+    const found: number[] = [];
+    for (const [microBatch, holder] of this.#holders.entries()) {
+      if (this.#records[microBatch] === undefined && matches(holder)) found.push(microBatch);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,330 @@
+/**
+ * Who is in the run: accepts connections, welcomes workers, watches their signs of life, and tells its owner
+ * when a member is ready, stalls, comes back or is lost. It knows nothing of steps and gradients.
+ */
+import type { Clock, Timer } from '../base/clock.ts';
+import { ProtocolError } from '../base/errors.ts';
+import {
+  type Hello,
+  type Job,
+  parseToCoordinator,
+  PROTOCOL_VERSION,
+  type ToCoordinator,
+  type ToWorker,
+} from '../protocol/messages.ts';
+import type { Connection } from '../transport/connection.ts';
+import { isFullyConnected, type Member } from './member.ts';
+
+/** Deadlines of membership, milliseconds. */
+export interface Timing {
+  /** A connection must say `hello` within this. */
+  readonly greetingMs: number;
+  /** A welcomed worker must be ready within this. */
+  readonly loadingMs: number;
+  /** No sign of life for this long: its work goes to others. */
+  readonly stallMs: number;
+  /** No sign of life for this long: it is out. */
+  readonly deadMs: number;
+  readonly tickMs: number;
+}
+
+export const DEFAULT_TIMING: Timing = { greetingMs: 5_000, loadingMs: 120_000, stallMs: 2_000, deadMs: 5_000, tickMs: 100 };
+
+const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
+const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
+const MAX_MEMBERS = 256;
+
+/** What the roster tells its owner. */
+export interface RosterHandlers {
+  /** Has its data, sessions and connections; may be given a state. */
+  onReady(member: Member): void;
+  onMessage(member: Member, message: ToCoordinator, payload: Uint8Array): void;
+  /** Memory for the payload of a frame that `member` is sending. */
+  payloadTarget(member: Member, kind: unknown, byteLength: number): Uint8Array | undefined;
+  onStalled(member: Member, silentMs: number, reason: string): void;
+  /** A stalled member shows life again. */
+  onRevived(member: Member): void;
+  onLost(member: Member, reason: string): void;
+  /** A worker was turned away. */
+  onRefused(peer: string, reason: string): void;
+  /** Called at every tick with the current time, after liveness was judged. */
+  onTick(nowMs: number): void;
+}
+
+export interface RosterOptions {
+  readonly clock: Clock;
+  readonly timing: Timing;
+  readonly job: Job;
+  readonly jobFiles: Uint8Array;
+  /** Largest payload a member may send: the state. */
+  readonly maxPayloadBytes: number;
+  /** An unguessable word that ties a member's connections together. */
+  readonly newSession: () => string;
+}
+
+export class Roster {
+  readonly #options: RosterOptions;
+  readonly #handlers: RosterHandlers;
+  readonly #members = new Map<string, Member>();
+  readonly #greeting = new Map<Connection, Timer>();
+  readonly #tick: { timer: Timer | undefined; lastMs: number };
+  #nextRank = 0;
+  bytesMoved = 0;
+
+  constructor(options: RosterOptions, handlers: RosterHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#tick = { timer: undefined, lastMs: options.clock.now() };
+    this.#scheduleTick();
+  }
+
+  /** Everyone who is in, in order of rank. */
+  members(): Member[] {
+    return [...this.#members.values()].sort((a, b) => a.rank - b.rank);
+  }
+
+  /** Takes over a fresh connection. */
+  accept(connection: Connection): void {
+    const { clock, timing } = this.#options;
+    const deadline = clock.after(timing.greetingMs, () => connection.destroy());
+    this.#greeting.set(connection, deadline);
+    connection.handlers = {
+      onFrame: (header) => {
+        this.#endGreeting(connection);
+        this.#greet(connection, header);
+      },
+      onClose: () => this.#endGreeting(connection),
+    };
+  }
+
+  /** Ends every connection in good order and stops watching. */
+  dismissAll(reason: string): void {
+    this.#tick.timer?.cancel();
+    this.#tick.timer = undefined;
+    for (const connection of [...this.#greeting.keys()]) {
+      this.#endGreeting(connection);
+      connection.destroy();
+    }
+    for (const member of this.members()) {
+      this.#members.delete(member.workerId);
+      tell(member.control, { kind: 'goodbye', reason });
+      for (const connection of connectionsOf(member)) {
+        this.#countBytes(connection);
+        connection.close();
+      }
+    }
+  }
+
+  /** Puts a member out, e.g. because it sent nonsense. */
+  expel(member: Member, reason: string): void {
+    if (this.#members.get(member.workerId) !== member) return;
+    this.#members.delete(member.workerId);
+    for (const connection of connectionsOf(member)) {
+      this.#countBytes(connection);
+      connection.destroy();
+    }
+    this.#handlers.onLost(member, reason);
+  }
+
+  /** Marks a member as stalled: called by the owner when it makes no progress, by the roster when it is silent. */
+  stall(member: Member, kind: 'silent' | 'stuck', silentMs: number, reason: string): void {
+    member.phase = 'stalled';
+    member.stall = kind;
+    member.stalledMs = this.#options.clock.now();
+    this.#handlers.onStalled(member, silentMs, reason);
+  }
+
+  #endGreeting(connection: Connection): void {
+    this.#greeting.get(connection)?.cancel();
+    this.#greeting.delete(connection);
+  }
+
+  #greet(connection: Connection, header: unknown): void {
+    const message = parseToCoordinator(header, connection.peer);
+    if (message.kind !== 'hello') throw new ProtocolError(`${connection.peer}: expected hello first, got ${message.kind}`);
+    const problem = this.#problemWith(message);
+    if (problem !== undefined) return this.#refuse(connection, problem);
+    if (message.channel === 'control') return this.#welcome(connection, message);
+    const member = this.#members.get(message.workerId);
+    if (member === undefined || member.session !== message.session) {
+      return this.#refuse(connection, 'this connection belongs to no member of the run');
+    }
+    this.#attach(member, connection, message.channel);
+  }
+
+  #problemWith(hello: Hello): string | undefined {
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      return `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ${hello.protocol} (${hello.software}). Install the same version of Lockstep on both machines.`;
+    }
+    if (hello.channel === 'control' && this.#members.size >= MAX_MEMBERS) return `the run has ${MAX_MEMBERS} workers already`;
+    return undefined;
+  }
+
+  #refuse(connection: Connection, reason: string): void {
+    tell(connection, { kind: 'refused', reason });
+    connection.close();
+    this.#handlers.onRefused(connection.peer, reason);
+  }
+
+  #welcome(connection: Connection, hello: Hello): void {
+    const previous = this.#members.get(hello.workerId);
+    if (previous !== undefined) this.expel(previous, 'the same worker connected again');
+    const { clock, newSession, job, jobFiles } = this.#options;
+    const nowMs = clock.now();
+    const member: Member = {
+      workerId: hello.workerId,
+      session: newSession(),
+      rank: this.#nextRank++,
+      hello,
+      control: connection,
+      data: undefined,
+      heartbeat: undefined,
+      phase: 'loading',
+      isLoaded: false,
+      numericsClass: '',
+      joinedMs: nowMs,
+      heardMs: nowMs,
+      progress: 0,
+      progressMs: nowMs,
+      stall: undefined,
+      stalledMs: 0,
+      microBatchMs: undefined,
+      releaseAskedPass: undefined,
+      nothingToReleasePass: undefined,
+      sampleCount: 0,
+      microBatchCount: 0,
+      firstContributionMs: undefined,
+    };
+    this.#members.set(member.workerId, member);
+    this.#listen(member, connection);
+    connection.limits = CONTROL_LIMITS;
+    connection.send({ kind: 'welcome', session: member.session, rank: member.rank, job } satisfies ToWorker, jobFiles);
+  }
+
+  #attach(member: Member, connection: Connection, channel: 'data' | 'heartbeat'): void {
+    if (member[channel] !== undefined) return this.#refuse(connection, `the worker has a ${channel} connection already`);
+    member[channel] = connection;
+    connection.limits =
+      channel === 'data'
+        ? { maxHeaderBytes: CONTROL_LIMITS.maxHeaderBytes, maxPayloadBytes: this.#options.maxPayloadBytes }
+        : HEARTBEAT_LIMITS;
+    this.#listen(member, connection);
+    this.#becomeReady(member);
+  }
+
+  #listen(member: Member, connection: Connection): void {
+    connection.handlers = {
+      onFrame: (header, payload) => this.#receive(member, connection, header, payload),
+      onClose: (error) => {
+        if (this.#members.get(member.workerId) === member) this.expel(member, error?.message ?? 'it closed its connection');
+      },
+      payloadTarget: (header, byteLength) => {
+        const kind: unknown = typeof header === 'object' && header !== null && 'kind' in header ? header.kind : undefined;
+        return this.#handlers.payloadTarget(member, kind, byteLength);
+      },
+    };
+  }
+
+  #receive(member: Member, connection: Connection, header: unknown, payload: Uint8Array): void {
+    if (this.#members.get(member.workerId) !== member) return;
+    const message = parseToCoordinator(header, `worker ${member.rank} (${connection.peer})`);
+    member.heardMs = this.#options.clock.now();
+    if (message.kind === 'heartbeat') this.#beat(member, connection, message.progress);
+    else if (message.kind === 'ready') this.#load(member, message);
+    else if (message.kind === 'failed') this.expel(member, message.reason);
+    else if (message.kind === 'hello') throw new ProtocolError(`worker ${member.rank}: said hello twice`);
+    else this.#handlers.onMessage(member, message, payload);
+    if (member.stall === 'silent') this.#revive(member);
+  }
+
+  #beat(member: Member, connection: Connection, progress: number): void {
+    tell(connection, { kind: 'heartbeat', progress });
+    if (progress === member.progress) return;
+    member.progress = progress;
+    member.progressMs = this.#options.clock.now();
+    if (member.stall === 'stuck') this.#revive(member);
+  }
+
+  #revive(member: Member): void {
+    member.stall = undefined;
+    member.progressMs = this.#options.clock.now();
+    member.phase = member.isLoaded ? 'ready' : 'loading';
+    this.#handlers.onRevived(member);
+  }
+
+  #load(member: Member, ready: Extract<ToCoordinator, { kind: 'ready' }>): void {
+    const { dataDigest } = this.#options.job;
+    if (ready.dataDigest !== dataDigest) {
+      const reason = `the worker's data differ from the coordinator's: expected SHA-256 ${dataDigest}, got ${ready.dataDigest}. Give both the same files.`;
+      this.#members.delete(member.workerId);
+      tell(member.control, { kind: 'refused', reason });
+      for (const connection of connectionsOf(member)) connection.close();
+      this.#handlers.onRefused(member.control.peer, reason);
+      return;
+    }
+    member.isLoaded = true;
+    member.numericsClass = ready.numericsClass;
+    this.#becomeReady(member);
+  }
+
+  #becomeReady(member: Member): void {
+    if (member.phase !== 'loading' || !isFullyConnected(member)) return;
+    member.phase = 'ready';
+    member.progressMs = this.#options.clock.now();
+    this.#handlers.onReady(member);
+  }
+
+  #scheduleTick(): void {
+    const { clock, timing } = this.#options;
+    this.#tick.timer = clock.after(timing.tickMs, () => {
+      const nowMs = clock.now();
+      const overslept = nowMs - this.#tick.lastMs - timing.tickMs;
+      this.#tick.lastMs = nowMs;
+      // If we ourselves were frozen (a laptop's lid), the silence was ours: nobody is judged for it.
+      if (overslept > timing.stallMs / 2) this.#forgive(overslept);
+      this.#scheduleTick();
+      for (const member of this.members()) this.#judge(member, nowMs);
+      this.#handlers.onTick(nowMs);
+    });
+  }
+
+  #forgive(durationMs: number): void {
+    for (const member of this.members()) {
+      member.heardMs += durationMs;
+      member.progressMs += durationMs;
+    }
+  }
+
+  #judge(member: Member, nowMs: number): void {
+    const { stallMs, deadMs, loadingMs } = this.#options.timing;
+    const silentMs = nowMs - member.heardMs;
+    const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+    if (!member.isLoaded) {
+      if (nowMs - member.joinedMs > loadingMs) this.expel(member, `not ready after ${seconds(loadingMs)} s`);
+    } else if (silentMs > deadMs) {
+      this.expel(member, `no sign of life for ${seconds(silentMs)} s`);
+    } else if (member.stall === 'stuck' && nowMs - member.stalledMs > 4 * deadMs) {
+      this.expel(member, `no progress for ${seconds(nowMs - member.progressMs)} s`);
+    } else if (silentMs > stallMs && member.phase !== 'stalled') {
+      this.stall(member, 'silent', silentMs, `no sign of life for ${seconds(silentMs)} s`);
+    }
+  }
+
+  #countBytes(connection: Connection): void {
+    this.bytesMoved += connection.bytesSent + connection.bytesReceived;
+  }
+
+  /** Bytes that went over all connections of the run so far, both ways. */
+  totalBytes(): number {
+    const open = this.members().flatMap(connectionsOf);
+    return open.reduce((sum, c) => sum + c.bytesSent + c.bytesReceived, this.bytesMoved);
+  }
+}
+
+function connectionsOf(member: Member): Connection[] {
+  return [member.control, member.data, member.heartbeat].filter((c) => c !== undefined);
+}
+
+function tell(connection: Connection, message: ToWorker): void {
+  connection.send(message);
+}

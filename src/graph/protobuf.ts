@@ -1,0 +1,253 @@
+/**
+ * The protobuf wire format: as much of it as ONNX needs, without generated code.
+ *
+ * The reader trusts nothing: every length is checked against what is left, and nesting is bounded.
+ */
+import { GraphError } from '../base/errors.ts';
+
+export const WIRE_TYPES = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+export type WireType = (typeof WIRE_TYPES)[keyof typeof WIRE_TYPES];
+
+const MAX_DEPTH = 16;
+const utf8 = new TextEncoder();
+
+/** Writes fields in the order of the calls; the same calls give the same bytes. */
+export class ProtoWriter {
+  #bytes = new Uint8Array(256);
+  #length = 0;
+
+  /** An integer field (int32, int64, enum); negative ones take ten bytes. */
+  int(field: number, value: number): void {
+    this.#key(field, WIRE_TYPES.varint);
+    this.#varint(value);
+  }
+
+  /** A float field: four bytes, little-endian. */
+  float(field: number, value: number): void {
+    this.#key(field, WIRE_TYPES.fixed32);
+    this.#reserve(4);
+    new DataView(this.#bytes.buffer).setFloat32(this.#length, value, true);
+    this.#length += 4;
+  }
+
+  string(field: number, value: string): void {
+    this.bytes(field, utf8.encode(value));
+  }
+
+  bytes(field: number, value: Uint8Array): void {
+    this.#key(field, WIRE_TYPES.bytes);
+    this.#varint(value.length);
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#length);
+    this.#length += value.length;
+  }
+
+  /** A nested message, written by `write`. */
+  message(field: number, write: (inner: ProtoWriter) => void): void {
+    const inner = new ProtoWriter();
+    write(inner);
+    this.bytes(field, inner.#bytes.subarray(0, inner.#length));
+  }
+
+  /** A copy of everything written. */
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #key(field: number, wireType: WireType): void {
+    this.#varint(field * 8 + wireType);
+  }
+
+  #varint(value: number): void {
+    this.#reserve(10);
+    let rest = BigInt.asUintN(64, BigInt(value));
+    while (rest > 0x7fn) {
+      this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#bytes[this.#length++] = Number(rest);
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+  }
+}
+
+/** What a field number means to a message; it must read the field's value or leave it to be skipped. */
+export type FieldHandler = (field: ProtoField) => void;
+
+/**
+ * One field of a message as it came: the accessor called decides how it is read, and refuses another wire type.
+ */
+export class ProtoField {
+  readonly #where: string;
+  readonly #depth: number;
+  readonly #wireType: WireType;
+  readonly #varint: bigint;
+  readonly #bytes: Uint8Array;
+
+  constructor(where: string, depth: number, wireType: WireType, varint: bigint, bytes: Uint8Array) {
+    this.#where = where;
+    this.#depth = depth;
+    this.#wireType = wireType;
+    this.#varint = varint;
+    this.#bytes = bytes;
+  }
+
+  /** The field as a signed 64-bit integer. */
+  bigint(): bigint {
+    this.#expect(WIRE_TYPES.varint);
+    return BigInt.asIntN(64, this.#varint);
+  }
+
+  /** The field as an integer that a JavaScript number holds exactly. */
+  int(): number {
+    return this.#safe(this.bigint());
+  }
+
+  /** The elements of a repeated integer field: one of them, or a packed list. */
+  bigints(): bigint[] {
+    if (this.#wireType === WIRE_TYPES.varint) return [this.bigint()];
+    this.#expect(WIRE_TYPES.bytes);
+    const cursor = new Cursor(this.#bytes, this.#where);
+    const values: bigint[] = [];
+    while (!cursor.isAtEnd()) values.push(BigInt.asIntN(64, cursor.varint()));
+    return values;
+  }
+
+  ints(): number[] {
+    return this.bigints().map((value) => this.#safe(value));
+  }
+
+  float(): number {
+    this.#expect(WIRE_TYPES.fixed32);
+    return readFloat(this.#bytes, 0);
+  }
+
+  /** The elements of a repeated float field: one of them, or a packed list. */
+  floats(): number[] {
+    if (this.#wireType !== WIRE_TYPES.fixed32) this.#expect(WIRE_TYPES.bytes);
+    if (this.#bytes.length % 4 !== 0) throw malformed(this.#where, 'a list of floats ends inside a float');
+    return Array.from({ length: this.#bytes.length / 4 }, (_, index) => readFloat(this.#bytes, 4 * index));
+  }
+
+  /** A view of the field's bytes. */
+  bytes(): Uint8Array {
+    this.#expect(WIRE_TYPES.bytes);
+    return this.#bytes;
+  }
+
+  string(): string {
+    try {
+      return new TextDecoder('utf-8', { fatal: true }).decode(this.bytes());
+    } catch (error) {
+      if (error instanceof GraphError) throw error;
+      throw malformed(this.#where, 'a string is not UTF-8');
+    }
+  }
+
+  /** Reads the field as a message. */
+  message(handlers: Readonly<Record<number, FieldHandler>>): void {
+    readFields(this.bytes(), this.#where, this.#depth + 1, handlers);
+  }
+
+  #expect(wireType: WireType): void {
+    if (this.#wireType === wireType) return;
+    throw malformed(this.#where, `expected wire type ${wireType}, got ${this.#wireType}`);
+  }
+
+  #safe(value: bigint): number {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number)) throw malformed(this.#where, `the integer ${value} is too large`);
+    return number;
+  }
+}
+
+/**
+ * Calls the handler of every field of a message, in the order of the bytes; fields without one are skipped.
+ *
+ * Throws: GraphError when the bytes are not a message.
+ */
+export function readMessage(
+  bytes: Uint8Array,
+  what: string,
+  handlers: Readonly<Record<number, FieldHandler>>,
+): void {
+  readFields(bytes, what, 0, handlers);
+}
+
+function readFields(
+  bytes: Uint8Array,
+  where: string,
+  depth: number,
+  handlers: Readonly<Record<number, FieldHandler>>,
+): void {
+  if (depth > MAX_DEPTH) throw malformed(where, `messages are nested deeper than ${MAX_DEPTH}`);
+  const cursor = new Cursor(bytes, where);
+  while (!cursor.isAtEnd()) {
+    const key = cursor.varint();
+    const field = Number(key >> 3n);
+    const inside = `${where}, field ${field}`;
+    if (field < 1 || field > 0x1fffffff) throw malformed(inside, 'no such field number');
+    const wireType = Number(key & 7n);
+    const handle = handlers[field];
+    if (wireType === WIRE_TYPES.varint) {
+      handle?.(new ProtoField(inside, depth, wireType, cursor.varint(), bytes.subarray(0, 0)));
+    } else if (
+      wireType === WIRE_TYPES.bytes ||
+      wireType === WIRE_TYPES.fixed32 ||
+      wireType === WIRE_TYPES.fixed64
+    ) {
+      const length =
+        wireType === WIRE_TYPES.bytes ? cursor.varint() : wireType === WIRE_TYPES.fixed32 ? 4n : 8n;
+      handle?.(new ProtoField(inside, depth, wireType, 0n, cursor.take(length)));
+    } else {
+      throw malformed(inside, `wire type ${wireType} is not used by ONNX`);
+    }
+  }
+}
+
+class Cursor {
+  readonly #bytes: Uint8Array;
+  readonly #where: string;
+  #at = 0;
+
+  constructor(bytes: Uint8Array, where: string) {
+    this.#bytes = bytes;
+    this.#where = where;
+  }
+
+  isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  varint(): bigint {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = this.#bytes[this.#at++];
+      if (byte === undefined) throw malformed(this.#where, 'the bytes end inside a number');
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+    throw malformed(this.#where, 'a number is longer than ten bytes');
+  }
+
+  take(length: bigint): Uint8Array {
+    const left = this.#bytes.length - this.#at;
+    if (length > BigInt(left)) throw malformed(this.#where, `expected ${length} bytes, got ${left}`);
+    const taken = this.#bytes.subarray(this.#at, this.#at + Number(length));
+    this.#at += taken.length;
+    return taken;
+  }
+}
+
+function readFloat(bytes: Uint8Array, offset: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat32(offset, true);
+}
+
+function malformed(where: string, reason: string): GraphError {
+  return new GraphError(`reading ${where}: ${reason}`, { reason });
+}

@@ -1,0 +1,64 @@
+/** An ONNX graph as plain readonly data: what is built, differentiated, encoded, sent and printed. */
+import type { OperatorName } from './operators.ts';
+
+/** Element types that a value of our graphs can have, each with its ONNX number and bytes per element. */
+export const ELEMENT_TYPES = {
+  float32: { code: 1, bytes: 4 },
+  int32: { code: 6, bytes: 4 },
+  int64: { code: 7, bytes: 8 },
+  bool: { code: 9, bytes: 1 },
+} as const;
+export type ElementType = keyof typeof ELEMENT_TYPES;
+
+/** A size, or the name of a size that is known only when the graph runs (`batch`). */
+export type Dimension = number | string;
+export type Shape = readonly Dimension[];
+
+/** Type and shape of a value, without its name. */
+export interface ValueType {
+  readonly type: ElementType;
+  readonly shape: Shape;
+}
+
+/** A named value of a graph. Builders hand these out as handles. */
+export interface ValueInfo extends ValueType {
+  readonly name: string;
+}
+
+/** Elements of a tensor in row-major order; bool is one byte per element, 0 or 1. */
+export type TensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+
+/** A constant of a graph (ONNX calls it an initializer). `name` may be empty inside an attribute. */
+export interface Tensor {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+/** What an attribute can hold; which of them a given attribute must hold stands in the operator table. */
+export type AttributeValue = number | string | readonly number[] | Tensor;
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+/** One operator application. An empty input name stands for an optional input that is absent. */
+export interface GraphNode {
+  readonly operator: OperatorName;
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+}
+
+/**
+ * A computation: nodes in topological order.
+ *
+ * `values` holds type and shape of every value (inputs, initializers, node outputs) in order of definition.
+ */
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly initializers: readonly Tensor[];
+  readonly nodes: readonly GraphNode[];
+  readonly values: readonly ValueInfo[];
+}

@@ -1,0 +1,138 @@
+/**
+ * What a run tells the world: one line of `metrics.jsonl` each, and the input of every progress bar,
+ * dashboard and tracker. Numbers are measured; what was not measured is absent.
+ */
+export type RunEvent =
+  | RunStarted
+  | WorkerJoined
+  | WorkerLost
+  | WorkerStalled
+  | NumericsDiffer
+  | MicroBatchesReissued
+  | StepRedone
+  | RolledBack
+  | StepCommitted
+  | GradientNorms
+  | Evaluated
+  | RunWaiting;
+
+export interface RunStarted {
+  readonly kind: 'run-started';
+  readonly runId: string;
+  readonly steps: number;
+  readonly stepsPerEpoch: number;
+  readonly parameterCount: number;
+  readonly microBatch: number;
+  readonly globalBatch: number;
+}
+
+export interface WorkerJoined {
+  readonly kind: 'worker-joined';
+  readonly rank: number;
+  readonly workerId: string;
+  readonly host: string;
+  readonly processId: number;
+  readonly lanes: number;
+  readonly numericsClass: string;
+  /** The first step it can contribute to. */
+  readonly step: number;
+}
+
+export interface WorkerLost {
+  readonly kind: 'worker-lost';
+  readonly rank: number;
+  readonly workerId: string;
+  readonly step: number;
+  readonly reason: string;
+}
+
+/** Silent or without progress: its micro-batches go to others; it may come back. */
+export interface WorkerStalled {
+  readonly kind: 'worker-stalled';
+  readonly rank: number;
+  readonly workerId: string;
+  readonly step: number;
+  readonly silentMs: number;
+  readonly reason: string;
+}
+
+/** Not all workers compute the same bits for the same micro-batch: the digest depends on who computed what. */
+export interface NumericsDiffer {
+  readonly kind: 'numerics-differ';
+  readonly classes: readonly { readonly numericsClass: string; readonly ranks: readonly number[] }[];
+}
+
+export interface MicroBatchesReissued {
+  readonly kind: 'micro-batches-reissued';
+  readonly step: number;
+  readonly fromRank: number;
+  readonly microBatches: readonly number[];
+}
+
+/** A gradient left the integer grid (or the grid was not known yet): the step is computed again on a wider one. */
+export interface StepRedone {
+  readonly kind: 'step-redone';
+  readonly step: number;
+  readonly reason: 'calibration' | 'overflow';
+}
+
+/** No worker holds the newest state any more: the run goes on from an older snapshot, with the same results. */
+export interface RolledBack {
+  readonly kind: 'rolled-back';
+  readonly fromStep: number;
+  readonly toStep: number;
+}
+
+/** Nobody can compute; the run waits. */
+export interface RunWaiting {
+  readonly kind: 'run-waiting';
+  readonly step: number;
+  readonly reason: string;
+}
+
+export interface StepCommitted {
+  readonly kind: 'step';
+  /** Number of updates done, counting this one. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly sampleCount: number;
+  /** Mean over the samples of the step, before the update. */
+  readonly lossMean: number;
+  /** Classification only, 0..1. */
+  readonly accuracy?: number;
+  readonly learningRate: number;
+  readonly stepMs: number;
+  /** Means over the step's workers: computing and updating; waiting for slower ones. */
+  readonly computeMs: number;
+  readonly waitMs: number;
+  /** Sending sums and receiving totals, of the step before (it ends after this event). */
+  readonly exchangeMs: number;
+  /** Samples each rank computed in this step. */
+  readonly samplesByRank: Readonly<Record<number, number>>;
+}
+
+/** L2 norms of the averaged gradient per parameter tensor, before clipping. */
+export interface GradientNorms {
+  readonly kind: 'gradient-norms';
+  readonly step: number;
+  readonly norms: Readonly<Record<string, number>>;
+}
+
+export interface Evaluated {
+  readonly kind: 'evaluation';
+  readonly step: number;
+  readonly epoch: number;
+  readonly split: 'test' | 'validation';
+  readonly sampleCount: number;
+  readonly lossMean: number;
+  readonly accuracy?: number;
+  readonly evaluateMs: number;
+}
+
+/** Samples planned, committed exactly once, never committed, committed more than once. */
+export interface Ledger {
+  readonly expected: number;
+  readonly counted: number;
+  readonly dropped: number;
+  readonly duplicated: number;
+}

@@ -1,0 +1,55 @@
+/**
+ * Losses as sums over samples with a weight each. Every weight enters by multiplication before any sum, so a
+ * sample of weight 0 adds exactly zero to the loss and to every gradient.
+ */
+import type { GraphBuilder } from '../graph/builder.ts';
+import type { ValueInfo } from '../graph/types.ts';
+
+/**
+ * -sum over samples of weight * log softmax(logits)[label].
+ *
+ * Shapes: logits [B, classes], labels [B] int32, weights [B] -> [] float32.
+ */
+export function crossEntropySum(
+  g: GraphBuilder,
+  logits: ValueInfo,
+  labels: ValueInfo,
+  weights: ValueInfo,
+): ValueInfo {
+  const classes = Number(logits.shape[1]);
+  // -weight at the label, 0 elsewhere: the loss is a plain sum of products with it, and so is its gradient.
+  const picked = g.mul(g.oneHot(labels, classes, -1), g.unsqueeze(weights, [1])); // [B, classes]
+  return g.reduceSum(g.mul(g.logSoftmax(logits), picked));
+}
+
+/**
+ * Sum over samples of weight * mean over outputs of (prediction - target)^2.
+ *
+ * Shapes: predictions and targets [B, outputs], weights [B] -> [] float32.
+ */
+export function squaredErrorSum(
+  g: GraphBuilder,
+  predictions: ValueInfo,
+  targets: ValueInfo,
+  weights: ValueInfo,
+): ValueInfo {
+  const outputs = Number(predictions.shape[1]);
+  const difference = g.sub(predictions, targets); // [B, outputs]
+  const scale = g.mul(g.unsqueeze(weights, [1]), g.scalar(1 / outputs)); // [B, 1]
+  return g.reduceSum(g.mul(g.mul(difference, difference), scale));
+}
+
+/**
+ * Sum of the weights of the samples whose greatest logit is at their label; ties go to the lower class.
+ *
+ * Shapes: logits [B, classes], labels [B] int32, weights [B] -> [] float32.
+ */
+export function correctSum(
+  g: GraphBuilder,
+  logits: ValueInfo,
+  labels: ValueInfo,
+  weights: ValueInfo,
+): ValueInfo {
+  const isCorrect = g.equal(g.cast(g.argMax(logits), 'int32'), labels); // [B]
+  return g.reduceSum(g.where(isCorrect, weights, g.scalar(0)));
+}

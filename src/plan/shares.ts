@@ -1,0 +1,48 @@
+/** Shares out whole units in proportion to weights: pure arithmetic, no worker is named. */
+
+/**
+ * Whole counts that add up to `total`, as near to proportional as whole counts can be (largest remainder).
+ *
+ * `weights` are finite and >= 0; if all are 0 they count as equal. Ties go to the lower index.
+ */
+export function apportion(total: number, weights: readonly number[]): number[] {
+  if (weights.length === 0) return [];
+  const sum = weights.reduce((a, b) => a + b, 0);
+  const quotas = weights.map((weight) => (total * (sum > 0 ? weight : 1)) / (sum > 0 ? sum : weights.length));
+  const counts = quotas.map(Math.floor);
+  const byRemainder = quotas
+    .map((quota, index) => ({ index, remainder: quota - Math.floor(quota) }))
+    .sort((a, b) => b.remainder - a.remainder || a.index - b.index);
+  const missing = total - counts.reduce((a, b) => a + b, 0);
+  for (const { index } of byRemainder.slice(0, missing)) counts[index] = (counts[index] ?? 0) + 1;
+  return counts;
+}
+
+/** A computing party of the plan: how many micro-batches side by side, and how long each takes. */
+export interface Capacity {
+  readonly lanes: number;
+  /** Measured milliseconds per micro-batch on one lane; undefined before the first measurement. */
+  readonly microBatchMs: number | undefined;
+}
+
+/**
+ * How many of `total` micro-batches each party gets so that all finish as close together as whole
+ * micro-batches allow: the next one goes to whoever would finish it first.
+ */
+export function planLeases(total: number, capacities: readonly Capacity[]): number[] {
+  const known = capacities.map((c) => c.microBatchMs).filter((ms): ms is number => ms !== undefined && ms > 0);
+  const typicalMs = known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : 1;
+  const laneMs = capacities.map(({ microBatchMs }) => (microBatchMs !== undefined && microBatchMs > 0 ? microBatchMs : typicalMs));
+  const counts = capacities.map(() => 0);
+  for (let given = 0; given < total; given++) {
+    let best = -1;
+    let bestMs = Infinity;
+    for (const [index, { lanes }] of capacities.entries()) {
+      const waves = Math.floor((counts[index] ?? 0) / Math.max(1, lanes)) + 1;
+      const finishMs = waves * (laneMs[index] ?? typicalMs);
+      if (finishMs < bestMs) [best, bestMs] = [index, finishMs];
+    }
+    counts[best] = (counts[best] ?? 0) + 1;
+  }
+  return counts;
+}

@@ -1,0 +1,59 @@
+import type { LockstepError } from '../base/errors.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+
+/** What an engine tells its worker. */
+export interface EngineHandlers {
+  /**
+   * All micro-batches given so far for `pass` are done. `records` and `sum`, the int32 sum of their gradients, are
+   * those since the last call; the sum is empty for an evaluation or when the pass is reduced alone, and stays
+   * unchanged until more is computed.
+   */
+  onDone(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void;
+  /** The engine cannot go on. */
+  onFailed(error: LockstepError): void;
+}
+
+/** What is known once an engine is ready. */
+export interface EngineProfile {
+  /** SHA-256 of the data that it trains on. */
+  readonly dataDigest: string;
+  /** Hash of the gradient of one fixed micro-batch. */
+  readonly numericsClass: string;
+}
+
+/**
+ * The computing half of a worker. It does one thing at a time: its worker calls `begin`, `importState`,
+ * `apply`, `exportState` and `digest` only when the one before has called back (`begin` has no callback, and
+ * what comes after it first lets running micro-batches end).
+ *
+ * Real bodies run lanes of ONNX Runtime; the simulation has one of its own.
+ */
+export interface Engine {
+  /** Starts a pass and voids the one before. Gradient sums start from zero. */
+  begin(plan: Plan): void;
+  /** More micro-batches for the pass that was begun. */
+  extend(microBatches: readonly number[]): void;
+  /** Gives back up to `count` micro-batches of the pass that are not started. */
+  release(count: number): number[];
+  /**
+   * Applies an update to the state. `totals` [sum length] int32 as bytes, or undefined: the engine's own sum of
+   * the pass is the total. Calls back with the gradient norm per tensor (empty unless the job tracks them).
+   */
+  apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void;
+  /** Takes over a whole state (unpadded float32). */
+  importState(bytes: Uint8Array, done: () => void): void;
+  /** Gives the whole state; the bytes stay unchanged until the next call of any method. */
+  exportState(done: (bytes: Uint8Array) => void): void;
+  digest(done: (weightsDigest: string, stateDigest: string) => void): void;
+  /** Memory that the next totals may be received into; undefined while an update is applied from it. */
+  totalsTarget(): Uint8Array | undefined;
+  close(): void;
+}
+
+/** Makes the engine for a job: loads data, compiles, measures. Fails with a LockstepError. */
+export type EngineFactory = (job: Job, files: { train: Uint8Array; evaluate: Uint8Array }, handlers: EngineHandlers) => PendingEngine;
+
+/** An engine that is being made; `whenReady` answers once, with the engine or the error. */
+export interface PendingEngine {
+  whenReady(ready: (engine: Engine, profile: EngineProfile) => void, failed: (error: LockstepError) => void): void;
+}

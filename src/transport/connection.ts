@@ -1,0 +1,44 @@
+import type { LockstepError } from '../base/errors.ts';
+
+/** What a connection may carry. Checked before anything is allocated. */
+export interface FrameLimits {
+  readonly maxHeaderBytes: number;
+  readonly maxPayloadBytes: number;
+}
+
+/** What a stranger may send before it has introduced itself: a short header, no payload. */
+export const GREETING_LIMITS: FrameLimits = { maxHeaderBytes: 16 << 10, maxPayloadBytes: 0 };
+
+/** Who is told what arrives. Handlers run one at a time, in order of arrival. */
+export interface ConnectionHandlers {
+  /**
+   * One whole frame: a JSON header and raw bytes (empty when it has none).
+   * `payload` is only valid during the call: the connection uses the memory again.
+   */
+  onFrame(header: unknown, payload: Uint8Array): void;
+  /** The end, told exactly once, also after our own `close`. `error` is absent after an orderly end. */
+  onClose(error?: LockstepError): void;
+  /** Where the payload announced by `header` shall be written; without an answer it gets memory of its own. */
+  payloadTarget?(header: unknown, byteLength: number): Uint8Array | undefined;
+}
+
+/**
+ * An ordered, reliable channel of frames to one peer. Two connections to the same peer are not ordered
+ * against each other. Sending never blocks; what is not flushed yet counts in `queuedBytes`.
+ */
+export interface Connection {
+  /** The other end in words, for messages. */
+  readonly peer: string;
+  readonly queuedBytes: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Must be set once, before the event loop turns. */
+  handlers: ConnectionHandlers;
+  limits: FrameLimits;
+  /** Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the connection ends). */
+  send(header: object, payload?: Uint8Array, onFlushed?: () => void): void;
+  /** Ends the connection after flushing what is queued. */
+  close(): void;
+  /** Ends the connection at once; queued frames are lost. */
+  destroy(): void;
+}

@@ -1,0 +1,145 @@
+/**
+ * The frame: 16 bytes of prefix, a JSON header, a raw payload.
+ *
+ *   0  magic    u32  "LKST"
+ *   4  layout   u8   1
+ *   5  reserved 3 bytes, zero
+ *   8  header   u32  length in bytes
+ *  12  payload  u32  length in bytes
+ *
+ * All integers little-endian. Lengths are checked against the connection's limits before anything is allocated.
+ */
+import { ProtocolError } from '../base/errors.ts';
+import type { FrameLimits } from './connection.ts';
+
+export const FRAME_PREFIX_BYTES = 16;
+const MAGIC = 0x54534b4c; // "LKST" read as a little-endian u32
+const LAYOUT = 1;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** The prefix and header of a frame whose payload of `payloadBytes` follows. */
+export function encodeFrameHead(header: object, payloadBytes: number): Uint8Array {
+  const json = encoder.encode(JSON.stringify(header));
+  const head = new Uint8Array(FRAME_PREFIX_BYTES + json.length);
+  const view = new DataView(head.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint8(4, LAYOUT);
+  view.setUint32(8, json.length, true);
+  view.setUint32(12, payloadBytes, true);
+  head.set(json, FRAME_PREFIX_BYTES);
+  return head;
+}
+
+/** What the decoder tells its owner. */
+export interface FrameSink {
+  limits(): FrameLimits;
+  payloadTarget(header: unknown, byteLength: number): Uint8Array | undefined;
+  frame(header: unknown, payload: Uint8Array): void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Cuts a byte stream into frames, whatever pieces it arrives in. Payload bytes are copied once, straight to
+ * where the owner wants them. Throws ProtocolError at the first byte that is not ours; the stream is then dead.
+ */
+export class FrameDecoder {
+  readonly #sink: FrameSink;
+  readonly #prefix = new Uint8Array(FRAME_PREFIX_BYTES);
+  #state: 'prefix' | 'header' | 'payload' = 'prefix';
+  #filled = 0;
+  #headerBytes = NOTHING;
+  #header: unknown;
+  #payload: Uint8Array = NOTHING;
+  #payloadLength = 0;
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  /** True between frames: the stream may end here without loss. */
+  get isBetweenFrames(): boolean {
+    return this.#state === 'prefix' && this.#filled === 0;
+  }
+
+  push(bytes: Uint8Array): void {
+    let offset = 0;
+    while (offset < bytes.length) {
+      const target = this.#target();
+      const count = Math.min(target.length - this.#filled, bytes.length - offset);
+      target.set(bytes.subarray(offset, offset + count), this.#filled);
+      this.#filled += count;
+      offset += count;
+      if (this.#filled === target.length) this.#advance();
+    }
+  }
+
+  #target(): Uint8Array {
+    if (this.#state === 'prefix') return this.#prefix;
+    return this.#state === 'header' ? this.#headerBytes : this.#payload;
+  }
+
+  #advance(): void {
+    this.#filled = 0;
+    if (this.#state === 'prefix') return this.#readPrefix();
+    if (this.#state === 'header') return this.#readHeader();
+    this.#deliver();
+  }
+
+  #readPrefix(): void {
+    const view = new DataView(this.#prefix.buffer);
+    if (view.getUint32(0, true) !== MAGIC) {
+      throw new ProtocolError('reading a frame: expected a Lockstep frame, got other bytes. Is the other end Lockstep?');
+    }
+    if (view.getUint8(4) !== LAYOUT) {
+      throw new ProtocolError(
+        `reading a frame: expected frame layout ${LAYOUT}, got ${view.getUint8(4)}. Update the older end.`,
+      );
+    }
+    const headerLength = view.getUint32(8, true);
+    this.#payloadLength = view.getUint32(12, true);
+    const { maxHeaderBytes, maxPayloadBytes } = this.#sink.limits();
+    if (headerLength === 0 || headerLength > maxHeaderBytes) {
+      throw new ProtocolError(`reading a frame: expected a header of 1 to ${maxHeaderBytes} bytes, got ${headerLength}`);
+    }
+    if (this.#payloadLength > maxPayloadBytes) {
+      throw new ProtocolError(
+        `reading a frame: expected a payload of at most ${maxPayloadBytes} bytes, got ${this.#payloadLength}`,
+      );
+    }
+    this.#headerBytes = new Uint8Array(headerLength);
+    this.#state = 'header';
+  }
+
+  #readHeader(): void {
+    this.#header = parseHeader(this.#headerBytes);
+    if (this.#payloadLength === 0) return this.#deliver();
+    const target = this.#sink.payloadTarget(this.#header, this.#payloadLength);
+    this.#payload = target?.subarray(0, this.#payloadLength) ?? new Uint8Array(this.#payloadLength);
+    if (this.#payload.length !== this.#payloadLength) {
+      throw new ProtocolError(
+        `reading a frame: expected a payload of at most ${this.#payload.length} bytes here, got ${this.#payloadLength}`,
+      );
+    }
+    this.#state = 'payload';
+  }
+
+  #deliver(): void {
+    const header = this.#header;
+    const payload = this.#payload;
+    this.#state = 'prefix';
+    this.#header = undefined;
+    this.#payload = NOTHING;
+    this.#sink.frame(header, payload);
+  }
+}
+
+function parseHeader(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    throw new ProtocolError('reading a frame: expected a JSON header, got other bytes');
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Connections inside one process on a `Clock`: the transport of the simulation and of tests. Frames arrive
+ * after a delay, in order per connection and direction; hosts can be frozen or dead, links held or cut.
+ */
+import type { Clock } from '../base/clock.ts';
+import { PeerLostError, ProtocolError } from '../base/errors.ts';
+import { GREETING_LIMITS, type Connection, type ConnectionHandlers, type FrameLimits } from './connection.ts';
+
+/** A machine of the simulated network. What reaches it while it is frozen waits; a dead one is gone. */
+export class SimulatedHost {
+  readonly name: string;
+  frozenUntilMs = 0;
+  isDead = false;
+  readonly #connections = new Set<MemoryConnection>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** The process ends without a word; the kernel closes its connections. */
+  kill(): void {
+    this.isDead = true;
+    for (const connection of [...this.#connections]) connection.destroy();
+  }
+
+  /** Every connection of this host breaks; the host itself goes on. */
+  cutConnections(): void {
+    for (const connection of [...this.#connections]) connection.breakBoth();
+  }
+
+  connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  attach(connection: MemoryConnection): void {
+    this.#connections.add(connection);
+  }
+
+  detach(connection: MemoryConnection): void {
+    this.#connections.delete(connection);
+  }
+}
+
+/** How one link behaves: delay per frame, and the time until which nothing is delivered (a partition). */
+export interface SimulatedLink {
+  delayMs(byteLength: number): number;
+  heldUntilMs: number;
+}
+
+class MemoryConnection implements Connection {
+  readonly peer: string;
+  handlers: ConnectionHandlers = { onFrame: () => {}, onClose: () => {} };
+  limits: FrameLimits = GREETING_LIMITS;
+  queuedBytes = 0;
+  bytesSent = 0;
+  bytesReceived = 0;
+  /** Set right after construction by `connectInMemory`. */
+  other: MemoryConnection | undefined;
+  readonly host: SimulatedHost;
+  readonly #clock: Clock;
+  readonly #link: SimulatedLink;
+  #lastArrivalMs = 0;
+  #isClosed = false;
+
+  constructor(clock: Clock, link: SimulatedLink, host: SimulatedHost, peer: string) {
+    this.#clock = clock;
+    this.#link = link;
+    this.host = host;
+    this.peer = peer;
+    host.attach(this);
+  }
+
+  send(header: object, payload?: Uint8Array, onFlushed?: () => void): void {
+    if (this.#isClosed) {
+      onFlushed?.();
+      return;
+    }
+    const text = JSON.stringify(header);
+    const bytes = payload?.slice() ?? new Uint8Array(0);
+    this.bytesSent += text.length + bytes.length;
+    this.queuedBytes += bytes.length;
+    this.#deliver(text.length + bytes.length, () => {
+      this.queuedBytes -= bytes.length;
+      onFlushed?.();
+      this.other?.receive(text, bytes);
+    });
+  }
+
+  close(): void {
+    this.#finish(true);
+  }
+
+  destroy(): void {
+    this.#finish(false);
+  }
+
+  breakBoth(): void {
+    const other = this.other;
+    this.destroy();
+    other?.destroy();
+  }
+
+  receive(text: string, bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.bytesReceived += text.length + bytes.length;
+    if (text.length > this.limits.maxHeaderBytes || bytes.length > this.limits.maxPayloadBytes) {
+      return this.#fail(new ProtocolError(`reading a frame: larger than allowed (${text.length} + ${bytes.length} bytes)`));
+    }
+    const header: unknown = JSON.parse(text);
+    const target = bytes.length === 0 ? undefined : this.handlers.payloadTarget?.(header, bytes.length);
+    target?.set(bytes);
+    this.handlers.onFrame(header, target?.subarray(0, bytes.length) ?? bytes);
+  }
+
+  receiveEnd(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.host.detach(this);
+    this.handlers.onClose(new PeerLostError(`connection to ${this.peer}: ended`));
+  }
+
+  #fail(error: ProtocolError): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.host.detach(this);
+    this.#deliver(0, () => this.other?.receiveEnd());
+    this.handlers.onClose(error);
+  }
+
+  #finish(isOrderly: boolean): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.host.detach(this);
+    this.#deliver(0, () => this.other?.receiveEnd());
+    if (!this.host.isDead) this.#clock.after(0, () => this.handlers.onClose(isOrderly ? undefined : undefined));
+  }
+
+  /** Runs `arrival` at the other host: after the delay, in order, once the link and that host let it. */
+  #deliver(byteLength: number, arrival: () => void): void {
+    const receiver = this.other?.host;
+    const dueMs = Math.max(this.#lastArrivalMs, this.#clock.now() + this.#link.delayMs(byteLength));
+    this.#lastArrivalMs = dueMs;
+    const attempt = (): void => {
+      const readyMs = Math.max(this.#link.heldUntilMs, receiver?.frozenUntilMs ?? 0);
+      if (receiver?.isDead === true) return;
+      if (readyMs > this.#clock.now()) {
+        this.#lastArrivalMs = Math.max(this.#lastArrivalMs, readyMs);
+        this.#clock.after(readyMs - this.#clock.now(), attempt);
+        return;
+      }
+      arrival();
+    };
+    this.#clock.after(dueMs - this.#clock.now(), attempt);
+  }
+}
+
+/** A connection between two hosts: the end that `a` holds, and the end that `b` holds. */
+export function connectInMemory(
+  clock: Clock,
+  link: SimulatedLink,
+  a: SimulatedHost,
+  b: SimulatedHost,
+): readonly [Connection, Connection] {
+  const left = new MemoryConnection(clock, link, a, b.name);
+  const right = new MemoryConnection(clock, link, b, a.name);
+  left.other = right;
+  right.other = left;
+  return [left, right];
+}

@@ -1,0 +1,328 @@
+/**
+ * The worker: does what the coordinator's messages say, in whatever order its connections deliver them.
+ *
+ * It holds a state (after so many updates), a plan that waits for a state or is being computed, and commits
+ * that wait for their turn. `#advance` looks at these and starts the one thing that can be done next.
+ */
+import type { Clock } from '../base/clock.ts';
+import { type LockstepError, ProtocolError } from '../base/errors.ts';
+import {
+  type Commit,
+  type Hello,
+  type Job,
+  type MicroBatchRecord,
+  parseToWorker,
+  type Plan,
+  PROTOCOL_VERSION,
+  type ToCoordinator,
+  type ToWorker,
+} from '../protocol/messages.ts';
+import type { Engine, EngineFactory } from '../runtime/engine.ts';
+import type { Connection } from '../transport/connection.ts';
+
+/** Who this worker is; the same over reconnections. */
+export type WorkerIdentity = Pick<Hello, 'workerId' | 'host' | 'processId' | 'lanes' | 'software'>;
+
+/** What the worker needs from the process around it. */
+export interface WorkerOptions {
+  readonly identity: WorkerIdentity;
+  readonly clock: Clock;
+  readonly createEngine: EngineFactory;
+  /** Opens another connection to the same coordinator; calls back with it, or not at all if that fails. */
+  readonly openConnection: (opened: (connection: Connection) => void) => void;
+  /** Starts beating on a connection of its own, from a thread of its own. */
+  readonly startHeartbeat: (hello: Hello) => void;
+  readonly onWelcome: (rank: number, job: Job) => void;
+  /** Told once: refused for good, dismissed, or failed. The connections are closed. */
+  readonly onEnd: (end: WorkerEnd) => void;
+}
+
+export type WorkerEnd =
+  | { readonly kind: 'dismissed'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'disconnected'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly error: LockstepError };
+
+interface PendingCommit {
+  readonly commit: Commit;
+  readonly totals: Uint8Array | undefined;
+}
+
+/** The welcome carries the compiled steps; anything larger than this is not one of ours. */
+const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 256 << 20 };
+const CONTROL_LIMITS = { maxHeaderBytes: 4 << 20, maxPayloadBytes: 0 };
+const DATA_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
+/** Commits that may wait while a lane finishes a micro-batch that others have taken over. */
+const MAX_WAITING_COMMITS = 256;
+
+const NOTHING = new Uint8Array(0);
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #control: Connection;
+  #data: Connection | undefined;
+  #engine: Engine | undefined;
+  #isOver = false;
+  /** An engine operation that has not called back yet. */
+  #isBusy = false;
+  /** Updates in the state; undefined without a state. */
+  #step: number | undefined;
+  #newState: { step: number; bytes: Uint8Array } | undefined;
+  #plan: Plan | undefined;
+  #begunPass = -1;
+  #commits: PendingCommit[] = [];
+  #stateRequest: number | undefined;
+  #digestRequest: number | undefined;
+  #begunMs = 0;
+  #contributedMs = 0;
+  #applyMs = 0;
+  #exchangeMs = 0;
+
+  constructor(control: Connection, options: WorkerOptions) {
+    this.#control = control;
+    this.#options = options;
+    control.limits = WELCOME_LIMITS;
+    control.handlers = {
+      onFrame: (header, payload) => this.#receiveControl(parseToWorker(header, control.peer), payload),
+      onClose: (error) => this.#end({ kind: 'disconnected', reason: error?.message ?? 'the coordinator closed the connection' }),
+    };
+    control.send(this.#hello('control', ''));
+  }
+
+  /** Ends the worker from inside, e.g. on Ctrl-C. */
+  stop(reason: string): void {
+    this.#say(this.#control, { kind: 'failed', reason });
+    this.#end({ kind: 'dismissed', reason });
+  }
+
+  /** Ends the worker because its heartbeat is not answered. */
+  disconnect(reason: string): void {
+    this.#end({ kind: 'disconnected', reason });
+  }
+
+  #hello(channel: Hello['channel'], session: string): Hello {
+    return { kind: 'hello', protocol: PROTOCOL_VERSION, channel, session, ...this.#options.identity };
+  }
+
+  // ---- messages ----
+
+  #receiveControl(message: ToWorker, payload: Uint8Array): void {
+    if (this.#isOver) return;
+    switch (message.kind) {
+      case 'welcome':
+        return this.#load(message, payload);
+      case 'refused':
+        return this.#end({ kind: 'refused', reason: message.reason });
+      case 'goodbye':
+        return this.#end({ kind: 'dismissed', reason: message.reason });
+      case 'plan':
+        // The same pass again: the coordinator has taken this worker back in, and its old leases are void.
+        if (message.pass === this.#begunPass) this.#begunPass = -1;
+        this.#plan = message;
+        return this.#advance();
+      case 'lease':
+        return this.#extend(message.pass, message.microBatches);
+      case 'release':
+        return this.#release(message.pass, message.count);
+      case 'commit':
+      case 'state':
+      case 'sendState':
+      case 'sendDigest':
+      case 'heartbeat':
+        throw new ProtocolError(`${message.kind} does not belong on the control connection`);
+      default:
+        message satisfies never;
+    }
+  }
+
+  #receiveData(message: ToWorker, payload: Uint8Array, isEngineMemory: boolean): void {
+    if (this.#isOver) return;
+    if (message.kind === 'commit') {
+      if (this.#commits.length >= MAX_WAITING_COMMITS) return this.disconnect('too far behind the run');
+      const totals = payload.length === 0 ? undefined : isEngineMemory ? payload : payload.slice();
+      this.#commits.push({ commit: message, totals });
+    } else if (message.kind === 'state') {
+      this.#newState = { step: message.step, bytes: payload.slice() };
+      this.#commits = [];
+      this.#stateRequest = this.#digestRequest = undefined;
+    } else if (message.kind === 'sendState') this.#stateRequest = message.step;
+    else if (message.kind === 'sendDigest') this.#digestRequest = message.step;
+    else if (message.kind === 'refused') return this.disconnect(message.reason);
+    else throw new ProtocolError(`${message.kind} does not belong on the data connection`);
+    this.#advance();
+  }
+
+  #load(welcome: Extract<ToWorker, { kind: 'welcome' }>, payload: Uint8Array): void {
+    const { job, session, rank } = welcome;
+    if (payload.length !== job.trainBytes + job.evaluateBytes) {
+      throw new ProtocolError(`welcome: expected ${job.trainBytes + job.evaluateBytes} bytes of compiled steps, got ${payload.length}`);
+    }
+    this.#control.limits = CONTROL_LIMITS;
+    this.#options.onWelcome(rank, job);
+    const files = { train: payload.slice(0, job.trainBytes), evaluate: payload.slice(job.trainBytes) };
+    const startedMs = this.#options.clock.now();
+    this.#options.openConnection((connection) => this.#attachData(connection, session));
+    this.#options.startHeartbeat(this.#hello('heartbeat', session));
+    const pending = this.#options.createEngine(job, files, {
+      onDone: (pass, records, sum) => this.#contribute(pass, records, sum),
+      onFailed: (error) => this.#fail(error),
+    });
+    pending.whenReady(
+      (engine, profile) => {
+        if (this.#isOver) return engine.close();
+        this.#engine = engine;
+        this.#say(this.#control, { kind: 'ready', ...profile, loadMs: this.#options.clock.now() - startedMs });
+        this.#advance();
+      },
+      (error) => this.#fail(error),
+    );
+  }
+
+  #attachData(connection: Connection, session: string): void {
+    if (this.#isOver) return connection.destroy();
+    this.#data = connection;
+    connection.limits = DATA_LIMITS;
+    let engineMemory: Uint8Array | undefined;
+    connection.handlers = {
+      onFrame: (header, payload) => {
+        const isEngineMemory = engineMemory !== undefined && payload.length > 0;
+        engineMemory = undefined;
+        this.#receiveData(parseToWorker(header, connection.peer), payload, isEngineMemory);
+      },
+      onClose: (error) => this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
+      payloadTarget: (header, byteLength) => {
+        const isCommit = typeof header === 'object' && header !== null && 'kind' in header && header.kind === 'commit';
+        // A waiting commit may have its totals in the engine's memory.
+        const target = isCommit && this.#commits.length === 0 ? this.#engine?.totalsTarget() : undefined;
+        engineMemory = target?.length === byteLength ? target : undefined;
+        return engineMemory;
+      },
+    };
+    connection.send(this.#hello('data', session));
+  }
+
+  // ---- what happens next ----
+
+  /** Starts the one thing that can be done now, if any. */
+  #advance(): void {
+    const engine = this.#engine;
+    if (engine === undefined || this.#isBusy || this.#isOver) return;
+    if (this.#newState !== undefined) return this.#takeState(engine, this.#newState);
+    if (this.#step === undefined) return;
+    if (this.#stateRequest === this.#step) return this.#giveState(engine, this.#step);
+    const next = this.#commits[0];
+    if (next !== undefined && next.commit.step < this.#step) {
+      this.#commits.shift();
+      return this.#advance();
+    }
+    if (next !== undefined && next.commit.step === this.#step) return this.#apply(engine, next);
+    if (this.#digestRequest === this.#step) return this.#giveDigest(engine, this.#step);
+    if (this.#plan !== undefined && this.#plan.step === this.#step && this.#plan.pass !== this.#begunPass) this.#begin(engine, this.#plan);
+  }
+
+  #begin(engine: Engine, plan: Plan): void {
+    this.#begunPass = plan.pass;
+    this.#begunMs = this.#options.clock.now();
+    engine.begin(plan);
+  }
+
+  #extend(pass: number, microBatches: readonly number[]): void {
+    if (this.#plan?.pass !== pass) return;
+    this.#plan = { ...this.#plan, leases: [...this.#plan.leases, ...microBatches] };
+    if (this.#begunPass !== pass) return;
+    this.#begunMs = this.#options.clock.now();
+    this.#engine?.extend(microBatches);
+  }
+
+  #release(pass: number, count: number): void {
+    let microBatches: readonly number[] = [];
+    const plan = this.#plan;
+    if (plan?.pass === pass) {
+      const isBegun = this.#begunPass === pass;
+      microBatches = isBegun ? (this.#engine?.release(count) ?? []) : plan.leases.slice(-count);
+      this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !microBatches.includes(microBatch)) };
+    }
+    this.#say(this.#control, { kind: 'released', pass, microBatches: [...microBatches] });
+  }
+
+  #contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {
+    if (this.#isOver || this.#data === undefined || this.#begunPass !== pass || this.#plan?.pass !== pass) return;
+    this.#contributedMs = this.#options.clock.now();
+    const message: ToCoordinator = {
+      kind: 'contribution',
+      pass,
+      records: [...records],
+      busyMs: this.#contributedMs - this.#begunMs,
+      applyMs: this.#applyMs,
+      exchangeMs: this.#exchangeMs,
+    };
+    this.#say(this.#data, message, sum);
+  }
+
+  #apply(engine: Engine, { commit, totals }: PendingCommit): void {
+    const startedMs = this.#options.clock.now();
+    this.#exchangeMs = Math.max(0, startedMs - this.#contributedMs);
+    this.#isBusy = true;
+    this.#commits.shift();
+    engine.apply(commit, totals, (norms) => {
+      this.#isBusy = false;
+      this.#step = commit.step + 1;
+      this.#applyMs = this.#options.clock.now() - startedMs;
+      if (norms.length > 0 && this.#data !== undefined) this.#say(this.#data, { kind: 'applied', step: this.#step, norms: [...norms] });
+      this.#advance();
+    });
+  }
+
+  #takeState(engine: Engine, { step, bytes }: { step: number; bytes: Uint8Array }): void {
+    this.#newState = undefined;
+    this.#isBusy = true;
+    engine.importState(bytes, () => {
+      this.#isBusy = false;
+      this.#step = step;
+      this.#begunPass = -1;
+      this.#advance();
+    });
+  }
+
+  #giveState(engine: Engine, step: number): void {
+    this.#stateRequest = undefined;
+    this.#isBusy = true;
+    engine.exportState((bytes) => {
+      this.#isBusy = false;
+      // The engine's memory may change while the bytes are on their way.
+      if (this.#data !== undefined) this.#say(this.#data, { kind: 'state', step }, bytes.slice());
+      this.#advance();
+    });
+  }
+
+  #giveDigest(engine: Engine, step: number): void {
+    this.#digestRequest = undefined;
+    this.#isBusy = true;
+    engine.digest((weightsDigest, stateDigest) => {
+      this.#isBusy = false;
+      if (this.#data !== undefined) this.#say(this.#data, { kind: 'digest', step, weightsDigest, stateDigest });
+      this.#advance();
+    });
+  }
+
+  // ---- the end ----
+
+  #fail(error: LockstepError): void {
+    if (this.#isOver) return;
+    this.#say(this.#control, { kind: 'failed', reason: error.message.slice(0, 4096) });
+    this.#end({ kind: 'failed', error });
+  }
+
+  #end(end: WorkerEnd): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#control.close();
+    this.#data?.close();
+    this.#engine?.close();
+    this.#options.onEnd(end);
+  }
+
+  #say(connection: Connection, message: ToCoordinator, payload: Uint8Array = NOTHING): void {
+    connection.send(message, payload);
+  }
+}

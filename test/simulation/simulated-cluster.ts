@@ -1,0 +1,318 @@
+/**
+ * A whole cluster in one process on virtual time: the real coordinator and worker state machines over an
+ * in-memory network, with faults drawn from a seed. Every history can be run again by its seed.
+ */
+import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
+import type { LockstepError } from '../../src/base/errors.ts';
+import { RandomWords } from '../../src/base/random.ts';
+import { Coordinator, type RunResult } from '../../src/coordinator/coordinator.ts';
+import { DEFAULT_TIMING } from '../../src/coordinator/roster.ts';
+import type { RunPlan } from '../../src/coordinator/run-plan.ts';
+import { sampleRange } from '../../src/data/batches.ts';
+import type { RunEvent } from '../../src/metrics/events.ts';
+import type { Hello } from '../../src/protocol/messages.ts';
+import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
+import { connectInMemory, SimulatedHost } from '../../src/transport/memory-network.ts';
+import { Worker, type WorkerEnd } from '../../src/worker/worker.ts';
+import { ELEMENTS, initialState, SimulatedEngine, TENSOR_COUNT, TENSOR_LENGTH } from './simulated-engine.ts';
+
+const HEARTBEAT_MS = 250;
+const REJOIN_MS = 500;
+/** Virtual time after which a run that has not finished counts as hung. */
+const HUNG_MS = 20 * 60_000;
+
+/** A stream of small choices for one history. */
+export class Choices {
+  readonly #words: RandomWords;
+  #next = 0;
+
+  constructor(seed: number) {
+    this.#words = new RandomWords(seed, 'synthetic', 99);
+  }
+
+  below(bound: number): number {
+    return this.#words.below(this.#next++, bound);
+  }
+
+  between(low: number, high: number): number {
+    return low + this.#words.uniform(this.#next++) * (high - low);
+  }
+
+  chance(probability: number): boolean {
+    return this.#words.uniform(this.#next++) < probability;
+  }
+}
+
+/** A host's view of time: its timers wait while it is frozen and never fire once it is dead. */
+class HostClock implements Clock {
+  readonly #clock: ManualClock;
+  readonly #host: SimulatedHost;
+
+  constructor(clock: ManualClock, host: SimulatedHost) {
+    this.#clock = clock;
+    this.#host = host;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  after(delayMs: number, action: () => void): Timer {
+    let current: Timer;
+    const attempt = (): void => {
+      if (this.#host.isDead) return;
+      const waitMs = this.#host.frozenUntilMs - this.#clock.now();
+      if (waitMs > 0) current = this.#clock.after(waitMs, attempt);
+      else action();
+    };
+    current = this.#clock.after(delayMs, attempt);
+    return { cancel: () => current.cancel() };
+  }
+}
+
+/** What a history is made of. */
+export interface HistoryOptions {
+  readonly seed: number;
+  readonly workers: number;
+  readonly steps: number;
+  /** Draws faults; without it nothing goes wrong. */
+  readonly isDisturbed: boolean;
+}
+
+/** How a history went. */
+export interface History {
+  readonly result: RunResult;
+  readonly events: readonly RunEvent[];
+  readonly faults: readonly string[];
+  readonly virtualMs: number;
+}
+
+const TRAIN = { sampleCount: 70, globalBatch: 24, microBatch: 4 };
+const EVALUATE = { sampleCount: 20, globalBatch: 20, microBatch: 4, split: 'test' as const };
+
+export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
+  return {
+    job: {
+      runId: `history-${options.seed}`,
+      seed: 1,
+      dataset: {},
+      dataDigest: 'data',
+      task: 'classification',
+      featureCount: 1,
+      targetCount: 1,
+      microBatch: TRAIN.microBatch,
+      globalBatch: TRAIN.globalBatch,
+      evaluateMicroBatch: EVALUATE.microBatch,
+      parameters: Array.from({ length: TENSOR_COUNT }, (_, i) => ({ name: `tensor.${i}`, shape: [TENSOR_LENGTH] })),
+      optimizer: {},
+      clipNorm: null,
+      tracksNorms: false,
+      trainBytes: 0,
+      evaluateBytes: 0,
+    },
+    jobFiles: new Uint8Array(0),
+    initialState: initialState(),
+    sumElements: ELEMENTS,
+    totalSteps: options.steps,
+    train: TRAIN,
+    evaluate: EVALUATE,
+    evaluatesAfter: (step) => step > 0 && (step % 4 === 0 || step === options.steps),
+    scalarsOf: (step) => ({ learningRate: 0.1 / (1 + step) }),
+    learningRateOf: (step) => 0.1 / (1 + step),
+    minWorkers: options.workers,
+    gatherMs: 10_000,
+    snapshotMs: 2_000,
+  };
+}
+
+class SimulatedWorker {
+  readonly host: SimulatedHost;
+  readonly clock: HostClock;
+  readonly lanes: number;
+  readonly #cluster: SimulatedCluster;
+  readonly #speedMs: number;
+  #worker: Worker | undefined;
+  #engine: SimulatedEngine | undefined;
+  #beat: Timer | undefined;
+  lastEnd: WorkerEnd | undefined;
+
+  constructor(cluster: SimulatedCluster, name: string, lanes: number, speedMs: number) {
+    this.#cluster = cluster;
+    this.host = new SimulatedHost(name);
+    this.clock = new HostClock(cluster.clock, this.host);
+    this.lanes = lanes;
+    this.#speedMs = speedMs;
+  }
+
+  join(): void {
+    if (this.host.isDead) return;
+    if (this.#cluster.isOver) return;
+    const connection = this.#cluster.dial(this.host);
+    this.#worker = new Worker(connection, {
+      identity: { workerId: this.host.name, host: this.host.name, processId: 1, lanes: this.lanes, software: 'simulation' },
+      clock: this.clock,
+      createEngine: (_job, _files, handlers) => {
+        this.#engine = new SimulatedEngine({
+          clock: this.clock,
+          lanes: this.lanes,
+          handlers,
+          computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs,
+          samplesOf: (plan, microBatch) =>
+            plan.work === 'train' ? sampleRange(TRAIN, plan.stepInEpoch, microBatch).count : sampleRange(EVALUATE, 0, microBatch).count,
+        });
+        const engine = this.#engine;
+        return {
+          whenReady: (ready) => {
+            this.clock.after(this.#cluster.choices.between(50, 400), () => ready(engine, { dataDigest: 'data', numericsClass: 'one' }));
+          },
+        };
+      },
+      openConnection: (opened) => {
+        const data = this.#cluster.dial(this.host);
+        this.clock.after(0, () => opened(data));
+      },
+      startHeartbeat: (hello) => this.#startHeartbeat(hello),
+      onWelcome: () => {},
+      onEnd: (end) => this.#rejoin(end),
+    });
+  }
+
+  #startHeartbeat(hello: Hello): void {
+    const connection = this.#cluster.dial(this.host);
+    const engineOf = (): number => this.#engine?.progress ?? 0;
+    connection.limits = GREETING_LIMITS;
+    connection.handlers = { onFrame: () => {}, onClose: () => this.#worker?.disconnect('heartbeat connection closed') };
+    connection.send(hello);
+    const beat = (): void => {
+      connection.send({ kind: 'heartbeat', progress: engineOf() });
+      this.#beat = this.clock.after(HEARTBEAT_MS, beat);
+    };
+    this.#beat?.cancel();
+    beat();
+    this.#heartbeat = connection;
+  }
+
+  #heartbeat: Connection | undefined;
+
+  #rejoin(end: WorkerEnd): void {
+    this.lastEnd = end;
+    this.#beat?.cancel();
+    this.#heartbeat?.destroy();
+    if (end.kind === 'disconnected') this.clock.after(REJOIN_MS, () => this.join());
+  }
+}
+
+export class SimulatedCluster {
+  readonly clock = new ManualClock();
+  readonly choices: Choices;
+  readonly events: RunEvent[] = [];
+  readonly faults: string[] = [];
+  readonly #options: HistoryOptions;
+  readonly #door = new SimulatedHost('coordinator');
+  readonly #coordinator: Coordinator;
+  readonly #workers: SimulatedWorker[] = [];
+  readonly #links: { heldUntilMs: number; delayMs: () => number; host: SimulatedHost }[] = [];
+  #result: RunResult | undefined;
+  #error: LockstepError | undefined;
+  #sessions = 0;
+
+  constructor(options: HistoryOptions) {
+    this.#options = options;
+    this.choices = new Choices(options.seed);
+    this.#coordinator = new Coordinator({
+      plan: makeSimulatedPlan(options),
+      clock: new HostClock(this.clock, this.#door),
+      timing: DEFAULT_TIMING,
+      newSession: () => `session-${this.#sessions++}`,
+      onEvent: (event) => void this.events.push(event),
+      onFinished: (result) => void (this.#result = result),
+      onFailed: (error) => void (this.#error = error),
+      onRefused: () => {},
+    });
+    for (let i = 0; i < options.workers; i++) this.#addWorker(`worker-${i}`, 0);
+    if (options.isDisturbed) this.#drawFaults();
+  }
+
+  get isOver(): boolean {
+    return this.#result !== undefined || this.#error !== undefined;
+  }
+
+  /** A new connection from `host` to the coordinator; the coordinator sees it a little later. */
+  dial(host: SimulatedHost): Connection {
+    const base = this.choices.between(0.05, 2);
+    const jitter = this.#options.isDisturbed ? 5 : 0;
+    const link = { heldUntilMs: 0, delayMs: () => base + this.choices.between(0, jitter), host };
+    this.#links.push(link);
+    const [near, far] = connectInMemory(this.clock, link, host, this.#door);
+    this.#coordinator.accept(far);
+    return near;
+  }
+
+  run(): History {
+    while (!this.isOver && this.clock.now() < HUNG_MS && this.clock.step());
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#result === undefined) throw new Error(`hung at step ${this.#coordinator.committedSteps}: ${this.faults.join('; ')}`);
+    const virtualMs = this.clock.now();
+    // Whatever is still on its way arrives; frozen hosts thaw and find the run over. Then nothing may be left.
+    for (let i = 0; i < 100_000 && this.clock.step(); i++);
+    this.#checkNothingIsLeft();
+    return { result: this.#result, events: this.events, faults: this.faults, virtualMs };
+  }
+
+  #checkNothingIsLeft(): void {
+    const open = this.#workers.filter(({ host }) => host.connectionCount() > 0).map(({ host }) => host.name);
+    if (open.length > 0) throw new Error(`connections left open by ${open.join(', ')}`);
+    if (this.#door.connectionCount() > 0) throw new Error(`the coordinator left ${this.#door.connectionCount()} connections open`);
+    if (this.clock.pendingCount() > 0) throw new Error(`${this.clock.pendingCount()} timers left running`);
+  }
+
+  #addWorker(name: string, atMs: number): SimulatedWorker {
+    const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), this.choices.between(2, 40));
+    this.#workers.push(worker);
+    this.clock.after(atMs, () => worker.join());
+    return worker;
+  }
+
+  /** One to six faults at random times; at least one host is left that lives. */
+  #drawFaults(): void {
+    const spanMs = 500 + this.#options.steps * 40;
+    const count = 1 + this.choices.below(6);
+    for (let i = 0; i < count; i++) this.#drawFault(this.choices.between(0, spanMs), i);
+  }
+
+  #drawFault(atMs: number, index: number): void {
+    const target = this.#workers[this.choices.below(this.#workers.length)]!;
+    const durationMs = this.choices.between(100, 9_000);
+    const kind = this.choices.below(7);
+    const at = (what: string, action: () => void): void => {
+      this.faults.push(`${atMs.toFixed(0)} ms: ${what}`);
+      this.clock.after(atMs, action);
+    };
+    const name = target.host.name;
+    if (kind === 0) at(`kill ${name}, a replacement joins`, () => this.#kill(target, `replacement-${index}`));
+    else if (kind === 1) at(`freeze ${name} for ${durationMs.toFixed(0)} ms`, () => this.#freeze(target.host, durationMs));
+    else if (kind === 2) at(`partition ${name} for ${durationMs.toFixed(0)} ms`, () => this.#hold(target.host, durationMs));
+    else if (kind === 3) at(`cut the connections of ${name}`, () => target.host.cutConnections());
+    else if (kind === 4) at('a worker joins late', () => void this.#addWorker(`late-${index}`, 0));
+    else if (kind === 5) at(`freeze the coordinator for ${durationMs.toFixed(0)} ms`, () => this.#freeze(this.#door, durationMs));
+    else if (this.#workers.length > 1) at(`kill ${name} for good`, () => this.#killForGood(target));
+  }
+
+  #kill(target: SimulatedWorker, replacement: string): void {
+    target.host.kill();
+    if (!this.isOver) this.#addWorker(replacement, this.choices.between(10, 3_000));
+  }
+
+  #killForGood(target: SimulatedWorker): void {
+    const others = this.#workers.filter((worker) => worker !== target && !worker.host.isDead);
+    if (others.length > 0) target.host.kill();
+  }
+
+  #freeze(host: SimulatedHost, durationMs: number): void {
+    host.frozenUntilMs = Math.max(host.frozenUntilMs, this.clock.now() + durationMs);
+  }
+
+  #hold(host: SimulatedHost, durationMs: number): void {
+    for (const link of this.#links) if (link.host === host) link.heldUntilMs = this.clock.now() + durationMs;
+  }
+}

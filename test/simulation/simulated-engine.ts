@@ -1,0 +1,199 @@
+/**
+ * An engine on virtual time: a tiny model with real float32 state, real integer gradients on the real grid, and
+ * compute times drawn by the simulation. Any micro-batch lost, counted twice, or computed from the wrong state
+ * changes its digest.
+ */
+import { createHash } from 'node:crypto';
+import type { Clock, Timer } from '../../src/base/clock.ts';
+import type { MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
+import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
+
+export const TENSOR_LENGTH = 16;
+export const TENSOR_COUNT = 2;
+export const ELEMENTS = TENSOR_LENGTH * TENSOR_COUNT;
+const SAMPLES_PER_MICRO_BATCH = 4;
+
+/** The state before the first update: weights, then one momentum region. */
+export function initialState(): Uint8Array {
+  const state = new Float32Array(2 * ELEMENTS);
+  for (let i = 0; i < ELEMENTS; i++) state[i] = Math.fround((i % 7) / 8 - 0.4);
+  return new Uint8Array(state.buffer);
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
+}
+
+/** Mixes integers and the bits of a weight into 32 random-looking bits. */
+function mix(weight: number, ...parts: readonly number[]): number {
+  let hash = new Uint32Array(new Float32Array([weight]).buffer)[0]!;
+  for (const part of parts) {
+    hash = Math.imul(hash ^ (hash >>> 15) ^ part, 0x2c1b3c6d) >>> 0;
+    hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39) >>> 0;
+  }
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+/** A gradient that depends on every bit of the weights; now and then it is so large that the grid overflows. */
+function gradientOf(weights: Float32Array, step: number, microBatch: number): Float32Array {
+  const burst = mix(0, step, 77) % 5 === 0 ? 500 : 1;
+  return weights.map((weight, i) => ((mix(weight, step, microBatch, i) / 2 ** 32) * 2 - 1) * burst * (i < TENSOR_LENGTH ? 1 : 1e-3));
+}
+
+export interface SimulatedEngineOptions {
+  readonly clock: Clock;
+  readonly lanes: number;
+  readonly handlers: EngineHandlers;
+  readonly computeMs: () => number;
+  /** Samples of micro-batch `m` of a training step. */
+  readonly samplesOf: (plan: Plan, microBatch: number) => number;
+}
+
+export class SimulatedEngine implements Engine {
+  readonly #options: SimulatedEngineOptions;
+  readonly #weights = new Float32Array(ELEMENTS);
+  readonly #momentum = new Float32Array(ELEMENTS);
+  readonly #sum = new Int32Array(ELEMENTS);
+  #sent = new Uint8Array(0);
+  #plan: Plan | undefined;
+  #waiting: number[] = [];
+  #running = 0;
+  #records: MicroBatchRecord[] = [];
+  readonly #whenIdle: (() => void)[] = [];
+  readonly #timers = new Set<Timer>();
+  progress = 0;
+
+  constructor(options: SimulatedEngineOptions) {
+    this.#options = options;
+  }
+
+  begin(plan: Plan): void {
+    this.#plan = undefined;
+    this.#waiting = [];
+    this.#idle(() => {
+      this.#plan = plan;
+      this.#sum.fill(0);
+      this.#records = [];
+      this.#waiting = [...plan.leases, ...this.#waiting];
+      this.#pump();
+    });
+  }
+
+  extend(microBatches: readonly number[]): void {
+    this.#waiting.push(...microBatches);
+    this.#pump();
+  }
+
+  release(count: number): number[] {
+    return this.#waiting.splice(Math.max(0, this.#waiting.length - count));
+  }
+
+  apply(commit: Parameters<Engine['apply']>[0], totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
+    this.#plan = undefined;
+    this.#waiting = [];
+    this.#idle(() => {
+      const total = totals === undefined ? this.#sum : new Int32Array(totals.slice().buffer);
+      for (let i = 0; i < ELEMENTS; i++) {
+        const exponent = commit.exponents[Math.floor(i / TENSOR_LENGTH)]!;
+        const gradient = Math.fround(total[i]! * 2 ** -exponent) / commit.update.sampleCount;
+        this.#momentum[i] = 0.9 * this.#momentum[i]! + gradient;
+        this.#weights[i] = this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
+      }
+      this.#after(1, () => done([]));
+    });
+  }
+
+  importState(bytes: Uint8Array, done: () => void): void {
+    this.#plan = undefined;
+    this.#waiting = [];
+    this.#idle(() => {
+      const state = new Float32Array(bytes.slice().buffer);
+      this.#weights.set(state.subarray(0, ELEMENTS));
+      this.#momentum.set(state.subarray(ELEMENTS));
+      this.#after(1, done);
+    });
+  }
+
+  exportState(done: (bytes: Uint8Array) => void): void {
+    this.#idle(() => this.#after(1, () => done(this.#state())));
+  }
+
+  digest(done: (weightsDigest: string, stateDigest: string) => void): void {
+    this.#idle(() => this.#after(1, () => done(digestOf(new Uint8Array(this.#weights.slice().buffer)), digestOf(this.#state()))));
+  }
+
+  totalsTarget(): Uint8Array | undefined {
+    return undefined;
+  }
+
+  close(): void {
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  #state(): Uint8Array {
+    const state = new Float32Array(2 * ELEMENTS);
+    state.set(this.#weights);
+    state.set(this.#momentum, ELEMENTS);
+    return new Uint8Array(state.buffer);
+  }
+
+  #after(delayMs: number, action: () => void): void {
+    const timer = this.#options.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      action();
+    });
+    this.#timers.add(timer);
+  }
+
+  #idle(action: () => void): void {
+    if (this.#running === 0) action();
+    else this.#whenIdle.push(action);
+  }
+
+  #pump(): void {
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    while (this.#running < this.#options.lanes && this.#waiting.length > 0) {
+      const microBatch = this.#waiting.shift()!;
+      this.#running++;
+      this.#after(this.#options.computeMs(), () => this.#finish(plan, microBatch));
+    }
+  }
+
+  #finish(plan: Plan, microBatch: number): void {
+    this.#running--;
+    this.progress++;
+    if (this.#plan === plan) {
+      this.#records.push(this.#compute(plan, microBatch));
+      this.#pump();
+      if (this.#running === 0 && this.#waiting.length === 0) this.#deliver(plan);
+    }
+    if (this.#running === 0) this.#whenIdle.splice(0).forEach((action) => action());
+  }
+
+  #compute(plan: Plan, microBatch: number): MicroBatchRecord {
+    const sampleCount = this.#options.samplesOf(plan, microBatch);
+    const gradient = gradientOf(this.#weights, plan.step, microBatch);
+    const maxima = [0, 0];
+    if (plan.work === 'train') {
+      for (const [i, value] of gradient.entries()) {
+        const tensor = Math.floor(i / TENSOR_LENGTH);
+        maxima[tensor] = Math.max(maxima[tensor]!, Math.abs(value));
+        const rounded = Math.round(value * 2 ** plan.exponents[tensor]!);
+        this.#sum[i] = this.#sum[i]! + Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, rounded));
+      }
+    }
+    const lossSum = Math.fround(gradient.reduce((sum, value) => sum + Math.abs(value), 0));
+    return { microBatch, sampleCount, lossSum, correctSum: sampleCount / SAMPLES_PER_MICRO_BATCH, maxima, computeMs: 1 };
+  }
+
+  #deliver(plan: Plan): void {
+    const records = this.#records;
+    this.#records = [];
+    if (records.length === 0) return;
+    const isSent = plan.work === 'train' && plan.reduction === 'star';
+    this.#sent = isSent ? new Uint8Array(this.#sum.slice().buffer) : new Uint8Array(0);
+    if (isSent) this.#sum.fill(0);
+    this.#options.handlers.onDone(plan.pass, records, this.#sent);
+  }
+}
