@@ -48,10 +48,9 @@ export const SHAPE_RULES = {
 
   // Y = X + updates at the indices: dX = dY, dUpdates = dY at the indices
   ScatterElements: (call) => {
-    const reduction = call.node.attributes['reduction'] ?? 'none';
-    if (reduction !== 'add') {
+    if (call.node.attributes['reduction'] !== 'add') {
       throw new GraphError(
-        `differentiating ScatterElements at ${call.node.name}: expected reduction add, got ${String(reduction)}`,
+        `differentiating ScatterElements at ${call.node.name}: only the reduction add has a gradient here`,
         { operator: 'ScatterElements', node: call.node.name },
       );
     }

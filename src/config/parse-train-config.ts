@@ -1,7 +1,7 @@
 /** From files and flags to one checked configuration: precedence flags > files, later before earlier > defaults. */
 import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
-import { suggestion } from './closest-name.ts';
+import { closestName } from './closest-name.ts';
 import { crossCheck } from './cross-check.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from './option-types.ts';
 import { note, SEED_KEYS, SEED_WORKERS, seedGlobalBatch, textOf, translateSeedEntry } from './seed-keys.ts';
@@ -37,9 +37,10 @@ export function parseTrainConfig(
   const problems: Problem[] = [];
   const notes: ConfigNote[] = [];
   const given = new Map<TrainConfigKey, Setting>();
-  for (const source of sources) mergeFile(given, readSettings(source, problems, notes), notes);
+  for (const source of sources) mergeFile(given, readSettings(source, problems, notes), problems, notes);
   addSeedGlobalBatch(given, notes);
   for (const setting of readFlags(flags, problems)) given.set(setting.key, setting);
+  preferEpochsFlag(given, notes);
 
   const values: Partial<Record<TrainConfigKey, unknown>> = {};
   for (const key of TRAIN_CONFIG_KEYS) values[key] = checkedValue(key, given.get(key), problems);
@@ -117,40 +118,69 @@ function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNo
 
 function unknownKey(entry: YamlEntry, path: string, known: readonly string[]): Problem {
   const { file, line, column } = entry.place;
-  const hint = suggestion(entry.key, known);
   return {
-    line: `${file}:${line}:${column} unknown key ${textOf(path)}; ${lowerFirst(hint)}`,
+    line: `${file}:${line}:${column} unknown key ${textOf(path)}; ${nearest(entry.key, known)}`,
     issue: { path, expected: 'a known key', got: entry.key },
   };
 }
 
-function lowerFirst(sentence: string): string {
-  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
+function nearest(word: string, known: readonly string[]): string {
+  const closest = closestName(word, known);
+  return closest === undefined ? 'see `lockstep train --help` for all' : `did you mean "${closest}"?`;
 }
 
-/** Puts one file's settings over those before it; differing values for one setting are noted. */
+/** Puts one file's settings over those of files before it, with a note where they differ. */
 function mergeFile(
   given: Map<TrainConfigKey, Setting>,
   settings: readonly Setting[],
+  problems: Problem[],
   notes: ConfigNote[],
 ): void {
+  const ofThisFile = new Set(settings);
   for (const setting of settings) {
     const before = given.get(setting.key);
-    const winner = before === undefined ? setting : winnerOf(before, setting);
-    if (before !== undefined && textOf(before.value) !== textOf(setting.value)) {
-      const loser = winner === setting ? before : setting;
-      notes.push(
-        noteOn(winner, `${textOf(winner.value)} is used, not ${textOf(loser.value)} of ${nameOf(loser)}`),
-      );
+    if (before === undefined || JSON.stringify(before.value) === JSON.stringify(setting.value)) {
+      given.set(setting.key, setting);
+      continue;
     }
+    const isSameFile = ofThisFile.has(before);
+    if (isSameFile && !isHostCount(before, setting)) {
+      problems.push(
+        problemOf(
+          setting,
+          `one value for ${yamlKeyOf(setting.key)}`,
+          `${textOf(before.value)} as ${before.writtenAs} and ${textOf(setting.value)} as ${setting.writtenAs}`,
+        ),
+      );
+      continue;
+    }
+    // SmolCluster waits for num_workers workers, whatever the length of its list of names.
+    const winner = isSameFile && before.writtenAs === 'num_workers' ? before : setting;
+    const loser = winner === setting ? before : setting;
+    notes.push(
+      noteOn(winner, `${textOf(winner.value)} is used, not ${textOf(loser.value)} of ${nameOf(loser)}`),
+    );
     given.set(setting.key, winner);
   }
 }
 
-/** The later wins, except that in one file SmolCluster's num_workers counts, not the length of its list of names. */
-function winnerOf(before: Setting, later: Setting): Setting {
-  const isSameFile = before.place?.file === later.place?.file;
-  return isSameFile && later.writtenAs === HOST_LIST && before.writtenAs === 'num_workers' ? before : later;
+/** SmolCluster's files give the number of workers twice: as num_workers, and by the names of their hosts. */
+function isHostCount(a: Setting, b: Setting): boolean {
+  return (
+    a.key === 'workers' &&
+    a.writtenAs !== b.writtenAs &&
+    (a.writtenAs === HOST_LIST || b.writtenAs === HOST_LIST)
+  );
+}
+
+/** `steps` replaces `epochs`, but a flag replaces what a file says: `--epochs` beats `steps` of a file. */
+function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
+  const epochs = given.get('epochs');
+  const steps = given.get('steps');
+  if (epochs === undefined || steps === undefined) return;
+  if (epochs.place !== undefined || steps.place === undefined) return;
+  given.delete('steps');
+  notes.push(noteOn(steps, `${textOf(steps.value)} is not used: --epochs is given`));
 }
 
 const HOST_LIST = 'workers (list)';
@@ -159,17 +189,21 @@ const HOST_LIST = 'workers (list)';
 function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const batch = given.get('microBatch');
   if (batch?.writtenAs !== 'batch_size' || batch.place === undefined) return;
-  if (typeof batch.value !== 'number' || !Number.isSafeInteger(batch.value)) return; // Refused below.
+  if (!isAccepted(batch)) return; // Its own check will say why.
   if (given.has('globalBatch')) {
     notes.push(noteOn(batch, 'read as micro_batch; global_batch is given beside it'));
     return;
   }
   const workers = given.get('workers');
   const isSeedCount = workers?.writtenAs === 'num_workers' || workers?.writtenAs === HOST_LIST;
-  const count = isSeedCount && typeof workers.value === 'number' ? workers.value : SEED_WORKERS;
-  const { globalBatch, message } = seedGlobalBatch(batch.value, count);
+  const count = isSeedCount && isAccepted(workers) ? Number(workers.value) : SEED_WORKERS;
+  const { globalBatch, message } = seedGlobalBatch(Number(batch.value), count);
   given.set('globalBatch', { ...batch, key: 'globalBatch', value: globalBatch });
   notes.push(noteOn(batch, message));
+}
+
+function isAccepted({ key, value }: Setting): boolean {
+  return schemaOf(TRAIN_OPTIONS[key].type).safeParse(value).success;
 }
 
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {
@@ -179,9 +213,8 @@ function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {
     const key = keyNamed(word);
     if (key === undefined) {
       const flag = `--${word.replaceAll('_', '-')}`;
-      const hint = suggestion(flag, TRAIN_CONFIG_KEYS.map(flagOf));
       problems.push({
-        line: `${flag}: unknown option; ${lowerFirst(hint)}`,
+        line: `${flag}: unknown option; ${nearest(flag, TRAIN_CONFIG_KEYS.map(flagOf))}`,
         issue: { path: flag, expected: 'a known option', got: flag },
       });
       return [];

@@ -1,6 +1,6 @@
 /** YAML text as settings with their places; everything wrong with the text itself becomes an issue. */
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
-import type { Document, Node, Pair, YAMLMap } from 'yaml';
+import type { Document, ParsedNode, YAMLMap } from 'yaml';
 import { messageOf } from '../base/errors.ts';
 
 /** A configuration file that somebody else has read. */
@@ -56,7 +56,7 @@ export function readYaml(source: ConfigSource): {
   const lines = new LineCounter();
   let document: Document.Parsed;
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   } catch (error) {
     // The parser recurses: a file of nothing but brackets exhausts the stack.
     return refuse(`cannot be read as YAML: ${messageOf(error)}`);
@@ -84,8 +84,8 @@ function readMapping(
 ): { entries: YamlEntry[]; issues: YamlIssue[] } {
   const entries: YamlEntry[] = [];
   const issues: YamlIssue[] = [];
-  for (const pair of mapping.items as Pair<Node.Parsed | null, Node.Parsed | null>[]) {
-    const place = placeAt(pair.key?.range[0] ?? mapping.range[0]);
+  for (const pair of mapping.items) {
+    const place = placeAt(pair.key.range[0]);
     if (!isScalar(pair.key) || typeof pair.key.value !== 'string') {
       issues.push({ place, message: 'expected a word as key' });
       continue;
@@ -93,9 +93,7 @@ function readMapping(
     const key = pair.key.value;
     try {
       const value: unknown = pair.value?.toJS(document, { maxAliasCount: MAX_ALIAS_COUNT }) ?? null;
-      const nested = isMap(pair.value)
-        ? readMapping(pair.value as YAMLMap.Parsed, document, placeAt)
-        : undefined;
+      const nested = isMap(pair.value) ? readMapping(pair.value, document, placeAt) : undefined;
       issues.push(...(nested?.issues ?? []));
       entries.push({ key, value, children: nested?.entries, place });
     } catch (error) {
@@ -105,7 +103,7 @@ function readMapping(
   return { entries, issues };
 }
 
-function kindOf(node: Node): string {
+function kindOf(node: ParsedNode): string {
   if (isScalar(node)) return 'a single value';
   return 'a list';
 }

@@ -164,7 +164,7 @@ export class Coordinator {
     }
     if (this.#phase === 'gathering' && !this.#canStart()) return;
     if (this.#phase === 'finishing' || this.#isTrained()) return this.#finish();
-    this.#beginPass(this.#isEvaluationDue() ? 'evaluate' : 'train');
+    this.#beginPass();
   }
 
   #canStart(): boolean {
@@ -186,8 +186,9 @@ export class Coordinator {
 
   // ---- passes ----
 
-  #beginPass(work: 'train' | 'evaluate'): void {
+  #beginPass(): void {
     this.#giveStateToNewcomers();
+    const work = this.#isEvaluationDue() ? 'evaluate' : 'train';
     const participants = this.#membersIn('active');
     if (participants.length === 0) return this.#waitFor('no worker is left; waiting for one to join');
     const reduction = participants.length === 1 && this.#donor === undefined ? 'alone' : 'star';
@@ -250,6 +251,7 @@ export class Coordinator {
     this.#pass = undefined;
     if (this.#maxima === undefined || isOverflow) {
       this.#event({ kind: 'step-redone', step: this.#step, reason: this.#maxima === undefined ? 'calibration' : 'overflow' });
+      this.#times.redo();
       this.#maxima = nextMaxima(observed, this.#maxima === undefined ? observed : mergeMaxima(observed, this.#maxima));
       return this.#advance();
     }
@@ -453,7 +455,8 @@ export class Coordinator {
   }
 
   #handleStall(member: Member, silentMs: number, reason: string): void {
-    this.#heldStep.set(member, this.#step);
+    if (member.wasActive) this.#heldStep.set(member, this.#step);
+    else this.#heldStep.delete(member);
     this.#event({ kind: 'worker-stalled', rank: member.rank, workerId: member.workerId, step: this.#step, silentMs, reason });
     this.#releaseFrom(member);
   }
@@ -607,7 +610,7 @@ export class Coordinator {
       }
       // Everyone died after the last commit: the end of the run is computed again.
       this.#phase = 'running';
-      return this.#beginPass('train');
+      return this.#beginPass();
     }
     if (holders.some((member) => !this.#digests.has(member.rank))) return;
     const replicaDigests = holders.map(({ rank }) => ({ rank, ...(this.#digests.get(rank) ?? { weightsDigest: '', stateDigest: '' }) }));

@@ -32,6 +32,8 @@ export interface Member {
   /** Why it is stalled; a stuck one comes back only with progress. */
   stall: 'silent' | 'stuck' | undefined;
   stalledMs: number;
+  /** Whether it had the state of the run when it stalled. */
+  wasActive: boolean;
   /** Exponential mean of milliseconds per micro-batch on one lane. */
   microBatchMs: number | undefined;
   /** A `release` was sent for this pass and is not answered. */

@@ -128,6 +128,7 @@ export class Roster {
 
   /** Marks a member as stalled: called by the owner when it makes no progress, by the roster when it is silent. */
   stall(member: Member, kind: 'silent' | 'stuck', silentMs: number, reason: string): void {
+    member.wasActive = member.phase === 'active';
     member.phase = 'stalled';
     member.stall = kind;
     member.stalledMs = this.#options.clock.now();
@@ -188,6 +189,7 @@ export class Roster {
       progressMs: nowMs,
       stall: undefined,
       stalledMs: 0,
+      wasActive: false,
       microBatchMs: undefined,
       releaseAskedPass: undefined,
       nothingToReleasePass: undefined,

@@ -75,6 +75,11 @@ export class StepTimes {
     return timing;
   }
 
+  /** The step is computed again: what was spent on it counts, the samples do not yet. */
+  redo(): void {
+    for (const worker of this.#workers.values()) worker.samples = 0;
+  }
+
   /** Time up to `nowMs` belongs to no step. */
   skip(nowMs: number): void {
     this.#workers = new Map();

@@ -1,5 +1,6 @@
 import { ConfigError } from '../base/errors.ts';
 import { suggestion } from '../config/closest-name.ts';
+import type { DatasetName } from '../config/train-config.ts';
 import type { DataPlaces, DatasetSplits, Normalisation } from './dataset.ts';
 import type { Network } from './download.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
@@ -24,8 +25,8 @@ export interface DatasetRequest {
 /** Loads or computes one data set. */
 export type DatasetLoader = (request: DatasetRequest) => Promise<DatasetSplits>;
 
-/** Every data set Lockstep knows; a new one is a file and a line here. */
-export const DATASETS: Readonly<Record<string, DatasetLoader>> = {
+/** Every data set Lockstep knows; a new one is a file, its name in config/ and a line here. */
+export const DATASETS: Readonly<Record<DatasetName, DatasetLoader>> = {
   mnist: ({ places, network }) => loadIdxDataset(MNIST, places, network),
   'synthetic-regression': async ({ seed, synthetic }) => makeSyntheticRegression({ ...synthetic, seed }),
 };
@@ -36,7 +37,7 @@ export const DATASETS: Readonly<Record<string, DatasetLoader>> = {
  * Throws: ConfigError for a name that is not in `DATASETS`; DataError when its files cannot be had or trusted.
  */
 export async function loadDataset(name: string, request: DatasetRequest): Promise<DatasetSplits> {
-  const loader = Object.hasOwn(DATASETS, name) ? DATASETS[name] : undefined;
+  const loader = Object.hasOwn(DATASETS, name) ? DATASETS[name as DatasetName] : undefined;
   if (loader === undefined) {
     const names = Object.keys(DATASETS);
     throw new ConfigError(`dataset: unknown data set "${name}". ${suggestion(name, names)}`, [

@@ -79,6 +79,7 @@ async function tryAddress(
       // What was continued may have been bad from the start: only a whole file condemns the address.
       if (before === 0) return failure;
     } catch (error) {
+      if ((await sizeOf(download.path)) === download.bytes) return undefined; // Another process was faster.
       failure = causeOf(error);
       if (network.signal?.aborted === true || (await sizeOf(partOf(download))) <= before) return failure;
     }
@@ -157,13 +158,7 @@ async function openForWriting(path: string): Promise<FileHandle> {
 /** Renames the part file when its content is right; otherwise removes it and says what was wrong. */
 async function putInPlace(download: Download): Promise<string | undefined> {
   const part = partOf(download);
-  let content: Buffer;
-  try {
-    content = await readFile(part);
-  } catch (error) {
-    if ((await sizeOf(download.path)) === download.bytes) return undefined; // Another process was faster.
-    throw error;
-  }
+  const content = await readFile(part);
   const found = createHash('sha256').update(content).digest('hex');
   if (found === download.sha256 && content.length === download.bytes) {
     await rename(part, download.path);

@@ -273,6 +273,17 @@ describe('downloadFile', () => {
     });
   });
 
+  test('lets several loaders fetch the same files at once', async () => {
+    await withServer(serve, async (mirror) => {
+      const set = { ...tiny, mirrors: [mirror] };
+      const places = await emptyPlaces();
+
+      const loaded = await Promise.all(Array.from({ length: 6 }, () => loadIdxDataset(set, places, network)));
+
+      assert.equal(new Set(loaded.map(({ train }) => train.digest)).size, 1);
+    });
+  });
+
   test('continues where a cut connection ended', async () => {
     let cuts = 0;
     const cutOnce: Handler = (name, request, response) => {

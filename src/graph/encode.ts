@@ -1,7 +1,7 @@
 /** Graph -> ONNX file. Field numbers are those of onnx.proto3 at IR version 8. */
 import { GraphError } from '../base/errors.ts';
 import { attributeKind } from './operators.ts';
-import { ProtoWriter } from './protobuf.ts';
+import { ProtoWriter } from './proto-writer.ts';
 import {
   ELEMENT_TYPES,
   type AttributeValue,
@@ -105,9 +105,9 @@ function writeValueInfo(out: ProtoWriter, value: ValueInfo): void {
       tensorType.int(1, ELEMENT_TYPES[value.type].code);
       tensorType.message(2, (shape) => {
         for (const dimension of value.shape) {
-          shape.message(1, (out) => {
-            if (typeof dimension === 'number') out.int(1, dimension);
-            else out.string(2, dimension);
+          shape.message(1, (inner) => {
+            if (typeof dimension === 'number') inner.int(1, dimension);
+            else inner.string(2, dimension);
           });
         }
       });

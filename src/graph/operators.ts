@@ -48,7 +48,7 @@ export function inferOutputs(call: OperatorCall & { readonly operator: OperatorN
   for (const [name, value] of Object.entries(call.attributes)) {
     const kind = attributeKind(call.operator, name);
     if (kind !== undefined && holds(kind, value)) continue;
-    const expected = kind === undefined ? 'no such attribute' : `${kind}`;
+    const expected = kind === undefined ? 'no such attribute' : kind;
     throw new GraphError(`${call.operator} at ${call.name}: attribute ${name}: expected ${expected}`, {
       operator: call.operator,
       node: call.name,

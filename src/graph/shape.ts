@@ -55,3 +55,17 @@ export function broadcastAxes(from: Shape, to: Shape): number[] {
     return own === undefined || (own === 1 && size !== 1) ? [axis] : [];
   });
 }
+
+const MAX_RANK = 32;
+const MAX_ELEMENTS = 2 ** 36;
+
+/** Why no value can have this shape; undefined when it is fine. Guards against files that were made to hurt. */
+export function shapeProblem(shape: Shape): string | undefined {
+  if (shape.length > MAX_RANK) return `expected rank ${MAX_RANK} at most, got ${shape.length}`;
+  const bad = shape.find((size) =>
+    typeof size === 'number' ? !Number.isSafeInteger(size) || size < 0 : size === '',
+  );
+  if (bad !== undefined) return `expected sizes of 0 or more, got ${formatShape(shape)}`;
+  const known = shape.filter((size) => typeof size === 'number').reduce((a, b) => a * b, 1);
+  return known > MAX_ELEMENTS ? `${formatShape(shape)} has more than 2^36 elements` : undefined;
+}

@@ -1,4 +1,5 @@
 /** An ONNX graph as plain readonly data: what is built, differentiated, encoded, sent and printed. */
+import { GraphError } from '../base/errors.ts';
 import type { OperatorName } from './operators.ts';
 
 /** Element types that a value of our graphs can have, each with its ONNX number and bytes per element. */
@@ -9,6 +10,17 @@ export const ELEMENT_TYPES = {
   bool: { code: 9, bytes: 1 },
 } as const;
 export type ElementType = keyof typeof ELEMENT_TYPES;
+
+/** The element type with an ONNX number; `where` is for the GraphError when we have none. */
+export function elementTypeOf(code: number, where: string): ElementType {
+  for (const [type, known] of Object.entries(ELEMENT_TYPES)) {
+    if (known.code === code) return type as ElementType;
+  }
+  const expected = Object.keys(ELEMENT_TYPES).join(', ');
+  throw new GraphError(`${where}: expected an element type of ${expected}, got ONNX type ${code}`, {
+    dtype: code,
+  });
+}
 
 /** A size, or the name of a size that is known only when the graph runs (`batch`). */
 export type Dimension = number | string;

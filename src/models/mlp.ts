@@ -53,3 +53,45 @@ function linearParameters(name: string, inputs: number, outputs: number): Parame
     { name: `${name}.bias`, shape: [outputs], init },
   ];
 }
+
+const KEYS = ['hidden', 'activation'];
+const MAX_LAYER_SIZE = 2 ** 20;
+
+/**
+ * The options as a user writes them; absent ones: `hidden` [128], `activation` relu.
+ *
+ * Throws: ConfigError naming the option, what was expected and what came.
+ */
+export function parseMlpOptions(options: Readonly<Record<string, unknown>>): MlpOptions {
+  const unknown = Object.keys(options).find((key) => !KEYS.includes(key));
+  if (unknown !== undefined) {
+    throw invalid(unknown, `one of ${KEYS.join(', ')}`, unknown, suggestion(unknown, KEYS));
+  }
+  const { hidden = [128], activation = 'relu' } = options;
+  if (!isLayerSizes(hidden)) {
+    throw invalid('hidden', 'a list of layer sizes, 1 or more each', hidden, 'Write for example [256, 512].');
+  }
+  if (typeof activation !== 'string' || !isActivation(activation)) {
+    const names = Object.keys(ACTIVATIONS);
+    throw invalid('activation', names.join(' | '), activation, suggestion(String(activation), names));
+  }
+  return { hidden, activation };
+}
+
+function isLayerSizes(value: unknown): value is readonly number[] {
+  return (
+    Array.isArray(value) &&
+    value.every((size) => Number.isInteger(size) && size >= 1 && size <= MAX_LAYER_SIZE)
+  );
+}
+
+function isActivation(name: string): name is Activation {
+  return Object.hasOwn(ACTIVATIONS, name);
+}
+
+function invalid(option: string, expected: string, got: unknown, next: string): ConfigError {
+  const shown = JSON.stringify(got) ?? String(got);
+  return new ConfigError(`mlp option ${option}: expected ${expected}, got ${shown}. ${next}`, [
+    { path: option, expected, got: shown },
+  ]);
+}

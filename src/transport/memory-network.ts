@@ -59,6 +59,7 @@ class MemoryConnection implements Connection {
   readonly host: SimulatedHost;
   readonly #clock: Clock;
   readonly #link: SimulatedLink;
+  readonly #unflushed = new Set<() => void>();
   #lastArrivalMs = 0;
   #isClosed = false;
 
@@ -79,19 +80,25 @@ class MemoryConnection implements Connection {
     const bytes = payload?.slice() ?? new Uint8Array(0);
     this.bytesSent += text.length + bytes.length;
     this.queuedBytes += bytes.length;
-    this.#deliver(text.length + bytes.length, () => {
+    const flushed = (): void => {
       this.queuedBytes -= bytes.length;
       onFlushed?.();
+    };
+    this.#unflushed.add(flushed);
+    this.#deliver(text.length + bytes.length, () => {
+      if (this.#unflushed.delete(flushed)) flushed();
       this.other?.receive(text, bytes);
     });
   }
 
   close(): void {
-    this.#finish(true);
+    if (this.#isClosed) return;
+    this.#deliver(0, () => this.other?.receiveEnd());
+    this.#end(() => void this.#clock.after(0, () => this.handlers.onClose()));
   }
 
   destroy(): void {
-    this.#finish(false);
+    this.close();
   }
 
   breakBoth(): void {
@@ -113,26 +120,21 @@ class MemoryConnection implements Connection {
   }
 
   receiveEnd(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.host.detach(this);
-    this.handlers.onClose(new PeerLostError(`connection to ${this.peer}: ended`));
+    this.#end(() => this.handlers.onClose(new PeerLostError(`connection to ${this.peer}: ended`)));
   }
 
   #fail(error: ProtocolError): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.host.detach(this);
+    this.#end(() => this.handlers.onClose(error));
     this.#deliver(0, () => this.other?.receiveEnd());
-    this.handlers.onClose(error);
   }
 
-  #finish(isOrderly: boolean): void {
+  #end(tellOwner: () => void): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.host.detach(this);
-    this.#deliver(0, () => this.other?.receiveEnd());
-    if (!this.host.isDead) this.#clock.after(0, () => this.handlers.onClose(isOrderly ? undefined : undefined));
+    for (const flushed of this.#unflushed) flushed();
+    this.#unflushed.clear();
+    if (!this.host.isDead) tellOwner();
   }
 
   /** Runs `arrival` at the other host: after the delay, in order, once the link and that host let it. */

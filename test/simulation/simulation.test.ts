@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { messageOf } from '../../src/base/errors.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { digestOf } from './simulated-engine.ts';
 
@@ -38,7 +39,7 @@ function checkHistory(seed: number, expected: string): void {
     checkReports(cluster);
   } catch (error) {
     const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test test/simulation/simulation.test.ts`;
-    throw new Error(`history ${seed} failed. Replay: ${replay}\nFaults: ${cluster.faults.join('; ')}`, { cause: error });
+    throw new Error(`history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ${cluster.faults.join('; ')}`, { cause: error });
   }
 }
 

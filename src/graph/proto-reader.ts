@@ -1,80 +1,13 @@
 /**
- * The protobuf wire format: as much of it as ONNX needs, without generated code.
- *
- * The reader trusts nothing: every length is checked against what is left, and nesting is bounded.
+ * Reads the protobuf wire format. The reader trusts nothing: every length is checked against what is left, and
+ * nesting is bounded.
  */
 import { GraphError } from '../base/errors.ts';
-
-export const WIRE_TYPES = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
-export type WireType = (typeof WIRE_TYPES)[keyof typeof WIRE_TYPES];
+import { WIRE_TYPES, type WireType } from './proto-writer.ts';
 
 const MAX_DEPTH = 16;
-const utf8 = new TextEncoder();
-
-/** Writes fields in the order of the calls; the same calls give the same bytes. */
-export class ProtoWriter {
-  #bytes = new Uint8Array(256);
-  #length = 0;
-
-  /** An integer field (int32, int64, enum); negative ones take ten bytes. */
-  int(field: number, value: number): void {
-    this.#key(field, WIRE_TYPES.varint);
-    this.#varint(value);
-  }
-
-  /** A float field: four bytes, little-endian. */
-  float(field: number, value: number): void {
-    this.#key(field, WIRE_TYPES.fixed32);
-    this.#reserve(4);
-    new DataView(this.#bytes.buffer).setFloat32(this.#length, value, true);
-    this.#length += 4;
-  }
-
-  string(field: number, value: string): void {
-    this.bytes(field, utf8.encode(value));
-  }
-
-  bytes(field: number, value: Uint8Array): void {
-    this.#key(field, WIRE_TYPES.bytes);
-    this.#varint(value.length);
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.#length);
-    this.#length += value.length;
-  }
-
-  /** A nested message, written by `write`. */
-  message(field: number, write: (inner: ProtoWriter) => void): void {
-    const inner = new ProtoWriter();
-    write(inner);
-    this.bytes(field, inner.#bytes.subarray(0, inner.#length));
-  }
-
-  /** A copy of everything written. */
-  finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
-  }
-
-  #key(field: number, wireType: WireType): void {
-    this.#varint(field * 8 + wireType);
-  }
-
-  #varint(value: number): void {
-    this.#reserve(10);
-    let rest = BigInt.asUintN(64, BigInt(value));
-    while (rest > 0x7fn) {
-      this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
-      rest >>= 7n;
-    }
-    this.#bytes[this.#length++] = Number(rest);
-  }
-
-  #reserve(count: number): void {
-    if (this.#length + count <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count));
-    larger.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = larger;
-  }
-}
+const MAX_FIELD = 0x1fffffff;
+const EMPTY = new Uint8Array(0);
 
 /** What a field number means to a message; it must read the field's value or leave it to be skipped. */
 export type FieldHandler = (field: ProtoField) => void;
@@ -85,11 +18,11 @@ export type FieldHandler = (field: ProtoField) => void;
 export class ProtoField {
   readonly #where: string;
   readonly #depth: number;
-  readonly #wireType: WireType;
+  readonly #wireType: number;
   readonly #varint: bigint;
   readonly #bytes: Uint8Array;
 
-  constructor(where: string, depth: number, wireType: WireType, varint: bigint, bytes: Uint8Array) {
+  constructor(where: string, depth: number, wireType: number, varint: bigint, bytes: Uint8Array) {
     this.#where = where;
     this.#depth = depth;
     this.#wireType = wireType;
@@ -191,23 +124,19 @@ function readFields(
     const key = cursor.varint();
     const field = Number(key >> 3n);
     const inside = `${where}, field ${field}`;
-    if (field < 1 || field > 0x1fffffff) throw malformed(inside, 'no such field number');
+    if (field < 1 || field > MAX_FIELD) throw malformed(inside, 'there is no such field number');
     const wireType = Number(key & 7n);
-    const handle = handlers[field];
-    if (wireType === WIRE_TYPES.varint) {
-      handle?.(new ProtoField(inside, depth, wireType, cursor.varint(), bytes.subarray(0, 0)));
-    } else if (
-      wireType === WIRE_TYPES.bytes ||
-      wireType === WIRE_TYPES.fixed32 ||
-      wireType === WIRE_TYPES.fixed64
-    ) {
-      const length =
-        wireType === WIRE_TYPES.bytes ? cursor.varint() : wireType === WIRE_TYPES.fixed32 ? 4n : 8n;
-      handle?.(new ProtoField(inside, depth, wireType, 0n, cursor.take(length)));
-    } else {
-      throw malformed(inside, `wire type ${wireType} is not used by ONNX`);
-    }
+    const [varint, payload] = readValue(cursor, wireType, inside);
+    handlers[field]?.(new ProtoField(inside, depth, wireType, varint, payload));
   }
+}
+
+function readValue(cursor: Cursor, wireType: number, where: string): readonly [bigint, Uint8Array] {
+  if (wireType === WIRE_TYPES.varint) return [cursor.varint(), EMPTY];
+  if (wireType === WIRE_TYPES.bytes) return [0n, cursor.take(cursor.varint())];
+  if (wireType === WIRE_TYPES.fixed32) return [0n, cursor.take(4n)];
+  if (wireType === WIRE_TYPES.fixed64) return [0n, cursor.take(8n)];
+  throw malformed(where, `wire type ${wireType} is not used by ONNX`);
 }
 
 class Cursor {

@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ConfigError } from '../base/errors.ts';
+import { parseTrainConfig } from './parse-train-config.ts';
+import type { FlagValues, ParsedTrainConfig } from './parse-train-config.ts';
+import { MAX_CONFIG_BYTES } from './yaml-source.ts';
+
+function parse(text: string, flags: FlagValues = {}): ParsedTrainConfig {
+  return parseTrainConfig([{ file: 'config.yaml', text }], flags);
+}
+
+/** The lines of the error that parsing ends with. */
+function refusal(text: string, flags: FlagValues = {}): string[] {
+  try {
+    parse(text, flags);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    assert.equal(error.code, 'CONFIG_INVALID');
+    assert.equal((error.context['issues'] as unknown[]).length, error.message.split('\n').length);
+    return error.message.split('\n');
+  }
+  return assert.fail('was accepted');
+}
+
+describe('parseTrainConfig', () => {
+  test('gives the defaults when nothing is given', () => {
+    const { config, notes } = parseTrainConfig([]);
+
+    assert.deepEqual(notes, []);
+    assert.deepEqual(config, {
+      model: 'mlp',
+      hidden: [256, 512],
+      activation: 'relu',
+      dataset: 'mnist',
+      dataDir: undefined,
+      validationSplit: 0,
+      workers: 2,
+      lanes: 'auto',
+      microBatch: 32,
+      globalBatch: 192,
+      epochs: 5,
+      steps: undefined,
+      optimizer: 'adam',
+      lr: 0.001,
+      momentum: 0.9,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      clipNorm: undefined,
+      schedule: 'constant',
+      warmupSteps: 0,
+      minLr: 0,
+      stepSize: 1000,
+      gamma: 0.1,
+      seed: 42,
+      evalEvery: 'epoch',
+      trackGradients: false,
+      name: undefined,
+      outDir: 'experiments',
+      strategy: 'sync',
+      engine: 'star',
+      mode: 'exact',
+      device: 'cpu',
+      threads: 1,
+      host: '127.0.0.1',
+      port: 0,
+    });
+  });
+
+  test('takes flags before files and files before defaults', () => {
+    const { config } = parse('lr: 0.1\nmicro_batch: 64\n', { lr: '0.2', seed: 7 });
+
+    assert.deepEqual([config.lr, config.microBatch, config.seed, config.epochs], [0.2, 64, 7, 5]);
+  });
+
+  test('reads snake_case and kebab-case keys, and flags in camelCase and kebab-case', () => {
+    assert.equal(parse('micro-batch: 16').config.microBatch, 16);
+    assert.equal(parse('micro_batch: 16').config.microBatch, 16);
+    assert.equal(parse('', { microBatch: '16' }).config.microBatch, 16);
+    assert.equal(parse('', { 'micro-batch': 16 }).config.microBatch, 16);
+  });
+
+  test('reads every type from the text of a flag', () => {
+    const flags = { hidden: '8, 4', lanes: 'auto', evalEvery: '100', trackGradients: 'true', validationSplit: 'true', lr: '1e-2', name: 'a.b-1' }; // prettier-ignore
+    const { config } = parse('', flags);
+
+    assert.deepEqual(config.hidden, [8, 4]);
+    assert.deepEqual([config.lanes, config.evalEvery, config.trackGradients], ['auto', 100, true]);
+    assert.deepEqual([config.validationSplit, config.lr, config.name], [0.1, 0.01, 'a.b-1']);
+    assert.equal(parse('', { validationSplit: '0.25' }).config.validationSplit, 0.25);
+    assert.equal(parse('', { validationSplit: false }).config.validationSplit, 0);
+    assert.deepEqual(parse('hidden: 128').config.hidden, [128]);
+  });
+
+  test('takes a later file before an earlier one, and says so where they differ', () => {
+    const { config, notes } = parseTrainConfig([
+      { file: 'a.yaml', text: 'lr: 0.1\nseed: 1\nworkers: 3\n' },
+      { file: 'b.yaml', text: 'seed: 1\nlr: 0.2\n' },
+    ]);
+
+    assert.deepEqual([config.lr, config.seed, config.workers], [0.2, 1, 3]);
+    assert.deepEqual(notes, [
+      { file: 'b.yaml', line: 2, key: 'lr', message: '0.2 is used, not 0.1 of a.yaml:1:1 lr' },
+    ]);
+  });
+
+  test('keeps two files apart that are shown under one name, and compares long values whole', () => {
+    const long = 'x'.repeat(100);
+    const { config, notes } = parseTrainConfig([
+      { file: 'config.yaml', text: `data_dir: ${long}a\n` },
+      { file: 'config.yaml', text: `data_dir: ${long}b\n` },
+    ]);
+
+    assert.equal(config.dataDir, `${long}b`);
+    assert.equal(notes.length, 1);
+  });
+
+  test('names file, line, column, the key and the nearest known one for an unknown key', () => {
+    assert.deepEqual(refusal('# comment\nseed: 1\nlearing_rate: 0.1\n'), [
+      'config.yaml:3:1 unknown key "learing_rate"; did you mean "learning_rate"?',
+    ]);
+    assert.deepEqual(refusal('model: { typ: SimpleNN }'), [
+      'config.yaml:1:10 unknown key "model.typ"; did you mean "type"?',
+    ]);
+    assert.match(refusal('microBatch: 1')[0]!, /did you mean "micro_batch"\?/);
+    for (const key of ['__proto__', 'constructor', 'toString', '<<'])
+      assert.match(refusal(`${key}: {lr: 1}`)[0]!, /^config\.yaml:1:1 unknown key/);
+  });
+
+  test('names an unknown option and the nearest known one', () => {
+    assert.deepEqual(refusal('', { wrkers: '3' }), ['--wrkers: unknown option; did you mean "--workers"?']);
+  });
+
+  test('reports everything that is wrong at once, one line each', () => {
+    const text =
+      'lr: fast\nworkers: 0\noptimizer: adan\nhidden: [1, 2.5]\nbanana: 1\nseed:\ntrack_gradients: yes\n';
+
+    assert.deepEqual(refusal(text, { epochs: '1.5', port: '99999' }), [
+      'config.yaml:5:1 unknown key "banana"; see `lockstep train --help` for all',
+      'config.yaml:4:1 hidden: expected 1 to 64 whole numbers, each 1 to 65536, got [1,2.5]',
+      'config.yaml:2:1 workers: expected a whole number 1 to 1024, got 0',
+      '--epochs: expected a whole number 1 to 1000000, got 1.5',
+      'config.yaml:3:1 optimizer: expected one of adam, adamw, sgd, momentum, got "adan"; did you mean "adam"?',
+      'config.yaml:1:1 lr: expected a number above 0 to 1000, got "fast"',
+      'config.yaml:6:1 seed: expected a whole number 0 to 4294967295, got nothing',
+      'config.yaml:7:1 track_gradients: expected true or false, got "yes"',
+      '--port: expected a whole number 0 to 65535, got 99999',
+    ]);
+  });
+
+  test('refuses values that only look like numbers, and numbers that are none', () => {
+    for (const value of ['.nan', '.inf', '"1"', '[1]', '{a: 1}', '0', '-1']) assert.match(refusal(`lr: ${value}`)[0]!, /lr: expected a number above 0/); // prettier-ignore
+    for (const value of ['', '0x10', 'Infinity', 'NaN', '1,5', '1 2']) assert.match(refusal('', { lr: value })[0]!, /--lr: expected a number/); // prettier-ignore
+  });
+
+  test('refuses names that would leave the output folder', () => {
+    for (const name of ['..', 'a/b', 'a\\b', '.hidden', 'x'.repeat(101), ''])
+      assert.match(refusal('', { name })[0]!, /--name: expected a folder name/);
+  });
+
+  test('refuses a global batch that is no multiple of the micro-batch, proposing the nearest', () => {
+    assert.deepEqual(refusal('micro_batch: 32\nglobal_batch: 100\n'), [
+      'config.yaml:2:1 global_batch: expected global_batch to be a multiple of micro_batch, got global_batch 100 and micro_batch 32; nearest: global_batch 96 or 128, or micro_batch 25',
+    ]);
+    assert.deepEqual(refusal('', { 'micro-batch': '50' }), [
+      '--micro-batch: expected global_batch to be a multiple of micro_batch, got global_batch 192 (the default) and micro_batch 50; nearest: global_batch 150 or 200, or micro_batch 48',
+    ]);
+    assert.match(refusal('', { globalBatch: '16' })[0]!, /nearest: global_batch 32, or micro_batch 16/);
+  });
+
+  test('refuses what this version does not have yet, naming what it has', () => {
+    assert.deepEqual(refusal('mode: deadline\n', { engine: 'ring' }), [
+      '--engine: expected star, got "ring"; "ring" is not available yet in this version; use star',
+      'config.yaml:1:1 mode: expected exact, got "deadline"; "deadline" is not available yet in this version; use exact',
+    ]);
+    assert.match(refusal('mode: local-sgd')[0]!, /not available yet in this version; use exact/);
+  });
+
+  test('refuses several threads in exact mode, with the reason', () => {
+    assert.match(
+      refusal('threads: 4')[0]!,
+      /threads: expected 1 in exact mode, got 4; .* other bits; use --lanes/,
+    );
+  });
+
+  test('refuses a cosine schedule that would rise', () => {
+    assert.match(
+      refusal('lr: 0.01', { schedule: 'cosine', 'min-lr': '0.1' })[0]!,
+      /--min-lr: expected at most lr/,
+    );
+  });
+
+  test('takes steps instead of epochs, but the flag --epochs before steps of a file', () => {
+    const both = parse('epochs: 3\nsteps: 100\n');
+    assert.equal(both.config.steps, 100);
+    assert.deepEqual(both.notes.map(({ message }) => message), ['3 is not used: steps 100 is given']); // prettier-ignore
+
+    const flag = parse('steps: 100\n', { epochs: '2' });
+    assert.deepEqual([flag.config.epochs, flag.config.steps], [2, undefined]);
+    assert.deepEqual(flag.notes.map(({ message }) => message), ['100 is not used: --epochs is given']); // prettier-ignore
+  });
+
+  test('gives adamw the weight decay it is known for, unless one is given', () => {
+    assert.equal(parse('optimizer: adamw').config.weightDecay, 0.01);
+    assert.equal(parse('optimizer: adamw\nweight_decay: 0\n').config.weightDecay, 0);
+  });
+
+  test('notes settings that do nothing', () => {
+    assert.deepEqual(parse('', { optimizer: 'sgd', momentum: '0.9' }).notes, [
+      {
+        file: 'command line',
+        line: 0,
+        key: '--momentum',
+        message: '0.9 has no effect with optimizer sgd; it needs --optimizer momentum',
+      },
+    ]);
+    assert.deepEqual(parse('momentum: 0.9\n').notes, []);
+    assert.equal(parse('momentum: 0.8\n').notes.length, 1);
+  });
+
+  test('reads an empty file, and values left empty where there is no default', () => {
+    for (const text of ['', '# nothing\n', '---\n', 'null\n', 'steps:\nname:\n'])
+      assert.deepEqual(parse(text).config, parseTrainConfig([]).config);
+  });
+
+  test('refuses text that is no YAML, with its place', () => {
+    assert.match(refusal('lr: 0.1\nhidden: [1, 2\nseed: 1\n')[0]!, /^config\.yaml:\d+:\d+ /);
+    assert.match(refusal('lr: 0.1\n\tseed: 1\n')[0]!, /^config\.yaml:2:1 /);
+    assert.match(refusal('a: 1\n---\nb: 2\n')[0]!, /multiple documents/);
+    assert.match(refusal('lr: !!js/function "x"')[0]!, /^config\.yaml:1:5 .*tag/);
+  });
+
+  test('refuses duplicate keys, also in two spellings', () => {
+    assert.match(refusal('seed: 1\nseed: 2\n')[0]!, /^config\.yaml:2:1 .*unique/);
+    assert.match(refusal('micro_batch: 1\nmicro-batch: 2\n')[0]!, /expected one value for micro_batch, got 1 as micro_batch and 2 as micro-batch/); // prettier-ignore
+    assert.match(
+      refusal('lr: 0.1\nlearning_rate: 0.2\n')[0]!,
+      /^config\.yaml:2:1 learning_rate: expected one value/,
+    );
+  });
+
+  test('refuses documents that are no mapping', () => {
+    assert.deepEqual(refusal('- lr\n'), [
+      'config.yaml:1:1 expected a mapping of settings (`key: value` lines), got a list',
+    ]);
+    assert.match(refusal('train')[0]!, /got a single value/);
+    assert.match(refusal('1: 2')[0]!, /^config\.yaml:1:1 expected a word as key/);
+    assert.match(refusal('? [a]\n: 1\n')[0]!, /expected a word as key/);
+  });
+
+  test('refuses huge files, endless nesting and alias bombs, quickly', () => {
+    const started = performance.now();
+    const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+    for (let i = 0; i < 9; i++) {
+      const name = String.fromCodePoint(98 + i);
+      const before = String.fromCodePoint(97 + i);
+      bomb.push(`${name}: &${name} [${Array.from({ length: 9 }, () => `*${before}`).join(', ')}]`);
+    }
+
+    assert.match(
+      refusal(`# ${'x'.repeat(MAX_CONFIG_BYTES)}`)[0]!,
+      /expected a configuration of at most 1048576 bytes/,
+    );
+    assert.match(refusal(`lr: ${'['.repeat(100_000)}`)[0]!, /^config\.yaml:1:/);
+    assert.ok(refusal(bomb.join('\n')).some((line) => /alias/.test(line)));
+    assert.ok(performance.now() - started < 5000);
+  });
+});

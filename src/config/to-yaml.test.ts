@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { OptionType } from './option-types.ts';
+import { describeOptions, optionsAsMarkdown, yamlJsonSchema } from './option-docs.ts';
+import { parseTrainConfig } from './parse-train-config.ts';
+import type { TrainConfig } from './train-config.ts';
+import { TRAIN_CONFIG_KEYS, TRAIN_OPTIONS } from './train-options.ts';
+import { toYaml } from './to-yaml.ts';
+
+/** Any value the type accepts, in final form. */
+function valuesOf(type: OptionType): fc.Arbitrary<unknown> {
+  switch (type.kind) {
+    case 'integer': {
+      const integer = fc.integer({ min: type.min, max: type.max });
+      return type.word === undefined ? integer : fc.oneof(integer, fc.constant(type.word));
+    }
+    case 'number':
+      return fc
+        .double({ min: type.min, max: type.max, noNaN: true })
+        .filter((value) => !(type.exclusive === 'min' && value === type.min))
+        .filter((value) => !(type.exclusive === 'max' && value === type.max))
+        .map((value) => value + 0);
+    case 'integers':
+      return fc.array(fc.integer({ min: type.min, max: type.max }), { minLength: 1, maxLength: 5 });
+    case 'boolean':
+      return fc.boolean();
+    case 'choice':
+      return fc.constantFrom(...type.choices);
+    case 'fraction':
+      return fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    case 'text':
+      return fc
+        .oneof(
+          fc.string({ unit: 'binary' }),
+          fc.constantFrom('true', 'null', '1e3', '# x', ': y', '"', "'", '~', '- a', '0.0.0.0'),
+        )
+        .filter((text) => type.pattern.test(text));
+    default:
+      return type satisfies never;
+  }
+}
+
+const configs: fc.Arbitrary<TrainConfig> = fc
+  .record(
+    Object.fromEntries(
+      TRAIN_CONFIG_KEYS.map((key) => {
+        const { type, default: value } = TRAIN_OPTIONS[key];
+        return [key, value === undefined ? fc.option(valuesOf(type), { nil: undefined }) : valuesOf(type)];
+      }),
+    ),
+  )
+  .map((values) => values as unknown as TrainConfig)
+  .map((config) => ({
+    ...config,
+    threads: 1,
+    minLr: Math.min(config.minLr, config.lr),
+    globalBatch: config.microBatch * Math.max(1, Math.min(256, Math.floor(config.globalBatch / 65_536))),
+  }));
+
+describe('toYaml', () => {
+  test('gives a file that parses to the same configuration', () => {
+    fc.assert(
+      fc.property(configs, (config) => {
+        const parsed = parseTrainConfig([{ file: 'config.yaml', text: toYaml(config) }]);
+        assert.deepStrictEqual(parsed.config, config);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('spells out the defaults without a note, settings without value as comments', () => {
+    const { config } = parseTrainConfig([]);
+    const text = toYaml(config);
+
+    assert.deepEqual(parseTrainConfig([{ file: 'config.yaml', text }]).notes, []);
+    assert.match(text, /^hidden: \[256, 512\]$/m);
+    assert.match(text, /^lanes: auto$/m);
+    assert.match(text, /^# steps:$/m);
+    assert.match(
+      text,
+      /^# Samples of one step over all workers together; a multiple of micro_batch \(samples\)\.$/m,
+    );
+  });
+});
+
+describe('TRAIN_OPTIONS', () => {
+  test('has defaults that pass their own checks', () => {
+    const defaults = Object.fromEntries(TRAIN_CONFIG_KEYS.map((key) => [key, TRAIN_OPTIONS[key].default]));
+
+    assert.deepEqual(parseTrainConfig([], defaults).config, parseTrainConfig([]).config);
+  });
+
+  // Flags are a promise: adding or renaming one is to be done knowingly.
+  test('has exactly these flags', () => {
+    assert.equal(
+      describeOptions().map(({ flag, placeholder }) => `${flag} ${placeholder}`.trim()).join('\n'),
+      `--model <mlp>
+--hidden <int,int,...>
+--activation <relu|tanh|sigmoid>
+--dataset <mnist|synthetic-regression>
+--data-dir <text>
+--validation-split [fraction]
+--workers <int>
+--lanes <int|auto>
+--micro-batch <int>
+--global-batch <int>
+--epochs <int>
+--steps <int>
+--optimizer <adam|adamw|sgd|momentum>
+--lr <number>
+--momentum <number>
+--beta1 <number>
+--beta2 <number>
+--epsilon <number>
+--weight-decay <number>
+--clip-norm <number>
+--schedule <constant|cosine|step>
+--warmup-steps <int>
+--min-lr <number>
+--step-size <int>
+--gamma <number>
+--seed <int>
+--eval-every <int|epoch>
+--track-gradients
+--name <text>
+--out-dir <text>
+--strategy <sync>
+--engine <star>
+--mode <exact>
+--device <cpu|auto>
+--threads <int>
+--host <text>
+--port <int>`,
+    );
+  }); // prettier-ignore
+
+  test('gives documentation and an editor schema that name every key', () => {
+    const markdown = optionsAsMarkdown();
+    const schema = yamlJsonSchema() as { properties: Record<string, { description: string }> };
+
+    for (const { yamlKey, help } of describeOptions()) {
+      assert.ok(markdown.includes(`\`${yamlKey}\``));
+      assert.equal(schema.properties[yamlKey]?.description, help);
+    }
+    assert.equal((schema as { additionalProperties?: unknown }).additionalProperties, false);
+  });
+});

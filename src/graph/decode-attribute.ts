@@ -1,0 +1,48 @@
+/** AttributeProto -> attribute. */
+import { GraphError } from '../base/errors.ts';
+import { decodeTensor } from './decode-tensor.ts';
+import { ATTRIBUTE_TYPES } from './encode.ts';
+import type { ProtoField } from './proto-reader.ts';
+import type { AttributeValue } from './types.ts';
+
+export interface DecodedAttribute {
+  readonly name: string;
+  readonly value: AttributeValue;
+}
+
+/** Reads an attribute that holds a number, a string, a list of integers or a tensor, and nothing else. */
+export function decodeAttribute(field: ProtoField): DecodedAttribute {
+  let name = '';
+  let type = 0;
+  // What proto3 leaves out is the default of its type.
+  let float = 0;
+  let int = 0;
+  let string = '';
+  let tensor: AttributeValue | undefined;
+  const ints: number[] = [];
+  field.message({
+    1: (inner) => (name = inner.string()), // name
+    2: (inner) => (float = inner.float()), // f
+    3: (inner) => (int = inner.int()), // i
+    4: (inner) => (string = inner.string()), // s
+    5: (inner) => (tensor = decodeTensor(inner)), // t
+    8: (inner) => inner.ints().forEach((item) => ints.push(item)), // ints
+    20: (inner) => (type = inner.int()), // type
+    21: () => {
+      throw new GraphError(`attribute ${name}: references to function attributes are not supported`);
+    }, // ref_attr_name
+  });
+  const values: Readonly<Record<number, AttributeValue | undefined>> = {
+    [ATTRIBUTE_TYPES.float]: float,
+    [ATTRIBUTE_TYPES.int]: int,
+    [ATTRIBUTE_TYPES.string]: string,
+    [ATTRIBUTE_TYPES.tensor]: tensor,
+    [ATTRIBUTE_TYPES.ints]: ints,
+  };
+  const value = values[type];
+  if (value !== undefined) return { name, value };
+  // Among others 5 and 10: subgraphs, which hold nodes that nobody would check.
+  throw new GraphError(
+    `attribute ${name}: expected a number, string, list of integers or tensor, got type ${type}`,
+  );
+}

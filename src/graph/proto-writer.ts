@@ -1,0 +1,72 @@
+/** Writes the protobuf wire format: as much of it as ONNX needs, without generated code. */
+
+/** How the value of a field is laid out. */
+export const WIRE_TYPES = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+export type WireType = (typeof WIRE_TYPES)[keyof typeof WIRE_TYPES];
+
+const utf8 = new TextEncoder();
+
+/** Writes fields in the order of the calls; the same calls give the same bytes. */
+export class ProtoWriter {
+  #bytes = new Uint8Array(256);
+  #length = 0;
+
+  /** An integer field (int32, int64, enum); negative ones take ten bytes. */
+  int(field: number, value: number): void {
+    this.#key(field, WIRE_TYPES.varint);
+    this.#varint(value);
+  }
+
+  /** A float field: four bytes, little-endian. */
+  float(field: number, value: number): void {
+    this.#key(field, WIRE_TYPES.fixed32);
+    this.#reserve(4);
+    new DataView(this.#bytes.buffer).setFloat32(this.#length, value, true);
+    this.#length += 4;
+  }
+
+  string(field: number, value: string): void {
+    this.bytes(field, utf8.encode(value));
+  }
+
+  bytes(field: number, value: Uint8Array): void {
+    this.#key(field, WIRE_TYPES.bytes);
+    this.#varint(value.length);
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#length);
+    this.#length += value.length;
+  }
+
+  /** A nested message, written by `write`. */
+  message(field: number, write: (inner: ProtoWriter) => void): void {
+    const inner = new ProtoWriter();
+    write(inner);
+    this.bytes(field, inner.#bytes.subarray(0, inner.#length));
+  }
+
+  /** A copy of everything written. */
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #key(field: number, wireType: WireType): void {
+    this.#varint(field * 8 + wireType);
+  }
+
+  #varint(value: number): void {
+    this.#reserve(10);
+    let rest = BigInt.asUintN(64, BigInt(value));
+    while (rest > 0x7fn) {
+      this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#bytes[this.#length++] = Number(rest);
+  }
+
+  #reserve(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+  }
+}

@@ -1,0 +1,86 @@
+/** Learning-rate schedules as data. Updates are counted from 1, as everywhere in optim/. */
+import { ConfigError, invariant, type ConfigIssue } from '../base/errors.ts';
+import { integerPower } from './scalars.ts';
+
+interface Base {
+  /** Highest learning rate, above 0. */
+  readonly learningRate: number;
+  /** Updates during which the rate rises in equal parts: learningRate * step / warmupSteps. 0: none. */
+  readonly warmupSteps: number;
+}
+
+export interface ConstantSchedule extends Base {
+  readonly kind: 'constant';
+}
+
+/** Half a cosine from the end of the warm-up to the end of training. Source: torch CosineAnnealingLR. */
+export interface CosineSchedule extends Base {
+  readonly kind: 'cosine';
+  /** Reached after the last update; 0 <= minimum <= learningRate. */
+  readonly minimum: number;
+}
+
+/** Falls by `gamma` every `everySteps` updates, counted from the start of training. Source: torch StepLR. */
+export interface StepSchedule extends Base {
+  readonly kind: 'step';
+  /** 0 < gamma <= 1. */
+  readonly gamma: number;
+  /** For a fall every N epochs: N times the steps of an epoch. */
+  readonly everySteps: number;
+}
+
+export type ScheduleSpec = ConstantSchedule | CosineSchedule | StepSchedule;
+
+/**
+ * The learning rate of update `step` (the first is 1) of `totalSteps`; beyond the end it stays as it ended.
+ * Compute it once and send it: cosines may differ between engines in their last bit.
+ */
+export function learningRateAt(schedule: ScheduleSpec, step: number, totalSteps: number): number {
+  invariant(Number.isSafeInteger(step) && step >= 1, `learning rate: steps count from 1, got ${step}`);
+  const { learningRate, warmupSteps } = schedule;
+  const warmth = step < warmupSteps ? step / warmupSteps : 1;
+  switch (schedule.kind) {
+    case 'constant':
+      return learningRate * warmth;
+    case 'cosine': {
+      if (step <= warmupSteps) return learningRate * warmth;
+      const span = Math.max(1, totalSteps - warmupSteps);
+      const progress = Math.min(1, (step - 1 - warmupSteps) / span);
+      const { minimum } = schedule;
+      return minimum + ((learningRate - minimum) * (1 + Math.cos(Math.PI * progress))) / 2;
+    }
+    case 'step': {
+      const falls = Math.floor((step - 1) / schedule.everySteps);
+      return learningRate * warmth * integerPower(schedule.gamma, falls);
+    }
+    default:
+      return schedule satisfies never;
+  }
+}
+
+/** Throws ConfigError when a number of the schedule is out of its range; every issue is in its context. */
+export function checkSchedule(schedule: ScheduleSpec): void {
+  const { learningRate, warmupSteps } = schedule;
+  const issues: ConfigIssue[] = [];
+  const need = (holds: boolean, path: string, expected: string, got: number): void => {
+    if (!holds) issues.push({ path, expected, got: String(got) });
+  };
+  need(learningRate > 0 && learningRate < Infinity, 'learningRate', 'a finite number above 0', learningRate);
+  need(isCount(warmupSteps, 0), 'warmupSteps', 'a whole number from 0', warmupSteps);
+  if (schedule.kind === 'cosine') {
+    const { minimum } = schedule;
+    need(minimum >= 0 && minimum <= learningRate, 'minimum', `a number from 0 to ${learningRate}`, minimum);
+  }
+  if (schedule.kind === 'step') {
+    const { gamma, everySteps } = schedule;
+    need(gamma > 0 && gamma <= 1, 'gamma', 'a number above 0, at most 1', gamma);
+    need(isCount(everySteps, 1), 'everySteps', 'a whole number from 1', everySteps);
+  }
+  const [first] = issues;
+  if (first === undefined) return;
+  throw new ConfigError(`schedule: ${first.path}: expected ${first.expected}, got ${first.got}`, issues);
+}
+
+function isCount(value: number, from: number): boolean {
+  return Number.isSafeInteger(value) && value >= from;
+}
