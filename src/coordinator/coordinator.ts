@@ -12,7 +12,14 @@ import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
 import { gridExponents, mergeMaxima, nextMaxima, overflowsGrid, type GridMaxima } from '../plan/grid.ts';
 import { planLeases } from '../plan/shares.ts';
-import type { Commit, Contribution, MicroBatchRecord, Plan, ToCoordinator, ToWorker } from '../protocol/messages.ts';
+import type {
+  Commit,
+  Contribution,
+  MicroBatchRecord,
+  Plan,
+  ToCoordinator,
+  ToWorker,
+} from '../protocol/messages.ts';
 import type { Connection } from '../transport/connection.ts';
 import { learnSpeed, type Member } from './member.ts';
 import { Pass, type PassSpec } from './pass.ts';
@@ -30,7 +37,11 @@ export interface RunResult {
   readonly bytesSent: number;
   readonly workers: readonly WorkerTally[];
   /** What the replicas themselves report of their state: equal digests, or something is badly wrong. */
-  readonly replicaDigests: readonly { readonly rank: number; readonly weightsDigest: string; readonly stateDigest: string }[];
+  readonly replicaDigests: readonly {
+    readonly rank: number;
+    readonly weightsDigest: string;
+    readonly stateDigest: string;
+  }[];
 }
 
 /** What one worker did in the run. */
@@ -170,7 +181,8 @@ export class Coordinator {
   #canStart(): boolean {
     const readyCount = this.#membersIn('ready').length;
     const waitedMs = this.#options.clock.now() - this.#startMs;
-    if (readyCount < this.#plan.minWorkers && (readyCount === 0 || waitedMs < this.#plan.gatherMs)) return false;
+    if (readyCount < this.#plan.minWorkers && (readyCount === 0 || waitedMs < this.#plan.gatherMs))
+      return false;
     this.#phase = 'running';
     this.#times.start(this.#options.clock.now());
     return true;
@@ -181,7 +193,11 @@ export class Coordinator {
   }
 
   #isEvaluationDue(): boolean {
-    return this.#plan.evaluate !== undefined && this.#evaluatedStep < this.#step && this.#plan.evaluatesAfter(this.#step);
+    return (
+      this.#plan.evaluate !== undefined &&
+      this.#evaluatedStep < this.#step &&
+      this.#plan.evaluatesAfter(this.#step)
+    );
   }
 
   // ---- passes ----
@@ -225,14 +241,34 @@ export class Coordinator {
     if (work === 'evaluate' && plan.evaluate !== undefined) {
       const { microBatchCount, sampleCount } = microBatchesOfStep(plan.evaluate, 0);
       const epoch = Math.floor(Math.max(0, this.#step - 1) / perEpoch);
-      return { id, work, step: this.#step, epoch, stepInEpoch: 0, microBatchCount, sampleCount, exponents: [], reduction };
+      return {
+        id,
+        work,
+        step: this.#step,
+        epoch,
+        stepInEpoch: 0,
+        microBatchCount,
+        sampleCount,
+        exponents: [],
+        reduction,
+      };
     }
     const epoch = Math.floor(this.#step / perEpoch);
     const stepInEpoch = this.#step % perEpoch;
     const { microBatchCount, sampleCount } = microBatchesOfStep(plan.train, stepInEpoch);
     const maxima = this.#maxima ?? plan.job.parameters.map(() => 1);
     const exponents = gridExponents(maxima, microBatchCount);
-    return { id, work: 'train', step: this.#step, epoch, stepInEpoch, microBatchCount, sampleCount, exponents, reduction };
+    return {
+      id,
+      work: 'train',
+      step: this.#step,
+      epoch,
+      stepInEpoch,
+      microBatchCount,
+      sampleCount,
+      exponents,
+      reduction,
+    };
   }
 
   #finishPassIfComplete(): void {
@@ -250,9 +286,16 @@ export class Coordinator {
     const isOverflow = overflowsGrid(observed, pass.spec.exponents, pass.spec.microBatchCount);
     this.#pass = undefined;
     if (this.#maxima === undefined || isOverflow) {
-      this.#event({ kind: 'step-redone', step: this.#step, reason: this.#maxima === undefined ? 'calibration' : 'overflow' });
+      this.#event({
+        kind: 'step-redone',
+        step: this.#step,
+        reason: this.#maxima === undefined ? 'calibration' : 'overflow',
+      });
       this.#times.redo();
-      this.#maxima = nextMaxima(observed, this.#maxima === undefined ? observed : mergeMaxima(observed, this.#maxima));
+      this.#maxima = nextMaxima(
+        observed,
+        this.#maxima === undefined ? observed : mergeMaxima(observed, this.#maxima),
+      );
       return this.#advance();
     }
     this.#maxima = nextMaxima(this.#maxima, observed);
@@ -313,7 +356,10 @@ export class Coordinator {
     });
   }
 
-  #meansOf(records: readonly MicroBatchRecord[], sampleCount: number): { lossMean: number; accuracy?: number } {
+  #meansOf(
+    records: readonly MicroBatchRecord[],
+    sampleCount: number,
+  ): { lossMean: number; accuracy?: number } {
     const lossMean = records.reduce((sum, record) => sum + (record.lossSum ?? 0), 0) / sampleCount;
     if (this.#plan.job.task !== 'classification') return { lossMean };
     return { lossMean, accuracy: records.reduce((sum, record) => sum + record.correctSum, 0) / sampleCount };
@@ -328,7 +374,15 @@ export class Coordinator {
     this.#times.skip(this.#options.clock.now());
     if (this.#plan.evaluate !== undefined) {
       const { split } = this.#plan.evaluate;
-      this.#event({ kind: 'evaluation', step: spec.step, epoch: spec.epoch, split, sampleCount: spec.sampleCount, ...means, evaluateMs });
+      this.#event({
+        kind: 'evaluation',
+        step: spec.step,
+        epoch: spec.epoch,
+        split,
+        sampleCount: spec.sampleCount,
+        ...means,
+        evaluateMs,
+      });
     }
     this.#advance();
   }
@@ -352,7 +406,8 @@ export class Coordinator {
     const microBatches = contribution.records.map((record) => record.microBatch);
     if (!pass.accepts(member.workerId, microBatches)) return;
     const isSummed = pass.spec.work === 'train' && pass.spec.reduction === 'star';
-    if (isSummed !== payload.length > 0) return this.#roster.expel(member, 'its contribution does not fit the plan');
+    if (isSummed !== payload.length > 0)
+      return this.#roster.expel(member, 'its contribution does not fit the plan');
     if (isSummed) this.#reducer.add(payload);
     pass.count(contribution.records);
     this.#tally(member, pass, contribution);
@@ -457,7 +512,14 @@ export class Coordinator {
   #handleStall(member: Member, silentMs: number, reason: string): void {
     if (member.wasActive) this.#heldStep.set(member, this.#step);
     else this.#heldStep.delete(member);
-    this.#event({ kind: 'worker-stalled', rank: member.rank, workerId: member.workerId, step: this.#step, silentMs, reason });
+    this.#event({
+      kind: 'worker-stalled',
+      rank: member.rank,
+      workerId: member.workerId,
+      step: this.#step,
+      silentMs,
+      reason,
+    });
     this.#releaseFrom(member);
   }
 
@@ -467,14 +529,21 @@ export class Coordinator {
     this.#scratch.delete(member);
     this.#keepTally(member);
     if (this.#phase === 'over') return;
-    if (member.isLoaded) this.#event({ kind: 'worker-lost', rank: member.rank, workerId: member.workerId, step: this.#step, reason });
+    if (member.isLoaded)
+      this.#event({
+        kind: 'worker-lost',
+        rank: member.rank,
+        workerId: member.workerId,
+        step: this.#step,
+        reason,
+      });
     else this.#options.onRefused(member.control.peer, `left before it was ready: ${reason}`);
     this.#releaseFrom(member);
   }
 
   #keepTally(member: Member): void {
     if (!member.isLoaded) return;
-    this.#tallies.set(member.session, tallyOf(member));
+    this.#tallies.set(member.workerId, joinTallies(this.#tallies.get(member.workerId), tallyOf(member)));
   }
 
   /** A member can no longer do what it was to do: others take over. */
@@ -485,7 +554,12 @@ export class Coordinator {
     if (pass !== undefined) {
       const free = pass.revoke(member.workerId);
       if (free.length > 0) {
-        this.#event({ kind: 'micro-batches-reissued', step: pass.spec.step, fromRank: member.rank, microBatches: free });
+        this.#event({
+          kind: 'micro-batches-reissued',
+          step: pass.spec.step,
+          fromRank: member.rank,
+          microBatches: free,
+        });
         this.#reissue(pass, free);
       } else if (this.#membersIn('active').length === 0) this.#abandonPass();
     }
@@ -495,7 +569,8 @@ export class Coordinator {
 
   #handleRevival(member: Member): void {
     // If nothing was committed without it, and nobody else could, its state is still the newest.
-    const isOnlyHolder = this.#pass === undefined && this.#membersIn('active').length === 0 && this.#donor === undefined;
+    const isOnlyHolder =
+      this.#pass === undefined && this.#membersIn('active').length === 0 && this.#donor === undefined;
     if (isOnlyHolder && this.#heldStep.get(member) === this.#step) member.phase = 'active';
     this.#advance();
   }
@@ -515,7 +590,12 @@ export class Coordinator {
       const allowedMs = Math.max(STUCK_MS, 4 * this.#microBatchMs(member, pass));
       const idleMs = nowMs - Math.max(member.progressMs, this.#passStartedMs);
       if (idleMs > allowedMs) {
-        this.#roster.stall(member, 'stuck', idleMs, `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`);
+        this.#roster.stall(
+          member,
+          'stuck',
+          idleMs,
+          `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`,
+        );
       }
     }
     this.#advance();
@@ -556,7 +636,8 @@ export class Coordinator {
 
   #takeState(member: Member, step: number, payload: Uint8Array): void {
     if (member !== this.#donor || step !== this.#step) return;
-    if (payload.length !== this.#plan.initialState.length) return this.#roster.expel(member, 'its state has the wrong size');
+    if (payload.length !== this.#plan.initialState.length)
+      return this.#roster.expel(member, 'its state has the wrong size');
     this.#donor = undefined;
     this.#snapshot = { step, bytes: payload.slice(), maxima: this.#maxima, ledger: this.#ledger };
     this.#snapshotAtMs = this.#options.clock.now();
@@ -590,7 +671,10 @@ export class Coordinator {
       ranks.set(numericsClass, [...(ranks.get(numericsClass) ?? []), rank]);
     }
     if (ranks.size > 1 && ranks.get(newcomer.numericsClass)?.length === 1) {
-      this.#event({ kind: 'numerics-differ', classes: [...ranks].map(([numericsClass, r]) => ({ numericsClass, ranks: r })) });
+      this.#event({
+        kind: 'numerics-differ',
+        classes: [...ranks].map(([numericsClass, r]) => ({ numericsClass, ranks: r })),
+      });
     }
   }
 
@@ -600,7 +684,8 @@ export class Coordinator {
   #finish(): void {
     if (this.#phase !== 'finishing') {
       this.#phase = 'finishing';
-      for (const member of this.#membersIn('active')) member.data?.send({ kind: 'sendDigest', step: this.#step } satisfies ToWorker);
+      for (const member of this.#membersIn('active'))
+        member.data?.send({ kind: 'sendDigest', step: this.#step } satisfies ToWorker);
     }
     const holders = this.#membersIn('active');
     if (this.#snapshot.step !== this.#step) {
@@ -613,8 +698,10 @@ export class Coordinator {
       return this.#beginPass();
     }
     if (holders.some((member) => !this.#digests.has(member.rank))) return;
-    const replicaDigests = holders.map(({ rank }) => ({ rank, ...(this.#digests.get(rank) ?? { weightsDigest: '', stateDigest: '' }) }));
-    for (const member of this.#roster.members()) this.#keepTally(member);
+    const replicaDigests = holders.map(({ rank }) => ({
+      rank,
+      ...(this.#digests.get(rank) ?? { weightsDigest: '', stateDigest: '' }),
+    }));
     this.#phase = 'over';
     const result: RunResult = {
       steps: this.#step,
@@ -629,7 +716,10 @@ export class Coordinator {
     this.#options.onFinished(result);
   }
 
-  #takeDigest(member: Member, { step, weightsDigest, stateDigest }: { step: number; weightsDigest: string; stateDigest: string }): void {
+  #takeDigest(
+    member: Member,
+    { step, weightsDigest, stateDigest }: { step: number; weightsDigest: string; stateDigest: string },
+  ): void {
     if (step !== this.#step) return;
     this.#digests.set(member.rank, { weightsDigest, stateDigest });
     this.#advance();
@@ -645,7 +735,10 @@ export class Coordinator {
   /** What every worker did, also those that are gone. */
   tallies(): WorkerTally[] {
     const present = this.#roster.members().filter((member) => member.isLoaded);
-    const all = new Map([...this.#tallies, ...present.map((member) => [member.session, tallyOf(member)] as const)]);
+    const all = new Map([
+      ...this.#tallies,
+      ...present.map((member) => [member.session, tallyOf(member)] as const),
+    ]);
     return [...all.values()].sort((a, b) => a.rank - b.rank);
   }
 
@@ -689,7 +782,17 @@ function capacityOf(member: Member): { lanes: number; microBatchMs: number | und
 
 function planMessage(spec: PassSpec, leases: readonly number[]): Plan {
   const { id, work, step, epoch, stepInEpoch, exponents, reduction } = spec;
-  return { kind: 'plan', pass: id, work, step, epoch, stepInEpoch, leases: [...leases], exponents: [...exponents], reduction };
+  return {
+    kind: 'plan',
+    pass: id,
+    work,
+    step,
+    epoch,
+    stepInEpoch,
+    leases: [...leases],
+    exponents: [...exponents],
+    reduction,
+  };
 }
 
 function range(start: number, count: number): number[] {
@@ -698,7 +801,24 @@ function range(start: number, count: number): number[] {
 
 function tallyOf(member: Member): WorkerTally {
   const { rank, workerId, hello, sampleCount, microBatchCount } = member;
-  return { rank, workerId, host: hello.host, lanes: hello.lanes, samples: sampleCount, microBatches: microBatchCount };
+  return {
+    rank,
+    workerId,
+    host: hello.host,
+    lanes: hello.lanes,
+    samples: sampleCount,
+    microBatches: microBatchCount,
+  };
+}
+
+/** What one worker did before and after it had to join again. */
+function joinTallies(before: WorkerTally | undefined, after: WorkerTally): WorkerTally {
+  if (before === undefined) return after;
+  return {
+    ...after,
+    samples: before.samples + after.samples,
+    microBatches: before.microBatches + after.microBatches,
+  };
 }
 
 function addLedgers(a: Ledger, b: Ledger): Ledger {

@@ -50,7 +50,8 @@ const SPEED_MEMORY = 0.8;
 /** Learns the speed of a member from one measured micro-batch. */
 export function learnSpeed(member: Member, microBatchMs: number): void {
   const before = member.microBatchMs;
-  member.microBatchMs = before === undefined ? microBatchMs : SPEED_MEMORY * before + (1 - SPEED_MEMORY) * microBatchMs;
+  member.microBatchMs =
+    before === undefined ? microBatchMs : SPEED_MEMORY * before + (1 - SPEED_MEMORY) * microBatchMs;
 }
 
 /** Whether all three connections stand and its data and sessions are ready. */

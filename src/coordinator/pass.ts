@@ -62,7 +62,9 @@ export class Pass {
 
   /** Takes back those of `microBatches` that `workerId` holds uncounted; returns them. */
   revoke(workerId: string, microBatches: readonly number[] = this.unfinishedOf(workerId)): number[] {
-    const revoked = microBatches.filter((m) => this.#holders[m] === workerId && this.#records[m] === undefined);
+    const revoked = microBatches.filter(
+      (m) => this.#holders[m] === workerId && this.#records[m] === undefined,
+    );
     for (const microBatch of revoked) this.#holders[microBatch] = undefined;
     return revoked;
   }

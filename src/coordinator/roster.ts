@@ -28,7 +28,13 @@ export interface Timing {
   readonly tickMs: number;
 }
 
-export const DEFAULT_TIMING: Timing = { greetingMs: 5_000, loadingMs: 120_000, stallMs: 2_000, deadMs: 5_000, tickMs: 100 };
+export const DEFAULT_TIMING: Timing = {
+  greetingMs: 5_000,
+  loadingMs: 120_000,
+  stallMs: 2_000,
+  deadMs: 5_000,
+  tickMs: 100,
+};
 
 const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
 const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
@@ -142,7 +148,8 @@ export class Roster {
 
   #greet(connection: Connection, header: unknown): void {
     const message = parseToCoordinator(header, connection.peer);
-    if (message.kind !== 'hello') throw new ProtocolError(`${connection.peer}: expected hello first, got ${message.kind}`);
+    if (message.kind !== 'hello')
+      throw new ProtocolError(`${connection.peer}: expected hello first, got ${message.kind}`);
     const problem = this.#problemWith(message);
     if (problem !== undefined) return this.#refuse(connection, problem);
     if (message.channel === 'control') return this.#welcome(connection, message);
@@ -157,7 +164,8 @@ export class Roster {
     if (hello.protocol !== PROTOCOL_VERSION) {
       return `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ${hello.protocol} (${hello.software}). Install the same version of Lockstep on both machines.`;
     }
-    if (hello.channel === 'control' && this.#members.size >= MAX_MEMBERS) return `the run has ${MAX_MEMBERS} workers already`;
+    if (hello.channel === 'control' && this.#members.size >= MAX_MEMBERS)
+      return `the run has ${MAX_MEMBERS} workers already`;
     return undefined;
   }
 
@@ -175,7 +183,7 @@ export class Roster {
     const member: Member = {
       workerId: hello.workerId,
       session: newSession(),
-      rank: this.#nextRank++,
+      rank: this.#chooseRank(hello.rank),
       hello,
       control: connection,
       data: undefined,
@@ -200,11 +208,22 @@ export class Roster {
     this.#members.set(member.workerId, member);
     this.#listen(member, connection);
     connection.limits = CONTROL_LIMITS;
-    connection.send({ kind: 'welcome', session: member.session, rank: member.rank, job } satisfies ToWorker, jobFiles);
+    connection.send(
+      { kind: 'welcome', session: member.session, rank: member.rank, job } satisfies ToWorker,
+      jobFiles,
+    );
+  }
+
+  #chooseRank(wanted: number | null): number {
+    const isFree = wanted !== null && this.members().every((member) => member.rank !== wanted);
+    const rank = isFree ? wanted : this.#nextRank;
+    this.#nextRank = Math.max(this.#nextRank, rank + 1);
+    return rank;
   }
 
   #attach(member: Member, connection: Connection, channel: 'data' | 'heartbeat'): void {
-    if (member[channel] !== undefined) return this.#refuse(connection, `the worker has a ${channel} connection already`);
+    if (member[channel] !== undefined)
+      return this.#refuse(connection, `the worker has a ${channel} connection already`);
     member[channel] = connection;
     connection.limits =
       channel === 'data'
@@ -218,10 +237,12 @@ export class Roster {
     connection.handlers = {
       onFrame: (header, payload) => this.#receive(member, connection, header, payload),
       onClose: (error) => {
-        if (this.#members.get(member.workerId) === member) this.expel(member, error?.message ?? 'it closed its connection');
+        if (this.#members.get(member.workerId) === member)
+          this.expel(member, error?.message ?? 'it closed its connection');
       },
       payloadTarget: (header, byteLength) => {
-        const kind: unknown = typeof header === 'object' && header !== null && 'kind' in header ? header.kind : undefined;
+        const kind: unknown =
+          typeof header === 'object' && header !== null && 'kind' in header ? header.kind : undefined;
         return this.#handlers.payloadTarget(member, kind, byteLength);
       },
     };

@@ -44,7 +44,12 @@ export class StepTimes {
   }
 
   /** A counted contribution of `rank` to the step under way. */
-  contribution(rank: number, nowMs: number, samples: number, { busyMs, applyMs, exchangeMs }: Contribution): void {
+  contribution(
+    rank: number,
+    nowMs: number,
+    samples: number,
+    { busyMs, applyMs, exchangeMs }: Contribution,
+  ): void {
     const before = this.#workers.get(rank);
     this.#workers.set(rank, {
       busyMs: busyMs + (before?.busyMs ?? 0),
@@ -92,6 +97,11 @@ export class StepTimes {
     const communicateMs = Math.max(0, this.#exchangeMs - this.#waitMs);
     const otherMs = Math.max(0, wallMs - this.#computeMs - this.#waitMs - communicateMs);
     const seconds = (ms: number): number => Math.round(ms) / 1000;
-    return { compute: seconds(this.#computeMs), communicate: seconds(communicateMs), wait: seconds(this.#waitMs), other: seconds(otherMs) };
+    return {
+      compute: seconds(this.#computeMs),
+      communicate: seconds(communicateMs),
+      wait: seconds(this.#waitMs),
+      other: seconds(otherMs),
+    };
   }
 }

@@ -44,7 +44,7 @@ export function decodeTensor(field: ProtoField): Tensor {
 /** A copy: what was received need not be aligned, and may be reused. */
 function fromRaw(name: string, type: ElementType, raw: Uint8Array): TensorData {
   if (raw.length % ELEMENT_TYPES[type].bytes !== 0) refuse(name, 'parts of elements');
-  const { buffer } = raw.slice();
+  const { buffer } = new Uint8Array(raw);
   if (type === 'float32') return new Float32Array(buffer);
   if (type === 'int32') return new Int32Array(buffer);
   if (type === 'int64') return new BigInt64Array(buffer);

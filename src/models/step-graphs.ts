@@ -3,7 +3,7 @@ import { differentiateGraph } from '../autodiff/differentiate.ts';
 import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
-import { correctSum, crossEntropySum, squaredErrorSum } from './losses.ts';
+import { correctSum, crossEntropySum, squaredErrorSum } from '../autodiff/losses.ts';
 import { outputSizeOf, type Model } from './model.ts';
 
 export interface StepGraphs {

@@ -15,8 +15,8 @@ export interface UpdateRange {
   readonly length: number;
   /** What one unit of the total is worth: 1 / (grid scale * sample count), times the clip coefficient. */
   readonly factor: number;
-  /** Whether weight decay applies; see `isDecayed`. */
-  readonly decayed: boolean;
+  /** Whether weight decay applies; default true; see `isDecayed`. */
+  readonly decayed?: boolean;
 }
 
 /** Whether a tensor decays: every one, or with `decayBias` false those of two or more dimensions. */
@@ -39,8 +39,9 @@ export function applyOptimizer(
 ): void {
   const { weights, states, total, length, factor } = range;
   const { learningRate, beta1, beta2, epsilon, stepSize, biasCorrection2Sqrt } = scalars;
-  const weightDecay = range.decayed ? scalars.weightDecay : 0;
-  const decayFactor = range.decayed ? scalars.decayFactor : 1;
+  const decayed = range.decayed ?? true;
+  const weightDecay = decayed ? scalars.weightDecay : 0;
+  const decayFactor = decayed ? scalars.decayFactor : 1;
   const [first, second] = states;
   switch (spec.kind) {
     case 'sgd':
@@ -56,12 +57,11 @@ export function applyOptimizer(
     case 'adam':
     case 'adamw': {
       invariant(first !== undefined && second !== undefined, `${spec.kind} needs two state regions`);
-      const decay = spec.kind === 'adam' ? weightDecay : decayFactor;
-      const step = spec.kind === 'adam' ? kernels.adam : kernels.adamw;
-      return step(
-        weights, first, second, total, length, factor,
-        beta1, beta2, epsilon, stepSize, biasCorrection2Sqrt, decay,
-      ); // prettier-ignore
+      const common = [
+        weights, first, second, total, length, factor, beta1, beta2, epsilon, stepSize, biasCorrection2Sqrt,
+      ] as const; // prettier-ignore
+      if (spec.kind === 'adam') return kernels.adam(...common, weightDecay);
+      return kernels.adamw(...common, decayFactor);
     }
     default:
       return spec satisfies never;

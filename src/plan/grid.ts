@@ -35,7 +35,11 @@ export function gridExponents(maxima: GridMaxima, microBatchCount: number): numb
 }
 
 /** Whether a micro-batch with these largest elements may have left its share of int32. */
-export function overflowsGrid(observed: GridMaxima, exponents: readonly number[], microBatchCount: number): boolean {
+export function overflowsGrid(
+  observed: GridMaxima,
+  exponents: readonly number[],
+  microBatchCount: number,
+): boolean {
   const limit = elementLimit(microBatchCount);
   return observed.some((maximum, tensor) => maximum * 2 ** (exponents[tensor] ?? 0) > limit);
 }

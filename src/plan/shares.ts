@@ -30,9 +30,13 @@ export interface Capacity {
  * micro-batches allow: the next one goes to whoever would finish it first.
  */
 export function planLeases(total: number, capacities: readonly Capacity[]): number[] {
-  const known = capacities.map((c) => c.microBatchMs).filter((ms): ms is number => ms !== undefined && ms > 0);
+  const known = capacities
+    .map((c) => c.microBatchMs)
+    .filter((ms): ms is number => ms !== undefined && ms > 0);
   const typicalMs = known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : 1;
-  const laneMs = capacities.map(({ microBatchMs }) => (microBatchMs !== undefined && microBatchMs > 0 ? microBatchMs : typicalMs));
+  const laneMs = capacities.map(({ microBatchMs }) =>
+    microBatchMs !== undefined && microBatchMs > 0 ? microBatchMs : typicalMs,
+  );
   const counts = capacities.map(() => 0);
   for (let given = 0; given < total; given++) {
     let best = -1;

@@ -31,6 +31,8 @@ const hello = z.object({
   /** Given by `welcome`; ties the other two connections to the first. Empty on the control connection. */
   session: text,
   host: text,
+  /** The rank that the launcher meant for it; it gets it unless taken. */
+  rank: count.nullable(),
   processId: count,
   lanes: count,
   software: text,
@@ -140,7 +142,13 @@ const update = z.object({
 export type Update = z.infer<typeof update>;
 
 /** Step `step` is committed: apply it. The payload holds the int32 totals unless the pass was reduced alone. */
-const commit = z.object({ kind: z.literal('commit'), pass: count, step: count, exponents: z.array(z.number().int()), update });
+const commit = z.object({
+  kind: z.literal('commit'),
+  pass: count,
+  step: count,
+  exponents: z.array(z.number().int()),
+  update,
+});
 export type Commit = z.infer<typeof commit>;
 
 /** The update is applied; norms of the averaged gradient per tensor, before clipping, when the job tracks them. */
@@ -163,8 +171,30 @@ const goodbye = z.object({ kind: z.literal('goodbye'), reason: text });
 /** The worker cannot go on and says why before it ends. */
 const failed = z.object({ kind: z.literal('failed'), reason: text });
 
-const toCoordinator = z.discriminatedUnion('kind', [hello, ready, released, contribution, applied, state, digest, heartbeat, failed]);
-const toWorker = z.discriminatedUnion('kind', [welcome, refused, plan, lease, release, commit, sendState, state, sendDigest, heartbeat, goodbye]);
+const toCoordinator = z.discriminatedUnion('kind', [
+  hello,
+  ready,
+  released,
+  contribution,
+  applied,
+  state,
+  digest,
+  heartbeat,
+  failed,
+]);
+const toWorker = z.discriminatedUnion('kind', [
+  welcome,
+  refused,
+  plan,
+  lease,
+  release,
+  commit,
+  sendState,
+  state,
+  sendDigest,
+  heartbeat,
+  goodbye,
+]);
 
 export type ToCoordinator = z.infer<typeof toCoordinator>;
 export type ToWorker = z.infer<typeof toWorker>;
@@ -174,9 +204,12 @@ function parse<T>(schema: z.ZodType<T>, header: unknown, peer: string): T {
   const result = schema.safeParse(header);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  throw new ProtocolError(`message from ${peer}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'not understood'}`, {
-    peer,
-  });
+  throw new ProtocolError(
+    `message from ${peer}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'not understood'}`,
+    {
+      peer,
+    },
+  );
 }
 
 /** A message from a worker, or ProtocolError. */

@@ -51,9 +51,16 @@ export interface Engine {
 }
 
 /** Makes the engine for a job: loads data, compiles, measures. Fails with a LockstepError. */
-export type EngineFactory = (job: Job, files: { train: Uint8Array; evaluate: Uint8Array }, handlers: EngineHandlers) => PendingEngine;
+export type EngineFactory = (
+  job: Job,
+  files: { train: Uint8Array; evaluate: Uint8Array },
+  handlers: EngineHandlers,
+) => PendingEngine;
 
 /** An engine that is being made; `whenReady` answers once, with the engine or the error. */
 export interface PendingEngine {
-  whenReady(ready: (engine: Engine, profile: EngineProfile) => void, failed: (error: LockstepError) => void): void;
+  whenReady(
+    ready: (engine: Engine, profile: EngineProfile) => void,
+    failed: (error: LockstepError) => void,
+  ): void;
 }

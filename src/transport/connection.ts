@@ -32,7 +32,7 @@ export interface Connection {
   readonly queuedBytes: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
-  /** Must be set once, before the event loop turns. */
+  /** Nothing is read before they are set. */
   handlers: ConnectionHandlers;
   limits: FrameLimits;
   /** Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the connection ends). */

@@ -91,7 +91,9 @@ export class FrameDecoder {
   #readPrefix(): void {
     const view = new DataView(this.#prefix.buffer);
     if (view.getUint32(0, true) !== MAGIC) {
-      throw new ProtocolError('reading a frame: expected a Lockstep frame, got other bytes. Is the other end Lockstep?');
+      throw new ProtocolError(
+        'reading a frame: expected a Lockstep frame, got other bytes. Is the other end Lockstep?',
+      );
     }
     if (view.getUint8(4) !== LAYOUT) {
       throw new ProtocolError(
@@ -102,7 +104,9 @@ export class FrameDecoder {
     this.#payloadLength = view.getUint32(12, true);
     const { maxHeaderBytes, maxPayloadBytes } = this.#sink.limits();
     if (headerLength === 0 || headerLength > maxHeaderBytes) {
-      throw new ProtocolError(`reading a frame: expected a header of 1 to ${maxHeaderBytes} bytes, got ${headerLength}`);
+      throw new ProtocolError(
+        `reading a frame: expected a header of 1 to ${maxHeaderBytes} bytes, got ${headerLength}`,
+      );
     }
     if (this.#payloadLength > maxPayloadBytes) {
       throw new ProtocolError(

@@ -111,7 +111,9 @@ class MemoryConnection implements Connection {
     if (this.#isClosed) return;
     this.bytesReceived += text.length + bytes.length;
     if (text.length > this.limits.maxHeaderBytes || bytes.length > this.limits.maxPayloadBytes) {
-      return this.#fail(new ProtocolError(`reading a frame: larger than allowed (${text.length} + ${bytes.length} bytes)`));
+      return this.#fail(
+        new ProtocolError(`reading a frame: larger than allowed (${text.length} + ${bytes.length} bytes)`),
+      );
     }
     const header: unknown = JSON.parse(text);
     const target = bytes.length === 0 ? undefined : this.handlers.payloadTarget?.(header, bytes.length);

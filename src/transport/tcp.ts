@@ -1,5 +1,11 @@
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
-import { type LockstepError, PeerLostError, ProtocolError, messageOf, LockstepError as BaseError } from '../base/errors.ts';
+import {
+  type LockstepError,
+  PeerLostError,
+  ProtocolError,
+  messageOf,
+  LockstepError as BaseError,
+} from '../base/errors.ts';
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { GREETING_LIMITS } from './connection.ts';
 import { encodeFrameHead, FrameDecoder } from './frame.ts';
@@ -10,17 +16,15 @@ export interface Address {
   readonly port: number;
 }
 
-const UNSET_HANDLERS: ConnectionHandlers = { onFrame: () => {}, onClose: () => {} };
-
 /** A `Connection` over one TCP socket. */
 class TcpConnection implements Connection {
   readonly peer: string;
-  handlers: ConnectionHandlers = UNSET_HANDLERS;
   limits: FrameLimits = GREETING_LIMITS;
   bytesSent = 0;
   bytesReceived = 0;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
+  #handlers: ConnectionHandlers | undefined;
   #failure: LockstepError | undefined;
   #isOver = false;
 
@@ -29,13 +33,26 @@ class TcpConnection implements Connection {
     this.peer = peer;
     this.#decoder = new FrameDecoder({
       limits: () => this.limits,
-      payloadTarget: (header, byteLength) => this.handlers.payloadTarget?.(header, byteLength),
-      frame: (header, payload) => this.handlers.onFrame(header, payload),
+      payloadTarget: (header, byteLength) => this.#handlers?.payloadTarget?.(header, byteLength),
+      frame: (header, payload) => this.#handlers?.onFrame(header, payload),
     });
     socket.setNoDelay(true);
     socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
     socket.on('error', (error) => (this.#failure ??= fromSystemError(error, peer)));
     socket.on('close', () => this.#end());
+    // Nothing is read before there is somebody to tell.
+    socket.pause();
+  }
+
+  get handlers(): ConnectionHandlers {
+    return this.#handlers ?? { onFrame: () => {}, onClose: () => {} };
+  }
+
+  set handlers(handlers: ConnectionHandlers) {
+    const isFirst = this.#handlers === undefined;
+    this.#handlers = handlers;
+    if (this.#isOver) handlers.onClose(this.#failure);
+    else if (isFirst) this.#socket.resume();
   }
 
   get queuedBytes(): number {
@@ -76,7 +93,10 @@ class TcpConnection implements Connection {
       this.#decoder.push(bytes);
     } catch (error) {
       // Bytes that are not ours, or a handler that refused the frame: this connection is over either way.
-      this.#failure ??= error instanceof BaseError ? error : new ProtocolError(`handling a frame from ${this.peer}: ${messageOf(error)}`);
+      this.#failure ??=
+        error instanceof BaseError
+          ? error
+          : new ProtocolError(`handling a frame from ${this.peer}: ${messageOf(error)}`);
       this.#socket.destroy();
     }
   }
@@ -87,13 +107,17 @@ class TcpConnection implements Connection {
     if (this.#failure === undefined && !this.#decoder.isBetweenFrames) {
       this.#failure = new PeerLostError(`reading from ${this.peer}: the connection ended inside a frame`);
     }
-    this.handlers.onClose(this.#failure);
+    this.#handlers?.onClose(this.#failure);
   }
 }
 
 /** System errors become ours here and nowhere else. */
 function fromSystemError(error: Error & { code?: string }, peer: string): PeerLostError {
-  return new PeerLostError(`connection to ${peer}: ${error.code ?? error.message}`, { systemCode: error.code }, { cause: error });
+  return new PeerLostError(
+    `connection to ${peer}: ${error.code ?? error.message}`,
+    { systemCode: error.code },
+    { cause: error },
+  );
 }
 
 /** A door that accepts connections until it is closed. */
@@ -106,7 +130,10 @@ export interface Listener {
 const MAX_CONNECTIONS = 1024;
 
 /** Opens a door at `address` (port 0: any free one). Throws PeerLostError with the remedy when it cannot. */
-export async function listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+export async function listen(
+  address: Address,
+  onConnection: (connection: Connection) => void,
+): Promise<Listener> {
   const open = new Set<Socket>();
   const server: Server = createServer({ noDelay: true }, (socket) => {
     open.add(socket);
@@ -139,7 +166,11 @@ function cannotListen(error: Error & { code?: string }, { host, port }: Address)
         : error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'
           ? `${host} is not an address of this machine. Use 127.0.0.1 or one that this machine has.`
           : messageOf(error);
-  return new PeerLostError(`listening on ${host}:${port}: ${remedy}`, { systemCode: error.code, host, port }, { cause: error });
+  return new PeerLostError(
+    `listening on ${host}:${port}: ${remedy}`,
+    { systemCode: error.code, host, port },
+    { cause: error },
+  );
 }
 
 /** Connects to `address` within `timeoutMs`, or throws PeerLostError. */
@@ -149,7 +180,12 @@ export async function connect(address: Address, timeoutMs: number): Promise<Conn
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new PeerLostError(`connecting to ${peer}: no answer for ${timeoutMs} ms`, { host: address.host, port: address.port }));
+      reject(
+        new PeerLostError(`connecting to ${peer}: no answer for ${timeoutMs} ms`, {
+          host: address.host,
+          port: address.port,
+        }),
+      );
     }, timeoutMs);
     socket.once('connect', () => {
       clearTimeout(timer);

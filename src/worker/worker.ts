@@ -21,7 +21,7 @@ import type { Engine, EngineFactory } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
 
 /** Who this worker is; the same over reconnections. */
-export type WorkerIdentity = Pick<Hello, 'workerId' | 'host' | 'processId' | 'lanes' | 'software'>;
+export type WorkerIdentity = Pick<Hello, 'workerId' | 'host' | 'rank' | 'processId' | 'lanes' | 'software'>;
 
 /** What the worker needs from the process around it. */
 export interface WorkerOptions {
@@ -71,6 +71,9 @@ export class Worker {
   #plan: Plan | undefined;
   #begunPass = -1;
   #commits: PendingCommit[] = [];
+  /** Contributions whose bytes are not all on their way yet, and leases that wait for that. */
+  #unflushed = 0;
+  #waitingLeases: number[] = [];
   #stateRequest: number | undefined;
   #digestRequest: number | undefined;
   #begunMs = 0;
@@ -84,7 +87,11 @@ export class Worker {
     control.limits = WELCOME_LIMITS;
     control.handlers = {
       onFrame: (header, payload) => this.#receiveControl(parseToWorker(header, control.peer), payload),
-      onClose: (error) => this.#end({ kind: 'disconnected', reason: error?.message ?? 'the coordinator closed the connection' }),
+      onClose: (error) =>
+        this.#end({
+          kind: 'disconnected',
+          reason: error?.message ?? 'the coordinator closed the connection',
+        }),
     };
     control.send(this.#hello('control', ''));
   }
@@ -155,7 +162,9 @@ export class Worker {
   #load(welcome: Extract<ToWorker, { kind: 'welcome' }>, payload: Uint8Array): void {
     const { job, session, rank } = welcome;
     if (payload.length !== job.trainBytes + job.evaluateBytes) {
-      throw new ProtocolError(`welcome: expected ${job.trainBytes + job.evaluateBytes} bytes of compiled steps, got ${payload.length}`);
+      throw new ProtocolError(
+        `welcome: expected ${job.trainBytes + job.evaluateBytes} bytes of compiled steps, got ${payload.length}`,
+      );
     }
     this.#control.limits = CONTROL_LIMITS;
     this.#options.onWelcome(rank, job);
@@ -171,7 +180,11 @@ export class Worker {
       (engine, profile) => {
         if (this.#isOver) return engine.close();
         this.#engine = engine;
-        this.#say(this.#control, { kind: 'ready', ...profile, loadMs: this.#options.clock.now() - startedMs });
+        this.#say(this.#control, {
+          kind: 'ready',
+          ...profile,
+          loadMs: this.#options.clock.now() - startedMs,
+        });
         this.#advance();
       },
       (error) => this.#fail(error),
@@ -191,7 +204,8 @@ export class Worker {
       },
       onClose: (error) => this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
       payloadTarget: (header, byteLength) => {
-        const isCommit = typeof header === 'object' && header !== null && 'kind' in header && header.kind === 'commit';
+        const isCommit =
+          typeof header === 'object' && header !== null && 'kind' in header && header.kind === 'commit';
         // A waiting commit may have its totals in the engine's memory.
         const target = isCommit && this.#commits.length === 0 ? this.#engine?.totalsTarget() : undefined;
         engineMemory = target?.length === byteLength ? target : undefined;
@@ -217,11 +231,13 @@ export class Worker {
     }
     if (next !== undefined && next.commit.step === this.#step) return this.#apply(engine, next);
     if (this.#digestRequest === this.#step) return this.#giveDigest(engine, this.#step);
-    if (this.#plan !== undefined && this.#plan.step === this.#step && this.#plan.pass !== this.#begunPass) this.#begin(engine, this.#plan);
+    if (this.#plan !== undefined && this.#plan.step === this.#step && this.#plan.pass !== this.#begunPass)
+      this.#begin(engine, this.#plan);
   }
 
   #begin(engine: Engine, plan: Plan): void {
     this.#begunPass = plan.pass;
+    this.#waitingLeases = [];
     this.#begunMs = this.#options.clock.now();
     engine.begin(plan);
   }
@@ -230,8 +246,20 @@ export class Worker {
     if (this.#plan?.pass !== pass) return;
     this.#plan = { ...this.#plan, leases: [...this.#plan.leases, ...microBatches] };
     if (this.#begunPass !== pass) return;
+    // Computing more would overwrite the sum that is still on its way.
+    if (this.#unflushed > 0) this.#waitingLeases.push(...microBatches);
+    else this.#extendNow(microBatches);
+  }
+
+  #extendNow(microBatches: readonly number[]): void {
+    if (microBatches.length === 0) return;
     this.#begunMs = this.#options.clock.now();
     this.#engine?.extend(microBatches);
+  }
+
+  #handleFlush(): void {
+    this.#unflushed--;
+    if (this.#unflushed === 0 && !this.#isOver) this.#extendNow(this.#waitingLeases.splice(0));
   }
 
   #release(pass: number, count: number): void {
@@ -240,13 +268,17 @@ export class Worker {
     if (plan?.pass === pass) {
       const isBegun = this.#begunPass === pass;
       microBatches = isBegun ? (this.#engine?.release(count) ?? []) : plan.leases.slice(-count);
-      this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !microBatches.includes(microBatch)) };
+      this.#plan = {
+        ...plan,
+        leases: plan.leases.filter((microBatch) => !microBatches.includes(microBatch)),
+      };
     }
     this.#say(this.#control, { kind: 'released', pass, microBatches: [...microBatches] });
   }
 
   #contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {
-    if (this.#isOver || this.#data === undefined || this.#begunPass !== pass || this.#plan?.pass !== pass) return;
+    if (this.#isOver || this.#data === undefined || this.#begunPass !== pass || this.#plan?.pass !== pass)
+      return;
     this.#contributedMs = this.#options.clock.now();
     const message: ToCoordinator = {
       kind: 'contribution',
@@ -256,7 +288,8 @@ export class Worker {
       applyMs: this.#applyMs,
       exchangeMs: this.#exchangeMs,
     };
-    this.#say(this.#data, message, sum);
+    this.#unflushed++;
+    this.#data.send(message, sum, () => this.#handleFlush());
   }
 
   #apply(engine: Engine, { commit, totals }: PendingCommit): void {
@@ -268,7 +301,8 @@ export class Worker {
       this.#isBusy = false;
       this.#step = commit.step + 1;
       this.#applyMs = this.#options.clock.now() - startedMs;
-      if (norms.length > 0 && this.#data !== undefined) this.#say(this.#data, { kind: 'applied', step: this.#step, norms: [...norms] });
+      if (norms.length > 0 && this.#data !== undefined)
+        this.#say(this.#data, { kind: 'applied', step: this.#step, norms: [...norms] });
       this.#advance();
     });
   }
@@ -300,7 +334,8 @@ export class Worker {
     this.#isBusy = true;
     engine.digest((weightsDigest, stateDigest) => {
       this.#isBusy = false;
-      if (this.#data !== undefined) this.#say(this.#data, { kind: 'digest', step, weightsDigest, stateDigest });
+      if (this.#data !== undefined)
+        this.#say(this.#data, { kind: 'digest', step, weightsDigest, stateDigest });
       this.#advance();
     });
   }

@@ -103,7 +103,10 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
       microBatch: TRAIN.microBatch,
       globalBatch: TRAIN.globalBatch,
       evaluateMicroBatch: EVALUATE.microBatch,
-      parameters: Array.from({ length: TENSOR_COUNT }, (_, i) => ({ name: `tensor.${i}`, shape: [TENSOR_LENGTH] })),
+      parameters: Array.from({ length: TENSOR_COUNT }, (_, i) => ({
+        name: `tensor.${i}`,
+        shape: [TENSOR_LENGTH],
+      })),
       optimizer: {},
       clipNorm: null,
       tracksNorms: false,
@@ -149,7 +152,14 @@ class SimulatedWorker {
     if (this.#cluster.isOver) return;
     const connection = this.#cluster.dial(this.host);
     this.#worker = new Worker(connection, {
-      identity: { workerId: this.host.name, host: this.host.name, processId: 1, lanes: this.lanes, software: 'simulation' },
+      identity: {
+        workerId: this.host.name,
+        host: this.host.name,
+        rank: null,
+        processId: 1,
+        lanes: this.lanes,
+        software: 'simulation',
+      },
       clock: this.clock,
       createEngine: (_job, _files, handlers) => {
         this.#engine = new SimulatedEngine({
@@ -158,12 +168,16 @@ class SimulatedWorker {
           handlers,
           computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs,
           samplesOf: (plan, microBatch) =>
-            plan.work === 'train' ? sampleRange(TRAIN, plan.stepInEpoch, microBatch).count : sampleRange(EVALUATE, 0, microBatch).count,
+            plan.work === 'train'
+              ? sampleRange(TRAIN, plan.stepInEpoch, microBatch).count
+              : sampleRange(EVALUATE, 0, microBatch).count,
         });
         const engine = this.#engine;
         return {
           whenReady: (ready) => {
-            this.clock.after(this.#cluster.choices.between(50, 400), () => ready(engine, { dataDigest: 'data', numericsClass: 'one' }));
+            this.clock.after(this.#cluster.choices.between(50, 400), () =>
+              ready(engine, { dataDigest: 'data', numericsClass: 'one' }),
+            );
           },
         };
       },
@@ -181,7 +195,10 @@ class SimulatedWorker {
     const connection = this.#cluster.dial(this.host);
     const engineOf = (): number => this.#engine?.progress ?? 0;
     connection.limits = GREETING_LIMITS;
-    connection.handlers = { onFrame: () => {}, onClose: () => this.#worker?.disconnect('heartbeat connection closed') };
+    connection.handlers = {
+      onFrame: () => {},
+      onClose: () => this.#worker?.disconnect('heartbeat connection closed'),
+    };
     connection.send(hello);
     const beat = (): void => {
       connection.send({ kind: 'heartbeat', progress: engineOf() });
@@ -251,7 +268,8 @@ export class SimulatedCluster {
   run(): History {
     while (!this.isOver && this.clock.now() < HUNG_MS && this.clock.step());
     if (this.#error !== undefined) throw this.#error;
-    if (this.#result === undefined) throw new Error(`hung at step ${this.#coordinator.committedSteps}: ${this.faults.join('; ')}`);
+    if (this.#result === undefined)
+      throw new Error(`hung at step ${this.#coordinator.committedSteps}: ${this.faults.join('; ')}`);
     const virtualMs = this.clock.now();
     // Whatever is still on its way arrives; frozen hosts thaw and find the run over. Then nothing may be left.
     for (let i = 0; i < 100_000 && this.clock.step(); i++);
@@ -262,7 +280,8 @@ export class SimulatedCluster {
   #checkNothingIsLeft(): void {
     const open = this.#workers.filter(({ host }) => host.connectionCount() > 0).map(({ host }) => host.name);
     if (open.length > 0) throw new Error(`connections left open by ${open.join(', ')}`);
-    if (this.#door.connectionCount() > 0) throw new Error(`the coordinator left ${this.#door.connectionCount()} connections open`);
+    if (this.#door.connectionCount() > 0)
+      throw new Error(`the coordinator left ${this.#door.connectionCount()} connections open`);
     if (this.clock.pendingCount() > 0) throw new Error(`${this.clock.pendingCount()} timers left running`);
   }
 
@@ -290,11 +309,16 @@ export class SimulatedCluster {
     };
     const name = target.host.name;
     if (kind === 0) at(`kill ${name}, a replacement joins`, () => this.#kill(target, `replacement-${index}`));
-    else if (kind === 1) at(`freeze ${name} for ${durationMs.toFixed(0)} ms`, () => this.#freeze(target.host, durationMs));
-    else if (kind === 2) at(`partition ${name} for ${durationMs.toFixed(0)} ms`, () => this.#hold(target.host, durationMs));
+    else if (kind === 1)
+      at(`freeze ${name} for ${durationMs.toFixed(0)} ms`, () => this.#freeze(target.host, durationMs));
+    else if (kind === 2)
+      at(`partition ${name} for ${durationMs.toFixed(0)} ms`, () => this.#hold(target.host, durationMs));
     else if (kind === 3) at(`cut the connections of ${name}`, () => target.host.cutConnections());
     else if (kind === 4) at('a worker joins late', () => void this.#addWorker(`late-${index}`, 0));
-    else if (kind === 5) at(`freeze the coordinator for ${durationMs.toFixed(0)} ms`, () => this.#freeze(this.#door, durationMs));
+    else if (kind === 5)
+      at(`freeze the coordinator for ${durationMs.toFixed(0)} ms`, () =>
+        this.#freeze(this.#door, durationMs),
+      );
     else if (this.#workers.length > 1) at(`kill ${name} for good`, () => this.#killForGood(target));
   }
 

@@ -37,7 +37,10 @@ function mix(weight: number, ...parts: readonly number[]): number {
 /** A gradient that depends on every bit of the weights; now and then it is so large that the grid overflows. */
 function gradientOf(weights: Float32Array, step: number, microBatch: number): Float32Array {
   const burst = mix(0, step, 77) % 5 === 0 ? 500 : 1;
-  return weights.map((weight, i) => ((mix(weight, step, microBatch, i) / 2 ** 32) * 2 - 1) * burst * (i < TENSOR_LENGTH ? 1 : 1e-3));
+  return weights.map(
+    (weight, i) =>
+      ((mix(weight, step, microBatch, i) / 2 ** 32) * 2 - 1) * burst * (i < TENSOR_LENGTH ? 1 : 1e-3),
+  );
 }
 
 export interface SimulatedEngineOptions {
@@ -88,7 +91,11 @@ export class SimulatedEngine implements Engine {
     return this.#waiting.splice(Math.max(0, this.#waiting.length - count));
   }
 
-  apply(commit: Parameters<Engine['apply']>[0], totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
+  apply(
+    commit: Parameters<Engine['apply']>[0],
+    totals: Uint8Array | undefined,
+    done: (norms: readonly number[]) => void,
+  ): void {
     this.#plan = undefined;
     this.#waiting = [];
     this.#idle(() => {
@@ -119,7 +126,11 @@ export class SimulatedEngine implements Engine {
   }
 
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
-    this.#idle(() => this.#after(1, () => done(digestOf(new Uint8Array(this.#weights.slice().buffer)), digestOf(this.#state()))));
+    this.#idle(() =>
+      this.#after(1, () =>
+        done(digestOf(new Uint8Array(this.#weights.slice().buffer)), digestOf(this.#state())),
+      ),
+    );
   }
 
   totalsTarget(): Uint8Array | undefined {
@@ -184,7 +195,14 @@ export class SimulatedEngine implements Engine {
       }
     }
     const lossSum = Math.fround(gradient.reduce((sum, value) => sum + Math.abs(value), 0));
-    return { microBatch, sampleCount, lossSum, correctSum: sampleCount / SAMPLES_PER_MICRO_BATCH, maxima, computeMs: 1 };
+    return {
+      microBatch,
+      sampleCount,
+      lossSum,
+      correctSum: sampleCount / SAMPLES_PER_MICRO_BATCH,
+      maxima,
+      computeMs: 1,
+    };
   }
 
   #deliver(plan: Plan): void {

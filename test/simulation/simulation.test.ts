@@ -21,7 +21,8 @@ describe('a simulated cluster', () => {
   });
 
   test('ends with the undisturbed state in every history of faults', () => {
-    const seeds = ONLY_SEED === undefined ? Array.from({ length: HISTORIES }, (_, i) => i + 1) : [Number(ONLY_SEED)];
+    const seeds =
+      ONLY_SEED === undefined ? Array.from({ length: HISTORIES }, (_, i) => i + 1) : [Number(ONLY_SEED)];
     for (const seed of seeds) checkHistory(seed, expected);
   });
 });
@@ -35,18 +36,28 @@ function checkHistory(seed: number, expected: string): void {
     assert.equal(result.ledger.dropped, 0, 'dropped samples');
     assert.equal(result.ledger.duplicated, 0, 'duplicated samples');
     assert.equal(result.ledger.counted, result.ledger.expected, 'counted samples');
-    for (const replica of result.replicaDigests) assert.equal(replica.stateDigest, expected, `replica ${replica.rank}`);
+    for (const replica of result.replicaDigests)
+      assert.equal(replica.stateDigest, expected, `replica ${replica.rank}`);
     checkReports(cluster);
   } catch (error) {
     const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test test/simulation/simulation.test.ts`;
-    throw new Error(`history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ${cluster.faults.join('; ')}`, { cause: error });
+    throw new Error(
+      `history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ${cluster.faults.join('; ')}`,
+      { cause: error },
+    );
   }
 }
 
 /** Every step and every evaluation is reported exactly once, in order. */
 function checkReports(cluster: SimulatedCluster): void {
   const steps = cluster.events.filter((event) => event.kind === 'step').map((event) => event.step);
-  assert.deepEqual(steps, Array.from({ length: STEPS }, (_, i) => i + 1), 'reported steps');
-  const evaluations = cluster.events.filter((event) => event.kind === 'evaluation').map((event) => event.step);
+  assert.deepEqual(
+    steps,
+    Array.from({ length: STEPS }, (_, i) => i + 1),
+    'reported steps',
+  );
+  const evaluations = cluster.events
+    .filter((event) => event.kind === 'evaluation')
+    .map((event) => event.step);
   assert.deepEqual(evaluations, [4, 8, 10], 'reported evaluations');
 }

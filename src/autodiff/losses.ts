@@ -1,6 +1,8 @@
 /**
- * Losses as sums over samples with a weight each. Every weight enters by multiplication before any sum, so a
- * sample of weight 0 adds exactly zero to the loss and to every gradient.
+ * Losses as sums over samples with a weight each, drawn so that their gradients come out small.
+ *
+ * A weight is multiplied in before any sum: a sample of weight 0 adds exactly zero to the loss and to every
+ * gradient, whatever finite numbers the model makes of it.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/types.ts';
@@ -36,7 +38,8 @@ export function squaredErrorSum(
   const outputs = Number(predictions.shape[1]);
   const difference = g.sub(predictions, targets); // [B, outputs]
   const scale = g.mul(g.unsqueeze(weights, [1]), g.scalar(1 / outputs)); // [B, 1]
-  return g.reduceSum(g.mul(g.mul(difference, difference), scale));
+  // Scaled before it is squared: the square of a padding sample's difference could overflow, and 0 * Infinity is NaN.
+  return g.reduceSum(g.mul(g.mul(difference, scale), difference));
 }
 
 /**

@@ -1,0 +1,111 @@
+/**
+ * What the threads of a worker share besides numbers: the lease table, a barrier, wake-up calls and the progress
+ * counter, all in one shared Int32Array.
+ */
+import { RuntimeError } from '../base/errors.ts';
+
+const PROGRESS = 0;
+const BARRIER_COUNT = 1;
+const BARRIER_PHASE = 2;
+const FIXED = 3;
+
+/** State of one micro-batch in the worker's lease table. */
+const NOT_LEASED = 0;
+const AVAILABLE = 1;
+const STARTED = 2;
+
+/** Lanes reach a barrier within one micro-batch of each other; longer means that one is gone. */
+const BARRIER_TIMEOUT_MS = 120_000;
+
+export class LaneControl {
+  readonly words: Int32Array<SharedArrayBuffer>;
+  readonly #laneCount: number;
+  readonly #table: number;
+
+  /** `words` of another thread, or fresh ones for `laneCount` lanes and up to `microBatchCount` micro-batches per pass. */
+  constructor(laneCount: number, microBatchCount: number, words?: Int32Array<SharedArrayBuffer>) {
+    this.#laneCount = laneCount;
+    this.#table = FIXED + laneCount;
+    this.words = words ?? new Int32Array(new SharedArrayBuffer(4 * (this.#table + microBatchCount)));
+  }
+
+  // ---- the pool's side ----
+
+  /** Voids all leases: nothing more of the pass is started. */
+  clear(): void {
+    for (let slot = this.#table; slot < this.words.length; slot++)
+      Atomics.store(this.words, slot, NOT_LEASED);
+  }
+
+  lease(microBatches: readonly number[]): void {
+    for (const microBatch of microBatches) Atomics.store(this.words, this.#table + microBatch, AVAILABLE);
+  }
+
+  /** Takes back up to `count` micro-batches that no lane has started, from the end. */
+  release(count: number): number[] {
+    const released: number[] = [];
+    for (let slot = this.words.length - 1; slot >= this.#table && released.length < count; slot--) {
+      if (Atomics.compareExchange(this.words, slot, AVAILABLE, NOT_LEASED) === AVAILABLE)
+        released.push(slot - this.#table);
+    }
+    return released;
+  }
+
+  hasAvailable(): boolean {
+    return this.words.subarray(this.#table).includes(AVAILABLE);
+  }
+
+  wake(lane: number): void {
+    Atomics.add(this.words, FIXED + lane, 1);
+    Atomics.notify(this.words, FIXED + lane);
+  }
+
+  get progress(): number {
+    return Atomics.load(this.words, PROGRESS);
+  }
+
+  // ---- a lane's side ----
+
+  /** Starts the next available micro-batch, or gives undefined. */
+  claim(): number | undefined {
+    for (let slot = this.#table; slot < this.words.length; slot++) {
+      if (
+        this.words[slot] === AVAILABLE &&
+        Atomics.compareExchange(this.words, slot, AVAILABLE, STARTED) === AVAILABLE
+      ) {
+        return slot - this.#table;
+      }
+    }
+    return undefined;
+  }
+
+  countProgress(): void {
+    Atomics.add(this.words, PROGRESS, 1);
+  }
+
+  wakeCount(lane: number): number {
+    return Atomics.load(this.words, FIXED + lane);
+  }
+
+  /** Sleeps until `wake` was called more than `seen` times. */
+  sleep(lane: number, seen: number): void {
+    Atomics.wait(this.words, FIXED + lane, seen);
+  }
+
+  /** Returns when all lanes have called it. Throws RuntimeError when one never does. */
+  barrier(): void {
+    if (this.#laneCount === 1) return;
+    const phase = Atomics.load(this.words, BARRIER_PHASE);
+    if (Atomics.add(this.words, BARRIER_COUNT, 1) === this.#laneCount - 1) {
+      Atomics.store(this.words, BARRIER_COUNT, 0);
+      Atomics.add(this.words, BARRIER_PHASE, 1);
+      Atomics.notify(this.words, BARRIER_PHASE);
+      return;
+    }
+    if (Atomics.wait(this.words, BARRIER_PHASE, phase, BARRIER_TIMEOUT_MS) === 'timed-out') {
+      throw new RuntimeError(
+        `a lane waited ${BARRIER_TIMEOUT_MS / 1000} s for the others. One of them is stuck.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import type { Dataset } from '../data/dataset.ts';
+import { Arena, type RegionRequest } from '../kernels/arena.ts';
+import { type ArenaLayout, makeArenaLayout } from '../kernels/layout.ts';
+import { OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+
+/** What a lane thread is started with; posted, so plain data over shared memory. */
+export interface LaneStart {
+  readonly lane: number;
+  readonly laneCount: number;
+  readonly job: Job;
+  readonly optimizer: OptimizerSpec;
+  readonly trainModel: Uint8Array;
+  readonly evaluateModel: Uint8Array;
+  readonly train: Dataset;
+  readonly evaluate: Dataset;
+  readonly sharedMemory: WebAssembly.Memory;
+  readonly control: Int32Array<SharedArrayBuffer>;
+  readonly microBatchCapacity: number;
+  /** One squared norm per block. */
+  readonly blockSums: Float64Array<SharedArrayBuffer>;
+}
+
+/** What the pool tells its lanes; all lanes get the same. */
+export type LaneCommand =
+  | { readonly kind: 'pass'; readonly plan: Plan }
+  /** More leases for the pass that was last begun. */
+  | { readonly kind: 'resume' }
+  | { readonly kind: 'apply'; readonly commit: Commit; readonly source: 'own' | 'received' }
+  | { readonly kind: 'import' }
+  | { readonly kind: 'export' }
+  | { readonly kind: 'probe' }
+  | { readonly kind: 'exit' };
+
+/** What a lane answers, once per command. */
+export type LaneAnswer =
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'computed'; readonly records: readonly MicroBatchRecord[] }
+  | { readonly kind: 'applied'; readonly norms: readonly number[] }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'probed'; readonly numericsClass: string }
+  | { readonly kind: 'failed'; readonly message: string; readonly code: string };
+
+export function layoutOf(job: Job): ArenaLayout {
+  return makeArenaLayout(job.parameters);
+}
+
+export function stateNamesOf(optimizer: OptimizerSpec): readonly string[] {
+  return OPTIMIZERS[optimizer.kind].stateNames;
+}
+
+/**
+ * The memory that all threads of a worker share: gradient sums per lane, their total, totals received from the
+ * cluster, and the whole state when it is handed over. Pages that are never touched cost nothing.
+ */
+export function makeSharedArena(
+  job: Job,
+  optimizer: OptimizerSpec,
+  laneCount: number,
+  memory?: WebAssembly.Memory,
+): Arena {
+  const byteLength = 4 * layoutOf(job).paddedLength;
+  const names = ['gathered', 'received', 'weights', ...stateNamesOf(optimizer)];
+  const sums = Array.from({ length: laneCount }, (_, lane) => sumRegion(lane));
+  const requests: RegionRequest[] = [...names, ...sums].map((name) => ({ name, byteLength }));
+  return new Arena(requests, memory === undefined ? { shared: true } : { shared: true, memory });
+}
+
+export function sumRegion(lane: number): string {
+  return `sum.${lane}`;
+}

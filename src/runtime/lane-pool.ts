@@ -1,0 +1,314 @@
+/** The engine of a worker process: lanes of ONNX Runtime on threads, side by side over shared memory. */
+import { createHash } from 'node:crypto';
+import { Worker as Thread } from 'node:worker_threads';
+import { invariant, messageOf, RuntimeError } from '../base/errors.ts';
+import { siblingModule } from '../base/module-url.ts';
+import { microBatchesOfStep } from '../data/batches.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { Arena } from '../kernels/arena.ts';
+import { type ArenaLayout, makeBlocks, packRegion, unpackRegion } from '../kernels/layout.ts';
+import type { OptimizerSpec } from '../optim/spec.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { Engine, EngineHandlers } from './engine.ts';
+import { LaneControl } from './lane-control.ts';
+import {
+  type LaneAnswer,
+  type LaneCommand,
+  type LaneStart,
+  layoutOf,
+  makeSharedArena,
+  stateNamesOf,
+} from './lane-job.ts';
+
+/** What a pool of lanes is made from. */
+export interface LanePoolOptions {
+  readonly laneCount: number;
+  readonly job: Job;
+  readonly optimizer: OptimizerSpec;
+  readonly files: { readonly train: Uint8Array; readonly evaluate: Uint8Array };
+  readonly train: Dataset;
+  readonly evaluate: Dataset;
+  readonly handlers: EngineHandlers;
+}
+
+/** A command for all lanes, and what to do with their answers. */
+interface Operation {
+  readonly command: LaneCommand;
+  /** Done right before the lanes get the command, when none of them is at work. */
+  readonly prepare?: () => void;
+  readonly done: (answers: readonly LaneAnswer[]) => void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+export class LanePool implements Engine {
+  readonly control: LaneControl;
+  readonly #options: LanePoolOptions;
+  readonly #layout: ArenaLayout;
+  readonly #shared: Arena;
+  readonly #threads: Thread[];
+  readonly #waiting: Operation[] = [];
+  #running: Operation | undefined;
+  #answers: (LaneAnswer | undefined)[] = [];
+  #pass: Plan | undefined;
+  #isReceivedInUse = false;
+  #isClosed = false;
+
+  private constructor(options: LanePoolOptions) {
+    const { job, laneCount, optimizer } = options;
+    this.#options = options;
+    this.#layout = layoutOf(job);
+    this.#shared = makeSharedArena(job, optimizer, laneCount);
+    const microBatchCapacity = Math.max(
+      microBatchesOfStep(
+        { sampleCount: job.globalBatch, globalBatch: job.globalBatch, microBatch: job.microBatch },
+        0,
+      ).microBatchCount,
+      Math.ceil(options.evaluate.sampleCount / job.evaluateMicroBatch),
+    );
+    this.control = new LaneControl(laneCount, microBatchCapacity);
+    const blockSums = new Float64Array(new SharedArrayBuffer(8 * makeBlocks(this.#layout).length));
+    this.#threads = Array.from({ length: laneCount }, (_, lane) => {
+      const start: LaneStart = {
+        lane,
+        laneCount,
+        job,
+        optimizer,
+        trainModel: options.files.train,
+        evaluateModel: options.files.evaluate,
+        train: options.train,
+        evaluate: options.evaluate,
+        sharedMemory: this.#shared.memory,
+        control: this.control.words,
+        microBatchCapacity,
+        blockSums,
+      };
+      return this.#startThread(start);
+    });
+  }
+
+  /** Starts the lanes; resolves once all have compiled, with the numerics class that they agree on. */
+  static async create(options: LanePoolOptions): Promise<{ pool: LanePool; numericsClass: string }> {
+    const pool = new LanePool(options);
+    try {
+      await pool.#perform(undefined);
+      const answers = await pool.#perform({ kind: 'probe' });
+      const classes = new Set(
+        answers.map((answer) => (answer.kind === 'probed' ? answer.numericsClass : '')),
+      );
+      if (classes.size !== 1) {
+        throw new RuntimeError(
+          'the lanes of this worker do not compute the same bits. Use --lanes 1 on this machine.',
+        );
+      }
+      return { pool, numericsClass: [...classes][0] ?? '' };
+    } catch (error) {
+      pool.close();
+      throw error;
+    }
+  }
+
+  begin(plan: Plan): void {
+    this.#void();
+    this.#pass = plan;
+    const stale = this.#waiting.findIndex(
+      ({ command }) => command.kind === 'pass' || command.kind === 'resume',
+    );
+    if (stale !== -1) this.#waiting.splice(stale, 1);
+    this.#enqueue({
+      command: { kind: 'pass', plan },
+      prepare: () => this.#pass === plan && this.control.lease(plan.leases),
+      done: (answers) => this.#deliver(plan, answers),
+    });
+  }
+
+  extend(microBatches: readonly number[]): void {
+    this.control.lease(microBatches);
+    // Lanes at work find them, or `#deliver` does; idle ones are woken.
+    if (this.#running === undefined) this.#resume();
+  }
+
+  release(count: number): number[] {
+    return this.control.release(count);
+  }
+
+  apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
+    this.#void();
+    const received = this.#shared.uint8('received');
+    this.#isReceivedInUse = totals !== undefined;
+    this.#enqueue({
+      command: { kind: 'apply', commit, source: totals === undefined ? 'own' : 'received' },
+      prepare: () => totals !== undefined && totals.buffer !== received.buffer && received.set(totals),
+      done: (answers) => {
+        this.#isReceivedInUse = false;
+        const first = answers[0];
+        done(first?.kind === 'applied' ? first.norms : []);
+      },
+    });
+  }
+
+  importState(bytes: Uint8Array, done: () => void): void {
+    this.#void();
+    const regions = this.#stateRegions();
+    const { length } = this.#layout;
+    invariant(
+      bytes.length === regions.length * 4 * length,
+      'a state has the size of weights and optimizer state',
+    );
+    const values = new Float32Array(bytes.slice().buffer);
+    const prepare = (): void => {
+      for (const [index, name] of regions.entries()) {
+        unpackRegion(
+          values.subarray(index * length, (index + 1) * length),
+          this.#layout,
+          this.#shared.float32(name),
+        );
+      }
+    };
+    this.#enqueue({ command: { kind: 'import' }, prepare, done });
+  }
+
+  exportState(done: (bytes: Uint8Array) => void): void {
+    const finish = (): void => {
+      const regions = this.#stateRegions();
+      const state = new Float32Array(regions.length * this.#layout.length);
+      for (const [index, name] of regions.entries()) {
+        state.set(packRegion(this.#shared.float32(name), this.#layout), index * this.#layout.length);
+      }
+      done(new Uint8Array(state.buffer));
+    };
+    this.#enqueue({ command: { kind: 'export' }, done: finish });
+  }
+
+  digest(done: (weightsDigest: string, stateDigest: string) => void): void {
+    this.exportState((bytes) => done(digestOf(bytes.subarray(0, 4 * this.#layout.length)), digestOf(bytes)));
+  }
+
+  totalsTarget(): Uint8Array | undefined {
+    return this.#isReceivedInUse ? undefined : this.#shared.uint8('received');
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.control.clear();
+    for (const [lane, thread] of this.#threads.entries()) {
+      thread.postMessage({ kind: 'exit' } satisfies LaneCommand);
+      this.control.wake(lane);
+    }
+  }
+
+  /** Resolves when all threads have ended; those that have not after `timeoutMs` are terminated. */
+  async closed(timeoutMs: number): Promise<void> {
+    this.close();
+    const ended = this.#threads.map(
+      (thread) => new Promise<void>((resolve) => thread.once('exit', () => resolve())),
+    );
+    const timer = setTimeout(
+      () => void Promise.all(this.#threads.map((thread) => thread.terminate())),
+      timeoutMs,
+    );
+    await Promise.all(ended);
+    clearTimeout(timer);
+  }
+
+  // ---- one operation after another ----
+
+  #stateRegions(): string[] {
+    return ['weights', ...stateNamesOf(this.#options.optimizer)];
+  }
+
+  /** What is still computed of the current pass is of no use any more. */
+  #void(): void {
+    this.control.clear();
+    this.#pass = undefined;
+  }
+
+  #resume(): void {
+    const plan = this.#pass;
+    if (plan !== undefined)
+      this.#enqueue({ command: { kind: 'resume' }, done: (answers) => this.#deliver(plan, answers) });
+  }
+
+  #deliver(plan: Plan, answers: readonly LaneAnswer[]): void {
+    if (this.#pass !== plan) return;
+    const records = answers.flatMap((answer): readonly MicroBatchRecord[] =>
+      answer.kind === 'computed' ? answer.records : [],
+    );
+    const isSummed = plan.work === 'train' && plan.reduction === 'star';
+    if (records.length > 0) {
+      this.#options.handlers.onDone(plan.pass, records, isSummed ? this.#shared.uint8('gathered') : NOTHING);
+    }
+    if (this.control.hasAvailable()) this.#resume();
+  }
+
+  #enqueue(operation: Operation): void {
+    if (this.#isClosed) return;
+    this.#waiting.push(operation);
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#running !== undefined) return;
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#running = next;
+    this.#answers = this.#threads.map(() => undefined);
+    next.prepare?.();
+    for (const [lane, thread] of this.#threads.entries()) {
+      thread.postMessage(next.command);
+      this.control.wake(lane);
+    }
+  }
+
+  /** Performs `command`, or without one waits until every lane has said that it is loaded. */
+  async #perform(command: LaneCommand | undefined): Promise<readonly LaneAnswer[]> {
+    return new Promise((resolve, reject) => {
+      this.#onCreateFailed = reject;
+      if (command !== undefined) return this.#enqueue({ command, done: resolve });
+      this.#running = { command: { kind: 'resume' }, done: resolve };
+      this.#answers = this.#threads.map(() => undefined);
+    });
+  }
+
+  #onCreateFailed: ((error: RuntimeError) => void) | undefined;
+
+  #startThread(start: LaneStart): Thread {
+    const thread = new Thread(siblingModule(import.meta.url, 'lane-thread'), {
+      workerData: start,
+      name: `lane-${start.lane}`,
+    });
+    thread.on('message', (answer: LaneAnswer) => this.#hear(start.lane, answer));
+    thread.on('error', (error) =>
+      this.#fail(new RuntimeError(`lane ${start.lane}: ${messageOf(error)}`, {}, { cause: error })),
+    );
+    thread.on('exit', () => {
+      if (!this.#isClosed) this.#fail(new RuntimeError(`lane ${start.lane} ended by itself`));
+    });
+    return thread;
+  }
+
+  #hear(lane: number, answer: LaneAnswer): void {
+    if (this.#isClosed) return;
+    if (answer.kind === 'failed')
+      return this.#fail(new RuntimeError(`lane ${lane}: ${answer.message}`, { code: answer.code }));
+    this.#answers[lane] = answer;
+    const answers = this.#answers.filter((known) => known !== undefined);
+    if (answers.length < this.#threads.length) return;
+    const finished = this.#running;
+    this.#running = undefined;
+    finished?.done(answers);
+    this.#pump();
+  }
+
+  #fail(error: RuntimeError): void {
+    if (this.#isClosed) return;
+    this.close();
+    this.#onCreateFailed?.(error);
+    this.#options.handlers.onFailed(error);
+  }
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

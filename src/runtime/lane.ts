@@ -1,0 +1,333 @@
+/**
+ * A lane: one compute thread with its own sessions and its own arena.
+ *
+ * Parameters, gradients and gradient sums lie in the arena. Lanes divide the update among themselves: each updates
+ * the blocks of its slice, whose optimizer state only it has, and takes the other slices' new weights from the
+ * shared memory.
+ */
+import { createHash } from 'node:crypto';
+import type { Tensor } from 'onnxruntime-node';
+import { messageOf, RuntimeError } from '../base/errors.ts';
+import { RandomWords } from '../base/random.ts';
+import { epochOrder, sampleRange, type EpochLayout } from '../data/batches.ts';
+import { Arena } from '../kernels/arena.ts';
+import { type Kernels, loadKernels } from '../kernels/kernels.ts';
+import {
+  type ArenaLayout,
+  type Block,
+  type BlockRange,
+  joinBlocks,
+  makeBlocks,
+  sliceBlocks,
+  sumBlocksByTensor,
+} from '../kernels/layout.ts';
+import { applyOptimizer, isDecayed } from '../optim/apply.ts';
+import { clipCoefficient, parseOptimizerScalars } from '../optim/scalars.ts';
+import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import { batchRegions, BoundGraph } from './batch.ts';
+import { LaneControl } from './lane-control.ts';
+import { type LaneStart, layoutOf, makeSharedArena, stateNamesOf, sumRegion } from './lane-job.ts';
+import { createSession, onnxRuntime } from './session.ts';
+
+const NO_RECORDS: readonly MicroBatchRecord[] = [];
+
+export class Lane {
+  readonly control: LaneControl;
+  readonly #start: LaneStart;
+  readonly #layout: ArenaLayout;
+  readonly #arena: Arena;
+  readonly #shared: Arena;
+  readonly #kernels: Kernels;
+  readonly #sharedKernels: Kernels;
+  readonly #train: BoundGraph;
+  readonly #evaluate: BoundGraph;
+  readonly #blocks: readonly Block[];
+  readonly #slice: BlockRange;
+  readonly #trainLayout: EpochLayout;
+  readonly #evaluateLayout: EpochLayout;
+  readonly #gradientTotal: { current: 'arena' | 'gathered' } = { current: 'arena' };
+  #order: { epoch: number; order: Uint32Array } | undefined;
+  #plan: Plan | undefined;
+  #hasSum = false;
+
+  private constructor(
+    start: LaneStart,
+    arena: Arena,
+    kernels: Kernels,
+    train: BoundGraph,
+    evaluate: BoundGraph,
+  ) {
+    const { job, laneCount, lane } = start;
+    this.#start = start;
+    this.#layout = layoutOf(job);
+    this.#arena = arena;
+    this.#kernels = kernels;
+    this.#shared = makeSharedArena(job, start.optimizer, laneCount, start.sharedMemory);
+    this.#sharedKernels = loadKernels(start.sharedMemory, true);
+    this.#train = train;
+    this.#evaluate = evaluate;
+    this.control = new LaneControl(laneCount, start.microBatchCapacity, start.control);
+    this.#blocks = makeBlocks(this.#layout);
+    this.#slice = sliceBlocks(this.#blocks, laneCount)[lane] ?? { first: 0, end: 0, offset: 0, length: 0 };
+    this.#trainLayout = {
+      sampleCount: start.train.sampleCount,
+      globalBatch: job.globalBatch,
+      microBatch: job.microBatch,
+    };
+    const evaluateBatch =
+      Math.ceil(start.evaluate.sampleCount / job.evaluateMicroBatch) * job.evaluateMicroBatch;
+    this.#evaluateLayout = {
+      sampleCount: start.evaluate.sampleCount,
+      globalBatch: evaluateBatch,
+      microBatch: job.evaluateMicroBatch,
+    };
+  }
+
+  /** Allocates the arena and compiles both graphs. */
+  static async create(start: LaneStart): Promise<Lane> {
+    const { job } = start;
+    const layout = layoutOf(job);
+    const byteLength = 4 * layout.paddedLength;
+    const arena = new Arena([
+      ...['weights', 'gradient', 'sum', ...stateNamesOf(start.optimizer)].map((name) => ({
+        name,
+        byteLength,
+      })),
+      ...batchRegions('train', start.train, job.microBatch),
+      ...batchRegions('evaluate', start.evaluate, job.evaluateMicroBatch),
+    ]);
+    const kernels = loadKernels(arena.memory, false);
+    const tensors = tensorsOf(layout, arena);
+    const train = await createSession(start.trainModel, 'training');
+    const evaluate = await createSession(start.evaluateModel, 'evaluation');
+    return new Lane(
+      start,
+      arena,
+      kernels,
+      new BoundGraph(train, arena, kernels, 'train', start.train, job.microBatch, tensors),
+      new BoundGraph(evaluate, arena, kernels, 'evaluate', start.evaluate, job.evaluateMicroBatch, tensors),
+    );
+  }
+
+  /** Computes leases of `plan` until none is left, then adds the lanes' sums. */
+  async pass(plan: Plan): Promise<readonly MicroBatchRecord[]> {
+    this.#plan = plan;
+    return this.resume();
+  }
+
+  /** More leases of the same pass. */
+  async resume(): Promise<readonly MicroBatchRecord[]> {
+    const plan = this.#plan;
+    if (plan === undefined) return NO_RECORDS;
+    const records: MicroBatchRecord[] = [];
+    this.#hasSum = false;
+    for (let m = this.control.claim(); m !== undefined; m = this.control.claim()) {
+      records.push(plan.work === 'train' ? await this.#trainOn(plan, m) : await this.#evaluateOn(m));
+      this.control.countProgress();
+    }
+    if (plan.work === 'train') this.#gather(plan);
+    return records;
+  }
+
+  async #trainOn(plan: Plan, microBatch: number): Promise<MicroBatchRecord> {
+    const startedMs = performance.now();
+    const { start, count } = sampleRange(this.#trainLayout, plan.stepInEpoch, microBatch);
+    this.#train.fill(this.#orderOf(plan.epoch), start, count);
+    await this.#run(this.#train, 'training');
+    const maxima = this.#addGradients(plan.exponents);
+    const computeMs = performance.now() - startedMs;
+    return { microBatch, sampleCount: count, ...this.#resultOf(this.#train), maxima, computeMs };
+  }
+
+  async #evaluateOn(microBatch: number): Promise<MicroBatchRecord> {
+    const startedMs = performance.now();
+    const { start, count } = sampleRange(this.#evaluateLayout, 0, microBatch);
+    this.#evaluate.fill(undefined, start, count);
+    await this.#run(this.#evaluate, 'evaluation');
+    return {
+      microBatch,
+      sampleCount: count,
+      ...this.#resultOf(this.#evaluate),
+      maxima: [],
+      computeMs: performance.now() - startedMs,
+    };
+  }
+
+  #resultOf(graph: BoundGraph): { lossSum: number | null; correctSum: number } {
+    return { lossSum: finiteOrNull(graph.lossSum), correctSum: graph.correctSum };
+  }
+
+  async #run(graph: BoundGraph, name: string): Promise<void> {
+    try {
+      await graph.run();
+    } catch (error) {
+      throw new RuntimeError(
+        `running the ${name} graph: ${messageOf(error)}`,
+        { graph: name },
+        { cause: error },
+      );
+    }
+  }
+
+  /** Rounds the gradient in the arena to the grid and adds it to this lane's sum; gives its largest elements. */
+  #addGradients(exponents: readonly number[]): (number | null)[] {
+    if (!this.#hasSum) this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
+    this.#hasSum = true;
+    return this.#layout.tensors.map(({ offset, paddedLength }, tensor) => {
+      const gradient = this.#arena.byteOffset('gradient', offset);
+      const sum = this.#arena.byteOffset('sum', offset);
+      return finiteOrNull(
+        this.#kernels.quantizeAdd(gradient, sum, paddedLength, 2 ** (exponents[tensor] ?? 0)),
+      );
+    });
+  }
+
+  /** Adds the lanes' sums in shared memory, each lane its slice; one lane alone keeps its sum where it is. */
+  #gather({ reduction }: Plan): void {
+    const { lane, laneCount } = this.#start;
+    const isAlone = laneCount === 1 && reduction === 'alone';
+    this.#gradientTotal.current = isAlone ? 'arena' : 'gathered';
+    if (isAlone) return;
+    if (!this.#hasSum) this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
+    const target = laneCount === 1 ? 'gathered' : sumRegion(lane);
+    this.#shared.int32(target).set(this.#arena.int32('sum'));
+    this.control.barrier();
+    if (laneCount > 1) this.#addSlices();
+    this.control.barrier();
+  }
+
+  #addSlices(): void {
+    const { offset, length } = this.#slice;
+    const target = this.#shared.byteOffset('gathered', offset);
+    this.#sharedKernels.copyBytes(target, this.#shared.byteOffset(sumRegion(0), offset), 4 * length);
+    for (let other = 1; other < this.#start.laneCount; other++) {
+      this.#sharedKernels.addInt32(target, this.#shared.byteOffset(sumRegion(other), offset), length);
+    }
+  }
+
+  /** Applies the update to this lane's slice and takes over the others'; gives the gradient norm per tensor if asked. */
+  apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
+    this.#fetchTotal(source);
+    const { job, laneCount } = this.#start;
+    const { sampleCount } = commit.update;
+    const factors = commit.exponents.map((exponent) => 2 ** -exponent / sampleCount);
+    const norms = job.tracksNorms || job.clipNorm !== null ? this.#norms(factors) : [];
+    const globalNorm = Math.sqrt(norms.reduce((sum, norm) => sum + norm * norm, 0));
+    const clip = job.clipNorm === null ? 1 : clipCoefficient(globalNorm, job.clipNorm);
+    this.#update(
+      commit,
+      factors.map((factor) => factor * clip),
+    );
+    if (laneCount > 1) this.#exchangeWeights();
+    return job.tracksNorms ? norms : [];
+  }
+
+  /** Brings this lane's slice of the gradient total into the arena's sum region. */
+  #fetchTotal(source: 'own' | 'received'): void {
+    if (source === 'own' && this.#gradientTotal.current === 'arena') return;
+    const region = source === 'own' ? 'gathered' : 'received';
+    this.#arena.int32('sum', this.#slice).set(this.#shared.int32(region, this.#slice));
+  }
+
+  #norms(factors: readonly number[]): number[] {
+    const { blockSums } = this.#start;
+    for (let index = this.#slice.first; index < this.#slice.end; index++) {
+      const block = this.#blocks[index];
+      if (block !== undefined)
+        blockSums[index] = this.#kernels.sumOfSquares(
+          this.#arena.byteOffset('sum', block.offset),
+          block.length,
+        );
+    }
+    this.control.barrier();
+    const squares = sumBlocksByTensor(this.#layout, this.#blocks, blockSums);
+    this.control.barrier();
+    return factors.map((factor, tensor) => Math.sqrt(squares[tensor] ?? 0) * factor);
+  }
+
+  #update(commit: Commit, factors: readonly number[]): void {
+    const { optimizer, job } = this.#start;
+    const scalars = parseOptimizerScalars(commit.update.scalars);
+    for (const { tensor, offset, length } of joinBlocks(this.#blocks, this.#slice)) {
+      applyOptimizer(this.#kernels, optimizer, scalars, {
+        weights: this.#arena.byteOffset('weights', offset),
+        states: stateNamesOf(optimizer).map((name) => this.#arena.byteOffset(name, offset)),
+        total: this.#arena.byteOffset('sum', offset),
+        length,
+        factor: factors[tensor] ?? 0,
+        decayed: isDecayed(optimizer, job.parameters[tensor]?.shape ?? []),
+      });
+    }
+  }
+
+  #exchangeWeights(): void {
+    const { offset, length } = this.#slice;
+    this.#shared.float32('weights', this.#slice).set(this.#arena.float32('weights', this.#slice));
+    this.control.barrier();
+    const end = offset + length;
+    const before = { offset: 0, length: offset };
+    const after = { offset: end, length: this.#layout.paddedLength - end };
+    for (const part of [before, after]) {
+      this.#arena.float32('weights', part).set(this.#shared.float32('weights', part));
+    }
+    // Nobody may write the next weights before all have read these.
+    this.control.barrier();
+  }
+
+  /** Takes weights and optimizer state from the shared memory. */
+  importState(): void {
+    for (const name of ['weights', ...stateNamesOf(this.#start.optimizer)]) {
+      this.#arena.float32(name).set(this.#shared.float32(name));
+    }
+  }
+
+  /** Puts this lane's slice of the state into the shared memory. */
+  exportState(): void {
+    for (const name of ['weights', ...stateNamesOf(this.#start.optimizer)]) {
+      this.#shared.float32(name, this.#slice).set(this.#arena.float32(name, this.#slice));
+    }
+  }
+
+  /**
+   * Hash of loss and gradient of the first samples under fixed weights: workers with the same hash belong to one
+   * numerics class. Also warms the session up.
+   */
+  async probe(): Promise<string> {
+    const words = new RandomWords(0, 'probe');
+    const weights = this.#arena.float32('weights');
+    const pattern = Float32Array.from({ length: 4096 }, (_, i) => (words.uniform(i) - 0.5) / 8);
+    for (const { offset, length } of this.#layout.tensors) {
+      for (let i = 0; i < length; i++) weights[offset + i] = pattern[(i + offset) % pattern.length] as number;
+    }
+    this.#train.fill(undefined, 0, Math.min(this.#start.job.microBatch, this.#start.train.sampleCount));
+    await this.#run(this.#train, 'training');
+    const hash = createHash('sha256').update(String(this.#train.lossSum));
+    hash.update(this.#arena.uint8('gradient'));
+    weights.fill(0);
+    return hash.digest('hex').slice(0, 16);
+  }
+
+  #orderOf(epoch: number): Uint32Array {
+    if (this.#order?.epoch !== epoch) {
+      this.#order = { epoch, order: epochOrder(this.#start.job.seed, epoch, this.#start.train.sampleCount) };
+    }
+    return this.#order.order;
+  }
+}
+
+function tensorsOf(layout: ArenaLayout, arena: Arena): Map<string, Tensor> {
+  const { Tensor: TensorOf } = onnxRuntime();
+  const tensors = new Map<string, Tensor>();
+  for (const slot of layout.tensors) {
+    tensors.set(slot.name, new TensorOf('float32', arena.float32('weights', slot), slot.shape));
+    tensors.set(
+      `gradient.${slot.name}`,
+      new TensorOf('float32', arena.float32('gradient', slot), slot.shape),
+    );
+  }
+  return tensors;
+}
+
+function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
