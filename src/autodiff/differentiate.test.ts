@@ -36,7 +36,7 @@ describe('differentiateGraph', () => {
     );
 
     assert.deepEqual(appendedBy(g, 'loss', ['w', 'b']), [
-      'gradient/Relu/HardSigmoid: float32 [8, 3] = HardSigmoid(Relu, alpha=3.4028234663852886e+38, beta=0)',
+      'gradient/Relu/HardSigmoid: float32 [8, 3] = HardSigmoid(Relu, alpha=1.2676506002282294e+30, beta=0)',
       'gradient/Relu/Mul: float32 [8, 3] = Mul(t, gradient/Relu/HardSigmoid)',
       'gradient.w: float32 [3, 4] = gradient/Gemm/Gemm: Gemm(gradient/Relu/Mul, x, transA=1)',
       'gradient.b: float32 [3] = gradient/Gemm/MatMul: MatMul(constant.1, gradient/Relu/Mul)',

@@ -160,8 +160,13 @@ export class Coordinator {
   /** Ends the run where it is; workers are told to go. */
   stop(reason: string): void {
     if (this.#phase === 'over') return;
-    this.#phase = 'over';
     this.#pass = undefined;
+    this.#dismiss(reason);
+  }
+
+  #dismiss(reason: string): void {
+    this.#phase = 'over';
+    for (const member of this.#roster.members()) this.#keepTally(member);
     this.#roster.dismissAll(reason);
   }
 
@@ -702,7 +707,6 @@ export class Coordinator {
       rank,
       ...(this.#digests.get(rank) ?? { weightsDigest: '', stateDigest: '' }),
     }));
-    this.#phase = 'over';
     const result: RunResult = {
       steps: this.#step,
       state: this.#snapshot.bytes,
@@ -712,7 +716,7 @@ export class Coordinator {
       workers: this.tallies(),
       replicaDigests,
     };
-    this.#roster.dismissAll('the run is finished');
+    this.#dismiss('the run is finished');
     this.#options.onFinished(result);
   }
 

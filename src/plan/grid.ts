@@ -10,7 +10,9 @@ export type GridMaxima = readonly number[];
 /** A gradient may grow by this factor from one step to the next before its step must be redone. */
 const HEADROOM_BITS = 3;
 const SMALLEST_MAXIMUM = 2 ** -60;
-const EXPONENT_BOUND = 90;
+/** 2^-126 is the smallest float32 that kernels can multiply by without losing bits; no float32 needs a coarser grid. */
+const SMALLEST_EXPONENT = -126;
+const LARGEST_EXPONENT = 90;
 
 const floatBits = new DataView(new ArrayBuffer(8));
 
@@ -30,7 +32,7 @@ export function gridExponents(maxima: GridMaxima, microBatchCount: number): numb
   const limitBits = floorLog2(elementLimit(microBatchCount));
   return maxima.map((maximum) => {
     const exponent = limitBits - HEADROOM_BITS - (floorLog2(Math.max(maximum, SMALLEST_MAXIMUM)) + 1);
-    return Math.min(EXPONENT_BOUND, Math.max(-EXPONENT_BOUND, exponent));
+    return Math.min(LARGEST_EXPONENT, Math.max(SMALLEST_EXPONENT, exponent));
   });
 }
 

@@ -39,7 +39,7 @@ export function planLeases(total: number, capacities: readonly Capacity[]): numb
   );
   const counts = capacities.map(() => 0);
   for (let given = 0; given < total; given++) {
-    let best = -1;
+    let best = 0;
     let bestMs = Infinity;
     for (const [index, { lanes }] of capacities.entries()) {
       const waves = Math.floor((counts[index] ?? 0) / Math.max(1, lanes)) + 1;

@@ -4,7 +4,8 @@
  */
 import { RuntimeError } from '../base/errors.ts';
 
-const PROGRESS = 0;
+/** Where the progress counter lies in the words that lanes share. */
+export const PROGRESS = 0;
 const BARRIER_COUNT = 1;
 const BARRIER_PHASE = 2;
 const FIXED = 3;

@@ -47,6 +47,7 @@ export class LanePool implements Engine {
   readonly #layout: ArenaLayout;
   readonly #shared: Arena;
   readonly #threads: Thread[];
+  readonly #exits: Promise<void>[] = [];
   readonly #waiting: Operation[] = [];
   #running: Operation | undefined;
   #answers: (LaneAnswer | undefined)[] = [];
@@ -201,14 +202,11 @@ export class LanePool implements Engine {
   /** Resolves when all threads have ended; those that have not after `timeoutMs` are terminated. */
   async closed(timeoutMs: number): Promise<void> {
     this.close();
-    const ended = this.#threads.map(
-      (thread) => new Promise<void>((resolve) => thread.once('exit', () => resolve())),
-    );
     const timer = setTimeout(
-      () => void Promise.all(this.#threads.map((thread) => thread.terminate())),
+      () => void Promise.all(this.#threads.map(async (thread) => thread.terminate())),
       timeoutMs,
     );
-    await Promise.all(ended);
+    await Promise.all(this.#exits);
     clearTimeout(timer);
   }
 
@@ -282,7 +280,9 @@ export class LanePool implements Engine {
     thread.on('error', (error) =>
       this.#fail(new RuntimeError(`lane ${start.lane}: ${messageOf(error)}`, {}, { cause: error })),
     );
-    thread.on('exit', () => {
+    const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()));
+    this.#exits.push(exited);
+    thread.once('exit', () => {
       if (!this.#isClosed) this.#fail(new RuntimeError(`lane ${start.lane} ended by itself`));
     });
     return thread;

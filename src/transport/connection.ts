@@ -37,7 +37,7 @@ export interface Connection {
   limits: FrameLimits;
   /** Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the connection ends). */
   send(header: object, payload?: Uint8Array, onFlushed?: () => void): void;
-  /** Ends the connection after flushing what is queued. */
+  /** Ends the connection after flushing what is queued. No frame is delivered after this call or `destroy`. */
   close(): void;
   /** Ends the connection at once; queued frames are lost. */
   destroy(): void;

@@ -50,6 +50,7 @@ export class FrameDecoder {
   readonly #prefix = new Uint8Array(FRAME_PREFIX_BYTES);
   #state: 'prefix' | 'header' | 'payload' = 'prefix';
   #filled = 0;
+  #isStopped = false;
   #headerBytes = NOTHING;
   #header: unknown;
   #payload: Uint8Array = NOTHING;
@@ -61,12 +62,17 @@ export class FrameDecoder {
 
   /** True between frames: the stream may end here without loss. */
   get isBetweenFrames(): boolean {
-    return this.#state === 'prefix' && this.#filled === 0;
+    return this.#isStopped || (this.#state === 'prefix' && this.#filled === 0);
+  }
+
+  /** Ignores whatever comes from now on, also the rest of the piece that is being read. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   push(bytes: Uint8Array): void {
     let offset = 0;
-    while (offset < bytes.length) {
+    while (offset < bytes.length && !this.#isStopped) {
       const target = this.#target();
       const count = Math.min(target.length - this.#filled, bytes.length - offset);
       target.set(bytes.subarray(offset, offset + count), this.#filled);

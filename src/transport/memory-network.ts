@@ -60,7 +60,8 @@ class MemoryConnection implements Connection {
   readonly #clock: Clock;
   readonly #link: SimulatedLink;
   readonly #unflushed = new Set<() => void>();
-  #lastArrivalMs = 0;
+  /** What is on its way to the other end, oldest first: nothing overtakes, whatever happens to the link. */
+  readonly #underWay: { readonly dueMs: number; readonly arrival: () => void }[] = [];
   #isClosed = false;
 
   constructor(clock: Clock, link: SimulatedLink, host: SimulatedHost, peer: string) {
@@ -115,10 +116,26 @@ class MemoryConnection implements Connection {
         new ProtocolError(`reading a frame: larger than allowed (${text.length} + ${bytes.length} bytes)`),
       );
     }
-    const header: unknown = JSON.parse(text);
+    try {
+      this.#hand(JSON.parse(text), bytes);
+    } catch (error) {
+      // A frame that was refused ends the connection; anything else is a mistake of ours and must be seen.
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#fail(error);
+    }
+  }
+
+  #hand(header: unknown, bytes: Uint8Array): void {
     const target = bytes.length === 0 ? undefined : this.handlers.payloadTarget?.(header, bytes.length);
+    if (target !== undefined && target.length < bytes.length) {
+      throw new ProtocolError(
+        `reading a frame: expected a payload of at most ${target.length} bytes here, got ${bytes.length}`,
+      );
+    }
     target?.set(bytes);
     this.handlers.onFrame(header, target?.subarray(0, bytes.length) ?? bytes);
+    // The payload was only lent: whoever kept it instead of a copy shall find out.
+    bytes.fill(0xa5);
   }
 
   receiveEnd(): void {
@@ -141,20 +158,29 @@ class MemoryConnection implements Connection {
 
   /** Runs `arrival` at the other host: after the delay, in order, once the link and that host let it. */
   #deliver(byteLength: number, arrival: () => void): void {
+    const lastDueMs = this.#underWay.at(-1)?.dueMs ?? 0;
+    const dueMs = Math.max(lastDueMs, this.#clock.now() + this.#link.delayMs(byteLength));
+    this.#underWay.push({ dueMs, arrival });
+    if (this.#underWay.length === 1) this.#awaitNext();
+  }
+
+  #awaitNext(): void {
+    const next = this.#underWay[0];
     const receiver = this.other?.host;
-    const dueMs = Math.max(this.#lastArrivalMs, this.#clock.now() + this.#link.delayMs(byteLength));
-    this.#lastArrivalMs = dueMs;
-    const attempt = (): void => {
-      const readyMs = Math.max(this.#link.heldUntilMs, receiver?.frozenUntilMs ?? 0);
-      if (receiver?.isDead === true) return;
-      if (readyMs > this.#clock.now()) {
-        this.#lastArrivalMs = Math.max(this.#lastArrivalMs, readyMs);
-        this.#clock.after(readyMs - this.#clock.now(), attempt);
-        return;
-      }
-      arrival();
-    };
-    this.#clock.after(dueMs - this.#clock.now(), attempt);
+    if (next === undefined || receiver?.isDead === true) return;
+    const readyMs = Math.max(next.dueMs, this.#link.heldUntilMs, receiver?.frozenUntilMs ?? 0);
+    this.#clock.after(readyMs - this.#clock.now(), () => this.#arrive());
+  }
+
+  #arrive(): void {
+    const next = this.#underWay[0];
+    const receiver = this.other?.host;
+    if (next === undefined || receiver?.isDead === true) return;
+    const heldUntilMs = Math.max(this.#link.heldUntilMs, receiver?.frozenUntilMs ?? 0);
+    if (heldUntilMs > this.#clock.now()) return this.#awaitNext();
+    this.#underWay.shift();
+    this.#awaitNext();
+    next.arrival();
   }
 }
 

@@ -78,12 +78,14 @@ class TcpConnection implements Connection {
   }
 
   close(): void {
+    this.#decoder.stop();
     this.#socket.end();
     // A peer that never closes its half must not keep us: the socket is destroyed once our bytes are flushed.
     this.#socket.once('finish', () => this.#socket.destroy());
   }
 
   destroy(): void {
+    this.#decoder.stop();
     this.#socket.destroy();
   }
 

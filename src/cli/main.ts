@@ -1,0 +1,52 @@
+/** The door: argv, environment, terminal, exit codes. */
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { LockstepError } from '../base/errors.ts';
+import { VERSION } from '../launch/software.ts';
+import { dataCommand } from './data-command.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { type CommandContext, coordinatorCommand, trainCommand } from './train-command.ts';
+import { workerCommand } from './worker-command.ts';
+
+const context: CommandContext = {
+  environment: process.env,
+  // The same file again, with the same loader if it is run from source.
+  self: { program: process.execPath, arguments: [...process.execArgv, fileURLToPath(import.meta.url)] },
+  startedMs: 0,
+  now: () => performance.now(),
+  setExitCode: (code) => (process.exitCode = code),
+};
+
+const program = new Command('lockstep')
+  .description(
+    'Trains one neural network across every machine you own, and ends with the very same model that one big machine would have trained.',
+  )
+  .version(VERSION)
+  .showSuggestionAfterError()
+  .showHelpAfterError('(add --help for the flags of a command)')
+  .exitOverride();
+for (const command of [
+  trainCommand(context),
+  coordinatorCommand(context),
+  workerCommand(context),
+  dataCommand(context),
+]) {
+  program.addCommand(command.exitOverride().showSuggestionAfterError());
+}
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  process.exitCode = reportError(error);
+}
+
+/** One clear message; a stack trace only for our own mistakes. */
+function reportError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof LockstepError && error.code !== 'INTERNAL') {
+    process.stderr.write(`error: ${error.message}\n`);
+    return exitCodeOf(error);
+  }
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return EXIT.failed;
+}

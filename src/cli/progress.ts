@@ -1,0 +1,118 @@
+/** Turns run events into lines and a progress bar. */
+import type { RunEvent, StepCommitted } from '../metrics/events.ts';
+import type { Terminal } from './terminal.ts';
+import { duration, grouped, type paint } from './terminal.ts';
+
+const BAR_WIDTH = 24;
+const REDRAW_MS = 80;
+/** Without a terminal a line of progress is printed this often. */
+const PLAIN_LINE_MS = 5_000;
+/** Memory of the running means shown, in steps. */
+const SMOOTHING = 0.95;
+
+export class Progress {
+  readonly #terminal: Terminal;
+  readonly #colours: ReturnType<typeof paint>;
+  readonly #now: () => number;
+  #steps = 0;
+  #stepsPerEpoch = 1;
+  #startedMs = 0;
+  #drawnMs = 0;
+  #loss: number | undefined;
+  #accuracy: number | undefined;
+  #stepMs: number | undefined;
+  #samplesPerSecond: number | undefined;
+
+  constructor(terminal: Terminal, colours: ReturnType<typeof paint>, now: () => number) {
+    this.#terminal = terminal;
+    this.#colours = colours;
+    this.#now = now;
+    this.#drawnMs = now();
+  }
+
+  show(event: RunEvent): void {
+    const { dim, yellow, red, green, bold } = this.#colours;
+    const line = (text: string): void => this.#terminal.line(text);
+    switch (event.kind) {
+      case 'run-started':
+        this.#steps = event.steps;
+        this.#stepsPerEpoch = event.stepsPerEpoch;
+        return line(
+          dim(
+            `${grouped(event.parameterCount)} parameters, ${grouped(event.steps)} steps of ${event.globalBatch} samples in micro-batches of ${event.microBatch}`,
+          ),
+        );
+      case 'worker-joined':
+        if (this.#startedMs === 0) this.#startedMs = this.#now();
+        return line(
+          `${green('+')} rank ${event.rank} joined at step ${event.step}: ${event.host}, process ${event.processId}, ${event.lanes} lane${event.lanes === 1 ? '' : 's'}`,
+        );
+      case 'worker-lost':
+        return line(`${red('-')} rank ${event.rank} lost at step ${event.step}: ${event.reason}`);
+      case 'worker-stalled':
+        return line(`${yellow('!')} rank ${event.rank} stalled at step ${event.step}: ${event.reason}`);
+      case 'micro-batches-reissued':
+        return line(
+          `${yellow('!')} step ${event.step}: ${event.microBatches.length} micro-batches of rank ${event.fromRank} go to others`,
+        );
+      case 'numerics-differ':
+        return line(
+          `${yellow('!')} workers differ in the last bits of their gradients (${event.classes.map(({ ranks }) => `ranks ${ranks.join(', ')}`).join(' | ')}): the digest depends on who computes what`,
+        );
+      case 'step-redone':
+        if (event.reason === 'overflow')
+          line(dim(`step ${event.step + 1} computed again: gradients outgrew their grid`));
+        return;
+      case 'rolled-back':
+        return line(
+          `${yellow('!')} no worker holds step ${event.fromStep} any more: going on from step ${event.toStep}`,
+        );
+      case 'run-waiting':
+        return line(`${yellow('!')} step ${event.step}: ${event.reason}`);
+      case 'step':
+        return this.#showStep(event);
+      case 'evaluation': {
+        const accuracy =
+          event.accuracy === undefined ? '' : `  accuracy ${bold(`${(event.accuracy * 100).toFixed(2)} %`)}`;
+        const speed =
+          this.#samplesPerSecond === undefined ? '' : dim(`  ${grouped(this.#samplesPerSecond)} samples/s`);
+        const train = this.#loss === undefined ? '' : `  train loss ${this.#loss.toFixed(4)}`;
+        return line(
+          `epoch ${event.epoch + 1}  step ${event.step}${train}  ${event.split} loss ${event.lossMean.toFixed(4)}${accuracy}${speed}`,
+        );
+      }
+      case 'gradient-norms':
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #showStep(event: StepCommitted): void {
+    const mean = (before: number | undefined, value: number): number =>
+      before === undefined ? value : SMOOTHING * before + (1 - SMOOTHING) * value;
+    this.#loss = mean(this.#loss, event.lossMean);
+    if (event.accuracy !== undefined) this.#accuracy = mean(this.#accuracy, event.accuracy);
+    if (event.stepMs > 0) {
+      this.#stepMs = mean(this.#stepMs, event.stepMs);
+      this.#samplesPerSecond = mean(this.#samplesPerSecond, (event.sampleCount / event.stepMs) * 1_000);
+    }
+    const nowMs = this.#now();
+    const interval = this.#terminal.isLive ? REDRAW_MS : PLAIN_LINE_MS;
+    if (nowMs - this.#drawnMs < interval && event.step < this.#steps) return;
+    this.#drawnMs = nowMs;
+    const text = this.#statusLine(event);
+    if (this.#terminal.isLive) this.#terminal.live(text);
+    else this.#terminal.line(text);
+  }
+
+  #statusLine(event: StepCommitted): string {
+    const share = event.step / Math.max(1, this.#steps);
+    const filled = Math.round(share * BAR_WIDTH);
+    const bar = this.#terminal.isLive ? `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ` : '';
+    const accuracy = this.#accuracy === undefined ? '' : `  acc ${(this.#accuracy * 100).toFixed(1)} %`;
+    const eta = duration((this.#stepMs ?? 0) * (this.#steps - event.step));
+    const epoch = `epoch ${event.epoch + 1}/${Math.ceil(this.#steps / this.#stepsPerEpoch)}`;
+    return `${bar}${epoch}  step ${event.step}/${this.#steps}  loss ${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${grouped(this.#samplesPerSecond ?? 0)} samples/s  ETA ${eta}`;
+  }
+}

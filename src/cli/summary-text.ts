@@ -1,0 +1,45 @@
+import type { RunSummary } from '../launch/run-summary.ts';
+import { bytes, duration, grouped, type paint } from './terminal.ts';
+
+/** The summary of a run as a person reads it. */
+export function summaryText(summary: RunSummary, colours: ReturnType<typeof paint>): string {
+  const { bold, dim, green, yellow } = colours;
+  const { ledger, events, timeSplit } = summary;
+  const isFinished = summary.status === 'finished';
+  const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
+  const rows: [string, string | undefined][] = [
+    ['test accuracy', summary.testAccuracy === undefined ? undefined : bold(percent(summary.testAccuracy))],
+    ['test loss', summary.testLoss?.toFixed(4)],
+    [
+      'validation accuracy',
+      summary.validationAccuracy === undefined ? undefined : bold(percent(summary.validationAccuracy)),
+    ],
+    ['validation loss', summary.validationLoss?.toFixed(4)],
+    [
+      'steps',
+      `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${summary.samplesPerSecond === undefined ? '' : `, ${grouped(summary.samplesPerSecond)} samples/s`}`,
+    ],
+    [
+      'samples',
+      `${grouped(ledger.counted)} of ${grouped(ledger.expected)} counted, ${ledger.dropped} dropped, ${ledger.duplicated} twice`,
+    ],
+    [
+      'workers',
+      summary.workers.map(({ rank, samples }) => `rank ${rank}: ${grouped(samples)} samples`).join(', '),
+    ],
+    [
+      'events',
+      `${events.workersJoined} joined, ${events.workersLost} lost, ${events.microBatchesReissued} micro-batches re-issued`,
+    ],
+    [
+      'time',
+      `${timeSplit.compute} s computing, ${timeSplit.communicate} s communicating, ${timeSplit.wait} s waiting, ${timeSplit.other} s other`,
+    ],
+    ['traffic', bytes(summary.bytesSent)],
+    ['state digest', summary.stateDigest],
+    ['files', summary.folder],
+  ];
+  const title = isFinished ? green('finished') : yellow(`${summary.status}: ${summary.reason ?? ''}`);
+  const shown = rows.filter((row): row is [string, string] => row[1] !== undefined);
+  return [title, ...shown.map(([name, value]) => `  ${dim(name.padEnd(20))}${value}`)].join('\n');
+}

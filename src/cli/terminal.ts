@@ -1,0 +1,70 @@
+/** What a person sees: on stderr, in colour on a terminal, as plain lines elsewhere. */
+import pc from 'picocolors';
+
+/** A stream of lines with at most one live line at its end. */
+export class Terminal {
+  readonly #stream: NodeJS.WriteStream;
+  readonly isLive: boolean;
+  #live = '';
+
+  constructor(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv) {
+    this.#stream = stream;
+    this.isLive = stream.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
+  }
+
+  /** A line that stays. */
+  line(text: string): void {
+    const live = this.#live;
+    this.#erase();
+    this.#stream.write(`${text}\n`);
+    if (live !== '') this.live(live);
+  }
+
+  /** Replaces the live line; nothing without a terminal. */
+  live(text: string): void {
+    if (!this.isLive) return;
+    this.#erase();
+    const columns = this.#stream.columns || 80;
+    this.#live = text.length >= columns ? text.slice(0, columns - 1) : text;
+    this.#stream.write(this.#live);
+  }
+
+  /** Removes the live line for good. */
+  end(): void {
+    this.#erase();
+  }
+
+  #erase(): void {
+    if (this.#live !== '') this.#stream.write('\r\u001b[2K');
+    this.#live = '';
+  }
+}
+
+/** Colours for stderr: none when piped or with NO_COLOR. */
+export function paint(environment: NodeJS.ProcessEnv): ReturnType<typeof pc.createColors> {
+  const isWanted =
+    process.stderr.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
+  return pc.createColors(isWanted || environment['FORCE_COLOR'] !== undefined);
+}
+
+/** Milliseconds as 850 ms, 12.3 s, 4 min 05 s. */
+export function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1_000);
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
+
+/** 12345678 as 12,345,678. */
+export function grouped(count: number): string {
+  return Math.round(count).toLocaleString('en-US');
+}
+
+/** Bytes as 1.3 MB. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = count;
+  let unit = 0;
+  for (; value >= 1_000 && unit < units.length - 1; unit++) value /= 1_000;
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit] ?? ''}`;
+}

@@ -1,0 +1,66 @@
+/**
+ * The heartbeat of a worker process: a thread and a connection of its own, so that neither a long computation nor
+ * a long transfer can be taken for death. It beats, carries the progress counter, and expects an echo.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
+import { invariant, messageOf } from '../base/errors.ts';
+import type { Hello } from '../protocol/messages.ts';
+import { PROGRESS } from '../runtime/lane-control.ts';
+import { type Address, connect } from '../transport/tcp.ts';
+
+/** What the thread is started with. */
+export interface HeartbeatStart {
+  readonly address: Address;
+  readonly hello: Hello;
+  readonly intervalMs: number;
+  /** Without an echo for this long the coordinator counts as lost. */
+  readonly echoTimeoutMs: number;
+}
+
+/** Told to the main thread, once. */
+export interface HeartbeatLost {
+  readonly reason: string;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const port = parentPort;
+invariant(port !== null, 'the heartbeat runs in a worker thread');
+const { address, hello, intervalMs, echoTimeoutMs } = workerData as HeartbeatStart;
+
+let progress: Int32Array | undefined;
+port.on('message', (words: Int32Array) => (progress = words));
+
+function lose(reason: string): void {
+  port?.postMessage({ reason } satisfies HeartbeatLost);
+  port?.close();
+}
+
+try {
+  const connection = await connect(address, CONNECT_TIMEOUT_MS);
+  let echoMs = systemClock.now();
+  let isOver = false;
+  connection.handlers = {
+    onFrame: () => (echoMs = systemClock.now()),
+    onClose: (error) => {
+      isOver = true;
+      lose(error?.message ?? 'the coordinator closed the heartbeat connection');
+    },
+  };
+  connection.send(hello);
+  const beat = (): void => {
+    if (isOver) return;
+    if (systemClock.now() - echoMs > echoTimeoutMs) {
+      connection.destroy();
+      return;
+    }
+    connection.send({
+      kind: 'heartbeat',
+      progress: progress === undefined ? 0 : Atomics.load(progress, PROGRESS),
+    });
+    systemClock.after(intervalMs, beat);
+  };
+  beat();
+} catch (error) {
+  lose(messageOf(error));
+}

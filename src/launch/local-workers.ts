@@ -1,0 +1,86 @@
+/** Worker processes on this machine, owned by the run: none of them outlives it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import type { Address } from '../transport/tcp.ts';
+
+/** How to start `lockstep` again: program and leading arguments. */
+export interface SelfCommand {
+  readonly program: string;
+  readonly arguments: readonly string[];
+}
+
+/** Time a worker gets to end by itself before it is killed. */
+const GRACE_MS = 2_000;
+const RETRY_SECONDS = 10;
+
+export class LocalWorkers {
+  readonly #children = new Set<ChildProcess>();
+  readonly #onAllGone: () => void;
+  #isStopping = false;
+
+  /** `onAllGone` is called when the last worker has ended without `stop`. */
+  constructor(onAllGone: () => void) {
+    this.#onAllGone = onAllGone;
+  }
+
+  /** Starts one worker that joins `address`; its output goes to `logPath`. */
+  start(
+    self: SelfCommand,
+    address: Address,
+    rank: number,
+    lanes: number,
+    dataDir: string | undefined,
+    logPath: string,
+  ): void {
+    const log = openSync(logPath, 'a');
+    const child = spawn(
+      self.program,
+      [
+        ...self.arguments,
+        'worker',
+        ...['--join', `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`],
+        ...['--rank', String(rank)],
+        ...['--lanes', String(lanes)],
+        ...['--retry', String(RETRY_SECONDS)],
+        ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+      ],
+      // Its own process group: Ctrl-C in the terminal reaches the run, and the run ends its workers.
+      { stdio: ['ignore', log, log], detached: true, env: { ...process.env, LOCKSTEP_NO_BUILD: '1' } },
+    );
+    closeSync(log);
+    this.#children.add(child);
+    child.once('error', () => this.#forget(child));
+    child.once('exit', () => this.#forget(child));
+  }
+
+  /** Process ids of the workers that live. */
+  processIds(): number[] {
+    return [...this.#children].map((child) => child.pid).filter((pid) => pid !== undefined);
+  }
+
+  /** Resolves when every worker has ended; those that do not go are killed. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const ended = [...this.#children].map(
+      (child) =>
+        new Promise<void>((resolve) =>
+          child.exitCode === null && child.signalCode === null
+            ? child.once('exit', () => resolve())
+            : resolve(),
+        ),
+    );
+    const timer = setTimeout(() => this.killNow(), GRACE_MS);
+    await Promise.all(ended);
+    clearTimeout(timer);
+  }
+
+  /** SIGKILL for all, e.g. because this process is about to end. */
+  killNow(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  #forget(child: ChildProcess): void {
+    this.#children.delete(child);
+    if (this.#children.size === 0 && !this.#isStopping) this.#onAllGone();
+  }
+}

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import type { WorkerTally } from '../coordinator/coordinator.ts';
+import type { TimeSplit } from '../coordinator/step-times.ts';
+import type { Ledger, RunEvent } from '../metrics/events.ts';
+
+/** `summary.json`: what a run was and how it ended. Absent numbers were not measured. */
+export interface RunSummary {
+  readonly status: 'finished' | 'interrupted' | 'failed';
+  readonly reason?: string;
+  readonly name: string;
+  readonly model: string;
+  readonly dataset: string;
+  readonly seed: number;
+  /** Committed updates. */
+  readonly steps: number;
+  readonly epochs: number;
+  readonly workers: readonly {
+    readonly rank: number;
+    readonly host: string;
+    readonly device: string;
+    readonly lanes: number;
+    readonly samples: number;
+    readonly microBatches: number;
+  }[];
+  /** 0..1; on the official test set unless `validationAccuracy` says otherwise. */
+  readonly testAccuracy?: number;
+  readonly testLoss?: number;
+  readonly validationAccuracy?: number;
+  readonly validationLoss?: number;
+  /** Mean over the last epoch's steps. */
+  readonly trainLoss?: number;
+  readonly samplesPerSecond?: number;
+  readonly wallSeconds: number;
+  /** From the command to the first committed step. */
+  readonly firstStepSeconds?: number;
+  readonly parameters: number;
+  readonly weightsDigest?: string;
+  readonly stateDigest?: string;
+  readonly numericsClasses: readonly string[];
+  readonly ledger: Ledger;
+  readonly events: {
+    readonly workersLost: number;
+    readonly workersJoined: number;
+    readonly workersStalled: number;
+    readonly microBatchesReissued: number;
+    readonly stepsRedone: number;
+    readonly rollbacks: number;
+  };
+  readonly bytesSent: number;
+  readonly timeSplit: TimeSplit;
+  readonly folder: string;
+}
+
+/** SHA-256 of the weights, and of weights and optimizer state, in canonical order: parameters as in the model, then each optimizer region. */
+export function digestsOf(
+  state: Uint8Array,
+  parameterCount: number,
+): { weightsDigest: string; stateDigest: string } {
+  const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+  return { weightsDigest: hash(state.subarray(0, 4 * parameterCount)), stateDigest: hash(state) };
+}
+
+/** Gathers from the events what a summary needs. */
+export class EventTally {
+  readonly #counts = {
+    workersLost: 0,
+    workersJoined: 0,
+    workersStalled: 0,
+    microBatchesReissued: 0,
+    stepsRedone: 0,
+    rollbacks: 0,
+  };
+  readonly #classes = new Set<string>();
+  #epoch = -1;
+  #epochLoss = 0;
+  #epochSteps = 0;
+  #stepMs = 0;
+  #samples = 0;
+  #evaluation: Extract<RunEvent, { kind: 'evaluation' }> | undefined;
+
+  add(event: RunEvent): void {
+    if (event.kind === 'worker-joined') {
+      this.#counts.workersJoined++;
+      this.#classes.add(event.numericsClass);
+    } else if (event.kind === 'worker-lost') this.#counts.workersLost++;
+    else if (event.kind === 'worker-stalled') this.#counts.workersStalled++;
+    else if (event.kind === 'micro-batches-reissued')
+      this.#counts.microBatchesReissued += event.microBatches.length;
+    else if (event.kind === 'step-redone') this.#counts.stepsRedone++;
+    else if (event.kind === 'rolled-back') this.#counts.rollbacks++;
+    else if (event.kind === 'evaluation') this.#evaluation = event;
+    else if (event.kind === 'step') this.#addStep(event);
+  }
+
+  #addStep(event: Extract<RunEvent, { kind: 'step' }>): void {
+    if (event.epoch !== this.#epoch) [this.#epoch, this.#epochLoss, this.#epochSteps] = [event.epoch, 0, 0];
+    this.#epochLoss += event.lossMean;
+    this.#epochSteps++;
+    this.#stepMs += event.stepMs;
+    this.#samples += event.sampleCount;
+  }
+
+  /** The event-derived part of a summary. */
+  summary(): Pick<RunSummary, 'events' | 'numericsClasses'> & Partial<RunSummary> {
+    const evaluation = this.#evaluation;
+    const accuracy = evaluation?.accuracy;
+    const isTest = evaluation?.split === 'test';
+    return {
+      ...(evaluation !== undefined &&
+        (isTest ? { testLoss: evaluation.lossMean } : { validationLoss: evaluation.lossMean })),
+      ...(accuracy !== undefined && (isTest ? { testAccuracy: accuracy } : { validationAccuracy: accuracy })),
+      ...(this.#epochSteps > 0 && { trainLoss: this.#epochLoss / this.#epochSteps }),
+      ...(this.#stepMs > 0 && { samplesPerSecond: Math.round((this.#samples / this.#stepMs) * 1000) }),
+      numericsClasses: [...this.#classes],
+      events: { ...this.#counts },
+    };
+  }
+
+  /** Updates per epoch counted from 1, or 0 before the first. */
+  get epochs(): number {
+    return this.#epoch + 1;
+  }
+}
+
+/** The workers of a summary. */
+export function summariseWorkers(tallies: readonly WorkerTally[]): RunSummary['workers'] {
+  return tallies.map(({ rank, host, lanes, samples, microBatches }) => ({
+    rank,
+    host,
+    device: 'cpu',
+    lanes,
+    samples,
+    microBatches,
+  }));
+}

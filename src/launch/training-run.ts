@@ -1,0 +1,227 @@
+/** One training run, the coordinator's side: opens the door, plans, coordinates, writes the files, sums up. */
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { systemClock } from '../base/clock.ts';
+import { LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
+import type { TrainConfig } from '../config/train-config.ts';
+import { Coordinator, type RunResult } from '../coordinator/coordinator.ts';
+import { DEFAULT_TIMING } from '../coordinator/roster.ts';
+import type { DataPlaces } from '../data/dataset.ts';
+import type { RunEvent } from '../metrics/events.ts';
+import { parameterCountOf } from '../models/model.ts';
+import type { Connection } from '../transport/connection.ts';
+import { type Address, listen } from '../transport/tcp.ts';
+import { loadRunData } from './data-source.ts';
+import { LocalWorkers, type SelfCommand } from './local-workers.ts';
+import { datasetSpecOf, makeRunPlan, type PlannedRun } from './make-run-plan.ts';
+import { RunFiles } from './run-files.ts';
+import { digestsOf, EventTally, type RunSummary, summariseWorkers } from './run-summary.ts';
+
+export interface TrainingRunOptions {
+  readonly config: TrainConfig;
+  readonly name: string;
+  readonly places: DataPlaces;
+  /** Starts `config.workers` local workers this way; without it all workers join by themselves. */
+  readonly self: SelfCommand | undefined;
+  /** When the command was given, on the clock of `systemClock`. */
+  readonly startedMs: number;
+  readonly onListening: (address: Address, folder: string) => void;
+  readonly onEvent: (event: RunEvent) => void;
+  readonly onRefused: (peer: string, reason: string) => void;
+  /** Interrupts the run: what was committed is reported, nothing is left running. */
+  readonly signal: AbortSignal;
+}
+
+/** Lanes of each of `workers` local workers: as asked, or all cores shared out. */
+export function lanesOfWorker(
+  config: TrainConfig,
+  rank: number,
+  cores: number = availableParallelism(),
+): number {
+  if (config.lanes !== 'auto') return config.lanes;
+  const share = Math.floor(cores / config.workers) + (rank < cores % config.workers ? 1 : 0);
+  return Math.max(1, share);
+}
+
+/**
+ * Trains and resolves with the summary, also when interrupted.
+ * Throws: LockstepError when the run cannot start or go on; its files say so too.
+ */
+export async function runTraining(options: TrainingRunOptions): Promise<RunSummary> {
+  const { config, name, places, self } = options;
+  const waiting: Connection[] = [];
+  let coordinator: Coordinator | undefined;
+  const listener = await listen({ host: config.host, port: config.port }, (connection) => {
+    if (coordinator === undefined) waiting.push(connection);
+    else coordinator.accept(connection);
+  });
+  let failEarly: (error: LockstepError) => void = () => {};
+  const workers = new LocalWorkers(() => failEarly(allWorkersGone(options)));
+  const killWorkers = (): void => workers.killNow();
+  process.once('exit', killWorkers);
+  try {
+    const files = new RunFiles(config.outDir, name);
+    files.writeConfig({ ...config, name });
+    options.onListening(listener.address, files.folder);
+    if (self !== undefined) {
+      for (let rank = 0; rank < config.workers; rank++) {
+        workers.start(
+          self,
+          listener.address,
+          rank,
+          lanesOfWorker(config, rank),
+          config.dataDir,
+          files.logPath(rank),
+        );
+      }
+    }
+    const data = await loadRunData(datasetSpecOf(config), places);
+    const planned = makeRunPlan(config, data, name, config.workers);
+    files.writeStepModel(planned.stepModel);
+    const run = new ObservedRun(options, planned, files);
+    failEarly = (error) => run.fail(error);
+    coordinator = run.coordinator;
+    for (const connection of waiting.splice(0)) coordinator.accept(connection);
+    const summary = await run.finished();
+    await workers.stop();
+    return summary;
+  } finally {
+    await listener.close();
+    await workers.stop();
+    process.removeListener('exit', killWorkers);
+  }
+}
+
+function allWorkersGone({ config, name }: TrainingRunOptions): LockstepError {
+  return new RendezvousError(
+    `all ${config.workers} local workers have ended; see the logs in ${config.outDir}/${name}/logs for why`,
+    { workers: config.workers },
+  );
+}
+
+/** A coordinator whose events go to the files, to the tally and to the caller. */
+class ObservedRun {
+  readonly coordinator: Coordinator;
+  readonly #options: TrainingRunOptions;
+  readonly #planned: PlannedRun;
+  readonly #files: RunFiles;
+  readonly #tally = new EventTally();
+  readonly #outcome: Promise<RunSummary>;
+  #firstStepMs: number | undefined;
+  #settle: { resolve: (summary: RunSummary) => void; reject: (error: LockstepError) => void } | undefined;
+
+  constructor(options: TrainingRunOptions, planned: PlannedRun, files: RunFiles) {
+    this.#options = options;
+    this.#planned = planned;
+    this.#files = files;
+    this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.coordinator = new Coordinator({
+      plan: planned.plan,
+      clock: systemClock,
+      timing: DEFAULT_TIMING,
+      newSession: () => randomBytes(16).toString('hex'),
+      onEvent: (event) => this.#observe(event),
+      onFinished: (result) => this.#finish(result),
+      onFailed: (error) => this.fail(error),
+      onRefused: options.onRefused,
+    });
+    const { plan, model } = planned;
+    this.#observe({
+      kind: 'run-started',
+      runId: options.name,
+      steps: plan.totalSteps,
+      stepsPerEpoch: planned.stepsPerEpoch,
+      parameterCount: parameterCountOf(model),
+      microBatch: plan.train.microBatch,
+      globalBatch: plan.train.globalBatch,
+    });
+    if (options.signal.aborted) this.#interrupt();
+    options.signal.addEventListener('abort', () => this.#interrupt(), { once: true });
+  }
+
+  async finished(): Promise<RunSummary> {
+    return this.#outcome;
+  }
+
+  /** Ends the run with an error; the files tell what was committed. */
+  fail(error: LockstepError): void {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    if (settle === undefined) return;
+    this.coordinator.stop(error.message);
+    this.#files.finish(this.#summary('failed', {}, error.message), systemClock.now());
+    settle.reject(error);
+  }
+
+  #observe(event: RunEvent): void {
+    if (event.kind === 'step') this.#firstStepMs ??= systemClock.now();
+    this.#tally.add(event);
+    this.#files.event(event, systemClock.now());
+    this.#options.onEvent(event);
+  }
+
+  #interrupt(): void {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    if (settle === undefined) return;
+    const summary = this.#summary('interrupted', {}, 'interrupted by the user');
+    this.coordinator.stop('the run was interrupted');
+    this.#files.finish(summary, systemClock.now());
+    settle.resolve(summary);
+  }
+
+  #finish(result: RunResult): void {
+    const count = parameterCountOf(this.#planned.model);
+    const digests = digestsOf(result.state, count);
+    const odd = result.replicaDigests.find((replica) => replica.stateDigest !== digests.stateDigest);
+    if (odd !== undefined) {
+      return this.fail(
+        new RuntimeError(
+          `rank ${odd.rank} ended with another state than the coordinator has of step ${result.steps}: ${odd.stateDigest} instead of ${digests.stateDigest}. The model was not written.`,
+        ),
+      );
+    }
+    const weights = new Float32Array(result.state.slice(0, 4 * count).buffer);
+    const { config, name } = this.#options;
+    this.#files.writeModel(this.#planned.model, weights, {
+      model: config.model,
+      dataset: config.dataset,
+      run: name,
+      ...digests,
+    });
+    const summary = this.#summary('finished', digests);
+    this.#files.finish(summary, systemClock.now());
+    this.#settle?.resolve(summary);
+    this.#settle = undefined;
+  }
+
+  #summary(
+    status: RunSummary['status'],
+    digests: { weightsDigest?: string; stateDigest?: string },
+    reason?: string,
+  ): RunSummary {
+    const { config, name, startedMs } = this.#options;
+    const { coordinator } = this;
+    const seconds = (ms: number): number => Math.round(ms) / 1000;
+    return {
+      status,
+      ...(reason !== undefined && { reason }),
+      name,
+      model: config.model,
+      dataset: config.dataset,
+      seed: config.seed,
+      steps: coordinator.committedSteps,
+      epochs: this.#tally.epochs,
+      workers: summariseWorkers(coordinator.tallies()),
+      ...this.#tally.summary(),
+      wallSeconds: seconds(systemClock.now() - startedMs),
+      ...(this.#firstStepMs !== undefined && { firstStepSeconds: seconds(this.#firstStepMs - startedMs) }),
+      parameters: parameterCountOf(this.#planned.model),
+      ...digests,
+      ledger: coordinator.ledger,
+      bytesSent: coordinator.bytesSent,
+      timeSplit: coordinator.timeSplit,
+      folder: this.#files.folder,
+    };
+  }
+}

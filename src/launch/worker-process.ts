@@ -1,0 +1,213 @@
+/**
+ * A worker process: connects the worker's state machine to sockets, lanes, data and a heartbeat, and joins again
+ * when the coordinator is lost.
+ */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Worker as Thread } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
+import { LockstepError, messageOf, ProtocolError, RendezvousError, RuntimeError } from '../base/errors.ts';
+import { siblingModule } from '../base/module-url.ts';
+import type { DataPlaces } from '../data/dataset.ts';
+import { parseOptimizerSpec } from '../optim/spec.ts';
+import type { Hello, Job } from '../protocol/messages.ts';
+import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
+import { LanePool } from '../runtime/lane-pool.ts';
+import { type Address, connect } from '../transport/tcp.ts';
+import { Worker, type WorkerEnd } from '../worker/worker.ts';
+import { type DatasetSpec, loadRunData, type RunData } from './data-source.ts';
+import type { HeartbeatLost, HeartbeatStart } from './heartbeat-thread.ts';
+import { SOFTWARE } from './software.ts';
+
+/** How a worker process is started. */
+export interface WorkerProcessOptions {
+  readonly address: Address;
+  readonly lanes: number;
+  /** The rank the launcher meant for it, or null. */
+  readonly rank: number | null;
+  readonly places: DataPlaces;
+  /** How long to look for the coordinator, at the start and after it was lost. */
+  readonly retryMs: number;
+  readonly log: (line: string) => void;
+  /** Ends the worker in good order. */
+  readonly signal: AbortSignal;
+}
+
+const HEARTBEAT_MS = 250;
+const ECHO_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+const RETRY_PAUSE_MS = 200;
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/**
+ * Works until the coordinator dismisses it; resolves with the coordinator's words.
+ * Throws: RendezvousError when it is refused or finds no coordinator within `retryMs`; what made the engine fail.
+ */
+export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
+  const workerId = randomUUID();
+  const loadData = cachedLoader(options.places);
+  for (;;) {
+    const end = await joinOnce(options, workerId, loadData);
+    if (end.kind === 'dismissed') return end.reason;
+    if (end.kind === 'refused') {
+      throw new RendezvousError(
+        `joining ${options.address.host}:${options.address.port}: refused: ${end.reason}`,
+      );
+    }
+    if (end.kind === 'failed') throw end.error;
+    if (options.signal.aborted) return 'interrupted';
+    options.log(`lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`);
+  }
+}
+
+type DataLoader = (spec: DatasetSpec) => Promise<RunData>;
+
+/** Data survive a reconnection: they are loaded once per spec. */
+function cachedLoader(places: DataPlaces): DataLoader {
+  const loaded = new Map<string, Promise<RunData>>();
+  return async (spec) => {
+    const key = JSON.stringify(spec);
+    const known = loaded.get(key) ?? loadRunData(spec, places);
+    loaded.set(key, known);
+    return known;
+  };
+}
+
+async function joinOnce(
+  options: WorkerProcessOptions,
+  workerId: string,
+  loadData: DataLoader,
+): Promise<WorkerEnd> {
+  const { address, lanes, log, rank, signal } = options;
+  const control = await findCoordinator(options);
+  const resources = new Resources();
+  const end = await new Promise<WorkerEnd>((resolve) => {
+    const worker = new Worker(control, {
+      identity: { workerId, host: hostname(), rank, processId: process.pid, lanes, software: SOFTWARE },
+      clock: systemClock,
+      createEngine: engineFactory(lanes, loadData, resources),
+      openConnection: (opened) => {
+        connect(address, CONNECT_TIMEOUT_MS).then(opened, (error: unknown) =>
+          worker.disconnect(messageOf(error)),
+        );
+      },
+      startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.disconnect(reason)),
+      onWelcome: (given, job) =>
+        log(`joined run ${job.runId} as rank ${given} with ${lanes} lane${lanes === 1 ? '' : 's'}`),
+      onEnd: resolve,
+    });
+    signal.addEventListener('abort', () => worker.stop('the worker was interrupted'), { once: true });
+  });
+  await resources.release();
+  return end;
+}
+
+/** What one membership holds and must let go of. */
+class Resources {
+  #pool: LanePool | undefined;
+  #heartbeat: Thread | undefined;
+
+  hold(pool: LanePool): void {
+    this.#pool = pool;
+    this.#heartbeat?.postMessage(pool.control.words);
+  }
+
+  beat(address: Address, hello: Hello, onLost: (reason: string) => void): void {
+    const start: HeartbeatStart = {
+      address,
+      hello,
+      intervalMs: HEARTBEAT_MS,
+      echoTimeoutMs: ECHO_TIMEOUT_MS,
+    };
+    const thread = new Thread(siblingModule(import.meta.url, 'heartbeat-thread'), {
+      workerData: start,
+      name: 'heartbeat',
+    });
+    thread.on('message', ({ reason }: HeartbeatLost) => onLost(reason));
+    thread.on('error', (error) => onLost(messageOf(error)));
+    this.#heartbeat = thread;
+  }
+
+  async release(): Promise<void> {
+    await this.#heartbeat?.terminate();
+    await this.#pool?.closed(CLOSE_TIMEOUT_MS);
+  }
+}
+
+async function findCoordinator({
+  address,
+  retryMs,
+  signal,
+}: WorkerProcessOptions): Promise<Awaited<ReturnType<typeof connect>>> {
+  const startedMs = systemClock.now();
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await connect(address, CONNECT_TIMEOUT_MS);
+    } catch (error) {
+      const waitedMs = systemClock.now() - startedMs;
+      if (signal.aborted || waitedMs + RETRY_PAUSE_MS > retryMs) {
+        throw new RendezvousError(
+          `joining ${address.host}:${address.port}: no coordinator there; tried ${attempts} times in ${(waitedMs / 1000).toFixed(1)} s, last: ${messageOf(error)}. Is \`lockstep coordinator\` running, and is the address right?`,
+          { attempts, waitedMs },
+          { cause: error },
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+    }
+  }
+}
+
+function engineFactory(lanes: number, loadData: DataLoader, resources: Resources): EngineFactory {
+  return (job, files, handlers) => ({
+    whenReady(ready, failed) {
+      makeEngine(job, files, handlers, lanes, loadData).then(
+        ({ pool, profile }) => {
+          resources.hold(pool);
+          ready(pool, profile);
+        },
+        (error: unknown) =>
+          failed(
+            error instanceof LockstepError ? error : new RuntimeError(messageOf(error), {}, { cause: error }),
+          ),
+      );
+    },
+  });
+}
+
+async function makeEngine(
+  job: Job,
+  files: { train: Uint8Array; evaluate: Uint8Array },
+  handlers: EngineHandlers,
+  laneCount: number,
+  loadData: DataLoader,
+): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile }> {
+  const data = await loadData(parseDatasetSpec(job.dataset));
+  const optimizer = parseOptimizerSpec(job.optimizer);
+  const { train, evaluate } = data;
+  const { pool, numericsClass } = await LanePool.create({
+    laneCount,
+    job,
+    optimizer,
+    files,
+    train,
+    evaluate,
+    handlers,
+  });
+  return { pool, engine: pool, profile: { dataDigest: data.digest, numericsClass } };
+}
+
+function parseDatasetSpec(value: Readonly<Record<string, unknown>>): DatasetSpec {
+  const { name, seed, validationFraction } = value;
+  if (typeof name !== 'string' || typeof seed !== 'number' || typeof validationFraction !== 'number') {
+    throw new ProtocolError('job: expected a data set with name, seed and validationFraction');
+  }
+  return { name, seed, validationFraction };
+}
+
+/** The address in `host:port` or `[ipv6]:port`; undefined when the text is neither. */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text.trim());
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}
