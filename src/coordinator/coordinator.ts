@@ -8,7 +8,7 @@
 import type { Clock } from '../base/clock.ts';
 import { type LockstepError, NonFiniteError } from '../base/errors.ts';
 import { StarReducer } from '../collectives/star.ts';
-import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
+import { microBatchesOfStep, sampleRange, stepsPerEpoch } from '../data/batches.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
 import { gridExponents, mergeMaxima, nextMaxima, overflowsGrid, type GridMaxima } from '../plan/grid.ts';
 import { planLeases } from '../plan/shares.ts';
@@ -106,6 +106,8 @@ export class Coordinator {
   /** The member that was asked for the state at the current step. */
   #donor: Member | undefined;
   #isWaiting = false;
+  /** No pass could begin because all totals are on their way; the next flush tries again. */
+  #isClogged = false;
   #normsStep = -1;
   /** The step whose state a stalled member holds, once it has read what was sent to it. */
   readonly #heldStep = new WeakMap<Member, number>();
@@ -213,8 +215,11 @@ export class Coordinator {
     const participants = this.#membersIn('active');
     if (participants.length === 0) return this.#waitFor('no worker is left; waiting for one to join');
     const reduction = participants.length === 1 && this.#donor === undefined ? 'alone' : 'star';
-    if (work === 'train' && reduction === 'star' && !this.#reducer.begin()) return this.#expelClogged();
-    this.#isWaiting = false;
+    if (work === 'train' && reduction === 'star' && !this.#reducer.begin()) {
+      this.#isClogged = true;
+      return this.#expelClogged();
+    }
+    this.#isWaiting = this.#isClogged = false;
     const spec = this.#passSpec(work, reduction);
     const pass = new Pass(spec);
     this.#pass = pass;
@@ -334,7 +339,7 @@ export class Coordinator {
       total.retain();
       member.data?.send(message, total.bytes, () => {
         total.release();
-        if (this.#pass === undefined) this.#advance();
+        if (this.#isClogged) this.#advance();
       });
     }
     total.release();
@@ -372,7 +377,10 @@ export class Coordinator {
 
   #finishEvaluation(pass: Pass): void {
     const { spec } = pass;
-    const means = this.#meansOf(pass.records(), spec.sampleCount);
+    const records = pass.records();
+    const problem = this.#nonFiniteEvaluation(records);
+    if (problem !== undefined) return this.#fail(problem);
+    const means = this.#meansOf(records, spec.sampleCount);
     this.#pass = undefined;
     this.#evaluatedStep = spec.step;
     const evaluateMs = this.#options.clock.now() - this.#passStartedMs;
@@ -403,6 +411,15 @@ export class Coordinator {
     );
   }
 
+  #nonFiniteEvaluation(records: readonly MicroBatchRecord[]): NonFiniteError | undefined {
+    const record = records.find((r) => r.lossSum === null);
+    if (record === undefined) return undefined;
+    return new NonFiniteError(
+      `evaluation after step ${this.#step}, micro-batch ${record.microBatch}: the loss is not finite. The model has diverged. Lower --lr, or clip gradients with --clip-norm.`,
+      { step: this.#step, microBatch: record.microBatch },
+    );
+  }
+
   // ---- leases ----
 
   #contribute(member: Member, contribution: Contribution, payload: Uint8Array): void {
@@ -411,13 +428,26 @@ export class Coordinator {
     const microBatches = contribution.records.map((record) => record.microBatch);
     if (!pass.accepts(member.workerId, microBatches)) return;
     const isSummed = pass.spec.work === 'train' && pass.spec.reduction === 'star';
-    if (isSummed !== payload.length > 0)
+    if (payload.length !== (isSummed ? this.#reducer.byteLength : 0) || !this.#fits(pass, contribution.records))
       return this.#roster.expel(member, 'its contribution does not fit the plan');
     if (isSummed) this.#reducer.add(payload);
     pass.count(contribution.records);
     this.#tally(member, pass, contribution);
     if (pass.isComplete) this.#finishPassIfComplete();
     else this.#stealForIdle(member, pass);
+  }
+
+  /** Whether these records can be true: the samples that the layout gives each micro-batch, a maximum per tensor. */
+  #fits({ spec }: Pass, records: readonly MicroBatchRecord[]): boolean {
+    const { train, evaluate, job } = this.#plan;
+    const layout = spec.work === 'train' ? train : evaluate;
+    const maximaCount = spec.work === 'train' ? job.parameters.length : undefined;
+    return records.every(
+      ({ microBatch, sampleCount, maxima }) =>
+        layout !== undefined &&
+        sampleCount === sampleRange(layout, spec.stepInEpoch, microBatch).count &&
+        (maximaCount === undefined || maxima.length === maximaCount),
+    );
   }
 
   #tally(member: Member, pass: Pass, contribution: Contribution): void {

@@ -271,7 +271,7 @@ export class Roster {
   #revive(member: Member): void {
     member.stall = undefined;
     member.progressMs = this.#options.clock.now();
-    member.phase = member.isLoaded ? 'ready' : 'loading';
+    member.phase = isFullyConnected(member) ? 'ready' : 'loading';
     this.#handlers.onRevived(member);
   }
 
@@ -304,17 +304,21 @@ export class Roster {
       const overslept = nowMs - this.#tick.lastMs - timing.tickMs;
       this.#tick.lastMs = nowMs;
       // If we ourselves were frozen (a laptop's lid), the silence was ours: nobody is judged for it.
-      if (overslept > timing.stallMs / 2) this.#forgive(overslept);
+      if (overslept > timing.stallMs / 2) this.#forgive(overslept, nowMs);
       this.#scheduleTick();
       for (const member of this.members()) this.#judge(member, nowMs);
       this.#handlers.onTick(nowMs);
     });
   }
 
-  #forgive(durationMs: number): void {
+  /** Moves what was last seen forward, but never past now: who was heard after the pause was heard now. */
+  #forgive(durationMs: number, nowMs: number): void {
+    const later = (ms: number): number => Math.min(nowMs, ms + durationMs);
     for (const member of this.members()) {
-      member.heardMs += durationMs;
-      member.progressMs += durationMs;
+      member.joinedMs = later(member.joinedMs);
+      member.heardMs = later(member.heardMs);
+      member.progressMs = later(member.progressMs);
+      member.stalledMs = later(member.stalledMs);
     }
   }
 
@@ -322,8 +326,10 @@ export class Roster {
     const { stallMs, deadMs, loadingMs } = this.#options.timing;
     const silentMs = nowMs - member.heardMs;
     const seconds = (ms: number): string => (ms / 1000).toFixed(1);
-    if (!member.isLoaded) {
-      if (nowMs - member.joinedMs > loadingMs) this.expel(member, `not ready after ${seconds(loadingMs)} s`);
+    if (member.phase === 'loading' && nowMs - member.joinedMs > loadingMs) {
+      this.expel(member, `not ready after ${seconds(loadingMs)} s`);
+    } else if (!member.isLoaded) {
+      return; // loading may keep a process too busy for signs of life
     } else if (silentMs > deadMs) {
       this.expel(member, `no sign of life for ${seconds(silentMs)} s`);
     } else if (member.stall === 'stuck' && nowMs - member.stalledMs > 4 * deadMs) {

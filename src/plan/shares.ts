@@ -30,6 +30,7 @@ export interface Capacity {
  * micro-batches allow: the next one goes to whoever would finish it first.
  */
 export function planLeases(total: number, capacities: readonly Capacity[]): number[] {
+  if (capacities.length === 0) return [];
   const known = capacities
     .map((c) => c.microBatchMs)
     .filter((ms): ms is number => ms !== undefined && ms > 0);

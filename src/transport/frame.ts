@@ -3,7 +3,11 @@
  *
  *   0  magic    u32  "LKST"
  *   4  layout   u8   1
- *   5  reserved 3 bytes, zero
+ *   5  kind     u8   0: a frame of the connection's owner
+ *                    1: the same, its payload lies in the sender's file (local-payloads.ts);
+ *                       the header is { offset, header }
+ *                    2: between the two transports, see LinkMessage
+ *   6  reserved 2 bytes, zero
  *   8  header   u32  length in bytes
  *  12  payload  u32  length in bytes
  *
@@ -19,13 +23,37 @@ const LAYOUT = 1;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/** The prefix and header of a frame whose payload of `payloadBytes` follows. */
-export function encodeFrameHead(header: object, payloadBytes: number): Uint8Array {
+export const FRAME_KINDS = { inline: 0, local: 1, link: 2 } as const;
+export type FrameKind = keyof typeof FRAME_KINDS;
+
+/** Names a file for payloads to the other side. */
+export interface LocalOffer {
+  readonly name: string;
+  /** What the file begins with, in hex: who finds it there is on the same machine. */
+  readonly nonce: string;
+}
+
+/** What two transports tell each other about files for payloads. */
+export interface LinkMessage {
+  readonly offer?: LocalOffer;
+  /** Answers an offer. */
+  readonly accepted?: boolean;
+  /** The payload at this offset has been read. */
+  readonly free?: number;
+}
+
+/** The prefix and header of a frame with a payload of `payloadBytes`, which follows if the kind is `inline`. */
+export function encodeFrameHead(
+  header: object,
+  payloadBytes: number,
+  kind: FrameKind = 'inline',
+): Uint8Array {
   const json = encoder.encode(JSON.stringify(header));
   const head = new Uint8Array(FRAME_PREFIX_BYTES + json.length);
   const view = new DataView(head.buffer);
   view.setUint32(0, MAGIC, true);
   view.setUint8(4, LAYOUT);
+  view.setUint8(5, FRAME_KINDS[kind]);
   view.setUint32(8, json.length, true);
   view.setUint32(12, payloadBytes, true);
   head.set(json, FRAME_PREFIX_BYTES);
@@ -37,6 +65,10 @@ export interface FrameSink {
   limits(): FrameLimits;
   payloadTarget(header: unknown, byteLength: number): Uint8Array | undefined;
   frame(header: unknown, payload: Uint8Array): void;
+  /** Fills `target` with what the sender put at `offset` of its file; without it such frames are refused. */
+  readLocal?(offset: number, target: Uint8Array): void;
+  /** A message between the two transports, not checked yet; ignored without it. */
+  link?(message: unknown): void;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -49,6 +81,7 @@ export class FrameDecoder {
   readonly #sink: FrameSink;
   readonly #prefix = new Uint8Array(FRAME_PREFIX_BYTES);
   #state: 'prefix' | 'header' | 'payload' = 'prefix';
+  #kind: number = FRAME_KINDS.inline;
   #filled = 0;
   #isStopped = false;
   #headerBytes = NOTHING;
@@ -106,6 +139,7 @@ export class FrameDecoder {
         `reading a frame: expected frame layout ${LAYOUT}, got ${view.getUint8(4)}. Update the older end.`,
       );
     }
+    this.#kind = view.getUint8(5);
     const headerLength = view.getUint32(8, true);
     this.#payloadLength = view.getUint32(12, true);
     const { maxHeaderBytes, maxPayloadBytes } = this.#sink.limits();
@@ -125,15 +159,41 @@ export class FrameDecoder {
 
   #readHeader(): void {
     this.#header = parseHeader(this.#headerBytes);
+    if (this.#kind === FRAME_KINDS.link) return this.#deliverLink();
+    if (this.#kind === FRAME_KINDS.local) return this.#deliverLocal();
+    if (this.#kind !== FRAME_KINDS.inline)
+      throw new ProtocolError(`reading a frame: unknown kind ${this.#kind}`);
     if (this.#payloadLength === 0) return this.#deliver();
+    this.#payload = this.#choosePayload();
+    this.#state = 'payload';
+  }
+
+  #choosePayload(): Uint8Array {
     const target = this.#sink.payloadTarget(this.#header, this.#payloadLength);
-    this.#payload = target?.subarray(0, this.#payloadLength) ?? new Uint8Array(this.#payloadLength);
-    if (this.#payload.length !== this.#payloadLength) {
+    const payload = target?.subarray(0, this.#payloadLength) ?? new Uint8Array(this.#payloadLength);
+    if (payload.length !== this.#payloadLength) {
       throw new ProtocolError(
-        `reading a frame: expected a payload of at most ${this.#payload.length} bytes here, got ${this.#payloadLength}`,
+        `reading a frame: expected a payload of at most ${payload.length} bytes here, got ${this.#payloadLength}`,
       );
     }
-    this.#state = 'payload';
+    return payload;
+  }
+
+  #deliverLocal(): void {
+    const envelope = this.#header;
+    if (!isEnvelope(envelope) || this.#sink.readLocal === undefined)
+      throw new ProtocolError('reading a frame: expected where its payload lies');
+    this.#header = envelope.header;
+    this.#payload = this.#choosePayload();
+    this.#sink.readLocal(envelope.offset, this.#payload);
+    this.#deliver();
+  }
+
+  #deliverLink(): void {
+    const message = this.#header;
+    this.#state = 'prefix';
+    this.#header = undefined;
+    this.#sink.link?.(message);
   }
 
   #deliver(): void {
@@ -152,4 +212,15 @@ function parseHeader(bytes: Uint8Array): unknown {
   } catch {
     throw new ProtocolError('reading a frame: expected a JSON header, got other bytes');
   }
+}
+
+function isEnvelope(value: unknown): value is { offset: number; header: unknown } {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'header' in value &&
+    'offset' in value &&
+    Number.isSafeInteger(value.offset) &&
+    Number(value.offset) >= 0
+  );
 }

@@ -9,6 +9,7 @@ import {
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { GREETING_LIMITS } from './connection.ts';
 import { encodeFrameHead, FrameDecoder } from './frame.ts';
+import { LocalPayloads } from './local-payloads.ts';
 
 /** Address of the other end or of our own door. */
 export interface Address {
@@ -24,9 +25,11 @@ class TcpConnection implements Connection {
   bytesReceived = 0;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
+  readonly #local: LocalPayloads;
   #handlers: ConnectionHandlers | undefined;
   #failure: LockstepError | undefined;
   #isOver = false;
+  readonly #isLoopback: boolean;
 
   constructor(socket: Socket, peer: string) {
     this.#socket = socket;
@@ -35,7 +38,14 @@ class TcpConnection implements Connection {
       limits: () => this.limits,
       payloadTarget: (header, byteLength) => this.#handlers?.payloadTarget?.(header, byteLength),
       frame: (header, payload) => this.#handlers?.onFrame(header, payload),
+      readLocal: (offset, target) => {
+        this.bytesReceived += target.length;
+        this.#local.read(offset, target);
+      },
+      link: (message) => this.#local.receive(message),
     });
+    this.#local = new LocalPayloads((message) => void socket.write(encodeFrameHead(message, 0, 'link')));
+    this.#isLoopback = isLoopback(socket.remoteAddress);
     socket.setNoDelay(true);
     socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
     socket.on('error', (error) => (this.#failure ??= fromSystemError(error, peer)));
@@ -64,6 +74,9 @@ class TcpConnection implements Connection {
       onFlushed?.();
       return;
     }
+    const offset = payload !== undefined && this.#isLoopback ? this.#local.put(payload) : undefined;
+    if (payload !== undefined && offset !== undefined)
+      return this.#sendLocal(header, payload.length, offset, onFlushed);
     const head = encodeFrameHead(header, payload?.length ?? 0);
     this.bytesSent += head.length + (payload?.length ?? 0);
     const flushed = onFlushed === undefined ? undefined : () => onFlushed();
@@ -75,6 +88,12 @@ class TcpConnection implements Connection {
     this.#socket.write(head);
     this.#socket.write(payload, flushed);
     this.#socket.uncork();
+  }
+
+  #sendLocal(header: object, byteLength: number, offset: number, onFlushed?: () => void): void {
+    const head = encodeFrameHead({ offset, header }, byteLength, 'local');
+    this.bytesSent += head.length + byteLength;
+    this.#socket.write(head, () => onFlushed?.());
   }
 
   close(): void {
@@ -106,11 +125,17 @@ class TcpConnection implements Connection {
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#local.close();
     if (this.#failure === undefined && !this.#decoder.isBetweenFrames) {
       this.#failure = new PeerLostError(`reading from ${this.peer}: the connection ended inside a frame`);
     }
     this.#handlers?.onClose(this.#failure);
   }
+}
+
+/** Whether the other end may be on this machine; a tunnel may also look so, which `LocalPayloads` finds out. */
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
 }
 
 /** System errors become ours here and nowhere else. */

@@ -1,0 +1,57 @@
+/**
+ * What tests need besides npm packages, and how to get it: as root on Debian it is installed, else the user is
+ * told what will be skipped. `npm test` calls this first.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+const APT_TIMEOUT_MS = 10 * 60_000;
+
+/** Each with a program that ends with 0 when the package is there. */
+const NEEDED = [
+  { name: 'python3-onnx', probe: pythonHas('onnx'), purpose: "checks of graphs by ONNX's own checker" },
+  { name: 'python3-numpy', probe: pythonHas('numpy'), purpose: 'tests that read our files with NumPy' },
+];
+
+function pythonHas(module) {
+  const program = `import sys, importlib.util as u; sys.exit(u.find_spec("${module}") is None)`;
+  return ['/usr/bin/python3', ['-c', program]];
+}
+
+/** Installs what is missing if it can; prints one plain line for everything that is still missing. */
+export function provideSystemPackages() {
+  const wanted = missing();
+  if (wanted.length === 0) return;
+  const isDebian = existsSync('/usr/bin/apt-get');
+  if (isDebian && process.getuid?.() === 0) install(wanted.map(({ name }) => name));
+  for (const { name, purpose } of missing()) {
+    const advice = isDebian ? `: sudo apt-get install ${name}` : '';
+    console.log(`skipped without ${name}: ${purpose}${advice}`);
+  }
+}
+
+function missing() {
+  return NEEDED.filter(
+    ({ probe: [program, args] }) => spawnSync(program, args, { timeout: 60_000 }).status !== 0,
+  );
+}
+
+/** Quiet unless it fails. */
+function install(names) {
+  console.log(`installing ${names.join(', ')} (apt-get)...`);
+  const wasUpdated = aptGet('update');
+  if (!aptGet('install', '--yes', '--no-install-recommends', ...names) && !wasUpdated)
+    console.log('apt-get update failed too: is there a network?');
+}
+
+function aptGet(...args) {
+  const result = spawnSync('apt-get', ['--quiet', '-o', 'DPkg::Lock::Timeout=120', ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout: APT_TIMEOUT_MS,
+  });
+  if (result.status === 0) return true;
+  const reason = result.error?.message ?? `ended with ${result.status}`;
+  console.log(`${result.stdout}${result.stderr}apt-get ${args.join(' ')}: ${reason}`);
+  return false;
+}

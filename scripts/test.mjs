@@ -1,0 +1,127 @@
+/**
+ * What `npm test` runs: system packages, formatter, linter, compiler, floors, build, then every test. The last
+ * lines are node's own closing lines ("# tests", "# pass", ...) over all tests; exit code 1 if anything failed.
+ *
+ * `npm test -- kernels simulation` runs only the test files whose path holds one of the words, and no checks.
+ */
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { BuildError, buildIfStale } from './build.mjs';
+import { provideSystemPackages } from './system-packages.mjs';
+
+const root = resolve(import.meta.dirname, '..');
+
+/** For one file: a test that hangs ends here. */
+const FILE_TIMEOUT_MS = 300_000;
+const CHECK_TIMEOUT_MS = 300_000;
+
+/** Names of the programs as they are in node_modules, and what they are given. */
+const CHECKS = {
+  prettier: ['prettier/bin/prettier.cjs', '--check', '.'],
+  oxlint: ['oxlint/bin/oxlint', '--type-aware'],
+  tsc: ['typescript/bin/tsc', '-p', '.'],
+  floors: ['tsx/dist/cli.mjs', 'scripts/check-floors.ts'],
+};
+
+const CLOSING_LINE = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(filters) {
+  const files = findTests(filters);
+  if (files.length === 0) {
+    console.error(`no test file has ${filters.join(' or ')} in its path`);
+    return 2;
+  }
+  provideSystemPackages();
+  const areChecksPassed = filters.length > 0 || (await runChecks());
+  try {
+    buildIfStale(root);
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(error.message);
+    return 1;
+  }
+  const totals = await runTests(files);
+  for (const [name, value] of totals) console.log(`# ${name} ${value}`);
+  if (!areChecksPassed) console.log('Some checks before the tests failed: see above.');
+  const isPassed = totals.get('tests') > 0 && totals.get('fail') === 0 && totals.get('cancelled') === 0;
+  return isPassed && areChecksPassed ? 0 : 1;
+}
+
+function findTests(filters) {
+  return ['src', 'test']
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true }).map(
+        (name) => `${folder}/${name.replaceAll('\\', '/')}`,
+      ),
+    )
+    .filter((path) => path.endsWith('.test.ts'))
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    .sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** Runs all checks side by side, prints the output of those that failed; gives true when none did. */
+async function runChecks() {
+  const results = await Promise.all(
+    Object.entries(CHECKS).map(async ([name, command]) => ({ name, ...(await runProgram(command)) })),
+  );
+  for (const { name, status, output, seconds } of results) {
+    if (status !== 0) console.log(output.trimEnd());
+    console.log(`${status === 0 ? 'passed' : 'FAILED'} ${name} (${seconds.toFixed(1)} s)`);
+  }
+  return results.every(({ status }) => status === 0);
+}
+
+async function runProgram([program, ...args]) {
+  const startMs = performance.now();
+  const child = spawn(process.execPath, [join(root, 'node_modules', program), ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: CHECK_TIMEOUT_MS,
+  });
+  const chunks = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+  const status = await new Promise((done, fail) => child.on('error', fail).on('close', done));
+  const seconds = (performance.now() - startMs) / 1000;
+  return { status, output: Buffer.concat(chunks).toString(), seconds };
+}
+
+function isCluster(path) {
+  return path.startsWith('test/cluster/');
+}
+
+/** Runs the tests and prints them as they end; gives the closing lines, added up. */
+async function runTests(files) {
+  const totals = new Map();
+  await pipeline(Readable.from(testEvents(files, totals)), new spec(), process.stdout, { end: false });
+  return totals;
+}
+
+/** Cluster tests come last and one at a time: they start processes and measure time. */
+async function* testEvents(files, totals) {
+  const groups = [
+    { paths: files.filter((path) => !isCluster(path)), concurrency: availableParallelism() },
+    { paths: files.filter(isCluster), concurrency: 1 },
+  ];
+  for (const { paths, concurrency } of groups.filter((group) => group.paths.length > 0)) {
+    const group = paths.map((path) => join(root, path));
+    for await (const event of run({ files: group, concurrency, timeout: FILE_TIMEOUT_MS })) {
+      if (!addClosingLine(event, totals)) yield event;
+    }
+  }
+}
+
+function addClosingLine({ type, data }, totals) {
+  const match = type === 'test:diagnostic' && data.nesting === 0 && CLOSING_LINE.exec(data.message);
+  if (!match) return false;
+  const [, name, value] = match;
+  totals.set(name, (totals.get(name) ?? 0) + Number(value));
+  return true;
+}

@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { ProtocolError } from '../base/errors.ts';
+import { parseToCoordinator, parseToWorker, type ToCoordinator, type ToWorker } from './messages.ts';
+
+type Samples<T extends { kind: string }> = { readonly [K in T['kind']]: Extract<T, { kind: K }> };
+
+const TO_COORDINATOR: Samples<ToCoordinator> = {
+  hello: {
+    kind: 'hello',
+    protocol: 1,
+    channel: 'control',
+    workerId: 'w',
+    session: '',
+    host: 'h',
+    processId: 7,
+    lanes: 2,
+    software: 'lockstep 0',
+  },
+  ready: { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1.5 },
+  released: { kind: 'released', pass: 3, microBatches: [1, 2] },
+  contribution: {
+    kind: 'contribution',
+    pass: 3,
+    records: [
+      { microBatch: 0, sampleCount: 4, lossSum: null, correctSum: 1, maxima: [0.5, null], computeMs: 2 },
+    ],
+    busyMs: 1,
+    applyMs: 0,
+    exchangeMs: 0.25,
+  },
+  applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
+  state: { kind: 'state', step: 3 },
+  digest: { kind: 'digest', step: 3, weightsDigest: 'w', stateDigest: 's' },
+  heartbeat: { kind: 'heartbeat', progress: 12 },
+  failed: { kind: 'failed', reason: 'no memory' },
+};
+
+const TO_WORKER: Samples<ToWorker> = {
+  welcome: {
+    kind: 'welcome',
+    session: 's',
+    rank: 0,
+    job: {
+      runId: 'r',
+      seed: 1,
+      dataset: { name: 'mnist', nested: { a: [1] } },
+      dataDigest: 'd',
+      task: 'classification',
+      featureCount: 784,
+      targetCount: 1,
+      microBatch: 32,
+      globalBatch: 128,
+      evaluateMicroBatch: 256,
+      parameters: [{ name: 'w', shape: [784, 10] }],
+      optimizer: { name: 'adam' },
+      clipNorm: null,
+      tracksNorms: false,
+      trainBytes: 10,
+      evaluateBytes: 10,
+    },
+  },
+  refused: { kind: 'refused', reason: 'r' },
+  plan: {
+    kind: 'plan',
+    pass: 1,
+    work: 'train',
+    step: 0,
+    epoch: 0,
+    stepInEpoch: 0,
+    leases: [0, 1],
+    exponents: [-3, 20],
+    reduction: 'star',
+  },
+  lease: { kind: 'lease', pass: 1, microBatches: [4] },
+  release: { kind: 'release', pass: 1, count: 2 },
+  commit: {
+    kind: 'commit',
+    pass: 1,
+    step: 0,
+    exponents: [1],
+    update: { sampleCount: 4, scalars: { learningRate: 0.1 } },
+  },
+  sendState: { kind: 'sendState', step: 1 },
+  state: { kind: 'state', step: 1 },
+  sendDigest: { kind: 'sendDigest', step: 1 },
+  heartbeat: { kind: 'heartbeat', progress: 0 },
+  goodbye: { kind: 'goodbye', reason: 'done' },
+};
+
+const DIRECTIONS: readonly {
+  readonly name: string;
+  readonly parse: (header: unknown, peer: string) => object;
+  readonly samples: Readonly<Record<string, object>>;
+}[] = [
+  { name: 'parseToCoordinator', parse: parseToCoordinator, samples: TO_COORDINATOR },
+  { name: 'parseToWorker', parse: parseToWorker, samples: TO_WORKER },
+];
+
+/** Every path to a value inside `value`, outermost first. */
+function pathsIn(value: unknown): (string | number)[][] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [
+    [key],
+    ...pathsIn(inner).map((path) => [key, ...path]),
+  ]);
+}
+
+/** A copy of `value` in which what is at `path` is replaced, or removed without a replacement. */
+function changed(value: object, path: readonly (string | number)[], replacement?: unknown): object {
+  const copy = structuredClone(value) as Record<string | number, unknown>;
+  let holder = copy;
+  for (const key of path.slice(0, -1)) holder = holder[key] as typeof copy;
+  const last = path.at(-1)!;
+  if (replacement === undefined) delete holder[last];
+  else holder[last] = replacement;
+  return copy;
+}
+
+/** Parts whose content is interpreted elsewhere, or may hold anything of their type. */
+function isFree(path: readonly (string | number)[]): boolean {
+  return path.length > 2 && (path[1] === 'dataset' || path[1] === 'optimizer');
+}
+
+for (const { name, parse, samples } of DIRECTIONS) {
+  describe(name, () => {
+    test('gives back every kind of message as it was sent', () => {
+      for (const message of Object.values(samples)) {
+        assert.deepEqual(parse(JSON.parse(JSON.stringify(message)), 'peer'), message);
+      }
+    });
+
+    test('leaves out keys that it does not know', () => {
+      for (const message of Object.values(samples)) {
+        assert.deepEqual(parse({ ...message, fromTheFuture: 1 }, 'peer'), message);
+      }
+    });
+
+    test('refuses a message that lacks any of its fields', () => {
+      for (const message of Object.values(samples)) {
+        for (const path of pathsIn(message)) {
+          if (isFree(path) || !Number.isNaN(Number(path.at(-1))) || path.at(-2) === 'scalars') continue;
+          assert.throws(
+            () => parse(changed(message, path), 'peer'),
+            ProtocolError,
+            `${path.join('.')} missing`,
+          );
+        }
+      }
+    });
+
+    test('refuses a message in which any field has another type', () => {
+      for (const message of Object.values(samples)) {
+        for (const path of pathsIn(message)) {
+          if (isFree(path)) continue;
+          for (const wrong of [true, { a: 1 }]) {
+            if (path.at(-1) === 'tracksNorms' || (typeof wrong === 'object' && isRecord(path))) continue;
+            const text = `${path.join('.')} = ${JSON.stringify(wrong)}`;
+            assert.throws(() => parse(changed(message, path, wrong), 'peer'), ProtocolError, text);
+          }
+        }
+      }
+    });
+
+    test('refuses unknown kinds and things that are no messages, naming the peer', () => {
+      for (const header of [
+        { kind: 'attack' },
+        {},
+        [],
+        null,
+        7,
+        'hello',
+        { kind: { toString: 'x' } },
+        { kind: '__proto__' },
+      ]) {
+        assert.throws(() => parse(header, 'worker 3'), { name: 'ProtocolError', message: /worker 3/ });
+      }
+    });
+
+    test('refuses counts that are negative, fractional or too large to be exact', () => {
+      for (const progress of [-1, 0.5, 2 ** 53, 1e300]) {
+        assert.throws(() => parse({ kind: 'heartbeat', progress }, 'peer'), ProtocolError, String(progress));
+      }
+    });
+
+    test('throws nothing but ProtocolError, whatever comes', () => {
+      const kinds = fc.constantFrom(...Object.keys(samples));
+      const anything = fc.anything({
+        withNullPrototype: true,
+        withBigInt: true,
+        withDate: true,
+        withSparseArray: true,
+      });
+      fc.assert(
+        fc.property(anything, kinds, fc.dictionary(fc.string(), anything), (value, kind, fields) => {
+          throwsOnlyProtocolErrors(() => parse(value, 'peer'));
+          throwsOnlyProtocolErrors(() => parse({ ...fields, kind }, 'peer'));
+        }),
+      );
+    });
+
+    test('throws nothing but ProtocolError when one field holds anything', () => {
+      const choices = Object.values(samples).flatMap((message) =>
+        pathsIn(message).map((path) => ({ message, path })),
+      );
+      fc.assert(
+        fc.property(fc.constantFrom(...choices), fc.anything(), ({ message, path }, value) => {
+          throwsOnlyProtocolErrors(() => parse(changed(message, path, value), 'peer'));
+        }),
+      );
+    });
+
+    test('leaves the prototype of all objects alone', () => {
+      const text =
+        '{"kind":"heartbeat","progress":1,"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}';
+
+      parse(JSON.parse(text), 'peer');
+
+      assert.equal(({} as Record<string, unknown>)['polluted'], undefined);
+    });
+  });
+}
+
+function isRecord(path: readonly (string | number)[]): boolean {
+  return path.at(-1) === 'dataset' || path.at(-1) === 'optimizer';
+}
+
+function throwsOnlyProtocolErrors(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+  }
+}
+
+describe('parseToCoordinator of a huge message', () => {
+  test('takes as many records as fit into a frame', () => {
+    const record = TO_COORDINATOR.contribution.records[0]!;
+    const records = Array.from({ length: 5000 }, (_, microBatch) => ({ ...record, microBatch }));
+
+    const message = parseToCoordinator({ ...TO_COORDINATOR.contribution, records }, 'peer');
+
+    assert.equal(message.kind === 'contribution' && message.records.length, 5000);
+  });
+
+  test('refuses an array of a hundred thousand wrong elements at the first one, in a short message', () => {
+    const records = Array.from({ length: 100_000 }, () => 'wrong');
+
+    assert.throws(
+      () => parseToCoordinator({ ...TO_COORDINATOR.contribution, records }, 'peer'),
+      (error) =>
+        error instanceof ProtocolError && /records\.0/.test(error.message) && error.message.length < 300,
+    );
+  });
+
+  test('refuses words longer than 4096 characters', () => {
+    assert.throws(
+      () => parseToCoordinator({ ...TO_COORDINATOR.hello, workerId: 'x'.repeat(4097) }, 'peer'),
+      ProtocolError,
+    );
+  });
+});
