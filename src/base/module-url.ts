@@ -1,7 +1,9 @@
 /**
- * The address of a file beside `importer`, with the extension that this file has: `.ts` when run from source,
- * `.js` when built. Threads are started from such addresses.
+ * The address of a built file beside `importer`, to start a thread from. Threads of Node.js 20 cannot run
+ * TypeScript: from source (tests, benchmarks) they run what the last build made of it.
  */
 export function siblingModule(importer: string, name: string): URL {
-  return new URL(`./${name}${importer.endsWith('.ts') ? '.ts' : '.js'}`, importer);
+  const isSource = importer.endsWith('.ts');
+  const beside = isSource ? importer.replace(/\/src\/([^/]+\/[^/]+)$/, '/dist/$1') : importer;
+  return new URL(`./${name}.js`, beside);
 }

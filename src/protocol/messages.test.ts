@@ -17,6 +17,7 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
     processId: 7,
     lanes: 2,
     software: 'lockstep 0',
+    rank: null,
   },
   ready: { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1.5 },
   released: { kind: 'released', pass: 3, microBatches: [1, 2] },
@@ -223,7 +224,7 @@ for (const { name, parse, samples } of DIRECTIONS) {
 }
 
 function isRecord(path: readonly (string | number)[]): boolean {
-  return path.at(-1) === 'dataset' || path.at(-1) === 'optimizer';
+  return ['dataset', 'optimizer', 'scalars'].includes(String(path.at(-1)));
 }
 
 function throwsOnlyProtocolErrors(action: () => void): void {

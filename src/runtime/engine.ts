@@ -22,9 +22,8 @@ export interface EngineProfile {
 }
 
 /**
- * The computing half of a worker. It does one thing at a time: its worker calls `begin`, `importState`,
- * `apply`, `exportState` and `digest` only when the one before has called back (`begin` has no callback, and
- * what comes after it first lets running micro-batches end).
+ * The computing half of a worker. It does what it is told in the order in which it is told, and calls back in that
+ * order. `begin`, `apply` and `importState` void the pass before them: no micro-batch of it is started any more.
  *
  * Real bodies run lanes of ONNX Runtime; the simulation has one of its own.
  */

@@ -37,6 +37,8 @@ interface Operation {
   /** Done right before the lanes get the command, when none of them is at work. */
   readonly prepare?: () => void;
   readonly done: (answers: readonly LaneAnswer[]) => void;
+  /** By lane; complete when every lane has answered. */
+  readonly answers: Map<number, LaneAnswer>;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -49,8 +51,8 @@ export class LanePool implements Engine {
   readonly #threads: Thread[];
   readonly #exits: Promise<void>[] = [];
   readonly #waiting: Operation[] = [];
-  #running: Operation | undefined;
-  #answers: (LaneAnswer | undefined)[] = [];
+  /** Given to the lanes and not answered by all, oldest first. */
+  readonly #running: Operation[] = [];
   #pass: Plan | undefined;
   #isReceivedInUse = false;
   #isClosed = false;
@@ -126,7 +128,7 @@ export class LanePool implements Engine {
   extend(microBatches: readonly number[]): void {
     this.control.lease(microBatches);
     // Lanes at work find them, or `#deliver` does; idle ones are woken.
-    if (this.#running === undefined) this.#resume();
+    if (this.#running.length === 0) this.#resume();
   }
 
   release(count: number): number[] {
@@ -142,8 +144,8 @@ export class LanePool implements Engine {
       prepare: () => totals !== undefined && totals.buffer !== received.buffer && received.set(totals),
       done: (answers) => {
         this.#isReceivedInUse = false;
-        const first = answers[0];
-        done(first?.kind === 'applied' ? first.norms : []);
+        const first = answers.find((answer) => answer.kind === 'applied');
+        done(first?.norms ?? []);
       },
     });
   }
@@ -240,23 +242,30 @@ export class LanePool implements Engine {
     if (this.control.hasAvailable()) this.#resume();
   }
 
-  #enqueue(operation: Operation): void {
+  #enqueue(operation: Omit<Operation, 'answers'>): void {
     if (this.#isClosed) return;
-    this.#waiting.push(operation);
+    this.#waiting.push({ ...operation, answers: new Map() });
     this.#pump();
   }
 
+  /**
+   * Gives the lanes the next operation. A pass may follow an update before that is answered, which saves a wake-up;
+   * everything else waits: leases must not be set, nor shared memory changed, while lanes may still look at them.
+   */
   #pump(): void {
-    if (this.#running !== undefined) return;
-    const next = this.#waiting.shift();
+    const next = this.#waiting[0];
     if (next === undefined) return;
-    this.#running = next;
-    this.#answers = this.#threads.map(() => undefined);
+    const mayFollow =
+      next.command.kind === 'pass' && this.#running.every(({ command }) => command.kind === 'apply');
+    if (this.#running.length > 0 && !mayFollow) return;
+    this.#waiting.shift();
+    this.#running.push(next);
     next.prepare?.();
     for (const [lane, thread] of this.#threads.entries()) {
       thread.postMessage(next.command);
       this.control.wake(lane);
     }
+    this.#pump();
   }
 
   /** Performs `command`, or without one waits until every lane has said that it is loaded. */
@@ -264,8 +273,7 @@ export class LanePool implements Engine {
     return new Promise((resolve, reject) => {
       this.#onCreateFailed = reject;
       if (command !== undefined) return this.#enqueue({ command, done: resolve });
-      this.#running = { command: { kind: 'resume' }, done: resolve };
-      this.#answers = this.#threads.map(() => undefined);
+      this.#running.push({ command: { kind: 'resume' }, done: resolve, answers: new Map() });
     });
   }
 
@@ -292,12 +300,12 @@ export class LanePool implements Engine {
     if (this.#isClosed) return;
     if (answer.kind === 'failed')
       return this.#fail(new RuntimeError(`lane ${lane}: ${answer.message}`, { code: answer.code }));
-    this.#answers[lane] = answer;
-    const answers = this.#answers.filter((known) => known !== undefined);
-    if (answers.length < this.#threads.length) return;
-    const finished = this.#running;
-    this.#running = undefined;
-    finished?.done(answers);
+    // Every lane answers in order, so this is its answer to the oldest operation that it has not answered.
+    this.#running.find(({ answers }) => !answers.has(lane))?.answers.set(lane, answer);
+    const oldest = this.#running[0];
+    if (oldest === undefined || oldest.answers.size < this.#threads.length) return;
+    this.#running.shift();
+    oldest.done([...oldest.answers.values()]);
     this.#pump();
   }
 

@@ -1,8 +1,8 @@
 /**
  * The worker: does what the coordinator's messages say, in whatever order its connections deliver them.
  *
- * It holds a state (after so many updates), a plan that waits for a state or is being computed, and commits
- * that wait for their turn. `#advance` looks at these and starts the one thing that can be done next.
+ * It knows which state (after so many updates) its engine has or will have, a plan that waits for a state or is
+ * being computed, and commits that wait for their turn. `#advance` looks at these and gives the engine what is next.
  */
 import type { Clock } from '../base/clock.ts';
 import { type LockstepError, ProtocolError } from '../base/errors.ts';
@@ -63,8 +63,8 @@ export class Worker {
   #data: Connection | undefined;
   #engine: Engine | undefined;
   #isOver = false;
-  /** An engine operation that has not called back yet. */
-  #isBusy = false;
+  /** Updates given to the engine and not applied yet. */
+  #applying = 0;
   /** Updates in the state; undefined without a state. */
   #step: number | undefined;
   #newState: { step: number; bytes: Uint8Array } | undefined;
@@ -145,7 +145,8 @@ export class Worker {
   #receiveData(message: ToWorker, payload: Uint8Array, isEngineMemory: boolean): void {
     if (this.#isOver) return;
     if (message.kind === 'commit') {
-      if (this.#commits.length >= MAX_WAITING_COMMITS) return this.disconnect('too far behind the run');
+      if (this.#commits.length + this.#applying >= MAX_WAITING_COMMITS)
+        return this.disconnect('too far behind the run');
       const totals = payload.length === 0 ? undefined : isEngineMemory ? payload : payload.slice();
       this.#commits.push({ commit: message, totals });
     } else if (message.kind === 'state') {
@@ -217,22 +218,28 @@ export class Worker {
 
   // ---- what happens next ----
 
-  /** Starts the one thing that can be done now, if any. */
+  /** Gives the engine everything that can be done from the state it will then have; it works in this order. */
   #advance(): void {
     const engine = this.#engine;
-    if (engine === undefined || this.#isBusy || this.#isOver) return;
+    while (engine !== undefined && !this.#isOver && this.#advanceOnce(engine));
+  }
+
+  /** False when there is nothing to do until another message comes. */
+  #advanceOnce(engine: Engine): boolean {
     if (this.#newState !== undefined) return this.#takeState(engine, this.#newState);
-    if (this.#step === undefined) return;
+    if (this.#step === undefined) return false;
     if (this.#stateRequest === this.#step) return this.#giveState(engine, this.#step);
     const next = this.#commits[0];
-    if (next !== undefined && next.commit.step < this.#step) {
+    if (next !== undefined && next.commit.step <= this.#step) {
       this.#commits.shift();
-      return this.#advance();
+      if (next.commit.step === this.#step) this.#apply(engine, next);
+      return true;
     }
-    if (next !== undefined && next.commit.step === this.#step) return this.#apply(engine, next);
     if (this.#digestRequest === this.#step) return this.#giveDigest(engine, this.#step);
-    if (this.#plan !== undefined && this.#plan.step === this.#step && this.#plan.pass !== this.#begunPass)
-      this.#begin(engine, this.#plan);
+    const plan = this.#plan;
+    if (plan === undefined || plan.step !== this.#step || plan.pass === this.#begunPass) return false;
+    this.#begin(engine, plan);
+    return true;
   }
 
   #begin(engine: Engine, plan: Plan): void {
@@ -295,49 +302,37 @@ export class Worker {
   #apply(engine: Engine, { commit, totals }: PendingCommit): void {
     const startedMs = this.#options.clock.now();
     this.#exchangeMs = Math.max(0, startedMs - this.#contributedMs);
-    this.#isBusy = true;
-    this.#commits.shift();
+    this.#step = commit.step + 1;
+    this.#applying++;
     engine.apply(commit, totals, (norms) => {
-      this.#isBusy = false;
-      this.#step = commit.step + 1;
+      this.#applying--;
       this.#applyMs = this.#options.clock.now() - startedMs;
-      if (norms.length > 0 && this.#data !== undefined)
-        this.#say(this.#data, { kind: 'applied', step: this.#step, norms: [...norms] });
-      this.#advance();
+      if (norms.length === 0 || this.#isOver) return;
+      this.#tellData({ kind: 'applied', step: commit.step + 1, norms: [...norms] });
     });
   }
 
-  #takeState(engine: Engine, { step, bytes }: { step: number; bytes: Uint8Array }): void {
+  #takeState(engine: Engine, { step, bytes }: { step: number; bytes: Uint8Array }): true {
     this.#newState = undefined;
-    this.#isBusy = true;
-    engine.importState(bytes, () => {
-      this.#isBusy = false;
-      this.#step = step;
-      this.#begunPass = -1;
-      this.#advance();
-    });
+    this.#step = step;
+    this.#begunPass = -1;
+    engine.importState(bytes, () => {});
+    return true;
   }
 
-  #giveState(engine: Engine, step: number): void {
+  #giveState(engine: Engine, step: number): true {
     this.#stateRequest = undefined;
-    this.#isBusy = true;
-    engine.exportState((bytes) => {
-      this.#isBusy = false;
-      // The engine's memory may change while the bytes are on their way.
-      if (this.#data !== undefined) this.#say(this.#data, { kind: 'state', step }, bytes.slice());
-      this.#advance();
-    });
+    // The engine's memory may change while the bytes are on their way.
+    engine.exportState((bytes) => this.#tellData({ kind: 'state', step }, bytes.slice()));
+    return true;
   }
 
-  #giveDigest(engine: Engine, step: number): void {
+  #giveDigest(engine: Engine, step: number): true {
     this.#digestRequest = undefined;
-    this.#isBusy = true;
-    engine.digest((weightsDigest, stateDigest) => {
-      this.#isBusy = false;
-      if (this.#data !== undefined)
-        this.#say(this.#data, { kind: 'digest', step, weightsDigest, stateDigest });
-      this.#advance();
-    });
+    engine.digest((weightsDigest, stateDigest) =>
+      this.#tellData({ kind: 'digest', step, weightsDigest, stateDigest }),
+    );
+    return true;
   }
 
   // ---- the end ----
@@ -355,6 +350,10 @@ export class Worker {
     this.#data?.close();
     this.#engine?.close();
     this.#options.onEnd(end);
+  }
+
+  #tellData(message: ToCoordinator, payload?: Uint8Array): void {
+    if (this.#data !== undefined && !this.#isOver) this.#say(this.#data, message, payload);
   }
 
   #say(connection: Connection, message: ToCoordinator, payload: Uint8Array = NOTHING): void {
