@@ -20,7 +20,7 @@ import type {
   ToCoordinator,
   ToWorker,
 } from '../protocol/messages.ts';
-import type { Connection } from '../transport/connection.ts';
+import { Broadcast, type Connection } from '../transport/connection.ts';
 import { learnSpeed, type Member } from './member.ts';
 import { Pass, type PassSpec } from './pass.ts';
 import { Roster, type Timing } from './roster.ts';
@@ -335,9 +335,10 @@ export class Coordinator {
       return;
     }
     const total = this.#reducer.finish();
+    const payload = new Broadcast(total.bytes);
     for (const member of receivers) {
       total.retain();
-      member.data?.send(message, total.bytes, () => {
+      member.data?.send(message, payload, () => {
         total.release();
         if (this.#isClogged) this.#advance();
       });
@@ -428,7 +429,10 @@ export class Coordinator {
     const microBatches = contribution.records.map((record) => record.microBatch);
     if (!pass.accepts(member.workerId, microBatches)) return;
     const isSummed = pass.spec.work === 'train' && pass.spec.reduction === 'star';
-    if (payload.length !== (isSummed ? this.#reducer.byteLength : 0) || !this.#fits(pass, contribution.records))
+    if (
+      payload.length !== (isSummed ? this.#reducer.byteLength : 0) ||
+      !this.#fits(pass, contribution.records)
+    )
       return this.#roster.expel(member, 'its contribution does not fit the plan');
     if (isSummed) this.#reducer.add(payload);
     pass.count(contribution.records);

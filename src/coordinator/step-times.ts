@@ -23,7 +23,6 @@ export interface StepTiming {
 
 interface WorkerTimes {
   busyMs: number;
-  applyMs: number;
   exchangeMs: number;
   arrivalMs: number;
   samples: number;
@@ -53,7 +52,6 @@ export class StepTimes {
     const before = this.#workers.get(rank);
     this.#workers.set(rank, {
       busyMs: busyMs + (before?.busyMs ?? 0),
-      applyMs: before?.applyMs ?? applyMs,
       exchangeMs: before?.exchangeMs ?? exchangeMs,
       arrivalMs: nowMs,
       samples: samples + (before?.samples ?? 0),
@@ -68,7 +66,7 @@ export class StepTimes {
     const lastArrivalMs = Math.max(...workers.map((worker) => worker.arrivalMs));
     const timing: StepTiming = {
       stepMs: nowMs - this.#lastCommitMs,
-      computeMs: mean((worker) => worker.busyMs + worker.applyMs),
+      computeMs: mean((worker) => worker.busyMs),
       waitMs: mean((worker) => lastArrivalMs - worker.arrivalMs),
       exchangeMs: mean((worker) => worker.exchangeMs),
       samplesByRank: new Map([...this.#workers].map(([rank, worker]) => [rank, worker.samples])),

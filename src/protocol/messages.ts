@@ -124,10 +124,9 @@ const contribution = z.object({
   kind: z.literal('contribution'),
   pass: count,
   records: z.array(record),
-  /** From the plan's arrival to this message. */
+  /** From the last commit's arrival (then update and pass begin) to this message. */
   busyMs: milliseconds,
-  /** Of this worker's previous step: applying the update; waiting for and receiving the totals. */
-  applyMs: milliseconds,
+  /** Of this worker's previous step: from its contribution to the commit. */
   exchangeMs: milliseconds,
 });
 export type Contribution = z.infer<typeof contribution>;

@@ -22,6 +22,16 @@ export interface ConnectionHandlers {
   payloadTarget?(header: unknown, byteLength: number): Uint8Array | undefined;
 }
 
+/** A payload for several connections: a transport may store it once, and notes where in `place`. */
+export class Broadcast {
+  readonly bytes: Uint8Array;
+  place: unknown;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
 /**
  * An ordered, reliable channel of frames to one peer. Two connections to the same peer are not ordered
  * against each other. Sending never blocks; what is not flushed yet counts in `queuedBytes`.
@@ -36,7 +46,7 @@ export interface Connection {
   handlers: ConnectionHandlers;
   limits: FrameLimits;
   /** Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the connection ends). */
-  send(header: object, payload?: Uint8Array, onFlushed?: () => void): void;
+  send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void;
   /** Ends the connection after flushing what is queued. No frame is delivered after this call or `destroy`. */
   close(): void;
   /** Ends the connection at once; queued frames are lost. */

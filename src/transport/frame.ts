@@ -26,10 +26,11 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 export const FRAME_KINDS = { inline: 0, local: 1, link: 2 } as const;
 export type FrameKind = keyof typeof FRAME_KINDS;
 
-/** Names a file for payloads to the other side. */
+/** Where the sender's file for payloads is to be found on this machine. */
 export interface LocalOffer {
-  readonly name: string;
-  /** What the file begins with, in hex: who finds it there is on the same machine. */
+  readonly processId: number;
+  readonly descriptor: number;
+  /** What the file begins with, in hex: who finds it there has found the right file. */
   readonly nonce: string;
 }
 

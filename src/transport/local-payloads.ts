@@ -1,11 +1,11 @@
 /**
- * Large payloads between processes of one machine go through a file in shared memory instead of the socket: two
- * copies at memory speed, no system calls per 64 KiB, no garbage. The frames themselves, and with them order, ends
+ * Large payloads between processes of one machine go through a file in memory instead of the socket: no system call
+ * per 64 KiB, no garbage, and a payload for many is written once. The frames themselves, and with them order, ends
  * and errors, stay on the socket.
  *
- * Each side may offer one file for what it sends. The other side accepts if it can open the file and finds the
- * nonce in it, that is, if it really is on the same machine and runs as the same user; the name is then removed,
- * so nothing is left behind however the processes end. Until then, and whenever no slot is free, payloads travel inline.
+ * A sender offers the file by process id and descriptor. The other side accepts if it can open that (so it is on the same
+ * machine and of the same user) and finds the nonce in it. The file has no name: nothing is left behind, however
+ * the processes end. Until an offer is accepted, and whenever no slot is free, payloads travel inline.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -13,214 +13,191 @@ import {
   constants,
   existsSync,
   fstatSync,
-  ftruncateSync,
   openSync,
   readSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProtocolError } from '../base/errors.ts';
 import type { LinkMessage, LocalOffer } from './frame.ts';
 
 /** Smaller payloads are not worth it. */
-const MIN_LOCAL_BYTES = 64 << 10;
-const MAX_SLOTS = 8;
+export const MIN_LOCAL_BYTES: number = 64 << 10;
+const MAX_SLOTS = 16;
 const NONCE_BYTES = 32;
 const PAGE = 4096;
-const NAME = /^lockstep-[0-9a-f]{32}$/;
-const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+/** Linux: a file system in memory, and other processes' open files by number. Elsewhere payloads travel inline. */
+const FOLDER = '/dev/shm';
+const IS_AVAILABLE = existsSync(FOLDER) && existsSync('/proc/self/fd');
 
 interface Slot {
   readonly offset: number;
   readonly byteLength: number;
-  isFree: boolean;
+  /** Receivers that have not read it yet. */
+  readers: number;
 }
 
-/** The sender's file: slots that are filled, announced in a frame, and free again when the receiver says so. */
-class OutgoingPayloads {
-  readonly offer: LocalOffer;
-  readonly #file: number;
-  readonly #path: string;
+/** A place in an outbox that some connections have announced. */
+export type LocalPlace = Slot;
+
+/** The file of a sender, shared by all its connections: slots that are filled once and read by one or many. */
+export class Outbox {
   readonly #slots: Slot[] = [];
-  #isNamed = true;
-  #isAccepted = false;
+  #file: { readonly descriptor: number; readonly offer: LocalOffer } | undefined;
   #isClosed = false;
 
-  private constructor(path: string, file: number, offer: LocalOffer) {
-    this.#path = path;
-    this.#file = file;
-    this.offer = offer;
+  /** How to find the file; makes it on first use. Undefined where that cannot be done. */
+  offer(): LocalOffer | undefined {
+    if (this.#isClosed || !IS_AVAILABLE) return undefined;
+    this.#file ??= createFile();
+    return this.#file?.offer;
   }
 
-  /** A new file, or undefined where none can be made. */
-  static create(): OutgoingPayloads | undefined {
-    const name = `lockstep-${randomBytes(16).toString('hex')}`;
-    const path = join(FOLDER, name);
-    const nonce = randomBytes(NONCE_BYTES);
-    try {
-      const file = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600);
-      writeSync(file, nonce, 0, NONCE_BYTES, 0);
-      return new OutgoingPayloads(path, file, { name, nonce: nonce.toString('hex') });
-    } catch {
-      return undefined; // Not being able to take the short way is no error: payloads travel inline.
-    }
-  }
-
-  /** The other side's answer to the offer. */
-  settle(isAccepted: boolean): void {
-    this.#isAccepted = isAccepted && !this.#isClosed;
-    this.#removeName();
-  }
-
-  /** Copies `payload` into a free slot and gives its offset; undefined when it must travel inline. */
-  put(payload: Uint8Array): number | undefined {
-    if (!this.#isAccepted) return undefined;
+  /** Copies `payload` into a free slot; undefined when there is none. The caller counts the readers. */
+  put(payload: Uint8Array): LocalPlace | undefined {
+    if (this.#file === undefined || this.#isClosed) return undefined;
     const slot =
-      this.#slots.find((s) => s.isFree && s.byteLength >= payload.length) ?? this.#addSlot(payload.length);
+      this.#slots.find((s) => s.readers === 0 && s.byteLength >= payload.length) ??
+      this.#addSlot(payload.length);
     if (slot === undefined) return undefined;
-    if (writeSync(this.#file, payload, 0, payload.length, slot.offset) !== payload.length) return undefined;
-    slot.isFree = false;
-    return slot.offset;
-  }
-
-  /** The receiver has read the slot at `offset`. */
-  free(offset: number): void {
-    const slot = this.#slots.find((s) => s.offset === offset);
-    if (slot !== undefined) slot.isFree = true;
+    try {
+      if (writeSync(this.#file.descriptor, payload, 0, payload.length, slot.offset) === payload.length)
+        return slot;
+    } catch {
+      // The memory file system is full: the payload travels inline.
+    }
+    return undefined;
   }
 
   close(): void {
-    if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#isAccepted = false;
-    this.#removeName();
-    closeSync(this.#file);
+    if (this.#file !== undefined) closeSync(this.#file.descriptor);
+    this.#file = undefined;
   }
 
   #addSlot(byteLength: number): Slot | undefined {
     if (this.#slots.length >= MAX_SLOTS) return undefined;
     const last = this.#slots.at(-1);
-    const end = last === undefined ? PAGE : last.offset + last.byteLength;
-    const slot: Slot = { offset: end, byteLength: Math.ceil(byteLength / PAGE) * PAGE, isFree: true };
-    try {
-      ftruncateSync(this.#file, slot.offset + slot.byteLength);
-    } catch {
-      return undefined; // The memory file system is full: inline.
-    }
+    const offset = last === undefined ? PAGE : last.offset + last.byteLength;
+    const slot: Slot = { offset, byteLength: Math.ceil(byteLength / PAGE) * PAGE, readers: 0 };
     this.#slots.push(slot);
     return slot;
   }
+}
 
-  #removeName(): void {
-    if (this.#isNamed) unlinkSync(this.#path);
-    this.#isNamed = false;
+function createFile(): { descriptor: number; offer: LocalOffer } | undefined {
+  const path = join(FOLDER, `lockstep-${randomBytes(16).toString('hex')}`);
+  const nonce = randomBytes(NONCE_BYTES);
+  try {
+    const descriptor = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600);
+    unlinkSync(path);
+    writeSync(descriptor, nonce, 0, NONCE_BYTES, 0);
+    return { descriptor, offer: { processId: process.pid, descriptor, nonce: nonce.toString('hex') } };
+  } catch {
+    return undefined; // Not being able to take the short way is no error: payloads travel inline.
   }
 }
 
-/**
- * Both directions of one connection. `tell` sends a message to the other transport.
- * Throws: ProtocolError for messages and offsets that make no sense.
- */
+/** One connection's use of outboxes: its own side's, and the other side's. */
 export class LocalPayloads {
+  readonly #outbox: Outbox;
   readonly #tell: (message: LinkMessage) => void;
-  #outgoing: OutgoingPayloads | undefined;
-  #incoming: IncomingPayloads | undefined;
-  #hasOffered = false;
+  readonly #announced = new Map<number, LocalPlace>();
+  #answer: 'none' | 'asked' | 'accepted' | 'declined' = 'none';
+  #incoming: number | undefined;
 
-  constructor(tell: (message: LinkMessage) => void) {
+  /** `tell` sends a message to the other transport. */
+  constructor(outbox: Outbox, tell: (message: LinkMessage) => void) {
+    this.#outbox = outbox;
     this.#tell = tell;
   }
 
-  /** Offset of `payload` in our file if it can go that way. The first large payload makes the offer. */
-  put(payload: Uint8Array): number | undefined {
-    if (payload.length < MIN_LOCAL_BYTES) return undefined;
-    if (!this.#hasOffered) {
-      this.#hasOffered = true;
-      this.#outgoing = OutgoingPayloads.create();
-      if (this.#outgoing !== undefined) this.#tell({ offer: this.#outgoing.offer });
+  /** Whether large payloads can go this way; the first question makes the offer. */
+  isOpen(): boolean {
+    if (this.#answer === 'none') {
+      const offer = this.#outbox.offer();
+      this.#answer = offer === undefined ? 'declined' : 'asked';
+      if (offer !== undefined) this.#tell({ offer });
     }
-    return this.#outgoing?.put(payload);
+    return this.#answer === 'accepted';
+  }
+
+  /** Puts `payload` into the outbox; undefined when it must travel inline. */
+  put(payload: Uint8Array): LocalPlace | undefined {
+    return this.#outbox.put(payload);
+  }
+
+  /** This connection's receiver will read `place`; gives its offset. */
+  announce(place: LocalPlace): number {
+    place.readers++;
+    this.#announced.set(place.offset, place);
+    return place.offset;
   }
 
   /** Fills `target` from the other side's file and lets it use the slot again. */
   read(offset: number, target: Uint8Array): void {
-    if (this.#incoming?.read(offset, target) !== true) {
+    if (
+      this.#incoming === undefined ||
+      readSync(this.#incoming, target, 0, target.length, offset) !== target.length
+    ) {
       throw new ProtocolError('reading a frame: its payload is not in the shared file');
     }
     this.#tell({ free: offset });
   }
 
-  /** A message of the other transport. */
+  /** A message of the other transport, not checked yet. Throws ProtocolError when it makes no sense. */
   receive(message: unknown): void {
     if (typeof message !== 'object' || message === null)
       throw new ProtocolError('link message: expected an object');
     const { offer, accepted, free } = message as Readonly<Record<string, unknown>>;
     if (isOffer(offer)) {
-      this.#incoming?.close();
-      this.#incoming = IncomingPayloads.open(offer);
+      this.#closeIncoming();
+      this.#incoming = openOffered(offer);
       this.#tell({ accepted: this.#incoming !== undefined });
-    } else if (typeof accepted === 'boolean') this.#outgoing?.settle(accepted);
-    else if (typeof free === 'number') this.#outgoing?.free(free);
+    } else if (typeof accepted === 'boolean') this.#answer = accepted ? 'accepted' : 'declined';
+    else if (typeof free === 'number') this.#release(free);
     else throw new ProtocolError('link message: not understood');
   }
 
   close(): void {
-    this.#outgoing?.close();
-    this.#incoming?.close();
-    this.#outgoing = this.#incoming = undefined;
+    for (const offset of [...this.#announced.keys()]) this.#release(offset);
+    this.#answer = 'declined';
+    this.#closeIncoming();
+  }
+
+  #release(offset: number): void {
+    const place = this.#announced.get(offset);
+    if (place === undefined || !this.#announced.delete(offset)) return;
+    place.readers--;
+  }
+
+  #closeIncoming(): void {
+    if (this.#incoming !== undefined) closeSync(this.#incoming);
+    this.#incoming = undefined;
   }
 }
 
 function isOffer(value: unknown): value is LocalOffer {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'name' in value &&
-    typeof value.name === 'string' &&
-    'nonce' in value &&
-    typeof value.nonce === 'string'
-  );
+  if (typeof value !== 'object' || value === null) return false;
+  const { processId, descriptor, nonce } = value as Readonly<Record<string, unknown>>;
+  return Number.isSafeInteger(processId) && Number.isSafeInteger(descriptor) && typeof nonce === 'string';
 }
 
-/** The receiver's view of the other side's file. */
-class IncomingPayloads {
-  readonly #file: number;
-
-  private constructor(file: number) {
-    this.#file = file;
+/** Opens what was offered, or gives undefined when it is not here, not ours, or not what it claims to be. */
+function openOffered({ processId, descriptor, nonce }: LocalOffer): number | undefined {
+  if (!IS_AVAILABLE || processId <= 0 || descriptor < 0) return undefined;
+  let file: number | undefined;
+  try {
+    // O_NONBLOCK: should the number belong to a pipe, opening it must not wait.
+    file = openSync(`/proc/${processId}/fd/${descriptor}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = Buffer.alloc(NONCE_BYTES);
+    const isFile = fstatSync(file).isFile();
+    if (isFile && readSync(file, found, 0, NONCE_BYTES, 0) === NONCE_BYTES && found.toString('hex') === nonce)
+      return file;
+  } catch {
+    // Another machine, user or container: the offer is declined, payloads travel inline.
   }
-
-  /** Opens what was offered, or undefined when it is not here, not ours, or not what it claims to be. */
-  static open({ name, nonce }: LocalOffer): IncomingPayloads | undefined {
-    if (!NAME.test(name)) return undefined;
-    let file: number | undefined;
-    try {
-      file = openSync(join(FOLDER, name), constants.O_RDONLY | constants.O_NOFOLLOW);
-      const { uid } = fstatSync(file);
-      const found = Buffer.alloc(NONCE_BYTES);
-      const isOurs = process.getuid === undefined || uid === process.getuid();
-      if (
-        isOurs &&
-        readSync(file, found, 0, NONCE_BYTES, 0) === NONCE_BYTES &&
-        found.toString('hex') === nonce
-      ) {
-        return new IncomingPayloads(file);
-      }
-    } catch {
-      // Another machine or another user: the offer is declined, payloads travel inline.
-    }
-    if (file !== undefined) closeSync(file);
-    return undefined;
-  }
-
-  /** Fills `target` from `offset`; false when the file is shorter. */
-  read(offset: number, target: Uint8Array): boolean {
-    return readSync(this.#file, target, 0, target.length, offset) === target.length;
-  }
-
-  close(): void {
-    closeSync(this.#file);
-  }
+  if (file !== undefined) closeSync(file);
+  return undefined;
 }

@@ -4,7 +4,13 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { PeerLostError, ProtocolError } from '../base/errors.ts';
-import { GREETING_LIMITS, type Connection, type ConnectionHandlers, type FrameLimits } from './connection.ts';
+import {
+  Broadcast,
+  GREETING_LIMITS,
+  type Connection,
+  type ConnectionHandlers,
+  type FrameLimits,
+} from './connection.ts';
 
 /** A machine of the simulated network. What reaches it while it is frozen waits; a dead one is gone. */
 export class SimulatedHost {
@@ -72,13 +78,13 @@ class MemoryConnection implements Connection {
     host.attach(this);
   }
 
-  send(header: object, payload?: Uint8Array, onFlushed?: () => void): void {
+  send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
     if (this.#isClosed) {
       onFlushed?.();
       return;
     }
     const text = JSON.stringify(header);
-    const bytes = payload?.slice() ?? new Uint8Array(0);
+    const bytes = (payload instanceof Broadcast ? payload.bytes : payload)?.slice() ?? new Uint8Array(0);
     this.bytesSent += text.length + bytes.length;
     this.queuedBytes += bytes.length;
     const flushed = (): void => {

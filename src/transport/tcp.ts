@@ -1,4 +1,5 @@
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
+import { systemClock, type Timer } from '../base/clock.ts';
 import {
   type LockstepError,
   PeerLostError,
@@ -7,15 +8,20 @@ import {
   LockstepError as BaseError,
 } from '../base/errors.ts';
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
-import { GREETING_LIMITS } from './connection.ts';
-import { encodeFrameHead, FrameDecoder } from './frame.ts';
-import { LocalPayloads } from './local-payloads.ts';
+import { Broadcast, GREETING_LIMITS } from './connection.ts';
+import { encodeFrameHead, FrameDecoder, type LinkMessage } from './frame.ts';
+import { type LocalPlace, LocalPayloads, MIN_LOCAL_BYTES, Outbox } from './local-payloads.ts';
 
 /** Address of the other end or of our own door. */
 export interface Address {
   readonly host: string;
   readonly port: number;
 }
+
+/** A connection that we have closed waits this long for the peer to take what is left, and to close its half. */
+const LINGER_MS = 2_000;
+
+const NOTHING = new Uint8Array(0);
 
 /** A `Connection` over one TCP socket. */
 class TcpConnection implements Connection {
@@ -29,9 +35,11 @@ class TcpConnection implements Connection {
   #handlers: ConnectionHandlers | undefined;
   #failure: LockstepError | undefined;
   #isOver = false;
+  /** Runs since our `close`: then the socket goes, whatever the peer does. */
+  #linger: Timer | undefined;
   readonly #isLoopback: boolean;
 
-  constructor(socket: Socket, peer: string) {
+  constructor(socket: Socket, peer: string, outbox: Outbox) {
     this.#socket = socket;
     this.peer = peer;
     this.#decoder = new FrameDecoder({
@@ -44,7 +52,7 @@ class TcpConnection implements Connection {
       },
       link: (message) => this.#local.receive(message),
     });
-    this.#local = new LocalPayloads((message) => void socket.write(encodeFrameHead(message, 0, 'link')));
+    this.#local = new LocalPayloads(outbox, (message) => this.#sendLink(message));
     this.#isLoopback = isLoopback(socket.remoteAddress);
     socket.setNoDelay(true);
     socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
@@ -69,38 +77,58 @@ class TcpConnection implements Connection {
     return this.#socket.writableLength;
   }
 
-  send(header: object, payload?: Uint8Array, onFlushed?: () => void): void {
+  send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
     if (this.#isOver || this.#socket.destroyed || this.#socket.writableEnded) {
       onFlushed?.();
       return;
     }
-    const offset = payload !== undefined && this.#isLoopback ? this.#local.put(payload) : undefined;
-    if (payload !== undefined && offset !== undefined)
-      return this.#sendLocal(header, payload.length, offset, onFlushed);
-    const head = encodeFrameHead(header, payload?.length ?? 0);
-    this.bytesSent += head.length + (payload?.length ?? 0);
+    const bytes = payload instanceof Broadcast ? payload.bytes : (payload ?? NOTHING);
+    const place = this.#placeOf(payload, bytes);
+    const head =
+      place === undefined
+        ? encodeFrameHead(header, bytes.length)
+        : encodeFrameHead({ offset: this.#local.announce(place), header }, bytes.length, 'local');
+    this.bytesSent += head.length + bytes.length;
     const flushed = onFlushed === undefined ? undefined : () => onFlushed();
-    if (payload === undefined || payload.length === 0) {
+    if (place !== undefined || bytes.length === 0) {
       this.#socket.write(head, flushed);
       return;
     }
     this.#socket.cork();
     this.#socket.write(head);
-    this.#socket.write(payload, flushed);
+    this.#socket.write(bytes, flushed);
     this.#socket.uncork();
   }
 
-  #sendLocal(header: object, byteLength: number, offset: number, onFlushed?: () => void): void {
-    const head = encodeFrameHead({ offset, header }, byteLength, 'local');
-    this.bytesSent += head.length + byteLength;
-    this.#socket.write(head, () => onFlushed?.());
+  /** Where on this machine the payload lies for the other end to read, if it can go that way. */
+  #placeOf(payload: Uint8Array | Broadcast | undefined, bytes: Uint8Array): LocalPlace | undefined {
+    if (!this.#isLoopback || bytes.length < MIN_LOCAL_BYTES || !this.#local.isOpen()) return undefined;
+    if (!(payload instanceof Broadcast)) return this.#local.put(bytes);
+    const known = payload.place as LocalPlace | undefined;
+    const place = known ?? this.#local.put(bytes);
+    payload.place = place;
+    return place;
+  }
+
+  #sendLink(message: LinkMessage): void {
+    const head = encodeFrameHead(message, 0, 'link');
+    this.bytesSent += head.length;
+    this.#socket.write(head);
   }
 
   close(): void {
+    if (this.#linger !== undefined || this.#isOver) return;
     this.#decoder.stop();
+    // Were the socket destroyed while the peer's bytes wait in it, the kernel would throw away ours as well. So it
+    // is read to its end, which comes as soon as the peer has seen ours; one that is silent must not keep us.
+    const linger = (): void => {
+      this.#linger?.cancel();
+      this.#linger = systemClock.after(LINGER_MS, () => this.#socket.destroy());
+    };
+    linger();
+    this.#socket.on('drain', linger).once('finish', linger);
+    this.#socket.resume();
     this.#socket.end();
-    // A peer that never closes its half must not keep us: the socket is destroyed once our bytes are flushed.
-    this.#socket.once('finish', () => this.#socket.destroy());
   }
 
   destroy(): void {
@@ -125,6 +153,7 @@ class TcpConnection implements Connection {
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#linger?.cancel();
     this.#local.close();
     if (this.#failure === undefined && !this.#decoder.isBetweenFrames) {
       this.#failure = new PeerLostError(`reading from ${this.peer}: the connection ended inside a frame`);
@@ -162,10 +191,13 @@ export async function listen(
   onConnection: (connection: Connection) => void,
 ): Promise<Listener> {
   const open = new Set<Socket>();
+  const outbox = new Outbox();
   const server: Server = createServer({ noDelay: true }, (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-    onConnection(new TcpConnection(socket, `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`));
+    onConnection(
+      new TcpConnection(socket, `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`, outbox),
+    );
   });
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
@@ -178,8 +210,10 @@ export async function listen(
     address: { host: address.host, port },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of open) socket.destroy();
+      // Those that are closing already are given time to flush; it is bounded.
+      for (const socket of open) if (!socket.writableEnded) socket.destroy();
       await closed;
+      outbox.close();
     },
   };
 }
@@ -224,5 +258,7 @@ export async function connect(address: Address, timeoutMs: number): Promise<Conn
       reject(fromSystemError(error, peer));
     });
   });
-  return new TcpConnection(socket, peer);
+  const outbox = new Outbox();
+  socket.once('close', () => outbox.close());
+  return new TcpConnection(socket, peer, outbox);
 }

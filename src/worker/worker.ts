@@ -78,7 +78,6 @@ export class Worker {
   #digestRequest: number | undefined;
   #begunMs = 0;
   #contributedMs = 0;
-  #applyMs = 0;
   #exchangeMs = 0;
 
   constructor(control: Connection, options: WorkerOptions) {
@@ -292,7 +291,6 @@ export class Worker {
       pass,
       records: [...records],
       busyMs: this.#contributedMs - this.#begunMs,
-      applyMs: this.#applyMs,
       exchangeMs: this.#exchangeMs,
     };
     this.#unflushed++;
@@ -300,13 +298,11 @@ export class Worker {
   }
 
   #apply(engine: Engine, { commit, totals }: PendingCommit): void {
-    const startedMs = this.#options.clock.now();
-    this.#exchangeMs = Math.max(0, startedMs - this.#contributedMs);
+    this.#exchangeMs = Math.max(0, this.#options.clock.now() - this.#contributedMs);
     this.#step = commit.step + 1;
     this.#applying++;
     engine.apply(commit, totals, (norms) => {
       this.#applying--;
-      this.#applyMs = this.#options.clock.now() - startedMs;
       if (norms.length === 0 || this.#isOver) return;
       this.#tellData({ kind: 'applied', step: commit.step + 1, norms: [...norms] });
     });
