@@ -43,12 +43,7 @@ export class StepTimes {
   }
 
   /** A counted contribution of `rank` to the step under way. */
-  contribution(
-    rank: number,
-    nowMs: number,
-    samples: number,
-    { busyMs, applyMs, exchangeMs }: Contribution,
-  ): void {
+  contribution(rank: number, nowMs: number, samples: number, { busyMs, exchangeMs }: Contribution): void {
     const before = this.#workers.get(rank);
     this.#workers.set(rank, {
       busyMs: busyMs + (before?.busyMs ?? 0),

@@ -16,12 +16,40 @@ import type { RunSummary } from './run-summary.ts';
 const FLUSH_BYTES = 16 << 10;
 const FLUSH_MS = 500;
 
+/** A JSON array written as it grows. */
+class RankMetrics {
+  readonly #file: number;
+  #buffer = '[';
+  #isFirst = true;
+
+  constructor(path: string) {
+    this.#file = openSync(path, 'w');
+  }
+
+  add(record: object): void {
+    this.#buffer += `${this.#isFirst ? '' : ','}\n${JSON.stringify(record)}`;
+    this.#isFirst = false;
+    if (this.#buffer.length > FLUSH_BYTES) this.#flush();
+  }
+
+  close(): void {
+    this.#buffer += '\n]\n';
+    this.#flush();
+    closeSync(this.#file);
+  }
+
+  #flush(): void {
+    writeSync(this.#file, this.#buffer);
+    this.#buffer = '';
+  }
+}
+
 export class RunFiles {
   readonly folder: string;
   readonly #metrics: number;
   #buffer = '';
   #flushedMs = 0;
-  readonly #rankMetrics = new Map<number, object[]>();
+  readonly #rankMetrics = new Map<number, RankMetrics>();
 
   /** Makes the folder. Throws ConfigError when it exists already or cannot be made. */
   constructor(outDir: string, name: string) {
@@ -77,9 +105,7 @@ export class RunFiles {
 
   /** Writes `summary.json` and the per-rank metrics, and closes everything. */
   finish(summary: RunSummary, nowMs: number): void {
-    for (const [rank, records] of this.#rankMetrics) {
-      this.#writeWhole(join('logs', `rank_${rank}_metrics.json`), `${JSON.stringify(records, null, 1)}\n`);
-    }
+    for (const metrics of this.#rankMetrics.values()) metrics.close();
     this.#writeWhole('summary.json', `${JSON.stringify(summary, null, 2)}\n`);
     this.#flush(nowMs);
     closeSync(this.#metrics);
@@ -88,8 +114,11 @@ export class RunFiles {
   /** The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot tell apart are null. */
   #recordRanks(event: StepCommitted): void {
     for (const [rank, samples] of Object.entries(event.samplesByRank)) {
-      const records = this.#rankMetrics.get(Number(rank)) ?? [];
-      records.push({
+      const metrics =
+        this.#rankMetrics.get(Number(rank)) ??
+        new RankMetrics(join(this.folder, 'logs', `rank_${rank}_metrics.json`));
+      this.#rankMetrics.set(Number(rank), metrics);
+      metrics.add({
         epoch: event.epoch,
         iteration: event.step,
         loss: event.lossMean,
@@ -102,7 +131,6 @@ export class RunFiles {
         gpu_utilization: null,
         gpu_memory_percent: null,
       });
-      this.#rankMetrics.set(Number(rank), records);
     }
   }
 

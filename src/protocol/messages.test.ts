@@ -28,7 +28,6 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
       { microBatch: 0, sampleCount: 4, lossSum: null, correctSum: 1, maxima: [0.5, null], computeMs: 2 },
     ],
     busyMs: 1,
-    applyMs: 0,
     exchangeMs: 0.25,
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
