@@ -7,10 +7,12 @@ import { existsSync } from 'node:fs';
 
 const APT_TIMEOUT_MS = 10 * 60_000;
 
+const ONNX_CHECKS = "checks of graphs by ONNX's own checker";
+
 /** Each with a program that ends with 0 when the package is there. */
 const NEEDED = [
-  { name: 'python3-onnx', probe: pythonHas('onnx'), purpose: "checks of graphs by ONNX's own checker" },
-  { name: 'python3-numpy', probe: pythonHas('numpy'), purpose: 'tests that read our files with NumPy' },
+  { name: 'python3-onnx', probe: pythonHas('onnx'), purpose: ONNX_CHECKS },
+  { name: 'python3-numpy', probe: pythonHas('numpy'), purpose: ONNX_CHECKS },
 ];
 
 function pythonHas(module) {

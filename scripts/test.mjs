@@ -49,8 +49,8 @@ async function main(filters) {
     return 1;
   }
   const totals = await runTests(files);
-  for (const [name, value] of totals) console.log(`# ${name} ${value}`);
   if (!areChecksPassed) console.log('Some checks before the tests failed: see above.');
+  for (const [name, value] of totals) console.log(`# ${name} ${value}`);
   const isPassed = totals.get('tests') > 0 && totals.get('fail') === 0 && totals.get('cancelled') === 0;
   return isPassed && areChecksPassed ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { ConfigError, type LockstepError, messageOf } from '../base/errors.ts';
+import { ConfigError, messageOf } from '../base/errors.ts';
 import { describeOptions } from '../config/option-docs.ts';
 import { parseTrainConfig } from '../config/parse-train-config.ts';
 import type { TrainConfig } from '../config/train-config.ts';
@@ -139,7 +139,7 @@ function readConfig(file: string): ConfigSource {
     return { file, text: readFileSync(file, 'utf8') };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError(`reading ${file}: ${messageOf(error as LockstepError)}`, [], { cause: error });
+    throw new ConfigError(`reading ${file}: ${messageOf(error)}`, [], { cause: error });
   }
 }
 

@@ -38,7 +38,7 @@ async function serve(start: LaneStart): Promise<void> {
   answer({ kind: 'loaded' });
   for (;;) {
     const seen = lane.control.wakeCount(start.lane);
-    const received = receiveMessageOnPort(port) as { message: LaneCommand } | undefined;
+    const received: { message: LaneCommand } | undefined = receiveMessageOnPort(port);
     if (received === undefined) lane.control.sleep(start.lane, seen);
     else if (received.message.kind === 'exit') return;
     else answer(await obey(lane, received.message));

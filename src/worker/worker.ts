@@ -220,7 +220,8 @@ export class Worker {
   /** Gives the engine everything that can be done from the state it will then have; it works in this order. */
   #advance(): void {
     const engine = this.#engine;
-    while (engine !== undefined && !this.#isOver && this.#advanceOnce(engine));
+    if (engine === undefined) return;
+    while (!this.#isOver && this.#advanceOnce(engine));
   }
 
   /** False when there is nothing to do until another message comes. */

@@ -1,0 +1,186 @@
+/** The engine of a worker on MNIST without a cluster around it: what one thread, and what lanes side by side can do. */
+import { systemClock } from '../../src/base/clock.ts';
+import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
+import { dataPlaces, loadRunData, type RunData } from '../../src/launch/data-source.ts';
+import { datasetSpecOf, makeRunPlan, type PlannedRun } from '../../src/launch/make-run-plan.ts';
+import { LaneControl } from '../../src/runtime/lane-control.ts';
+import { Lane } from '../../src/runtime/lane.ts';
+import { layoutOf, makeSharedArena, stateNamesOf } from '../../src/runtime/lane-job.ts';
+import { gridExponents } from '../../src/plan/grid.ts';
+import type { Arena } from '../../src/kernels/arena.ts';
+import { unpackRegion } from '../../src/kernels/layout.ts';
+import type { OptimizerSpec } from '../../src/optim/spec.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
+import { LanePool } from '../../src/runtime/lane-pool.ts';
+
+/** Times of training steps on lanes. */
+export interface StepRates {
+  readonly stepMs: number;
+  readonly samplesPerSecond: number;
+  /** Means per step, milliseconds: computing micro-batches on the busiest lane; applying the update; the rest. */
+  readonly split: { readonly compute: number; readonly apply: number; readonly other: number };
+}
+
+/** Loads MNIST and plans a run of `microBatches` micro-batches of `microBatch` samples a step. */
+export async function planMnist(
+  microBatch: number,
+  microBatches: number,
+): Promise<{ planned: PlannedRun; data: RunData }> {
+  const { config } = parseTrainConfig([], {
+    microBatch,
+    globalBatch: microBatch * microBatches,
+    seed: 7,
+    epochs: 100,
+  });
+  const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, process.env));
+  return { planned: makeRunPlan(config, data, 'bench', 1), data };
+}
+
+/** Whole training steps in this very thread: load the batch, run, round and add gradients, update. */
+export async function measureOneThread(
+  { planned, data }: Awaited<ReturnType<typeof planMnist>>,
+  warmup: number,
+  steps: number,
+): Promise<StepRates> {
+  const { plan, optimizer } = planned;
+  const { job } = plan;
+  const shared = makeSharedArena(job, optimizer, 1);
+  const control = new LaneControl(1, 4096);
+  const lane = await Lane.create({
+    lane: 0,
+    laneCount: 1,
+    job,
+    optimizer,
+    trainModel: plan.jobFiles.slice(0, job.trainBytes),
+    evaluateModel: plan.jobFiles.slice(job.trainBytes),
+    train: data.train,
+    evaluate: data.evaluate,
+    sharedMemory: shared.memory,
+    control: control.words,
+    microBatchCapacity: 4096,
+    blockSums: new Float64Array(new SharedArrayBuffer(8 * 4096)),
+  });
+  unpackState(plan.initialState, shared, job, optimizer);
+  lane.importState();
+  const steering = new Steering(planned, data);
+  const split = { compute: 0, apply: 0, other: 0 };
+  const times: number[] = [];
+  for (let step = 0; step < warmup + steps; step++) {
+    const startedMs = systemClock.now();
+    const message = steering.plan(step);
+    control.clear();
+    control.lease(message.leases);
+    await lane.pass(message);
+    const computedMs = systemClock.now();
+    lane.apply(steering.commit(step), 'own');
+    const endedMs = systemClock.now();
+    if (step < warmup) continue;
+    split.compute += (computedMs - startedMs) / steps;
+    split.apply += (endedMs - computedMs) / steps;
+    times.push(endedMs - startedMs);
+  }
+  const stepMs = times.reduce((a, b) => a + b, 0) / steps;
+  return { stepMs, samplesPerSecond: (job.globalBatch / stepMs) * 1_000, split };
+}
+
+function unpackState(state: Uint8Array, shared: Arena, job: Job, optimizer: OptimizerSpec): void {
+  const layout = layoutOf(job);
+  const values = new Float32Array(state.slice().buffer);
+  for (const [index, name] of ['weights', ...stateNamesOf(optimizer)].entries()) {
+    unpackRegion(
+      values.subarray(index * layout.length, (index + 1) * layout.length),
+      layout,
+      shared.float32(name),
+    );
+  }
+}
+
+/** The messages that a coordinator would send for step after step, with a grid that never overflows here. */
+class Steering {
+  readonly #planned: PlannedRun;
+  readonly #exponents: number[];
+  readonly #leases: number[];
+  readonly #stepsPerEpoch: number;
+
+  constructor(planned: PlannedRun, data: RunData) {
+    const { job } = planned.plan;
+    this.#planned = planned;
+    this.#exponents = gridExponents(
+      job.parameters.map(() => 1),
+      job.globalBatch / job.microBatch,
+    );
+    this.#leases = Array.from({ length: job.globalBatch / job.microBatch }, (_, index) => index);
+    this.#stepsPerEpoch = Math.floor(data.train.sampleCount / job.globalBatch);
+  }
+
+  plan(step: number): Plan {
+    return {
+      kind: 'plan', pass: step, work: 'train', step, epoch: Math.floor(step / this.#stepsPerEpoch),
+      stepInEpoch: step % this.#stepsPerEpoch, leases: this.#leases, exponents: this.#exponents, reduction: 'alone',
+    }; // prettier-ignore
+  }
+
+  commit(step: number): Commit {
+    const { plan } = this.#planned;
+    const update = { sampleCount: plan.job.globalBatch, scalars: { ...plan.scalarsOf(step) } };
+    return { kind: 'commit', pass: step, step, exponents: this.#exponents, update };
+  }
+}
+
+/** Trains `steps` whole steps on lanes after `warmup` ones. */
+export async function measureSteps(
+  { planned, data }: Awaited<ReturnType<typeof planMnist>>,
+  laneCount: number,
+  warmup: number,
+  steps: number,
+): Promise<StepRates> {
+  const { plan, optimizer } = planned;
+  const { job } = plan;
+  let finished: (records: readonly MicroBatchRecord[]) => void = () => {};
+  const { pool } = await LanePool.create({
+    laneCount,
+    job,
+    optimizer,
+    files: { train: plan.jobFiles.slice(0, job.trainBytes), evaluate: plan.jobFiles.slice(job.trainBytes) },
+    train: data.train,
+    evaluate: data.evaluate,
+    handlers: {
+      onDone: (_pass, records) => finished(records),
+      onFailed: (error) => {
+        throw error;
+      },
+    },
+  });
+  await new Promise<void>((resolve) => pool.importState(plan.initialState, resolve));
+  const steering = new Steering(planned, data);
+  const split = { compute: 0, apply: 0, other: 0 };
+  let startedMs = 0;
+  for (let step = 0; step < warmup + steps; step++) {
+    if (step === warmup) {
+      startedMs = systemClock.now();
+      split.compute = split.apply = 0;
+    }
+    const beganMs = systemClock.now();
+    await new Promise<readonly MicroBatchRecord[]>((resolve) => {
+      finished = resolve;
+      pool.begin(steering.plan(step));
+    });
+    const computedMs = systemClock.now();
+    split.compute += computedMs - beganMs;
+    await new Promise<unknown>((resolve) => pool.apply(steering.commit(step), undefined, resolve));
+    split.apply += systemClock.now() - computedMs;
+  }
+  const totalMs = systemClock.now() - startedMs;
+  await pool.closed(2_000);
+  const stepMs = totalMs / steps;
+  const mean = (ms: number): number => ms / steps;
+  return {
+    stepMs,
+    samplesPerSecond: (job.globalBatch / stepMs) * 1_000,
+    split: {
+      compute: mean(split.compute),
+      apply: mean(split.apply),
+      other: mean(totalMs - split.compute - split.apply),
+    },
+  };
+}
