@@ -176,6 +176,18 @@ describe('a TCP connection that is closed', () => {
     assert.deepEqual([near.ends.length, far.ends.length], [1, 1]);
   });
 
+  test('delivers what was sent before although the peer is sending at the same time', async () => {
+    const { near, far } = await connectPair();
+
+    for (let n = 0; n < 20; n++) far.connection.send({ n }, pattern(500_000));
+    near.connection.send({ kind: 'last' }, pattern(3_000_000));
+    near.connection.close();
+    await far.receivesFrames(1);
+
+    assert.equal(far.frames[0]!.payload.length, 3_000_000);
+    assert.equal(await near.ended(), undefined);
+  });
+
   test('calls onFlushed once per frame, also for frames sent after the end', async () => {
     const { near, far } = await connectPair();
     const calls = [0, 0, 0];

@@ -1,0 +1,20 @@
+/** Writes docs/settings.md from the one table of settings. A test checks that it is up to date. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { optionsAsMarkdown } from '../src/config/option-docs.ts';
+
+export const SETTINGS_FILE = join(import.meta.dirname, '..', 'docs', 'settings.md');
+
+/** The page as it should be. */
+export async function settingsPage(): Promise<string> {
+  const text = `# Settings
+
+Every setting of \`lockstep train\` and \`lockstep coordinator\`, as a flag and as a key of a YAML file. Flags win over
+files, later files over earlier ones, files over defaults. Written by \`scripts/write-settings.ts\`.
+
+${optionsAsMarkdown()}`;
+  return format(text, { parser: 'markdown', printWidth: 110 });
+}
+
+if (process.argv[1] === import.meta.filename) writeFileSync(SETTINGS_FILE, await settingsPage());

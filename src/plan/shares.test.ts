@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { apportion, type Capacity, planLeases } from './shares.ts';
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((a, b) => a + b, 0);
+}
+
+describe('apportion', () => {
+  const someWeights = fc.array(fc.double({ min: 0, max: 1e12, noNaN: true }), {
+    minLength: 1,
+    maxLength: 20,
+  });
+
+  test('gives whole counts that add up and lie within one of their proportional share', () => {
+    fc.assert(
+      fc.property(fc.nat(1_000_000), someWeights, (total, weights) => {
+        const counts = apportion(total, weights);
+
+        assert.equal(sumOf(counts), total);
+        const weightSum = sumOf(weights);
+        for (const [i, count] of counts.entries()) {
+          const share = weightSum > 0 ? (total * weights[i]!) / weightSum : total / weights.length;
+          assert.ok(Number.isInteger(count) && count >= 0);
+          assert.ok(Math.abs(count - share) <= 1 + 1e-6, `${count} for a share of ${share}`);
+        }
+      }),
+    );
+  });
+
+  test('gives nothing to a weight of zero unless all are zero', () => {
+    assert.deepEqual(apportion(7, [0, 1, 0, 1]), [0, 4, 0, 3]);
+    assert.deepEqual(apportion(7, [0, 0]), [4, 3]);
+  });
+
+  test('handles no parties and nothing to share', () => {
+    assert.deepEqual(apportion(5, []), []);
+    assert.deepEqual(apportion(0, [1, 2]), [0, 0]);
+  });
+});
+
+describe('planLeases', () => {
+  const someCapacity: fc.Arbitrary<Capacity> = fc.record({
+    lanes: fc.integer({ min: 1, max: 3 }),
+    microBatchMs: fc.double({ min: 0.1, max: 100, noNaN: true }),
+  });
+
+  /** When the last party is done. */
+  function finishMs(counts: readonly number[], capacities: readonly Capacity[]): number {
+    return Math.max(
+      ...capacities.map(({ lanes, microBatchMs }, i) => Math.ceil(counts[i]! / lanes) * microBatchMs!),
+    );
+  }
+
+  function* divisions(total: number, parties: number): Generator<number[]> {
+    if (parties === 1) return yield [total];
+    for (let first = 0; first <= total; first++) {
+      for (const rest of divisions(total - first, parties - 1)) yield [first, ...rest];
+    }
+  }
+
+  test('finishes as early as the best of all divisions', () => {
+    fc.assert(
+      fc.property(fc.nat(9), fc.array(someCapacity, { minLength: 1, maxLength: 3 }), (total, capacities) => {
+        const counts = planLeases(total, capacities);
+
+        const best = Math.min(
+          ...[...divisions(total, capacities.length)].map((division) => finishMs(division, capacities)),
+        );
+        assert.equal(sumOf(counts), total);
+        assert.equal(finishMs(counts, capacities), best);
+      }),
+    );
+  });
+
+  test('gives out every micro-batch whatever speeds are claimed', () => {
+    const anyCapacity = fc.record({
+      lanes: fc.nat(8),
+      microBatchMs: fc.option(
+        fc.oneof(fc.double({ min: 0, noNaN: true }), fc.constantFrom(0, Infinity, Number.MAX_VALUE)),
+        { nil: undefined },
+      ),
+    });
+    fc.assert(
+      fc.property(fc.nat(100), fc.array(anyCapacity, { minLength: 1, maxLength: 6 }), (total, capacities) => {
+        const counts = planLeases(total, capacities);
+
+        assert.equal(counts.length, capacities.length);
+        assert.equal(sumOf(counts), total);
+      }),
+    );
+  });
+
+  test('shares by lanes before any speed is known', () => {
+    const counts = planLeases(12, [
+      { lanes: 1, microBatchMs: undefined },
+      { lanes: 3, microBatchMs: undefined },
+    ]);
+
+    assert.deepEqual(counts, [3, 9]);
+  });
+
+  test('takes a newcomer for as fast as the others are on average', () => {
+    const counts = planLeases(9, [
+      { lanes: 1, microBatchMs: 10 },
+      { lanes: 1, microBatchMs: undefined },
+      { lanes: 1, microBatchMs: 10 },
+    ]);
+
+    assert.deepEqual(counts, [3, 3, 3]);
+  });
+
+  test('gives a worker of half the speed half as much', () => {
+    const counts = planLeases(9, [
+      { lanes: 1, microBatchMs: 10 },
+      { lanes: 1, microBatchMs: 20 },
+    ]);
+
+    assert.deepEqual(counts, [6, 3]);
+  });
+
+  test('gives nobody anything when nobody is there', () => {
+    assert.deepEqual(planLeases(3, []), []);
+  });
+});
