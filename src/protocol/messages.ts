@@ -32,7 +32,7 @@ const hello = z.object({
   session: text,
   host: text,
   /** The rank that the launcher meant for it; it gets it unless taken. */
-  rank: count.nullable(),
+  rank: z.number().int().min(0).max(65_535).nullable(),
   processId: count,
   lanes: count,
   software: text,

@@ -56,6 +56,8 @@ export class LanePool implements Engine {
   #pass: Plan | undefined;
   #isReceivedInUse = false;
   #isClosed = false;
+  /** Told of a failure while the pool is being made; later failures go to the handlers. */
+  #onCreateFailed: ((error: RuntimeError) => void) | undefined;
 
   private constructor(options: LanePoolOptions) {
     const { job, laneCount, optimizer } = options;
@@ -104,6 +106,7 @@ export class LanePool implements Engine {
           'the lanes of this worker do not compute the same bits. Use --lanes 1 on this machine.',
         );
       }
+      pool.#onCreateFailed = undefined;
       return { pool, numericsClass: [...classes][0] ?? '' };
     } catch (error) {
       pool.close();
@@ -277,8 +280,6 @@ export class LanePool implements Engine {
     });
   }
 
-  #onCreateFailed: ((error: RuntimeError) => void) | undefined;
-
   #startThread(start: LaneStart): Thread {
     const thread = new Thread(siblingModule(import.meta.url, 'lane-thread'), {
       workerData: start,
@@ -312,8 +313,8 @@ export class LanePool implements Engine {
   #fail(error: RuntimeError): void {
     if (this.#isClosed) return;
     this.close();
-    this.#onCreateFailed?.(error);
-    this.#options.handlers.onFailed(error);
+    if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
+    else this.#options.handlers.onFailed(error);
   }
 }
 
