@@ -139,7 +139,9 @@ function readConfig(file: string): ConfigSource {
     return { file, text: readFileSync(file, 'utf8') };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError(`reading ${file}: ${messageOf(error)}`, [], { cause: error });
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? 'there is no such file' : messageOf(error);
+    throw new ConfigError(`reading ${file}: ${reason}`, [], { cause: error });
   }
 }
 

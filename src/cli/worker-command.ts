@@ -3,13 +3,14 @@ import { Command } from 'commander';
 import { ConfigError } from '../base/errors.ts';
 import { dataPlaces } from '../launch/data-source.ts';
 import { parseAddress, runWorkerProcess } from '../launch/worker-process.ts';
+import { EXIT } from './exit-codes.ts';
 import type { CommandContext } from './train-command.ts';
 
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and computes until the
 run is over. It can join at any time; if it loses the coordinator it looks for it again.
 
-Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags.`;
+Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130 interrupted.`;
 
 /** \`lockstep worker\`: one worker of a run that a coordinator elsewhere leads. */
 export function workerCommand(context: CommandContext): Command {
@@ -37,7 +38,7 @@ async function work(context: CommandContext, flags: Record<string, string | unde
   process.once('SIGTERM', interrupt);
   const reason = await runWorkerProcess({
     address,
-    lanes: wholeNumber('--lanes', flags['lanes'], 1, 256) ?? availableParallelism(),
+    lanes: wholeNumber('--lanes', flags['lanes'], 1, 1024) ?? availableParallelism(),
     rank: wholeNumber('--rank', flags['rank'], 0, 65_535) ?? null,
     places: dataPlaces(flags['dataDir'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
@@ -45,6 +46,7 @@ async function work(context: CommandContext, flags: Record<string, string | unde
     signal: controller.signal,
   });
   log(`done: ${reason}`);
+  if (controller.signal.aborted) context.setExitCode(EXIT.interrupted);
 }
 
 function wholeNumber(

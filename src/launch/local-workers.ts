@@ -58,6 +58,11 @@ export class LocalWorkers {
     return [...this.#children].map((child) => child.pid).filter((pid) => pid !== undefined);
   }
 
+  /** Whether none that was started lives. */
+  get areAllGone(): boolean {
+    return this.#children.size === 0;
+  }
+
   /** Resolves when every worker has ended; those that do not go are killed. */
   async stop(): Promise<void> {
     this.#isStopping = true;

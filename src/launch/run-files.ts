@@ -1,6 +1,16 @@
 /** The files of a run, in `<out-dir>/<name>/`: written as it goes, so that a crash leaves what was true until then. */
-import { closeSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { ConfigError, messageOf } from '../base/errors.ts';
 import { encodeSafetensors } from '../checkpoint/safetensors.ts';
 import { toYaml } from '../config/to-yaml.ts';
@@ -12,7 +22,7 @@ import type { Model } from '../models/model.ts';
 import { makeInferenceGraph } from '../models/step-graphs.ts';
 import type { RunSummary } from './run-summary.ts';
 
-/** Events are written in batches of about this size: a crash loses less than a second of them, not the file. */
+/** Steps are written in batches of about this size: a crash loses less than a second of them, not the file. */
 const FLUSH_BYTES = 16 << 10;
 const FLUSH_MS = 500;
 
@@ -47,6 +57,8 @@ class RankMetrics {
 export class RunFiles {
   readonly folder: string;
   readonly #metrics: number;
+  /** Folders above this run's that were made for it, outermost first. */
+  readonly #parents: readonly string[];
   #buffer = '';
   #flushedMs = 0;
   readonly #rankMetrics = new Map<number, RankMetrics>();
@@ -55,14 +67,33 @@ export class RunFiles {
   constructor(outDir: string, name: string) {
     this.folder = join(outDir, name);
     try {
-      mkdirSync(outDir, { recursive: true });
+      this.#parents = makeFolders(outDir);
       mkdirSync(this.folder);
       mkdirSync(join(this.folder, 'logs'));
       this.#metrics = openSync(join(this.folder, 'metrics.jsonl'), 'a');
     } catch (error) {
-      const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-      const remedy = isThere ? `${this.folder} exists already. Choose another --name.` : messageOf(error);
-      throw new ConfigError(`making the folder of the run: ${remedy}`, [], { cause: error });
+      throw new ConfigError(`making the folder of the run: ${this.#reasonOf(error)}`, [], { cause: error });
+    }
+  }
+
+  #reasonOf(error: unknown): string {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const { folder } = this;
+    if (code === 'EEXIST') return `${folder} exists already. Choose another --name.`;
+    if (code === 'ENOTDIR') return `part of the path ${folder} is a file. Choose another --out-dir.`;
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+      return `${folder} may not be made (${code}). Choose another --out-dir.`;
+    return `${messageOf(error)}. Choose another --out-dir.`;
+  }
+
+  /** Leaves no trace: for a run that was refused before it began. */
+  discard(): void {
+    closeSync(this.#metrics);
+    rmSync(this.folder, { recursive: true, force: true });
+    try {
+      for (const parent of this.#parents.toReversed()) rmdirSync(parent);
+    } catch {
+      // Somebody else has put something there in the meantime: it stays.
     }
   }
 
@@ -83,7 +114,10 @@ export class RunFiles {
   event(event: RunEvent, nowMs: number): void {
     this.#buffer += `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
     if (event.kind === 'step') this.#recordRanks(event);
-    if (this.#buffer.length > FLUSH_BYTES || nowMs - this.#flushedMs > FLUSH_MS) this.#flush(nowMs);
+    // What is rare may be the last for a long time, e.g. that the run waits: it is written at once.
+    const isFrequent = event.kind === 'step' || event.kind === 'gradient-norms';
+    const isDue = this.#buffer.length > FLUSH_BYTES || nowMs - this.#flushedMs > FLUSH_MS;
+    if (isDue || !isFrequent) this.#flush(nowMs);
   }
 
   /** Writes the trained model: `model.onnx` to run it, `model.safetensors` to go on with it elsewhere. */
@@ -145,5 +179,23 @@ export class RunFiles {
     const path = join(this.folder, name);
     writeFileSync(`${path}.partial`, content);
     renameSync(`${path}.partial`, path);
+  }
+}
+
+/**
+ * Makes `path` and what is missing above it; gives what was made, outermost first.
+ * One folder at a time: Node.js 20's own recursive `mkdir` never returns where nothing can be made, as in /proc.
+ */
+function makeFolders(path: string): string[] {
+  const folder = resolve(path);
+  if (existsSync(folder)) return [];
+  const above = makeFolders(dirname(folder));
+  try {
+    mkdirSync(folder);
+    return [...above, folder];
+  } catch (error) {
+    // Another run may have made it just now.
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return above;
+    throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { WorkerTally } from '../coordinator/coordinator.ts';
+import type { WorkerTally } from '../coordinator/reporter.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
 

@@ -55,14 +55,13 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     if (coordinator === undefined) waiting.push(connection);
     else coordinator.accept(connection);
   });
-  let failEarly: (error: LockstepError) => void = () => {};
-  const workers = new LocalWorkers(() => failEarly(allWorkersGone(options)));
+  let run: ObservedRun | undefined;
+  const workers = new LocalWorkers(() => run?.loseLocalWorkers(allWorkersGone(options)));
   const killWorkers = (): void => workers.killNow();
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name);
     files.writeConfig({ ...config, name });
-    options.onListening(listener.address, files.folder);
     if (self !== undefined) {
       for (let rank = 0; rank < config.workers; rank++) {
         workers.start(
@@ -75,11 +74,20 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
         );
       }
     }
-    const data = await loadRunData(datasetSpecOf(config), places);
-    const planned = makeRunPlan(config, data, name, config.workers);
+    let planned: PlannedRun;
+    try {
+      // While the workers load theirs.
+      const data = await loadRunData(datasetSpecOf(config), places);
+      planned = makeRunPlan(config, data, name, config.workers);
+    } catch (error) {
+      workers.killNow();
+      files.discard();
+      throw error;
+    }
     files.writeStepModel(planned.stepModel);
-    const run = new ObservedRun(options, planned, files);
-    failEarly = (error) => run.fail(error);
+    options.onListening(listener.address, files.folder);
+    run = new ObservedRun(options, planned, files);
+    if (self !== undefined && workers.areAllGone) run.loseLocalWorkers(allWorkersGone(options));
     coordinator = run.coordinator;
     for (const connection of waiting.splice(0)) coordinator.accept(connection);
     const summary = await run.finished();
@@ -94,7 +102,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
 
 function allWorkersGone({ config, name }: TrainingRunOptions): LockstepError {
   return new RendezvousError(
-    `all ${config.workers} local workers have ended; see the logs in ${config.outDir}/${name}/logs for why`,
+    `all ${config.workers} local workers have ended, and no other is in the run; see the logs in ${config.outDir}/${name}/logs for why`,
     { workers: config.workers },
   );
 }
@@ -108,6 +116,8 @@ class ObservedRun {
   readonly #tally = new EventTally();
   readonly #outcome: Promise<RunSummary>;
   #firstStepMs: number | undefined;
+  /** Set once no local worker lives: how the run ends when no other worker is in it either. */
+  #desertion: LockstepError | undefined;
   #settle: { resolve: (summary: RunSummary) => void; reject: (error: LockstepError) => void } | undefined;
 
   constructor(options: TrainingRunOptions, planned: PlannedRun, files: RunFiles) {
@@ -123,7 +133,10 @@ class ObservedRun {
       onEvent: (event) => this.#observe(event),
       onFinished: (result) => this.#finish(result),
       onFailed: (error) => this.fail(error),
-      onRefused: options.onRefused,
+      onRefused: (peer, reason) => {
+        options.onRefused(peer, reason);
+        queueMicrotask(() => this.#failIfDeserted());
+      },
     });
     const { plan, model } = planned;
     this.#observe({
@@ -153,11 +166,23 @@ class ObservedRun {
     settle.reject(error);
   }
 
+  /** The local workers are gone: the run lasts as long as others are in it. */
+  loseLocalWorkers(error: LockstepError): void {
+    this.#desertion = error;
+    this.#failIfDeserted();
+  }
+
+  #failIfDeserted(): void {
+    if (this.#desertion !== undefined && !this.coordinator.hasMembers) this.fail(this.#desertion);
+  }
+
   #observe(event: RunEvent): void {
     if (event.kind === 'step') this.#firstStepMs ??= systemClock.now();
     this.#tally.add(event);
     this.#files.event(event, systemClock.now());
     this.#options.onEvent(event);
+    // Not now: the coordinator is in the midst of what it does about the loss.
+    if (event.kind === 'worker-lost') queueMicrotask(() => this.#failIfDeserted());
   }
 
   #interrupt(): void {

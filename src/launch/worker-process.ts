@@ -13,6 +13,7 @@ import { parseOptimizerSpec } from '../optim/spec.ts';
 import type { Hello, Job } from '../protocol/messages.ts';
 import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
 import { LanePool } from '../runtime/lane-pool.ts';
+import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import { Worker, type WorkerEnd } from '../worker/worker.ts';
 import { type DatasetSpec, loadRunData, type RunData } from './data-source.ts';
@@ -36,8 +37,11 @@ export interface WorkerProcessOptions {
 const HEARTBEAT_MS = 250;
 const ECHO_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** The coordinator welcomes nobody before it has its data, which it may be fetching. */
+const WELCOME_TIMEOUT_MS = 120_000;
 const RETRY_PAUSE_MS = 200;
 const CLOSE_TIMEOUT_MS = 2_000;
+const INTERRUPTED = 'the worker was interrupted';
 
 /**
  * Works until the coordinator dismisses it; resolves with the coordinator's words.
@@ -46,8 +50,10 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
   const workerId = randomUUID();
   const loadData = cachedLoader(options.places);
+  const search = new Search(options);
   for (;;) {
-    const end = await joinOnce(options, workerId, loadData);
+    const end = await joinOnce(options, workerId, loadData, search);
+    if (options.signal.aborted) return INTERRUPTED;
     if (end.kind === 'dismissed') return end.reason;
     if (end.kind === 'refused') {
       throw new RendezvousError(
@@ -55,8 +61,45 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
       );
     }
     if (end.kind === 'failed') throw end.error;
-    if (options.signal.aborted) return 'interrupted';
-    options.log(`lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`);
+    if (search.isOver) {
+      search.restart();
+      options.log(`lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`);
+    } else await search.fail(end.reason);
+  }
+}
+
+/** The time and the attempts until a coordinator says welcome. */
+class Search {
+  readonly #options: WorkerProcessOptions;
+  #startedMs = systemClock.now();
+  #attempts = 0;
+  /** A coordinator was found and said welcome. */
+  isOver = false;
+
+  constructor(options: WorkerProcessOptions) {
+    this.#options = options;
+  }
+
+  restart(): void {
+    this.#startedMs = systemClock.now();
+    this.#attempts = 0;
+    this.isOver = false;
+  }
+
+  /** Records an attempt that failed and pauses. Throws RendezvousError when there is no time for another. */
+  async fail(reason: string, cause?: unknown): Promise<void> {
+    const { address, retryMs } = this.#options;
+    this.#attempts++;
+    const waitedMs = systemClock.now() - this.#startedMs;
+    if (waitedMs + RETRY_PAUSE_MS > retryMs) {
+      const tries = this.#attempts === 1 ? 'once' : `${this.#attempts} times`;
+      throw new RendezvousError(
+        `joining ${address.host}:${address.port}: no coordinator there; tried ${tries} in ${(waitedMs / 1000).toFixed(1)} s, last: ${reason}. Is \`lockstep coordinator\` running, and is the address right?`,
+        { attempts: this.#attempts, waitedMs },
+        { cause },
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
   }
 }
 
@@ -77,11 +120,17 @@ async function joinOnce(
   options: WorkerProcessOptions,
   workerId: string,
   loadData: DataLoader,
+  search: Search,
 ): Promise<WorkerEnd> {
   const { address, lanes, log, rank, signal } = options;
-  const control = await findCoordinator(options);
+  const control = await findCoordinator(options, search);
+  if (control === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
   const resources = new Resources();
+  const ended = new AbortController();
   const end = await new Promise<WorkerEnd>((resolve) => {
+    const deadline = systemClock.after(WELCOME_TIMEOUT_MS, () =>
+      worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
+    );
     const worker = new Worker(control, {
       identity: { workerId, host: hostname(), rank, processId: process.pid, lanes, software: SOFTWARE },
       clock: systemClock,
@@ -92,12 +141,19 @@ async function joinOnce(
         );
       },
       startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.disconnect(reason)),
-      onWelcome: (given, job) =>
-        log(`joined run ${job.runId} as rank ${given} with ${lanes} lane${lanes === 1 ? '' : 's'}`),
-      onEnd: resolve,
+      onWelcome: (given, job) => {
+        deadline.cancel();
+        search.isOver = true;
+        log(`joined run ${job.runId} as rank ${given} with ${lanes} lane${lanes === 1 ? '' : 's'}`);
+      },
+      onEnd: (how) => {
+        deadline.cancel();
+        resolve(how);
+      },
     });
-    signal.addEventListener('abort', () => worker.stop('the worker was interrupted'), { once: true });
+    signal.addEventListener('abort', () => worker.stop(INTERRUPTED), { signal: ended.signal });
   });
+  ended.abort();
   await resources.release();
   return end;
 }
@@ -134,27 +190,21 @@ class Resources {
   }
 }
 
-async function findCoordinator({
-  address,
-  retryMs,
-  signal,
-}: WorkerProcessOptions): Promise<Awaited<ReturnType<typeof connect>>> {
-  const startedMs = systemClock.now();
-  for (let attempts = 1; ; attempts++) {
+/** A connection to the coordinator; undefined when interrupted. */
+async function findCoordinator(
+  { address, signal }: WorkerProcessOptions,
+  search: Search,
+): Promise<Connection | undefined> {
+  while (!signal.aborted) {
     try {
-      return await connect(address, CONNECT_TIMEOUT_MS);
+      const connection = await connect(address, CONNECT_TIMEOUT_MS);
+      if (!signal.aborted) return connection;
+      connection.destroy();
     } catch (error) {
-      const waitedMs = systemClock.now() - startedMs;
-      if (signal.aborted || waitedMs + RETRY_PAUSE_MS > retryMs) {
-        throw new RendezvousError(
-          `joining ${address.host}:${address.port}: no coordinator there; tried ${attempts} times in ${(waitedMs / 1000).toFixed(1)} s, last: ${messageOf(error)}. Is \`lockstep coordinator\` running, and is the address right?`,
-          { attempts, waitedMs },
-          { cause: error },
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+      await search.fail(messageOf(error), error);
     }
   }
+  return undefined;
 }
 
 function engineFactory(lanes: number, loadData: DataLoader, resources: Resources): EngineFactory {

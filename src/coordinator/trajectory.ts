@@ -1,0 +1,168 @@
+/**
+ * Where the run stands: step, grid, ledger, and the snapshot to which it can go back. All of it follows from the
+ * run plan and from sums that have no order; nothing here knows who computed what.
+ */
+import { type LockstepError, NonFiniteError } from '../base/errors.ts';
+import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
+import type { Ledger } from '../metrics/events.ts';
+import { gridExponents, type GridMaxima, mergeMaxima, nextMaxima, overflowsGrid } from '../plan/grid.ts';
+import type { Commit, MicroBatchRecord } from '../protocol/messages.ts';
+import type { Pass, PassSpec } from './pass.ts';
+import type { RunPlan } from './run-plan.ts';
+
+/** A state that survives the workers, with all that the run needs to go on from it. */
+export interface Snapshot {
+  readonly step: number;
+  /** The state after `step` updates, unpadded float32. */
+  readonly bytes: Uint8Array;
+  readonly maxima: GridMaxima | undefined;
+  readonly ledger: Ledger;
+}
+
+/** What a complete pass means for the run. */
+export type Outcome =
+  | { readonly kind: 'commit'; readonly commit: Commit; readonly records: readonly MicroBatchRecord[] }
+  | { readonly kind: 'redo'; readonly reason: 'calibration' | 'overflow' }
+  | { readonly kind: 'evaluated'; readonly records: readonly MicroBatchRecord[] }
+  | { readonly kind: 'failed'; readonly error: LockstepError };
+
+const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 };
+
+export class Trajectory {
+  readonly #plan: RunPlan;
+  readonly #stepsPerEpoch: number;
+  #step = 0;
+  #evaluatedStep = -1;
+  /** Undefined until the first attempt of the first step has measured them. */
+  #maxima: GridMaxima | undefined;
+  #ledger: Ledger = NO_SAMPLES;
+  #snapshot: Snapshot;
+
+  constructor(plan: RunPlan) {
+    this.#plan = plan;
+    this.#stepsPerEpoch = stepsPerEpoch(plan.train.sampleCount, plan.train.globalBatch);
+    this.#snapshot = { step: 0, bytes: plan.initialState, maxima: undefined, ledger: NO_SAMPLES };
+  }
+
+  /** Updates committed so far. */
+  get step(): number {
+    return this.#step;
+  }
+
+  get ledger(): Ledger {
+    return this.#ledger;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  /** Whether the snapshot is of the present step. */
+  get isKept(): boolean {
+    return this.#snapshot.step === this.#step;
+  }
+
+  /** What comes next. */
+  get work(): 'train' | 'evaluate' | 'nothing' {
+    const { evaluate, evaluatesAfter, totalSteps } = this.#plan;
+    if (evaluate !== undefined && this.#evaluatedStep < this.#step && evaluatesAfter(this.#step))
+      return 'evaluate';
+    return this.#step < totalSteps ? 'train' : 'nothing';
+  }
+
+  /** The pass that comes next. */
+  specOf(work: 'train' | 'evaluate', id: number, reduction: PassSpec['reduction']): PassSpec {
+    const { train, evaluate, job } = this.#plan;
+    const step = this.#step;
+    if (work === 'evaluate' && evaluate !== undefined) {
+      const epoch = Math.floor(Math.max(0, step - 1) / this.#stepsPerEpoch);
+      return {
+        id,
+        work,
+        step,
+        epoch,
+        stepInEpoch: 0,
+        ...microBatchesOfStep(evaluate, 0),
+        exponents: [],
+        reduction,
+      };
+    }
+    const epoch = Math.floor(step / this.#stepsPerEpoch);
+    const stepInEpoch = step % this.#stepsPerEpoch;
+    const size = microBatchesOfStep(train, stepInEpoch);
+    const maxima = this.#maxima ?? job.parameters.map(() => 1);
+    const exponents = gridExponents(maxima, size.microBatchCount);
+    return { id, work: 'train', step, epoch, stepInEpoch, ...size, exponents, reduction };
+  }
+
+  /** Takes the result of a complete pass into account. */
+  settle(pass: Pass): Outcome {
+    const records = pass.records();
+    const error = this.#nonFiniteError(pass.spec, records);
+    if (error !== undefined) return { kind: 'failed', error };
+    if (pass.spec.work === 'train') return this.#settleTraining(pass, records);
+    this.#evaluatedStep = pass.spec.step;
+    return { kind: 'evaluated', records };
+  }
+
+  #settleTraining(pass: Pass, records: readonly MicroBatchRecord[]): Outcome {
+    const { spec } = pass;
+    const before = this.#maxima;
+    const observed = records.map((record) => record.maxima.map((value) => value ?? 0)).reduce(mergeMaxima);
+    if (before === undefined) {
+      this.#maxima = nextMaxima(observed, observed);
+      return { kind: 'redo', reason: 'calibration' };
+    }
+    if (overflowsGrid(observed, spec.exponents, spec.microBatchCount)) {
+      this.#maxima = mergeMaxima(observed, before);
+      return { kind: 'redo', reason: 'overflow' };
+    }
+    this.#maxima = nextMaxima(before, observed);
+    this.#ledger = addLedgers(this.#ledger, pass.ledger());
+    this.#step = spec.step + 1;
+    return { kind: 'commit', commit: this.#commitOf(spec), records };
+  }
+
+  #commitOf({ id, step, exponents, sampleCount }: PassSpec): Commit {
+    const update = { sampleCount, scalars: { ...this.#plan.scalarsOf(step) } };
+    return { kind: 'commit', pass: id, step, exponents: [...exponents], update };
+  }
+
+  /** Keeps the state of the present step. */
+  keep(bytes: Uint8Array): void {
+    this.#snapshot = { step: this.#step, bytes, maxima: this.#maxima, ledger: this.#ledger };
+  }
+
+  /** Goes back to the snapshot; what follows will be the same again. */
+  rollBack(): void {
+    this.#step = this.#snapshot.step;
+    this.#maxima = this.#snapshot.maxima;
+    this.#ledger = this.#snapshot.ledger;
+  }
+
+  #nonFiniteError(
+    { work, step }: PassSpec,
+    records: readonly MicroBatchRecord[],
+  ): NonFiniteError | undefined {
+    const record = records.find(({ lossSum, maxima }) => lossSum === null || maxima.includes(null));
+    if (record === undefined) return undefined;
+    const { microBatch, lossSum, maxima } = record;
+    const tensor = this.#plan.job.parameters[maxima.indexOf(null)]?.name;
+    const what = lossSum === null ? 'the loss' : `the gradient of ${tensor}`;
+    const where = work === 'train' ? `step ${step}` : `evaluation after step ${step}`;
+    const effect = work === 'train' ? 'Nothing of this step was applied.' : 'The model has diverged.';
+    return new NonFiniteError(
+      `${where}, micro-batch ${microBatch}: ${what} is not finite. ${effect} Lower --lr, or clip gradients with --clip-norm.`,
+      { step, microBatch, tensor },
+    );
+  }
+}
+
+function addLedgers(a: Ledger, b: Ledger): Ledger {
+  return {
+    expected: a.expected + b.expected,
+    counted: a.counted + b.counted,
+    dropped: a.dropped + b.dropped,
+    duplicated: a.duplicated + b.duplicated,
+  };
+}
