@@ -57,6 +57,9 @@ export interface CoordinatorOptions {
   readonly onRefused: (peer: string, reason: string) => void;
 }
 
+/** Who is asked for its state, or a digest of it, must send some bytes within this. */
+const ANSWER_MS = 10_000;
+
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #plan: RunPlan;
@@ -371,7 +374,23 @@ export class Coordinator {
       const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', idleMs, reason);
     }
+    this.#checkAnswers();
     this.#advance();
+  }
+
+  /** Nobody is waited for in vain: who owes an answer about its state and sends nothing is stalled. */
+  #checkAnswers(): void {
+    const nowMs = this.#options.clock.now();
+    for (const member of this.#membersIn('active')) {
+      const owesDigest = this.#phase === 'finishing' && !this.#digests.has(member.rank);
+      const bytes = member.data?.bytesReceived ?? 0;
+      if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes) member.answerMs = nowMs;
+      member.answerBytes = bytes;
+      const silentMs = nowMs - member.answerMs;
+      if (silentMs <= ANSWER_MS) continue;
+      const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
+      this.#roster.stall(member, 'stuck', silentMs, reason);
+    }
   }
 
   // ---- the state ----

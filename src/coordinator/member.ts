@@ -34,6 +34,9 @@ export interface Member {
   stalledMs: number;
   /** Whether it had the state of the run when it stalled. */
   wasActive: boolean;
+  /** While an answer about its state is owed: bytes received on the data connection, and when they last grew. */
+  answerBytes: number;
+  answerMs: number;
   /** Exponential mean of milliseconds per micro-batch on one lane. */
   microBatchMs: number | undefined;
   /** A `release` was sent for this pass and is not answered. */

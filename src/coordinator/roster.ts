@@ -198,6 +198,8 @@ export class Roster {
       stall: undefined,
       stalledMs: 0,
       wasActive: false,
+      answerBytes: 0,
+      answerMs: nowMs,
       microBatchMs: undefined,
       releaseAskedPass: undefined,
       nothingToReleasePass: undefined,

@@ -70,6 +70,12 @@ class HostClock implements Clock {
   }
 }
 
+/** Comes between worker and engine, both ways; `create` makes the real one. */
+export type EngineWrapper = (
+  create: (handlers: EngineHandlers) => Engine,
+  handlers: EngineHandlers,
+) => Engine;
+
 /** What a history is made of. */
 export interface HistoryOptions {
   readonly seed: number;
@@ -77,6 +83,8 @@ export interface HistoryOptions {
   readonly steps: number;
   /** Draws faults; without it nothing goes wrong. */
   readonly isDisturbed: boolean;
+  /** For tests of the simulation itself: breaks engines on purpose. */
+  readonly wrapEngine?: EngineWrapper;
 }
 
 /** How a history went. */
