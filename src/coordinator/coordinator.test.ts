@@ -251,6 +251,20 @@ describe('Coordinator and a worker that fails', () => {
     assert.equal(b.last('plan')!.step, 2);
   });
 
+  test('gives a worker a minute for its first micro-batch', () => {
+    const { clock, join, eventsOf } = createWorld({ minWorkers: 2 });
+    const [a, b] = join('a', 'b') as [ScriptedWorker, ScriptedWorker];
+    a.contribute();
+    const lost = b.leases();
+
+    clock.advance(59_000);
+    assert.equal(eventsOf('worker-stalled').length, 0);
+    clock.advance(1_500);
+
+    assert.equal(eventsOf('worker-stalled').length, 1);
+    assert.deepEqual(a.last('lease')?.microBatches, lost);
+  });
+
   test('asks another worker for the state when the first is alive but does not answer', () => {
     const { clock, a, b, join, eventsOf, coordinator } = startPair({ totalSteps: 5 });
     const [c] = join('c') as [ScriptedWorker];

@@ -428,7 +428,7 @@ export class Coordinator {
     if (payload.length !== this.#plan.initialState.length)
       return this.#roster.expel(member, 'its state has the wrong size');
     this.#donor = undefined;
-    this.#trajectory.keep(payload.slice());
+    this.#trajectory.keep(payload);
     this.#keptMs = this.#options.clock.now();
     for (const newcomer of this.#membersIn('syncing')) this.#activate(newcomer);
     this.#advance();

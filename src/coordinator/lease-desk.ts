@@ -80,7 +80,8 @@ export class LeaseDesk {
   /** How long `member` has made no progress with its leases, if that is too long. */
   stuckMs(member: Member, pass: Pass): number | undefined {
     if (pass.unfinishedOf(member.workerId).length === 0) return undefined;
-    const allowedMs = Math.max(STUCK_MS, 4 * this.#microBatchMs(member, pass));
+    const patience = member.microBatchMs === undefined ? 1 : 4;
+    const allowedMs = Math.max(STUCK_MS, patience * this.#microBatchMs(member, pass));
     const idleMs = this.#clock.now() - Math.max(member.progressMs, this.#beganMs);
     return idleMs > allowedMs ? idleMs : undefined;
   }

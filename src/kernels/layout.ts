@@ -87,10 +87,14 @@ function lengthsOf(name: string, shape: readonly number[]): { length: number; pa
   return { length, paddedLength: Math.ceil(length / ALIGNMENT_ELEMENTS) * ALIGNMENT_ELEMENTS };
 }
 
-/** The elements of a region without padding, in canonical order: a copy, [layout.length] from [layout.paddedLength]. */
-export function packRegion(region: Float32Array, layout: ArenaLayout): Float32Array<ArrayBuffer> {
+/** The elements of a region without padding, in canonical order, copied to `packed`: [layout.length] from [layout.paddedLength]. */
+export function packRegion(
+  region: Float32Array,
+  layout: ArenaLayout,
+  packed: Float32Array = new Float32Array(layout.length),
+): Float32Array {
   invariant(region.length === layout.paddedLength, 'packRegion: the region is not of this layout');
-  const packed = new Float32Array(layout.length);
+  invariant(packed.length === layout.length, 'packRegion: the target is not of this layout');
   let position = 0;
   for (const { offset, length } of layout.tensors) {
     packed.set(region.subarray(offset, offset + length), position);

@@ -94,7 +94,7 @@ class Search {
     if (waitedMs + RETRY_PAUSE_MS > retryMs) {
       const tries = this.#attempts === 1 ? 'once' : `${this.#attempts} times`;
       throw new RendezvousError(
-        `joining ${address.host}:${address.port}: no coordinator there; tried ${tries} in ${(waitedMs / 1000).toFixed(1)} s, last: ${reason}. Is \`lockstep coordinator\` running, and is the address right?`,
+        `joining ${address.host}:${address.port}: no coordinator there; tried ${tries} in ${(waitedMs / 1000).toFixed(1)} s (last: ${reason}). Is \`lockstep coordinator\` running, and is the address right?`,
         { attempts: this.#attempts, waitedMs },
         { cause },
       );
@@ -178,6 +178,7 @@ class Resources {
     const thread = new Thread(siblingModule(import.meta.url, 'heartbeat-thread'), {
       workerData: start,
       name: 'heartbeat',
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
     });
     thread.on('message', ({ reason }: HeartbeatLost) => onLost(reason));
     thread.on('error', (error) => onLost(messageOf(error)));

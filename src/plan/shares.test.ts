@@ -54,8 +54,8 @@ describe('planLeases', () => {
   }
 
   function* divisions(total: number, parties: number): Generator<number[]> {
-    if (parties === 1) return yield [total];
-    for (let first = 0; first <= total; first++) {
+    if (parties === 0 && total === 0) yield [];
+    for (let first = 0; first <= (parties === 0 ? -1 : total); first++) {
       for (const rest of divisions(total - first, parties - 1)) yield [first, ...rest];
     }
   }

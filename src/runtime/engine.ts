@@ -39,9 +39,9 @@ export interface Engine {
    * the pass is the total. Calls back with the gradient norm per tensor (empty unless the job tracks them).
    */
   apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void;
-  /** Takes over a whole state (unpadded float32). */
+  /** Takes over a whole state (unpadded float32); `bytes` must stay unchanged until `done`. */
   importState(bytes: Uint8Array, done: () => void): void;
-  /** Gives the whole state; the bytes stay unchanged until the next call of any method. */
+  /** Gives the whole state; the bytes stay unchanged until the next export or digest. */
   exportState(done: (bytes: Uint8Array) => void): void;
   digest(done: (weightsDigest: string, stateDigest: string) => void): void;
   /** Memory that the next totals may be received into; undefined while an update is applied from it. */

@@ -169,7 +169,10 @@ describe('LanePool', () => {
     const released = pool.release(6);
     const computed = (await done()).records.map((record) => record.microBatch);
 
-    assert.deepEqual([...released, ...computed].sort((a, b) => a - b), [0, 1, 2, 3, 4, 5]);
+    assert.deepEqual(
+      [...released, ...computed].sort((a, b) => a - b),
+      [0, 1, 2, 3, 4, 5],
+    );
   });
 
   test('says nothing of a pass that another has voided', async () => {
@@ -185,6 +188,27 @@ describe('LanePool', () => {
       records.map((record) => record.microBatch),
       [4],
     );
+  });
+
+  test('lends its memory for totals to nobody while any update in the queue needs it', async () => {
+    const { pool, done } = await makePool(1, makeJob());
+    pool.importState(initialState(), () => {});
+    const plan = planOf(1, 0, [0, 1, 2, 3, 4, 5]);
+    pool.begin(plan);
+    const { sum } = await done();
+
+    const lent: boolean[] = [];
+    const applied = new Promise<void>((resolve) => {
+      for (const step of [0, 1, 2]) {
+        pool.apply(commitOf({ ...plan, step }), sum, () => {
+          lent.push(pool.totalsTarget() !== undefined);
+          if (step === 2) resolve();
+        });
+      }
+    });
+    await applied;
+
+    assert.deepEqual(lent, [false, false, true]);
   });
 
   test('hands over its state bit for bit', async () => {

@@ -54,7 +54,10 @@ export class LanePool implements Engine {
   /** Given to the lanes and not answered by all, oldest first. */
   readonly #running: Operation[] = [];
   #pass: Plan | undefined;
-  #isReceivedInUse = false;
+  /** Updates that were asked for, are not done, and have their totals in the shared memory, or will have. */
+  #receivedUses = 0;
+  /** Made at the first export and used again: states are large. */
+  #exported: Float32Array<ArrayBuffer> | undefined;
   #isClosed = false;
   /** Told of a failure while the pool is being made; later failures go to the handlers. */
   #onCreateFailed: ((error: RuntimeError) => void) | undefined;
@@ -141,12 +144,13 @@ export class LanePool implements Engine {
   apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
     this.#void();
     const received = this.#shared.uint8('received');
-    this.#isReceivedInUse = totals !== undefined;
+    const uses = totals === undefined ? 0 : 1;
+    this.#receivedUses += uses;
     this.#enqueue({
       command: { kind: 'apply', commit, source: totals === undefined ? 'own' : 'received' },
       prepare: () => totals !== undefined && totals.buffer !== received.buffer && received.set(totals),
       done: (answers) => {
-        this.#isReceivedInUse = false;
+        this.#receivedUses -= uses;
         const first = answers.find((answer) => answer.kind === 'applied');
         done(first?.norms ?? []);
       },
@@ -161,7 +165,7 @@ export class LanePool implements Engine {
       bytes.length === regions.length * 4 * length,
       'a state has the size of weights and optimizer state',
     );
-    const values = new Float32Array(bytes.slice().buffer);
+    const values = asFloat32(bytes);
     const prepare = (): void => {
       for (const [index, name] of regions.entries()) {
         unpackRegion(
@@ -177,11 +181,13 @@ export class LanePool implements Engine {
   exportState(done: (bytes: Uint8Array) => void): void {
     const finish = (): void => {
       const regions = this.#stateRegions();
-      const state = new Float32Array(regions.length * this.#layout.length);
+      const { length } = this.#layout;
+      this.#exported ??= new Float32Array(regions.length * length);
       for (const [index, name] of regions.entries()) {
-        state.set(packRegion(this.#shared.float32(name), this.#layout), index * this.#layout.length);
+        const target = this.#exported.subarray(index * length, (index + 1) * length);
+        packRegion(this.#shared.float32(name), this.#layout, target);
       }
-      done(new Uint8Array(state.buffer));
+      done(new Uint8Array(this.#exported.buffer));
     };
     this.#enqueue({ command: { kind: 'export' }, done: finish });
   }
@@ -191,7 +197,7 @@ export class LanePool implements Engine {
   }
 
   totalsTarget(): Uint8Array | undefined {
-    return this.#isReceivedInUse ? undefined : this.#shared.uint8('received');
+    return this.#receivedUses > 0 ? undefined : this.#shared.uint8('received');
   }
 
   close(): void {
@@ -284,6 +290,8 @@ export class LanePool implements Engine {
     const thread = new Thread(siblingModule(import.meta.url, 'lane-thread'), {
       workerData: start,
       name: `lane-${start.lane}`,
+      // A lane makes little garbage; with V8's default it would hold 48 MB of it.
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });
     thread.on('message', (answer: LaneAnswer) => this.#hear(start.lane, answer));
     thread.on('error', (error) =>
@@ -316,6 +324,12 @@ export class LanePool implements Engine {
     if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
     else this.#options.handlers.onFailed(error);
   }
+}
+
+/** The same bytes as float32; copied only if they do not lie at a multiple of four. */
+function asFloat32(bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Float32Array(buffer, byteOffset, length / 4);
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -13,7 +13,7 @@ export const GREETING_LIMITS: FrameLimits = { maxHeaderBytes: 16 << 10, maxPaylo
 export interface ConnectionHandlers {
   /**
    * One whole frame: a JSON header and raw bytes (empty when it has none).
-   * `payload` is only valid during the call: the connection uses the memory again.
+   * The payload's memory is the receiver's, unless `payloadTarget` gave it.
    */
   onFrame(header: unknown, payload: Uint8Array): void;
   /** The end, told exactly once, also after our own `close`. `error` is absent after an orderly end. */

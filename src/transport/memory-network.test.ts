@@ -66,15 +66,19 @@ describe('connectInMemory', () => {
     assert.deepEqual(arrivals[0]?.payload, [1]);
   });
 
-  test('takes back the payload after the call, so that whoever keeps it finds out', () => {
+  test('gives each payload memory of its own, which the receiver may keep', () => {
     const { clock, near, far } = createWorld();
-    let kept: Uint8Array | undefined;
-    far.handlers = { onFrame: (_, payload) => void (kept = payload), onClose: () => {} };
+    const kept: Uint8Array[] = [];
+    far.handlers = { onFrame: (_, payload) => void kept.push(payload), onClose: () => {} };
+    const payload = Uint8Array.of(1, 2);
 
-    near.send({}, Uint8Array.of(1, 2));
+    near.send({}, payload);
+    near.send({}, payload);
     clock.advance(1000);
+    kept[0]!.fill(9);
 
-    assert.deepEqual([...kept!], [0xa5, 0xa5]);
+    assert.deepEqual(kept.map((bytes) => [...bytes]), [[9, 9], [1, 2]]); // prettier-ignore
+    assert.deepEqual([...payload], [1, 2]);
   });
 
   test('holds what reaches a frozen host until it thaws, in order', () => {

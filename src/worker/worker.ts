@@ -141,15 +141,15 @@ export class Worker {
     }
   }
 
-  #receiveData(message: ToWorker, payload: Uint8Array, isEngineMemory: boolean): void {
+  #receiveData(message: ToWorker, payload: Uint8Array): void {
     if (this.#isOver) return;
     if (message.kind === 'commit') {
       if (this.#commits.length + this.#applying >= MAX_WAITING_COMMITS)
         return this.disconnect('too far behind the run');
-      const totals = payload.length === 0 ? undefined : isEngineMemory ? payload : payload.slice();
+      const totals = payload.length === 0 ? undefined : payload;
       this.#commits.push({ commit: message, totals });
     } else if (message.kind === 'state') {
-      this.#newState = { step: message.step, bytes: payload.slice() };
+      this.#newState = { step: message.step, bytes: payload };
       this.#commits = [];
       this.#stateRequest = this.#digestRequest = undefined;
     } else if (message.kind === 'sendState') this.#stateRequest = message.step;
@@ -195,21 +195,15 @@ export class Worker {
     if (this.#isOver) return connection.destroy();
     this.#data = connection;
     connection.limits = DATA_LIMITS;
-    let engineMemory: Uint8Array | undefined;
     connection.handlers = {
-      onFrame: (header, payload) => {
-        const isEngineMemory = engineMemory !== undefined && payload.length > 0;
-        engineMemory = undefined;
-        this.#receiveData(parseToWorker(header, connection.peer), payload, isEngineMemory);
-      },
+      onFrame: (header, payload) => this.#receiveData(parseToWorker(header, connection.peer), payload),
       onClose: (error) => this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
       payloadTarget: (header, byteLength) => {
         const isCommit =
           typeof header === 'object' && header !== null && 'kind' in header && header.kind === 'commit';
         // A waiting commit may have its totals in the engine's memory.
         const target = isCommit && this.#commits.length === 0 ? this.#engine?.totalsTarget() : undefined;
-        engineMemory = target?.length === byteLength ? target : undefined;
-        return engineMemory;
+        return target?.length === byteLength ? target : undefined;
       },
     };
     connection.send(this.#hello('data', session));
@@ -319,8 +313,7 @@ export class Worker {
 
   #giveState(engine: Engine, step: number): true {
     this.#stateRequest = undefined;
-    // The engine's memory may change while the bytes are on their way.
-    engine.exportState((bytes) => this.#tellData({ kind: 'state', step }, bytes.slice()));
+    engine.exportState((bytes) => this.#tellData({ kind: 'state', step }, bytes));
     return true;
   }
 

@@ -11,6 +11,7 @@ import type { RunPlan } from '../../src/coordinator/run-plan.ts';
 import { sampleRange } from '../../src/data/batches.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
 import type { Hello } from '../../src/protocol/messages.ts';
+import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
 import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../../src/transport/memory-network.ts';
 import { Worker, type WorkerEnd } from '../../src/worker/worker.ts';
@@ -95,8 +96,8 @@ export interface History {
   readonly virtualMs: number;
 }
 
-const TRAIN = { sampleCount: 70, globalBatch: 24, microBatch: 4 };
-const EVALUATE = { sampleCount: 20, globalBatch: 20, microBatch: 4, split: 'test' as const };
+const TRAIN = { sampleCount: 70, globalBatch: 24, microBatch: 2 };
+const EVALUATE = { sampleCount: 20, globalBatch: 20, microBatch: 2, split: 'test' as const };
 
 export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
   return {
@@ -142,6 +143,7 @@ class SimulatedWorker {
   readonly lanes: number;
   readonly #cluster: SimulatedCluster;
   readonly #speedMs: number;
+  #slow = { factor: 1, untilMs: 0 };
   #worker: Worker | undefined;
   #engine: SimulatedEngine | undefined;
   #beat: Timer | undefined;
@@ -170,17 +172,8 @@ class SimulatedWorker {
       },
       clock: this.clock,
       createEngine: (_job, _files, handlers) => {
-        this.#engine = new SimulatedEngine({
-          clock: this.clock,
-          lanes: this.lanes,
-          handlers,
-          computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs,
-          samplesOf: (plan, microBatch) =>
-            plan.work === 'train'
-              ? sampleRange(TRAIN, plan.stepInEpoch, microBatch).count
-              : sampleRange(EVALUATE, 0, microBatch).count,
-        });
-        const engine = this.#engine;
+        const create = (inner: EngineHandlers): Engine => this.#createEngine(inner);
+        const engine = this.#cluster.wrapEngine?.(create, handlers) ?? create(handlers);
         return {
           whenReady: (ready) => {
             this.clock.after(this.#cluster.choices.between(50, 400), () =>
@@ -197,6 +190,29 @@ class SimulatedWorker {
       onWelcome: () => {},
       onEnd: (end) => this.#rejoin(end),
     });
+  }
+
+  /** Computes `factor` times slower for a while, as on a machine that somebody else uses. */
+  slowDown(factor: number, durationMs: number): void {
+    this.#slow = { factor, untilMs: this.clock.now() + durationMs };
+  }
+
+  #slowness(): number {
+    return this.clock.now() < this.#slow.untilMs ? this.#slow.factor : 1;
+  }
+
+  #createEngine(handlers: EngineHandlers): Engine {
+    this.#engine = new SimulatedEngine({
+      clock: this.clock,
+      lanes: this.lanes,
+      handlers,
+      computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs * this.#slowness(),
+      samplesOf: (plan, microBatch) =>
+        plan.work === 'train'
+          ? sampleRange(TRAIN, plan.stepInEpoch, microBatch).count
+          : sampleRange(EVALUATE, 0, microBatch).count,
+    });
+    return this.#engine;
   }
 
   #startHeartbeat(hello: Hello): void {
@@ -258,6 +274,10 @@ export class SimulatedCluster {
     if (options.isDisturbed) this.#drawFaults();
   }
 
+  get wrapEngine(): EngineWrapper | undefined {
+    return this.#options.wrapEngine;
+  }
+
   get isOver(): boolean {
     return this.#result !== undefined || this.#error !== undefined;
   }
@@ -294,7 +314,10 @@ export class SimulatedCluster {
   }
 
   #addWorker(name: string, atMs: number): SimulatedWorker {
-    const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), this.choices.between(2, 40));
+    // A slow one now and then makes passes last longer than stalls do, so that late contributions meet their pass.
+    const isSlow = this.#options.isDisturbed && this.choices.chance(0.2);
+    const speedMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
+    const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
     this.#workers.push(worker);
     this.clock.after(atMs, () => worker.join());
     return worker;
@@ -310,7 +333,7 @@ export class SimulatedCluster {
   #drawFault(atMs: number, index: number): void {
     const target = this.#workers[this.choices.below(this.#workers.length)]!;
     const durationMs = this.choices.between(100, 9_000);
-    const kind = this.choices.below(7);
+    const kind = this.choices.below(8);
     const at = (what: string, action: () => void): void => {
       this.faults.push(`${atMs.toFixed(0)} ms: ${what}`);
       this.clock.after(atMs, action);
@@ -327,6 +350,8 @@ export class SimulatedCluster {
       at(`freeze the coordinator for ${durationMs.toFixed(0)} ms`, () =>
         this.#freeze(this.#door, durationMs),
       );
+    else if (kind === 6)
+      at(`slow down ${name} for ${durationMs.toFixed(0)} ms`, () => target.slowDown(20, durationMs));
     else if (this.#workers.length > 1) at(`kill ${name} for good`, () => this.#killForGood(target));
   }
 

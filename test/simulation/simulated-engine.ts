@@ -11,7 +11,7 @@ import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
 export const TENSOR_LENGTH = 16;
 export const TENSOR_COUNT = 2;
 export const ELEMENTS = TENSOR_LENGTH * TENSOR_COUNT;
-const SAMPLES_PER_MICRO_BATCH = 4;
+const SAMPLES_PER_MICRO_BATCH = 2;
 
 /** The state before the first update: weights, then one momentum region. */
 export function initialState(): Uint8Array {
