@@ -116,10 +116,13 @@ export class Reporter {
   }
 
   /** Every worker tells the norms; the first is as good as all. */
-  norms(step: number, norms: readonly number[]): void {
+  norms(step: number, norms: readonly (number | null)[]): void {
     if (norms.length === 0 || step <= this.#normsStep) return;
     this.#normsStep = step;
-    const named = this.#plan.job.parameters.map(({ name }, tensor) => [name, norms[tensor] ?? 0] as const);
+    // A norm that is not finite has no number in JSON: it is left out.
+    const named = this.#plan.job.parameters
+      .map(({ name }, tensor) => [name, norms[tensor] ?? null] as const)
+      .filter((entry): entry is readonly [string, number] => entry[1] !== null);
     this.#emit({ kind: 'gradient-norms', step, norms: Object.fromEntries(named) });
   }
 

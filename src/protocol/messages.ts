@@ -151,7 +151,7 @@ const commit = z.object({
 export type Commit = z.infer<typeof commit>;
 
 /** The update is applied; norms of the averaged gradient per tensor, before clipping, when the job tracks them. */
-const applied = z.object({ kind: z.literal('applied'), step: count, norms: z.array(z.number()) });
+const applied = z.object({ kind: z.literal('applied'), step: count, norms: z.array(z.number().nullable()) });
 
 /** Asks for the state after `step` updates; answered by `state` with the payload. On the data connection. */
 const sendState = z.object({ kind: z.literal('sendState'), step: count });
