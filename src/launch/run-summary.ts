@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ErrorCode } from '../base/errors.ts';
 import type { WorkerTally } from '../coordinator/reporter.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
@@ -7,6 +8,8 @@ import type { Ledger, RunEvent } from '../metrics/events.ts';
 export interface RunSummary {
   readonly status: 'finished' | 'interrupted' | 'failed';
   readonly reason?: string;
+  /** Of a run that failed; explained in docs/errors.md. */
+  readonly code?: ErrorCode;
   readonly name: string;
   readonly model: string;
   readonly dataset: string;

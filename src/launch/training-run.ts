@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { systemClock } from '../base/clock.ts';
-import { LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
+import { type ErrorCode, type LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator, type RunResult } from '../coordinator/coordinator.ts';
 import { DEFAULT_TIMING } from '../coordinator/roster.ts';
@@ -162,7 +162,7 @@ class ObservedRun {
     this.#settle = undefined;
     if (settle === undefined) return;
     this.coordinator.stop(error.message);
-    this.#files.finish(this.#summary('failed', {}, error.message), systemClock.now());
+    this.#files.finish(this.#summary('failed', {}, error), systemClock.now());
     settle.reject(error);
   }
 
@@ -189,7 +189,7 @@ class ObservedRun {
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;
-    const summary = this.#summary('interrupted', {}, 'interrupted by the user');
+    const summary = this.#summary('interrupted', {}, { message: 'interrupted by the user' });
     this.coordinator.stop('the run was interrupted');
     this.#files.finish(summary, systemClock.now());
     settle.resolve(summary);
@@ -223,14 +223,15 @@ class ObservedRun {
   #summary(
     status: RunSummary['status'],
     digests: { weightsDigest?: string; stateDigest?: string },
-    reason?: string,
+    cause?: { readonly message: string; readonly code?: ErrorCode },
   ): RunSummary {
     const { config, name, startedMs } = this.#options;
     const { coordinator } = this;
     const seconds = (ms: number): number => Math.round(ms) / 1000;
     return {
       status,
-      ...(reason !== undefined && { reason }),
+      ...(cause !== undefined && { reason: cause.message }),
+      ...(cause?.code !== undefined && { code: cause.code }),
       name,
       model: config.model,
       dataset: config.dataset,

