@@ -332,3 +332,16 @@ describe('lockstep worker', () => {
     assert.match(worker.stderr, /done: the worker was interrupted\n$/);
   });
 });
+
+describe('docs/errors.md', () => {
+  test('explains every error code, and no other', () => {
+    const source = readFileSync(join(REPOSITORY, 'src/base/errors.ts'), 'utf8');
+    const page = readFileSync(join(REPOSITORY, 'docs/errors.md'), 'utf8');
+
+    const codes = [...source.matchAll(/^  \| '([A-Z_]+)'/gm)].map(([, code]) => code!);
+    const explained = [...page.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, code]) => code!);
+
+    assert.ok(codes.length > 10);
+    assert.deepEqual(new Set(explained), new Set(codes));
+  });
+});
