@@ -50,7 +50,7 @@ class TcpConnection implements Connection {
         this.bytesReceived += target.length;
         this.#local.read(offset, target);
       },
-      link: (message) => this.#local.receive(message),
+      link: (message) => this.#receiveLink(message),
     });
     this.#local = new LocalPayloads(outbox, (message) => this.#sendLink(message));
     this.#isLoopback = isLoopback(socket.remoteAddress);
@@ -98,6 +98,12 @@ class TcpConnection implements Connection {
     this.#socket.write(head);
     this.#socket.write(bytes, flushed);
     this.#socket.uncork();
+  }
+
+  /** Only a peer on this machine may speak of files: a stranger must not make us open any. */
+  #receiveLink(message: unknown): void {
+    if (!this.#isLoopback) throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
+    this.#local.receive(message);
   }
 
   /** Where on this machine the payload lies for the other end to read, if it can go that way. */
