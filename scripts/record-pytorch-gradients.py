@@ -27,7 +27,7 @@ def gemm(a, b, c=None, alpha=1.0, beta=1.0, ta=False, tb=False):
 
 
 CASES = [
-    # name, shapes, function, where the inputs lie: any, positive, or away from the kink at 0
+    # name, shapes, function, where the inputs lie: any, positive, away from the kink at 0, a quarter above whole numbers, or an eighth apart
     ("Add same shape", [[2, 3], [2, 3]], lambda a, b: a + b, "any"),
     ("Add bias", [[2, 3], [3]], lambda a, b: a + b, "any"),
     ("Add row and column", [[2, 1], [1, 3]], lambda a, b: a + b, "any"),
@@ -99,9 +99,190 @@ CASES = [
 ]
 
 
+POSITIONS = torch.tensor([[0, 1], [2, 0], [0, 1]])
+
+
+def write_elements(a, u):
+    return a.scatter(1, torch.tensor([[2, 0], [0, 1]]), u)
+
+
+def write_rows(a, u):
+    return a.index_copy(0, torch.tensor([2, 0]), u)
+
+
+def split_product(a):
+    first, second, third = a.split([2, 1, 2], -1)
+    return first * second * third
+
+
+def attention(q, k, v):
+    future = torch.ones(3, 3).triu(1).bool()
+    return torch.softmax((q * 0.5 @ k.transpose(1, 2)).masked_fill(future, -1e30), -1) @ v
+
+
+def reverse_sum(a):
+    return a.flip(0).cumsum(0).flip(0) - a
+
+
+# Elements, sequences, selections.
+CASES += [
+    ("Pow square", [[2, 3]], lambda a: a**2, "any"),
+    ("Pow cube", [[2, 3]], lambda a: a**3, "any"),
+    ("Pow root", [[2, 3]], lambda a: a**0.5, "positive"),
+    ("Pow fraction", [[2, 3]], lambda a: a**-1.5, "positive"),
+    ("Pow of two", [[2, 3], [3]], lambda a, b: a**b, "positive"),
+    ("Min", [[2, 3], [3]], torch.minimum, "any"),
+    ("Max of three", [[2, 3], [3], [2, 1]], lambda a, b, c: torch.maximum(torch.maximum(a, b), c), "any"),
+    ("Max of one twice", [[2, 3]], lambda a: torch.maximum(a, a), "any"),
+    ("Sum", [[2, 3], [3], []], lambda a, b, c: a + b + c, "any"),
+    ("Clip", [[3, 4]], lambda a: a.clamp(-0.5, 0.8), "any"),
+    ("Clip below", [[3, 4]], lambda a: a.clamp(min=-0.5), "any"),
+    ("Clip above", [[3, 4]], lambda a: a.clamp(max=0.5), "any"),
+    ("Clip trained bounds", [[3, 4], []], lambda a, b: torch.clamp(a, b - 0.5, b + 0.5), "any"),
+    ("Abs", [[3, 4]], torch.abs, "kink"),
+    ("Floor", [[2, 3]], lambda a: a * a.floor(), "quarter"),
+    ("Ceil", [[2, 3]], lambda a: a * a.ceil(), "quarter"),
+    ("Round", [[2, 3]], lambda a: a * a.round(), "quarter"),
+    ("Reciprocal", [[2, 3]], torch.reciprocal, "positive"),
+    ("Erf", [[3, 4]], torch.erf, "any"),
+    ("Sin", [[2, 3]], torch.sin, "any"),
+    ("Cos", [[2, 3]], torch.cos, "any"),
+    ("LeakyRelu", [[3, 4]], lambda a: F.leaky_relu(a, 0.2), "kink"),
+    ("PRelu", [[2, 3], [3]], lambda a, b: torch.where(a > 0, a, a * b), "kink"),
+    ("Elu", [[3, 4]], lambda a: F.elu(a, 0.7), "kink"),
+    ("Celu", [[3, 4]], lambda a: F.celu(a, 0.7), "kink"),
+    ("Selu", [[3, 4]], F.selu, "kink"),
+    ("Softplus", [[3, 4]], F.softplus, "any"),
+    ("Softsign", [[3, 4]], F.softsign, "kink"),
+    ("HardSwish", [[3, 4]], lambda a: F.hardswish(4 * a), "any"),
+    ("Dropout", [[2, 3]], lambda a: a * 1, "any"),
+    ("ReduceMin axis", [[3, 4]], lambda a: a.amin(1), "any"),
+    ("ReduceL1 axis", [[3, 4]], lambda a: a.abs().sum(1), "kink"),
+    ("ReduceL2 axis", [[3, 4]], lambda a: a.norm(dim=0, keepdim=True), "any"),
+    ("ReduceSumSquare axis", [[3, 4]], lambda a: (a * a).sum(1), "any"),
+    ("ReduceLogSumExp axis", [[3, 4]], lambda a: a.logsumexp(1), "any"),
+    ("LayerNormalization", [[2, 3, 4], [4], [4]], lambda a, b, c: F.layer_norm(a, [4], b, c), "any"),
+    ("LayerNormalization two axes", [[2, 3, 4], [3, 4]], lambda a, b: F.layer_norm(a, [3, 4], b, eps=0.1), "any"),
+    (
+        "LayerNormalization broadcast scale",
+        [[2, 3, 4], [4], [3, 1]],
+        lambda a, b, c: F.layer_norm(a, [3, 4]) * b + c,
+        "any",
+    ),
+    ("LayerNormalization one output", [[3, 4], [4], [4]], lambda a, b, c: F.layer_norm(a, [4], b, c), "any"),
+    ("Gather rows", [[5, 3]], lambda a: F.embedding(torch.tensor([[4, 0, 1], [1, 4, 1]]), a), "any"),
+    ("Gather middle axis", [[2, 3, 2]], lambda a: a[:, torch.tensor([[2, 0], [1, 1]])], "any"),
+    ("Gather one index", [[2, 4, 3]], lambda a: a[:, 2], "any"),
+    ("GatherND", [[3, 2, 2]], lambda a: a[POSITIONS[:, 0], POSITIONS[:, 1]], "any"),
+    (
+        "ScatterND add",
+        [[3, 2, 2], [3, 2]],
+        lambda a, u: a.index_put((POSITIONS[:, 0], POSITIONS[:, 1]), u, accumulate=True),
+        "any",
+    ),
+    ("ScatterND write", [[3, 2], [2, 2]], write_rows, "any"),
+    ("ScatterElements write", [[2, 3], [2, 2]], write_elements, "any"),
+    ("Concat", [[2, 3], [2, 1]], lambda a, b: torch.cat([a, b, a], 1), "any"),
+    ("Split", [[3, 5]], split_product, "any"),
+    ("Split in part", [[3, 2]], lambda a: a.split([2, 1], 0)[0], "any"),
+    ("Slice", [[3, 2, 4]], lambda a: a[-2:, :, 1:3], "any"),
+    ("Slice steps", [[5, 7]], lambda a: a.flip(0)[::2, 1:6:3], "any"),
+    ("Tile", [[2, 3]], lambda a: a.repeat(2, 3), "any"),
+    ("Trilu lower", [[2, 3, 3]], torch.tril, "any"),
+    ("Trilu upper", [[3, 4]], lambda a: torch.triu(a, 1), "any"),
+    ("CumSum", [[2, 4]], lambda a: a.cumsum(1), "any"),
+    ("CumSum reverse", [[4, 2]], reverse_sum, "any"),
+    ("gelu by erf", [[3, 4]], F.gelu, "any"),
+    ("gelu by tanh", [[3, 4]], lambda a: F.gelu(a, approximate="tanh"), "any"),
+    ("attention", [[2, 3, 4], [2, 3, 4], [2, 3, 2]], attention, "any"),
+]
+
+
+# Convolutions, pooling, normalisation with statistics.
+CASES += [
+    ("Conv", [[2, 3, 5, 4], [4, 3, 3, 2], [4]], F.conv2d, "any"),
+    (
+        "Conv stride and pads",
+        [[2, 2, 6, 5], [3, 2, 3, 3], [3]],
+        lambda a, b, c: F.conv2d(a, b, c, stride=(2, 1), padding=(1, 2)),
+        "any",
+    ),
+    ("Conv dilation", [[2, 2, 6, 6], [3, 2, 3, 3]], lambda a, b: F.conv2d(a, b, dilation=2, padding=2), "any"),
+    ("Conv groups", [[2, 4, 5, 5], [6, 2, 3, 3]], lambda a, b: F.conv2d(a, b, groups=2, stride=2), "any"),
+    ("Conv depthwise", [[2, 3, 4, 4], [3, 1, 3, 3]], lambda a, b: F.conv2d(a, b, groups=3, padding=1), "any"),
+    ("Conv pointwise", [[2, 3, 4, 4], [5, 3, 1, 1]], F.conv2d, "any"),
+    ("Conv one axis", [[2, 3, 7], [4, 3, 3], [4]], lambda a, b, c: F.conv1d(a, b, c, stride=2, padding=1), "any"),
+    ("Conv same lower", [[2, 2, 4, 4], [3, 2, 2, 2]], lambda a, b: F.conv2d(F.pad(a, (1, 0, 1, 0)), b), "any"),
+    (
+        "ConvTranspose",
+        [[2, 3, 4, 3], [3, 2, 3, 3], [2]],
+        lambda a, b, c: F.conv_transpose2d(a, b, c, stride=2, padding=1, output_padding=1),
+        "any",
+    ),
+    (
+        "ConvTranspose groups",
+        [[2, 4, 3, 3], [4, 2, 2, 2]],
+        lambda a, b: F.conv_transpose2d(a, b, groups=2, dilation=2),
+        "any",
+    ),
+    ("MaxPool", [[2, 2, 4, 6]], lambda a: F.max_pool2d(a, 2), "distinct"),
+    ("MaxPool overlapping", [[2, 2, 5, 5]], lambda a: F.max_pool2d(a, 3, 2, 1), "distinct"),
+    ("MaxPool ceil", [[2, 2, 5, 5]], lambda a: F.max_pool2d(a, 2, ceil_mode=True), "distinct"),
+    ("MaxPool one axis", [[2, 2, 7]], lambda a: F.max_pool1d(a, 2, 1, 0, 2), "distinct"),
+    ("AveragePool", [[2, 2, 4, 6]], lambda a: F.avg_pool2d(a, 2), "any"),
+    ("AveragePool overlapping", [[2, 2, 5, 5]], lambda a: F.avg_pool2d(a, 3, 2, 1), "any"),
+    (
+        "AveragePool inside",
+        [[2, 2, 5, 5]],
+        lambda a: F.avg_pool2d(a, 3, 2, 1, count_include_pad=False),
+        "any",
+    ),
+    (
+        "AveragePool ceil",
+        [[2, 2, 5, 4]],
+        lambda a: F.avg_pool2d(a, (2, 3), 2, ceil_mode=True, count_include_pad=False),
+        "any",
+    ),
+    ("GlobalAveragePool", [[2, 3, 4, 2]], lambda a: a.mean((2, 3), keepdim=True), "any"),
+    ("GlobalMaxPool", [[2, 3, 4, 2]], lambda a: a.amax((2, 3), keepdim=True), "distinct"),
+    (
+        "BatchNormalization",
+        [[3, 2, 2, 2], [2], [2]],
+        lambda a, b, c: F.batch_norm(a, torch.tensor([0.5, -1.0]), torch.tensor([0.25, 2.0]), b, c),
+        "any",
+    ),
+    (
+        "BatchNormalization by statistics",
+        [[3, 2], [2], [2]],
+        lambda a, m, v: (a - m) / torch.sqrt(v + 0.1) * torch.tensor([0.5, -1.0]) + torch.tensor([0.25, 2.0]),
+        "positive",
+    ),
+    ("Pad", [[2, 3]], lambda a: F.pad(a, (1, 2, 0, 1)), "any"),
+    ("Pad value and cut", [[2, 3]], lambda a: F.pad(a, (-1, 2), value=0.5), "any"),
+    (
+        # The last sample is padding.
+        "batch normalization in training",
+        [[4, 2, 3, 2], [2], [2]],
+        lambda a, b, c: F.batch_norm(a[:3], None, None, b, c, training=True),
+        "any",
+    ),
+    (
+        "batch normalization in training without axes",
+        [[9, 3], [3], [3]],
+        lambda a, b, c: F.batch_norm(a[:8], None, None, b, c, training=True),
+        "any",
+    ),
+]
+
+
 def make_input(shape, where):
     if where == "positive":
         values = torch.rand(shape) + 0.5
+    elif where == "quarter":
+        values = torch.floor(2 * torch.randn(shape)) + 0.25  # between the steps of floor, ceil and round
+    elif where == "distinct":
+        count = int(torch.tensor(shape).prod())
+        values = (torch.randperm(count) / 8 - 1).reshape(shape)  # no two of them near each other
     else:
         values = torch.randn(shape)
         if where == "kink":

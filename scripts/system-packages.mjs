@@ -7,17 +7,33 @@ import { existsSync } from 'node:fs';
 
 const APT_TIMEOUT_MS = 10 * 60_000;
 
+const SOFTWARE_GPU = 'training on a GPU, which Vulkan plays in software';
 const ONNX_CHECKS = "checks of graphs by ONNX's own checker";
 
 /** Each with a program that ends with 0 when the package is there. */
 const NEEDED = [
   { name: 'python3-onnx', probe: pythonHas('onnx'), purpose: ONNX_CHECKS },
   { name: 'python3-numpy', probe: pythonHas('numpy'), purpose: ONNX_CHECKS },
+  {
+    name: 'dataset-fashion-mnist',
+    probe: hasFile('/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz'),
+    purpose: 'training on Fashion-MNIST',
+  },
+  { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
+  {
+    name: 'chromium-common',
+    probe: hasFile('/usr/lib/chromium/vk_swiftshader_icd.json'),
+    purpose: SOFTWARE_GPU,
+  },
 ];
 
 function pythonHas(module) {
   const program = `import sys, importlib.util as u; sys.exit(u.find_spec("${module}") is None)`;
   return ['/usr/bin/python3', ['-c', program]];
+}
+
+function hasFile(pattern) {
+  return ['/bin/sh', ['-c', `test -e ${pattern}`]];
 }
 
 /** Installs what is missing if it can; prints one plain line for everything that is still missing. */

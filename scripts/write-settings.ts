@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'prettier';
-import { optionsAsMarkdown } from '../src/config/option-docs.ts';
+import { modelsAsMarkdown, optionsAsMarkdown } from '../src/config/option-docs.ts';
 
 export const SETTINGS_FILE = join(import.meta.dirname, '..', 'docs', 'settings.md');
 
@@ -13,7 +13,12 @@ export async function settingsPage(): Promise<string> {
 Every setting of \`lockstep train\` and \`lockstep coordinator\`, as a flag and as a key of a YAML file. Flags win over
 files, later files over earlier ones, files over defaults. Written by \`scripts/write-settings.ts\`.
 
-${optionsAsMarkdown()}`;
+${optionsAsMarkdown()}
+## Models
+
+Sizes of input and output follow from the data. A setting that a model does not have is refused.
+
+${modelsAsMarkdown()}`;
   return format(text, { parser: 'markdown', printWidth: 110 });
 }
 

@@ -37,6 +37,15 @@ export async function loadGraph(graph: Graph): Promise<RunGraph> {
   };
 }
 
+/** The graph with its symbolic batch declared as a number, so that the shapes of results can be compared. */
+export function withBatch(graph: Graph, size: number): Graph {
+  const fix = <T extends { readonly shape: readonly (number | string)[] }>(value: T): T => ({
+    ...value,
+    shape: value.shape.map((dimension) => (dimension === 'batch' ? size : dimension)),
+  });
+  return { ...graph, inputs: graph.inputs.map(fix), outputs: graph.outputs.map(fix) };
+}
+
 /** `loadGraph` for one run. */
 export async function runGraph(graph: Graph, feeds: Feeds): Promise<ReadonlyMap<string, number[]>> {
   const run = await loadGraph(graph);

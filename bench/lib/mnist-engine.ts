@@ -1,16 +1,13 @@
 /** The engine of a worker on MNIST without a cluster around it: what one thread, and what lanes side by side can do. */
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
-import { dataPlaces, loadRunData, type RunData } from '../../src/launch/data-source.ts';
-import { datasetSpecOf, makeRunPlan, type PlannedRun } from '../../src/launch/make-run-plan.ts';
+import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/launch/data-source.ts';
+import { makeRunPlan, type PlannedRun } from '../../src/launch/make-run-plan.ts';
 import { LaneControl } from '../../src/runtime/lane-control.ts';
 import { Lane } from '../../src/runtime/lane.ts';
-import { layoutOf, makeSharedArena, stateNamesOf } from '../../src/runtime/lane-job.ts';
+import { makeSharedArena } from '../../src/runtime/lane-job.ts';
 import { gridExponents } from '../../src/plan/grid.ts';
-import type { Arena } from '../../src/kernels/arena.ts';
-import { unpackRegion } from '../../src/kernels/layout.ts';
-import type { OptimizerSpec } from '../../src/optim/spec.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
+import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
 import { LanePool } from '../../src/runtime/lane-pool.ts';
 
 /** Times of training steps on lanes. */
@@ -49,6 +46,7 @@ export async function measureOneThread(
   const lane = await Lane.create({
     lane: 0,
     laneCount: 1,
+    device: 'cpu',
     job,
     optimizer,
     trainModel: plan.jobFiles.slice(0, job.trainBytes),
@@ -60,7 +58,7 @@ export async function measureOneThread(
     microBatchCapacity: 4096,
     blockSums: new Float64Array(new SharedArrayBuffer(8 * 4096)),
   });
-  unpackState(plan.initialState, shared, job, optimizer);
+  shared.uint8('state').set(plan.makeInitialState());
   lane.importState();
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
@@ -81,18 +79,6 @@ export async function measureOneThread(
   }
   const stepMs = times.reduce((a, b) => a + b, 0) / steps;
   return { stepMs, samplesPerSecond: (job.globalBatch / stepMs) * 1_000, split };
-}
-
-function unpackState(state: Uint8Array, shared: Arena, job: Job, optimizer: OptimizerSpec): void {
-  const layout = layoutOf(job);
-  const values = new Float32Array(state.slice().buffer);
-  for (const [index, name] of ['weights', ...stateNamesOf(optimizer)].entries()) {
-    unpackRegion(
-      values.subarray(index * layout.length, (index + 1) * layout.length),
-      layout,
-      shared.float32(name),
-    );
-  }
 }
 
 /** The messages that a coordinator would send for step after step, with a grid that never overflows here. */
@@ -139,6 +125,7 @@ export async function measureSteps(
   let finished: (records: readonly MicroBatchRecord[]) => void = () => {};
   const { pool } = await LanePool.create({
     laneCount,
+    device: 'cpu',
     job,
     optimizer,
     files: { train: plan.jobFiles.slice(0, job.trainBytes), evaluate: plan.jobFiles.slice(job.trainBytes) },
@@ -151,7 +138,7 @@ export async function measureSteps(
       },
     },
   });
-  await new Promise<void>((resolve) => pool.importState(plan.initialState, resolve));
+  await new Promise<void>((resolve) => pool.importState(plan.makeInitialState(), resolve));
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
   let startedMs = 0;

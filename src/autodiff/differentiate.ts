@@ -3,8 +3,17 @@ import { GraphError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { elementCount, formatShape } from '../graph/shape.ts';
 import type { Graph, GraphNode, ValueInfo } from '../graph/types.ts';
+import type { ConvFormChooser } from './conv-gradient-forms.ts';
+import { findFusions, type Fusion } from './fusion.ts';
 import { expandTo, type GradientRule } from './gradient-rule.ts';
 import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
+import { withStatistics } from './normalization-rules.ts';
+import { withIndices } from './pooling-rules.ts';
+
+export interface DifferentiateOptions {
+  /** The forms of convolutions' gradients; the defaults when absent. */
+  readonly chooseForm?: ConvFormChooser | undefined;
+}
 
 /** The name of the output that holds the gradient with respect to `name`. */
 export function gradientName(name: string): string {
@@ -19,16 +28,24 @@ export function gradientName(name: string): string {
  * Throws: GraphError naming the node when the way from a value to the loss passes an operator without a gradient
  *         rule, or when the loss does not depend on a value.
  */
-export function differentiateGraph(graph: Graph, loss: string, withRespectTo: readonly string[]): Graph {
-  const g = GraphBuilder.from(graph);
+export function differentiateGraph(
+  graph: Graph,
+  loss: string,
+  withRespectTo: readonly string[],
+  { chooseForm = () => undefined }: DifferentiateOptions = {},
+): Graph {
+  const nodes = graph.nodes.map(withIndices).map(withStatistics);
+  const g = GraphBuilder.from({ ...graph, nodes });
   const gradients = new Map([[loss, seedGradient(g, loss)]]);
   const active = valuesThatDependOn(graph, withRespectTo, g);
-  for (const node of graph.nodes.toReversed()) {
-    const [output] = node.outputs;
-    const dy = output === undefined ? undefined : gradients.get(output);
-    if (output === undefined || dy === undefined || !active.has(output)) continue;
+  const fusions = findFusions(g, nodes);
+  for (const node of nodes.toReversed()) {
+    const dys = node.outputs.map((output) => (active.has(output) ? gradients.get(output) : undefined));
+    if (dys.every((dy) => dy === undefined)) continue;
     g.within(`gradient/${node.name}`, () => {
-      passBack(g, node, g.value(output), dy, active, gradients);
+      const fusion = fusions.get(node);
+      if (fusion === undefined) passBack(g, node, dys, active, gradients, chooseForm);
+      else passBackFused(g, node, fusion, gradients);
     });
   }
   for (const name of withRespectTo) {
@@ -69,22 +86,44 @@ function valuesThatDependOn(graph: Graph, sources: readonly string[], g: GraphBu
 function passBack(
   g: GraphBuilder,
   node: GraphNode,
-  y: ValueInfo,
-  dy: ValueInfo,
+  dys: readonly (ValueInfo | undefined)[],
   active: ReadonlySet<string>,
   gradients: Map<string, ValueInfo>,
+  chooseForm: ConvFormChooser,
 ): void {
   const rule = ruleOf(node);
   const input = (index: number): ValueInfo => g.value(node.inputs[index] ?? '');
+  const y = g.value(node.outputs[0] ?? '');
+  const dy = dys[0] ?? g.scalar(0);
   const fullDy = (): ValueInfo => expandTo(g, dy, y.shape);
-  const inputGradients = rule({ g, node, y, dy, input, fullDy });
+  const inputGradients = rule({ g, node, y, dy, dys, input, fullDy, chooseForm });
   for (const [index, name] of node.inputs.entries()) {
     if (!active.has(name)) continue;
     const gradient = inputGradients[index]?.();
-    if (gradient === undefined) continue;
-    const known = gradients.get(name);
-    gradients.set(name, known === undefined ? gradient : g.add(known, gradient));
+    if (gradient !== undefined) addGradient(g, gradients, name, gradient);
   }
+}
+
+/** Emits the gradient of the value that a fusion begins with. */
+function passBackFused(
+  g: GraphBuilder,
+  node: GraphNode,
+  { source, gradient }: Fusion,
+  gradients: Map<string, ValueInfo>,
+): void {
+  const y = g.value(node.outputs[0] ?? '');
+  const dy = expandTo(g, gradients.get(y.name) ?? g.scalar(0), y.shape);
+  addGradient(g, gradients, source, gradient(g, dy));
+}
+
+function addGradient(
+  g: GraphBuilder,
+  gradients: Map<string, ValueInfo>,
+  name: string,
+  gradient: ValueInfo,
+): void {
+  const known = gradients.get(name);
+  gradients.set(name, known === undefined ? gradient : g.add(known, gradient));
 }
 
 function ruleOf(node: GraphNode): GradientRule {

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
+import { CONVOLUTION_CASES } from './convolution-cases.contract.ts';
 import { crossEntropySum, squaredErrorSum } from './losses.ts';
 import { differentiateGraph } from './differentiate.ts';
 
@@ -43,6 +44,7 @@ type Draw = (g: GraphBuilder, a: ValueInfo, b: ValueInfo, c: ValueInfo) => Value
 const indices = (g: GraphBuilder): ValueInfo => g.constant('int64', [2, 4], [0, 2, 2, 1, 1, 1, 0, 0]);
 const mask = (g: GraphBuilder): ValueInfo => g.constant('bool', [2, 3], [1, 0, 1, 0, 0, 1]);
 const labels = (g: GraphBuilder): ValueInfo => g.constant('int32', [4], [2, 0, 1, 2]);
+const positions = (g: GraphBuilder): ValueInfo => g.constant('int64', [3, 2], [0, 1, 2, 0, 0, 1]);
 const weights = (g: GraphBuilder): ValueInfo => g.constant('float32', [4], [1, 0.5, 0, 2]);
 
 const add: Draw = (g, a, b) => g.add(a, b);
@@ -52,6 +54,7 @@ const matMul: Draw = (g, a, b) => g.matMul(a, b);
 
 /** How a case is drawn, by its name. */
 export const CASES: Readonly<Record<string, Draw>> = {
+  ...CONVOLUTION_CASES,
   'Add same shape': add,
   'Add bias': add,
   'Add row and column': add,
@@ -106,6 +109,74 @@ export const CASES: Readonly<Record<string, Draw>> = {
   Expand: (g, a) => g.expand(a, [2, 3, 4]),
   GatherElements: (g, a) => g.gatherElements(a, indices(g), 1),
   ScatterElements: (g, a, b) => g.scatterAdd(a, indices(g), b, 1),
+  'Pow square': (g, a) => g.pow(a, 2),
+  'Pow cube': (g, a) => g.pow(a, 3),
+  'Pow root': (g, a) => g.pow(a, 0.5),
+  'Pow fraction': (g, a) => g.pow(a, -1.5),
+  'Pow of two': (g, a, b) => g.pow(a, b),
+  Min: (g, a, b) => g.min(a, b),
+  'Max of three': (g, a, b, c) => g.max(a, b, c),
+  'Max of one twice': (g, a) => g.max(a, a),
+  Sum: (g, a, b, c) => g.apply('Sum', [a, b, c]),
+  Clip: (g, a) => g.clip(a, -0.5, 0.8),
+  'Clip below': (g, a) => g.clip(a, -0.5, Infinity),
+  'Clip above': (g, a) => g.clip(a, -Infinity, 0.5),
+  'Clip trained bounds': (g, a, b) => g.apply('Clip', [a, g.sub(b, g.scalar(0.5)), g.add(b, g.scalar(0.5))]),
+  Abs: (g, a) => g.abs(a),
+  Floor: (g, a) => g.mul(a, g.apply('Floor', [a])),
+  Ceil: (g, a) => g.mul(a, g.apply('Ceil', [a])),
+  Round: (g, a) => g.mul(a, g.apply('Round', [a])),
+  Reciprocal: (g, a) => g.apply('Reciprocal', [a]),
+  Erf: (g, a) => g.erf(a),
+  Sin: (g, a) => g.sin(a),
+  Cos: (g, a) => g.cos(a),
+  LeakyRelu: (g, a) => g.apply('LeakyRelu', [a], { alpha: 0.2 }),
+  PRelu: (g, a, b) => g.apply('PRelu', [a, b]),
+  Elu: (g, a) => g.apply('Elu', [a], { alpha: 0.7 }),
+  Celu: (g, a) => g.apply('Celu', [a], { alpha: 0.7 }),
+  Selu: (g, a) => g.apply('Selu', [a]),
+  Softplus: (g, a) => g.apply('Softplus', [a]),
+  Softsign: (g, a) => g.apply('Softsign', [a]),
+  HardSwish: (g, a) => g.apply('HardSwish', [g.mul(a, g.scalar(4))]),
+  Dropout: (g, a) => g.apply('Dropout', [a]),
+  'ReduceMin axis': (g, a) => g.reduceMin(a, { axes: [1] }),
+  'ReduceL1 axis': (g, a) => g.apply('ReduceL1', [a], { axes: [1], keepdims: 0 }),
+  'ReduceL2 axis': (g, a) => g.apply('ReduceL2', [a], { axes: [0], keepdims: 1 }),
+  'ReduceSumSquare axis': (g, a) => g.apply('ReduceSumSquare', [a], { axes: [1], keepdims: 0 }),
+  'ReduceLogSumExp axis': (g, a) => g.apply('ReduceLogSumExp', [a], { axes: [1], keepdims: 0 }),
+  LayerNormalization: (g, a, b, c) => g.layerNormalization(a, b, c),
+  'LayerNormalization two axes': (g, a, b) =>
+    g.layerNormalization(a, b, undefined, { axis: 1, epsilon: 0.1 }),
+  'LayerNormalization broadcast scale': (g, a, b, c) => g.layerNormalization(a, b, c, { axis: 1 }),
+  'LayerNormalization one output': (g, a, b, c) => g.apply('LayerNormalization', [a, b, c]),
+  'Gather rows': (g, a) => g.gather(a, g.constant('int32', [2, 3], [4, 0, 1, 1, 4, 1])),
+  'Gather middle axis': (g, a) => g.gather(a, g.constant('int64', [2, 2], [-1, 0, 1, 1]), 1),
+  'Gather one index': (g, a) => g.gather(a, g.constant('int64', [], [-2]), 1),
+  GatherND: (g, a) => g.apply('GatherND', [a, positions(g)]),
+  'ScatterND add': (g, a, b) => g.scatterAddND(a, positions(g), b),
+  'ScatterND write': (g, a, b) => g.apply('ScatterND', [a, g.constant('int64', [2, 1], [2, 0]), b]),
+  'ScatterElements write': (g, a, b) =>
+    g.apply('ScatterElements', [a, g.constant('int64', [2, 2], [2, 0, 0, 1]), b], { axis: 1 }),
+  Concat: (g, a, b) => g.concat([a, b, a], 1),
+  Split: (g, a) => {
+    const [first, second, third] = g.split(a, [2, 1, 2], -1);
+    return g.mul(g.mul(first!, second!), third!);
+  },
+  'Split in part': (g, a) => g.split(a, [2, 1], 0)[0]!,
+  Slice: (g, a) => g.slice(a, { axes: [-1, 0], starts: [1, -2], ends: [3, 9] }),
+  'Slice steps': (g, a) => g.slice(a, { axes: [0, 1], starts: [5, 1], ends: [-99, 6], steps: [-2, 3] }),
+  Tile: (g, a) => g.tile(a, [2, 3]),
+  'Trilu lower': (g, a) => g.triangle(a, 'lower'),
+  'Trilu upper': (g, a) => g.triangle(a, 'upper', 1),
+  CumSum: (g, a) => g.cumSum(a, 1),
+  'CumSum reverse': (g, a) => g.cumSum(a, 0, { reverse: true, exclusive: true }),
+  'gelu by erf': (g, a) => g.gelu(a),
+  'gelu by tanh': (g, a) => g.gelu(a, 'tanh'),
+  attention: (g, a, b, c) => {
+    const scores = g.matMul(g.mul(a, g.scalar(0.5)), g.transpose(b, [0, 2, 1])); // [B, T, T]
+    const isFuture = g.constant('bool', [3, 3], [0, 1, 1, 0, 0, 1, 0, 0, 0]);
+    return g.matMul(g.softmax(g.where(isFuture, g.scalar(-1e30), scores)), c);
+  },
   'used twice': (g, a) => g.add(g.mul(a, g.tanh(a)), a),
   centred: (g, a) => g.sub(a, g.reduceMean(a, { axes: [1], keepsAxes: true })),
   'cross entropy': (g, a) => crossEntropySum(g, a, labels(g), weights(g)),

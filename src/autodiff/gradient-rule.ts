@@ -3,6 +3,7 @@ import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { broadcastAxes, formatShape, isSameShape, isStatic } from '../graph/shape.ts';
 import type { GraphNode, Shape, ValueInfo } from '../graph/types.ts';
+import type { ConvFormChooser } from './conv-gradient-forms.ts';
 
 /**
  * One node on the way back from the loss.
@@ -16,8 +17,12 @@ export interface GradientCall {
   readonly node: GraphNode;
   readonly y: ValueInfo;
   readonly dy: ValueInfo;
+  /** Gradients of all outputs, Y's first, of operators that have several; undefined where the loss does not depend on one. */
+  readonly dys: readonly (ValueInfo | undefined)[];
   readonly input: (index: number) => ValueInfo;
   readonly fullDy: () => ValueInfo;
+  /** Who chooses among the forms of a convolution's gradients. */
+  readonly chooseForm: ConvFormChooser;
 }
 
 /** The gradients of a node's inputs, in their order. Only those that are needed are called and emitted. */
@@ -30,6 +35,16 @@ export interface NotDifferentiable {
 
 export function notDifferentiable(reason: string): NotDifferentiable {
   return { reason };
+}
+
+/** The rule of y = f(x): one gradient, of the shape of x. */
+export function unary(rule: (call: GradientCall) => ValueInfo): GradientRule {
+  return (call) => [() => rule(call)];
+}
+
+/** The gradient of input `index`, given the gradient of that input as it was broadcast. */
+export function undo({ g, y, input }: GradientCall, index: number, gradient: ValueInfo): ValueInfo {
+  return undoBroadcast(g, gradient, y.shape, input(index).shape);
 }
 
 /** a * b, without a node when one of them is the constant 1. */
@@ -60,7 +75,7 @@ export function undoBroadcast(g: GraphBuilder, gradient: ValueInfo, from: Shape,
 }
 
 /** The sum over `axes`, which vanish. Down the rows of a matrix it is a product with ones: 1.6 to 7 times ReduceSum's speed. */
-function sumOverAxes(g: GraphBuilder, value: ValueInfo, axes: readonly number[]): ValueInfo {
+export function sumOverAxes(g: GraphBuilder, value: ValueInfo, axes: readonly number[]): ValueInfo {
   const [rows] = value.shape;
   if (value.shape.length !== 2 || axes.length !== 1 || axes[0] !== 0 || typeof rows !== 'number') {
     return g.reduceSum(value, { axes });
@@ -82,7 +97,7 @@ export function staticShape(shape: Shape, what: string): readonly number[] {
 }
 
 /** The number a value holds when it is a constant of one element without axes. */
-function scalarOf(g: GraphBuilder, value: ValueInfo): number | undefined {
-  const data = value.shape.length === 0 && value.type === 'float32' ? g.constantOf(value) : undefined;
+export function scalarOf(g: GraphBuilder, value: ValueInfo): number | undefined {
+  const data = value.shape.length === 0 ? g.constantOf(value) : undefined;
   return data?.[0] === undefined ? undefined : Number(data[0]);
 }

@@ -56,3 +56,42 @@ export function correctSum(
   const isCorrect = g.equal(g.cast(g.argMax(logits), 'int32'), labels); // [B]
   return g.reduceSum(g.where(isCorrect, weights, g.scalar(0)));
 }
+
+/**
+ * Sum over samples of weight * mean over outputs of the cross-entropy of sigmoid(logit) with a target of 0 to 1.
+ *
+ * Shapes: logits and targets [B, outputs], weights [B] -> [] float32.
+ */
+export function binaryCrossEntropySum(
+  g: GraphBuilder,
+  logits: ValueInfo,
+  targets: ValueInfo,
+  weights: ValueInfo,
+): ValueInfo {
+  const outputs = Number(logits.shape[1]);
+  const scale = g.mul(g.unsqueeze(weights, [1]), g.scalar(1 / outputs)); // [B, 1]
+  // max(x, 0) - x * y + log(1 + e^-|x|): no exponential of a large number.
+  const positive = g.relu(logits);
+  const magnitude = g.add(positive, g.relu(g.neg(logits)));
+  const tail = g.log(g.add(g.exp(g.neg(magnitude)), g.scalar(1)));
+  const loss = g.add(g.sub(positive, g.mul(logits, targets)), tail); // [B, outputs]
+  return g.reduceSum(g.mul(loss, scale));
+}
+
+/**
+ * Sum over samples of weight * share of outputs whose sign says what the target says (above one half).
+ *
+ * Shapes: logits and targets [B, outputs], weights [B] -> [] float32.
+ */
+export function correctBinarySum(
+  g: GraphBuilder,
+  logits: ValueInfo,
+  targets: ValueInfo,
+  weights: ValueInfo,
+): ValueInfo {
+  const outputs = Number(logits.shape[1]);
+  const scale = g.mul(g.unsqueeze(weights, [1]), g.scalar(1 / outputs)); // [B, 1]
+  const said = g.cast(g.greater(logits, g.scalar(0)), 'int32');
+  const wanted = g.cast(g.greater(targets, g.scalar(0.5)), 'int32');
+  return g.reduceSum(g.mul(g.cast(g.equal(said, wanted), 'float32'), scale));
+}

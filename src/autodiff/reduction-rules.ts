@@ -1,10 +1,9 @@
-/** Gradients of sums, means, maxima and of the softmax family. */
-import type { GraphBuilder } from '../graph/builder.ts';
+/** Gradients of operators that fold axes. */
 import { intAttribute, intsAttribute } from '../graph/operator.ts';
 import { normalizeAxis } from '../graph/shape.ts';
 import type { ValueInfo } from '../graph/types.ts';
 import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
-import { notDifferentiable, staticShape, times } from './gradient-rule.ts';
+import { notDifferentiable, staticShape, times, unary } from './gradient-rule.ts';
 
 /** Axes that a reduction folds, from its attribute or its constant second input. */
 function foldedAxes({ g, node, input }: GradientCall): readonly number[] {
@@ -29,14 +28,20 @@ function foldedCount(call: GradientCall): number {
   return foldedAxes(call).reduce((count, axis) => count * (shape[axis] ?? 1), 1);
 }
 
-function sumOver(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
-  return g.reduceSum(value, { axes: [axis], keepsAxes: true });
-}
+/** Y is the least or greatest: dX = dY * [X = Y] / (number of X = Y), so ties share the gradient. */
+const extremeRule: GradientRule = (call) => [
+  () => {
+    const { g, y, input } = call;
+    const isExtreme = g.cast(g.equal(input(0), withFoldedAxes(call, y)), 'float32');
+    const ties = g.reduceSum(isExtreme, { axes: foldedAxes(call), keepsAxes: true });
+    return times(g, g.div(withFoldedAxes(call, call.dy), ties), isExtreme);
+  },
+];
 
-/** The axis of Softmax and LogSoftmax; the last when absent. */
-function normalizedAxis({ node }: GradientCall): number {
-  return intAttribute(node, 'axis', -1);
-}
+const isIndex = notDifferentiable('its output is an index');
+
+/** The least float32 with all its digits: X / max(Y, it) is 0 where Y = 0, since X is 0 there, too. */
+const LEAST_NORMAL = 2 ** -126;
 
 export const REDUCTION_RULES = {
   // Y = sum(X): dX = dY, broadcast back
@@ -47,33 +52,34 @@ export const REDUCTION_RULES = {
     () => withFoldedAxes(call, times(call.g, call.dy, call.g.scalar(1 / foldedCount(call)))),
   ],
 
-  // dX = dY * [X = Y] / (number of X = Y): ties share the gradient
-  ReduceMax: (call) => [
-    () => {
-      const { g, y, input } = call;
-      const isGreatest = g.cast(g.equal(input(0), withFoldedAxes(call, y)), 'float32');
-      const ties = g.reduceSum(isGreatest, { axes: foldedAxes(call), keepsAxes: true });
-      return times(g, g.div(withFoldedAxes(call, call.dy), ties), isGreatest);
-    },
-  ],
+  ReduceMax: extremeRule,
+  ReduceMin: extremeRule,
 
-  ArgMax: notDifferentiable('its output is an index'),
+  ReduceProd: notDifferentiable('the gradient of a product divides by its factors, which may be 0'),
 
-  // dX = Y * (dY - sum(dY * Y))
-  Softmax: (call) => [
-    () => {
-      const { g, y, dy } = call;
-      const inner = sumOver(g, times(g, dy, y), normalizedAxis(call));
-      return g.mul(y, g.sub(dy, inner));
-    },
-  ],
+  // Y = sum |X|: dX = dY * sign(X)
+  ReduceL1: unary((call) => times(call.g, withFoldedAxes(call, call.dy), call.g.sign(call.input(0)))),
 
-  // dX = dY - exp(Y) * sum(dY)
-  LogSoftmax: (call) => [
-    () => {
-      const { g, y } = call;
-      const dy = call.fullDy();
-      return g.sub(dy, g.mul(g.exp(y), sumOver(g, dy, normalizedAxis(call))));
-    },
-  ],
+  // Y = sqrt(sum X^2): dX = dY / Y * X, 0 where Y = 0
+  ReduceL2: unary((call) => {
+    const { g, y, dy, input } = call;
+    const scale = g.div(dy, g.max(y, g.scalar(LEAST_NORMAL)));
+    return g.mul(input(0), withFoldedAxes(call, scale));
+  }),
+
+  // Y = sum X^2: dX = 2 dY * X
+  ReduceSumSquare: unary((call) => {
+    const { g, dy, input } = call;
+    return g.mul(input(0), withFoldedAxes(call, times(g, dy, g.scalar(2))));
+  }),
+
+  // Y = log sum e^X: dX = dY * e^(X - Y)
+  ReduceLogSumExp: unary((call) => {
+    const { g, y, dy, input } = call;
+    const shares = g.exp(g.sub(input(0), withFoldedAxes(call, y)));
+    return times(g, withFoldedAxes(call, dy), shares);
+  }),
+
+  ArgMax: isIndex,
+  ArgMin: isIndex,
 } as const satisfies Readonly<Record<string, GradientRule | NotDifferentiable>>;

@@ -1,7 +1,6 @@
-/** Gradients of operators that move, select or repeat elements: the gradient moves back. */
-import { GraphError } from '../base/errors.ts';
+/** Gradients of operators that give elements another shape or repeat them: the gradient takes the way back. */
 import { intAttribute, intsAttribute } from '../graph/operator.ts';
-import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
+import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, undoBroadcast } from './gradient-rule.ts';
 
 /** dX = dY in the shape of X: elements keep their order. */
@@ -9,10 +8,6 @@ const reshapeBack: GradientRule = (call) => [
   () => call.g.reshape(call.fullDy(), staticShape(call.input(0).shape, call.node.name)),
   undefined,
 ];
-
-function axisOf({ node }: GradientCall): number {
-  return intAttribute(node, 'axis', 0);
-}
 
 export const SHAPE_RULES = {
   Reshape: reshapeBack,
@@ -33,31 +28,33 @@ export const SHAPE_RULES = {
   // Y = X repeated: dX = dY summed over the repetitions
   Expand: ({ g, y, dy, input }) => [() => undoBroadcast(g, dy, y.shape, input(0).shape), undefined],
 
-  ConstantOfShape: notDifferentiable('its output is a constant'),
-  OneHot: notDifferentiable('its output jumps with its index'),
-
-  // Y[i] = X[index(i)]: dX = zeros, plus dY at the indices
-  GatherElements: (call) => [
+  // Y = X side by side with itself: dX = dY summed over the repetitions
+  Tile: (call) => [
     () => {
       const { g, input } = call;
-      const zeros = g.expand(g.scalar(0), staticShape(input(0).shape, call.node.name));
-      return g.scatterAdd(zeros, input(1), call.fullDy(), axisOf(call));
+      const sizes = staticShape(input(0).shape, call.node.name);
+      const repeats = staticShape(call.y.shape, call.node.name).map((size, i) => size / (sizes[i] || 1));
+      const apart = g.reshape(
+        call.fullDy(),
+        sizes.flatMap((size, i) => [repeats[i] ?? 1, size]),
+      );
+      return g.reduceSum(apart, { axes: sizes.map((_, i) => 2 * i) });
     },
     undefined,
   ],
 
-  // Y = X + updates at the indices: dX = dY, dUpdates = dY at the indices
-  ScatterElements: (call) => {
-    if (call.node.attributes['reduction'] !== 'add') {
-      throw new GraphError(
-        `differentiating ScatterElements at ${call.node.name}: only the reduction add has a gradient here`,
-        { operator: 'ScatterElements', node: call.node.name },
-      );
-    }
-    return [
-      () => call.dy,
-      undefined,
-      () => call.g.gatherElements(call.fullDy(), call.input(1), axisOf(call)),
-    ];
-  },
+  // Y[i] = sum of X up to i: dX[i] = sum of dY from i on
+  CumSum: (call) => [
+    () => {
+      const isReverse = intAttribute(call.node, 'reverse', 0) !== 0;
+      const attributes = { ...call.node.attributes, reverse: isReverse ? 0 : 1 };
+      return call.g.apply('CumSum', [call.fullDy(), call.input(1)], attributes);
+    },
+    undefined,
+  ],
+
+  ConstantOfShape: notDifferentiable('its output is a constant'),
+  Shape: notDifferentiable('its output is a shape'),
+  Size: notDifferentiable('its output is a count'),
+  Range: notDifferentiable('its output counts'),
 } as const satisfies Readonly<Record<string, GradientRule | NotDifferentiable>>;

@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'RENDEZVOUS_FAILED'
   | 'NON_FINITE'
   | 'CHECKPOINT_INVALID'
+  | 'FILE_FAILED'
   | 'INTERNAL';
 
 /** Facts about an error for logs and `--json`; never needed to understand the message. */

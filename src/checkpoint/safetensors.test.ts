@@ -2,12 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeSafetensors } from './safetensors.ts';
 
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.concat(parts));
+}
+
 describe('encodeSafetensors', () => {
   test('writes the length, the table and the bytes as the format says', () => {
     const a = { name: 'a', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) };
     const b = { name: 'b', shape: [1], data: Float32Array.of(-0.5) };
 
-    const file = encodeSafetensors([a, b], { run: 'first' });
+    const file = joined(encodeSafetensors([a, b], { run: 'first' }));
 
     const headerLength = Number(new DataView(file.buffer).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + headerLength)));
@@ -28,7 +32,7 @@ describe('encodeSafetensors', () => {
   });
 
   test('keeps the header whole when a name is not ASCII', () => {
-    const file = encodeSafetensors([{ name: 'größe', shape: [1], data: Float32Array.of(7) }], {});
+    const file = joined(encodeSafetensors([{ name: 'größe', shape: [1], data: Float32Array.of(7) }], {}));
 
     const headerLength = Number(new DataView(file.buffer).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + headerLength)));

@@ -8,11 +8,14 @@ export interface NamedTensor {
   readonly data: Float32Array;
 }
 
-/** One file with all `tensors` in their order; `metadata` values are plain strings. */
+/**
+ * One file with all `tensors` in their order, in pieces: the head, then views of the data, which must not change
+ * before they are used. `metadata` values are plain strings.
+ */
 export function encodeSafetensors(
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
-): Uint8Array {
+): readonly Uint8Array[] {
   const table: Record<string, unknown> = { __metadata__: metadata };
   let end = 0;
   for (const { name, shape, data } of tensors) {
@@ -27,13 +30,9 @@ export function encodeSafetensors(
   const json = JSON.stringify(table);
   const headerLength = Math.ceil(json.length / 8) * 8;
   const header = new TextEncoder().encode(json.padEnd(headerLength));
-  const file = new Uint8Array(8 + header.length + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
-  file.set(header, 8);
-  let offset = 8 + header.length;
-  for (const { data } of tensors) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-    offset += data.byteLength;
-  }
-  return file;
+  const head = new Uint8Array(8 + header.length);
+  new DataView(head.buffer).setBigUint64(0, BigInt(header.length), true);
+  head.set(header, 8);
+  const bytes = tensors.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return [head, ...bytes];
 }

@@ -4,7 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
 import { VERSION } from '../launch/software.ts';
 import { dataCommand } from './data-command.ts';
+import { devicesCommand } from './devices-command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { generateCommand } from './generate-command.ts';
 import { type CommandContext, coordinatorCommand, trainCommand } from './train-command.ts';
 import { workerCommand } from './worker-command.ts';
 
@@ -30,6 +32,8 @@ for (const command of [
   coordinatorCommand(context),
   workerCommand(context),
   dataCommand(context),
+  devicesCommand(),
+  generateCommand(),
 ]) {
   program.addCommand(command.exitOverride().showSuggestionAfterError());
 }

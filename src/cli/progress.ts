@@ -45,7 +45,7 @@ export class Progress {
       case 'worker-joined':
         if (this.#startedMs === 0) this.#startedMs = this.#now();
         return line(
-          `${green('+')} rank ${event.rank} joined at step ${event.step}: ${event.host}, process ${event.processId}, ${event.lanes} lane${event.lanes === 1 ? '' : 's'}`,
+          `${green('+')} rank ${event.rank} joined at step ${event.step}: ${event.host}, process ${event.processId}, ${event.device}, ${event.lanes} lane${event.lanes === 1 ? '' : 's'}`,
         );
       case 'worker-lost':
         return line(`${red('-')} rank ${event.rank} lost at step ${event.step}: ${event.reason}`);

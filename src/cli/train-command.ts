@@ -9,6 +9,7 @@ import { dataPlaces } from '../launch/data-source.ts';
 import type { SelfCommand } from '../launch/local-workers.ts';
 import type { RunSummary } from '../launch/run-summary.ts';
 import { runTraining } from '../launch/training-run.ts';
+import { chooseDevices } from '../runtime/devices.ts';
 import { EXIT } from './exit-codes.ts';
 import { Progress } from './progress.ts';
 import { summaryText } from './summary-text.ts';
@@ -89,6 +90,8 @@ async function train(
   for (const { file, line, message } of notes) {
     terminal.line(colours.dim(`note: ${file}${line > 0 ? `:${line}` : ''}: ${message}`));
   }
+  const devices = isLocal ? await chooseDevices(config.device) : [];
+  for (const line of new Set(devices.flatMap(({ note }) => note ?? []))) terminal.line(colours.dim(line));
   const interrupt = interruptOnSignals(terminal);
   const progress = new Progress(terminal, colours, context.now);
   try {
@@ -96,6 +99,7 @@ async function train(
       config,
       name: config.name ?? defaultName(config),
       places: dataPlaces(config.dataDir, context.environment),
+      devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
       startedMs: context.startedMs,
       onListening: ({ host, port }, folder) => {
@@ -108,6 +112,7 @@ async function train(
       },
       onEvent: (event) => progress.show(event),
       onRefused: (peer, reason) => terminal.line(`${colours.yellow('!')} ${peer} was refused: ${reason}`),
+      onNote: (note) => terminal.line(colours.dim(note)),
       signal: interrupt.signal,
     });
     terminal.end();
@@ -164,7 +169,20 @@ function interruptOnSignals(terminal: Terminal): { signal: AbortSignal; release:
   };
 }
 
+/** A name or a path as part of a folder's name: the last part without its ending. */
+function nameInFolder(word: string): string {
+  const [last = ''] = word.split(/[\\/]/).filter(Boolean).slice(-1);
+  return (
+    last
+      .replace(/\.[^.]*$/, '')
+      .replaceAll(/[^A-Za-z0-9_-]+/g, '-')
+      .replace(/^-+/, '')
+      .slice(0, 30) || 'own'
+  );
+}
+
 function defaultName(config: TrainConfig): string {
   const stamp = new Date().toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  return `${config.dataset}-${config.model}-${stamp}-${process.pid}`;
+  const [dataset, model] = [config.dataset, config.model].map(nameInFolder);
+  return `${dataset}-${model}-${stamp}-${process.pid}`;
 }

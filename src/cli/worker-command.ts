@@ -1,8 +1,11 @@
-import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { ConfigError } from '../base/errors.ts';
+import { ConfigError, invariant } from '../base/errors.ts';
+import { DEVICE_NAMES } from '../config/train-config.ts';
+import { suggestion } from '../config/closest-name.ts';
 import { dataPlaces } from '../launch/data-source.ts';
 import { parseAddress, runWorkerProcess } from '../launch/worker-process.ts';
+import { GPU_LANES } from '../runtime/device.ts';
+import { chooseDevices, defaultLanes, type DeviceChoice } from '../runtime/devices.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CommandContext } from './train-command.ts';
 
@@ -17,7 +20,8 @@ export function workerCommand(context: CommandContext): Command {
   return new Command('worker')
     .description('join a run as a worker')
     .requiredOption('--join <host:port>', 'address of the coordinator')
-    .option('--lanes <count>', 'compute threads (default: all cores)')
+    .option('--device <device>', `where to compute: ${DEVICE_NAMES.join(', ')}`, 'cpu')
+    .option('--lanes <count>', 'compute threads (default: all cores; 1 with a GPU)')
     .option('--rank <rank>', 'rank to ask for')
     .option('--data-dir <folder>', 'where the data set lies on this machine')
     .option('--retry <seconds>', 'how long to look for the coordinator', '60')
@@ -32,13 +36,17 @@ async function work(context: CommandContext, flags: Record<string, string | unde
       `--join: expected host:port, got "${flags['join'] ?? ''}". Example: --join desk:29500`,
     );
   const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
+  if (note !== undefined) log(note);
   const controller = new AbortController();
   const interrupt = (): void => controller.abort();
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   const reason = await runWorkerProcess({
     address,
-    lanes: wholeNumber('--lanes', flags['lanes'], 1, 1024) ?? availableParallelism(),
+    device,
+    lanes:
+      wholeNumber('--lanes', flags['lanes'], 1, device === 'cpu' ? 1024 : GPU_LANES) ?? defaultLanes(device),
     rank: wholeNumber('--rank', flags['rank'], 0, 65_535) ?? null,
     places: dataPlaces(flags['dataDir'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
@@ -47,6 +55,15 @@ async function work(context: CommandContext, flags: Record<string, string | unde
   });
   log(`done: ${reason}`);
   if (controller.signal.aborted) context.setExitCode(EXIT.interrupted);
+}
+
+async function deviceNamed(text: string): Promise<DeviceChoice> {
+  const name = DEVICE_NAMES.find((known) => known === text);
+  if (name === undefined)
+    throw new ConfigError(`--device: expected one device, got "${text}". ${suggestion(text, DEVICE_NAMES)}`);
+  const [choice] = await chooseDevices([name]);
+  invariant(choice !== undefined, 'every device asked for is chosen or refused');
+  return choice;
 }
 
 function wholeNumber(
@@ -58,5 +75,6 @@ function wholeNumber(
   if (text === undefined) return undefined;
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new ConfigError(`${flag}: expected a whole number from ${least} to ${most}, got "${text}"`);
+  const expected = least === most ? String(least) : `a whole number from ${least} to ${most}`;
+  throw new ConfigError(`${flag}: expected ${expected}, got "${text}"`);
 }

@@ -7,11 +7,17 @@ import { invariant } from '../base/errors.ts';
 import { loadKernels, type Kernels } from '../kernels/kernels.ts';
 
 const PAGE_BYTES = 1 << 16;
-/** Totals that may be on their way to workers at once. */
-const TOTAL_SLOTS = 4;
+/** Totals that may be on their way to workers at once, unless they are very large: then two. */
+const MAX_TOTAL_SLOTS = 4;
+const MIN_TOTAL_SLOTS = 2;
 const MAX_SCRATCH_SLOTS = 64;
 /** Address space for all slots together; pages that are never touched cost nothing. */
-const MEMORY_BUDGET_BYTES = 2 ** 31;
+const MEMORY_BUDGET_BYTES = 2 ** 32 - PAGE_BYTES;
+/** Two totals, one slot to bounce contributions off, one for a contribution. */
+const MIN_SLOTS = MIN_TOTAL_SLOTS + 2;
+
+/** Elements of the longest sums that can be reduced. */
+export const MAX_SUM_ELEMENTS: number = Math.floor(MEMORY_BUDGET_BYTES / MIN_SLOTS / 4);
 
 /** The total of one step; its memory is reused once every receiver has released it. */
 export interface Total {
@@ -29,7 +35,8 @@ export class StarReducer {
   readonly byteLength: number;
   readonly #memory: WebAssembly.Memory;
   readonly #kernels: Kernels;
-  readonly #references: number[] = Array.from({ length: TOTAL_SLOTS }, () => 0);
+  /** Of every total slot. */
+  readonly #references: number[];
   readonly #freeScratch: number[] = [];
   readonly #bounceOffset: number;
   #current: number | undefined;
@@ -38,12 +45,14 @@ export class StarReducer {
   constructor(elementCount: number) {
     this.byteLength = elementCount * 4;
     const slots = Math.floor(MEMORY_BUDGET_BYTES / Math.max(this.byteLength, 16));
-    invariant(slots > TOTAL_SLOTS, `${elementCount} gradient elements are more than a star can reduce`);
-    const scratchSlots = Math.min(MAX_SCRATCH_SLOTS, slots - TOTAL_SLOTS - 1);
-    const pages = Math.ceil(((TOTAL_SLOTS + 1 + scratchSlots) * this.byteLength) / PAGE_BYTES);
+    invariant(slots >= MIN_SLOTS, `${elementCount} gradient elements are more than a star can reduce`);
+    const totalSlots = Math.min(MAX_TOTAL_SLOTS, slots - 2);
+    const scratchSlots = Math.min(MAX_SCRATCH_SLOTS, slots - totalSlots - 1);
+    this.#references = Array.from({ length: totalSlots }, () => 0);
+    const pages = Math.ceil(((totalSlots + 1 + scratchSlots) * this.byteLength) / PAGE_BYTES);
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.#kernels = loadKernels(this.#memory, false);
-    this.#bounceOffset = TOTAL_SLOTS * this.byteLength;
+    this.#bounceOffset = totalSlots * this.byteLength;
     for (let slot = 0; slot < scratchSlots; slot++) {
       this.#freeScratch.push(this.#bounceOffset + (slot + 1) * this.byteLength);
     }

@@ -1,4 +1,5 @@
 /** What single settings cannot know: whether they fit each other. */
+import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
 import type { Setting } from './seed-keys.ts';
 import { textOf } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
@@ -20,12 +21,37 @@ type Given = ReadonlyMap<TrainConfigKey, Setting>;
 /** Everything in `config` that does not fit together; `given` says what the user wrote and where. */
 export function crossCheck(config: TrainConfig, given: Given): readonly Finding[] {
   return [
+    ...checkModelSettings(config, given),
     ...checkBatches(config, given),
     ...checkThreads(config, given),
+    ...checkDevices(config, given),
+    ...checkLanes(config, given),
     ...checkMinLr(config, given),
     ...checkSteps(config, given),
     ...checkEffect(config, given),
   ];
+}
+
+/** A model is what was asked for: a setting that it does not have is refused, not passed over. */
+function checkModelSettings({ model }: TrainConfig, given: Given): Finding[] {
+  const known = Object.keys(settingsOfModel(model));
+  return MODEL_SETTING_KEYS.flatMap((key): Finding[] => {
+    const setting = given.get(key);
+    if (setting === undefined || setting.value === null || known.includes(key)) return [];
+    const name = (other: TrainConfigKey): string => nameLike(setting, other);
+    const has = MODEL_SETTING_KEYS.filter((other) => known.includes(other)).map(name);
+    return [
+      {
+        kind: 'problem',
+        keys: [key, 'model'],
+        setting,
+        expected:
+          has.length === 0 ? `no settings for ${model}` : `settings that ${model} has (${has.join(', ')})`,
+        got: textOf(setting.value),
+        hint: `${model} has no ${name(key)}`,
+      },
+    ];
+  });
 }
 
 function checkBatches({ globalBatch, microBatch }: TrainConfig, given: Given): Finding[] {
@@ -71,6 +97,30 @@ function checkThreads({ mode, threads }: TrainConfig, given: Given): Finding[] {
   ];
 }
 
+/** Workers take the devices of the list in turn. */
+function checkDevices({ device, workers }: TrainConfig, given: Given): Finding[] {
+  const setting = given.get('device');
+  if (setting === undefined || device.length <= workers) return [];
+  const unused = device.slice(workers).join(', ');
+  return [
+    {
+      kind: 'note',
+      keys: ['device', 'workers'],
+      setting,
+      message: `${unused} is not used: there ${workers === 1 ? 'is 1 worker' : `are ${workers} workers`}`,
+    },
+  ];
+}
+
+/** A worker on a GPU has one lane, whatever is asked for. */
+function checkLanes({ device, lanes }: TrainConfig, given: Given): Finding[] {
+  const setting = given.get('lanes');
+  const isUsed = device.some((name) => name === 'cpu' || name === 'auto');
+  if (setting === undefined || isUsed || lanes === 'auto' || lanes === 1) return [];
+  const message = `${lanes} is not used: a worker on a GPU has one lane; start more workers instead`;
+  return [{ kind: 'note', keys: ['lanes', 'device'], setting, message }];
+}
+
 function checkMinLr({ schedule, minLr, lr }: TrainConfig, given: Given): Finding[] {
   const setting = given.get('minLr');
   if (setting === undefined || schedule !== 'cosine' || minLr <= lr) return [];
@@ -106,7 +156,8 @@ function checkEffect(config: TrainConfig, given: Given): Finding[] {
     const setting = given.get(key);
     if (onlyWith === undefined || setting === undefined) return [];
     const other = config[onlyWith.key];
-    if (onlyWith.values.includes(String(other)) || isWhatItWouldBe(key, setting)) return [];
+    if (onlyWith.values.some((value) => isOfKind(String(other), value)) || isWhatItWouldBe(key, setting))
+      return [];
     const needs = `${nameLike(setting, onlyWith.key)} ${onlyWith.values.join(' or ')}`;
     return [
       {
@@ -119,9 +170,16 @@ function checkEffect(config: TrainConfig, given: Given): Finding[] {
   });
 }
 
+/** Whether a value is what a table names: itself, a path that ends so (`*.csv`), or one without such an ending (`a folder`). */
+function isOfKind(value: string, kind: string): boolean {
+  if (kind.startsWith('*')) return value.toLowerCase().endsWith(kind.slice(1));
+  if (kind === 'a folder') return /[./\\]/.test(value) && !/\.(npz|csv|tsv|txt)$/i.test(value);
+  return value === kind;
+}
+
 /** A file that spells out a default, as every resolved configuration does, asks for nothing. A flag does. */
 function isWhatItWouldBe(key: TrainConfigKey, setting: Setting): boolean {
-  return setting.place !== undefined && setting.value === TRAIN_OPTIONS[key].default;
+  return setting.place !== undefined && textOf(setting.value) === textOf(TRAIN_OPTIONS[key].default);
 }
 
 function nameLike(setting: Setting, key: TrainConfigKey): string {

@@ -1,8 +1,9 @@
 /** The table of settings in other forms: for command-line flags, for editors, for documentation. */
 import { z } from 'zod';
+import { MODEL_SUMMARIES, settingsOfModel } from './model-settings.ts';
 import { expectedOf, placeholderOf, schemaOf } from './option-types.ts';
 import type { OptionType } from './option-types.ts';
-import type { TrainConfigKey } from './train-config.ts';
+import { MODEL_NAMES, type TrainConfigKey } from './train-config.ts';
 import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 import type { OptionGroup } from './train-options.ts';
 
@@ -39,7 +40,7 @@ export function describeOptions(): readonly OptionDescription[] {
       yamlKey: yamlKeyOf(key),
       kind: type.kind,
       expected: expectedOf(type),
-      choices: type.kind === 'choice' ? type.choices : [],
+      choices: type.kind === 'choice' || type.kind === 'choices' ? type.choices : [],
       defaultText: value === undefined ? '' : String(value),
       unit,
       help,
@@ -62,6 +63,23 @@ export function optionsAsMarkdown(): string {
       .join(' | '),
   );
   return ['| flag | YAML key | value | default | unit | meaning |', '|---|---|---|---|---|---|', ...rows.map((row) => `| ${row} |`), ''].join('\n'); // prettier-ignore
+}
+
+/** The models and their settings as a Markdown table; a setting without a number is derived from the others. */
+export function modelsAsMarkdown(): string {
+  const rows = MODEL_NAMES.map((name) => {
+    const settings = Object.entries(settingsOfModel(name)).map(([key, value]) => {
+      const flag = flagOf(key as TrainConfigKey);
+      return value === undefined || value === true ? `\`${flag}\`` : `\`${flag} ${String(value)}\``;
+    });
+    return `| \`${name}\` | ${MODEL_SUMMARIES[name]} | ${settings.join(', ')} |`;
+  });
+  return [
+    '| model | what it is | settings, as they are when nobody says |',
+    '|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 /** The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check YAML. */

@@ -11,17 +11,35 @@ export type OptionType =
       readonly max: number;
       readonly exclusive?: 'min' | 'max';
     }
-  | { readonly kind: 'integers'; readonly min: number; readonly max: number; readonly maxCount: number }
+  | {
+      readonly kind: 'integers';
+      readonly min: number;
+      readonly max: number;
+      /** 1 when absent. */
+      readonly minCount?: number;
+      readonly maxCount: number;
+    }
   | { readonly kind: 'boolean' }
   | {
       readonly kind: 'choice';
       readonly choices: readonly string[];
       /** Planned values: refused, saying so. */
       readonly later?: readonly string[];
+      /** The user's own files are taken too: of what sort, in words that follow "a path". */
+      readonly orPath?: string;
     }
+  /** One of `choices` or a list of them. */
+  | { readonly kind: 'choices'; readonly choices: readonly string[]; readonly maxCount: number }
   /** `true` stands for `whenTrue`, `false` for 0; otherwise 0 <= value < 1. */
   | { readonly kind: 'fraction'; readonly whenTrue: number }
-  | { readonly kind: 'text'; readonly pattern: RegExp; readonly expected: string };
+  | { readonly kind: 'text'; readonly pattern: RegExp; readonly expected: string }
+  /** One text or a list of them, `expected` in the plural; a flag separates them by commas. */
+  | {
+      readonly kind: 'texts';
+      readonly pattern: RegExp;
+      readonly expected: string;
+      readonly maxCount: number;
+    };
 
 /** The zod schema that checks a value of `type` and brings it to its final form. */
 export function schemaOf(type: OptionType): z.ZodType {
@@ -38,22 +56,53 @@ export function schemaOf(type: OptionType): z.ZodType {
     case 'integers': {
       const integer = z.int().min(type.min).max(type.max);
       const one = integer.transform((value) => [value]);
-      return z.union([z.array(integer).min(1).max(type.maxCount), one]);
+      return z.union([
+        z
+          .array(integer)
+          .min(type.minCount ?? 1)
+          .max(type.maxCount),
+        one,
+      ]);
     }
     case 'boolean':
       return z.boolean();
-    case 'choice':
-      return z.enum([...type.choices]);
+    case 'choice': {
+      const choice = z.enum(spellingsOf(type.choices)).transform((word) => chosen(word, type.choices));
+      return type.orPath === undefined ? choice : z.union([choice, z.string().max(MAX_TEXT).regex(PATH)]);
+    }
+    case 'choices': {
+      const choice = z.enum([...type.choices]);
+      return z.union([z.array(choice).min(1).max(type.maxCount), choice.transform((value) => [value])]);
+    }
     case 'fraction':
       return z.union([z.number().min(0).lt(1), z.boolean().transform((on) => (on ? type.whenTrue : 0))]);
     case 'text':
       return z.string().max(MAX_TEXT).regex(type.pattern);
+    case 'texts': {
+      const text = z.string().max(MAX_TEXT).regex(type.pattern);
+      return z.union([z.array(text).max(type.maxCount), text.transform((value) => [value])]);
+    }
     default:
       return type satisfies never;
   }
 }
 
 const MAX_TEXT = 4096;
+
+/** What tells a path from a misspelt name: a slash or a dot. No control characters, no halves of surrogate pairs. */
+const PATH = /^[^\p{Cc}\p{Cs}]*[./\\][^\p{Cc}\p{Cs}]*$/u;
+
+/** `simple_cnn` may be written `simple-cnn`, and the other way round. */
+function spellingsOf(choices: readonly string[]): string[] {
+  return [
+    ...new Set(choices.flatMap((word) => [word, word.replaceAll('_', '-'), word.replaceAll('-', '_')])),
+  ];
+}
+
+function chosen(word: string, choices: readonly string[]): string {
+  const plain = (spelling: string): string => spelling.replaceAll('-', '_');
+  return choices.find((choice) => plain(choice) === plain(word)) ?? word;
+}
 
 /** What a value must be, in words that follow "expected". */
 export function expectedOf(type: OptionType): string {
@@ -64,14 +113,19 @@ export function expectedOf(type: OptionType): string {
     case 'number':
       return `a number ${type.exclusive === 'min' ? 'above' : 'from'} ${type.min} ${type.exclusive === 'max' ? 'to below' : 'to'} ${type.max}`;
     case 'integers':
-      return `1 to ${type.maxCount} whole numbers, each ${type.min} to ${type.max}`;
+      return `${type.minCount ?? 1} to ${type.maxCount} whole numbers, each ${type.min} to ${type.max}`;
     case 'boolean':
       return 'true or false';
-    case 'choice':
-      return type.choices.length === 1 ? String(type.choices[0]) : `one of ${type.choices.join(', ')}`;
+    case 'choice': {
+      const names = type.choices.length === 1 ? String(type.choices[0]) : `one of ${type.choices.join(', ')}`;
+      return type.orPath === undefined ? names : `${names}, or a path ${type.orPath}`;
+    }
+    case 'choices':
+      return `one or more of ${type.choices.join(', ')}`;
     case 'fraction':
       return `true, false or a fraction from 0 to below 1`;
     case 'text':
+    case 'texts':
       return type.expected;
     default:
       return type satisfies never;
@@ -90,11 +144,15 @@ export function placeholderOf(type: OptionType): string {
     case 'boolean':
       return '';
     case 'choice':
-      return `<${type.choices.join('|')}>`;
+      return type.orPath === undefined ? `<${type.choices.join('|')}>` : '<name|path>';
+    case 'choices':
+      return `<${type.choices.join('|')},...>`;
     case 'fraction':
       return '[fraction]';
     case 'text':
       return '<text>';
+    case 'texts':
+      return '<text,text,...>';
     default:
       return type satisfies never;
   }
@@ -118,8 +176,12 @@ export function parseFlagText(type: OptionType, text: string): unknown {
       return typeof parseBoolean(trimmed) === 'boolean' ? parseBoolean(trimmed) : parseDecimal(trimmed);
     case 'choice':
       return trimmed;
+    case 'choices':
+      return trimmed.split(',').map((part) => part.trim());
     case 'text':
       return text;
+    case 'texts':
+      return trimmed.split(',').map((part) => part.trim());
     default:
       return type satisfies never;
   }
@@ -127,10 +189,18 @@ export function parseFlagText(type: OptionType, text: string): unknown {
 
 /** Why `value` is refused, beyond what `expectedOf` says; empty when there is nothing to add. */
 export function hintOf(type: OptionType, value: unknown): string {
-  if (type.kind !== 'choice' || typeof value !== 'string') return '';
-  if (type.later?.includes(value) === true)
+  if (type.kind === 'choices') {
+    const odd = [value].flat().find((word) => typeof word !== 'string' || !type.choices.includes(word));
+    return nearestTo(odd, type.choices);
+  }
+  if (type.kind !== 'choice') return '';
+  if (typeof value === 'string' && type.later?.includes(value) === true)
     return `"${value}" is not available yet in this version; use ${type.choices.join(' or ')}`;
-  const closest = closestName(value, type.choices);
+  return nearestTo(value, type.choices);
+}
+
+function nearestTo(value: unknown, choices: readonly string[]): string {
+  const closest = typeof value === 'string' ? closestName(value, choices) : undefined;
   return closest === undefined ? '' : `did you mean "${closest}"?`;
 }
 

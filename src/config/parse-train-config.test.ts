@@ -29,8 +29,18 @@ describe('parseTrainConfig', () => {
     assert.deepEqual(notes, []);
     assert.deepEqual(config, {
       model: 'mlp',
+      freeze: [],
       hidden: [256, 512],
       activation: 'relu',
+      layers: undefined,
+      width: undefined,
+      heads: undefined,
+      feedForward: undefined,
+      dropout: undefined,
+      tokenTable: undefined,
+      positionTable: undefined,
+      tiedHead: undefined,
+      stem: undefined,
       dataset: 'mnist',
       dataDir: undefined,
       validationSplit: 0,
@@ -61,7 +71,7 @@ describe('parseTrainConfig', () => {
       strategy: 'sync',
       engine: 'star',
       mode: 'exact',
-      device: 'cpu',
+      device: ['cpu'],
       threads: 1,
       host: '127.0.0.1',
       port: 0,
@@ -138,7 +148,7 @@ describe('parseTrainConfig', () => {
 
     assert.deepEqual(refusal(text, { epochs: '1.5', port: '99999' }), [
       'config.yaml:5:1 unknown key "banana"; see `lockstep train --help` for all',
-      'config.yaml:4:1 hidden: expected 1 to 64 whole numbers, each 1 to 65536, got [1,2.5]',
+      'config.yaml:4:1 hidden: expected 0 to 64 whole numbers, each 1 to 65536, got [1,2.5]',
       'config.yaml:2:1 workers: expected a whole number 1 to 1024, got 0',
       '--epochs: expected a whole number 1 to 1000000, got 1.5',
       'config.yaml:3:1 optimizer: expected one of adam, adamw, sgd, momentum, got "adan"; did you mean "adam"?',
@@ -182,6 +192,33 @@ describe('parseTrainConfig', () => {
       refusal('threads: 4')[0]!,
       /threads: expected 1 in exact mode, got 4; .* other bits; use --lanes/,
     );
+  });
+
+  test('takes one device for all workers, or a list that they take in turn', () => {
+    assert.deepEqual(parse('device: webgpu').config.device, ['webgpu']);
+    assert.deepEqual(parse('', { device: 'webgpu, cpu' }).config.device, ['webgpu', 'cpu']);
+    assert.deepEqual(parse('', { device: 'auto,cpu,cuda', workers: '2' }).notes.map(({ message }) => message), [
+      'cuda is not used: there are 2 workers',
+    ]); // prettier-ignore
+    assert.deepEqual(refusal('', { device: 'cpu,web-gpu' }), [
+      '--device: expected one or more of auto, cpu, webgpu, cuda, coreml, dml, got ["cpu","web-gpu"]; did you mean "webgpu"?',
+    ]);
+    assert.match(refusal('device: []')[0]!, /device: expected one or more of auto/);
+  });
+
+  test("fills in the settings of the model, and refuses another model's", () => {
+    const { config, notes } = parse('model: bert\nwidth: 128\nhidden:\n');
+
+    assert.deepEqual(notes, []);
+    assert.deepEqual([config.width, config.layers, config.heads], [128, [12], undefined]);
+    assert.deepEqual([config.hidden, config.activation, config.dropout], [undefined, 'gelu', 0.1]);
+    assert.deepEqual(refusal('model: simple_cnn\n', { heads: '4' }), [
+      '--heads: expected settings that simple_cnn has (--width, --dropout), got 4; simple_cnn has no --heads',
+    ]);
+    assert.deepEqual(refusal('feed_forward: 12\n'), [
+      'config.yaml:1:1 feed_forward: expected settings that mlp has (hidden, activation), got 12; mlp has no feed_forward',
+    ]);
+    assert.match(refusal('model: bort\nheads: 3\n').join('\n'), /^config\.yaml:1:1 model: [^\n]*$/);
   });
 
   test('refuses a cosine schedule that would rise', () => {

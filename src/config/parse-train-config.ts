@@ -4,6 +4,7 @@ import type { ConfigIssue } from '../base/errors.ts';
 import { closestName } from './closest-name.ts';
 import { crossCheck } from './cross-check.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from './option-types.ts';
+import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
 import { note, SEED_KEYS, SEED_WORKERS, seedGlobalBatch, textOf, translateSeedEntry } from './seed-keys.ts';
 import type { ConfigNote, Setting } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
@@ -45,6 +46,7 @@ export function parseTrainConfig(
   const values: Partial<Record<TrainConfigKey, unknown>> = {};
   for (const key of TRAIN_CONFIG_KEYS) values[key] = checkedValue(key, given.get(key), problems);
   if (values.optimizer === 'adamw' && !given.has('weightDecay')) values.weightDecay = 0.01;
+  fillModelSettings(values);
   // Every key now holds a value its option's schema has passed, or its default.
   const config = values as unknown as TrainConfig;
   const refused = new Set(problems.flatMap(({ key }) => key ?? []));
@@ -204,6 +206,12 @@ function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNo
 
 function isAccepted({ key, value }: Setting): boolean {
   return schemaOf(TRAIN_OPTIONS[key].type).safeParse(value).success;
+}
+
+/** The model's own defaults, where nothing was given. */
+function fillModelSettings(values: Partial<Record<TrainConfigKey, unknown>>): void {
+  const defaults: Readonly<Record<string, unknown>> = settingsOfModel(String(values.model));
+  for (const key of MODEL_SETTING_KEYS) values[key] ??= defaults[key];
 }
 
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {

@@ -102,7 +102,8 @@ const MODEL_RULES: Readonly<Record<string, Rule>> = {
 
 const DATASET_RULES: Readonly<Record<string, Rule>> = {
   name: (entry, path) => {
-    const name = typeof entry.value === 'string' ? entry.value.toLowerCase() : entry.value;
+    const isName = typeof entry.value === 'string' && !/[./\\]/.test(entry.value);
+    const name = isName ? String(entry.value).toLowerCase() : entry.value;
     return {
       settings: [setting('dataset', name, path, entry)],
       notes: [note(entry, path, `read as dataset ${textOf(name)}`)],

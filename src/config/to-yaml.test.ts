@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
 import type { OptionType } from './option-types.ts';
 import { describeOptions, optionsAsMarkdown, yamlJsonSchema } from './option-docs.ts';
 import { parseTrainConfig } from './parse-train-config.ts';
@@ -27,18 +28,26 @@ function valuesOf(type: OptionType): fc.Arbitrary<unknown> {
       return fc.boolean();
     case 'choice':
       return fc.constantFrom(...type.choices);
+    case 'choices':
+      return fc.array(fc.constantFrom(...type.choices), { minLength: 1, maxLength: 4 });
     case 'fraction':
       return fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     case 'text':
-      return fc
-        .oneof(
-          fc.string({ unit: 'binary' }),
-          fc.constantFrom('true', 'null', '1e3', '# x', ': y', '"', "'", '~', '- a', '0.0.0.0'),
-        )
-        .filter((text) => type.pattern.test(text));
+      return textsOf(type.pattern);
+    case 'texts':
+      return fc.array(textsOf(type.pattern), { maxLength: 3 });
     default:
       return type satisfies never;
   }
+}
+
+function textsOf(pattern: RegExp): fc.Arbitrary<string> {
+  return fc
+    .oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('true', 'null', '1e3', '# x', ': y', '"', "'", '~', '- a', '0.0.0.0', '*', '[b]'),
+    )
+    .filter((text) => pattern.test(text));
 }
 
 const configs: fc.Arbitrary<TrainConfig> = fc
@@ -53,10 +62,19 @@ const configs: fc.Arbitrary<TrainConfig> = fc
   .map((values) => values as unknown as TrainConfig)
   .map((config) => ({
     ...config,
+    ...ownSettings(config),
     threads: 1,
     minLr: Math.min(config.minLr, config.lr),
     globalBatch: config.microBatch * Math.max(1, Math.min(256, Math.floor(config.globalBatch / 65_536))),
   }));
+
+/** Of the settings of models those that the model has, with a value where it has a default. */
+function ownSettings(config: TrainConfig): Partial<TrainConfig> {
+  const defaults = settingsOfModel(config.model);
+  return Object.fromEntries(
+    MODEL_SETTING_KEYS.map((key) => [key, key in defaults ? (config[key] ?? defaults[key]) : undefined]),
+  );
+}
 
 describe('toYaml', () => {
   test('gives a file that parses to the same configuration', () => {
@@ -95,9 +113,19 @@ describe('TRAIN_OPTIONS', () => {
   test('has exactly these flags', () => {
     assert.equal(
       describeOptions().map(({ flag, placeholder }) => `${flag} ${placeholder}`.trim()).join('\n'),
-      `--model <mlp>
+      `--model <name|path>
+--freeze <text,text,...>
 --hidden <int,int,...>
---activation <relu|tanh|sigmoid>
+--activation <relu|tanh|sigmoid|gelu|gelu_tanh>
+--layers <int,int,...>
+--width <int>
+--heads <int>
+--feed-forward <int>
+--dropout <number>
+--token-table <int>
+--position-table <int>
+--tied-head
+--stem <auto|large|small>
 --dataset <mnist|synthetic-regression>
 --data-dir <text>
 --validation-split [fraction]
@@ -128,7 +156,7 @@ describe('TRAIN_OPTIONS', () => {
 --strategy <sync>
 --engine <star>
 --mode <exact>
---device <cpu|auto>
+--device <auto|cpu|webgpu|cuda|coreml|dml,...>
 --threads <int>
 --host <text>
 --port <int>`,

@@ -32,9 +32,11 @@ function settingLine(key: TrainConfigKey, value: TrainConfig[TrainConfigKey]): s
   return `${yamlKeyOf(key)}: ${scalarText(key, value)}`;
 }
 
-/** JSON is YAML; words of closed sets need no quotes. */
+/** JSON is YAML; words of closed sets need no quotes, paths do. */
 function scalarText(key: TrainConfigKey, value: Exclude<TrainConfig[TrainConfigKey], undefined>): string {
-  if (typeof value === 'object') return `[${value.join(', ')}]`;
-  if (typeof value === 'string' && TRAIN_OPTIONS[key].type.kind !== 'text') return value;
+  const isText = TRAIN_OPTIONS[key].type.kind === 'texts';
+  if (typeof value === 'object') return `[${value.map((item) => (isText ? JSON.stringify(item) : item)).join(', ')}]`;
+  if (typeof value === 'string' && TRAIN_OPTIONS[key].type.kind !== 'text' && /^[\w-]+$/.test(value))
+    return value;
   return JSON.stringify(value);
 }

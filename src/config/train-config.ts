@@ -1,18 +1,48 @@
 /** Model architectures that `model` may name. */
-export const MODEL_NAMES = ['mlp'] as const;
+export const MODEL_NAMES = [
+  'mlp',
+  'simple_cnn',
+  'resnet18',
+  'resnet50',
+  'transformer',
+  'embedding',
+  'bert',
+  'gpt2',
+  'gpt',
+] as const;
 /** Data sets that `dataset` may name; their loaders are in data/. */
-export const DATASET_NAMES = ['mnist', 'synthetic-regression'] as const;
-export const ACTIVATION_NAMES = ['relu', 'tanh', 'sigmoid'] as const;
+export const DATASET_NAMES = [
+  'mnist',
+  'fashion_mnist',
+  'cifar10',
+  'cifar100',
+  'digits',
+  'moby_dick',
+  'synthetic_image',
+  'synthetic_text',
+  'synthetic_regression',
+] as const;
+export const TOKEN_KINDS = ['char', 'byte'] as const;
+export const BAD_ROW_ACTIONS = ['stop', 'skip'] as const;
+export const NORMALISE_NAMES = ['auto', 'none'] as const;
+export const AUGMENT_NAMES = ['none', 'crop-flip'] as const;
+export const ACTIVATION_NAMES = ['relu', 'tanh', 'sigmoid', 'gelu', 'gelu_tanh'] as const;
+export const STEM_NAMES = ['auto', 'large', 'small'] as const;
 export const OPTIMIZER_NAMES = ['adam', 'adamw', 'sgd', 'momentum'] as const;
 export const SCHEDULE_NAMES = ['constant', 'cosine', 'step'] as const;
 export const STRATEGY_NAMES = ['sync'] as const;
 export const ENGINE_NAMES = ['star'] as const;
 export const MODE_NAMES = ['exact'] as const;
-export const DEVICE_NAMES = ['cpu', 'auto'] as const;
+export const DEVICE_NAMES = ['auto', 'cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
 
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
+export type TokenKind = (typeof TOKEN_KINDS)[number];
+export type BadRowAction = (typeof BAD_ROW_ACTIONS)[number];
+export type NormaliseName = (typeof NORMALISE_NAMES)[number];
+export type AugmentName = (typeof AUGMENT_NAMES)[number];
 export type ActivationName = (typeof ACTIVATION_NAMES)[number];
+export type StemName = (typeof STEM_NAMES)[number];
 export type OptimizerName = (typeof OPTIMIZER_NAMES)[number];
 export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
 export type StrategyName = (typeof STRATEGY_NAMES)[number];
@@ -25,14 +55,39 @@ export type DeviceName = (typeof DEVICE_NAMES)[number];
  * means, its unit and bounds are in `TRAIN_OPTIONS`, the one description of them.
  */
 export interface TrainConfig {
-  readonly model: ModelName;
-  readonly hidden: readonly number[];
-  readonly activation: ActivationName;
+  /** A `ModelName` or the path of an `.onnx` file. */
+  readonly model: string;
+  /** Patterns of the weights of an `.onnx` file that are not trained. */
+  readonly freeze: readonly string[];
+  /** From here to `stem`: undefined when the model has no such setting, or derives it; see `MODEL_SETTINGS`. */
+  readonly hidden: readonly number[] | undefined;
+  readonly activation: ActivationName | undefined;
+  readonly layers: readonly number[] | undefined;
+  readonly width: number | undefined;
+  readonly heads: number | undefined;
+  readonly feedForward: number | undefined;
+  readonly dropout: number | undefined;
+  readonly tokenTable: number | undefined;
+  readonly positionTable: number | undefined;
+  readonly tiedHead: boolean | undefined;
+  readonly stem: StemName | undefined;
 
-  readonly dataset: DatasetName;
+  /** A `DatasetName` or a path. */
+  readonly dataset: string;
   readonly dataDir: string | undefined;
   /** 0: no validation samples. */
   readonly validationSplit: number;
+  readonly samples: number;
+  readonly classes: number | undefined;
+  readonly imageSize: number | undefined;
+  readonly channels: number;
+  readonly sequenceLength: number;
+  readonly vocabulary: number | undefined;
+  readonly textTokens: TokenKind;
+  readonly labelColumn: string | undefined;
+  readonly onBadRow: BadRowAction;
+  readonly normalise: NormaliseName;
+  readonly augment: AugmentName;
 
   readonly workers: number;
   readonly lanes: number | 'auto';
@@ -66,7 +121,8 @@ export interface TrainConfig {
   readonly strategy: StrategyName;
   readonly engine: EngineName;
   readonly mode: ModeName;
-  readonly device: DeviceName;
+  /** Of the workers in turn: worker i has entry i mod length. */
+  readonly device: readonly DeviceName[];
   readonly threads: number;
   readonly host: string;
   readonly port: number;

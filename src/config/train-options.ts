@@ -2,13 +2,18 @@
 import type { OptionType } from './option-types.ts';
 import {
   ACTIVATION_NAMES,
+  AUGMENT_NAMES,
+  BAD_ROW_ACTIONS,
   DATASET_NAMES,
   DEVICE_NAMES,
   ENGINE_NAMES,
   MODE_NAMES,
+  NORMALISE_NAMES,
+  TOKEN_KINDS,
   MODEL_NAMES,
   OPTIMIZER_NAMES,
   SCHEDULE_NAMES,
+  STEM_NAMES,
   STRATEGY_NAMES,
 } from './train-config.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
@@ -26,7 +31,7 @@ export interface TrainOption<Value> {
   readonly unit?: string;
   /** One sentence without full stop. */
   readonly help: string;
-  /** The setting does something only while another has one of these values. */
+  /** The setting does something only while another has one of these values; `*.csv` and `a folder` are kinds of paths. */
   readonly onlyWith?: { readonly key: TrainConfigKey; readonly values: readonly string[] };
 }
 
@@ -41,29 +46,105 @@ const FILE_PATH: OptionType = {
 export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<TrainConfig[Key]> } = {
   model: {
     group: 'model',
-    type: { kind: 'choice', choices: MODEL_NAMES },
+    type: { kind: 'choice', choices: MODEL_NAMES, orPath: 'of an .onnx file' },
     default: 'mlp',
-    help: 'Model architecture: mlp is a stack of fully connected layers',
+    help: 'Model architecture, or a network exported from PyTorch, whose weights are trained further; docs/settings.md says for which data each is, and which settings it has',
   },
+  freeze: {
+    group: 'model',
+    type: {
+      kind: 'texts',
+      pattern: /^[^\p{Cc}\p{Cs},]+$/u,
+      expected: 'names of weights, in which * stands for any characters and ? for one',
+      maxCount: 1024,
+    },
+    default: [],
+    help: 'Weights of an .onnx file that stay as they are, e.g. encoder.*; a frozen BatchNorm keeps its statistics',
+    onlyWith: { key: 'model', values: ['*.onnx'] },
+  },
+  // Defaults of the model's own settings are in `MODEL_SETTINGS`, one per model.
   hidden: {
     group: 'model',
-    type: { kind: 'integers', min: 1, max: 65_536, maxCount: 64 },
-    default: [256, 512],
+    type: { kind: 'integers', min: 1, max: 65_536, minCount: 0, maxCount: 64 },
+    default: undefined,
     unit: 'units',
     help: 'Sizes of the hidden layers, first to last',
   },
   activation: {
     group: 'model',
     type: { kind: 'choice', choices: ACTIVATION_NAMES },
-    default: 'relu',
-    help: 'Function between layers',
+    default: undefined,
+    help: 'Function between layers; gelu_tanh is the approximation that GPT-2 uses',
+  },
+  layers: {
+    group: 'model',
+    type: { kind: 'integers', min: 1, max: 1000, maxCount: 8 },
+    default: undefined,
+    unit: 'blocks',
+    help: 'Number of transformer blocks; for a resnet the residual blocks of each stage, e.g. 2,2,2,2',
+  },
+  width: {
+    group: 'model',
+    type: { kind: 'integer', min: 1, max: 65_536 },
+    default: undefined,
+    unit: 'units',
+    help: 'Size of an embedding or, for images, channels of the first stage',
+  },
+  heads: {
+    group: 'model',
+    type: { kind: 'integer', min: 1, max: 1024 },
+    default: undefined,
+    help: 'Attention heads, a divisor of the width; bert and gpt2 take one per 64 units of width',
+  },
+  feedForward: {
+    group: 'model',
+    type: { kind: 'integer', min: 1, max: 262_144 },
+    default: undefined,
+    unit: 'units',
+    help: 'Size of the layer inside a feed-forward part; bert, gpt2 and gpt take 4 times the width',
+  },
+  dropout: {
+    group: 'model',
+    type: { kind: 'number', min: 0, max: 1, exclusive: 'max' },
+    default: undefined,
+    help: 'Probability that a value is left out in training; the same ones whoever computes',
+  },
+  tokenTable: {
+    group: 'model',
+    type: { kind: 'integer', min: 1, max: 16_777_216 },
+    default: undefined,
+    unit: 'rows',
+    help: 'Size of the table of token embeddings, at least the vocabulary of the data',
+  },
+  positionTable: {
+    group: 'model',
+    type: { kind: 'integer', min: 1, max: 1_048_576 },
+    default: undefined,
+    unit: 'rows',
+    help: 'Size of the table of position embeddings: the longest sequence',
+  },
+  tiedHead: {
+    group: 'model',
+    type: { kind: 'boolean' },
+    default: undefined,
+    help: 'Whether the last layer of a language model is its token table again',
+  },
+  stem: {
+    group: 'model',
+    type: { kind: 'choice', choices: STEM_NAMES },
+    default: undefined,
+    help: 'Beginning of a resnet: large is 7x7 with stride 2 and a pooling layer, small is 3x3; auto takes small for images below 64 pixels',
   },
 
   dataset: {
     group: 'data',
-    type: { kind: 'choice', choices: DATASET_NAMES },
+    type: {
+      kind: 'choice',
+      choices: DATASET_NAMES,
+      orPath: 'of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images',
+    },
     default: 'mnist',
-    help: 'Data set to train on',
+    help: 'Data set to train on; `lockstep data --list` says what each name is',
   },
   dataDir: {
     group: 'data',
@@ -78,6 +159,89 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     unit: 'fraction',
     help: 'Part of the training samples set aside, at random by seed, for validation; true is 0.1, false is 0',
   },
+  samples: {
+    group: 'data',
+    type: { kind: 'integer', min: 1, max: 100_000_000 },
+    default: 8192,
+    unit: 'samples',
+    help: 'Training samples of a synthetic set; a quarter as many are made for the test',
+    onlyWith: { key: 'dataset', values: ['synthetic_image', 'synthetic_text', 'synthetic_regression'] },
+  },
+  classes: {
+    group: 'data',
+    type: { kind: 'integer', min: 2, max: 65_536 },
+    default: undefined,
+    help: 'Classes of a synthetic set (not given: 10 for images, 2 for text), or of labels in .npy files (not given: as many as occur)',
+    onlyWith: { key: 'dataset', values: ['synthetic_image', 'synthetic_text', '*.npz', 'a folder'] },
+  },
+  imageSize: {
+    group: 'data',
+    type: { kind: 'integer', min: 4, max: 1024 },
+    default: undefined,
+    unit: 'pixels',
+    help: 'Height and width of synthetic images (not given: 32), or to which the images of a folder are brought (not given: all must have one size)',
+    onlyWith: { key: 'dataset', values: ['synthetic_image', 'a folder'] },
+  },
+  channels: {
+    group: 'data',
+    type: { kind: 'integer', min: 1, max: 64 },
+    default: 3,
+    help: 'Channels of synthetic images; of the images of a folder 3 (red, green, blue) or 1 (grey)',
+    onlyWith: { key: 'dataset', values: ['synthetic_image', 'a folder'] },
+  },
+  sequenceLength: {
+    group: 'data',
+    type: { kind: 'integer', min: 1, max: 65_536 },
+    default: 128,
+    unit: 'tokens',
+    help: 'Tokens of one sample',
+    onlyWith: { key: 'dataset', values: ['moby_dick', 'synthetic_text', '*.txt'] },
+  },
+  vocabulary: {
+    group: 'data',
+    type: { kind: 'integer', min: 2, max: 1_000_000 },
+    default: undefined,
+    unit: 'tokens',
+    help: 'Different tokens of synthetic text (not given: 1000), or of token ids in .npy files (not given: as many as occur)',
+    onlyWith: { key: 'dataset', values: ['synthetic_text', '*.npz', 'a folder'] },
+  },
+  textTokens: {
+    group: 'data',
+    type: { kind: 'choice', choices: TOKEN_KINDS },
+    default: 'char',
+    help: 'What a token of a text is: one of the characters that occur in it, or a byte of its UTF-8',
+    onlyWith: { key: 'dataset', values: ['moby_dick', '*.txt'] },
+  },
+  labelColumn: {
+    group: 'data',
+    type: {
+      kind: 'text',
+      pattern: /^[^\p{Cc}\p{Cs}]+$/u,
+      expected: 'the name of a column, or its number from 1',
+    },
+    default: undefined,
+    help: 'Column of a .csv file that is to be predicted: its name in the header, or its number from 1; not given: the only one that is not a number, else the last',
+    onlyWith: { key: 'dataset', values: ['*.csv'] },
+  },
+  onBadRow: {
+    group: 'data',
+    type: { kind: 'choice', choices: BAD_ROW_ACTIONS },
+    default: 'stop',
+    help: 'Rows of a .csv file, or images of a folder, that cannot be used: end with their line numbers or names, or leave them out and count them',
+    onlyWith: { key: 'dataset', values: ['*.csv', 'a folder'] },
+  },
+  normalise: {
+    group: 'data',
+    type: { kind: 'choice', choices: NORMALISE_NAMES },
+    default: 'auto',
+    help: 'auto brings features to mean 0 and standard deviation 1, by column or channel; none leaves them as they are',
+  },
+  augment: {
+    group: 'data',
+    type: { kind: 'choice', choices: AUGMENT_NAMES },
+    default: 'none',
+    help: 'crop-flip shifts every training image at random by up to an eighth, and mirrors every other one',
+  },
 
   workers: {
     group: 'work',
@@ -91,7 +255,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integer', min: 1, max: 1024, word: 'auto' },
     default: 'auto',
     unit: 'threads per worker',
-    help: 'Compute threads of each worker, one micro-batch at a time each; auto shares all cores out',
+    help: 'Compute threads of each worker, one micro-batch at a time each; auto shares all cores out; a worker on a GPU has one',
   },
   microBatch: {
     group: 'work',
@@ -267,9 +431,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
   },
   device: {
     group: 'cluster',
-    type: { kind: 'choice', choices: DEVICE_NAMES, later: ['webgpu', 'cuda', 'coreml', 'directml', 'gpu'] },
-    default: 'cpu',
-    help: 'Where micro-batches are computed',
+    type: { kind: 'choices', choices: DEVICE_NAMES, maxCount: 1024 },
+    default: ['cpu'],
+    help: 'Where micro-batches are computed: one for all workers, or a list that local workers take in turn; auto is the fastest that works. Workers of different devices differ in the last bits',
   },
   threads: {
     group: 'cluster',

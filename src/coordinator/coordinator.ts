@@ -17,7 +17,7 @@ import type {
   ToCoordinator,
   ToWorker,
 } from '../protocol/messages.ts';
-import { Broadcast, type Connection } from '../transport/connection.ts';
+import { Broadcast, type Connection, type FrameLimits } from '../transport/connection.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { Member } from './member.ts';
 import { Pass, type PassSpec } from './pass.ts';
@@ -57,8 +57,24 @@ export interface CoordinatorOptions {
   readonly onRefused: (peer: string, reason: string) => void;
 }
 
-/** Who is asked for its state, or a digest of it, must send some bytes within this. */
+/** Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets one more for so many. */
 const ANSWER_MS = 10_000;
+const ANSWER_BYTES_PER_MS = 100_000;
+
+/** The bytes of a record in a contribution's header, about, and of one number in it: more than they ever take. */
+const RECORD_BYTES = 256;
+const NUMBER_BYTES = 32;
+
+/** What a worker of this run may send at once. */
+function dataLimitsOf({ job, train, evaluate, stateBytes, sumElements }: RunPlan): FrameLimits {
+  const trainRecords = Math.ceil(train.globalBatch / train.microBatch);
+  const evaluateRecords = evaluate === undefined ? 0 : Math.ceil(evaluate.globalBatch / evaluate.microBatch);
+  const trainBytes = trainRecords * (RECORD_BYTES + NUMBER_BYTES * job.parameters.length);
+  return {
+    maxHeaderBytes: (1 << 16) + Math.max(trainBytes, evaluateRecords * RECORD_BYTES),
+    maxPayloadBytes: Math.max(stateBytes, 4 * sumElements),
+  };
+}
 
 export class Coordinator {
   readonly #options: CoordinatorOptions;
@@ -93,9 +109,8 @@ export class Coordinator {
     this.#reporter = new Reporter(plan, options.onEvent);
     this.#reducer = new StarReducer(plan.sumElements);
     this.#startMs = this.#keptMs = clock.now();
-    const maxPayloadBytes = Math.max(plan.initialState.length, this.#reducer.byteLength);
     this.#roster = new Roster(
-      { clock, timing, job, jobFiles, maxPayloadBytes, newSession },
+      { clock, timing, job, jobFiles, dataLimits: dataLimitsOf(plan), newSession },
       {
         onReady: () => this.#advance(),
         onMessage: (member, message, payload) => this.#receive(member, message, payload),
@@ -381,13 +396,14 @@ export class Coordinator {
   /** Nobody is waited for in vain: who owes an answer about its state and sends nothing is stalled. */
   #checkAnswers(): void {
     const nowMs = this.#options.clock.now();
+    const allowedMs = ANSWER_MS + this.#plan.stateBytes / ANSWER_BYTES_PER_MS;
     for (const member of this.#membersIn('active')) {
       const owesDigest = this.#phase === 'finishing' && !this.#digests.has(member.rank);
       const bytes = member.data?.bytesReceived ?? 0;
       if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes) member.answerMs = nowMs;
       member.answerBytes = bytes;
       const silentMs = nowMs - member.answerMs;
-      if (silentMs <= ANSWER_MS) continue;
+      if (silentMs <= allowedMs) continue;
       const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', silentMs, reason);
     }
@@ -403,10 +419,8 @@ export class Coordinator {
     const newcomers = this.#membersIn('ready');
     if (this.#membersIn('active').length === 0 && newcomers.length > 0) this.#rollBack();
     const { isKept } = this.#trajectory;
-    for (const member of newcomers) {
-      if (isKept) this.#activate(member);
-      else member.phase = 'syncing';
-    }
+    if (isKept) this.#activate(newcomers);
+    else for (const member of newcomers) member.phase = 'syncing';
     const isOld = this.#options.clock.now() - this.#keptMs > this.#plan.snapshotMs;
     if (this.#donor === undefined && !isKept && (newcomers.length > 0 || isOld)) this.#askForState();
   }
@@ -425,23 +439,27 @@ export class Coordinator {
 
   #takeState(member: Member, step: number, payload: Uint8Array): void {
     if (member !== this.#donor || step !== this.#trajectory.step) return;
-    if (payload.length !== this.#plan.initialState.length)
+    if (payload.length !== this.#plan.stateBytes)
       return this.#roster.expel(member, 'its state has the wrong size');
     this.#donor = undefined;
     this.#trajectory.keep(payload);
     this.#keptMs = this.#options.clock.now();
-    for (const newcomer of this.#membersIn('syncing')) this.#activate(newcomer);
+    this.#activate(this.#membersIn('syncing'));
     this.#advance();
   }
 
-  #activate(member: Member): void {
-    member.phase = 'active';
-    member.progressMs = this.#options.clock.now();
+  /** Gives the snapshot, which is of this step, to all of `members`. */
+  #activate(members: readonly Member[]): void {
     const { step, bytes } = this.#trajectory.snapshot;
-    member.data?.send({ kind: 'state', step } satisfies ToWorker, bytes);
-    // It may be asked to help in the pass that is under way.
-    if (this.#pass !== undefined) this.#desk.admit(this.#pass, member);
-    this.#reporter.joined(member, step, this.#membersIn('active'));
+    const payload = new Broadcast(bytes);
+    for (const member of members) {
+      member.phase = 'active';
+      member.progressMs = this.#options.clock.now();
+      member.data?.send({ kind: 'state', step } satisfies ToWorker, payload);
+      // It may be asked to help in the pass that is under way.
+      if (this.#pass !== undefined) this.#desk.admit(this.#pass, member);
+      this.#reporter.joined(member, step, this.#membersIn('active'));
+    }
   }
 
   // ---- the end ----

@@ -11,6 +11,7 @@ export interface WorkerTally {
   readonly rank: number;
   readonly workerId: string;
   readonly host: string;
+  readonly device: string;
   readonly lanes: number;
   readonly samples: number;
   readonly microBatches: number;
@@ -46,8 +47,18 @@ export class Reporter {
 
   joined(member: Member, step: number, active: readonly Member[]): void {
     const { rank, workerId, hello, numericsClass } = member;
-    const { host, processId, lanes } = hello;
-    this.#emit({ kind: 'worker-joined', rank, workerId, host, processId, lanes, numericsClass, step });
+    const { host, processId, device = 'cpu', lanes } = hello;
+    this.#emit({
+      kind: 'worker-joined',
+      rank,
+      workerId,
+      host,
+      processId,
+      device,
+      lanes,
+      numericsClass,
+      step,
+    });
     this.#numerics(member, active);
   }
 
@@ -120,8 +131,12 @@ export class Reporter {
     if (norms.length === 0 || step <= this.#normsStep) return;
     this.#normsStep = step;
     // A norm that is not finite has no number in JSON: it is left out.
+    // Running statistics have no gradient.
     const named = this.#plan.job.parameters
-      .map(({ name }, tensor) => [name, norms[tensor] ?? null] as const)
+      .map(({ name, statisticMomentum }, tensor) => {
+        const norm = statisticMomentum === null ? norms[tensor] : undefined;
+        return [name, norm ?? null] as const;
+      })
       .filter((entry): entry is readonly [string, number] => entry[1] !== null);
     this.#emit({ kind: 'gradient-norms', step, norms: Object.fromEntries(named) });
   }
@@ -149,7 +164,8 @@ export class Reporter {
     const before = this.#tallies.get(workerId);
     const samples = (before?.samples ?? 0) + sampleCount;
     const microBatches = (before?.microBatches ?? 0) + microBatchCount;
-    return { rank, workerId, host: hello.host, lanes: hello.lanes, samples, microBatches };
+    const { host, device = 'cpu', lanes } = hello;
+    return { rank, workerId, host, device, lanes, samples, microBatches };
   }
 
   /** Sums over records are taken in order of micro-batch: one order, one result. */
@@ -158,7 +174,7 @@ export class Reporter {
     sampleCount: number,
   ): { lossMean: number; accuracy?: number } {
     const lossMean = records.reduce((sum, record) => sum + (record.lossSum ?? 0), 0) / sampleCount;
-    if (this.#plan.job.task !== 'classification') return { lossMean };
+    if (this.#plan.job.task === 'regression') return { lossMean };
     return { lossMean, accuracy: records.reduce((sum, record) => sum + record.correctSum, 0) / sampleCount };
   }
 }

@@ -24,7 +24,7 @@ function createWorld() {
       timing: DEFAULT_TIMING,
       job,
       jobFiles,
-      maxPayloadBytes: 1000,
+      dataLimits: { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1000 },
       newSession: () => `session-${sessions++}`,
     },
     {

@@ -12,7 +12,7 @@ import {
   type ToCoordinator,
   type ToWorker,
 } from '../protocol/messages.ts';
-import type { Connection } from '../transport/connection.ts';
+import type { Connection, FrameLimits } from '../transport/connection.ts';
 import { isFullyConnected, type Member } from './member.ts';
 
 /** Deadlines of membership, milliseconds. */
@@ -62,8 +62,8 @@ export interface RosterOptions {
   readonly timing: Timing;
   readonly job: Job;
   readonly jobFiles: Uint8Array;
-  /** Largest payload a member may send: the state. */
-  readonly maxPayloadBytes: number;
+  /** What a member may send on its data connection: records and sums of a whole pass, and the state. */
+  readonly dataLimits: FrameLimits;
   /** An unguessable word that ties a member's connections together. */
   readonly newSession: () => string;
 }
@@ -227,10 +227,7 @@ export class Roster {
     if (member[channel] !== undefined)
       return this.#refuse(connection, `the worker has a ${channel} connection already`);
     member[channel] = connection;
-    connection.limits =
-      channel === 'data'
-        ? { maxHeaderBytes: CONTROL_LIMITS.maxHeaderBytes, maxPayloadBytes: this.#options.maxPayloadBytes }
-        : HEARTBEAT_LIMITS;
+    connection.limits = channel === 'data' ? this.#options.dataLimits : HEARTBEAT_LIMITS;
     this.#listen(member, connection);
     this.#becomeReady(member);
   }

@@ -6,8 +6,10 @@ export interface RunPlan {
   readonly job: Job;
   /** The two compiled steps, as `job.trainBytes` and `job.evaluateBytes` say. */
   readonly jobFiles: Uint8Array;
-  /** The state before the first update: parameters, then optimizer regions, unpadded float32. */
-  readonly initialState: Uint8Array;
+  /** Makes the state before the first update: parameters, then optimizer regions, unpadded float32. Kept by nobody else. */
+  readonly makeInitialState: () => Uint8Array;
+  /** Bytes of a state. */
+  readonly stateBytes: number;
   /** Elements of a gradient sum on the wire: the arena's padded length. */
   readonly sumElements: number;
   readonly totalSteps: number;

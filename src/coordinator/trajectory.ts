@@ -41,7 +41,7 @@ export class Trajectory {
   constructor(plan: RunPlan) {
     this.#plan = plan;
     this.#stepsPerEpoch = stepsPerEpoch(plan.train.sampleCount, plan.train.globalBatch);
-    this.#snapshot = { step: 0, bytes: plan.initialState, maxima: undefined, ledger: NO_SAMPLES };
+    this.#snapshot = { step: 0, bytes: plan.makeInitialState(), maxima: undefined, ledger: NO_SAMPLES };
   }
 
   /** Updates committed so far. */

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { createBatchFiller, epochOrder, microBatchesOfStep, sampleRange, stepsPerEpoch } from './batches.ts';
 import type { EpochLayout } from './batches.ts';
+import { AS_STORED } from './dataset.ts';
 import type { Dataset } from './dataset.ts';
 import { makeDataset } from './dataset-digest.ts';
 import { makeSyntheticRegression } from './synthetic-regression.ts';
@@ -19,7 +20,7 @@ function labelled(sampleCount: number, width: number): Dataset {
     target: { kind: 'classification', classes: 10 },
     x,
     y,
-    normalisation: { scale: 1, shift: 0 },
+    normalisation: AS_STORED,
   });
 }
 

@@ -5,6 +5,8 @@
  */
 import { invariant } from '../base/errors.ts';
 import { permutation, RandomWords } from '../base/random.ts';
+import { createImageAugmenter } from './augment.ts';
+import type { AugmentationDraw } from './augment.ts';
 import { featureCountOf, targetCountOf } from './dataset.ts';
 import type { Dataset } from './dataset.ts';
 
@@ -56,7 +58,7 @@ export function epochOrder(seed: number, epoch: number, sampleCount: number): Ui
  *         sampleWeight [B].
  */
 export interface BatchDestination {
-  readonly x: Uint8Array | Float32Array;
+  readonly x: Uint8Array | Float32Array | Int32Array;
   readonly y: Int32Array | Float32Array;
   readonly sampleWeight: Float32Array;
 }
@@ -67,11 +69,12 @@ export interface BatchFiller {
   readonly batchSize: number;
   /**
    * Gathers samples `order[start] .. order[start + count - 1]` (without `order`: start .. start + count - 1).
+   * With `draw` they are augmented as the data set says; without it, or if the data set says nothing, they are as stored.
    *
    * Effect: rows 0 .. count - 1 hold the samples with weight 1; the rest are zeros with weight 0.
    * Cost:   no allocation; 17 us for 32 x 784 bytes.
    */
-  fill(order: Uint32Array | undefined, start: number, count: number): void;
+  fill(order: Uint32Array | undefined, start: number, count: number, draw?: AugmentationDraw): void;
 }
 
 /**
@@ -93,14 +96,17 @@ export function createBatchFiller(dataset: Dataset, destination: BatchDestinatio
   const source = wide ? asWords(dataset.x) : dataset.x;
   const target = wide ? asWords(x) : x;
   const rowLength = source.length / dataset.sampleCount;
+  const augmenter = dataset.augmentation && createImageAugmenter(dataset.augmentation, dataset.features);
   return {
     batchSize,
-    fill(order, start, count) {
+    fill(order, start, count, draw) {
       const end = order === undefined ? dataset.sampleCount : order.length;
       invariant(start >= 0 && count <= batchSize && start + count <= end, 'range lies in the data set');
+      const augment = draw && augmenter?.(draw);
       for (let row = 0; row < count; row++) {
         const sample = order === undefined ? start + row : (order[start + row] as number);
-        copyRow(source, sample * rowLength, target, row * rowLength, rowLength);
+        if (augment === undefined) copyRow(source, sample * rowLength, target, row * rowLength, rowLength);
+        else augment(dataset.x, sample, x, row);
         copyRow(dataset.y, sample * targetCount, y, row * targetCount, targetCount);
       }
       target.fill(0, count * rowLength);

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { invariant } from '../base/errors.ts';
-import type { Dataset } from './dataset.ts';
+import { elementTypeOf, featureCountOf, targetCountOf } from './dataset.ts';
+import type { Dataset, DatasetTarget } from './dataset.ts';
 
 /**
  * SHA-256 (hex) of a data set's canonical content: one line of JSON with shapes and types, then the bytes
- * of x, then those of y (little-endian). Names, origin and normalisation do not enter.
+ * of x, then those of y (little-endian). Names, origin, normalisation and augmentation do not enter.
  *
  * Cost: about 1 ms per 2 MB.
  */
@@ -14,15 +15,15 @@ export function digestOf(content: Omit<Dataset, 'digest'>): string {
     new Uint8Array(new Uint16Array([1]).buffer)[0] === 1,
     'data digests need a little-endian machine',
   );
-  const { sampleCount, features, target, x, y } = content;
+  const { sampleCount, features, target, vocabulary, x, y } = content;
   const header = {
     format: 'lockstep-dataset-1',
     sampleCount,
     features,
-    target:
-      target.kind === 'classification' ? ['classification', target.classes] : ['regression', target.outputs],
-    x: x instanceof Uint8Array ? 'uint8' : 'float32',
-    y: y instanceof Int32Array ? 'int32' : 'float32',
+    target: targetHeader(target),
+    ...(vocabulary === undefined ? {} : { vocabulary }),
+    x: elementTypeOf(x),
+    y: elementTypeOf(y),
   };
   const hash = createHash('sha256');
   hash.update(`${JSON.stringify(header)}\n`);
@@ -31,10 +32,24 @@ export function digestOf(content: Omit<Dataset, 'digest'>): string {
   return hash.digest('hex');
 }
 
+function targetHeader(target: DatasetTarget): readonly (string | number)[] {
+  switch (target.kind) {
+    case 'classification':
+      return [target.kind, target.classes];
+    case 'sequence':
+      return [target.kind, target.classes, target.length];
+    case 'regression':
+    case 'binary':
+      return [target.kind, target.outputs];
+    default:
+      return target satisfies never;
+  }
+}
+
 /** A data set with its digest, after checking that its arrays have the lengths its shapes promise. */
 export function makeDataset(content: Omit<Dataset, 'digest'>): Dataset {
-  const featureCount = content.features.reduce((count, size) => count * size, 1);
-  const targetCount = content.target.kind === 'classification' ? 1 : content.target.outputs;
+  const featureCount = featureCountOf(content);
+  const targetCount = targetCountOf(content);
   invariant(content.x.length === content.sampleCount * featureCount, `${content.name}: length of x`);
   invariant(content.y.length === content.sampleCount * targetCount, `${content.name}: length of y`);
   return { ...content, digest: digestOf(content) };

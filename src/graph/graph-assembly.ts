@@ -1,6 +1,6 @@
 /** Puts graphs together, whatever their operators: names, shapes, constants, outputs. */
 import { GraphError } from '../base/errors.ts';
-import { inferOutputs, type OperatorName } from './operators.ts';
+import { attributeKind, inferOutputs, type OperatorName } from './operators.ts';
 import { formatShape, shapeProblem, staticElementCount } from './shape.ts';
 import type {
   Attributes,
@@ -112,23 +112,35 @@ export class GraphAssembly {
     this.#outputs.set(name, this.value(value.name).name);
   }
 
-  /** Applies an operator with one output; absent optional inputs are undefined. */
+  /** Applies an operator and returns its first output; absent optional inputs are undefined. */
   apply(
     operator: OperatorName,
     inputs: readonly (ValueInfo | undefined)[],
     attributes: Attributes = {},
   ): ValueInfo {
+    return this.applyAll(operator, inputs, 1, attributes)[0];
+  }
+
+  /** Applies an operator and returns its first `count` outputs; those behind the first have a number in their names. */
+  applyAll(
+    operator: OperatorName,
+    inputs: readonly (ValueInfo | undefined)[],
+    count: number,
+    attributes: Attributes = {},
+  ): readonly [ValueInfo, ...ValueInfo[]] {
     const name = unused(`${this.#scope}${operator}`, this.#nodeNames, this.#values, this.#outputs);
-    const [value] = this.append({
+    const [first, ...rest] = this.append({
       operator,
       name,
       inputs: inputs.map((input) => input?.name ?? ''),
-      outputs: [name],
+      outputs: Array.from({ length: count }, (_, i) =>
+        i === 0 ? name : unused(`${name}.${i}`, this.#values, this.#outputs),
+      ),
       attributes,
     });
-    if (value === undefined)
+    if (first === undefined)
       throw new GraphError(`${operator} at ${name}: no output`, { operator, node: name });
-    return value;
+    return [first, ...rest];
   }
 
   /** Adds a node as it stands and returns its outputs; `apply` is the convenient form. */
@@ -140,17 +152,17 @@ export class GraphAssembly {
       return constant === undefined ? { type, shape } : { type, shape, constant };
     });
     const { operator, name, attributes } = node;
-    const types = inferOutputs({ operator, name, inputs, attributes });
+    const types = inferOutputs({ operator, name, inputs, attributes, outputCount: node.outputs.length });
     if (node.outputs.length > types.length) {
       throw new GraphError(
         `${operator} at ${name}: expected at most ${types.length} outputs, got ${node.outputs.length}`,
         { operator, node: name },
       );
     }
-    this.#nodes.push(node);
+    this.#nodes.push({ ...node, attributes: asStored(operator, attributes) });
     this.#nodeNames.add(name);
     return node.outputs.flatMap((output, i) =>
-      types[i] ? [this.#define({ name: output, ...types[i] })] : [],
+      types[i] && output !== '' ? [this.#define({ name: output, ...types[i] })] : [],
     );
   }
 
@@ -211,6 +223,15 @@ export function makeTensorData(type: ElementType, elements: readonly number[]): 
   if (type === 'int32') return Int32Array.from(elements);
   if (type === 'int64') return BigInt64Array.from(elements, BigInt);
   return Uint8Array.from(elements);
+}
+
+/** Attributes with the numbers that a file can hold: float32. */
+function asStored(operator: OperatorName, attributes: Attributes): Attributes {
+  const entries = Object.entries(attributes).map(([name, value]) => {
+    const isFloat = typeof value === 'number' && attributeKind(operator, name) === 'float';
+    return [name, isFloat ? Math.fround(value) : value] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Equal for constants that are the same to the last bit. */

@@ -17,6 +17,8 @@ export interface OperatorCall {
   readonly name: string;
   readonly inputs: readonly (OperatorInput | undefined)[];
   readonly attributes: Attributes;
+  /** How many outputs the node names; 1 when absent. */
+  readonly outputCount?: number;
 }
 
 /** One row of the operator table: an operator of the standard ONNX domain at opset 17. */
@@ -57,6 +59,15 @@ export function intAttribute(call: Pick<OperatorCall, 'attributes'>, name: strin
 export function floatAttribute(call: Pick<OperatorCall, 'attributes'>, name: string, absent: number): number {
   const value = call.attributes[name];
   return typeof value === 'number' ? value : absent;
+}
+
+export function stringAttribute(
+  call: Pick<OperatorCall, 'attributes'>,
+  name: string,
+  absent: string,
+): string {
+  const value = call.attributes[name];
+  return typeof value === 'string' ? value : absent;
 }
 
 export function intsAttribute(

@@ -3,17 +3,23 @@
  * the compiler asks for it.
  */
 import { GraphError } from '../base/errors.ts';
+import { CONVOLUTION_OPERATORS } from './convolution-operators.ts';
 import { ELEMENTWISE_OPERATORS } from './elementwise-operators.ts';
 import { MATRIX_OPERATORS } from './matrix-operators.ts';
+import { NORMALIZATION_OPERATORS } from './normalization-operators.ts';
 import type { AttributeKind, Operator, OperatorCall } from './operator.ts';
 import { REDUCTION_OPERATORS } from './reduction-operators.ts';
+import { SELECTION_OPERATORS } from './selection-operators.ts';
 import { SHAPE_OPERATORS } from './shape-operators.ts';
 import { ELEMENT_TYPES, type AttributeValue, type ValueType } from './types.ts';
 
 export const OPERATORS = {
+  ...CONVOLUTION_OPERATORS,
   ...ELEMENTWISE_OPERATORS,
   ...MATRIX_OPERATORS,
+  ...NORMALIZATION_OPERATORS,
   ...REDUCTION_OPERATORS,
+  ...SELECTION_OPERATORS,
   ...SHAPE_OPERATORS,
 } as const satisfies Readonly<Record<string, Operator>>;
 

@@ -41,7 +41,7 @@ describe('readMessage', () => {
     const seen: unknown[] = [];
 
     read([0x08, 0x03, 0x0a, 0x02, 0x04, 0x05], { 1: (field) => seen.push(field.ints()) });
-    read([0x0a, 0x04, 0, 0, 0x80, 0x3f], { 1: (field) => seen.push(field.floats()) });
+    read([0x0a, 0x04, 0, 0, 0x80, 0x3f], { 1: (field) => seen.push([...field.floats()]) });
 
     assert.deepEqual(seen, [[3], [4, 5], [1]]);
   });

@@ -4,10 +4,16 @@
 export const WIRE_TYPES = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 export type WireType = (typeof WIRE_TYPES)[keyof typeof WIRE_TYPES];
 
+/** Values at least this long are not copied into the message before it is finished. */
+const LONG_BYTES = 4096;
+
 const utf8 = new TextEncoder();
 
 /** Writes fields in the order of the calls; the same calls give the same bytes. */
 export class ProtoWriter {
+  /** What comes before the bytes that are being filled. */
+  readonly #parts: Uint8Array[] = [];
+  #partsLength = 0;
   #bytes = new Uint8Array(256);
   #length = 0;
 
@@ -29,24 +35,54 @@ export class ProtoWriter {
     this.bytes(field, utf8.encode(value));
   }
 
+  /** A field of bytes, which must not change before the message is finished. */
   bytes(field: number, value: Uint8Array): void {
     this.#key(field, WIRE_TYPES.bytes);
     this.#varint(value.length);
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.#length);
-    this.#length += value.length;
+    this.#append(value);
   }
 
   /** A nested message, written by `write`. */
   message(field: number, write: (inner: ProtoWriter) => void): void {
     const inner = new ProtoWriter();
     write(inner);
-    this.bytes(field, inner.#bytes.subarray(0, inner.#length));
+    this.#key(field, WIRE_TYPES.bytes);
+    this.#varint(inner.length);
+    for (const part of inner.parts()) this.#append(part);
+  }
+
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#partsLength + this.#length;
+  }
+
+  /** Everything written, in pieces, the long ones views of what was given. */
+  parts(): readonly Uint8Array[] {
+    return [...this.#parts, this.#bytes.subarray(0, this.#length)];
   }
 
   /** A copy of everything written. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const whole = new Uint8Array(this.length);
+    let offset = 0;
+    for (const part of this.parts()) {
+      whole.set(part, offset);
+      offset += part.length;
+    }
+    return whole;
+  }
+
+  #append(value: Uint8Array): void {
+    if (value.length >= LONG_BYTES) {
+      this.#parts.push(this.#bytes.subarray(0, this.#length), value);
+      this.#partsLength += this.#length + value.length;
+      this.#bytes = new Uint8Array(256);
+      this.#length = 0;
+      return;
+    }
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#length);
+    this.#length += value.length;
   }
 
   #key(field: number, wireType: WireType): void {

@@ -1,4 +1,4 @@
-/** Operators that fold or normalise along axes. At opset 17 ReduceSum takes its axes as an input, the others as an attribute. */
+/** Operators that fold axes. At opset 17 ReduceSum takes its axes as an input, the others as an attribute. */
 import {
   axisAttribute,
   constantInts,
@@ -36,23 +36,18 @@ function reductionByAttribute(): Operator {
   };
 }
 
-function inferArgMax(call: OperatorCall): readonly ValueType[] {
+function inferArg(call: OperatorCall): readonly ValueType[] {
   requireType(call, 0, ['float32', 'int32', 'int64']);
   const { shape } = inputAt(call, 0);
   if (shape.length === 0) refuse(call, 'the input must have rank 1 or more');
   return [{ type: 'int64', shape: foldShape(call, shape, [axisAttribute(call, shape, 0)]) }];
 }
 
-/** Softmax and its logarithm along one axis: the shape stays. */
-function normalization(): Operator {
+function argReduction(): Operator {
   return {
     arity: [1, 1],
-    attributes: { axis: 'int' },
-    infer: (call) => {
-      const { shape } = inputAt(call, 0);
-      axisAttribute(call, shape, -1);
-      return [{ type: requireType(call, 0, ['float32']), shape }];
-    },
+    attributes: { axis: 'int', keepdims: 'int', select_last_index: 'int' },
+    infer: inferArg,
   };
 }
 
@@ -64,11 +59,12 @@ export const REDUCTION_OPERATORS = {
   },
   ReduceMean: reductionByAttribute(),
   ReduceMax: reductionByAttribute(),
-  ArgMax: {
-    arity: [1, 1],
-    attributes: { axis: 'int', keepdims: 'int', select_last_index: 'int' },
-    infer: inferArgMax,
-  },
-  Softmax: normalization(),
-  LogSoftmax: normalization(),
+  ReduceMin: reductionByAttribute(),
+  ReduceProd: reductionByAttribute(),
+  ReduceL1: reductionByAttribute(),
+  ReduceL2: reductionByAttribute(),
+  ReduceSumSquare: reductionByAttribute(),
+  ReduceLogSumExp: reductionByAttribute(),
+  ArgMax: argReduction(),
+  ArgMin: argReduction(),
 } as const satisfies Readonly<Record<string, Operator>>;

@@ -1,6 +1,5 @@
-/** Operators that move, select, repeat or make elements without computing on them. */
+/** Operators that give elements another shape, repeat them or make them, and those that tell a shape. */
 import {
-  axisAttribute,
   constantInts,
   inputAt,
   intAttribute,
@@ -105,37 +104,47 @@ function inferConstantOfShape(call: OperatorCall): readonly ValueType[] {
   return [{ type: typeof value === 'object' && 'type' in value ? value.type : 'float32', shape }];
 }
 
-/** indices [...], depth, [off, on] -> [..., depth] at `axis`; an index outside the depth gives a row of `off`. */
-function inferOneHot(call: OperatorCall): readonly ValueType[] {
-  const indices = inputAt(call, 0).shape;
-  requireType(call, 0, ['float32', 'int32', 'int64']);
-  const depth = constantInts(call, 1)?.[0];
-  if (depth === undefined || depth < 1) return refuse(call, 'the depth must be 1 or more');
-  if (!isSameShape(inputAt(call, 2).shape, [2])) refuse(call, 'values must be [off, on]');
-  const axis = axisAttribute(call, [...indices, depth], -1);
-  return [{ type: inputAt(call, 2).type, shape: indices.toSpliced(axis, 0, depth) }];
+/** Sizes of the input from axis `start` to before `end`. */
+function inferShape(call: OperatorCall): readonly ValueType[] {
+  const { shape } = inputAt(call, 0);
+  const sizes = shape.slice(intAttribute(call, 'start', 0), intAttribute(call, 'end', shape.length));
+  return [{ type: 'int64', shape: [sizes.length] }];
 }
 
-/** data and indices of one rank: the result has the shape of the indices. */
-function inferGatherElements(call: OperatorCall): readonly ValueType[] {
-  const { type, shape } = inputAt(call, 0);
-  requireType(call, 1, ['int32', 'int64']);
-  const indices = inputAt(call, 1).shape;
-  if (indices.length !== shape.length) refuse(call, 'data and indices must have one rank');
-  axisAttribute(call, shape, 0);
-  return [{ type, shape: indices }];
+/** start, start + delta, ... before limit. */
+function inferRange(call: OperatorCall): readonly ValueType[] {
+  const type = requireType(call, 0, ['float32', 'int32', 'int64']);
+  const [start, limit, delta] = [0, 1, 2].map((index) => {
+    requireType(call, index, [type]);
+    return constantInts(call, index)?.[0];
+  });
+  if (start === undefined || limit === undefined || !delta) {
+    return refuse(call, 'start, limit and delta must be numbers, and delta not 0');
+  }
+  return [{ type, shape: [Math.max(0, Math.ceil((limit - start) / delta))] }];
 }
 
-/** data with `updates` written (or added) at `indices`; updates and indices have one shape. */
-function inferScatterElements(call: OperatorCall): readonly ValueType[] {
+/** Axis i is repeated repeats[i] times; an axis of symbolic size must not be. */
+function inferTile(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
-  requireType(call, 1, ['int32', 'int64']);
-  requireType(call, 2, [type]);
-  const indices = inputAt(call, 1).shape;
-  if (indices.length !== shape.length) refuse(call, 'data and indices must have one rank');
-  if (!isSameShape(indices, inputAt(call, 2).shape)) refuse(call, 'indices and updates must have one shape');
-  axisAttribute(call, shape, 0);
-  return [{ type, shape }];
+  const repeats = constantInts(call, 1) ?? refuse(call, 'the repeats are missing');
+  if (repeats.length !== shape.length)
+    refuse(call, `expected ${shape.length} repeats, got ${repeats.length}`);
+  const sizes = shape.map((size, axis) => {
+    const count = repeats[axis] ?? 1;
+    if (count < 0) return refuse(call, 'repeats must be 0 or more');
+    if (count === 1) return size;
+    return typeof size === 'number' ? size * count : refuse(call, `cannot repeat the symbolic size ${size}`);
+  });
+  return [{ type, shape: sizes }];
+}
+
+/** Sums of all elements up to each one along an axis: the shape stays. */
+function inferCumSum(call: OperatorCall): readonly ValueType[] {
+  const { shape } = inputAt(call, 0);
+  const axis = constantInts(call, 1)?.[0] ?? refuse(call, 'the axis is missing');
+  resolveAxes(call, [axis], shape.length);
+  return [{ type: requireType(call, 0, ['float32', 'int32', 'int64']), shape }];
 }
 
 export const SHAPE_OPERATORS = {
@@ -146,11 +155,9 @@ export const SHAPE_OPERATORS = {
   Squeeze: { arity: [1, 2], attributes: {}, infer: inferSqueeze },
   Expand: { arity: [2, 2], attributes: {}, infer: inferExpand },
   ConstantOfShape: { arity: [1, 1], attributes: { value: 'tensor' }, infer: inferConstantOfShape },
-  OneHot: { arity: [3, 3], attributes: { axis: 'int' }, infer: inferOneHot },
-  GatherElements: { arity: [2, 2], attributes: { axis: 'int' }, infer: inferGatherElements },
-  ScatterElements: {
-    arity: [3, 3],
-    attributes: { axis: 'int', reduction: 'string' },
-    infer: inferScatterElements,
-  },
+  Shape: { arity: [1, 1], attributes: { start: 'int', end: 'int' }, infer: inferShape },
+  Size: { arity: [1, 1], attributes: {}, infer: () => [{ type: 'int64', shape: [] }] },
+  Range: { arity: [3, 3], attributes: {}, infer: inferRange },
+  Tile: { arity: [2, 2], attributes: {}, infer: inferTile },
+  CumSum: { arity: [2, 2], attributes: { exclusive: 'int', reverse: 'int' }, infer: inferCumSum },
 } as const satisfies Readonly<Record<string, Operator>>;

@@ -17,10 +17,26 @@ export function elementTypeOf(code: number, where: string): ElementType {
     if (known.code === code) return type as ElementType;
   }
   const expected = Object.keys(ELEMENT_TYPES).join(', ');
-  throw new GraphError(`${where}: expected an element type of ${expected}, got ONNX type ${code}`, {
+  const got = OTHER_TYPES[code] ?? `ONNX type ${code}`;
+  const advice = got.includes('float') ? ' Export the model in float32: model.float().' : '';
+  throw new GraphError(`${where}: expected an element type of ${expected}, got ${got}.${advice}`, {
     dtype: code,
   });
 }
+
+/** Names, for messages, of types that we do not compute in. */
+const OTHER_TYPES: Readonly<Record<number, string>> = {
+  2: 'uint8',
+  3: 'int8',
+  4: 'uint16',
+  5: 'int16',
+  8: 'string',
+  10: 'float16',
+  11: 'float64',
+  12: 'uint32',
+  13: 'uint64',
+  16: 'bfloat16',
+};
 
 /** A size, or the name of a size that is known only when the graph runs (`batch`). */
 export type Dimension = number | string;
@@ -74,3 +90,6 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   readonly values: readonly ValueInfo[];
 }
+
+/** A graph before its shapes are inferred: what an `.onnx` file holds. */
+export type GraphFile = Omit<Graph, 'values'>;

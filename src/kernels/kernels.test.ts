@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { generateKernelBytes, KERNEL_BYTES_FILE } from '../../scripts/build-kernels.ts';
-import { RandomWords } from '../base/random.ts';
+import { PURPOSES, RandomWords } from '../base/random.ts';
 import { Arena } from './arena.ts';
 import { type Kernels, loadKernels } from './kernels.ts';
 
@@ -216,6 +216,50 @@ for (const shared of [false, true]) {
         const expected = [...source].map((x) => f(f(x * f(1 / 255)) + f(-0.1307)));
         sameBits(bench.arena.float32('b').subarray(0, length + 2), [7, ...expected, 7]);
       }
+    });
+
+    test('normalise scales and shifts any length from any address', () => {
+      for (const length of [0, 1, 3, 4, 5, 16, 17, 255]) {
+        const values = someFloats(length, 12);
+        const view = bench.floats('a', new Float32Array(300).fill(7)).subarray(0, length + 2);
+        view.set(values, 1);
+
+        bench.kernels.normalise(bench.at('a') + 4, length, 0.3, -2.1);
+
+        const expected = Array.from(values, (x) => f(f(x * f(0.3)) + f(-2.1)));
+        sameBits(view, [7, ...expected, 7]);
+      }
+    });
+
+    test('randomMask keeps the words of RandomWords that reach the threshold', () => {
+      // The last numbers are beyond 2^31: they are unsigned.
+      for (const [seed, step, microBatch, firstBlock, rate] of [
+        [1, 0, 0, 0, 0.1],
+        [7, 1234, 5, 400, 0.5],
+        [4_000_000_000, 2 ** 32 - 1, 2 ** 31, 2 ** 31 + 1, 0.9],
+      ] as const) {
+        const words = new RandomWords(seed, 'dropout', step, microBatch);
+        const target = bench.floats('a', new Float32Array(1028).fill(7)).subarray(0, 1028);
+        const threshold = Math.floor(rate * 2 ** 32);
+
+        bench.kernels.randomMask(
+          bench.at('a'),
+          1008,
+          seed,
+          PURPOSES.dropout,
+          step,
+          microBatch,
+          firstBlock,
+          threshold,
+          3,
+        );
+
+        const expected = Array.from({ length: 1008 }, (_, i) =>
+          words.word(4 * firstBlock + i) < threshold ? 0 : 3,
+        );
+        sameBits(target, [...expected, ...new Float32Array(20).fill(7)]);
+      }
+      assert.throws(() => bench.kernels.randomMask(64, 8, 1, 1, 1, 1, 0, 1, 1), WebAssembly.RuntimeError);
     });
 
     test('copyBytes and zeroBytes move and clear exactly the given bytes', () => {

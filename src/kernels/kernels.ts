@@ -47,6 +47,27 @@ export interface Kernels {
    */
   bytesToFloat32(source: number, target: number, length: number, scale: number, shift: number): void;
 
+  /** target[i] = target[i] * scale + shift, float32. Any length and any alignment. */
+  normalise(target: number, length: number, scale: number, shift: number): void;
+
+  /**
+   * Fills a dropout mask: target[i] = 0 where word(4 * firstBlock + i) of RandomWords (base/random.ts) with this key
+   * and these counters is below `threshold`, else `kept`. `length` is a multiple of 16, else the call traps; the other
+   * numbers are unsigned 32-bit.
+   * Cost: 1.9 ns per element.
+   */
+  randomMask(
+    target: number,
+    length: number,
+    key0: number,
+    key1: number,
+    a: number,
+    b: number,
+    firstBlock: number,
+    threshold: number,
+    kept: number,
+  ): void;
+
   /** Copies bytes. In shared memory 1.6 times as fast as `TypedArray.set`, which must be atomic there. */
   copyBytes(target: number, source: number, byteLength: number): void;
 

@@ -87,17 +87,25 @@ function lengthsOf(name: string, shape: readonly number[]): { length: number; pa
   return { length, paddedLength: Math.ceil(length / ALIGNMENT_ELEMENTS) * ALIGNMENT_ELEMENTS };
 }
 
-/** The elements of a region without padding, in canonical order, copied to `packed`: [layout.length] from [layout.paddedLength]. */
+/** Adjacent elements of a region, padding included. */
+export type RegionRange = Pick<BlockRange, 'offset' | 'length'>;
+
+/**
+ * The elements of a region without padding, in canonical order, copied to `packed`: [layout.length] from
+ * [layout.paddedLength]. With `range` only the elements in that part of the region are copied.
+ */
 export function packRegion(
   region: Float32Array,
   layout: ArenaLayout,
   packed: Float32Array = new Float32Array(layout.length),
+  range: RegionRange = { offset: 0, length: layout.paddedLength },
 ): Float32Array {
   invariant(region.length === layout.paddedLength, 'packRegion: the region is not of this layout');
   invariant(packed.length === layout.length, 'packRegion: the target is not of this layout');
   let position = 0;
   for (const { offset, length } of layout.tensors) {
-    packed.set(region.subarray(offset, offset + length), position);
+    const { from, to } = clip(offset, offset + length, range);
+    if (from < to) packed.set(region.subarray(from, to), position + from - offset);
     position += length;
   }
   return packed;
@@ -106,17 +114,29 @@ export function packRegion(
 /**
  * The inverse of `packRegion`.
  * Shapes: packed [layout.length], region [layout.paddedLength].
- * Effect: overwrites `region`; its padding becomes zero.
+ * Effect: overwrites `region`, or the part of it in `range`; its padding becomes zero.
  */
-export function unpackRegion(packed: Float32Array, layout: ArenaLayout, region: Float32Array): void {
+export function unpackRegion(
+  packed: Float32Array,
+  layout: ArenaLayout,
+  region: Float32Array,
+  range: RegionRange = { offset: 0, length: layout.paddedLength },
+): void {
   invariant(packed.length === layout.length, 'unpackRegion: the packed elements are not of this layout');
   invariant(region.length === layout.paddedLength, 'unpackRegion: the region is not of this layout');
   let position = 0;
   for (const { offset, length, paddedLength } of layout.tensors) {
-    region.set(packed.subarray(position, position + length), offset);
-    region.fill(0, offset + length, offset + paddedLength);
+    const { from, to } = clip(offset, offset + length, range);
+    if (from < to) region.set(packed.subarray(position + from - offset, position + to - offset), from);
+    const padding = clip(offset + length, offset + paddedLength, range);
+    if (padding.from < padding.to) region.fill(0, padding.from, padding.to);
     position += length;
   }
+}
+
+/** The part of `from` .. `to` that lies in `range`; empty when `from` >= `to`. */
+function clip(from: number, to: number, range: RegionRange): { from: number; to: number } {
+  return { from: Math.max(from, range.offset), to: Math.min(to, range.offset + range.length) };
 }
 
 /**

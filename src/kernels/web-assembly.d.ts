@@ -14,6 +14,8 @@ declare namespace WebAssembly {
   class Memory {
     constructor(descriptor: MemoryDescriptor);
     readonly buffer: ArrayBufferLike;
+    /** Adds pages of 64 KiB; `buffer` is another one afterwards. */
+    grow(pages: number): number;
   }
 
   type Module = object;

@@ -1,6 +1,7 @@
 /** Worker processes on this machine, owned by the run: none of them outlives it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import type { Device } from '../runtime/device.ts';
 import type { Address } from '../transport/tcp.ts';
 
 /** How to start `lockstep` again: program and leading arguments. */
@@ -9,12 +10,23 @@ export interface SelfCommand {
   readonly arguments: readonly string[];
 }
 
+/** One worker of this machine. */
+export interface LocalWorker {
+  readonly rank: number;
+  readonly device: Device;
+  readonly lanes: number;
+  readonly dataDir: string | undefined;
+  /** Where its output goes. */
+  readonly logPath: string;
+}
+
 /** Time a worker gets to end by itself before it is killed. */
 const GRACE_MS = 2_000;
 const RETRY_SECONDS = 10;
 
 export class LocalWorkers {
   readonly #children = new Set<ChildProcess>();
+  readonly #killed = new Set<number>();
   readonly #onAllGone: () => void;
   #isStopping = false;
 
@@ -23,15 +35,9 @@ export class LocalWorkers {
     this.#onAllGone = onAllGone;
   }
 
-  /** Starts one worker that joins `address`; its output goes to `logPath`. */
-  start(
-    self: SelfCommand,
-    address: Address,
-    rank: number,
-    lanes: number,
-    dataDir: string | undefined,
-    logPath: string,
-  ): void {
+  /** Starts one worker that joins `address`. */
+  start(self: SelfCommand, address: Address, worker: LocalWorker): void {
+    const { rank, device, lanes, dataDir, logPath } = worker;
     const log = openSync(logPath, 'a');
     const child = spawn(
       self.program,
@@ -40,6 +46,7 @@ export class LocalWorkers {
         'worker',
         ...['--join', `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`],
         ...['--rank', String(rank)],
+        ...['--device', device],
         ...['--lanes', String(lanes)],
         ...['--retry', String(RETRY_SECONDS)],
         ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
@@ -50,12 +57,20 @@ export class LocalWorkers {
     closeSync(log);
     this.#children.add(child);
     child.once('error', () => this.#forget(child));
-    child.once('exit', () => this.#forget(child));
+    child.once('exit', (_code, signal) => {
+      if (signal === 'SIGKILL' && !this.#isStopping) this.#killed.add(rank);
+      this.#forget(child);
+    });
   }
 
   /** Process ids of the workers that live. */
   processIds(): number[] {
     return [...this.#children].map((child) => child.pid).filter((pid) => pid !== undefined);
+  }
+
+  /** Ranks of the workers that somebody else ended with SIGKILL: often Linux, when memory runs out. */
+  get killedRanks(): readonly number[] {
+    return [...this.#killed];
   }
 
   /** Whether none that was started lives. */

@@ -5,20 +5,24 @@ import type { RunPlan } from '../coordinator/run-plan.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import { featureCountOf, targetCountOf } from '../data/dataset.ts';
 import { encodeGraph } from '../graph/encode.ts';
+import { peakBytes } from '../graph/peak-bytes.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import { initialParameter } from '../models/initial-parameter.ts';
-import type { Model } from '../models/model.ts';
-import { makeModel } from '../models/models.ts';
-import { makeStepGraphs } from '../models/step-graphs.ts';
+import { stateElementCountOf, type Model } from '../models/model.ts';
+import { makeEvaluateGraph, makeStepGraphs } from '../models/step-graphs.ts';
 import { learningRateAt, type ScheduleSpec } from '../optim/schedule.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
 import { makeOptimizerSpec, OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
-import type { DatasetSpec, RunData } from './data-source.ts';
+import { datasetSpecOf, type RunData } from './data-source.ts';
+import type { ConvFormChooser } from '../autodiff/conv-gradient-forms.ts';
+import { chooseModel, type ChosenModel } from './model-source.ts';
 
 /** A plan with what else the coordinator's side needs of the model. */
 export interface PlannedRun {
   readonly plan: RunPlan;
   readonly model: Model;
+  /** Of the file that the model came from, if it came from one. */
+  readonly modelSha256?: string;
   readonly optimizer: OptimizerSpec;
   /** The compiled training step, an ONNX file. */
   readonly stepModel: Uint8Array;
@@ -26,15 +30,22 @@ export interface PlannedRun {
   readonly epochs: number;
 }
 
-/** Micro-batches of an evaluation are larger than those of training: nothing is kept for gradients. */
-const EVALUATE_MICRO_BATCH = 256;
-const GATHER_MS = 15_000;
-const SNAPSHOT_MS = 10_000;
-
-/** The data set that a configuration asks for. */
-export function datasetSpecOf(config: TrainConfig): DatasetSpec {
-  return { name: config.dataset, seed: config.seed, validationFraction: config.validationSplit };
+export interface RunPlanOptions {
+  /** The configuration's model, when it has been made already. */
+  readonly chosen?: ChosenModel;
+  /** The forms of convolutions' gradients; the defaults when absent. */
+  readonly chooseForm?: ConvFormChooser | undefined;
 }
+
+/** Micro-batches of an evaluation are larger than those of training, as far as this memory goes on each lane. */
+const EVALUATE_MICRO_BATCH = 256;
+const EVALUATE_BYTES = 256 << 20;
+const GATHER_MS = 15_000;
+/** A snapshot is taken this often, and less often if it is large: about one hundredth of the time goes into it. */
+const SNAPSHOT_MS = 10_000;
+const SNAPSHOT_BYTES_PER_MS = 10_000;
+/** What one message can carry. */
+const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
 
 /**
  * Decides everything about a run.
@@ -45,19 +56,23 @@ export function makeRunPlan(
   data: RunData,
   runId: string,
   minWorkers: number,
+  { chosen = chooseModel(config, data.train), chooseForm }: RunPlanOptions = {},
 ): PlannedRun {
   const { train, evaluate } = data;
-  const model = makeModel(config.model, train, { hidden: config.hidden, activation: config.activation });
+  const { model, sha256 } = chosen;
   checkBatches(config, train.sampleCount);
   const optimizer = optimizerOf(config);
   const perEpoch = stepsPerEpoch(train.sampleCount, config.globalBatch);
   const totalSteps = config.steps ?? config.epochs * perEpoch;
+  const stateBytes = stateBytesOf(model, optimizer);
+  const stepGraphs = makeStepGraphs(model, config.microBatch, { chooseForm });
+  const bytesPerSample = peakBytes(stepGraphs.evaluate) / config.microBatch;
   const evaluateMicroBatch = Math.max(
     config.microBatch,
-    Math.min(EVALUATE_MICRO_BATCH, evaluate.sampleCount),
+    Math.min(EVALUATE_MICRO_BATCH, evaluate.sampleCount, Math.floor(EVALUATE_BYTES / bytesPerSample)),
   );
-  const stepModel = encodeGraph(makeStepGraphs(model, config.microBatch).train);
-  const evaluateModel = encodeGraph(makeStepGraphs(model, evaluateMicroBatch).evaluate);
+  const stepModel = encodeGraph(stepGraphs.train);
+  const evaluateModel = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch));
   const schedule = scheduleOf(config);
   const evaluateBatch = Math.ceil(evaluate.sampleCount / evaluateMicroBatch) * evaluateMicroBatch;
   const evalEvery = config.evalEvery === 'epoch' ? perEpoch : config.evalEvery;
@@ -74,7 +89,12 @@ export function makeRunPlan(
       microBatch: config.microBatch,
       globalBatch: config.globalBatch,
       evaluateMicroBatch,
-      parameters: model.parameters.map(({ name, shape }) => ({ name, shape: [...shape] })),
+      parameters: model.parameters.map(({ name, shape, statisticMomentum = null }) => ({
+        name,
+        shape: [...shape],
+        statisticMomentum,
+      })),
+      masks: stepGraphs.masks.map(({ name, shape, rate }) => ({ name, shape: [...shape], rate })),
       optimizer: { ...optimizer },
       clipNorm: config.clipNorm ?? null,
       tracksNorms: config.trackGradients,
@@ -82,7 +102,8 @@ export function makeRunPlan(
       evaluateBytes: evaluateModel.length,
     },
     jobFiles: Buffer.concat([stepModel, evaluateModel]),
-    initialState: initialState(model, optimizer, config.seed),
+    makeInitialState: () => initialState(model, optimizer, config.seed),
+    stateBytes,
     sumElements: makeArenaLayout(model.parameters).paddedLength,
     totalSteps,
     train: { sampleCount: train.sampleCount, globalBatch: config.globalBatch, microBatch: config.microBatch },
@@ -97,11 +118,12 @@ export function makeRunPlan(
     learningRateOf: rateOf,
     minWorkers,
     gatherMs: GATHER_MS,
-    snapshotMs: SNAPSHOT_MS,
+    snapshotMs: Math.max(SNAPSHOT_MS, stateBytes / SNAPSHOT_BYTES_PER_MS),
   };
   return {
     plan,
     model,
+    ...(sha256 !== undefined && { modelSha256: sha256 }),
     optimizer,
     stepModel,
     stepsPerEpoch: perEpoch,
@@ -143,15 +165,28 @@ function scheduleOf(config: TrainConfig): ScheduleSpec {
   }
 }
 
+/** Bytes of parameters and optimizer state together. Throws ConfigError when they are too many. */
+function stateBytesOf(model: Model, { kind }: OptimizerSpec): number {
+  const regions = 1 + OPTIMIZERS[kind].stateNames.length;
+  const bytes = 4 * stateElementCountOf(model) * regions;
+  if (bytes <= MAX_MESSAGE_BYTES) return bytes;
+  const got = `${(bytes / 2 ** 30).toFixed(1)} GiB for ${stateElementCountOf(model)} parameters with ${kind}`;
+  const expected = 'at most 2 GiB of parameters and optimizer state';
+  throw new ConfigError(
+    `model: expected ${expected}, got ${got}. Choose a smaller model, or an optimizer that keeps less: --optimizer sgd.`,
+    [{ path: 'model', expected, got }],
+  );
+}
+
 /** Parameters from the seed, optimizer regions zero; unpadded float32 in canonical order. */
-function initialState(model: Model, optimizer: OptimizerSpec, seed: number): Uint8Array {
-  const values = model.parameters.map((spec, index) => initialParameter(spec, seed, index));
-  const length = values.reduce((sum, { length: count }) => sum + count, 0);
-  const state = new Float32Array(length * (1 + OPTIMIZERS[optimizer.kind].stateNames.length));
+function initialState(model: Model, { kind }: OptimizerSpec, seed: number): Uint8Array {
+  const regions = 1 + OPTIMIZERS[kind].stateNames.length;
+  const state = new Float32Array(stateElementCountOf(model) * regions);
   let offset = 0;
-  for (const value of values) {
-    state.set(value, offset);
-    offset += value.length;
+  for (const [index, spec] of model.parameters.entries()) {
+    const values = initialParameter(spec, seed, index);
+    state.set(values, offset);
+    offset += values.length;
   }
   return new Uint8Array(state.buffer);
 }

@@ -1,25 +1,17 @@
 /** The files of a run, in `<out-dir>/<name>/`: written as it goes, so that a crash leaves what was true until then. */
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError, messageOf } from '../base/errors.ts';
 import { encodeSafetensors } from '../checkpoint/safetensors.ts';
 import { toYaml } from '../config/to-yaml.ts';
 import type { TrainConfig } from '../config/train-config.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import type { TokenTable } from '../data/token-table.ts';
+import { encodeGraphParts } from '../graph/encode.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import type { RunEvent, StepCommitted } from '../metrics/events.ts';
 import type { Model } from '../models/model.ts';
-import { makeInferenceGraph } from '../models/step-graphs.ts';
+import { makeInferenceFile } from '../models/step-graphs.ts';
+import { GrowingFile, writeWhole } from './run-file.ts';
 import type { RunSummary } from './run-summary.ts';
 
 /** Steps are written in batches of about this size: a crash loses less than a second of them, not the file. */
@@ -28,12 +20,12 @@ const FLUSH_MS = 500;
 
 /** A JSON array written as it grows. */
 class RankMetrics {
-  readonly #file: number;
+  readonly #file: GrowingFile;
   #buffer = '[';
   #isFirst = true;
 
   constructor(path: string) {
-    this.#file = openSync(path, 'w');
+    this.#file = new GrowingFile(path, 'w');
   }
 
   add(record: object): void {
@@ -45,18 +37,18 @@ class RankMetrics {
   close(): void {
     this.#buffer += '\n]\n';
     this.#flush();
-    closeSync(this.#file);
+    this.#file.close();
   }
 
   #flush(): void {
-    writeSync(this.#file, this.#buffer);
+    this.#file.write(this.#buffer);
     this.#buffer = '';
   }
 }
 
 export class RunFiles {
   readonly folder: string;
-  readonly #metrics: number;
+  readonly #metrics: GrowingFile;
   /** Folders above this run's that were made for it, outermost first. */
   readonly #parents: readonly string[];
   #buffer = '';
@@ -70,7 +62,7 @@ export class RunFiles {
       this.#parents = makeFolders(outDir);
       mkdirSync(this.folder);
       mkdirSync(join(this.folder, 'logs'));
-      this.#metrics = openSync(join(this.folder, 'metrics.jsonl'), 'a');
+      this.#metrics = new GrowingFile(join(this.folder, 'metrics.jsonl'), 'a');
     } catch (error) {
       throw new ConfigError(`making the folder of the run: ${this.#reasonOf(error)}`, [], { cause: error });
     }
@@ -88,7 +80,7 @@ export class RunFiles {
 
   /** Leaves no trace: for a run that was refused before it began. */
   discard(): void {
-    closeSync(this.#metrics);
+    this.#metrics.close();
     rmSync(this.folder, { recursive: true, force: true });
     try {
       for (const parent of this.#parents.toReversed()) rmdirSync(parent);
@@ -107,7 +99,12 @@ export class RunFiles {
   }
 
   writeStepModel(bytes: Uint8Array): void {
-    this.#writeWhole('step.onnx', bytes);
+    this.#writeWhole('step.onnx', [bytes]);
+  }
+
+  /** What the tokens of a language model stand for. */
+  writeTokens(table: TokenTable): void {
+    this.#writeWhole('tokens.json', `${JSON.stringify(table)}\n`);
   }
 
   /** Appends an event with its time to `metrics.jsonl`. */
@@ -125,10 +122,10 @@ export class RunFiles {
     const parameters = new Map<string, Float32Array>();
     let offset = 0;
     for (const { name, length } of makeArenaLayout(model.parameters).tensors) {
-      parameters.set(name, weights.slice(offset, offset + length));
+      parameters.set(name, weights.subarray(offset, offset + length));
       offset += length;
     }
-    this.#writeWhole('model.onnx', encodeGraph(makeInferenceGraph(model, parameters)));
+    this.#writeWhole('model.onnx', encodeGraphParts(makeInferenceFile(model, parameters)));
     const tensors = model.parameters.map(({ name, shape }) => ({
       name,
       shape,
@@ -142,7 +139,7 @@ export class RunFiles {
     for (const metrics of this.#rankMetrics.values()) metrics.close();
     this.#writeWhole('summary.json', `${JSON.stringify(summary, null, 2)}\n`);
     this.#flush(nowMs);
-    closeSync(this.#metrics);
+    this.#metrics.close();
   }
 
   /** The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot tell apart are null. */
@@ -169,16 +166,14 @@ export class RunFiles {
   }
 
   #flush(nowMs: number): void {
-    if (this.#buffer.length > 0) writeSync(this.#metrics, this.#buffer);
+    const text = this.#buffer;
     this.#buffer = '';
+    if (text.length > 0) this.#metrics.write(text);
     this.#flushedMs = nowMs;
   }
 
-  /** A reader sees the whole file or none of it. */
-  #writeWhole(name: string, content: string | Uint8Array): void {
-    const path = join(this.folder, name);
-    writeFileSync(`${path}.partial`, content);
-    renameSync(`${path}.partial`, path);
+  #writeWhole(name: string, content: string | readonly Uint8Array[]): void {
+    writeWhole(join(this.folder, name), typeof content === 'string' ? [Buffer.from(content)] : content);
   }
 }
 

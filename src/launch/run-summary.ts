@@ -12,6 +12,8 @@ export interface RunSummary {
   readonly code?: ErrorCode;
   readonly name: string;
   readonly model: string;
+  /** Of the file that `model` is the path of. */
+  readonly modelSha256?: string;
   readonly dataset: string;
   readonly seed: number;
   /** Committed updates. */
@@ -59,8 +61,9 @@ export function digestsOf(
   state: Uint8Array,
   parameterCount: number,
 ): { weightsDigest: string; stateDigest: string } {
-  const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-  return { weightsDigest: hash(state.subarray(0, 4 * parameterCount)), stateDigest: hash(state) };
+  const hash = createHash('sha256').update(state.subarray(0, 4 * parameterCount));
+  const weightsDigest = hash.copy().digest('hex');
+  return { weightsDigest, stateDigest: hash.update(state.subarray(4 * parameterCount)).digest('hex') };
 }
 
 /** Gathers from the events what a summary needs. */
@@ -127,10 +130,10 @@ export class EventTally {
 
 /** The workers of a summary. */
 export function summariseWorkers(tallies: readonly WorkerTally[]): RunSummary['workers'] {
-  return tallies.map(({ rank, host, lanes, samples, microBatches }) => ({
+  return tallies.map(({ rank, host, device, lanes, samples, microBatches }) => ({
     rank,
     host,
-    device: 'cpu',
+    device,
     lanes,
     samples,
     microBatches,

@@ -1,19 +1,23 @@
 /** One training run, the coordinator's side: opens the door, plans, coordinates, writes the files, sums up. */
 import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { systemClock } from '../base/clock.ts';
-import { type ErrorCode, type LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
+import { type ErrorCode, LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator, type RunResult } from '../coordinator/coordinator.ts';
 import { DEFAULT_TIMING } from '../coordinator/roster.ts';
 import type { DataPlaces } from '../data/dataset.ts';
+import { tokenTableOf } from '../data/token-table.ts';
 import type { RunEvent } from '../metrics/events.ts';
-import { parameterCountOf } from '../models/model.ts';
+import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
+import type { Device } from '../runtime/device.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, listen } from '../transport/tcp.ts';
-import { loadRunData } from './data-source.ts';
+import { datasetSpecOf, loadRunData } from './data-source.ts';
 import { LocalWorkers, type SelfCommand } from './local-workers.ts';
-import { datasetSpecOf, makeRunPlan, type PlannedRun } from './make-run-plan.ts';
+import { chooseConvForms } from './form-cache.ts';
+import { makeRunPlan, type PlannedRun } from './make-run-plan.ts';
+import { chooseModel } from './model-source.ts';
+import { shareMachine } from './share-machine.ts';
 import { RunFiles } from './run-files.ts';
 import { digestsOf, EventTally, type RunSummary, summariseWorkers } from './run-summary.ts';
 
@@ -21,6 +25,8 @@ export interface TrainingRunOptions {
   readonly config: TrainConfig;
   readonly name: string;
   readonly places: DataPlaces;
+  /** Of the local workers, who take them in turn; at least one when there are local workers. */
+  readonly devices: readonly Device[];
   /** Starts `config.workers` local workers this way; without it all workers join by themselves. */
   readonly self: SelfCommand | undefined;
   /** When the command was given, on the clock of `systemClock`. */
@@ -28,19 +34,10 @@ export interface TrainingRunOptions {
   readonly onListening: (address: Address, folder: string) => void;
   readonly onEvent: (event: RunEvent) => void;
   readonly onRefused: (peer: string, reason: string) => void;
+  /** What the user should know and need not act on. */
+  readonly onNote: (note: string) => void;
   /** Interrupts the run: what was committed is reported, nothing is left running. */
   readonly signal: AbortSignal;
-}
-
-/** Lanes of each of `workers` local workers: as asked, or all cores shared out. */
-export function lanesOfWorker(
-  config: TrainConfig,
-  rank: number,
-  cores: number = availableParallelism(),
-): number {
-  if (config.lanes !== 'auto') return config.lanes;
-  const share = Math.floor(cores / config.workers) + (rank < cores % config.workers ? 1 : 0);
-  return Math.max(1, share);
 }
 
 /**
@@ -51,34 +48,41 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   const { config, name, places, self } = options;
   const waiting: Connection[] = [];
   let coordinator: Coordinator | undefined;
-  const listener = await listen({ host: config.host, port: config.port }, (connection) => {
-    if (coordinator === undefined) waiting.push(connection);
-    else coordinator.accept(connection);
-  });
+  const listener = await listen(
+    { host: config.host, port: config.port },
+    (connection) => {
+      if (coordinator === undefined) waiting.push(connection);
+      else coordinator.accept(connection);
+    },
+    (error) => options.onRefused('a newcomer', error.message),
+  );
   let run: ObservedRun | undefined;
-  const workers = new LocalWorkers(() => run?.loseLocalWorkers(allWorkersGone(options)));
+  const workers: LocalWorkers = new LocalWorkers(() =>
+    run?.loseLocalWorkers(allWorkersGone(options, workers)),
+  );
   const killWorkers = (): void => workers.killNow();
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name);
     files.writeConfig({ ...config, name });
     if (self !== undefined) {
-      for (let rank = 0; rank < config.workers; rank++) {
-        workers.start(
-          self,
-          listener.address,
-          rank,
-          lanesOfWorker(config, rank),
-          config.dataDir,
-          files.logPath(rank),
-        );
+      for (const [rank, share] of shareMachine(config, options.devices).entries()) {
+        const { dataDir } = config;
+        workers.start(self, listener.address, { rank, ...share, dataDir, logPath: files.logPath(rank) });
       }
     }
     let planned: PlannedRun;
     try {
       // While the workers load theirs.
       const data = await loadRunData(datasetSpecOf(config), places);
-      planned = makeRunPlan(config, data, name, config.workers);
+      const chosen = chooseModel(config, data.train);
+      const chooseForm = await chooseConvForms(chosen.model, config.microBatch, {
+        cacheDir: places.cacheDir,
+        onNote: options.onNote,
+      });
+      planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
+      const tokens = tokenTableOf(data.train);
+      if (tokens !== undefined) files.writeTokens(tokens);
     } catch (error) {
       workers.killNow();
       files.discard();
@@ -87,7 +91,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     files.writeStepModel(planned.stepModel);
     options.onListening(listener.address, files.folder);
     run = new ObservedRun(options, planned, files);
-    if (self !== undefined && workers.areAllGone) run.loseLocalWorkers(allWorkersGone(options));
+    if (self !== undefined && workers.areAllGone) run.loseLocalWorkers(allWorkersGone(options, workers));
     coordinator = run.coordinator;
     for (const connection of waiting.splice(0)) coordinator.accept(connection);
     const summary = await run.finished();
@@ -100,10 +104,14 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   }
 }
 
-function allWorkersGone({ config, name }: TrainingRunOptions): LockstepError {
+function allWorkersGone({ config, name }: TrainingRunOptions, { killedRanks }: LocalWorkers): LockstepError {
+  const reason =
+    killedRanks.length === 0
+      ? `see the logs in ${config.outDir}/${name}/logs for why`
+      : `rank ${killedRanks.join(', ')} was killed (SIGKILL). If memory ran out, lower --workers, --lanes or --micro-batch, or choose a smaller model`;
   return new RendezvousError(
-    `all ${config.workers} local workers have ended, and no other is in the run; see the logs in ${config.outDir}/${name}/logs for why`,
-    { workers: config.workers },
+    `all ${config.workers} local workers have ended, and no other is in the run; ${reason}`,
+    { workers: config.workers, killedRanks },
   );
 }
 
@@ -118,7 +126,7 @@ class ObservedRun {
   #firstStepMs: number | undefined;
   /** Set once no local worker lives: how the run ends when no other worker is in it either. */
   #desertion: LockstepError | undefined;
-  #settle: { resolve: (summary: RunSummary) => void; reject: (error: LockstepError) => void } | undefined;
+  #settle: { resolve: (summary: RunSummary) => void; reject: (error: unknown) => void } | undefined;
 
   constructor(options: TrainingRunOptions, planned: PlannedRun, files: RunFiles) {
     this.#options = options;
@@ -162,7 +170,11 @@ class ObservedRun {
     this.#settle = undefined;
     if (settle === undefined) return;
     this.coordinator.stop(error.message);
-    this.#files.finish(this.#summary('failed', {}, error), systemClock.now());
+    try {
+      this.#files.finish(this.#summary('failed', {}, error), systemClock.now());
+    } catch {
+      // A full disk may be what the run failed of: the first error is the one to tell.
+    }
     settle.reject(error);
   }
 
@@ -179,10 +191,20 @@ class ObservedRun {
   #observe(event: RunEvent): void {
     if (event.kind === 'step') this.#firstStepMs ??= systemClock.now();
     this.#tally.add(event);
-    this.#files.event(event, systemClock.now());
+    this.#record(event);
     this.#options.onEvent(event);
     // Not now: the coordinator is in the midst of what it does about the loss.
     if (event.kind === 'worker-lost') queueMicrotask(() => this.#failIfDeserted());
+  }
+
+  /** Writes an event down; a run that cannot be recorded is not gone on with. */
+  #record(event: RunEvent): void {
+    try {
+      this.#files.event(event, systemClock.now());
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      queueMicrotask(() => this.fail(error));
+    }
   }
 
   #interrupt(): void {
@@ -191,12 +213,16 @@ class ObservedRun {
     if (settle === undefined) return;
     const summary = this.#summary('interrupted', {}, { message: 'interrupted by the user' });
     this.coordinator.stop('the run was interrupted');
-    this.#files.finish(summary, systemClock.now());
-    settle.resolve(summary);
+    try {
+      this.#files.finish(summary, systemClock.now());
+      settle.resolve(summary);
+    } catch (error) {
+      settle.reject(error);
+    }
   }
 
   #finish(result: RunResult): void {
-    const count = parameterCountOf(this.#planned.model);
+    const count = stateElementCountOf(this.#planned.model);
     const digests = digestsOf(result.state, count);
     const odd = result.replicaDigests.find((replica) => replica.stateDigest !== digests.stateDigest);
     if (odd !== undefined) {
@@ -206,18 +232,18 @@ class ObservedRun {
         ),
       );
     }
-    const weights = new Float32Array(result.state.slice(0, 4 * count).buffer);
     const { config, name } = this.#options;
-    this.#files.writeModel(this.#planned.model, weights, {
-      model: config.model,
-      dataset: config.dataset,
-      run: name,
-      ...digests,
-    });
-    const summary = this.#summary('finished', digests);
-    this.#files.finish(summary, systemClock.now());
-    this.#settle?.resolve(summary);
-    this.#settle = undefined;
+    const facts = { model: config.model, dataset: config.dataset, run: name, ...digests };
+    try {
+      this.#files.writeModel(this.#planned.model, asFloat32(result.state.subarray(0, 4 * count)), facts);
+      const summary = this.#summary('finished', digests);
+      this.#files.finish(summary, systemClock.now());
+      this.#settle?.resolve(summary);
+      this.#settle = undefined;
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      this.fail(error);
+    }
   }
 
   #summary(
@@ -234,6 +260,7 @@ class ObservedRun {
       ...(cause?.code !== undefined && { code: cause.code }),
       name,
       model: config.model,
+      ...(this.#planned.modelSha256 !== undefined && { modelSha256: this.#planned.modelSha256 }),
       dataset: config.dataset,
       seed: config.seed,
       steps: coordinator.committedSteps,
@@ -250,4 +277,10 @@ class ObservedRun {
       folder: this.#files.folder,
     };
   }
+}
+
+/** The same bytes as float32; copied only if they do not lie at a multiple of four. */
+function asFloat32(bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Float32Array(buffer, byteOffset, length / 4);
 }

@@ -6,23 +6,26 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Worker as Thread } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
-import { LockstepError, messageOf, ProtocolError, RendezvousError, RuntimeError } from '../base/errors.ts';
+import { LockstepError, messageOf, RendezvousError, RuntimeError } from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { parseOptimizerSpec } from '../optim/spec.ts';
 import type { Hello, Job } from '../protocol/messages.ts';
 import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
+import type { Device } from '../runtime/device.ts';
 import { LanePool } from '../runtime/lane-pool.ts';
+import { placementText, placeNodes } from '../runtime/node-placement.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import { Worker, type WorkerEnd } from '../worker/worker.ts';
-import { type DatasetSpec, loadRunData, type RunData } from './data-source.ts';
+import { type DatasetSpec, loadRunData, parseDatasetSpec, type RunData } from './data-source.ts';
 import type { HeartbeatLost, HeartbeatStart } from './heartbeat-thread.ts';
 import { SOFTWARE } from './software.ts';
 
 /** How a worker process is started. */
 export interface WorkerProcessOptions {
   readonly address: Address;
+  readonly device: Device;
   readonly lanes: number;
   /** The rank the launcher meant for it, or null. */
   readonly rank: number | null;
@@ -122,7 +125,7 @@ async function joinOnce(
   loadData: DataLoader,
   search: Search,
 ): Promise<WorkerEnd> {
-  const { address, lanes, log, rank, signal } = options;
+  const { address, device, lanes, log, rank, signal } = options;
   const control = await findCoordinator(options, search);
   if (control === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
   const resources = new Resources();
@@ -132,9 +135,17 @@ async function joinOnce(
       worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
     );
     const worker = new Worker(control, {
-      identity: { workerId, host: hostname(), rank, processId: process.pid, lanes, software: SOFTWARE },
+      identity: {
+        workerId,
+        host: hostname(),
+        rank,
+        processId: process.pid,
+        device,
+        lanes,
+        software: SOFTWARE,
+      },
       clock: systemClock,
-      createEngine: engineFactory(lanes, loadData, resources),
+      createEngine: engineFactory(options, loadData, resources),
       openConnection: (opened) => {
         connect(address, CONNECT_TIMEOUT_MS).then(opened, (error: unknown) =>
           worker.disconnect(messageOf(error)),
@@ -144,7 +155,9 @@ async function joinOnce(
       onWelcome: (given, job) => {
         deadline.cancel();
         search.isOver = true;
-        log(`joined run ${job.runId} as rank ${given} with ${lanes} lane${lanes === 1 ? '' : 's'}`);
+        log(
+          `joined run ${job.runId} as rank ${given} with ${lanes} lane${lanes === 1 ? '' : 's'} on ${device}`,
+        );
       },
       onEnd: (how) => {
         deadline.cancel();
@@ -208,10 +221,12 @@ async function findCoordinator(
   return undefined;
 }
 
-function engineFactory(lanes: number, loadData: DataLoader, resources: Resources): EngineFactory {
+type ComputeOptions = Pick<WorkerProcessOptions, 'device' | 'lanes' | 'log'>;
+
+function engineFactory(options: ComputeOptions, loadData: DataLoader, resources: Resources): EngineFactory {
   return (job, files, handlers) => ({
     whenReady(ready, failed) {
-      makeEngine(job, files, handlers, lanes, loadData).then(
+      makeEngine(job, files, handlers, options, loadData).then(
         ({ pool, profile }) => {
           resources.hold(pool);
           ready(pool, profile);
@@ -229,30 +244,26 @@ async function makeEngine(
   job: Job,
   files: { train: Uint8Array; evaluate: Uint8Array },
   handlers: EngineHandlers,
-  laneCount: number,
+  { device, lanes, log }: ComputeOptions,
   loadData: DataLoader,
 ): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile }> {
   const data = await loadData(parseDatasetSpec(job.dataset));
   const optimizer = parseOptimizerSpec(job.optimizer);
   const { train, evaluate } = data;
-  const { pool, numericsClass } = await LanePool.create({
-    laneCount,
-    job,
-    optimizer,
-    files,
-    train,
-    evaluate,
-    handlers,
-  });
+  const [{ pool, numericsClass }] = await Promise.all([
+    LanePool.create({ laneCount: lanes, device, job, optimizer, files, train, evaluate, handlers }),
+    device === 'cpu' ? undefined : logPlacement(files.train, device, log),
+  ]);
   return { pool, engine: pool, profile: { dataDigest: data.digest, numericsClass } };
 }
 
-function parseDatasetSpec(value: Readonly<Record<string, unknown>>): DatasetSpec {
-  const { name, seed, validationFraction } = value;
-  if (typeof name !== 'string' || typeof seed !== 'number' || typeof validationFraction !== 'number') {
-    throw new ProtocolError('job: expected a data set with name, seed and validationFraction');
-  }
-  return { name, seed, validationFraction };
+async function logPlacement(
+  step: Uint8Array,
+  device: Device,
+  log: WorkerProcessOptions['log'],
+): Promise<void> {
+  const placement = await placeNodes(step, device);
+  if (placement !== undefined) log(placementText(device, placement));
 }
 
 /** The address in `host:port` or `[ipv6]:port`; undefined when the text is neither. */

@@ -32,6 +32,8 @@ export interface WorkerJoined {
   readonly workerId: string;
   readonly host: string;
   readonly processId: number;
+  /** Where it computes: cpu, webgpu, cuda, coreml or dml. */
+  readonly device: string;
   readonly lanes: number;
   readonly numericsClass: string;
   /** The first step it can contribute to. */
@@ -98,7 +100,7 @@ export interface StepCommitted {
   readonly sampleCount: number;
   /** Mean over the samples of the step, before the update. */
   readonly lossMean: number;
-  /** Classification only, 0..1. */
+  /** Share of right answers, 0..1: of samples, of yes-or-no answers, of a sequence's positions; not for a regression. */
   readonly accuracy?: number;
   readonly learningRate: number;
   readonly stepMs: number;

@@ -26,15 +26,15 @@ describe('makeModel', () => {
 
   const refused: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
     ['mpl', {}, /there is no "mpl"\. Did you mean "mlp"\?/],
-    ['constructor', {}, /Known: mlp\./],
+    ['constructor', {}, /Known: mlp, simple_cnn, /],
     ['mlp', { hiden: [3] }, /hiden: expected one of hidden, activation.*Did you mean "hidden"\?/],
-    ['mlp', { hidden: 128 }, /hidden: expected a list of layer sizes.*got 128/],
+    ['mlp', { hidden: '128' }, /hidden: expected 0 to 64 whole numbers.*got "128"/],
     ['mlp', { hidden: [0] }, /hidden: expected .*got \[0\]/],
     ['mlp', { hidden: [1.5] }, /hidden/],
     [
       'mlp',
       { activation: 'rleu' },
-      /activation: expected relu \| tanh \| sigmoid, got "rleu"\. Did you mean "relu"\?/,
+      /activation: expected one of relu, tanh, sigmoid, gelu, gelu_tanh, got "rleu"; did you mean "relu"\?/,
     ],
     ['mlp', { activation: null }, /activation/],
   ];

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { checkWithOnnx, onnxCheckerMissing } from '../../test/onnx-checker.ts';
-import { loadGraph, runGraph, type Feeds } from '../../test/run-graph.ts';
+import { loadGraph, runGraph, withBatch, type Feeds } from '../../test/run-graph.ts';
 import { gradientName } from '../autodiff/differentiate.ts';
 import { readRecorded } from '../autodiff/gradient-cases.contract.ts';
 import { LockstepError } from '../base/errors.ts';
+import { targetCountOf } from '../data/dataset.ts';
 import { checkGraph } from '../graph/check.ts';
 import { decodeGraph } from '../graph/decode.ts';
 import { encodeGraph } from '../graph/encode.ts';
@@ -48,7 +49,7 @@ function feedsFor(
   const y =
     target.kind === 'classification'
       ? Array.from({ length: samples }, (_, i) => (i * 3) % target.classes)
-      : pattern(samples * target.outputs, 51);
+      : pattern(samples * targetCountOf({ target }), 51);
   const x = pattern(samples * staticElementCount(model.features), 50);
   return { ...Object.fromEntries(initialParameters(model)), x, y, sampleWeight };
 }
@@ -220,12 +221,3 @@ describe('makeInferenceGraph', () => {
     );
   });
 });
-
-/** The graph with its symbolic batch declared as a number, so that the shapes of results can be compared. */
-function withBatch(graph: Graph, size: number): Graph {
-  const fix = <T extends { readonly shape: readonly (number | string)[] }>(value: T): T => ({
-    ...value,
-    shape: value.shape.map((dimension) => (dimension === 'batch' ? size : dimension)),
-  });
-  return { ...graph, inputs: graph.inputs.map(fix), outputs: graph.outputs.map(fix) };
-}

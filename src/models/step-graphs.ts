@@ -1,51 +1,125 @@
 /** From a model to the graphs that run: training step, evaluation, inference. */
-import { differentiateGraph } from '../autodiff/differentiate.ts';
+import { differentiateGraph, gradientName, type DifferentiateOptions } from '../autodiff/differentiate.ts';
 import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import type { Graph, ValueInfo } from '../graph/types.ts';
-import { correctSum, crossEntropySum, squaredErrorSum } from '../autodiff/losses.ts';
-import { outputSizeOf, type Model } from './model.ts';
+import type { Graph, GraphFile, ValueInfo } from '../graph/types.ts';
+import type { Model, ParameterSpec, TrainingPass } from './model.ts';
+import { drawObjective, targetTypeOf } from './objective.ts';
+
+/** An input of the training step that is drawn at random for each micro-batch; see `TrainingPass.mask`. */
+export interface MaskSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Probability of 0. */
+  readonly rate: number;
+}
 
 export interface StepGraphs {
   readonly train: Graph;
   readonly evaluate: Graph;
+  readonly masks: readonly MaskSpec[];
 }
 
 /**
  * The graphs of one micro-batch of B samples.
  *
- * Inputs:  every parameter by its name; `x` [B, ...features]; `y` int32 [B] (classification) or float32 [B, outputs];
- *          `sampleWeight` float32 [B], 0 for padding.
- * Outputs: `loss` [], the sum over samples of weight * loss; `correct` [] (classification), the sum of the weights of
- *          the samples classified right; in `train` also `gradient.<parameter>` of `loss`, in the parameters' order.
+ * Inputs:  every parameter by its name; `x` [B, ...features], float32 or (tokens) int32; `y` as `targetTypeOf`;
+ *          `sampleWeight` float32 [B], 0 for padding; in `train` also the masks.
+ * Outputs: `loss` [], the sum over samples of weight * loss; `correct` [] (not for a regression), the sum of the
+ *          weights of the samples that are right; in `train` also one `gradient.<parameter>` for each parameter, of
+ *          the loss or, for a running statistic, the sum of the weights times (statistic - observed).
  */
-export function makeStepGraphs(model: Model, microBatch: number): StepGraphs {
-  const evaluate = makeLossGraph(model, microBatch);
-  const names = model.parameters.map(({ name }) => name);
-  return { evaluate, train: differentiateGraph(evaluate, 'loss', names) };
+export function makeStepGraphs(
+  model: Model,
+  microBatch: number,
+  options: DifferentiateOptions = {},
+): StepGraphs {
+  return { evaluate: makeEvaluateGraph(model, microBatch), ...makeTrainGraph(model, microBatch, options) };
 }
 
-function makeLossGraph(model: Model, microBatch: number): Graph {
+/** The evaluation of one micro-batch: loss and right answers with running statistics and without dropout. */
+export function makeEvaluateGraph(model: Model, microBatch: number): Graph {
   const g = new GraphBuilder(model.name);
-  for (const { name, shape } of model.parameters) g.input(name, 'float32', shape);
-  const x = g.input('x', 'float32', [microBatch, ...model.features]);
-  const isClassifier = model.target.kind === 'classification';
-  const y = isClassifier
-    ? g.input('y', 'int32', [microBatch])
-    : g.input('y', 'float32', [microBatch, outputSizeOf(model)]);
-  const weights = g.input('sampleWeight', 'float32', [microBatch]);
-  const prediction = model.forward(g, x, (name) => g.value(name));
-  g.within('loss', () => {
-    const loss = isClassifier ? crossEntropySum : squaredErrorSum;
-    g.output('loss', loss(g, prediction, y, weights));
-  });
-  if (isClassifier) g.within('correct', () => g.output('correct', correctSum(g, prediction, y, weights)));
+  const inputs = declareInputs(g, model, microBatch);
+  drawLoss(g, model, inputs, undefined);
   return g.build();
 }
 
+function makeTrainGraph(
+  model: Model,
+  microBatch: number,
+  options: DifferentiateOptions,
+): { train: Graph; masks: readonly MaskSpec[] } {
+  const g = new GraphBuilder(model.name);
+  const inputs = declareInputs(g, model, microBatch);
+  const masks: MaskSpec[] = [];
+  const observed = new Map<string, ValueInfo>();
+  drawLoss(g, model, inputs, {
+    sampleWeight: inputs.sampleWeight,
+    observe: (name, value) => observed.set(name, value),
+    mask(shape, rate) {
+      const name = `mask.${masks.length}`;
+      masks.push({ name, shape, rate });
+      return g.input(name, 'float32', shape);
+    },
+  });
+  const statistics = model.parameters.filter(({ statisticMomentum }) => statisticMomentum !== undefined);
+  g.within('statistics', () => {
+    for (const { name } of statistics) {
+      const value = observed.get(name);
+      if (value === undefined)
+        throw new ShapeError(`${model.name}: nothing observes the running statistic ${name}`, { name });
+      const total = g.reduceSum(inputs.sampleWeight);
+      g.output(gradientName(name), g.mul(g.sub(g.value(name), value), total));
+    }
+  });
+  const trained = model.parameters.filter((spec) => !statistics.includes(spec)).map(({ name }) => name);
+  return { train: differentiateGraph(g.build(), 'loss', trained, options), masks };
+}
+
+interface StepInputs {
+  readonly x: ValueInfo;
+  readonly y: ValueInfo;
+  readonly sampleWeight: ValueInfo;
+}
+
+function declareInputs(g: GraphBuilder, model: Model, microBatch: number): StepInputs {
+  for (const { name, shape } of model.parameters) g.input(name, 'float32', shape);
+  const target = targetTypeOf(model.target, microBatch);
+  return {
+    x: g.input('x', inputTypeOf(model), [microBatch, ...model.features]),
+    y: g.input('y', target.type, target.shape),
+    sampleWeight: g.input('sampleWeight', 'float32', [microBatch]),
+  };
+}
+
+function inputTypeOf({ vocabulary }: Pick<Model, 'vocabulary'>): 'float32' | 'int32' {
+  return vocabulary === undefined ? 'float32' : 'int32';
+}
+
+function drawLoss(
+  g: GraphBuilder,
+  model: Model,
+  { x, y, sampleWeight }: StepInputs,
+  training: TrainingPass | undefined,
+): void {
+  const parameter = ({ name }: ParameterSpec): ValueInfo => g.value(name);
+  const prediction = model.forward({ g, parameter, ...(training && { training }) }, x);
+  const { loss, correct } = g.within('objective', () =>
+    drawObjective(g, model.target, prediction, y, sampleWeight),
+  );
+  g.output('loss', loss);
+  if (correct !== undefined) g.output('correct', correct);
+}
+
+/** The file in which a user gets the model: as it came, if it came in one, otherwise `makeInferenceGraph`. */
+export function makeInferenceFile(model: Model, parameters: ReadonlyMap<string, Float32Array>): GraphFile {
+  return model.inference?.(parameters) ?? makeInferenceGraph(model, parameters);
+}
+
 /**
- * The model as its user runs it: parameters inside, `input` [batch, ...features] ->
- * `logits` [batch, classes] or `prediction` [batch, outputs], for any batch.
+ * The model as its user runs it: parameters inside, `input` [batch, ...features] -> `logits` or, for a regression,
+ * `prediction`, for any batch.
  *
  * Throws: ShapeError when a parameter is missing or has another number of elements.
  */
@@ -57,8 +131,8 @@ export function makeInferenceGraph(model: Model, parameters: ReadonlyMap<string,
       throw new ShapeError(`inference graph: no values for parameter ${name}`, { name });
     g.initializer(name, 'float32', shape, data);
   }
-  const input = g.input('input', 'float32', ['batch', ...model.features]);
-  const result: ValueInfo = model.forward(g, input, (name) => g.value(name));
-  g.output(model.target.kind === 'classification' ? 'logits' : 'prediction', result);
+  const input = g.input('input', inputTypeOf(model), ['batch', ...model.features]);
+  const result = model.forward({ g, parameter: ({ name }) => g.value(name) }, input);
+  g.output(model.target.kind === 'regression' ? 'prediction' : 'logits', result);
   return g.build();
 }

@@ -35,6 +35,8 @@ const hello = z.object({
   rank: z.number().int().min(0).max(65_535).nullable(),
   processId: count,
   lanes: count,
+  /** Where it computes. */
+  device: text.optional(),
   software: text,
 });
 
@@ -46,7 +48,7 @@ const job = z.object({
   dataset: z.record(z.string(), z.unknown()),
   /** SHA-256 of the data every worker must have. */
   dataDigest: text,
-  task: z.enum(['classification', 'regression']),
+  task: z.enum(['classification', 'regression', 'binary', 'sequence']),
   /** Elements of one sample, and of its target. */
   featureCount: count,
   targetCount: count,
@@ -54,7 +56,16 @@ const job = z.object({
   globalBatch: count,
   evaluateMicroBatch: count,
   /** In canonical order: the order of the flat state and of the digest. */
-  parameters: z.array(z.object({ name: text, shape: z.array(count) })),
+  parameters: z.array(
+    z.object({
+      name: text,
+      shape: z.array(count),
+      /** A running statistic moves by this part towards what was observed; a trained parameter has null. */
+      statisticMomentum: z.number().min(0).max(1).nullable(),
+    }),
+  ),
+  /** Inputs of the training step that are drawn at random for each micro-batch (dropout). */
+  masks: z.array(z.object({ name: text, shape: z.array(count), rate: z.number().min(0).lt(1) })),
   /** Interpreted by `optim/`. */
   optimizer: z.record(z.string(), z.unknown()),
   /** Largest global gradient norm, or null for no clipping. */

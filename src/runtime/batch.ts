@@ -1,8 +1,10 @@
 import type { InferenceSession, OnnxValue, Tensor } from 'onnxruntime-node';
+import type { AugmentationDraw } from '../data/augment.ts';
 import { type BatchFiller, createBatchFiller } from '../data/batches.ts';
 import { type Dataset, featureCountOf, targetCountOf } from '../data/dataset.ts';
 import type { Arena, RegionRequest } from '../kernels/arena.ts';
 import type { Kernels } from '../kernels/kernels.ts';
+import { targetTypeOf } from '../models/objective.ts';
 import { onnxRuntime } from './session.ts';
 
 /** The arena regions that micro-batches of `batchSize` samples of `dataset` need, named from `prefix`. */
@@ -18,6 +20,19 @@ export function batchRegions(prefix: string, dataset: Dataset, batchSize: number
   ];
 }
 
+/** What a graph is bound to. */
+export interface GraphBinding {
+  readonly session: InferenceSession;
+  readonly arena: Arena;
+  readonly kernels: Kernels;
+  /** Of the names of the regions that `batchRegions` asked for. */
+  readonly prefix: string;
+  readonly dataset: Dataset;
+  readonly batchSize: number;
+  /** Views of parameters and masks (inputs) and of gradients (outputs), by the graph's names. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
 /**
  * One compiled graph with its inputs and outputs bound to an arena: fill it, run it, read the results in place.
  */
@@ -30,44 +45,26 @@ export class BoundGraph {
   readonly #loss: Float32Array;
   readonly #correct: Float32Array;
 
-  constructor(
-    session: InferenceSession,
-    arena: Arena,
-    kernels: Kernels,
-    prefix: string,
-    dataset: Dataset,
-    batchSize: number,
-    /** Views of parameters (inputs) and gradients (outputs), by the graph's names. */
-    tensors: ReadonlyMap<string, Tensor>,
-  ) {
+  constructor(binding: GraphBinding) {
+    const { session, arena, prefix, dataset, batchSize, tensors } = binding;
     const { Tensor: TensorOf } = onnxRuntime();
-    const isBytes = dataset.x instanceof Uint8Array;
-    const x = arena.float32(`${prefix}.x`);
-    const isLabels = dataset.y instanceof Int32Array;
-    const y = isLabels ? arena.int32(`${prefix}.y`) : arena.float32(`${prefix}.y`);
+    const isTokens = dataset.x instanceof Int32Array;
+    const x = isTokens ? arena.int32(`${prefix}.x`) : arena.float32(`${prefix}.x`);
+    const target = targetTypeOf(dataset.target, batchSize);
+    const y = target.type === 'int32' ? arena.int32(`${prefix}.y`) : arena.float32(`${prefix}.y`);
     const sampleWeight = arena.float32(`${prefix}.sampleWeight`);
     this.#session = session;
     this.#filler = createBatchFiller(dataset, {
-      x: isBytes ? arena.uint8(`${prefix}.bytes`) : x,
+      x: dataset.x instanceof Uint8Array ? arena.uint8(`${prefix}.bytes`) : x,
       y,
       sampleWeight,
     });
-    const { scale, shift } = dataset.normalisation;
-    const bytesOffset = arena.byteOffset(`${prefix}.bytes`);
-    const xOffset = arena.byteOffset(`${prefix}.x`);
-    this.#normalise = isBytes
-      ? () => kernels.bytesToFloat32(bytesOffset, xOffset, x.length, scale, shift)
-      : () => {};
+    this.#normalise = normaliserOf(binding);
     this.#loss = arena.float32(`${prefix}.loss`);
     this.#correct = arena.float32(`${prefix}.correct`);
     const own = new Map<string, Tensor>([
-      ['x', new TensorOf('float32', x, [batchSize, ...dataset.features])],
-      [
-        'y',
-        isLabels
-          ? new TensorOf('int32', y as Int32Array, [batchSize])
-          : new TensorOf('float32', y as Float32Array, [batchSize, targetCountOf(dataset)]),
-      ],
+      ['x', new TensorOf(isTokens ? 'int32' : 'float32', x, [batchSize, ...dataset.features])],
+      ['y', new TensorOf(target.type === 'int32' ? 'int32' : 'float32', y, target.shape)],
       ['sampleWeight', new TensorOf('float32', sampleWeight, [batchSize])],
       ['loss', new TensorOf('float32', this.#loss, [])],
       ['correct', new TensorOf('float32', this.#correct, [])],
@@ -81,9 +78,12 @@ export class BoundGraph {
     this.#fetches = Object.fromEntries(session.outputNames.map((name) => [name, tensorOf(name)]));
   }
 
-  /** Gathers `count` samples from position `start` of `order` (natural order if undefined); the rest is padding. */
-  fill(order: Uint32Array | undefined, start: number, count: number): void {
-    this.#filler.fill(order, start, count);
+  /**
+   * Gathers `count` samples from position `start` of `order` (natural order if undefined); the rest is padding.
+   * With `draw` they are augmented as the data set says.
+   */
+  fill(order: Uint32Array | undefined, start: number, count: number, draw?: AugmentationDraw): void {
+    this.#filler.fill(order, start, count, draw);
     this.#normalise();
   }
 
@@ -101,4 +101,28 @@ export class BoundGraph {
   get correctSum(): number {
     return this.#correct[0] as number;
   }
+}
+
+/** What turns stored features into those that the graph reads: planes of samples, each with its scale and shift. */
+function normaliserOf({ arena, kernels, prefix, dataset, batchSize }: GraphBinding): () => void {
+  const { x, normalisation } = dataset;
+  const { scale, shift } = normalisation;
+  const isAsStored = scale.every((value) => value === 1) && shift.every((value) => value === 0);
+  if (x instanceof Int32Array || (x instanceof Float32Array && isAsStored)) return () => {};
+  const bytes = arena.byteOffset(`${prefix}.bytes`);
+  const target = arena.byteOffset(`${prefix}.x`);
+  // One normalisation for all features, or one per channel.
+  const isUniform = scale.length === 1;
+  const planeCount = isUniform ? 1 : batchSize * scale.length;
+  const length = (batchSize * featureCountOf(dataset)) / planeCount;
+  return () => {
+    for (let plane = 0; plane < planeCount; plane++) {
+      const channel = plane % scale.length;
+      const [factor, offset] = [scale[channel] ?? 1, shift[channel] ?? 0];
+      const start = plane * length;
+      if (x instanceof Uint8Array)
+        kernels.bytesToFloat32(bytes + start, target + 4 * start, length, factor, offset);
+      else kernels.normalise(target + 4 * start, length, factor, offset);
+    }
+  };
 }

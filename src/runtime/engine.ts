@@ -46,6 +46,8 @@ export interface Engine {
   digest(done: (weightsDigest: string, stateDigest: string) => void): void;
   /** Memory that the next totals may be received into; undefined while an update is applied from it. */
   totalsTarget(): Uint8Array | undefined;
+  /** Memory that a whole state may be received into for `importState`; undefined while the last one is used. */
+  stateTarget(): Uint8Array | undefined;
   close(): void;
 }
 

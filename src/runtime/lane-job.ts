@@ -3,11 +3,13 @@ import { Arena, type RegionRequest } from '../kernels/arena.ts';
 import { type ArenaLayout, makeArenaLayout } from '../kernels/layout.ts';
 import { OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { Device } from './device.ts';
 
 /** What a lane thread is started with; posted, so plain data over shared memory. */
 export interface LaneStart {
   readonly lane: number;
   readonly laneCount: number;
+  readonly device: Device;
   readonly job: Job;
   readonly optimizer: OptimizerSpec;
   readonly trainModel: Uint8Array;
@@ -49,9 +51,19 @@ export function stateNamesOf(optimizer: OptimizerSpec): readonly string[] {
   return OPTIMIZERS[optimizer.kind].stateNames;
 }
 
+/** The regions of an arena that make up the state, in canonical order. */
+export function stateRegionsOf(optimizer: OptimizerSpec): readonly string[] {
+  return ['weights', ...stateNamesOf(optimizer)];
+}
+
+/** Bytes of a whole state: unpadded float32. */
+export function stateBytesOf(job: Job, optimizer: OptimizerSpec): number {
+  return 4 * layoutOf(job).length * stateRegionsOf(optimizer).length;
+}
+
 /**
  * The memory that all threads of a worker share: gradient sums per lane, their total, totals received from the
- * cluster, and the whole state when it is handed over. Pages that are never touched cost nothing.
+ * cluster, and the whole state, unpadded, when it is handed over. Pages that are never touched cost nothing.
  */
 export function makeSharedArena(
   job: Job,
@@ -60,9 +72,13 @@ export function makeSharedArena(
   memory?: WebAssembly.Memory,
 ): Arena {
   const byteLength = 4 * layoutOf(job).paddedLength;
-  const names = ['gathered', 'received', 'weights', ...stateNamesOf(optimizer)];
-  const sums = Array.from({ length: laneCount }, (_, lane) => sumRegion(lane));
-  const requests: RegionRequest[] = [...names, ...sums].map((name) => ({ name, byteLength }));
+  // One lane has nobody to exchange weights and sums with.
+  const sums = laneCount === 1 ? [] : Array.from({ length: laneCount }, (_, lane) => sumRegion(lane));
+  const names = ['gathered', 'received', ...(laneCount === 1 ? [] : ['weights']), ...sums];
+  const requests: RegionRequest[] = [
+    ...names.map((name) => ({ name, byteLength })),
+    { name: 'state', byteLength: stateBytesOf(job, optimizer) },
+  ];
   return new Arena(requests, memory === undefined ? { shared: true } : { shared: true, memory });
 }
 

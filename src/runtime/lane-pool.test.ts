@@ -31,7 +31,7 @@ function makeJob(changes: Partial<Job> = {}): Job {
   return {
     runId: 'test', seed: 1, dataset: {}, dataDigest: '', task: 'regression', featureCount: 5, targetCount: 2,
     microBatch: MICRO_BATCH, globalBatch: MICRO_BATCH * MICRO_BATCHES, evaluateMicroBatch: MICRO_BATCH,
-    parameters: model.parameters.map(({ name, shape }) => ({ name, shape: [...shape] })),
+    parameters: model.parameters.map(({ name, shape }) => ({ name, shape: [...shape], statisticMomentum: null })), masks: [],
     optimizer: { ...optimizer }, clipNorm: null, tracksNorms: false, trainBytes: train.length, evaluateBytes: evaluate.length,
     ...changes,
   }; // prettier-ignore
@@ -56,7 +56,7 @@ async function makePool(
   let resolve: (done: Done) => void = () => {};
   const queue: Done[] = [];
   const options: LanePoolOptions = {
-    laneCount, job, optimizer, files, train: splits.train, evaluate: splits.test,
+    laneCount, device: 'cpu', job, optimizer, files, train: splits.train, evaluate: splits.test,
     handlers: {
       onDone: (pass, records, sum) => {
         queue.push({ pass, records, sum: sum.slice() });

@@ -6,23 +6,18 @@ import { siblingModule } from '../base/module-url.ts';
 import { microBatchesOfStep } from '../data/batches.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Arena } from '../kernels/arena.ts';
-import { type ArenaLayout, makeBlocks, packRegion, unpackRegion } from '../kernels/layout.ts';
+import { type ArenaLayout, makeBlocks } from '../kernels/layout.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { Device } from './device.ts';
 import type { Engine, EngineHandlers } from './engine.ts';
 import { LaneControl } from './lane-control.ts';
-import {
-  type LaneAnswer,
-  type LaneCommand,
-  type LaneStart,
-  layoutOf,
-  makeSharedArena,
-  stateNamesOf,
-} from './lane-job.ts';
+import { type LaneAnswer, type LaneCommand, type LaneStart, layoutOf, makeSharedArena } from './lane-job.ts';
 
 /** What a pool of lanes is made from. */
 export interface LanePoolOptions {
   readonly laneCount: number;
+  readonly device: Device;
   readonly job: Job;
   readonly optimizer: OptimizerSpec;
   readonly files: { readonly train: Uint8Array; readonly evaluate: Uint8Array };
@@ -56,8 +51,6 @@ export class LanePool implements Engine {
   #pass: Plan | undefined;
   /** Updates that were asked for, are not done, and have their totals in the shared memory, or will have. */
   #receivedUses = 0;
-  /** Made at the first export and used again: states are large. */
-  #exported: Float32Array<ArrayBuffer> | undefined;
   #isClosed = false;
   /** Told of a failure while the pool is being made; later failures go to the handlers. */
   #onCreateFailed: ((error: RuntimeError) => void) | undefined;
@@ -80,6 +73,7 @@ export class LanePool implements Engine {
       const start: LaneStart = {
         lane,
         laneCount,
+        device: options.device,
         job,
         optimizer,
         trainModel: options.files.train,
@@ -159,45 +153,35 @@ export class LanePool implements Engine {
 
   importState(bytes: Uint8Array, done: () => void): void {
     this.#void();
-    const regions = this.#stateRegions();
-    const { length } = this.#layout;
-    invariant(
-      bytes.length === regions.length * 4 * length,
-      'a state has the size of weights and optimizer state',
-    );
-    const values = asFloat32(bytes);
+    const state = this.#shared.uint8('state');
+    invariant(bytes.length === state.length, 'a state has the size of weights and optimizer state');
     const prepare = (): void => {
-      for (const [index, name] of regions.entries()) {
-        unpackRegion(
-          values.subarray(index * length, (index + 1) * length),
-          this.#layout,
-          this.#shared.float32(name),
-        );
-      }
+      if (bytes.buffer !== state.buffer) state.set(bytes);
     };
     this.#enqueue({ command: { kind: 'import' }, prepare, done });
   }
 
   exportState(done: (bytes: Uint8Array) => void): void {
-    const finish = (): void => {
-      const regions = this.#stateRegions();
-      const { length } = this.#layout;
-      this.#exported ??= new Float32Array(regions.length * length);
-      for (const [index, name] of regions.entries()) {
-        const target = this.#exported.subarray(index * length, (index + 1) * length);
-        packRegion(this.#shared.float32(name), this.#layout, target);
-      }
-      done(new Uint8Array(this.#exported.buffer));
-    };
-    this.#enqueue({ command: { kind: 'export' }, done: finish });
+    this.#enqueue({ command: { kind: 'export' }, done: () => done(this.#shared.uint8('state')) });
   }
 
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
-    this.exportState((bytes) => done(digestOf(bytes.subarray(0, 4 * this.#layout.length)), digestOf(bytes)));
+    this.exportState((bytes) => {
+      const hash = createHash('sha256').update(bytes.subarray(0, 4 * this.#layout.length));
+      const weightsDigest = hash.copy().digest('hex');
+      done(weightsDigest, hash.update(bytes.subarray(4 * this.#layout.length)).digest('hex'));
+    });
   }
 
   totalsTarget(): Uint8Array | undefined {
     return this.#receivedUses > 0 ? undefined : this.#shared.uint8('received');
+  }
+
+  stateTarget(): Uint8Array | undefined {
+    const usesState = ({ command }: Operation): boolean =>
+      command.kind === 'import' || command.kind === 'export';
+    const isUsed = this.#waiting.some(usesState) || this.#running.some(usesState);
+    return isUsed ? undefined : this.#shared.uint8('state');
   }
 
   close(): void {
@@ -222,10 +206,6 @@ export class LanePool implements Engine {
   }
 
   // ---- one operation after another ----
-
-  #stateRegions(): string[] {
-    return ['weights', ...stateNamesOf(this.#options.optimizer)];
-  }
 
   /** What is still computed of the current pass is of no use any more. */
   #void(): void {
@@ -324,14 +304,4 @@ export class LanePool implements Engine {
     if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
     else this.#options.handlers.onFailed(error);
   }
-}
-
-/** The same bytes as float32; copied only if they do not lie at a multiple of four. */
-function asFloat32(bytes: Uint8Array): Float32Array {
-  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  return new Float32Array(buffer, byteOffset, length / 4);
-}
-
-function digestOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -1,32 +1,22 @@
 /**
- * A lane: one compute thread with its own sessions and its own arena.
- *
- * Parameters, gradients and gradient sums lie in the arena. Lanes divide the update among themselves: each updates
- * the blocks of its slice, whose optimizer state only it has, and takes the other slices' new weights from the
- * shared memory.
+ * A lane: one compute thread with its own sessions and its own arena, in which parameters, gradients and gradient
+ * sums lie. It computes the micro-batches that it claims, and its part of the update (lane-update.ts).
  */
 import { createHash } from 'node:crypto';
-import type { Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf, RuntimeError } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
 import { epochOrder, sampleRange, type EpochLayout } from '../data/batches.ts';
+import type { Dataset } from '../data/dataset.ts';
 import { Arena } from '../kernels/arena.ts';
 import { type Kernels, loadKernels } from '../kernels/kernels.ts';
-import {
-  type ArenaLayout,
-  type Block,
-  type BlockRange,
-  joinBlocks,
-  makeBlocks,
-  sliceBlocks,
-  sumBlocksByTensor,
-} from '../kernels/layout.ts';
-import { applyOptimizer, isDecayed } from '../optim/apply.ts';
-import { clipCoefficient, parseOptimizerScalars } from '../optim/scalars.ts';
+import type { ArenaLayout } from '../kernels/layout.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
 import { LaneControl } from './lane-control.ts';
-import { type LaneStart, layoutOf, makeSharedArena, stateNamesOf, sumRegion } from './lane-job.ts';
+import { type LaneStart, layoutOf, makeSharedArena, stateRegionsOf, sumRegion } from './lane-job.ts';
+import { LaneUpdate } from './lane-update.ts';
+import { drawMasks, maskRegions, maskTensors } from './masks.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
 const NO_RECORDS: readonly MicroBatchRecord[] = [];
@@ -41,11 +31,11 @@ export class Lane {
   readonly #sharedKernels: Kernels;
   readonly #train: BoundGraph;
   readonly #evaluate: BoundGraph;
-  readonly #blocks: readonly Block[];
-  readonly #slice: BlockRange;
+  readonly #update: LaneUpdate;
   readonly #trainLayout: EpochLayout;
   readonly #evaluateLayout: EpochLayout;
-  readonly #gradientTotal: { current: 'arena' | 'gathered' } = { current: 'arena' };
+  /** Where this worker's own total lies after a pass. */
+  #ownTotal: 'arena' | 'gathered' = 'arena';
   #order: { epoch: number; order: Uint32Array } | undefined;
   #plan: Plan | undefined;
   #hasSum = false;
@@ -57,7 +47,7 @@ export class Lane {
     train: BoundGraph,
     evaluate: BoundGraph,
   ) {
-    const { job, laneCount, lane } = start;
+    const { job, laneCount } = start;
     this.#start = start;
     this.#layout = layoutOf(job);
     this.#arena = arena;
@@ -67,8 +57,8 @@ export class Lane {
     this.#train = train;
     this.#evaluate = evaluate;
     this.control = new LaneControl(laneCount, start.microBatchCapacity, start.control);
-    this.#blocks = makeBlocks(this.#layout);
-    this.#slice = sliceBlocks(this.#blocks, laneCount)[lane] ?? { first: 0, end: 0, offset: 0, length: 0 };
+    const { control } = this;
+    this.#update = new LaneUpdate(start, { arena, kernels, shared: this.#shared, control });
     this.#trainLayout = {
       sampleCount: start.train.sampleCount,
       globalBatch: job.globalBatch,
@@ -89,23 +79,27 @@ export class Lane {
     const layout = layoutOf(job);
     const byteLength = 4 * layout.paddedLength;
     const arena = new Arena([
-      ...['weights', 'gradient', 'sum', ...stateNamesOf(start.optimizer)].map((name) => ({
-        name,
-        byteLength,
-      })),
+      ...['gradient', 'sum', ...stateRegionsOf(start.optimizer)].map((name) => ({ name, byteLength })),
+      ...maskRegions(job),
       ...batchRegions('train', start.train, job.microBatch),
       ...batchRegions('evaluate', start.evaluate, job.evaluateMicroBatch),
     ]);
     const kernels = loadKernels(arena.memory, false);
-    const tensors = tensorsOf(layout, arena);
-    const train = await createSession(start.trainModel, 'training');
-    const evaluate = await createSession(start.evaluateModel, 'evaluation');
+    const tensors = new Map([...tensorsOf(layout, arena), ...maskTensors(job, arena)]);
+    const train = await createSession(start.trainModel, 'training', start.device);
+    const evaluate = await createSession(start.evaluateModel, 'evaluation', start.device);
+    const bind = (
+      session: InferenceSession,
+      prefix: string,
+      dataset: Dataset,
+      batchSize: number,
+    ): BoundGraph => new BoundGraph({ session, arena, kernels, prefix, dataset, batchSize, tensors });
     return new Lane(
       start,
       arena,
       kernels,
-      new BoundGraph(train, arena, kernels, 'train', start.train, job.microBatch, tensors),
-      new BoundGraph(evaluate, arena, kernels, 'evaluate', start.evaluate, job.evaluateMicroBatch, tensors),
+      bind(train, 'train', start.train, job.microBatch),
+      bind(evaluate, 'evaluate', start.evaluate, job.evaluateMicroBatch),
     );
   }
 
@@ -131,8 +125,10 @@ export class Lane {
 
   async #trainOn(plan: Plan, microBatch: number): Promise<MicroBatchRecord> {
     const startedMs = performance.now();
+    const { job } = this.#start;
     const { start, count } = sampleRange(this.#trainLayout, plan.stepInEpoch, microBatch);
-    this.#train.fill(this.#orderOf(plan.epoch), start, count);
+    this.#train.fill(this.#orderOf(plan.epoch), start, count, { seed: job.seed, epoch: plan.epoch });
+    drawMasks(job, this.#arena, this.#kernels, plan.step, microBatch);
     await this.#run(this.#train, 'training');
     const maxima = this.#addGradients(plan.exponents);
     const computeMs = performance.now() - startedMs;
@@ -186,7 +182,7 @@ export class Lane {
   #gather({ reduction }: Plan): void {
     const { lane, laneCount } = this.#start;
     const isAlone = laneCount === 1 && reduction === 'alone';
-    this.#gradientTotal.current = isAlone ? 'arena' : 'gathered';
+    this.#ownTotal = isAlone ? 'arena' : 'gathered';
     if (isAlone) return;
     if (!this.#hasSum) this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
     const target = laneCount === 1 ? 'gathered' : sumRegion(lane);
@@ -197,7 +193,7 @@ export class Lane {
   }
 
   #addSlices(): void {
-    const { offset, length } = this.#slice;
+    const { offset, length } = this.#update.slice;
     const target = this.#shared.byteOffset('gathered', offset);
     this.#sharedKernels.copyBytes(target, this.#shared.byteOffset(sumRegion(0), offset), 4 * length);
     for (let other = 1; other < this.#start.laneCount; other++) {
@@ -208,84 +204,25 @@ export class Lane {
   /** Applies the update to this lane's slice and takes over the others'; gives the gradient norm per tensor if asked. */
   apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
     this.#fetchTotal(source);
-    const { job, laneCount } = this.#start;
-    const { sampleCount } = commit.update;
-    const factors = commit.exponents.map((exponent) => 2 ** -exponent / sampleCount);
-    const norms = job.tracksNorms || job.clipNorm !== null ? this.#norms(factors) : [];
-    const globalNorm = Math.sqrt(norms.reduce((sum, norm) => sum + norm * norm, 0));
-    const clip = job.clipNorm === null ? 1 : clipCoefficient(globalNorm, job.clipNorm);
-    this.#update(
-      commit,
-      factors.map((factor) => factor * clip),
-    );
-    if (laneCount > 1) this.#exchangeWeights();
-    return job.tracksNorms ? norms : [];
+    return this.#update.apply(commit);
   }
 
   /** Brings this lane's slice of the gradient total into the arena's sum region. */
   #fetchTotal(source: 'own' | 'received'): void {
-    if (source === 'own' && this.#gradientTotal.current === 'arena') return;
+    if (source === 'own' && this.#ownTotal === 'arena') return;
+    const { slice } = this.#update;
     const region = source === 'own' ? 'gathered' : 'received';
-    this.#arena.int32('sum', this.#slice).set(this.#shared.int32(region, this.#slice));
-  }
-
-  #norms(factors: readonly number[]): number[] {
-    const { blockSums } = this.#start;
-    for (let index = this.#slice.first; index < this.#slice.end; index++) {
-      const block = this.#blocks[index];
-      if (block !== undefined)
-        blockSums[index] = this.#kernels.sumOfSquares(
-          this.#arena.byteOffset('sum', block.offset),
-          block.length,
-        );
-    }
-    this.control.barrier();
-    const squares = sumBlocksByTensor(this.#layout, this.#blocks, blockSums);
-    this.control.barrier();
-    return factors.map((factor, tensor) => Math.sqrt(squares[tensor] ?? 0) * factor);
-  }
-
-  #update(commit: Commit, factors: readonly number[]): void {
-    const { optimizer, job } = this.#start;
-    const scalars = parseOptimizerScalars(commit.update.scalars);
-    for (const { tensor, offset, length } of joinBlocks(this.#blocks, this.#slice)) {
-      applyOptimizer(this.#kernels, optimizer, scalars, {
-        weights: this.#arena.byteOffset('weights', offset),
-        states: stateNamesOf(optimizer).map((name) => this.#arena.byteOffset(name, offset)),
-        total: this.#arena.byteOffset('sum', offset),
-        length,
-        factor: factors[tensor] ?? 0,
-        decayed: isDecayed(optimizer, job.parameters[tensor]?.shape ?? []),
-      });
-    }
-  }
-
-  #exchangeWeights(): void {
-    const { offset, length } = this.#slice;
-    this.#shared.float32('weights', this.#slice).set(this.#arena.float32('weights', this.#slice));
-    this.control.barrier();
-    const end = offset + length;
-    const before = { offset: 0, length: offset };
-    const after = { offset: end, length: this.#layout.paddedLength - end };
-    for (const part of [before, after]) {
-      this.#arena.float32('weights', part).set(this.#shared.float32('weights', part));
-    }
-    // Nobody may write the next weights before all have read these.
-    this.control.barrier();
+    this.#arena.int32('sum', slice).set(this.#shared.int32(region, slice));
   }
 
   /** Takes weights and optimizer state from the shared memory. */
   importState(): void {
-    for (const name of ['weights', ...stateNamesOf(this.#start.optimizer)]) {
-      this.#arena.float32(name).set(this.#shared.float32(name));
-    }
+    this.#update.importState();
   }
 
   /** Puts this lane's slice of the state into the shared memory. */
   exportState(): void {
-    for (const name of ['weights', ...stateNamesOf(this.#start.optimizer)]) {
-      this.#shared.float32(name, this.#slice).set(this.#arena.float32(name, this.#slice));
-    }
+    this.#update.exportState();
   }
 
   /**
@@ -300,6 +237,7 @@ export class Lane {
       for (let i = 0; i < length; i++) weights[offset + i] = pattern[(i + offset) % pattern.length] as number;
     }
     this.#train.fill(undefined, 0, Math.min(this.#start.job.microBatch, this.#start.train.sampleCount));
+    drawMasks(this.#start.job, this.#arena, this.#kernels, 0, 0);
     await this.#run(this.#train, 'training');
     const hash = createHash('sha256').update(String(this.#train.lossSum));
     hash.update(this.#arena.uint8('gradient'));

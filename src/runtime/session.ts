@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf, RuntimeError } from '../base/errors.ts';
+import type { Device } from './device.ts';
 
 // ONNX Runtime is CommonJS; `require` keeps its types and loads 40 ms faster than an interop import.
 const require = createRequire(import.meta.url);
@@ -10,22 +11,32 @@ export function onnxRuntime(): typeof import('onnxruntime-node') {
   return require('onnxruntime-node') as typeof import('onnxruntime-node');
 }
 
+/** How every session is made: equal on all workers, since it decides the bits of the results. */
+export function sessionOptions(device: Device): InferenceSession.SessionOptions {
+  return {
+    // What a GPU has no kernel for ONNX Runtime computes on the CPU.
+    executionProviders: [device],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+  };
+}
+
 /**
  * A session for training: one thread, because a sum split over threads has other bits for another number of
  * them; lanes and workers give the parallelism instead.
  *
  * Throws: RuntimeError naming the graph and what ONNX Runtime said.
  */
-export async function createSession(model: Uint8Array, name: string): Promise<InferenceSession> {
+export async function createSession(
+  model: Uint8Array,
+  name: string,
+  device: Device,
+): Promise<InferenceSession> {
   try {
-    return await onnxRuntime().InferenceSession.create(model, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: 1,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
-      logSeverityLevel: 3,
-    });
+    return await onnxRuntime().InferenceSession.create(model, sessionOptions(device));
   } catch (error) {
     throw new RuntimeError(
       `loading the ${name} graph: ONNX Runtime refused it: ${messageOf(error)}`,

@@ -19,6 +19,8 @@ import type { FrameLimits } from './connection.ts';
 export const FRAME_PREFIX_BYTES = 16;
 const MAGIC = 0x54534b4c; // "LKST" read as a little-endian u32
 const LAYOUT = 1;
+/** No other interface that shares our ports begins with it. */
+export const FIRST_FRAME_BYTE: number = MAGIC & 0xff;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });

@@ -22,8 +22,9 @@ import { join } from 'node:path';
 import { ProtocolError } from '../base/errors.ts';
 import type { LinkMessage, LocalOffer } from './frame.ts';
 
-/** Smaller payloads are not worth it. */
+/** Smaller payloads are not worth it. Larger ones, states of large models, are rare: the memory is worth more. */
 export const MIN_LOCAL_BYTES: number = 64 << 10;
+export const MAX_LOCAL_BYTES: number = 1 << 30;
 const MAX_SLOTS = 16;
 const NONCE_BYTES = 32;
 const PAGE = 4096;

@@ -9,8 +9,16 @@ import {
 } from '../base/errors.ts';
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { Broadcast, GREETING_LIMITS } from './connection.ts';
-import { encodeFrameHead, FrameDecoder, type LinkMessage } from './frame.ts';
-import { type LocalPlace, LocalPayloads, MIN_LOCAL_BYTES, Outbox } from './local-payloads.ts';
+import type { ByteStream } from './byte-stream.ts';
+import { encodeFrameHead, FIRST_FRAME_BYTE, FrameDecoder, type LinkMessage } from './frame.ts';
+import {
+  type LocalPlace,
+  LocalPayloads,
+  MAX_LOCAL_BYTES,
+  MIN_LOCAL_BYTES,
+  Outbox,
+} from './local-payloads.ts';
+import { TcpByteStream } from './tcp-byte-stream.ts';
 
 /** Address of the other end or of our own door. */
 export interface Address {
@@ -20,6 +28,9 @@ export interface Address {
 
 /** A connection that we have closed waits this long for the peer to take what is left, and to close its half. */
 const LINGER_MS = 2_000;
+
+/** A connection that may be somebody else's says what it is within this time. */
+const FIRST_BYTE_TIMEOUT_MS = 10_000;
 
 const NOTHING = new Uint8Array(0);
 
@@ -108,7 +119,8 @@ class TcpConnection implements Connection {
 
   /** Where on this machine the payload lies for the other end to read, if it can go that way. */
   #placeOf(payload: Uint8Array | Broadcast | undefined, bytes: Uint8Array): LocalPlace | undefined {
-    if (!this.#isLoopback || bytes.length < MIN_LOCAL_BYTES || !this.#local.isOpen()) return undefined;
+    const isOfSize = bytes.length >= MIN_LOCAL_BYTES && bytes.length <= MAX_LOCAL_BYTES;
+    if (!this.#isLoopback || !isOfSize || !this.#local.isOpen()) return undefined;
     if (!(payload instanceof Broadcast)) return this.#local.put(bytes);
     const known = payload.place as LocalPlace | undefined;
     const place = known ?? this.#local.put(bytes);
@@ -191,24 +203,38 @@ export interface Listener {
 /** How many connections may be open at a door at once: three per worker, for a few hundred workers. */
 const MAX_CONNECTIONS = 1024;
 
-/** Opens a door at `address` (port 0: any free one). Throws PeerLostError with the remedy when it cannot. */
+/**
+ * Opens a door at `address` (port 0: any free one). Throws PeerLostError with the remedy when it cannot.
+ * `onAcceptFailed` is told of a connection that could not be accepted later on, e.g. because this process has too many
+ * files open; the door stays open.
+ * With `onForeign` a connection whose first byte does not begin a frame is given there, as it is; one that says nothing
+ * for 10 s is closed. Without it every connection is taken for ours at once.
+ */
 export async function listen(
   address: Address,
   onConnection: (connection: Connection) => void,
+  onAcceptFailed: (error: PeerLostError) => void = () => {},
+  onForeign?: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const open = new Set<Socket>();
   const outbox = new Outbox();
   const server: Server = createServer({ noDelay: true }, (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-    onConnection(
-      new TcpConnection(socket, `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`, outbox),
-    );
+    const peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    const accept = (): void => onConnection(new TcpConnection(socket, peer, outbox));
+    if (onForeign === undefined) accept();
+    else tellApart(socket, accept, () => onForeign(new TcpByteStream(socket, peer, fromSystemError)));
   });
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: Error & { code?: string }) => reject(cannotListen(error, address)));
-    server.listen({ host: address.host, port: address.port }, resolve);
+    const refuse = (error: Error & { code?: string }): void => reject(cannotListen(error, address));
+    server.once('error', refuse);
+    server.listen({ host: address.host, port: address.port }, () => {
+      server.removeListener('error', refuse);
+      server.on('error', (error) => onAcceptFailed(fromSystemError(error, 'a newcomer')));
+      resolve();
+    });
   });
   const bound = server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
@@ -240,9 +266,43 @@ function cannotListen(error: Error & { code?: string }, { host, port }: Address)
   );
 }
 
+/** Calls one of the two after the first byte, which is still to be read then. */
+function tellApart(socket: Socket, onFrames: () => void, onOther: () => void): void {
+  const timer = systemClock.after(FIRST_BYTE_TIMEOUT_MS, () => socket.destroy());
+  // Broken before it said anything: nobody is there to be told.
+  const ignore = (): void => {};
+  socket.on('error', ignore);
+  socket.once('close', () => timer.cancel());
+  socket.once('data', (bytes: Buffer) => {
+    timer.cancel();
+    socket.pause();
+    socket.unshift(bytes);
+    socket.removeListener('error', ignore);
+    if (bytes[0] === FIRST_FRAME_BYTE) onFrames();
+    else onOther();
+  });
+}
+
 /** Connects to `address` within `timeoutMs`, or throws PeerLostError. */
 export async function connect(address: Address, timeoutMs: number): Promise<Connection> {
-  const peer = `${address.host}:${address.port}`;
+  const socket = await openSocket(address, timeoutMs);
+  const outbox = new Outbox();
+  socket.once('close', () => outbox.close());
+  return new TcpConnection(socket, inWords(address), outbox);
+}
+
+/** Connects to a program that does not speak in frames; as `connect`. */
+export async function connectBytes(address: Address, timeoutMs: number): Promise<ByteStream> {
+  const socket = await openSocket(address, timeoutMs);
+  return new TcpByteStream(socket, inWords(address), fromSystemError);
+}
+
+function inWords({ host, port }: Address): string {
+  return `${host}:${port}`;
+}
+
+async function openSocket(address: Address, timeoutMs: number): Promise<Socket> {
+  const peer = inWords(address);
   const socket = connectSocket({ host: address.host, port: address.port, noDelay: true });
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -264,7 +324,5 @@ export async function connect(address: Address, timeoutMs: number): Promise<Conn
       reject(fromSystemError(error, peer));
     });
   });
-  const outbox = new Outbox();
-  socket.once('close', () => outbox.close());
-  return new TcpConnection(socket, peer, outbox);
+  return socket;
 }

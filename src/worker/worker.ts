@@ -21,7 +21,10 @@ import type { Engine, EngineFactory } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
 
 /** Who this worker is; the same over reconnections. */
-export type WorkerIdentity = Pick<Hello, 'workerId' | 'host' | 'rank' | 'processId' | 'lanes' | 'software'>;
+export type WorkerIdentity = Pick<
+  Hello,
+  'workerId' | 'host' | 'rank' | 'processId' | 'lanes' | 'device' | 'software'
+>;
 
 /** What the worker needs from the process around it. */
 export interface WorkerOptions {
@@ -48,8 +51,8 @@ interface PendingCommit {
   readonly totals: Uint8Array | undefined;
 }
 
-/** The welcome carries the compiled steps; anything larger than this is not one of ours. */
-const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 256 << 20 };
+/** The welcome carries the compiled steps, with everything that is frozen in them. */
+const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
 const CONTROL_LIMITS = { maxHeaderBytes: 4 << 20, maxPayloadBytes: 0 };
 const DATA_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
 /** Commits that may wait while a lane finishes a micro-batch that others have taken over. */
@@ -74,6 +77,8 @@ export class Worker {
   /** Contributions whose bytes are not all on their way yet, and leases that wait for that. */
   #unflushed = 0;
   #waitingLeases: number[] = [];
+  /** Exported states that are not all sent yet: their bytes lie where a new state could come in. */
+  #statesOnTheirWay = 0;
   #stateRequest: number | undefined;
   #digestRequest: number | undefined;
   #begunMs = 0;
@@ -199,14 +204,22 @@ export class Worker {
       onFrame: (header, payload) => this.#receiveData(parseToWorker(header, connection.peer), payload),
       onClose: (error) => this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
       payloadTarget: (header, byteLength) => {
-        const isCommit =
-          typeof header === 'object' && header !== null && 'kind' in header && header.kind === 'commit';
-        // A waiting commit may have its totals in the engine's memory.
-        const target = isCommit && this.#commits.length === 0 ? this.#engine?.totalsTarget() : undefined;
+        const kind = typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';
+        const target = this.#payloadTarget(kind);
         return target?.length === byteLength ? target : undefined;
       },
     };
     connection.send(this.#hello('data', session));
+  }
+
+  /** Memory of the engine that the payload of a message can be received into. */
+  #payloadTarget(kind: unknown): Uint8Array | undefined {
+    // A waiting commit may have its totals in the engine's memory.
+    if (kind === 'commit' && this.#commits.length === 0) return this.#engine?.totalsTarget();
+    if (kind !== 'state' || this.#newState !== undefined || this.#statesOnTheirWay > 0) return undefined;
+    // What was asked of the state before this one is void, and must not be put where this one comes in.
+    this.#stateRequest = this.#digestRequest = undefined;
+    return this.#engine?.stateTarget();
   }
 
   // ---- what happens next ----
@@ -313,7 +326,10 @@ export class Worker {
 
   #giveState(engine: Engine, step: number): true {
     this.#stateRequest = undefined;
-    engine.exportState((bytes) => this.#tellData({ kind: 'state', step }, bytes));
+    this.#statesOnTheirWay++;
+    engine.exportState((bytes) =>
+      this.#tellData({ kind: 'state', step }, bytes, () => this.#statesOnTheirWay--),
+    );
     return true;
   }
 
@@ -342,11 +358,11 @@ export class Worker {
     this.#options.onEnd(end);
   }
 
-  #tellData(message: ToCoordinator, payload?: Uint8Array): void {
-    if (this.#data !== undefined && !this.#isOver) this.#say(this.#data, message, payload);
+  #tellData(message: ToCoordinator, payload: Uint8Array = NOTHING, onFlushed?: () => void): void {
+    if (this.#data !== undefined && !this.#isOver) this.#data.send(message, payload, onFlushed);
   }
 
-  #say(connection: Connection, message: ToCoordinator, payload: Uint8Array = NOTHING): void {
-    connection.send(message, payload);
+  #say(connection: Connection, message: ToCoordinator): void {
+    connection.send(message);
   }
 }

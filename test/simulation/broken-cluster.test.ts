@@ -50,6 +50,7 @@ function override(engine: Engine, methods: Partial<Engine>): Engine {
     exportState: (done) => engine.exportState(done),
     digest: (done) => engine.digest(done),
     totalsTarget: () => engine.totalsTarget(),
+    stateTarget: () => engine.stateTarget(),
     close: () => engine.close(),
     ...methods,
   };

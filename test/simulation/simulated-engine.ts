@@ -58,6 +58,9 @@ export class SimulatedEngine implements Engine {
   readonly #momentum = new Float32Array(ELEMENTS);
   readonly #sum = new Int32Array(ELEMENTS);
   #sent = new Uint8Array(0);
+  /** One memory for every hand-over, as the lanes have it: whoever reads it too late reads something else. */
+  readonly #stateBytes = new Uint8Array(8 * ELEMENTS);
+  #isStateUsed = false;
   #plan: Plan | undefined;
   #waiting: number[] = [];
   #running = 0;
@@ -113,7 +116,9 @@ export class SimulatedEngine implements Engine {
   importState(bytes: Uint8Array, done: () => void): void {
     this.#plan = undefined;
     this.#waiting = [];
+    this.#isStateUsed = true;
     this.#idle(() => {
+      this.#isStateUsed = false;
       const state = new Float32Array(bytes.slice().buffer);
       this.#weights.set(state.subarray(0, ELEMENTS));
       this.#momentum.set(state.subarray(ELEMENTS));
@@ -122,9 +127,11 @@ export class SimulatedEngine implements Engine {
   }
 
   exportState(done: (bytes: Uint8Array) => void): void {
+    this.#isStateUsed = true;
     this.#idle(() => {
-      const state = this.#state();
-      this.#after(1, () => done(state));
+      this.#putState();
+      this.#isStateUsed = false;
+      this.#after(1, () => done(this.#stateBytes));
     });
   }
 
@@ -136,15 +143,18 @@ export class SimulatedEngine implements Engine {
     return undefined;
   }
 
+  stateTarget(): Uint8Array | undefined {
+    return this.#isStateUsed ? undefined : this.#stateBytes;
+  }
+
   close(): void {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  #state(): Uint8Array {
-    const state = new Float32Array(2 * ELEMENTS);
+  #putState(): void {
+    const state = new Float32Array(this.#stateBytes.buffer);
     state.set(this.#weights);
     state.set(this.#momentum, ELEMENTS);
-    return new Uint8Array(state.buffer);
   }
 
   #after(delayMs: number, action: () => void): void {

@@ -23,6 +23,24 @@ export function bytesToFloat32(source: usize, target: usize, length: i32, scale:
   }
 }
 
+/** target[i] = target[i] * scale + shift, both operations rounded; any length, any alignment. */
+export function normalise(target: usize, length: i32, scale: f32, shift: f32): void {
+  const scales = f32x4.splat(scale);
+  const shifts = f32x4.splat(shift);
+  const end = target + ((<usize>length) << 2);
+  const vectorEnd = target + ((<usize>(length & ~3)) << 2);
+  if (target < vectorEnd) {
+    do {
+      v128.store(target, f32x4.add(f32x4.mul(v128.load(target), scales), shifts));
+      target += 16;
+    } while (target < vectorEnd);
+  }
+  while (target < end) {
+    store<f32>(target, load<f32>(target) * scale + shift);
+    target += 4;
+  }
+}
+
 /** max |source[i]|; NaN when one is NaN. */
 export function maxAbs(source: usize, length: i32): f32 {
   if (isEmpty(length)) return 0;

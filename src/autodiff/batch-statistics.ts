@@ -1,0 +1,40 @@
+/** Mean and variance of a micro-batch per channel: what BatchNorm normalises with in training. */
+import type { GraphBuilder } from '../graph/builder.ts';
+import type { ValueInfo } from '../graph/types.ts';
+import { axesFrom } from './conv-patches.ts';
+import { product } from './conv-signature.ts';
+import { staticShape } from './gradient-rule.ts';
+
+export interface BatchStatistics {
+  /** [C] float32: over the samples, each by its weight, and all positions. */
+  readonly mean: ValueInfo;
+  /** [C] float32: mean squared distance from the mean, by which PyTorch normalises. */
+  readonly variance: ValueInfo;
+  /** [C] float32: the same divided by count - 1, which PyTorch's running variance observes. */
+  readonly unbiasedVariance: ValueInfo;
+}
+
+/**
+ * Statistics of x [B, C, ...] with sampleWeight [B].
+ *
+ * A sample of weight 0 does not enter, to the last bit, whatever finite numbers it holds; without any sample mean
+ * and variance are 0. Gradients pass through mean and variance.
+ */
+export function drawBatchStatistics(g: GraphBuilder, x: ValueInfo, sampleWeight: ValueInfo): BatchStatistics {
+  const shape = staticShape(x.shape, 'batch statistics');
+  const [, channels = 1, ...sizes] = shape;
+  const positions = g.scalar(product(sizes));
+  const count = g.mul(g.reduceSum(sampleWeight), positions); // []
+  const isEmpty = g.cast(g.equal(count, g.scalar(0)), 'float32');
+  const divisor = g.add(count, isEmpty);
+  const total = (value: ValueInfo): ValueInfo => {
+    const perSample = sizes.length === 0 ? value : g.reduceSum(value, { axes: axesFrom(2, sizes.length) }); // [B, C]
+    return g.matMul(sampleWeight, perSample); // [C]
+  };
+  const mean = g.div(total(x), divisor);
+  // The distances themselves are squared: the difference of two large squares would lose the digits.
+  const centred = g.sub(x, g.reshape(mean, [channels, ...sizes.map(() => 1)]));
+  const squares = total(g.mul(centred, centred));
+  const lessOne = g.add(g.relu(g.sub(count, g.scalar(2))), g.scalar(1)); // count - 1, at least 1
+  return { mean, variance: g.div(squares, divisor), unbiasedVariance: g.div(squares, lessOne) };
+}

@@ -1,0 +1,107 @@
+/**
+ * Forms of a convolution's input gradient:
+ *
+ *   dX[b, c, s] = sum over outputs m and kernel positions k of W[m, c, k] * dY[b, m, (s + pad - dilation k) / stride]
+ *
+ * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K kernel positions.
+ */
+import type { GraphBuilder } from '../graph/builder.ts';
+import type { ValueInfo } from '../graph/types.ts';
+import { windowSpan } from '../graph/window.ts';
+import { axesFrom } from './conv-patches.ts';
+import { kernelPositions, product, type ConvSignature } from './conv-signature.ts';
+
+/** weight [M, C / G, ...kernel] and dy [B, M, ...Y] -> [B, C, ...S] */
+type DrawInputGradient = (
+  g: GraphBuilder,
+  signature: ConvSignature,
+  weight: ValueInfo,
+  dy: ValueInfo,
+) => ValueInfo;
+
+/** The operator that is made for it; right for every convolution. */
+const transposed: DrawInputGradient = (g, signature, weight, dy) => {
+  const { sizes, counts, strides, dilations, padsBegin, padsEnd, group } = signature;
+  // Elements at the end of the input that no window reaches.
+  const outputPadding = sizes.map((size, i) => {
+    const reached = ((counts[i] ?? 1) - 1) * (strides[i] ?? 1) + windowSpan(signature, i);
+    return size + (padsBegin[i] ?? 0) + (padsEnd[i] ?? 0) - reached;
+  });
+  const pads = [...padsBegin, ...padsEnd];
+  return g.convTranspose(dy, weight, undefined, { strides, dilations, pads, group, outputPadding });
+};
+
+/** A convolution with the kernel turned round, its channels and outputs exchanged. */
+const flipped: DrawInputGradient = (g, signature, weight, dy) => {
+  const { group, channels, outputs, kernel, dilations, padsBegin, padsEnd } = signature;
+  const [perGroup, places] = [channels / group, product(kernel)];
+  const split = g.reshape(weight, [group, outputs / group, perGroup, places]);
+  const turned = permuteReversed(g, split, places); // [G, C/G, M/G, K]
+  const pads = [padsBegin, padsEnd].flatMap((side) =>
+    side.map((pad, i) => windowSpan(signature, i) - 1 - pad),
+  );
+  const exchanged = g.reshape(turned, [channels, outputs / group, ...kernel]);
+  return g.conv(dy, exchanged, undefined, { dilations, group, pads });
+};
+
+/** [G, M, C, K] -> [G, C, M, K] with K backwards: turned where the steps are large, since a backward Slice is slow. */
+function permuteReversed(g: GraphBuilder, weight: ValueInfo, places: number): ValueInfo {
+  if (places === 1) return g.transpose(weight, [0, 2, 1, 3]);
+  const backwards = g.ints(Array.from({ length: places }, (_, i) => places - 1 - i));
+  const reversed = g.gather(g.transpose(weight, [3, 0, 2, 1]), backwards, 0); // [K, G, C, M]
+  return g.transpose(reversed, [1, 2, 3, 0]);
+}
+
+/** One product for all images, whose parts are added where they belong: for images of a few positions. */
+const columns: DrawInputGradient = (g, signature, weight, dy) => {
+  const { batch, channels, outputs, sizes, counts, kernel, dilations, padsBegin } = signature;
+  const [places, spatial] = [product(kernel), axesFrom(2, sizes.length)];
+  const first = g.reshape(g.transpose(dy, [1, 0, ...spatial]), [outputs, batch * product(counts)]);
+  const matrix = g.reshape(weight, [outputs, channels * places]);
+  const parts = g.reshape(g.gemm(matrix, first, undefined, { transA: true }), [
+    channels,
+    places,
+    batch * product(counts),
+  ]);
+  const moved = kernelPositions(signature).map((position, index) => {
+    const part = places === 1 ? parts : g.slice(parts, { axes: [1], starts: [index], ends: [index + 1] });
+    const begins = position.map((at, i) => at * (dilations[i] ?? 1) - (padsBegin[i] ?? 0));
+    const ends = sizes.map((size, i) => size - (counts[i] ?? 1) - (begins[i] ?? 0));
+    const image = g.reshape(part, [channels, batch, ...counts]);
+    return [...begins, ...ends].every((pad) => pad === 0)
+      ? image
+      : g.pad(image, [0, 0, ...begins, 0, 0, ...ends]);
+  });
+  return g.transpose(
+    moved.reduce((sum, part) => g.add(sum, part)),
+    [1, 0, ...spatial],
+  );
+};
+
+export const INPUT_FORMS = { transposed, flipped, columns } as const satisfies Readonly<
+  Record<string, DrawInputGradient>
+>;
+export type InputForm = keyof typeof INPUT_FORMS;
+
+/** The forms that are right for a signature. */
+export function inputForms(signature: ConvSignature): readonly InputForm[] {
+  const { strides, padsBegin, padsEnd, group } = signature;
+  if (strides.some((stride) => stride !== 1)) return ['transposed'];
+  const isInside = [padsBegin, padsEnd].every((side) =>
+    side.every((pad, i) => pad < windowSpan(signature, i)),
+  );
+  return [
+    'transposed',
+    ...(isInside ? (['flipped'] as const) : []),
+    ...(group === 1 ? (['columns'] as const) : []),
+  ];
+}
+
+/** The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`. */
+export function defaultInputForm(signature: ConvSignature): InputForm {
+  const { channels, counts, kernel, group } = signature;
+  const forms = inputForms(signature);
+  if (group === 1 && product(counts) <= 16 && forms.includes('columns')) return 'columns';
+  const prefersFlipped = product(kernel) === 1 || (product(counts) >= 1024 && channels / group >= 16);
+  return prefersFlipped && forms.includes('flipped') ? 'flipped' : 'transposed';
+}

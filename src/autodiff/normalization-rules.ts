@@ -1,0 +1,102 @@
+/** Gradients of the softmax family and of LayerNormalization. */
+import { GraphError } from '../base/errors.ts';
+import type { GraphBuilder } from '../graph/builder.ts';
+import { intAttribute } from '../graph/operator.ts';
+import { normalizeAxis, staticElementCount } from '../graph/shape.ts';
+import type { GraphNode, ValueInfo } from '../graph/types.ts';
+import { staticShape, sumOverAxes, times, unary, undoBroadcast } from './gradient-rule.ts';
+import type { GradientCall, GradientRule } from './gradient-rule.ts';
+
+function sumOver(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
+  return g.reduceSum(value, { axes: [axis], keepsAxes: true });
+}
+
+/** A LayerNormalization that also puts out its statistics: what its gradient is made from. Other nodes stay as they are. */
+export function withStatistics(node: GraphNode): GraphNode {
+  if (node.operator !== 'LayerNormalization') return node;
+  const [y = '', mean, inverse] = node.outputs;
+  return { ...node, outputs: [y, mean || `${y}.mean`, inverse || `${y}.inverse`] };
+}
+
+/** Mean and 1 / sqrt(variance + epsilon) of each of `n` groups, as columns [N, 1]. */
+function statisticsOf({ g, node, dys }: GradientCall, n: number): { mean: ValueInfo; inverse: ValueInfo } {
+  if (dys.slice(1).some((dy) => dy !== undefined)) {
+    throw new GraphError(
+      `differentiating LayerNormalization at ${node.name}: the loss depends on its mean or deviation, expected only on Y`,
+      { operator: node.operator, node: node.name },
+    );
+  }
+  const [mean = '', inverse = ''] = node.outputs.slice(1);
+  return { mean: g.reshape(g.value(mean), [n, 1]), inverse: g.reshape(g.value(inverse), [n, 1]) };
+}
+
+/** The axis of Softmax and LogSoftmax; the last when absent. */
+function normalizedAxis({ node }: GradientCall): number {
+  return intAttribute(node, 'axis', -1);
+}
+
+/**
+ * Y = (X - m) r S + B, with mean m and r = 1 / sqrt(variance + epsilon) of each of N groups of D elements:
+ *   dX = dY S r + X c1 + c0,  c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D,  c0 = -m c1 - r sum(dY S) / D
+ *   dS = sum over groups of dY (X - m) r,  dB = sum over groups of dY
+ * All sums are products with a vector, and the rest of dX is as few passes over [N, D] as there can be.
+ * Source: the form in which PyTorch's CPU kernel has it.
+ */
+const layerNormalizationRule: GradientRule = (call) => {
+  const { g, node, input } = call;
+  const shape = staticShape(input(0).shape, node.name);
+  const axis = normalizeAxis(intAttribute(node, 'axis', -1), shape.length) ?? 0;
+  const [n, d] = [shape.slice(0, axis), shape.slice(axis)].map(staticElementCount) as [number, number];
+  const { mean, inverse } = statisticsOf(call, n); // [N, 1]
+  const scale = g.reshape(g.expand(input(1), shape.slice(axis)), [d, 1]);
+  let shared: { x: ValueInfo; dy: ValueInfo; product: ValueInfo } | undefined;
+  const matrices = (): { x: ValueInfo; dy: ValueInfo; product: ValueInfo } => {
+    if (shared !== undefined) return shared;
+    const [x, dy] = [g.reshape(input(0), [n, d]), g.reshape(call.fullDy(), [n, d])];
+    return (shared = { x, dy, product: g.mul(x, dy) });
+  };
+  const fit = (gradient: ValueInfo, index: number): ValueInfo =>
+    undoBroadcast(g, g.reshape(gradient, shape.slice(axis)), shape.slice(axis), input(index).shape);
+  return [
+    () => {
+      const { x, dy, product } = matrices();
+      const [withX, plain] = [g.matMul(product, scale), g.matMul(dy, scale)]; // [N, 1]
+      const cube = g.mul(g.mul(inverse, inverse), g.mul(inverse, g.scalar(-1 / d)));
+      const slope = g.mul(cube, g.sub(withX, g.mul(mean, plain)));
+      const offset = g.add(g.mul(mean, slope), g.mul(plain, g.mul(inverse, g.scalar(1 / d))));
+      const direct = g.mul(g.mul(dy, g.reshape(scale, [d])), inverse); // [N, D]
+      return g.reshape(g.add(direct, g.sub(g.mul(x, slope), offset)), shape);
+    },
+    () => {
+      const { dy, product } = matrices();
+      const [r, mr] = [inverse, g.mul(mean, inverse)].map((column) => g.reshape(column, [1, n])) as [
+        ValueInfo,
+        ValueInfo,
+      ];
+      return fit(g.sub(g.matMul(r, product), g.matMul(mr, dy)), 1);
+    },
+    () => fit(sumOverAxes(g, matrices().dy, [0]), 2),
+  ];
+};
+
+export const NORMALIZATION_RULES = {
+  // dX = Y * (dY - sum(dY * Y))
+  Softmax: unary((call) => {
+    const { g, y, dy } = call;
+    const inner = sumOver(g, times(g, dy, y), normalizedAxis(call));
+    return g.mul(y, g.sub(dy, inner));
+  }),
+
+  // dX = dY - exp(Y) * sum(dY)
+  LogSoftmax: unary((call) => {
+    const { g, y, dy } = call;
+    const axis = normalizeAxis(normalizedAxis(call), y.shape.length) ?? 0;
+    const isRepeated = dy.shape.length === y.shape.length && dy.shape[axis] === 1;
+    const total = isRepeated
+      ? times(g, dy, g.scalar(staticShape(y.shape, call.node.name)[axis] ?? 1))
+      : sumOver(g, call.fullDy(), axis);
+    return g.sub(dy, g.mul(g.exp(y), total));
+  }),
+
+  LayerNormalization: layerNormalizationRule,
+} as const satisfies Readonly<Record<string, GradientRule>>;

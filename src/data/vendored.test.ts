@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { loadDigits, readMobyDick } from './vendored.ts';
+
+describe('loadDigits', () => {
+  test('has the 1797 images of UCI, 16 grey values each, a tenth of them in the test', async () => {
+    const { train, test: held } = await loadDigits(42);
+
+    assert.deepEqual([train.sampleCount, held.sampleCount, train.features], [1617, 180, [1, 8, 8]]);
+    const labels = [...train.y, ...held.y];
+    // Counts of the digits 0 .. 9 in UCI's optdigits.tes.
+    assert.deepEqual(
+      [...Array(10).keys()].map((digit) => labels.filter((label) => label === digit).length),
+      [178, 182, 177, 183, 181, 182, 181, 179, 174, 180],
+    );
+    const pixels = [...train.x, ...held.x];
+    assert.equal(Math.max(...new Set(pixels)), 16);
+    // The mean of all pixels, as scikit-learn gives it.
+    assert.ok(Math.abs(pixels.reduce((sum, value) => sum + value, 0) / pixels.length - 4.884164579855314) < 1e-12);
+  });
+
+  test('gives another tenth for another seed, the same for the same', async () => {
+    const [first, again, other] = [await loadDigits(1), await loadDigits(1), await loadDigits(2)];
+
+    assert.equal(again.test.digest, first.test.digest);
+    assert.notEqual(other.test.digest, first.test.digest);
+  });
+});
+
+describe('readMobyDick', () => {
+  test('gives the text as its source has it', async () => {
+    const text = await readMobyDick();
+
+    assert.equal(
+      createHash('sha256').update(text).digest('hex'),
+      'fe282a57094ed62e7144fb7c804a9748fc1c909bf3b49d06e7276015f9f67240',
+    );
+  });
+});

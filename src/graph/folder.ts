@@ -1,0 +1,28 @@
+/** What computes a constant: the parts that the tables of constant folding share. */
+import { invariant } from '../base/errors.ts';
+import type { OperatorInput } from './operator.ts';
+import type { OperatorName } from './operators.ts';
+import type { Attributes, Tensor, TensorData } from './types.ts';
+
+/** One application of an operator, with the elements of its inputs where they are known. */
+export interface FoldableCall {
+  readonly operator: OperatorName;
+  readonly name: string;
+  readonly inputs: readonly (OperatorInput | undefined)[];
+  readonly attributes: Attributes;
+}
+
+export type Constant = Omit<Tensor, 'name'>;
+
+/** The elements of the output of a call; its type and shape have been inferred, and so its inputs fit. */
+export type Folder = (
+  call: FoldableCall,
+  inputs: readonly Constant[],
+  result: Omit<Constant, 'data'>,
+) => TensorData;
+
+export function constantAt(inputs: readonly Constant[], index: number): Constant {
+  const constant = inputs[index];
+  invariant(constant !== undefined, `there is no constant ${index}`);
+  return constant;
+}

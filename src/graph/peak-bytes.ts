@@ -1,0 +1,43 @@
+import { GraphBuilder } from './builder.ts';
+import { invariant } from '../base/errors.ts';
+import { staticElementCount } from './shape.ts';
+import { ELEMENT_TYPES, type Graph } from './types.ts';
+
+/**
+ * Bytes of the results of nodes that are alive at once, at most, when the nodes run in their order and every result
+ * is freed after its last use. Inputs and constants do not count.
+ *
+ * An engine may need less (a reshape in place) or more (a workspace): it is an estimate to choose sizes by.
+ * All shapes must be numbers.
+ */
+export function peakBytes(graph: Graph): number {
+  const values = GraphBuilder.from(graph);
+  const bytesOf = (name: string): number => {
+    const { type, shape } = values.value(name);
+    const bytes = staticElementCount(shape.map(Number)) * ELEMENT_TYPES[type].bytes;
+    invariant(Number.isSafeInteger(bytes), `${name} has a shape of numbers`);
+    return bytes;
+  };
+  const lastUse = new Map<string, number>();
+  for (const [index, { inputs, outputs }] of graph.nodes.entries())
+    for (const name of [...outputs, ...inputs]) lastUse.set(name, index);
+  for (const { name } of graph.outputs) lastUse.set(name, graph.nodes.length);
+
+  const alive = new Map<string, number>();
+  let bytes = 0;
+  let peak = 0;
+  for (const [index, { inputs, outputs }] of graph.nodes.entries()) {
+    for (const name of outputs) {
+      if (name === '') continue;
+      alive.set(name, bytesOf(name));
+      bytes += bytesOf(name);
+    }
+    peak = Math.max(peak, bytes);
+    for (const name of new Set([...inputs, ...outputs])) {
+      if (lastUse.get(name) !== index) continue;
+      bytes -= alive.get(name) ?? 0;
+      alive.delete(name);
+    }
+  }
+  return peak;
+}

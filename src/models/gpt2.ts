@@ -1,0 +1,34 @@
+/** GPT-2 with a classification head on the last position; see gpt-blocks.ts. */
+import type { SettingsOf } from '../config/model-settings.ts';
+import { drawGptBlocks, NORMAL, type GptSizes } from './gpt-blocks.ts';
+import { outputSizeOf, type Model, type ModelTask } from './model.ts';
+import { defineModel } from './net.ts';
+import { atPosition } from './sequence-parts.ts';
+import { checkedHeads, requireOneAnswer, singleCount, tokenSequenceOf } from './task-checks.ts';
+
+const HEAD_SIZE = 64;
+
+/**
+ * Tokens [T] -> embeddings -> `layers` blocks -> the last position, which has seen all, norm -> linear -> outputs.
+ *
+ * 124,441,346 parameters by default with 2 classes: GPT-2 small's 124,439,808 and the head's.
+ */
+export function makeGpt2(task: ModelTask, settings: SettingsOf<'gpt2'>): Model {
+  requireOneAnswer('gpt2', task);
+  const { width, heads = Math.max(1, Math.floor(width / HEAD_SIZE)), feedForward = 4 * width } = settings;
+  const sizes: GptSizes = {
+    ...settings,
+    ...tokenSequenceOf('gpt2', task, settings),
+    layers: singleCount('gpt2', settings.layers),
+    heads: checkedHeads('gpt2', heads, width),
+    feedForward,
+  };
+  return defineModel('gpt2', task, (net, ids) => {
+    const last = net.within('transformer', () => {
+      const all = drawGptBlocks(net, ids, sizes); // [B, T, D]
+      return net.layerNorm('ln_f', atPosition(net.g, all, sizes.length - 1)); // [B, D]
+    });
+    const biasInit = { kind: 'constant', value: 0 } as const;
+    return net.linear('classifier', last, outputSizeOf(task), { weightInit: NORMAL, biasInit }); // [B, outputs]
+  });
+}

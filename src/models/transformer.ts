@@ -1,0 +1,40 @@
+/** MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind the sums. */
+import type { SettingsOf } from '../config/model-settings.ts';
+import type { ValueInfo } from '../graph/types.ts';
+import { attend } from './attention.ts';
+import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';
+import { defineModel, type Net } from './net.ts';
+import { splitInThree } from './sequence-parts.ts';
+import { checkedHeads, numberSequenceOf } from './task-checks.ts';
+
+const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
+
+/**
+ * Sequences [T, D] -> attention, sum, norm -> feed-forward, sum, norm -> mean over positions -> linear -> outputs.
+ *
+ * Parameters: `attn` as in PyTorch's nn.MultiheadAttention, `norm1`, `ffn.0`, `ffn.2`, `norm2`, `head`; for sequences
+ * of width 256 and one output 790,017.
+ */
+export function makeTransformer(task: ModelTask, { heads, feedForward }: SettingsOf<'transformer'>): Model {
+  const { width } = numberSequenceOf('transformer', task);
+  checkedHeads('transformer', heads, width);
+  return defineModel('transformer', task, (net, x) => {
+    const { g } = net;
+    const seen = net.within('attn', () => drawSelfAttention(net, x, heads)); // [B, T, D]
+    let h = net.layerNorm('norm1', g.add(x, seen)); // [B, T, D]
+    const inner = g.relu(net.linear('ffn.0', h, feedForward)); // [B, T, feedForward]
+    h = net.layerNorm('norm2', g.add(h, net.linear('ffn.2', inner, width))); // [B, T, D]
+    return net.linear('head', g.reduceMean(h, { axes: [1] }), outputSizeOf(task)); // [B, outputs]
+  });
+}
+
+/** [B, T, D] -> [B, T, D]; query, key and value from one matrix, uniform in +-sqrt(6 / (in + out)), without biases. */
+function drawSelfAttention(net: Net, x: ValueInfo, heads: number): ValueInfo {
+  const width = Number(x.shape.at(-1));
+  const bound = Math.sqrt(6 / (4 * width));
+  const weight = net.parameter('in_proj_weight', [3 * width, width], { kind: 'uniform', bound });
+  const bias = net.parameter('in_proj_bias', [3 * width], ZEROS);
+  const all = net.affine(x, weight, bias, { transposed: true }); // [B, T, 3 D]
+  const [query, key, value] = splitInThree(net.g, all);
+  return net.linear('out_proj', attend(net, query, key, value, { heads }), width, { biasInit: ZEROS });
+}

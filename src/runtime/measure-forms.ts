@@ -1,0 +1,124 @@
+/** Finds by measurement which form of each convolution's gradients is fastest on this machine. */
+import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
+import {
+  convForms,
+  convGradientKey,
+  defaultConvForm,
+  makeConvGradientGraph,
+  type ConvForm,
+  type ConvGradient,
+} from '../autodiff/conv-gradient-forms.ts';
+import { encodeGraph } from '../graph/encode.ts';
+import { isStatic, staticElementCount } from '../graph/shape.ts';
+import type { Graph } from '../graph/types.ts';
+import { createSession, onnxRuntime } from './session.ts';
+
+export interface MeasureFormsOptions {
+  /** Time for all gradients together; those that it does not suffice for keep their default. 1500 when absent. */
+  readonly budgetMs?: number;
+  /** Replaces the measurement, for tests: milliseconds of one run. */
+  readonly timeForm?: (gradient: ConvGradient, form: ConvForm) => Promise<number>;
+}
+
+/** Another form must be this much faster than the default: less is noise, and choices should not change with it. */
+const WORTHWHILE = 0.9;
+const RUNS = 4;
+/** A form that takes this many times the default's time, even in a first run, is not run again. */
+const HOPELESS = 2;
+
+/**
+ * The form to use for each gradient, by `convGradientKey`; every gradient has an entry.
+ *
+ * Measures in the given order on one thread, the runs of all forms of a gradient in turn, and takes the least time
+ * of each: what else runs on the machine makes a run longer, never shorter.
+ * Throws: RuntimeError when ONNX Runtime cannot load a form.
+ */
+export async function measureForms(
+  gradients: readonly ConvGradient[],
+  { budgetMs = 1_500, timeForm }: MeasureFormsOptions = {},
+): Promise<Map<string, ConvForm>> {
+  const deadlineMs = performance.now() + budgetMs;
+  const choices = new Map<string, ConvForm>();
+  for (const gradient of gradients) {
+    const choice =
+      performance.now() < deadlineMs
+        ? await fastestForm(gradient, deadlineMs, timeForm)
+        : defaultConvForm(gradient);
+    choices.set(convGradientKey(gradient), choice);
+  }
+  return choices;
+}
+
+async function fastestForm(
+  gradient: ConvGradient,
+  deadlineMs: number,
+  timeForm: MeasureFormsOptions['timeForm'],
+): Promise<ConvForm> {
+  const forms = convForms(gradient);
+  const [usual = defaultConvForm(gradient)] = forms;
+  if (forms.length === 1) return usual;
+  const trials: Trial[] = [];
+  try {
+    for (const form of forms) trials.push(await startTrial(gradient, form, timeForm));
+    for (let run = 0; run < RUNS && performance.now() < deadlineMs; run++) {
+      const limitMs = HOPELESS * bestOf(trials, usual);
+      for (const trial of trials.filter(({ bestMs }) => bestMs < limitMs)) {
+        trial.bestMs = Math.min(trial.bestMs, await trial.time());
+      }
+    }
+  } finally {
+    for (const trial of trials) await trial.release();
+  }
+  const best = trials.reduce((a, b) => (b.bestMs < a.bestMs ? b : a));
+  return best.bestMs < WORTHWHILE * bestOf(trials, usual) ? best.form : usual;
+}
+
+function bestOf(trials: readonly Trial[], form: ConvForm): number {
+  return trials.find((trial) => trial.form === form)?.bestMs ?? Infinity;
+}
+
+/** A form that is ready to be timed. */
+interface Trial {
+  readonly form: ConvForm;
+  bestMs: number;
+  readonly time: () => Promise<number>;
+  readonly release: () => Promise<void>;
+}
+
+async function startTrial(
+  gradient: ConvGradient,
+  form: ConvForm,
+  timeForm: MeasureFormsOptions['timeForm'],
+): Promise<Trial> {
+  if (timeForm !== undefined) {
+    const time = async (): Promise<number> => timeForm(gradient, form);
+    return { form, bestMs: await time(), time, release: async () => {} };
+  }
+  const graph = makeConvGradientGraph(gradient, form);
+  const session = await createSession(encodeGraph(graph), graph.name, 'cpu');
+  const feeds = tensorsFor(graph.inputs);
+  const fetches = tensorsFor(graph.outputs);
+  const time = async (): Promise<number> => timeRun(session, feeds, fetches);
+  return { form, bestMs: await time(), time, release: async () => session.release() };
+}
+
+async function timeRun(
+  session: InferenceSession,
+  feeds: Record<string, OnnxValue>,
+  fetches: Record<string, OnnxValue>,
+): Promise<number> {
+  const startedMs = performance.now();
+  await session.run(feeds, fetches);
+  return performance.now() - startedMs;
+}
+
+/** Tensors of ordinary numbers: zeros or subnormals could take another time. */
+function tensorsFor(values: Graph['inputs']): Record<string, OnnxValue> {
+  const { Tensor } = onnxRuntime();
+  const tensors = values.map(({ name, shape }) => {
+    const sizes = isStatic(shape) ? shape : [];
+    const data = Float32Array.from({ length: staticElementCount(sizes) }, (_, i) => ((i % 61) - 30) / 32);
+    return [name, new Tensor('float32', data, sizes)] as const;
+  });
+  return Object.fromEntries(tensors);
+}

@@ -1,0 +1,80 @@
+import type { Socket } from 'node:net';
+import { systemClock, type Timer } from '../base/clock.ts';
+import { LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
+import type { ByteStream, ByteStreamHandlers } from './byte-stream.ts';
+
+/** A stream that we have closed waits this long for the peer to take what is left, and to close its half. */
+const LINGER_MS = 2_000;
+
+/** A `ByteStream` over one TCP socket; `translate` makes system errors ours. */
+export class TcpByteStream implements ByteStream {
+  readonly peer: string;
+  readonly #socket: Socket;
+  #handlers: ByteStreamHandlers | undefined;
+  #failure: LockstepError | undefined;
+  #isStopped = false;
+  #isOver = false;
+  #linger: Timer | undefined;
+
+  constructor(
+    socket: Socket,
+    peer: string,
+    translate: (error: Error & { code?: string }, peer: string) => LockstepError,
+  ) {
+    this.#socket = socket;
+    this.peer = peer;
+    socket.setNoDelay(true);
+    socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
+    socket.on('error', (error) => (this.#failure ??= translate(error, peer)));
+    socket.on('close', () => this.#end());
+    socket.pause();
+  }
+
+  get handlers(): ByteStreamHandlers {
+    return this.#handlers ?? { onBytes: () => {}, onClose: () => {} };
+  }
+
+  set handlers(handlers: ByteStreamHandlers) {
+    const isFirst = this.#handlers === undefined;
+    this.#handlers = handlers;
+    if (this.#isOver) handlers.onClose(this.#failure);
+    else if (isFirst) this.#socket.resume();
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.#socket.destroyed && !this.#socket.writableEnded) this.#socket.write(bytes);
+  }
+
+  close(): void {
+    if (this.#linger !== undefined || this.#isOver) return;
+    this.#isStopped = true;
+    this.#linger = systemClock.after(LINGER_MS, () => this.#socket.destroy());
+    this.#socket.resume();
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#isStopped = true;
+    this.#socket.destroy();
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (this.#isStopped) return;
+    try {
+      this.#handlers?.onBytes(bytes);
+    } catch (error) {
+      this.#failure ??=
+        error instanceof LockstepError
+          ? error
+          : new ProtocolError(`handling bytes from ${this.peer}: ${messageOf(error)}`);
+      this.destroy();
+    }
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#linger?.cancel();
+    this.#handlers?.onClose(this.#failure);
+  }
+}
