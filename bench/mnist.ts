@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { measureOneThread, measureSteps, planMnist } from './lib/mnist-engine.ts';
+import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
 import { lockstepJson, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
@@ -34,7 +34,7 @@ async function rounds<T extends string>(
 }
 
 async function oneThread(batch: number): Promise<void> {
-  const plan = await planMnist(batch, 1);
+  const plan = await planRun({ microBatch: batch, globalBatch: batch });
   const split: string[] = [];
   const times = await rounds({
     lockstep: async () => {
@@ -79,7 +79,7 @@ async function againstDdp(batch: number): Promise<void> {
 }
 
 async function scaling(batch: number, microBatches: number): Promise<void> {
-  const plan = await planMnist(batch, microBatches);
+  const plan = await planRun({ microBatch: batch, globalBatch: batch * microBatches });
   const steps = Math.max(60, Math.round(2_400 / microBatches));
   const rates = await rounds({
     one: async () => (await measureSteps(plan, 1, 30, steps)).samplesPerSecond,

@@ -99,6 +99,8 @@ CASES = [
 ]
 
 
+IGNORING = torch.tensor([2, 3, 3, 0])
+ANSWERS = torch.tensor([[0, 1], [1, 0], [0.5, 0], [0.25, 1]])
 POSITIONS = torch.tensor([[0, 1], [2, 0], [0, 1]])
 
 
@@ -194,6 +196,24 @@ CASES += [
     ("CumSum reverse", [[4, 2]], reverse_sum, "any"),
     ("gelu by erf", [[3, 4]], F.gelu, "any"),
     ("gelu by tanh", [[3, 4]], lambda a: F.gelu(a, approximate="tanh"), "any"),
+    (
+        "cross entropy smoothed",
+        [[4, 3]],
+        lambda a: (F.cross_entropy(a, LABELS, reduction="none", label_smoothing=0.1) * WEIGHTS).sum(),
+        "any",
+    ),
+    (
+        "cross entropy ignored",
+        [[4, 3]],
+        lambda a: (F.cross_entropy(a, IGNORING, reduction="none", label_smoothing=0.1, ignore_index=3) * WEIGHTS).sum(),
+        "any",
+    ),
+    (
+        "binary cross entropy",
+        [[4, 2]],
+        lambda a: (F.binary_cross_entropy_with_logits(8 * a, ANSWERS, reduction="none").mean(1) * WEIGHTS).sum(),
+        "any",
+    ),
     ("attention", [[2, 3, 4], [2, 3, 4], [2, 3, 2]], attention, "any"),
 ]
 

@@ -23,11 +23,11 @@ export function lockstepJson(
   return JSON.parse(stdout) as ReturnType<typeof lockstepJson>;
 }
 
-/** Runs one of bench/pytorch with Debian's Python; gives the JSON on its last line. */
-export function pytorch(
+/** Runs one of bench/pytorch with Debian's Python; gives the JSON on its last line, by default that of a whole step. */
+export function pytorch<Result = { stepMs: number; samplesPerSecond: number }>(
   script: string,
   args: readonly (string | number)[],
-): { stepMs: number; samplesPerSecond: number } {
+): Result {
   const { stdout, status, stderr } = spawnSync(
     '/usr/bin/python3',
     [fromRoot('bench', 'pytorch', script), ...args.map(String)],
@@ -37,7 +37,7 @@ export function pytorch(
     throw new Error(
       `${script}: ${stderr.slice(-500)}. Install python3-torch, python3-numpy and libopenblas0-pthread.`,
     );
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { stepMs: number; samplesPerSecond: number };
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Result;
 }
 
 /** The machine, for the head of every table. */

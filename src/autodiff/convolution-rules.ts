@@ -3,7 +3,7 @@ import { GraphError } from '../base/errors.ts';
 import { floatAttribute, stringAttribute } from '../graph/operator.ts';
 import type { ValueInfo } from '../graph/types.ts';
 import { axesFrom } from './conv-patches.ts';
-import { defaultConvForm, drawConvGradient, type ConvGradient } from './conv-gradient-forms.ts';
+import { defaultConvForm, drawConvGradient, type ConvGradient } from './conv-forms.ts';
 import { callOf, convSignatureOf, type ConvSignature } from './conv-signature.ts';
 import { staticShape } from './gradient-rule.ts';
 import type { GradientCall, GradientRule } from './gradient-rule.ts';

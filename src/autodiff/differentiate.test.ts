@@ -43,17 +43,17 @@ describe('differentiateGraph', () => {
     ]);
   });
 
-  test('gives softmax minus one-hot, weighted, for the cross entropy', () => {
+  test('gives softmax minus one-hot, weighted, for the cross entropy: two passes and a scatter', () => {
     const g = new GraphBuilder('loss');
     const logits = g.input('logits', 'float32', [8, 3]);
     const loss = crossEntropySum(g, logits, g.input('y', 'int32', [8]), g.input('weights', 'float32', [8]));
     g.output('loss', loss);
 
     assert.deepEqual(appendedBy(g, 'loss', ['logits']), [
-      'gradient/LogSoftmax/Exp: float32 [8, 3] = Exp(LogSoftmax)',
-      'gradient/LogSoftmax/ReduceSum: float32 [8, 1] = ReduceSum(Mul, constant.4, keepdims=1)',
-      'gradient/LogSoftmax/Mul: float32 [8, 3] = Mul(gradient/LogSoftmax/Exp, gradient/LogSoftmax/ReduceSum)',
-      'gradient.logits: float32 [8, 3] = gradient/LogSoftmax/Sub: Sub(Mul, gradient/LogSoftmax/Mul)',
+      'gradient/GatherElements/Exp: float32 [8, 3] = Exp(LogSoftmax)',
+      'gradient/GatherElements/Neg: float32 [8, 1] = Neg(Unsqueeze_1)',
+      'gradient/GatherElements/Mul: float32 [8, 3] = Mul(gradient/GatherElements/Exp, gradient/GatherElements/Neg)',
+      'gradient.logits: float32 [8, 3] = gradient/GatherElements/ScatterElements: ScatterElements(gradient/GatherElements/Mul, Unsqueeze, Unsqueeze_1, axis=1, reduction=add)',
     ]);
   });
 
@@ -90,6 +90,30 @@ describe('differentiateGraph', () => {
     assert.throws(() => differentiateGraph(g.build(), 'loss', ['a']), {
       name: 'GraphError',
       message: /^differentiating OneHot at head\/OneHot: .*Differentiable: Abs, Add, /,
+    });
+  });
+
+  test('names the node when a scatter has no gradient, or the loss takes the statistics of a norm', () => {
+    const g = new GraphBuilder('refused');
+    const x = g.input('x', 'float32', [3]);
+    const product = g.apply(
+      'ScatterElements',
+      [x, g.ints([0]), g.slice(x, { axes: [0], starts: [0], ends: [1] })],
+      {
+        reduction: 'mul',
+      },
+    );
+    g.output('product', g.reduceSum(product));
+    const [, mean] = g.applyAll('LayerNormalization', [x, x], 2);
+    g.output('mean', g.reduceSum(mean!));
+
+    assert.throws(() => differentiateGraph(g.build(), 'product', ['x']), {
+      name: 'GraphError',
+      message: /ScatterElements at ScatterElements: expected the reduction none or add, got "mul"/,
+    });
+    assert.throws(() => differentiateGraph(g.build(), 'mean', ['x']), {
+      name: 'GraphError',
+      message: /LayerNormalization at LayerNormalization: the loss depends on its mean/,
     });
   });
 

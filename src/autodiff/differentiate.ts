@@ -3,7 +3,7 @@ import { GraphError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { elementCount, formatShape } from '../graph/shape.ts';
 import type { Graph, GraphNode, ValueInfo } from '../graph/types.ts';
-import type { ConvFormChooser } from './conv-gradient-forms.ts';
+import { appendInForm, type ConvFormChooser } from './conv-forms.ts';
 import { findFusions, type Fusion } from './fusion.ts';
 import { expandTo, type GradientRule } from './gradient-rule.ts';
 import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
@@ -11,7 +11,7 @@ import { withStatistics } from './normalization-rules.ts';
 import { withIndices } from './pooling-rules.ts';
 
 export interface DifferentiateOptions {
-  /** The forms of convolutions' gradients; the defaults when absent. */
+  /** The forms of convolutions and of their gradients; the defaults when absent. */
   readonly chooseForm?: ConvFormChooser | undefined;
 }
 
@@ -35,7 +35,9 @@ export function differentiateGraph(
   { chooseForm = () => undefined }: DifferentiateOptions = {},
 ): Graph {
   const nodes = graph.nodes.map(withIndices).map(withStatistics);
-  const g = GraphBuilder.from({ ...graph, nodes });
+  const g = GraphBuilder.from({ ...graph, nodes }, (builder, node) =>
+    appendInForm(builder, node, chooseForm),
+  );
   const gradients = new Map([[loss, seedGradient(g, loss)]]);
   const active = valuesThatDependOn(graph, withRespectTo, g);
   const fusions = findFusions(g, nodes);

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
 import { CONVOLUTION_CASES } from './convolution-cases.contract.ts';
-import { crossEntropySum, squaredErrorSum } from './losses.ts';
+import { binaryCrossEntropySum, crossEntropySum, squaredErrorSum } from './losses.ts';
 import { differentiateGraph } from './differentiate.ts';
 
 export interface RecordedCase {
@@ -180,6 +180,16 @@ export const CASES: Readonly<Record<string, Draw>> = {
   'used twice': (g, a) => g.add(g.mul(a, g.tanh(a)), a),
   centred: (g, a) => g.sub(a, g.reduceMean(a, { axes: [1], keepsAxes: true })),
   'cross entropy': (g, a) => crossEntropySum(g, a, labels(g), weights(g)),
+  'cross entropy smoothed': (g, a) => crossEntropySum(g, a, labels(g), weights(g), { labelSmoothing: 0.1 }),
+  'cross entropy ignored': (g, a) =>
+    crossEntropySum(g, a, g.constant('int32', [4], [2, 3, -1, 0]), weights(g), { labelSmoothing: 0.1 }),
+  'binary cross entropy': (g, a) =>
+    binaryCrossEntropySum(
+      g,
+      g.mul(a, g.scalar(8)),
+      g.constant('float32', [4, 2], [0, 1, 1, 0, 0.5, 0, 0.25, 1]),
+      weights(g),
+    ),
   'squared error': (g, a, b) => squaredErrorSum(g, a, b, weights(g)),
 };
 

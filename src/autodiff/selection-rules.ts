@@ -20,8 +20,8 @@ function zeros(g: GraphBuilder, shape: readonly number[]): ValueInfo {
   return g.expand(g.scalar(0), shape);
 }
 
-/** `value` with axis `from` moved to `to`. */
-function moveAxes(g: GraphBuilder, value: ValueInfo, order: readonly number[]): ValueInfo {
+/** Axis i of the result is axis order[i] of `value`. */
+function permuted(g: GraphBuilder, value: ValueInfo, order: readonly number[]): ValueInfo {
   return order.every((axis, i) => axis === i) ? value : g.transpose(value, order);
 }
 
@@ -56,12 +56,12 @@ const gatherRule: GradientRule = (call) => [
     const indexRank = input(1).shape.length;
     const axes = call.y.shape.map((_, i) => i);
     const indexAxes = axes.splice(axis, indexRank);
-    const slices = moveAxes(g, call.fullDy(), [...indexAxes, ...axes]); // [...indices, ...others]
+    const slices = permuted(g, call.fullDy(), [...indexAxes, ...axes]); // [...indices, ...others]
     const count = staticElementCount(shapeOf(call, 1));
     const rows = g.reshape(slices, [count, staticElementCount(others)]);
     const sums = sumRowsAt(g, rows, g.reshape(input(1), [count]), size); // [size, others]
     const back = others.map((_, i) => i + 1).toSpliced(axis, 0, 0);
-    return moveAxes(g, g.reshape(sums, [size, ...others]), back);
+    return permuted(g, g.reshape(sums, [size, ...others]), back);
   },
   undefined,
 ];
@@ -145,7 +145,7 @@ function isAddition({ node }: GradientCall): boolean {
   if (reduction === 'add') return true;
   if (reduction === 'none') return false;
   throw new GraphError(
-    `differentiating ${node.operator} at ${node.name}: expected the reduction none or add, got ${String(reduction)}`,
+    `differentiating ${node.operator} at ${node.name}: expected the reduction none or add, got ${JSON.stringify(reduction)}`,
     { operator: node.operator, node: node.name },
   );
 }

@@ -35,7 +35,11 @@ export function dataCommand(context: CommandContext): Command {
   return command.addCommand(makeCifarCommand().exitOverride());
 }
 
-async function describe(name: string, flags: Record<string, unknown>, context: CommandContext): Promise<void> {
+async function describe(
+  name: string,
+  flags: Record<string, unknown>,
+  context: CommandContext,
+): Promise<void> {
   const { config } = parseTrainConfig([], flags);
   const places = dataPlaces(config.dataDir, context.environment);
   const { splits } = await loadRunData({ ...datasetSpecOf(config), name }, places);
@@ -71,7 +75,9 @@ function makeCifarCommand(): Command {
       const set = [CIFAR10, CIFAR100].find((one) => one.classes === classes);
       if (set === undefined) throw new ConfigError(`--classes: expected 10 or 100, got ${classes}`);
       if (samples < set.trainFiles.length || samples > MOST_IMAGES)
-        throw new ConfigError(`--samples: expected ${set.trainFiles.length} to ${MOST_IMAGES}, got ${samples}`);
+        throw new ConfigError(
+          `--samples: expected ${set.trainFiles.length} to ${MOST_IMAGES}, got ${samples}`,
+        );
       const testSamples = Math.max(1, Math.floor(samples / 4));
       const archive = makeCifarArchive(set, { seed, trainSamples: samples, testSamples });
       await mkdir(folder, { recursive: true });

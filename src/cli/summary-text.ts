@@ -6,15 +6,20 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
   const { bold, dim, green, yellow } = colours;
   const { ledger, events, timeSplit } = summary;
   const isFinished = summary.status === 'finished';
+  // A sequence's loss has a plainer form: among how many tokens, equally likely, the model is left to choose.
+  const lossText = (loss: number | undefined): string | undefined =>
+    loss === undefined || summary.task !== 'sequence'
+      ? loss?.toFixed(4)
+      : `${loss.toFixed(4)}, perplexity ${Math.exp(loss).toFixed(2)}`;
   const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
   const rows: [string, string | undefined][] = [
     ['test accuracy', summary.testAccuracy === undefined ? undefined : bold(percent(summary.testAccuracy))],
-    ['test loss', summary.testLoss?.toFixed(4)],
+    ['test loss', lossText(summary.testLoss)],
     [
       'validation accuracy',
       summary.validationAccuracy === undefined ? undefined : bold(percent(summary.validationAccuracy)),
     ],
-    ['validation loss', summary.validationLoss?.toFixed(4)],
+    ['validation loss', lossText(summary.validationLoss)],
     [
       'steps',
       `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${summary.samplesPerSecond === undefined ? '' : `, ${grouped(summary.samplesPerSecond)} samples/s`}`,

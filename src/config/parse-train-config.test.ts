@@ -30,6 +30,8 @@ describe('parseTrainConfig', () => {
     assert.deepEqual(config, {
       model: 'mlp',
       freeze: [],
+      loss: 'auto',
+      labelSmoothing: 0,
       hidden: [256, 512],
       activation: 'relu',
       layers: undefined,
@@ -44,6 +46,17 @@ describe('parseTrainConfig', () => {
       dataset: 'mnist',
       dataDir: undefined,
       validationSplit: 0,
+      samples: 8192,
+      classes: undefined,
+      imageSize: undefined,
+      channels: 3,
+      sequenceLength: 128,
+      vocabulary: undefined,
+      textTokens: 'char',
+      labelColumn: undefined,
+      onBadRow: 'stop',
+      normalise: 'auto',
+      augment: 'none',
       workers: 2,
       lanes: 'auto',
       microBatch: 32,
@@ -241,6 +254,36 @@ describe('parseTrainConfig', () => {
   test('gives adamw the weight decay it is known for, unless one is given', () => {
     assert.equal(parse('optimizer: adamw').config.weightDecay, 0.01);
     assert.equal(parse('optimizer: adamw\nweight_decay: 0\n').config.weightDecay, 0);
+  });
+
+  test('takes a data set by name, spelt with - or _, or by a path', () => {
+    for (const [written, dataset] of [
+      ['synthetic_text', 'synthetic_text'],
+      ['synthetic-text', 'synthetic_text'],
+      ['data/My Table.csv', 'data/My Table.csv'],
+      ['./folder', './folder'],
+    ]) {
+      assert.equal(parse('', { dataset: written }).config.dataset, dataset);
+      assert.equal(parse(`dataset: ${written}\n`).config.dataset, dataset);
+    }
+    assert.match(
+      refusal('', { dataset: 'mnits' })[0]!,
+      /^--dataset: expected one of mnist, .*did you mean "mnist"\?$/,
+    );
+    assert.match(refusal('dataset: "a\\u0007/b"\n')[0]!, /dataset: expected one of/);
+  });
+
+  test('notes settings that do nothing with the kind of data', () => {
+    const notesOf = (flags: Record<string, string>): string[] =>
+      parse('', flags).notes.map(({ message }) => message);
+
+    for (const dataset of ['a.csv', 'A.CSV', './folder', 'images/'])
+      assert.deepEqual(notesOf({ dataset, onBadRow: 'skip' }), []);
+    for (const dataset of ['mnist', 'a.txt'])
+      assert.deepEqual(notesOf({ dataset, onBadRow: 'skip' }), [
+        `"skip" has no effect with dataset ${dataset}; it needs --dataset *.csv or a folder`,
+      ]);
+    assert.deepEqual(notesOf({ dataset: 'synthetic_text', sequenceLength: '9', vocabulary: '50' }), []);
   });
 
   test('notes settings that do nothing', () => {

@@ -27,7 +27,11 @@ function valuesOf(type: OptionType): fc.Arbitrary<unknown> {
     case 'boolean':
       return fc.boolean();
     case 'choice':
-      return fc.constantFrom(...type.choices);
+      if (type.orPath === undefined) return fc.constantFrom(...type.choices);
+      return fc.oneof(
+        fc.constantFrom(...type.choices),
+        textsOf(/^[^\p{Cc}\p{Cs}]*$/u).map((text) => `./${text}`),
+      );
     case 'choices':
       return fc.array(fc.constantFrom(...type.choices), { minLength: 1, maxLength: 4 });
     case 'fraction':
@@ -115,6 +119,8 @@ describe('TRAIN_OPTIONS', () => {
       describeOptions().map(({ flag, placeholder }) => `${flag} ${placeholder}`.trim()).join('\n'),
       `--model <name|path>
 --freeze <text,text,...>
+--loss <auto|cross-entropy|mse|bce>
+--label-smoothing <number>
 --hidden <int,int,...>
 --activation <relu|tanh|sigmoid|gelu|gelu_tanh>
 --layers <int,int,...>
@@ -126,9 +132,20 @@ describe('TRAIN_OPTIONS', () => {
 --position-table <int>
 --tied-head
 --stem <auto|large|small>
---dataset <mnist|synthetic-regression>
+--dataset <name|path>
 --data-dir <text>
 --validation-split [fraction]
+--samples <int>
+--classes <int>
+--image-size <int>
+--channels <int>
+--sequence-length <int>
+--vocabulary <int>
+--text-tokens <char|byte>
+--label-column <text>
+--on-bad-row <stop|skip>
+--normalise <auto|none>
+--augment <none|crop-flip>
 --workers <int>
 --lanes <int|auto>
 --micro-batch <int>

@@ -35,7 +35,8 @@ function settingLine(key: TrainConfigKey, value: TrainConfig[TrainConfigKey]): s
 /** JSON is YAML; words of closed sets need no quotes, paths do. */
 function scalarText(key: TrainConfigKey, value: Exclude<TrainConfig[TrainConfigKey], undefined>): string {
   const isText = TRAIN_OPTIONS[key].type.kind === 'texts';
-  if (typeof value === 'object') return `[${value.map((item) => (isText ? JSON.stringify(item) : item)).join(', ')}]`;
+  if (typeof value === 'object')
+    return `[${value.map((item) => (isText ? JSON.stringify(item) : item)).join(', ')}]`;
   if (typeof value === 'string' && TRAIN_OPTIONS[key].type.kind !== 'text' && /^[\w-]+$/.test(value))
     return value;
   return JSON.stringify(value);

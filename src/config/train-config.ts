@@ -27,6 +27,8 @@ export const BAD_ROW_ACTIONS = ['stop', 'skip'] as const;
 export const NORMALISE_NAMES = ['auto', 'none'] as const;
 export const AUGMENT_NAMES = ['none', 'crop-flip'] as const;
 export const ACTIVATION_NAMES = ['relu', 'tanh', 'sigmoid', 'gelu', 'gelu_tanh'] as const;
+/** Losses that `loss` may name; which of them fit depends on the data. */
+export const LOSS_NAMES = ['auto', 'cross-entropy', 'mse', 'bce'] as const;
 export const STEM_NAMES = ['auto', 'large', 'small'] as const;
 export const OPTIMIZER_NAMES = ['adam', 'adamw', 'sgd', 'momentum'] as const;
 export const SCHEDULE_NAMES = ['constant', 'cosine', 'step'] as const;
@@ -42,6 +44,7 @@ export type BadRowAction = (typeof BAD_ROW_ACTIONS)[number];
 export type NormaliseName = (typeof NORMALISE_NAMES)[number];
 export type AugmentName = (typeof AUGMENT_NAMES)[number];
 export type ActivationName = (typeof ACTIVATION_NAMES)[number];
+export type LossName = (typeof LOSS_NAMES)[number];
 export type StemName = (typeof STEM_NAMES)[number];
 export type OptimizerName = (typeof OPTIMIZER_NAMES)[number];
 export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
@@ -59,6 +62,8 @@ export interface TrainConfig {
   readonly model: string;
   /** Patterns of the weights of an `.onnx` file that are not trained. */
   readonly freeze: readonly string[];
+  readonly loss: LossName;
+  readonly labelSmoothing: number;
   /** From here to `stem`: undefined when the model has no such setting, or derives it; see `MODEL_SETTINGS`. */
   readonly hidden: readonly number[] | undefined;
   readonly activation: ActivationName | undefined;

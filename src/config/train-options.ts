@@ -7,6 +7,7 @@ import {
   DATASET_NAMES,
   DEVICE_NAMES,
   ENGINE_NAMES,
+  LOSS_NAMES,
   MODE_NAMES,
   NORMALISE_NAMES,
   TOKEN_KINDS,
@@ -61,6 +62,19 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     default: [],
     help: 'Weights of an .onnx file that stay as they are, e.g. encoder.*; a frozen BatchNorm keeps its statistics',
     onlyWith: { key: 'model', values: ['*.onnx'] },
+  },
+  loss: {
+    group: 'model',
+    type: { kind: 'choice', choices: LOSS_NAMES },
+    default: 'auto',
+    help: 'What training makes small: auto is cross-entropy for classes, bce for yes-or-no targets, mse for numbers',
+  },
+  labelSmoothing: {
+    group: 'model',
+    type: { kind: 'number', min: 0, max: 1, exclusive: 'max' },
+    default: 0,
+    unit: 'fraction',
+    help: 'Part of each label that a cross-entropy spreads over all classes',
   },
   // Defaults of the model's own settings are in `MODEL_SETTINGS`, one per model.
   hidden: {

@@ -72,7 +72,16 @@ function taskOf(pairs: readonly ArrayPair[], { classes, vocabulary }: ArrayOptio
   const isTokens = first.x.array.kind === 'integers' || first.x.array.kind === 'bool';
   const target = targetOf(pairs, isTokens, classes);
   if (!isTokens) return { layout, target };
-  return { layout, target, vocabulary: countOf('token', pairs.map(({ x }) => x), 'vocabulary', vocabulary) };
+  return {
+    layout,
+    target,
+    vocabulary: countOf(
+      'token',
+      pairs.map(({ x }) => x),
+      'vocabulary',
+      vocabulary,
+    ),
+  };
 }
 
 function checkPair(x: NamedArray, y: NamedArray, first: ArrayPair): void {
@@ -85,7 +94,10 @@ function checkPair(x: NamedArray, y: NamedArray, first: ArrayPair): void {
     throw new DataError(
       `${y.name}: expected one target for each of the ${samples} samples of ${x.name}, found shape (${y.array.shape.join(', ')})`,
     );
-  for (const [array, other] of [[x, first.x], [y, first.y]] as const) {
+  for (const [array, other] of [
+    [x, first.x],
+    [y, first.y],
+  ] as const) {
     const isSame = array.array.kind === other.array.kind && array.array.shape.slice(1).join() === other.array.shape.slice(1).join(); // prettier-ignore
     if (!isSame)
       throw new DataError(
@@ -102,14 +114,19 @@ function describe({ array }: NamedArray): string {
 function layoutOf({ array }: NamedArray): Layout {
   const features = array.shape.slice(1);
   const isColour = (size: number | undefined): boolean => size === 1 || size === 3;
-  if (features.length === 2 && array.kind === 'bytes') return { features: [1, ...features], hasChannelsLast: false };
+  if (features.length === 2 && array.kind === 'bytes')
+    return { features: [1, ...features], hasChannelsLast: false };
   const [first, height = 0, last] = features;
   if (features.length === 3 && isColour(last) && !isColour(first))
     return { features: [last ?? 0, first ?? 0, height], hasChannelsLast: true };
   return { features, hasChannelsLast: false };
 }
 
-function targetOf(pairs: readonly ArrayPair[], isTokens: boolean, classes: number | undefined): DatasetTarget {
+function targetOf(
+  pairs: readonly ArrayPair[],
+  isTokens: boolean,
+  classes: number | undefined,
+): DatasetTarget {
   const ys = pairs.map(({ y }) => y);
   const [{ x, y }] = pairs as readonly [ArrayPair];
   const { kind, shape } = y.array;
@@ -129,7 +146,12 @@ function targetOf(pairs: readonly ArrayPair[], isTokens: boolean, classes: numbe
 const MAX_COUNT = 16_777_216;
 
 /** As many as `given`, or as occur: one more than the largest of the whole numbers, all of which must be below it. */
-function countOf(what: string, arrays: readonly NamedArray[], setting: string, given: number | undefined): number {
+function countOf(
+  what: string,
+  arrays: readonly NamedArray[],
+  setting: string,
+  given: number | undefined,
+): number {
   let count = 2;
   for (const { name, array } of arrays) {
     const perSample = array.length / (array.shape[0] ?? 1);

@@ -11,7 +11,7 @@ const PIXELS = 2 * SIZE * SIZE;
 /** Images of two channels without zeros, every pixel of an image another; one in 64 images repeats. */
 function images(sampleCount: number, augmentation?: Augmentation): Dataset {
   const x = new Uint8Array(new SharedArrayBuffer(sampleCount * PIXELS));
-  x.forEach((_, i) => (x[i] = 1 + ((i % PIXELS) + 3 * Math.floor(i / PIXELS)) % 200));
+  x.forEach((_, i) => (x[i] = 1 + (((i % PIXELS) + 3 * Math.floor(i / PIXELS)) % 200)));
   const y = new Int32Array(new SharedArrayBuffer(4 * sampleCount));
   return {
     ...makeDataset({
@@ -40,7 +40,9 @@ function batch(dataset: Dataset, epoch: number | undefined, seed = 7): Uint8Arra
 /** `image` moved and mirrored, in the plainest way. */
 function variant(image: Uint8Array, down: number, right: number, isFlipped: boolean): Uint8Array {
   const pixel = (channel: number, row: number, column: number): number =>
-    row >= 0 && row < SIZE && column >= 0 && column < SIZE ? image[(channel * SIZE + row) * SIZE + column]! : 0;
+    row >= 0 && row < SIZE && column >= 0 && column < SIZE
+      ? image[(channel * SIZE + row) * SIZE + column]!
+      : 0;
   return Uint8Array.from({ length: PIXELS }, (_, i) => {
     const column = i % SIZE;
     const row = Math.floor(i / SIZE) % SIZE;
@@ -53,8 +55,12 @@ function variant(image: Uint8Array, down: number, right: number, isFlipped: bool
 function waysTo(made: Uint8Array, image: Uint8Array, reach: number): string[] {
   const moves = Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
   return moves
-    .flatMap((down) => moves.flatMap((right) => [true, false].map((isFlipped) => ({ down, right, isFlipped }))))
-    .filter(({ down, right, isFlipped }) => Buffer.compare(variant(image, down, right, isFlipped), made) === 0)
+    .flatMap((down) =>
+      moves.flatMap((right) => [true, false].map((isFlipped) => ({ down, right, isFlipped }))),
+    )
+    .filter(
+      ({ down, right, isFlipped }) => Buffer.compare(variant(image, down, right, isFlipped), made) === 0,
+    )
     .map(({ down, right, isFlipped }) => `${down} ${right} ${isFlipped}`);
 }
 

@@ -55,7 +55,7 @@ function clear(target: Pixels, start: number, length: number): void {
   for (let i = 0; i < length; i++) target[start + i] = 0;
 }
 
-/** One line of pixels, moved left by `right` pixels and then mirrored if `isFlipped`. */
+/** One line of pixels, moved left by `right` pixels and then mirrored if `isFlipped`; zeros where nothing moved in. */
 function copyLine(
   source: Pixels,
   from: number,
@@ -65,8 +65,11 @@ function copyLine(
   right: number,
   isFlipped: boolean,
 ): void {
-  const step = isFlipped ? -1 : 1;
-  let at = isFlipped ? to + width - 1 : to;
-  for (let i = right; i < width + right; i++, at += step)
-    target[at] = i >= 0 && i < width ? (source[from + i] as number) : 0;
+  const start = Math.max(0, -right);
+  const end = Math.min(width, width - right);
+  const last = to + width - 1;
+  if (isFlipped) for (let i = start; i < end; i++) target[last - i] = source[from + right + i] as number;
+  else for (let i = start; i < end; i++) target[to + i] = source[from + right + i] as number;
+  clear(target, isFlipped ? last - start + 1 : to, start);
+  clear(target, isFlipped ? to : to + end, width - end);
 }

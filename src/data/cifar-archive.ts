@@ -37,5 +37,7 @@ export function makeCifarArchive(set: CifarSet, options: CifarArchiveOptions): B
     { name: testFile, content: records(1, 0, options.testSamples) },
   ];
   // Noise does not compress: level 1 is as small as level 9, and eight times as fast.
-  return gzipSync(makeTar(files.map(({ name, content }) => ({ name: `${folder}/${name}`, content }))), { level: 1 });
+  return gzipSync(makeTar(files.map(({ name, content }) => ({ name: `${folder}/${name}`, content }))), {
+    level: 1,
+  });
 }

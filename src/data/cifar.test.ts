@@ -22,7 +22,10 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 /** CIFAR-10 as if `archive` were the official one, to be had at `address`. */
 function officially(bytes: Buffer, address: string): CifarSet {
   const addresses = [address];
-  return { ...CIFAR10, archive: { ...CIFAR10.archive, addresses, bytes: bytes.length, sha256: sha256(bytes) } };
+  return {
+    ...CIFAR10,
+    archive: { ...CIFAR10.archive, addresses, bytes: bytes.length, sha256: sha256(bytes) },
+  };
 }
 
 const offline: Network = {
@@ -82,6 +85,7 @@ describe('loadCifar', () => {
       const again = await loadCifar(officially(archive, address), places, offline);
 
       assert.match(origin, /^downloaded to /);
+      assert.equal(again.notes, undefined);
       assert.match(again.origin, /^cache folder /);
       assert.equal(again.train.digest, train.digest);
       assert.deepEqual(requests, ['/cifar.tar.gz']);
@@ -101,9 +105,13 @@ describe('loadCifar', () => {
   test('reads CIFAR-100 with its fine labels, and class names', async () => {
     const bytes = makeCifarArchive(CIFAR100, { seed: 1, trainSamples: 300, testSamples: 50 });
 
-    const { train, origin } = await loadCifar(CIFAR100, await placesWith({ 'cifar-100-binary.tar.gz': bytes }), offline);
+    const { train, notes } = await loadCifar(
+      CIFAR100,
+      await placesWith({ 'cifar-100-binary.tar.gz': bytes }),
+      offline,
+    );
 
-    assert.match(origin, /which is not the official archive$/);
+    assert.match(notes?.join() ?? '', /cifar-100-binary\.tar\.gz is not the official archive of cifar100$/);
     assert.deepEqual(train.target, { kind: 'classification', classes: 100 });
     assert.equal(train.classNames?.[99], 'pattern 99');
     assert.ok(new Set(train.y).size > 60);
@@ -116,7 +124,8 @@ describe('loadCifar', () => {
     const unpacked = await loadCifar(CIFAR10, await placesWith(Object.fromEntries(files)), offline);
     const packed = await loadCifar(CIFAR10, await placesWith({ 'cifar-10-binary.tar.gz': archive }), offline);
 
-    assert.match(unpacked.origin, /^folder .*, not verified$/);
+    assert.match(unpacked.origin, /^folder /);
+    assert.equal(unpacked.notes?.length, 1);
     assert.equal(unpacked.train.digest, packed.train.digest);
     assert.equal(unpacked.test.digest, packed.test.digest);
   });
@@ -133,11 +142,16 @@ describe('loadCifar', () => {
   });
 
   test('refuses foreign members and paths that lead outside, before anything is read', async () => {
-    const foreign = await refusal((files) => files.set('cifar-10-batches-bin/run.sh', Buffer.from('rm -rf /')));
+    const foreign = await refusal((files) =>
+      files.set('cifar-10-batches-bin/run.sh', Buffer.from('rm -rf /')),
+    );
     const outside = await refusal((files) => files.set('cifar-10-batches-bin/../../x.bin', Buffer.from('x')));
     const elsewhere = await refusal((files) => files.set('/etc/data_batch_1.bin', Buffer.from('x')));
 
-    assert.match(foreign, /DATA_INVALID reading .*expected only files of cifar-10-batches-bin\/.*found file "cifar-10-batches-bin\/run.sh"/);
+    assert.match(
+      foreign,
+      /DATA_INVALID reading .*expected only files of cifar-10-batches-bin\/.*found file "cifar-10-batches-bin\/run.sh"/,
+    );
     assert.match(outside, /found file "cifar-10-batches-bin\/\.\.\/\.\.\/x\.bin"/);
     assert.match(elsewhere, /found file "\/etc\/data_batch_1\.bin"/);
   });
@@ -145,7 +159,10 @@ describe('loadCifar', () => {
   test('refuses missing files, records that are cut off, labels out of range, and truncated gzip', async () => {
     const part = 'cifar-10-batches-bin/data_batch_3.bin';
 
-    assert.match(await refusal((files) => files.delete(part)), /expected cifar-10-batches-bin\/data_batch_3\.bin in it/);
+    assert.match(
+      await refusal((files) => files.delete(part)),
+      /expected cifar-10-batches-bin\/data_batch_3\.bin in it/,
+    );
     assert.match(
       await refusal((files) => files.set(part, files.get(part)!.subarray(0, 5000))),
       /expected data_batch_3\.bin to hold whole records of 3073 bytes, found 5000 bytes/,
@@ -154,7 +171,10 @@ describe('loadCifar', () => {
       await refusal((files) => (files.get(part)![3073] = 10)),
       /data_batch_3\.bin, record 1: expected a label from 0 to 9, found 10/,
     );
-    assert.match(await refusalOf(archive.subarray(0, -100)), /unpacked: unexpected end of file\. Is it truncated\?/);
+    assert.match(
+      await refusalOf(archive.subarray(0, -100)),
+      /unpacked: unexpected end of file\. Is it truncated\?/,
+    );
   });
 
   test('says how to get the archive when it is nowhere', async () => {

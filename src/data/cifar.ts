@@ -25,7 +25,7 @@ const MAX_UNPACKED_BYTES = 200_000_000;
  * place that has it (see `findFile`), unpacked in memory.
  *
  * An archive from the cache or a mirror must be the official one, byte for byte. One in the user's own folder may be
- * another in the same layout, of any number of images, with exactly the known members; the origin then says so.
+ * another in the same layout, of any number of images, with exactly the known members; a note then says so.
  * Throws: DataError when it is nowhere to be had, damaged, or not in the layout.
  */
 export async function loadCifar(set: CifarSet, places: DataPlaces, network: Network): Promise<DatasetSplits> {
@@ -35,7 +35,8 @@ export async function loadCifar(set: CifarSet, places: DataPlaces, network: Netw
     const files: CifarFile[] = [];
     for (const name of names) {
       const content = await source.read(name);
-      if (content === undefined) throw new DataError(`reading ${source.path}: expected ${set.folder}/${name} in it`);
+      if (content === undefined)
+        throw new DataError(`reading ${source.path}: expected ${set.folder}/${name} in it`);
       files.push({ name, content });
     }
     return makeSplit(set, classNames, source.path, files);
@@ -43,6 +44,7 @@ export async function loadCifar(set: CifarSet, places: DataPlaces, network: Netw
   return {
     name: set.name,
     origin: source.origin,
+    ...(source.isOfficial ? {} : { notes: [`${source.path} is not the official archive of ${set.name}`] }),
     train: await load(set.trainFiles),
     test: await load([set.testFile]),
   };
@@ -57,6 +59,7 @@ interface CifarFile {
 interface CifarSource {
   readonly path: string;
   readonly origin: string;
+  readonly isOfficial: boolean;
   readonly read: (name: string) => Promise<Uint8Array | undefined>;
 }
 
@@ -73,7 +76,7 @@ async function unpackedFolder(set: CifarSet, { dataDir }: DataPlaces): Promise<C
       throw new DataError(`reading ${file}: expected at most ${MAX_UNPACKED_BYTES} bytes, found ${size}`);
     return readFile(file);
   };
-  return { path, origin: `folder ${path}, not verified`, read };
+  return { path, origin: `folder ${path}`, isOfficial: false, read };
 }
 
 async function openArchive(set: CifarSet, places: DataPlaces, network: Network): Promise<CifarSource> {
@@ -98,7 +101,8 @@ async function openArchive(set: CifarSet, places: DataPlaces, network: Network):
   const members = membersOf(set, path, await unpack(path, packed), isOfficial);
   return {
     path,
-    origin: isOfficial ? origin : `${path}, which is not the official archive`,
+    origin,
+    isOfficial,
     read: (name) => Promise.resolve(members.get(name)),
   };
 }
@@ -140,8 +144,13 @@ function membersOf(
 /** One name per line, as many as there are classes; undefined when the file is absent or holds something else. */
 function namesIn(content: Uint8Array | undefined, classes: number): string[] | undefined {
   if (content === undefined) return undefined;
-  const lines = Buffer.from(content).toString('latin1').split(/\r?\n/).filter((line) => line !== '');
-  return lines.length === classes && lines.every((line) => /^[\x20-\x7e]{1,100}$/.test(line)) ? lines : undefined;
+  const lines = Buffer.from(content)
+    .toString('latin1')
+    .split(/\r?\n/)
+    .filter((line) => line !== '');
+  return lines.length === classes && lines.every((line) => /^[\x20-\x7e]{1,100}$/.test(line))
+    ? lines
+    : undefined;
 }
 
 /** Records of `labelBytes` labels, the last of which counts, and 3072 pixels: red, green, blue planes, row by row. */

@@ -71,7 +71,8 @@ function patternOf({ seed, channels, size }: ClassImageOptions, label: number): 
     const [row, column] = [Math.floor(y), Math.floor(x)];
     const [low, left] = [y - row, x - column];
     const above = colourAt(channel, row, column) * (1 - left) + colourAt(channel, row, column + 1) * left;
-    const below = colourAt(channel, row + 1, column) * (1 - left) + colourAt(channel, row + 1, column + 1) * left;
+    const below =
+      colourAt(channel, row + 1, column) * (1 - left) + colourAt(channel, row + 1, column + 1) * left;
     pattern[i] = above * (1 - low) + below * low;
   }
   return pattern;

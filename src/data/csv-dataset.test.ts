@@ -30,7 +30,10 @@ describe('csvRows', () => {
       [1, 3, 6],
     );
     assert.deepEqual(rowsOf(''), []);
-    assert.throws(() => rowsOf('a,b\n1,"2'), { code: 'DATA_INVALID', message: /line 2: expected a " that closes/ });
+    assert.throws(() => rowsOf('a,b\n1,"2'), {
+      code: 'DATA_INVALID',
+      message: /line 2: expected a " that closes/,
+    });
   });
 });
 
@@ -57,7 +60,13 @@ describe('makeCsvDataset', () => {
     const classes = read('1,10\n2,9\n3,10\n').dataset;
     const numbers = read('1,10.0\n2,9\n3,10\n').dataset;
 
-    assert.deepEqual([classes.classNames, [...classes.y]], [['9', '10'], [1, 0, 1]]);
+    assert.deepEqual(
+      [classes.classNames, [...classes.y]],
+      [
+        ['9', '10'],
+        [1, 0, 1],
+      ],
+    );
     assert.deepEqual(numbers.target, { kind: 'regression', outputs: 1 });
     assert.deepEqual([...numbers.y], [10, 9, 10]);
   });
@@ -89,10 +98,18 @@ describe('makeCsvDataset', () => {
   });
 
   test('refuses tables without rows, columns, usable rows or classes, and labels that are no finite numbers', () => {
-    assert.throws(() => read('a,b\n'), /expected rows of at least two cells, features and a label, found no rows/);
+    assert.throws(
+      () => read('a,b\n'),
+      /expected rows of at least two cells, features and a label, found no rows/,
+    );
     assert.throws(() => read('1\n2\n'), /found 1 column/);
-    assert.throws(() => read('1,x\ny,z\n'.replace('1', 'q,1'), { onBadRow: 'skip' }), { code: 'DATA_INVALID' });
+    assert.throws(() => read('1,x\ny,z\n'.replace('1', 'q,1'), { onBadRow: 'skip' }), {
+      code: 'DATA_INVALID',
+    });
     assert.throws(() => read('1,7\n2,7\n'), /expected labels of 2 to 65536 classes, found 1 different ones/);
-    assert.throws(() => read('1,0.5\n2,inf\n'), /line 2: column 2: expected a finite number or a name, found "inf"/);
+    assert.throws(
+      () => read('1,0.5\n2,inf\n'),
+      /line 2: column 2: expected a finite number or a name, found "inf"/,
+    );
   });
 });

@@ -39,9 +39,10 @@ const INTEGER = /^[+-]?\d{1,15}$/;
  *         (unless they are to be skipped), and for a table without usable rows; ConfigError for an unknown label column.
  */
 export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions): CsvDataset {
-  const rows = [...csvRows(text, path)];
-  const header = rows[0]?.cells.every((cell) => !NUMBER.test(cell)) === true ? rows.shift()?.cells : undefined;
-  const [first] = rows;
+  const rows = csvRows(text, path);
+  const top = nextOf(rows);
+  const header = top?.cells.every((cell) => !NUMBER.test(cell)) === true ? top.cells : undefined;
+  const first = header === undefined ? top : nextOf(rows);
   const columns = header?.length ?? first?.cells.length ?? 0;
   if (first === undefined || columns < 2)
     throw new DataError(
@@ -49,21 +50,43 @@ export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions
       { path },
     );
   const label = labelIndex(path, header, first, columns, labelColumn);
-  const good: CsvRow[] = [];
+  const table: Table = { features: [], labels: [] };
   const bad: string[] = [];
-  for (const row of rows) {
+  let badCount = 0;
+  for (let row: CsvRow | undefined = first; row !== undefined; row = nextOf(rows)) {
     const reason = whatIsWrong(row, columns, label);
-    if (reason === undefined) good.push(row);
-    else bad.push(`line ${row.line}: ${reason}`);
+    if (reason === undefined) addRow(table, row, label);
+    else if (badCount++ < MAX_NAMED_ROWS) bad.push(`line ${row.line}: ${reason}`);
   }
-  const named = bad.slice(0, MAX_NAMED_ROWS).join('; ') + (bad.length > MAX_NAMED_ROWS ? '; ...' : '');
-  if (good.length === 0 || (bad.length > 0 && onBadRow === 'stop'))
+  const rowCount = table.labels.length + badCount;
+  const named = bad.join('; ') + (badCount > bad.length ? '; ...' : '');
+  if (table.labels.length === 0 || (badCount > 0 && onBadRow === 'stop'))
     throw new DataError(
-      `reading ${path}: ${bad.length} of ${rows.length} rows cannot be used: ${named}. Correct them${good.length === 0 ? '' : ', or leave them out with --on-bad-row skip'}.`,
-      { path, badRows: bad.length, rows: rows.length },
+      `reading ${path}: ${badCount} of ${rowCount} rows cannot be used: ${named}. Correct them${table.labels.length === 0 ? '' : ', or leave them out with --on-bad-row skip'}.`,
+      { path, badRows: badCount, rows: rowCount },
     );
-  const dataset = datasetOf(path, good, columns, label);
-  return bad.length === 0 ? { dataset } : { dataset, skipped: `${bad.length} of ${rows.length} rows skipped (${named})` };
+  const dataset = datasetOf(path, table, columns - 1);
+  return badCount === 0
+    ? { dataset }
+    : { dataset, skipped: `${badCount} of ${rowCount} rows skipped (${named})` };
+}
+
+/** What is kept of the rows; a row's cells are let go of at once, or a large table would not fit. */
+interface Table {
+  readonly features: number[];
+  readonly labels: string[];
+}
+
+function nextOf(rows: Generator<CsvRow, void>): CsvRow | undefined {
+  const { value } = rows.next();
+  return value ?? undefined;
+}
+
+function addRow({ features, labels }: Table, { cells }: CsvRow, label: number): void {
+  cells.forEach((cell, column) => {
+    if (column === label) labels.push(cell);
+    else features.push(Number(cell));
+  });
 }
 
 function labelIndex(
@@ -81,16 +104,19 @@ function labelIndex(
   if (named !== -1) return named;
   const number = INTEGER.test(wanted) ? Number(wanted) : 0;
   if (number >= 1 && number <= columns) return number - 1;
-  const names = header === undefined ? '' : `${header.slice(0, 20).join(', ')}${header.length > 20 ? ', ...' : ''}, or `;
-  throw new ConfigError(`label_column: expected ${names}a number from 1 to ${columns} for ${path}, got "${wanted}"`, [
-    { path: 'label_column', expected: `a column of ${path}`, got: wanted },
-  ]);
+  const names =
+    header === undefined ? '' : `${header.slice(0, 20).join(', ')}${header.length > 20 ? ', ...' : ''}, or `;
+  throw new ConfigError(
+    `label_column: expected ${names}a number from 1 to ${columns} for ${path}, got "${wanted}"`,
+    [{ path: 'label_column', expected: `a column of ${path}`, got: wanted }],
+  );
 }
 
 function whatIsWrong({ cells }: CsvRow, columns: number, label: number): string | undefined {
   if (cells.length !== columns) return `expected ${columns} cells, found ${cells.length}`;
   const at = cells.findIndex((cell, column) => column !== label && !isFinite32(cell));
-  if (at !== -1) return `column ${at + 1}: expected a number, found ${JSON.stringify(cells[at]?.slice(0, 40))}`;
+  if (at !== -1)
+    return `column ${at + 1}: expected a number, found ${JSON.stringify(cells[at]?.slice(0, 40))}`;
   const target = cells[label] ?? '';
   if (target === '') return `column ${label + 1}: expected a label, found nothing`;
   // A number written out as NaN or beyond float32 would be a class of its own otherwise.
@@ -103,26 +129,27 @@ function isFinite32(cell: string): boolean {
   return NUMBER.test(cell) && Number.isFinite(Math.fround(Number(cell)));
 }
 
-function datasetOf(path: string, rows: readonly CsvRow[], columns: number, label: number): Dataset {
-  const width = columns - 1;
-  const x = sharedFloat32(rows.length * width, path);
-  rows.forEach(({ cells }, sample) => {
-    for (let column = 0, at = sample * width; column < columns; column++)
-      if (column !== label) x[at++] = Number(cells[column]);
-  });
-  const labels = rows.map(({ cells }) => cells[label] ?? '');
-  const common = { name: path, sampleCount: rows.length, features: [width], x, normalisation: AS_STORED };
+function datasetOf(path: string, { features, labels }: Table, width: number): Dataset {
+  const x = sharedFloat32(features.length, path);
+  x.set(features);
+  const sampleCount = labels.length;
+  const common = { name: path, sampleCount, features: [width], x, normalisation: AS_STORED };
   const isInteger = labels.every((text) => INTEGER.test(text));
   if (!isInteger && labels.every((text) => NUMBER.test(text))) {
-    const y = sharedFloat32(rows.length, path);
+    const y = sharedFloat32(sampleCount, path);
     y.set(labels.map(Number));
     return makeDataset({ ...common, target: { kind: 'regression', outputs: 1 }, y });
   }
   const classNames = classNamesOf(path, labels, isInteger);
   const idOf = new Map(classNames.map((name, id) => [name, id]));
-  const y = sharedInt32(rows.length, path);
+  const y = sharedInt32(sampleCount, path);
   y.set(labels.map((text) => idOf.get(isInteger ? String(Number(text)) : text) ?? 0));
-  return makeDataset({ ...common, target: { kind: 'classification', classes: classNames.length }, classNames, y });
+  return makeDataset({
+    ...common,
+    target: { kind: 'classification', classes: classNames.length },
+    classNames,
+    y,
+  });
 }
 
 function classNamesOf(path: string, labels: readonly string[], isInteger: boolean): string[] {

@@ -17,9 +17,11 @@ const MAX_CELLS = 1_000_000;
  * Throws: DataError for a quote that is not closed.
  * Source: RFC 4180.
  */
-export function* csvRows(text: string, path: string): Generator<CsvRow> {
+export function* csvRows(text: string, path: string): Generator<CsvRow, void> {
   const firstLine = text.slice(0, (text.indexOf('\n') + 1 || text.length + 1) - 1);
-  const separator = SEPARATORS.reduce((best, one) => (countOf(firstLine, one) > countOf(firstLine, best) ? one : best));
+  const separator = SEPARATORS.reduce((best, one) =>
+    countOf(firstLine, one) > countOf(firstLine, best) ? one : best,
+  );
   let line = 1;
   let position = 0;
   while (position < text.length) {
@@ -45,10 +47,13 @@ function closingQuote(text: string, open: number, path: string, line: number): n
   let at = text.indexOf('"', open + 1);
   while (at !== -1 && text[at + 1] === '"') at = text.indexOf('"', at + 2);
   if (at !== -1) return at;
-  throw new DataError(`reading ${path}: line ${line}: expected a " that closes the cell, found the end of the file`, {
-    path,
-    line,
-  });
+  throw new DataError(
+    `reading ${path}: line ${line}: expected a " that closes the cell, found the end of the file`,
+    {
+      path,
+      line,
+    },
+  );
 }
 
 function cellEnd(text: string, from: number, separator: string): number {

@@ -56,6 +56,8 @@ export interface DatasetSplits {
   readonly name: string;
   /** Where the samples came from, in words: a folder, a package, an address, a formula. */
   readonly origin: string;
+  /** What the user should know of how they were read: what was left out, what could not be verified. */
+  readonly notes?: readonly string[];
   readonly train: Dataset;
   readonly test: Dataset;
   readonly validation?: Dataset;
@@ -92,7 +94,10 @@ export function elementTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'i
 export const AS_STORED: Normalisation = { scale: [1], shift: [0] };
 
 /** The normalisation that maps stored bytes to `(byte / 255 - mean) / std`, for all channels or for each. */
-export function normalisationOfBytes(mean: number | readonly number[], std: number | readonly number[]): Normalisation {
+export function normalisationOfBytes(
+  mean: number | readonly number[],
+  std: number | readonly number[],
+): Normalisation {
   const means = [mean].flat();
   const stds = [std].flat();
   return {

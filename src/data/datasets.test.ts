@@ -75,17 +75,24 @@ describe('loadDataset', () => {
     assert.ok(Math.abs(255 * std * scale[0]! - 1) < 1e-3, 'normalised standard deviation is 1');
   });
 
-  test('loads Fashion-MNIST from the Debian package, every image of it', { skip: lacksFashionMnist }, async () => {
-    const splits = await loadDataset('fashion_mnist', request);
+  test(
+    'loads Fashion-MNIST from the Debian package, every image of it',
+    { skip: lacksFashionMnist },
+    async () => {
+      const splits = await loadDataset('fashion_mnist', request);
 
-    const { splits: described, origin, classNames } = describeDataset(splits);
-    assert.equal(origin, '/usr/share/datasets/fashion-mnist');
-    assert.equal(classNames?.[9], 'Ankle boot');
-    for (const { classCounts, sampleCount } of described)
-      assert.deepEqual(new Set(classCounts), new Set([sampleCount / 10]));
-    const { mean, std } = momentsOf(splits.train);
-    assert.ok(Math.abs(mean - 0.28604) < 1e-5 && Math.abs(std - 0.35302) < 1e-5, `mean ${mean}, std ${std}`);
-  });
+      const { splits: described, origin, classNames } = describeDataset(splits);
+      assert.equal(origin, '/usr/share/datasets/fashion-mnist');
+      assert.equal(classNames?.[9], 'Ankle boot');
+      for (const { classCounts, sampleCount } of described)
+        assert.deepEqual(new Set(classCounts), new Set([sampleCount / 10]));
+      const { mean, std } = momentsOf(splits.train);
+      assert.ok(
+        Math.abs(mean - 0.28604) < 1e-5 && Math.abs(std - 0.35302) < 1e-5,
+        `mean ${mean}, std ${std}`,
+      );
+    },
+  );
 
   test("makes SmolCluster's 90/10 split, the same for the same seed, with no sample lost or doubled", async () => {
     const options = { ...request, validationFraction: 0.1 };
@@ -114,13 +121,22 @@ describe('loadDataset', () => {
       const { train, test: held } = await loadDataset(name, request);
       assert.deepEqual([train.sampleCount, held.sampleCount, train.name], [64, 16, name]);
     }
-    const text = await loadDataset('synthetic_text', withSettings({ classes: 3, vocabulary: 40, sequenceLength: 9 }));
+    const text = await loadDataset(
+      'synthetic_text',
+      withSettings({ classes: 3, vocabulary: 40, sequenceLength: 9 }),
+    );
     assert.deepEqual(
       [text.train.features, text.train.vocabulary, text.train.target],
       [[9], 40, { kind: 'classification', classes: 3 }],
     );
-    const image = await loadDataset('synthetic_image', withSettings({ classes: 4, imageSize: 8, channels: 1 }));
-    assert.deepEqual([image.train.features, image.train.target], [[1, 8, 8], { kind: 'classification', classes: 4 }]);
+    const image = await loadDataset(
+      'synthetic_image',
+      withSettings({ classes: 4, imageSize: 8, channels: 1 }),
+    );
+    assert.deepEqual(
+      [image.train.features, image.train.target],
+      [[1, 8, 8], { kind: 'classification', classes: 4 }],
+    );
   });
 
   test('takes names with - for _, and has the data sets that come along', async () => {

@@ -89,12 +89,15 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
     about: 'token ids; the class is the one with the most words among them',
     from: 'computed from the seed; samples, classes, vocabulary and sequence_length say how',
     load: ({ seed, settings: { samples, classes = 2, vocabulary = 1000, sequenceLength } }) =>
-      atOnce(() => makeSyntheticText({ seed, ...countsOf(samples), classes, vocabulary, length: sequenceLength })),
+      atOnce(() =>
+        makeSyntheticText({ seed, ...countsOf(samples), classes, vocabulary, length: sequenceLength }),
+      ),
   },
   synthetic_regression: {
     about: 'a smooth function of 16 numbers, plus noise',
     from: 'computed from the seed; samples says how many',
-    load: ({ seed, settings }) => atOnce(() => makeSyntheticRegression({ seed, ...countsOf(settings.samples) })),
+    load: ({ seed, settings }) =>
+      atOnce(() => makeSyntheticRegression({ seed, ...countsOf(settings.samples) })),
   },
 };
 

@@ -35,7 +35,9 @@ describe('decodeImage', () => {
     const grey = decode('grey.jpg', 1);
 
     assert.deepEqual([colour.height, colour.width, grey.channels], [6, 8, 1]);
-    colour.pixels.forEach((byte, i) => assert.ok(Math.abs(byte - COLOUR[i]!) <= 8, `${i}: ${byte}, ${COLOUR[i]}`));
+    colour.pixels.forEach((byte, i) =>
+      assert.ok(Math.abs(byte - COLOUR[i]!) <= 8, `${i}: ${byte}, ${COLOUR[i]}`),
+    );
     grey.pixels.forEach((byte, i) => assert.ok(Math.abs(byte - RED[i]!) <= 5, `${i}: ${byte}, ${RED[i]}`));
   });
 
@@ -56,7 +58,12 @@ describe('decodeImage', () => {
 
 describe('resizeImage', () => {
   test('makes each pixel the mean of the area that it covers', () => {
-    const image: Image = { channels: 1, height: 2, width: 4, pixels: Uint8Array.of(0, 10, 20, 30, 40, 50, 60, 70) };
+    const image: Image = {
+      channels: 1,
+      height: 2,
+      width: 4,
+      pixels: Uint8Array.of(0, 10, 20, 30, 40, 50, 60, 70),
+    };
 
     assert.deepEqual([...resizeImage(image, 1).pixels], [35]);
     assert.deepEqual([...resizeImage(image, 2).pixels], [5, 25, 45, 65]);

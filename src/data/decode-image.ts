@@ -31,7 +31,11 @@ export function decodeImage(content: Uint8Array, path: string, channels: 1 | 3):
     const samples = isPng ? pngSamples(content) : jpegSamples(content);
     return toPlanes(samples, channels);
   } catch (error) {
-    throw new DataError(`reading ${path}: expected a PNG or JPEG image: ${messageOf(error)}`, { path }, { cause: error });
+    throw new DataError(
+      `reading ${path}: expected a PNG or JPEG image: ${messageOf(error)}`,
+      { path },
+      { cause: error },
+    );
   }
 }
 
@@ -64,7 +68,13 @@ function pngSamples(content: Uint8Array): Samples {
   if (palette !== undefined)
     return { width, height, step: 3, isGrey: false, byteAt: (index) => palette[data[Math.floor(index / 3)] ?? 0]?.[index % 3] ?? 0 }; // prettier-ignore
   const shift = depth - 8;
-  return { width, height, step: channels, isGrey: channels < 3, byteAt: (index) => (data[index] ?? 0) >>> shift };
+  return {
+    width,
+    height,
+    step: channels,
+    isGrey: channels < 3,
+    byteAt: (index) => (data[index] ?? 0) >>> shift,
+  };
 }
 
 function toPlanes({ width, height, step, isGrey, byteAt }: Samples, channels: 1 | 3): Image {

@@ -17,6 +17,7 @@ export interface SplitDescription {
 export interface DatasetDescription {
   readonly name: string;
   readonly origin: string;
+  readonly notes?: readonly string[];
   readonly features: readonly number[];
   readonly storedAs: 'uint8' | 'int32' | 'float32';
   readonly target: DatasetTarget;
@@ -29,10 +30,11 @@ export interface DatasetDescription {
 
 /** Names, counts, shapes, class counts, digests and origin of a data set, before any augmentation. */
 export function describeDataset(splits: DatasetSplits): DatasetDescription {
-  const { name, origin, train, validation, test } = splits;
+  const { name, origin, notes, train, validation, test } = splits;
   return {
     name,
     origin,
+    ...(notes === undefined ? {} : { notes }),
     features: train.features,
     storedAs: elementTypeOf(train.x),
     target: train.target,

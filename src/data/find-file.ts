@@ -62,7 +62,11 @@ export async function findFile(wanted: WantedFile, places: DataPlaces, network: 
 }
 
 /** The folders inside the user's own where files of a data set may lie. */
-export function usersFolders(dataDir: string, dataset: string, innerFolders: readonly string[] = []): string[] {
+export function usersFolders(
+  dataDir: string,
+  dataset: string,
+  innerFolders: readonly string[] = [],
+): string[] {
   return ['', dataset, ...innerFolders].map((inner) => join(dataDir, inner));
 }
 

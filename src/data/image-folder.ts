@@ -29,11 +29,13 @@ export async function loadImageFolder(
 ): Promise<DatasetSplits> {
   const { channels } = settings;
   if (channels !== 1 && channels !== 3)
-    throw new ConfigError(`channels: expected 1 (grey) or 3 (red, green, blue) for images of a folder, got ${channels}`);
+    throw new ConfigError(
+      `channels: expected 1 (grey) or 3 (red, green, blue) for images of a folder, got ${channels}`,
+    );
   const folders = await visible(folder);
   if (!folders.includes('train') || !folders.includes('test')) {
     const { dataset, skipped } = await readClasses(folder, folders, settings, channels);
-    return withTestSplit(dataset, describe(folder, skipped), seed);
+    return withNotes(withTestSplit(dataset, `folder ${folder}`, seed), skipped);
   }
   const [trainFolder, testFolder] = [join(folder, 'train'), join(folder, 'test')];
   const classNames = await visible(trainFolder);
@@ -46,13 +48,15 @@ export async function loadImageFolder(
     throw new DataError(
       `reading ${folder}: expected images of one size, found [${train.dataset.features.join(', ')}] in train and [${test.dataset.features.join(', ')}] in test. Bring them to one with image_size.`,
     );
-  const skipped = [...train.skipped, ...test.skipped];
-  return { name: folder, origin: describe(folder, skipped), train: train.dataset, test: test.dataset };
+  const splits = { name: folder, origin: `folder ${folder}`, train: train.dataset, test: test.dataset };
+  return withNotes(splits, [...train.skipped, ...test.skipped]);
 }
 
-function describe(folder: string, skipped: readonly string[]): string {
-  const named = skipped.slice(0, MAX_NAMED_FILES).join('; ') + (skipped.length > MAX_NAMED_FILES ? '; ...' : '');
-  return `folder ${folder}${skipped.length === 0 ? '' : `, ${skipped.length} files skipped (${named})`}`;
+function withNotes(splits: DatasetSplits, skipped: readonly string[]): DatasetSplits {
+  if (skipped.length === 0) return splits;
+  const named =
+    skipped.slice(0, MAX_NAMED_FILES).join('; ') + (skipped.length > MAX_NAMED_FILES ? '; ...' : '');
+  return { ...splits, notes: [`${splits.name}: ${skipped.length} files skipped (${named})`] };
 }
 
 interface ImageClasses {
@@ -114,7 +118,10 @@ async function readImage(path: string, channels: 1 | 3): Promise<Image> {
     throw new DataError(`reading ${path}: expected an image (${IMAGE_ENDINGS.join(', ')})`, { path });
   const { size } = await stat(path);
   if (size > MAX_FILE_BYTES)
-    throw new DataError(`reading ${path}: expected an image of at most ${MAX_FILE_BYTES} bytes, found ${size}`, { path });
+    throw new DataError(
+      `reading ${path}: expected an image of at most ${MAX_FILE_BYTES} bytes, found ${size}`,
+      { path },
+    );
   return decodeImage(await readFile(path), path, channels);
 }
 
@@ -123,6 +130,10 @@ async function visible(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
   } catch (error) {
-    throw new DataError(`reading ${folder}: expected a folder of images: ${messageOf(error)}`, { folder }, { cause: error });
+    throw new DataError(
+      `reading ${folder}: expected a folder of images: ${messageOf(error)}`,
+      { folder },
+      { cause: error },
+    );
   }
 }

@@ -6,7 +6,9 @@ import { readZip } from './zip.ts';
 
 const fixture = (name: string): Buffer =>
   readFileSync(new URL(`../../test/fixtures/data/${name}`, import.meta.url));
-const members = new Map(readZip(fixture('types.npz'), 'types.npz').map((member) => [member.name, member.read()]));
+const members = new Map(
+  readZip(fixture('types.npz'), 'types.npz').map((member) => [member.name, member.read()]),
+);
 const bytesOf = (name: string): Uint8Array => members.get(`${name}.npy`)!;
 
 describe('parseNpy', () => {
@@ -31,7 +33,10 @@ describe('parseNpy', () => {
   });
 
   test('refuses Fortran order, big-endian numbers and text, saying what to do', () => {
-    assert.throws(() => parseNpy(bytesOf('fortran'), 'a'), /expected row-major order.*numpy\.ascontiguousarray/);
+    assert.throws(
+      () => parseNpy(bytesOf('fortran'), 'a'),
+      /expected row-major order.*numpy\.ascontiguousarray/,
+    );
     assert.throws(() => parseNpy(bytesOf('big'), 'a'), /found >i4\. Convert them with \.astype/);
     assert.throws(() => parseNpy(bytesOf('text'), 'a'), { code: 'DATA_INVALID', message: /found <U1/ });
   });
@@ -40,7 +45,10 @@ describe('parseNpy', () => {
     const bytes = Buffer.from(bytesOf('int64'));
     const huge = Buffer.from(bytes.toString('latin1').replace("(2,), }", "(2000000000000,), }"), 'latin1'); // prettier-ignore
 
-    assert.throws(() => parseNpy(bytes.subarray(0, -1), 'a'), /expected 16 bytes.*found 15\. The file is truncated/);
+    assert.throws(
+      () => parseNpy(bytes.subarray(0, -1), 'a'),
+      /expected 16 bytes.*found 15\. The file is truncated/,
+    );
     assert.throws(() => parseNpy(Buffer.concat([bytes, bytes]), 'a'), /The file is damaged/);
     assert.throws(() => parseNpy(bytes.subarray(0, 40), 'a'), /header .* is cut off/);
     assert.throws(() => parseNpy(Buffer.from('PK nothing of the kind'), 'a'), /expected a \.npy array/);
@@ -68,7 +76,7 @@ describe('readZip', () => {
     const encrypted = Buffer.from(archive);
     encrypted[archive.indexOf('PK\x01\x02') + 8]! |= 1;
     const lost = Buffer.from(archive);
-    lost[directory]! = 0;
+    lost[directory] = 0;
 
     assert.throws(() => readZip(archive.subarray(0, -30), 'a.npz'), /no directory at its end/);
     assert.throws(() => readZip(Buffer.from('short'), 'a.npz'), /no directory at its end/);

@@ -82,16 +82,26 @@ function splitHeader(content: Uint8Array, name: string): { header: string; start
   const from = version === 1 ? 10 : 12;
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (length > MAX_HEADER_BYTES || from + length > content.length)
-    throw new DataError(`reading ${name}: the header of the .npy array is cut off or too long (${length} bytes)`, {
-      name,
-    });
-  return { header: Buffer.from(content.subarray(from, from + length)).toString('latin1'), start: from + length };
+    throw new DataError(
+      `reading ${name}: the header of the .npy array is cut off or too long (${length} bytes)`,
+      {
+        name,
+      },
+    );
+  return {
+    header: Buffer.from(content.subarray(from, from + length)).toString('latin1'),
+    start: from + length,
+  };
 }
 
 function shapeOf(header: string, name: string): number[] {
   const text = /'shape':\s*\(([\d,\s]*)\)/.exec(header)?.[1];
-  const shape = (text ?? '').split(',').filter((size) => size.trim() !== '').map(Number);
-  const isSmall = shape.length <= MAX_RANK && shape.reduce((count, size) => count * size, 1) <= Number.MAX_SAFE_INTEGER;
+  const shape = (text ?? '')
+    .split(',')
+    .filter((size) => size.trim() !== '')
+    .map(Number);
+  const isSmall =
+    shape.length <= MAX_RANK && shape.reduce((count, size) => count * size, 1) <= Number.MAX_SAFE_INTEGER;
   if (text === undefined || !isSmall)
     throw new DataError(`reading ${name}: expected a shape of at most ${MAX_RANK} sizes in the .npy header, found ${JSON.stringify(text ?? header.slice(0, 100))}`, { name }); // prettier-ignore
   return shape;

@@ -15,8 +15,8 @@ import { withTestSplit } from './split.ts';
 import { makeTextDataset } from './text-dataset.ts';
 import { readZip } from './zip.ts';
 
-/** Longest table, in bytes: it is held as text and as cells while it is read. */
-const MAX_CSV_BYTES = 2 ** 28;
+/** Longest table, in bytes: it is held as text and as numbers while it is read. */
+const MAX_CSV_BYTES = 2 ** 27;
 
 export interface OwnDatasetRequest {
   /** As the user wrote it; when it is not there, its last part is looked for in `dataDir`. */
@@ -50,7 +50,8 @@ export async function loadOwnDataset(request: OwnDatasetRequest): Promise<Datase
     case '.tsv': {
       const text = textOf(await readWhole(path, stats.size, MAX_CSV_BYTES), path);
       const { dataset, skipped } = makeCsvDataset({ path, text, ...settings });
-      return withTestSplit(dataset, skipped === undefined ? path : `${path}, ${skipped}`, seed);
+      const splits = withTestSplit(dataset, path, seed);
+      return skipped === undefined ? splits : { ...splits, notes: [`${path}: ${skipped}`] };
     }
     case '.txt': {
       const content = await readWhole(path, stats.size, MAX_ARRAY_BYTES);
@@ -99,7 +100,11 @@ function textOf(content: Uint8Array, path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(content).replaceAll('\r\n', '\n');
   } catch (error) {
-    throw new DataError(`reading ${path}: expected text in UTF-8, found bytes that are none`, { path }, { cause: error });
+    throw new DataError(
+      `reading ${path}: expected text in UTF-8, found bytes that are none`,
+      { path },
+      { cause: error },
+    );
   }
 }
 

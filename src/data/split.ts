@@ -46,7 +46,9 @@ const TEST_PART = 0.1;
 export function withTestSplit(whole: Dataset, origin: string, seed: number): DatasetSplits {
   const { name, sampleCount } = whole;
   if (sampleCount < 2)
-    throw new DataError(`${name}: expected at least 2 samples, one to train and one to test, found ${sampleCount}`);
+    throw new DataError(
+      `${name}: expected at least 2 samples, one to train and one to test, found ${sampleCount}`,
+    );
   const order = permutation(sampleCount, new RandomWords(seed, 'split', 1));
   const testCount = Math.max(1, Math.round(sampleCount * TEST_PART));
   const trainCount = sampleCount - testCount;

@@ -16,7 +16,10 @@ describe('standardNormalisation', () => {
     const { scale, shift } = standardNormalisation({ features: [3], sampleCount: 2, x });
 
     const normalised = [...x].map((value, i) => value * scale[i % 3]! + shift[i % 3]!);
-    assert.deepEqual(normalised.map((value) => Math.round(value * 1e6) / 1e6), [-1, -1, 0, 1, 1, 0]);
+    assert.deepEqual(
+      normalised.map((value) => Math.round(value * 1e6) / 1e6),
+      [-1, -1, 0, 1, 1, 0],
+    );
   });
 
   test('takes the pixels of a channel together', () => {
@@ -25,7 +28,13 @@ describe('standardNormalisation', () => {
 
     const { scale, shift } = standardNormalisation({ features: [2, 1, 2], sampleCount: 2, x });
 
-    assert.deepEqual([scale, shift], [[1, Math.fround(0.1)], [-1, -2]]);
+    assert.deepEqual(
+      [scale, shift],
+      [
+        [1, Math.fround(0.1)],
+        [-1, -2],
+      ],
+    );
   });
 
   test('leaves token ids alone', () => {

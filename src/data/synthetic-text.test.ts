@@ -17,7 +17,9 @@ describe('makeSyntheticText', () => {
 
     for (let sample = 0; sample < train.sampleCount; sample++) {
       const tokens = [...train.x.subarray(sample * 40, (sample + 1) * 40)];
-      const counts = [0, 1, 2].map((label) => tokens.filter((id) => id >= 8 * label && id < 8 * label + 8).length);
+      const counts = [0, 1, 2].map(
+        (label) => tokens.filter((id) => id >= 8 * label && id < 8 * label + 8).length,
+      );
       assert.equal(train.y[sample], counts.indexOf(Math.max(...counts)));
     }
     for (const label of [0, 1, 2]) {

@@ -48,9 +48,15 @@ describe('readTar', () => {
     const damaged = Buffer.from(archive);
     damaged[3] = 99;
 
-    assert.throws(() => readTar(archive.subarray(0, 1200), 'x.tar'), /member a says it has 1000 bytes, 688 are left/);
+    assert.throws(
+      () => readTar(archive.subarray(0, 1200), 'x.tar'),
+      /member a says it has 1000 bytes, 688 are left/,
+    );
     assert.throws(() => readTar(archive.subarray(0, 1536), 'x.tar'), /The archive is truncated/);
     assert.throws(() => readTar(Buffer.alloc(0), 'x.tar'), /The archive is truncated/);
-    assert.throws(() => readTar(damaged, 'x.tar'), { code: 'DATA_INVALID', message: /header at byte 0.*checksum/ });
+    assert.throws(() => readTar(damaged, 'x.tar'), {
+      code: 'DATA_INVALID',
+      message: /header at byte 0.*checksum/,
+    });
   });
 });

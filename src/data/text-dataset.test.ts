@@ -46,6 +46,9 @@ describe('makeTextDataset', () => {
       code: 'DATA_INVALID',
       message: /a\.txt: expected text in UTF-8.*text_tokens byte/,
     });
-    assert.throws(() => text('abcdefghijklmnopqrstuvwxyz', 5), /expected at least 60 tokens, 6 of them in the last tenth.*found 26/);
+    assert.throws(
+      () => text('abcdefghijklmnopqrstuvwxyz', 5),
+      /expected at least 60 tokens, 6 of them in the last tenth.*found 26/,
+    );
   });
 });

@@ -59,7 +59,12 @@ export function makeTextDataset({ name, origin, content, tokens, length }: TextO
       normalisation: AS_STORED,
     });
   };
-  return { name, origin, train: makeSplit(ids.subarray(0, trainCount)), test: makeSplit(ids.subarray(trainCount)) };
+  return {
+    name,
+    origin,
+    train: makeSplit(ids.subarray(0, trainCount)),
+    test: makeSplit(ids.subarray(trainCount)),
+  };
 }
 
 interface Tokens {

@@ -4,8 +4,7 @@ import type { Dataset } from './dataset.ts';
 
 /** `char`: id i is `characters[i]`; `byte`: id i is the byte i of UTF-8. */
 export type TokenTable =
-  | { readonly kind: 'char'; readonly characters: readonly string[] }
-  | { readonly kind: 'byte' };
+  { readonly kind: 'char'; readonly characters: readonly string[] } | { readonly kind: 'byte' };
 
 const BYTES = 256;
 
@@ -18,7 +17,8 @@ export function tokenTableOf({ target, vocabulary, classNames }: Dataset): Token
 
 /** A table as it was written to a file, or ConfigError. */
 export function parseTokenTable(value: unknown, where: string): TokenTable {
-  const table = typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  const table =
+    typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
   const { kind, characters } = table;
   if (kind === 'byte') return { kind };
   if (kind === 'char' && isCharacters(characters)) return { kind, characters };

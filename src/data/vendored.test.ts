@@ -17,7 +17,9 @@ describe('loadDigits', () => {
     const pixels = [...train.x, ...held.x];
     assert.equal(Math.max(...new Set(pixels)), 16);
     // The mean of all pixels, as scikit-learn gives it.
-    assert.ok(Math.abs(pixels.reduce((sum, value) => sum + value, 0) / pixels.length - 4.884164579855314) < 1e-12);
+    assert.ok(
+      Math.abs(pixels.reduce((sum, value) => sum + value, 0) / pixels.length - 4.884164579855314) < 1e-12,
+    );
   });
 
   test('gives another tenth for another seed, the same for the same', async () => {

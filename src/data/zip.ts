@@ -63,7 +63,8 @@ function memberAt(archive: Buffer, entry: number, name: string, path: string): Z
   const byteLength = archive.readUInt32LE(entry + 24);
   const local = archive.readUInt32LE(entry + 42);
   const isEncrypted = (archive.readUInt16LE(entry + 8) & ENCRYPTED_FLAG) !== 0;
-  const refuse = (reason: string): DataError => new DataError(`reading ${path}: ${name} ${reason}`, { path, member: name });
+  const refuse = (reason: string): DataError =>
+    new DataError(`reading ${path}: ${name} ${reason}`, { path, member: name });
   if ([packedBytes, byteLength, local].includes(ZIP64_MARK))
     throw refuse('needs zip64, which is for arrays of 4 GB; expected smaller ones');
   if (isEncrypted || (method !== STORED && method !== DEFLATED))

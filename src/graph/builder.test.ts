@@ -32,6 +32,33 @@ describe('GraphBuilder', () => {
     );
   });
 
+  test('gives every output of a node a name, and equal parts to a Split without sizes', () => {
+    const g = new GraphBuilder('parts');
+    const x = g.input('x', 'float32', ['batch', 6]);
+    const [left, right] = g.split(x, [2, 4], 1);
+    g.output('left', left!);
+    g.output('right', right!);
+    const node = { name: 'halves', inputs: ['x'], outputs: ['a', '', 'c'], attributes: { axis: 1 } };
+    const halves = g.append({ operator: 'Split', ...node });
+    g.output('c', halves[1]!);
+
+    assert.deepEqual(
+      printGraph(g.build()).split('\n').slice(-4),
+      [
+        '  left: float32 [batch, 2], right: float32 [batch, 4] = Split: Split(x, constant.0, axis=1)',
+        '  a: float32 [batch, 2], -, c: float32 [batch, 2] = halves: Split(x, axis=1)',
+        '  return left, right, c',
+      ].toSpliced(0, 0, '  constant.0: int64 [2] = {2, 4}'),
+    );
+  });
+
+  test('rounds attributes to the float32 that a file holds', () => {
+    const g = new GraphBuilder('attributes');
+    g.output('y', g.apply('LeakyRelu', [g.input('x', 'float32', [2])], { alpha: 0.2 }));
+
+    assert.deepEqual(g.build().nodes[0]?.attributes, { alpha: Math.fround(0.2) });
+  });
+
   test('goes on from a graph without changing what is there', () => {
     const graph = drawLayer().build();
 

@@ -1,6 +1,6 @@
 /** Builds graphs: one method per operator. Here: products, convolution, normalisation, reductions. */
 import { SelectionBuilder } from './selection-builder.ts';
-import type { Attributes, GraphFile, ValueInfo } from './types.ts';
+import type { Attributes, GraphFile, GraphNode, ValueInfo } from './types.ts';
 
 export interface GemmOptions {
   readonly alpha?: number;
@@ -49,14 +49,17 @@ export interface ReductionOptions {
  * Every method infers the shape of its result and throws ShapeError when the inputs do not fit.
  */
 export class GraphBuilder extends SelectionBuilder {
-  /** A builder that goes on where `graph` ends, with the same names and outputs. */
-  static from(graph: GraphFile): GraphBuilder {
+  /** A builder that goes on where `graph` ends, with the same names and outputs; `append` may draw a node in another way. */
+  static from(
+    graph: GraphFile,
+    append: (builder: GraphBuilder, node: GraphNode) => void = (builder, node) => void builder.append(node),
+  ): GraphBuilder {
     const builder = new GraphBuilder(graph.name);
     for (const { name, type, shape } of graph.inputs) builder.input(name, type, shape);
     for (const { name, type, shape, data } of graph.initializers) {
       builder.initializer(name, type, shape, data);
     }
-    for (const node of graph.nodes) builder.append(node);
+    for (const node of graph.nodes) append(builder, node);
     for (const { name } of graph.outputs) builder.output(name, builder.value(name));
     return builder;
   }

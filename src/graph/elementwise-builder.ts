@@ -103,8 +103,10 @@ export class ElementwiseBuilder extends GraphAssembly {
         const sides = this.erf(this.div(x, this.scalar(Math.SQRT2)));
         return this.mul(this.mul(x, this.add(sides, this.scalar(1))), this.scalar(0.5));
       }
-      const cubic = this.mul(this.pow(x, 3), this.scalar(0.044715));
-      const inner = this.mul(this.add(x, cubic), this.scalar(Math.sqrt(2 / Math.PI)));
+      // sqrt(2 / pi) (x + 0.044715 x^3), without Pow: its square serves the gradient, too.
+      const scale = Math.sqrt(2 / Math.PI);
+      const square = this.mul(this.mul(x, x), this.scalar(0.044715 * scale));
+      const inner = this.mul(x, this.add(square, this.scalar(scale)));
       return this.mul(this.mul(x, this.add(this.tanh(inner), this.scalar(1))), this.scalar(0.5));
     });
   }

@@ -21,7 +21,7 @@ const MAX_ELEMENTS = 2 ** 24;
  * Throws: ShapeError when the inputs do not fit the operator; GraphError for a result of more than 2^24 elements.
  */
 export function foldConstants(call: FoldableCall): Constant | undefined {
-  const { operator, name } = call;
+  const { operator } = call;
   const folder = Object.hasOwn(FOLDERS, operator) ? FOLDERS[operator] : undefined;
   const needsShapeOnly = operator === 'Shape' || operator === 'Size';
   if (folder === undefined || !call.inputs.every((input) => input !== undefined && isStatic(input.shape)))

@@ -31,7 +31,7 @@ function printValue({ name, type, shape }: ValueInfo): string {
 function printNode(node: GraphNode, values: ReadonlyMap<string, ValueInfo>): string {
   const outputs = node.outputs.map((name) => {
     const value = values.get(name);
-    return value === undefined ? name : printValue(value);
+    return value === undefined ? '-' : printValue(value);
   });
   const attributes = Object.entries(node.attributes)
     .sort(([a], [b]) => (a < b ? -1 : 1))

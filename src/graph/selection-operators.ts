@@ -117,10 +117,9 @@ function inferSplit(call: OperatorCall): readonly ValueType[] {
   const size = shape[axis];
   if (typeof size !== 'number') return refuse(call, `the size ${size} of axis ${axis} must be a number`);
   const count = call.outputCount ?? 1;
-  const part = Math.ceil(size / count);
-  const equal = Array.from({ length: count }, (_, i) => Math.min(part, size - i * part));
-  const sizes = constantInts(call, 1) ?? equal;
-  const isWhole = sizes.every((each) => each >= 0) && sizes.reduce((a, b) => a + b, 0) === size;
+  const sizes = constantInts(call, 1) ?? Array<number>(count).fill(size / count);
+  const isWhole =
+    sizes.every((each) => Number.isInteger(each) && each >= 0) && sizes.reduce((a, b) => a + b, 0) === size;
   if (!isWhole) refuse(call, `the sizes ${sizes.join(', ')} do not add up to ${size}`);
   return sizes.map((each) => ({ type, shape: shape.with(axis, each) }));
 }

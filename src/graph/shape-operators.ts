@@ -10,7 +10,7 @@ import {
   type Operator,
   type OperatorCall,
 } from './operator.ts';
-import { broadcastShapes, elementCount, formatShape, isSameShape } from './shape.ts';
+import { broadcastShapes, elementCount, formatShape } from './shape.ts';
 import type { Dimension, Shape, ValueType } from './types.ts';
 
 /** The target holds sizes; 0 copies the input's size, one -1 takes what is left. */

@@ -2,19 +2,19 @@
  * Which forms a model's convolutions take on this machine: measured once, then kept in the cache folder, so that all
  * runs here draw the same step and come to the same digest.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   convForms,
-  convGradientKey,
-  convGradientsOf,
+  convWorkKey,
+  convWorkOf,
   type ConvForm,
   type ConvFormChooser,
-  type ConvGradient,
-} from '../autodiff/conv-gradient-forms.ts';
+  type ConvWork,
+} from '../autodiff/conv-forms.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Model } from '../models/model.ts';
 import { makeEvaluateGraph } from '../models/step-graphs.ts';
@@ -40,18 +40,18 @@ export async function chooseConvForms(
   microBatch: number,
   options: FormCacheOptions,
 ): Promise<ConvFormChooser | undefined> {
-  const gradients = convGradientsOf(makeEvaluateGraph(model, microBatch));
-  if (gradients.length === 0) return undefined;
-  const file = cacheFile(options.cacheDir, gradients);
-  const choices = readChoices(file, gradients, options) ?? (await measureInto(file, gradients, options));
-  return (gradient) => choices.get(convGradientKey(gradient));
+  const works = convWorkOf(makeEvaluateGraph(model, microBatch));
+  if (works.length === 0) return undefined;
+  const file = cacheFile(options.cacheDir, works);
+  const choices = readChoices(file, works, options) ?? (await measureInto(file, works, options));
+  return (work) => choices.get(convWorkKey(work));
 }
 
 type Choices = ReadonlyMap<string, ConvForm>;
 
-/** The name of the file says what the choices depend on: machine, runtime and the gradients themselves. */
-function cacheFile(cacheDir: string, gradients: readonly ConvGradient[]): string {
-  const parts = [machineName(), ...gradients.map(convGradientKey).sort()];
+/** The name of the file says what the choices depend on: machine, runtime and the works. */
+function cacheFile(cacheDir: string, works: readonly ConvWork[]): string {
+  const parts = [machineName(), ...works.map(convWorkKey).sort()];
   const name = createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 24);
   return join(cacheDir, 'forms', `${name}.json`);
 }
@@ -63,25 +63,24 @@ function machineName(): string {
 
 function readChoices(
   file: string,
-  gradients: readonly ConvGradient[],
+  works: readonly ConvWork[],
   { onNote }: FormCacheOptions,
 ): Choices | undefined {
   try {
-    return parseChoices(readFileSync(file, 'utf8'), gradients);
+    return parseChoices(readFileSync(file, 'utf8'), works);
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT')
-      onNote(`ignoring the cached convolution forms in ${file}: ${messageOf(error)}`);
+    if (!isMissing(error)) onNote(`ignoring the cached convolution forms in ${file}: ${messageOf(error)}`);
     return undefined;
   }
 }
 
-/** The form of every gradient. Throws SyntaxError when the text does not hold it. */
-function parseChoices(text: string, gradients: readonly ConvGradient[]): Choices {
+/** The form of every work. Throws SyntaxError when the text does not hold it. */
+function parseChoices(text: string, works: readonly ConvWork[]): Choices {
   const content = JSON.parse(text) as { readonly forms?: Readonly<Record<string, unknown>> } | null;
   const choices = new Map<string, ConvForm>();
-  for (const gradient of gradients) {
-    const key = convGradientKey(gradient);
-    const form = convForms(gradient).find((valid) => valid === content?.forms?.[key]);
+  for (const work of works) {
+    const key = convWorkKey(work);
+    const form = convForms(work).find((valid) => valid === content?.forms?.[key]);
     if (form === undefined) throw new SyntaxError(`it holds no form for ${key}`);
     choices.set(key, form);
   }
@@ -90,31 +89,30 @@ function parseChoices(text: string, gradients: readonly ConvGradient[]): Choices
 
 async function measureInto(
   file: string,
-  gradients: readonly ConvGradient[],
-  options: FormCacheOptions,
+  works: readonly ConvWork[],
+  { onNote, measure = measureForms }: FormCacheOptions,
 ): Promise<Choices> {
-  const { onNote, measure = measureForms, cacheDir } = options;
-  const temporary = `${file}.${process.pid}.partial`;
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.partial`;
   try {
-    mkdirSync(join(cacheDir, 'forms'), { recursive: true });
-    // Before measuring: a folder that cannot be written makes the measurement useless.
+    mkdirSync(dirname(file), { recursive: true });
+    // Before measuring: where nothing can be written the measurement is of no use.
     writeFileSync(temporary, '');
-    const choices = await measure(gradients);
+  } catch (error) {
+    onNote(`convolutions take their default forms, since the cache cannot be written: ${messageOf(error)}`);
+    return new Map();
+  }
+  try {
+    const choices = await measure(works);
     const content = { machine: machineName(), forms: Object.fromEntries(choices) };
     writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`);
-    return publish(temporary, file, gradients) ?? choices;
-  } catch (error) {
-    const reason = codeOf(error);
-    if (reason === undefined) throw error;
-    onNote(`convolutions take their default forms, since ${file} cannot be written (${reason})`);
-    return new Map();
+    return publish(temporary, file, works) ?? choices;
   } finally {
     rmSync(temporary, { force: true });
   }
 }
 
 /** Moves the file to its place; gives what another run has put there first. A corrupt file is overwritten. */
-function publish(temporary: string, file: string, gradients: readonly ConvGradient[]): Choices | undefined {
+function publish(temporary: string, file: string, works: readonly ConvWork[]): Choices | undefined {
   try {
     linkSync(temporary, file);
     return undefined;
@@ -122,14 +120,14 @@ function publish(temporary: string, file: string, gradients: readonly ConvGradie
     // It exists, or the file system has no links.
   }
   try {
-    return parseChoices(readFileSync(file, 'utf8'), gradients);
+    return parseChoices(readFileSync(file, 'utf8'), works);
   } catch {
     renameSync(temporary, file);
     return undefined;
   }
 }
 
-/** The code of a system error; undefined for any other. */
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : undefined;
+/** Whether there simply is no such file, or no such folder. */
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }

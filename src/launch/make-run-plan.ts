@@ -14,7 +14,7 @@ import { learningRateAt, type ScheduleSpec } from '../optim/schedule.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
 import { makeOptimizerSpec, OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
 import { datasetSpecOf, type RunData } from './data-source.ts';
-import type { ConvFormChooser } from '../autodiff/conv-gradient-forms.ts';
+import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
 
 /** A plan with what else the coordinator's side needs of the model. */
@@ -65,14 +65,15 @@ export function makeRunPlan(
   const perEpoch = stepsPerEpoch(train.sampleCount, config.globalBatch);
   const totalSteps = config.steps ?? config.epochs * perEpoch;
   const stateBytes = stateBytesOf(model, optimizer);
-  const stepGraphs = makeStepGraphs(model, config.microBatch, { chooseForm });
+  const objective = { loss: config.loss, labelSmoothing: config.labelSmoothing };
+  const stepGraphs = makeStepGraphs(model, config.microBatch, { chooseForm, objective });
   const bytesPerSample = peakBytes(stepGraphs.evaluate) / config.microBatch;
   const evaluateMicroBatch = Math.max(
     config.microBatch,
     Math.min(EVALUATE_MICRO_BATCH, evaluate.sampleCount, Math.floor(EVALUATE_BYTES / bytesPerSample)),
   );
   const stepModel = encodeGraph(stepGraphs.train);
-  const evaluateModel = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch));
+  const evaluateModel = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch, { objective }));
   const schedule = scheduleOf(config);
   const evaluateBatch = Math.ceil(evaluate.sampleCount / evaluateMicroBatch) * evaluateMicroBatch;
   const evalEvery = config.evalEvery === 'epoch' ? perEpoch : config.evalEvery;

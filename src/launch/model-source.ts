@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { ConfigError, GraphError, messageOf } from '../base/errors.ts';
+import { ConfigError, GraphError, LockstepError, messageOf } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { decodeGraphFile } from '../graph/decode.ts';
 import type { GraphFile } from '../graph/types.ts';
@@ -51,8 +51,19 @@ export function isModelFile(model: string): boolean {
  */
 export function readModelFile(path: string): ModelFile {
   const bytes = readBytes(path);
-  const graph = { ...decodeGraphFile(bytes), name: basename(path) };
-  return { graph, sha256: createHash('sha256').update(bytes).digest('hex') };
+  return {
+    graph: { ...decoded(path, bytes), name: basename(path) },
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+  };
+}
+
+function decoded(path: string, bytes: Uint8Array): GraphFile {
+  try {
+    return decodeGraphFile(bytes);
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error;
+    throw new GraphError(`model ${path}: ${error.message}`, error.context, { cause: error });
+  }
 }
 
 function readBytes(path: string): Uint8Array {

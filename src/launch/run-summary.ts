@@ -3,6 +3,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { WorkerTally } from '../coordinator/reporter.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
+import type { Job } from '../protocol/messages.ts';
 
 /** `summary.json`: what a run was and how it ended. Absent numbers were not measured. */
 export interface RunSummary {
@@ -15,6 +16,8 @@ export interface RunSummary {
   /** Of the file that `model` is the path of. */
   readonly modelSha256?: string;
   readonly dataset: string;
+  /** What a sample is mapped to. The loss of a sequence is the mean over its positions, in nats. */
+  readonly task: Job['task'];
   readonly seed: number;
   /** Committed updates. */
   readonly steps: number;

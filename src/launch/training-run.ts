@@ -75,6 +75,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     try {
       // While the workers load theirs.
       const data = await loadRunData(datasetSpecOf(config), places);
+      for (const note of data.splits.notes ?? []) options.onNote(note);
       const chosen = chooseModel(config, data.train);
       const chooseForm = await chooseConvForms(chosen.model, config.microBatch, {
         cacheDir: places.cacheDir,
@@ -262,6 +263,7 @@ class ObservedRun {
       model: config.model,
       ...(this.#planned.modelSha256 !== undefined && { modelSha256: this.#planned.modelSha256 }),
       dataset: config.dataset,
+      task: this.#planned.plan.job.task,
       seed: config.seed,
       steps: coordinator.committedSteps,
       epochs: this.#tally.epochs,

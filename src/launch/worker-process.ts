@@ -14,6 +14,7 @@ import type { Hello, Job } from '../protocol/messages.ts';
 import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
 import type { Device } from '../runtime/device.ts';
 import { LanePool } from '../runtime/lane-pool.ts';
+import { checkMemory, workerBytes } from '../runtime/memory-need.ts';
 import { placementText, placeNodes } from '../runtime/node-placement.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';

@@ -45,5 +45,5 @@ export function makeGpt(task: ModelTask, settings: SettingsOf<'gpt'>): Model {
 function classesOf(task: ModelTask, length: number): number {
   const { target } = task;
   if (target.kind === 'sequence' && target.length === length) return target.classes;
-  throw misfit('gpt', task, 'tokens with a label for each', 'bert and gpt2 take one label for a sequence');
+  throw misfit('gpt', task, 'tokens with a label for each');
 }

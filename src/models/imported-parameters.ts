@@ -40,6 +40,7 @@ export function sortParameters(file: GraphFile, graph: Graph, freeze: readonly s
     file.nodes,
   );
   const free = candidates.filter(({ name }) => !frozen.has(name));
+  refuseSharedStatistics(file.nodes, frozen);
   const odd = free.find(({ name }) => RESERVED.test(name));
   if (odd !== undefined) {
     throw new GraphError(
@@ -82,6 +83,23 @@ function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<string, numb
     for (const name of node.inputs.slice(3)) momenta.set(name, moved);
   }
   return momenta;
+}
+
+/** A running statistic can follow what one node observes, not two. */
+function refuseSharedStatistics(nodes: readonly GraphNode[], frozen: ReadonlySet<string>): void {
+  const users = new Map<string, string>();
+  for (const { operator, name, inputs } of nodes) {
+    if (operator !== 'BatchNormalization') continue;
+    for (const statistic of inputs.slice(3).filter((input) => !frozen.has(input))) {
+      const other = users.get(statistic);
+      if (other === undefined) users.set(statistic, name);
+      else
+        throw new GraphError(
+          `BatchNormalization at ${name}: its running statistic ${statistic} is that of ${other}, too. Freeze it, or give each node its own.`,
+          { node: name },
+        );
+    }
+  }
 }
 
 /** A running mean that is frozen freezes the variance beside it, and the other way round: they are used together. */

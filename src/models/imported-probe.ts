@@ -11,8 +11,8 @@ export interface Network {
 }
 
 /** Whether an initializer may be a weight: scalars are factors that somebody wrote into the code. */
-export function isWeight({ type, shape }: Tensor): boolean {
-  return type === 'float32' && shape.length > 0;
+export function isWeight({ type, shape, data }: Tensor): boolean {
+  return type === 'float32' && shape.length > 0 && data.length > 0;
 }
 
 /**

@@ -1,97 +1,24 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import {
+  assertClose,
+  assertSketch,
+  BATCH,
+  modelOf,
+  RECORDED,
+  type Recorded,
+  trainOnce,
+  valuesOf,
+} from '../../test/exported-networks.ts';
 import { checkWithOnnx, onnxCheckerMissing } from '../../test/onnx-checker.ts';
-import { runGraph } from '../../test/run-graph.ts';
 import { gradientName } from '../autodiff/differentiate.ts';
-import { ConfigError, GraphError, ShapeError } from '../base/errors.ts';
 import { checkGraph } from '../graph/check.ts';
-import { decodeGraphFile } from '../graph/decode.ts';
 import { encodeGraph } from '../graph/encode.ts';
-import type { GraphFile } from '../graph/types.ts';
-import { type ImportedModel, importModel } from './imported.ts';
-import { initialParameter } from './initial-parameter.ts';
-import type { ModelTask } from './model.ts';
 import { makeStepGraphs } from './step-graphs.ts';
 
-const FOLDER = new URL('../../test/fixtures/onnx/', import.meta.url);
-const BATCH = 4;
-
-interface Sketch {
-  readonly norm: number;
-  readonly waves: number;
-}
-
-/** What scripts/export-pytorch-models.py recorded of a file. */
-interface Recorded extends ModelTask {
-  readonly x: readonly number[];
-  readonly y: readonly number[];
-  readonly output: readonly number[];
-  readonly loss: number;
-  readonly gradients: Readonly<Record<string, Sketch>>;
-  readonly moved: Readonly<Record<string, Sketch>>;
-}
-
-const RECORDED = JSON.parse(readFileSync(new URL('recorded.json', FOLDER), 'utf8')) as Readonly<
-  Record<string, Recorded>
->;
 const REFUSED = ['multi-head-fixed-17'];
 const TRAINED = Object.keys(RECORDED).filter((name) => !REFUSED.includes(name));
-
-function bytesOf(name: string): Uint8Array {
-  return readFileSync(new URL(`${name}.onnx`, FOLDER));
-}
-
-function fileOf(name: string): GraphFile {
-  return { ...decodeGraphFile(bytesOf(name)), name: `${name}.onnx` };
-}
-
-function taskOf({ features, target, vocabulary }: Recorded): ModelTask {
-  return { features, target, ...(vocabulary !== undefined && { vocabulary }) };
-}
-
-function modelOf(name: string, freeze: readonly string[] = []): ImportedModel {
-  return importModel(fileOf(name), taskOf(RECORDED[name]!), { freeze });
-}
-
-function valuesOf(model: ImportedModel): Map<string, Float32Array> {
-  return new Map(model.parameters.map((spec, index) => [spec.name, initialParameter(spec, 0, index)]));
-}
-
-/** One training pass over the recorded batch, with the mask that drops every fourth element. */
-async function trainOnce(model: ImportedModel, { x, y }: Recorded): Promise<ReadonlyMap<string, number[]>> {
-  const { train, masks } = makeStepGraphs(model, BATCH);
-  const dropped = masks.map(({ name, shape, rate }) => {
-    assert.equal(rate, 0.25);
-    const length = shape.reduce((a, b) => a * b, 1);
-    return [name, Float32Array.from({ length }, (_, i) => (i % 4 === 0 ? 0 : 1 / 0.75))] as const;
-  });
-  return runGraph(train, {
-    ...Object.fromEntries([...valuesOf(model), ...dropped]),
-    x,
-    y,
-    sampleWeight: Array<number>(BATCH).fill(1),
-  });
-}
-
-function sketch(values: readonly number[]): Sketch {
-  return {
-    norm: Math.hypot(...values),
-    waves: values.reduce((sum, value, i) => sum + value * Math.sin(i + 1), 0),
-  };
-}
-
-function assertClose(actual: number, expected: number, tolerance: number, what: string): void {
-  const difference = Math.abs(actual - expected);
-  assert.ok(difference <= tolerance * Math.max(1, Math.abs(expected)), `${what}: ${actual}, not ${expected}`);
-}
-
-function assertSketch(values: readonly number[], expected: Sketch, what: string): void {
-  const { norm, waves } = sketch(values);
-  assertClose(norm, expected.norm, 2e-4, `${what}, norm`);
-  assertClose(waves, expected.waves, 2e-4, `${what}, waves`);
-}
 
 /** Runs a file in ONNX Runtime, as anybody would. */
 async function runFile(
@@ -171,5 +98,37 @@ describe('importModel', () => {
     });
 
     assert.equal(checkWithOnnx(graphs), '');
+  });
+
+  test('draws every number of the file that depends on nothing as a constant', () => {
+    const { train } = makeStepGraphs(modelOf('attention-11'), BATCH);
+
+    const operators = new Set(
+      train.nodes.filter(({ name }) => name.startsWith('net/')).map(({ operator }) => operator),
+    );
+    for (const operator of ['Shape', 'Unsqueeze', 'Concat', 'Cast', 'Gather'] as const)
+      assert.ok(!operators.has(operator), operator);
+  });
+
+  test('finds masks in the weights by their having no gradient', () => {
+    const { trained, fixed, statistics, frozen } = modelOf('causal-text-17').sorted;
+
+    assert.deepEqual(fixed, ['mask']);
+    assert.ok(trained.some(({ name }) => name === 'position.weight'));
+    assert.deepEqual([statistics, frozen], [[], []]);
+  });
+
+  test("takes BatchNorm's running statistics as such, with the momentum of the node", () => {
+    const { statistics } = modelOf('cnn-13').sorted;
+
+    assert.deepEqual(
+      statistics.map(({ name, statisticMomentum }) => [name, statisticMomentum]),
+      [
+        ['bn1.running_mean', 0.1],
+        ['bn1.running_var', 0.1],
+        ['bn2.running_mean', 0.3],
+        ['bn2.running_var', 0.3],
+      ],
+    );
   });
 });

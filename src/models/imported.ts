@@ -138,12 +138,14 @@ function withoutFinalActivation(file: GraphFile, { target }: ModelTask): GraphFi
   };
 }
 
-/** The initializers of the file, with new values for those that are parameters. */
+/** The initializers that the file uses, with new values for those that are parameters. */
 function withValues(
-  { name, initializers }: GraphFile,
+  { name, initializers, nodes, outputs }: GraphFile,
   parameters: ReadonlyMap<string, Float32Array>,
 ): GraphFile['initializers'] {
-  return initializers.map((tensor) => {
+  const used = new Set([...nodes.flatMap(({ inputs }) => inputs), ...outputs.map((output) => output.name)]);
+  const needed = initializers.filter((tensor) => used.has(tensor.name));
+  return needed.map((tensor) => {
     const data = parameters.get(tensor.name) ?? tensor.data;
     if (data.length === tensor.data.length) return { ...tensor, data };
     throw new ShapeError(

@@ -1,4 +1,4 @@
-/** What a prediction is measured by: loss and right answers of one micro-batch, by the kind of target. */
+/** What a prediction is measured by: loss and right answers of one micro-batch, by the kind of target and the loss asked for. */
 import {
   binaryCrossEntropySum,
   correctBinarySum,
@@ -6,10 +6,19 @@ import {
   crossEntropySum,
   squaredErrorSum,
 } from '../autodiff/losses.ts';
+import { ConfigError } from '../base/errors.ts';
+import type { LossName } from '../config/train-config.ts';
 import type { DatasetTarget } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ElementType, ValueInfo } from '../graph/types.ts';
 import { outputSizeOf } from './model.ts';
+
+export interface ObjectiveOptions {
+  /** `auto`, the default, is the first of the losses that fit the data; `lossOf` tells which do. */
+  readonly loss?: LossName;
+  /** For a cross-entropy: the part of the target that is spread over all classes, 0 <= part < 1; 0 when absent. */
+  readonly labelSmoothing?: number;
+}
 
 export interface Objective {
   /** [] float32: sum over samples of weight * loss. */
@@ -33,11 +42,47 @@ export function targetTypeOf(target: DatasetTarget, samples: number): { type: El
   }
 }
 
+/** The losses that fit each kind of target, the usual one first. */
+const LOSSES = {
+  classification: ['cross-entropy'],
+  sequence: ['cross-entropy'],
+  regression: ['mse', 'bce'],
+  binary: ['bce', 'mse'],
+} as const satisfies Record<DatasetTarget['kind'], readonly LossName[]>;
+
+/**
+ * The loss that `options` ask for on this target.
+ *
+ * Throws: ConfigError when the loss does not fit the target, or when a smoothing is no part of 1 or is asked for
+ *         without a cross-entropy.
+ */
+export function lossOf(
+  target: DatasetTarget,
+  { loss = 'auto', labelSmoothing = 0 }: ObjectiveOptions = {},
+): Exclude<LossName, 'auto'> {
+  const fitting = LOSSES[target.kind];
+  const chosen = fitting.find((name) => loss === 'auto' || name === loss);
+  if (chosen === undefined)
+    throw misfit('loss', `auto or ${fitting.join(' or ')}, for ${target.kind} data`, loss);
+  if (!(labelSmoothing >= 0 && labelSmoothing < 1)) {
+    throw misfit('label_smoothing', 'a number from 0 to below 1', String(labelSmoothing));
+  }
+  if (labelSmoothing > 0 && chosen !== 'cross-entropy') {
+    throw misfit('label_smoothing', `0 with the loss ${chosen}`, String(labelSmoothing));
+  }
+  return chosen;
+}
+
+function misfit(path: string, expected: string, got: string): ConfigError {
+  return new ConfigError(`${path}: expected ${expected}, got ${got}.`, [{ path, expected, got }]);
+}
+
 /**
  * Loss and right answers of B samples.
  *
  * Shapes: prediction [B, ...outputShapeOf], y as `targetTypeOf`, sampleWeight [B].
  * A sequence's loss is the sum over its positions divided by its length, whatever part of them is ignored.
+ * Throws: ConfigError as `lossOf`.
  */
 export function drawObjective(
   g: GraphBuilder,
@@ -45,11 +90,13 @@ export function drawObjective(
   prediction: ValueInfo,
   y: ValueInfo,
   sampleWeight: ValueInfo,
+  options: ObjectiveOptions = {},
 ): Objective {
+  const name = lossOf(target, options);
   switch (target.kind) {
     case 'classification':
       return {
-        loss: crossEntropySum(g, prediction, y, sampleWeight),
+        loss: crossEntropySum(g, prediction, y, sampleWeight, options),
         correct: correctSum(g, prediction, y, sampleWeight),
       };
     case 'sequence': {
@@ -60,18 +107,25 @@ export function drawObjective(
       const share = g.mul(g.unsqueeze(sampleWeight, [1]), g.scalar(1 / target.length)); // [B, 1]
       const weights = g.reshape(g.expand(share, [Number(y.shape[0]), target.length]), [positions]);
       return {
-        loss: crossEntropySum(g, logits, labels, weights),
+        loss: crossEntropySum(g, logits, labels, weights, options),
         correct: correctSum(g, logits, labels, weights),
       };
     }
-    case 'binary':
+    case 'binary': {
+      const threshold = name === 'bce' ? 0 : 0.5;
       return {
-        loss: binaryCrossEntropySum(g, prediction, y, sampleWeight),
-        correct: correctBinarySum(g, prediction, y, sampleWeight),
+        loss: elementLoss(name)(g, prediction, y, sampleWeight),
+        correct: correctBinarySum(g, prediction, y, sampleWeight, threshold),
       };
+    }
     case 'regression':
-      return { loss: squaredErrorSum(g, prediction, y, sampleWeight) };
+      return { loss: elementLoss(name)(g, prediction, y, sampleWeight) };
     default:
       return target satisfies never;
   }
+}
+
+/** The loss of targets that are numbers. */
+function elementLoss(name: LossName): typeof squaredErrorSum {
+  return name === 'bce' ? binaryCrossEntropySum : squaredErrorSum;
 }

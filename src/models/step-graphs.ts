@@ -4,7 +4,7 @@ import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, GraphFile, ValueInfo } from '../graph/types.ts';
 import type { Model, ParameterSpec, TrainingPass } from './model.ts';
-import { drawObjective, targetTypeOf } from './objective.ts';
+import { drawObjective, targetTypeOf, type ObjectiveOptions } from './objective.ts';
 
 /** An input of the training step that is drawn at random for each micro-batch; see `TrainingPass.mask`. */
 export interface MaskSpec {
@@ -20,6 +20,11 @@ export interface StepGraphs {
   readonly masks: readonly MaskSpec[];
 }
 
+export interface StepOptions extends DifferentiateOptions {
+  /** The loss; the usual one of the target when absent. */
+  readonly objective?: ObjectiveOptions;
+}
+
 /**
  * The graphs of one micro-batch of B samples.
  *
@@ -29,32 +34,35 @@ export interface StepGraphs {
  *          weights of the samples that are right; in `train` also one `gradient.<parameter>` for each parameter, of
  *          the loss or, for a running statistic, the sum of the weights times (statistic - observed).
  */
-export function makeStepGraphs(
-  model: Model,
-  microBatch: number,
-  options: DifferentiateOptions = {},
-): StepGraphs {
-  return { evaluate: makeEvaluateGraph(model, microBatch), ...makeTrainGraph(model, microBatch, options) };
+export function makeStepGraphs(model: Model, microBatch: number, options: StepOptions = {}): StepGraphs {
+  return {
+    evaluate: makeEvaluateGraph(model, microBatch, options),
+    ...makeTrainGraph(model, microBatch, options),
+  };
 }
 
 /** The evaluation of one micro-batch: loss and right answers with running statistics and without dropout. */
-export function makeEvaluateGraph(model: Model, microBatch: number): Graph {
+export function makeEvaluateGraph(
+  model: Model,
+  microBatch: number,
+  { objective = {} }: Pick<StepOptions, 'objective'> = {},
+): Graph {
   const g = new GraphBuilder(model.name);
   const inputs = declareInputs(g, model, microBatch);
-  drawLoss(g, model, inputs, undefined);
+  drawLoss(g, model, inputs, undefined, objective);
   return g.build();
 }
 
 function makeTrainGraph(
   model: Model,
   microBatch: number,
-  options: DifferentiateOptions,
+  { objective = {}, ...options }: StepOptions,
 ): { train: Graph; masks: readonly MaskSpec[] } {
   const g = new GraphBuilder(model.name);
   const inputs = declareInputs(g, model, microBatch);
   const masks: MaskSpec[] = [];
   const observed = new Map<string, ValueInfo>();
-  drawLoss(g, model, inputs, {
+  const training: TrainingPass = {
     sampleWeight: inputs.sampleWeight,
     observe: (name, value) => observed.set(name, value),
     mask(shape, rate) {
@@ -62,7 +70,8 @@ function makeTrainGraph(
       masks.push({ name, shape, rate });
       return g.input(name, 'float32', shape);
     },
-  });
+  };
+  drawLoss(g, model, inputs, training, objective);
   const statistics = model.parameters.filter(({ statisticMomentum }) => statisticMomentum !== undefined);
   g.within('statistics', () => {
     for (const { name } of statistics) {
@@ -102,11 +111,12 @@ function drawLoss(
   model: Model,
   { x, y, sampleWeight }: StepInputs,
   training: TrainingPass | undefined,
+  options: ObjectiveOptions,
 ): void {
   const parameter = ({ name }: ParameterSpec): ValueInfo => g.value(name);
   const prediction = model.forward({ g, parameter, ...(training && { training }) }, x);
   const { loss, correct } = g.within('objective', () =>
-    drawObjective(g, model.target, prediction, y, sampleWeight),
+    drawObjective(g, model.target, prediction, y, sampleWeight, options),
   );
   g.output('loss', loss);
   if (correct !== undefined) g.output('correct', correct);

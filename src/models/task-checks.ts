@@ -1,5 +1,6 @@
 /** Whether data fit a model: each check gives the sizes that the model needs, or one message with both shapes. */
 import { ConfigError } from '../base/errors.ts';
+import type { ModelName } from '../config/train-config.ts';
 import { formatShape } from '../graph/shape.ts';
 import type { ModelTask } from './model.ts';
 
@@ -20,7 +21,7 @@ export function imageSizeOf(model: string, task: ModelTask, smallest: number): I
   const isImage = channels !== undefined && height !== undefined && width !== undefined && rest.length === 0;
   if (!isImage || task.vocabulary !== undefined || Math.min(height, width) < smallest) {
     const least = smallest === 1 ? '' : `, ${smallest} by ${smallest} at least`;
-    throw misfit(model, task, `images [channels, height, width]${least}`, 'mlp takes numbers of any shape');
+    throw misfit(model, task, `images [channels, height, width]${least}`);
   }
   return { channels, height, width };
 }
@@ -34,7 +35,7 @@ export function numberSequenceOf(model: string, task: ModelTask): { length: numb
   requireOneAnswer(model, task);
   const [length, width, ...rest] = task.features;
   if (length === undefined || width === undefined || rest.length > 0 || task.vocabulary !== undefined) {
-    throw misfit(model, task, 'number sequences [length, width]', 'bert and gpt2 take tokens');
+    throw misfit(model, task, 'number sequences [length, width]');
   }
   return { length, width };
 }
@@ -62,7 +63,7 @@ export function tokenSequenceOf(model: string, task: ModelTask, tables: TableSiz
   const [length, ...rest] = task.features;
   const { vocabulary } = task;
   if (length === undefined || rest.length > 0 || vocabulary === undefined) {
-    throw misfit(model, task, 'tokens [length]', 'mlp takes numbers, simple_cnn and the resnets take images');
+    throw misfit(model, task, 'tokens [length]');
   }
   const { tokenTable: tokens = vocabulary, positionTable: positions = length } = tables;
   if (vocabulary > tokens) throw tooSmall(model, 'token_table', tokens, `a vocabulary of ${vocabulary}`);
@@ -73,13 +74,13 @@ export function tokenSequenceOf(model: string, task: ModelTask, tables: TableSiz
 /** Refuses tokens: the model computes with the numbers of a sample. */
 export function requireNumbers(model: string, task: ModelTask): void {
   if (task.vocabulary === undefined) return;
-  throw misfit(model, task, 'numbers', 'embedding, bert and gpt2 take tokens');
+  throw misfit(model, task, 'numbers');
 }
 
 /** Refuses a label per position: the model has one answer for a sample. */
 export function requireOneAnswer(model: string, task: ModelTask): void {
   if (task.target.kind !== 'sequence') return;
-  throw misfit(model, task, 'samples with one answer each', 'gpt takes a label per position');
+  throw misfit(model, task, 'samples with one answer each');
 }
 
 /** The number of attention heads: a divisor of the width. */
@@ -110,14 +111,22 @@ function tooSmall(
   );
 }
 
-/** What a model needs and what the data are, in one message. */
-export function misfit(model: string, task: ModelTask, expected: string, next: string): ConfigError {
+/** What a model needs and what the data are, in one message, with models for such data. */
+export function misfit(model: string, task: ModelTask, expected: string): ConfigError {
   const { features, vocabulary, target } = task;
   const kind = vocabulary === undefined ? 'numbers' : `tokens 0 to ${vocabulary - 1}`;
   const labels = target.kind === 'sequence' ? ', each with a label' : '';
   const got = `samples of ${kind} ${formatShape(features)}${labels}`;
+  const others = modelsFor(task).filter((name) => name !== model);
   return new ConfigError(
-    `model ${model} and the data do not fit: expected ${expected}, got ${got}; ${next}`,
+    `model ${model} and the data do not fit: expected ${expected}, got ${got}; for such data: ${others.join(', ')}`,
     [{ path: 'model', expected, got }],
   );
+}
+
+function modelsFor({ features, vocabulary, target }: ModelTask): readonly ModelName[] {
+  if (target.kind === 'sequence') return ['gpt'];
+  if (vocabulary !== undefined) return ['embedding', 'bert', 'gpt2'];
+  if (features.length === 3) return ['simple_cnn', 'resnet18', 'resnet50', 'mlp'];
+  return features.length === 2 ? ['transformer', 'mlp'] : ['mlp'];
 }

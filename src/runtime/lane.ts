@@ -157,8 +157,10 @@ export class Lane {
     try {
       await graph.run();
     } catch (error) {
+      const isMemory = /bad.?alloc|allocate memory|out of memory/i.test(messageOf(error));
+      const remedy = isMemory ? '. Memory ran out: lower --micro-batch, --lanes or --workers.' : '';
       throw new RuntimeError(
-        `running the ${name} graph: ${messageOf(error)}`,
+        `running the ${name} graph: ${messageOf(error)}${remedy}`,
         { graph: name },
         { cause: error },
       );

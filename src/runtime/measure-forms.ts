@@ -1,23 +1,23 @@
-/** Finds by measurement which form of each convolution's gradients is fastest on this machine. */
+/** Finds by measurement in which form each convolution, and each of its gradients, is fastest on this machine. */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import {
   convForms,
-  convGradientKey,
+  convWorkKey,
   defaultConvForm,
-  makeConvGradientGraph,
+  makeConvFormGraph,
   type ConvForm,
-  type ConvGradient,
-} from '../autodiff/conv-gradient-forms.ts';
+  type ConvWork,
+} from '../autodiff/conv-forms.ts';
 import { encodeGraph } from '../graph/encode.ts';
 import { isStatic, staticElementCount } from '../graph/shape.ts';
 import type { Graph } from '../graph/types.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
 export interface MeasureFormsOptions {
-  /** Time for all gradients together; those that it does not suffice for keep their default. 1500 when absent. */
+  /** Time for all works together; those that it does not suffice for keep their default. 1500 when absent. */
   readonly budgetMs?: number;
   /** Replaces the measurement, for tests: milliseconds of one run. */
-  readonly timeForm?: (gradient: ConvGradient, form: ConvForm) => Promise<number>;
+  readonly timeForm?: (work: ConvWork, form: ConvForm) => Promise<number>;
 }
 
 /** Another form must be this much faster than the default: less is noise, and choices should not change with it. */
@@ -27,39 +27,38 @@ const RUNS = 4;
 const HOPELESS = 2;
 
 /**
- * The form to use for each gradient, by `convGradientKey`; every gradient has an entry.
+ * The form to use for each work, by `convWorkKey`; every work has an entry.
  *
- * Measures in the given order on one thread, the runs of all forms of a gradient in turn, and takes the least time
+ * Measures in the given order on one thread, the runs of all forms of a work in turn, and takes the least time
  * of each: what else runs on the machine makes a run longer, never shorter.
  * Throws: RuntimeError when ONNX Runtime cannot load a form.
  */
 export async function measureForms(
-  gradients: readonly ConvGradient[],
+  works: readonly ConvWork[],
   { budgetMs = 1_500, timeForm }: MeasureFormsOptions = {},
 ): Promise<Map<string, ConvForm>> {
   const deadlineMs = performance.now() + budgetMs;
   const choices = new Map<string, ConvForm>();
-  for (const gradient of gradients) {
+  for (const work of works) {
     const choice =
-      performance.now() < deadlineMs
-        ? await fastestForm(gradient, deadlineMs, timeForm)
-        : defaultConvForm(gradient);
-    choices.set(convGradientKey(gradient), choice);
+      performance.now() < deadlineMs ? await fastestForm(work, deadlineMs, timeForm) : defaultConvForm(work);
+    choices.set(convWorkKey(work), choice);
   }
   return choices;
 }
 
 async function fastestForm(
-  gradient: ConvGradient,
+  work: ConvWork,
   deadlineMs: number,
   timeForm: MeasureFormsOptions['timeForm'],
 ): Promise<ConvForm> {
-  const forms = convForms(gradient);
-  const [usual = defaultConvForm(gradient)] = forms;
+  const forms = convForms(work);
+  const [usual = defaultConvForm(work)] = forms;
   if (forms.length === 1) return usual;
   const trials: Trial[] = [];
   try {
-    for (const form of forms) trials.push(await startTrial(gradient, form, timeForm));
+    for (const form of forms)
+      trials.push(await (timeForm ? imagineTrial(work, form, timeForm) : startTrial(work, form)));
     for (let run = 0; run < RUNS && performance.now() < deadlineMs; run++) {
       const limitMs = HOPELESS * bestOf(trials, usual);
       for (const trial of trials.filter(({ bestMs }) => bestMs < limitMs)) {
@@ -77,29 +76,32 @@ function bestOf(trials: readonly Trial[], form: ConvForm): number {
   return trials.find((trial) => trial.form === form)?.bestMs ?? Infinity;
 }
 
-/** A form that is ready to be timed. */
-interface Trial {
+/** A form that is ready to be timed, and has been run once. */
+export interface Trial {
   readonly form: ConvForm;
+  /** The least time so far, milliseconds. */
   bestMs: number;
   readonly time: () => Promise<number>;
   readonly release: () => Promise<void>;
 }
 
-async function startTrial(
-  gradient: ConvGradient,
-  form: ConvForm,
-  timeForm: MeasureFormsOptions['timeForm'],
-): Promise<Trial> {
-  if (timeForm !== undefined) {
-    const time = async (): Promise<number> => timeForm(gradient, form);
-    return { form, bestMs: await time(), time, release: async () => {} };
-  }
-  const graph = makeConvGradientGraph(gradient, form);
+/** Makes a session for one form; `release` ends it. Throws RuntimeError when ONNX Runtime cannot load it. */
+export async function startTrial(work: ConvWork, form: ConvForm): Promise<Trial> {
+  const graph = makeConvFormGraph(work, form);
   const session = await createSession(encodeGraph(graph), graph.name, 'cpu');
   const feeds = tensorsFor(graph.inputs);
   const fetches = tensorsFor(graph.outputs);
   const time = async (): Promise<number> => timeRun(session, feeds, fetches);
   return { form, bestMs: await time(), time, release: async () => session.release() };
+}
+
+async function imagineTrial(
+  work: ConvWork,
+  form: ConvForm,
+  timeForm: NonNullable<MeasureFormsOptions['timeForm']>,
+): Promise<Trial> {
+  const time = async (): Promise<number> => timeForm(work, form);
+  return { form, bestMs: await time(), time, release: async () => {} };
 }
 
 async function timeRun(

@@ -1,11 +1,14 @@
-/** The engine of a worker on MNIST without a cluster around it: what one thread, and what lanes side by side can do. */
+/** The engine of a worker without a cluster around it: what one thread, and what lanes side by side can do. */
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/launch/data-source.ts';
 import { makeRunPlan, type PlannedRun } from '../../src/launch/make-run-plan.ts';
 import { LaneControl } from '../../src/runtime/lane-control.ts';
 import { Lane } from '../../src/runtime/lane.ts';
-import { makeSharedArena } from '../../src/runtime/lane-job.ts';
+import { layoutOf, makeSharedArena } from '../../src/runtime/lane-job.ts';
+import { makeBlocks } from '../../src/kernels/layout.ts';
+import { chooseConvForms } from '../../src/launch/form-cache.ts';
+import { chooseModel } from '../../src/launch/model-source.ts';
 import { gridExponents } from '../../src/plan/grid.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
 import { LanePool } from '../../src/runtime/lane-pool.ts';
@@ -18,24 +21,32 @@ export interface StepRates {
   readonly split: { readonly compute: number; readonly apply: number; readonly other: number };
 }
 
-/** Loads MNIST and plans a run of `microBatches` micro-batches of `microBatch` samples a step. */
-export async function planMnist(
-  microBatch: number,
-  microBatches: number,
-): Promise<{ planned: PlannedRun; data: RunData }> {
-  const { config } = parseTrainConfig([], {
-    microBatch,
-    globalBatch: microBatch * microBatches,
-    seed: 7,
-    epochs: 100,
+/** A run as the engine needs it. */
+export interface EnginePlan {
+  readonly planned: PlannedRun;
+  readonly data: RunData;
+  /** From the model to the compiled step, the choice of convolution forms included. */
+  readonly compileMs: number;
+}
+
+/** Loads the data and compiles the run of a configuration, given as `train` takes it. */
+export async function planRun(settings: Readonly<Record<string, unknown>>): Promise<EnginePlan> {
+  const { config } = parseTrainConfig([], { seed: 7, epochs: 100, ...settings });
+  const places = dataPlaces(undefined, process.env);
+  const data = await loadRunData(datasetSpecOf(config), places);
+  const startedMs = systemClock.now();
+  const chosen = chooseModel(config, data.train);
+  const chooseForm = await chooseConvForms(chosen.model, config.microBatch, {
+    cacheDir: places.cacheDir,
+    onNote: (note) => console.error(note),
   });
-  const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, process.env));
-  return { planned: makeRunPlan(config, data, 'bench', 1), data };
+  const planned = makeRunPlan(config, data, 'bench', 1, { chosen, chooseForm });
+  return { planned, data, compileMs: systemClock.now() - startedMs };
 }
 
 /** Whole training steps in this very thread: load the batch, run, round and add gradients, update. */
 export async function measureOneThread(
-  { planned, data }: Awaited<ReturnType<typeof planMnist>>,
+  { planned, data }: EnginePlan,
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
@@ -56,7 +67,7 @@ export async function measureOneThread(
     sharedMemory: shared.memory,
     control: control.words,
     microBatchCapacity: 4096,
-    blockSums: new Float64Array(new SharedArrayBuffer(8 * 4096)),
+    blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
   });
   shared.uint8('state').set(plan.makeInitialState());
   lane.importState();
@@ -115,7 +126,7 @@ class Steering {
 
 /** Trains `steps` whole steps on lanes after `warmup` ones. */
 export async function measureSteps(
-  { planned, data }: Awaited<ReturnType<typeof planMnist>>,
+  { planned, data }: EnginePlan,
   laneCount: number,
   warmup: number,
   steps: number,

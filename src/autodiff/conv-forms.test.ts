@@ -3,13 +3,15 @@ import { describe, test } from 'node:test';
 import { runGraph } from '../../test/run-graph.ts';
 import { RandomWords } from '../base/random.ts';
 import { GraphBuilder } from '../graph/builder.ts';
+import type { Graph } from '../graph/types.ts';
 import {
   convForms,
-  convGradientKey,
-  makeConvGradientGraph,
+  convWorkKey,
+  makeConvFormGraph,
   type ConvForm,
-  type ConvGradient,
-} from './conv-gradient-forms.ts';
+  type ConvFormChooser,
+  type ConvWork,
+} from './conv-forms.ts';
 import { convSignatureOf, kernelPositions, product, type ConvSignature } from './conv-signature.ts';
 import { differentiateGraph } from './differentiate.ts';
 
@@ -53,12 +55,13 @@ const SIGNATURES: readonly ConvSignature[] = [
   signature([4, 8, 2, 2], [8, 8, 3, 3], { pads: [1, 1, 1, 1] }),
 ];
 
-/** Both gradients by the definition, in float64. */
-function gradientsByDefinition(
+/** The convolution and both gradients by the definition, in float64. */
+function resultsByDefinition(
   { batch, channels, outputs, sizes, counts, kernel, strides, dilations, padsBegin, group }: ConvSignature,
   [x, weight, dy]: readonly [ArrayLike<number>, ArrayLike<number>, ArrayLike<number>],
-): Record<ConvGradient['kind'], number[]> {
+): Record<ConvWork['kind'], number[]> {
   const perGroup = channels / group;
+  const y = Array<number>(dy.length).fill(0);
   const dx = Array<number>(x.length).fill(0);
   const dw = Array<number>(weight.length).fill(0);
   const places = kernelPositions({ kernel });
@@ -76,15 +79,16 @@ function gradientsByDefinition(
             const inside = at.reduce((index, i, axis) => index * sizes[axis]! + i, 0);
             const xIndex = (b * channels + channel) * product(sizes) + inside;
             const wIndex = (m * perGroup + c) * places.length + p;
-            const gradient = dy[(b * outputs + m) * windows.length + w]!;
-            dx[xIndex]! += gradient * weight[wIndex]!;
-            dw[wIndex]! += gradient * x[xIndex]!;
+            const yIndex = (b * outputs + m) * windows.length + w;
+            y[yIndex]! += weight[wIndex]! * x[xIndex]!;
+            dx[xIndex]! += dy[yIndex]! * weight[wIndex]!;
+            dw[wIndex]! += dy[yIndex]! * x[xIndex]!;
           }
         }
       }
     }
   }
-  return { input: dx, weight: dw };
+  return { output: y, input: dx, weight: dw };
 }
 
 function randomValues(count: number, salt: number): Float32Array {
@@ -92,27 +96,28 @@ function randomValues(count: number, salt: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => words.uniform(i) * 2 - 1);
 }
 
-describe('drawConvGradient', () => {
+describe('makeConvFormGraph', () => {
   for (const one of SIGNATURES) {
     const values = [
       randomValues(one.batch * one.channels * product(one.sizes), 1),
       randomValues((one.outputs * one.channels * product(one.kernel)) / one.group, 2),
       randomValues(one.batch * one.outputs * product(one.counts), 3),
     ] as const;
-    const expected = gradientsByDefinition(one, values);
-    for (const kind of ['weight', 'input'] as const) {
+    const [x, weight, dy] = values;
+    const expected = resultsByDefinition(one, values);
+    for (const kind of ['output', 'weight', 'input'] as const) {
       for (const form of convForms({ kind, signature: one })) {
-        test(`gives the definition's numbers: ${form}, ${convGradientKey({ kind, signature: one })}`, async () => {
-          const graph = makeConvGradientGraph({ kind, signature: one }, form);
+        test(`gives the definition's numbers: ${form}, ${convWorkKey({ kind, signature: one })}`, async () => {
+          const graph = makeConvFormGraph({ kind, signature: one }, form);
 
-          const outputs = await runGraph(graph, { other: values[kind === 'weight' ? 0 : 1], dy: values[2] });
+          const outputs = await runGraph(graph, { x, weight, dy });
 
-          const gradient = outputs.get('gradient')!;
-          assert.equal(gradient.length, expected[kind].length);
+          const result = outputs.get('result')!;
+          assert.equal(result.length, expected[kind].length);
           for (const [i, value] of expected[kind].entries()) {
             assert.ok(
-              Math.abs(gradient[i]! - value) < 1e-5 * (1 + Math.abs(value)),
-              `[${i}]: ${gradient[i]}, ${value}`,
+              Math.abs(result[i]! - value) < 1e-5 * (1 + Math.abs(value)),
+              `[${i}]: ${result[i]}, ${value}`,
             );
           }
         });
@@ -123,32 +128,76 @@ describe('drawConvGradient', () => {
   test('refuses a form that does not fit the convolution', () => {
     const strided = signature([2, 3, 7, 7], [4, 3, 3, 3], { strides: [2, 2] });
 
-    assert.throws(() => makeConvGradientGraph({ kind: 'input', signature: strided }, 'flipped'), {
-      message: 'input x2x3x7x7 w4x3x3 s2x2 d1x1 p0x0x0x0 g1: expected a form of transposed, got flipped',
+    assert.throws(() => makeConvFormGraph({ kind: 'input', signature: strided }, 'flipped'), {
+      message:
+        'input x2x3x7x7 w4x3x3 s2x2 d1x1 p0x0x0x0 g1: expected a form of transposed, columns, got flipped',
     });
   });
 
-  test('is asked once for each gradient that is needed, and draws what is chosen', () => {
+  test('refuses a convolution of groups as columns', () => {
+    const grouped = signature([2, 4, 6, 6], [6, 2, 3, 3], { group: 2 });
+
+    assert.throws(() => makeConvFormGraph({ kind: 'output', signature: grouped }, 'columns'), {
+      code: 'GRAPH_UNSUPPORTED',
+      message: /expected a form of operator, got columns/,
+    });
+  });
+});
+
+describe('chooseForm', () => {
+  const draw = (chooseForm?: ConvFormChooser): Graph => {
     const g = new GraphBuilder('two layers');
     const x = g.input('x', 'float32', [2, 3, 6, 6]);
-    const first = g.conv(x, g.input('first', 'float32', [4, 3, 3, 3]));
-    const second = g.conv(first, g.input('second', 'float32', [5, 4, 3, 3]));
-    g.output('loss', g.reduceSum(second));
-    const asked: string[] = [];
-    const choose = (gradient: ConvGradient): ConvForm => {
-      asked.push(convGradientKey(gradient));
-      return gradient.kind === 'weight' ? 'swapped' : 'flipped';
-    };
+    const first = g.conv(x, g.input('first', 'float32', [4, 3, 3, 3]), g.input('bias', 'float32', [4]));
+    const second = g.conv(g.relu(first), g.input('second', 'float32', [5, 4, 3, 3]));
+    g.output('loss', g.reduceSum(g.mul(second, second)));
+    return differentiateGraph(g.build(), 'loss', ['first', 'bias', 'second'], { chooseForm });
+  };
+  const columnsFor = ({ kind }: ConvWork): ConvForm => (kind === 'weight' ? 'swapped' : 'columns');
 
-    const graph = differentiateGraph(g.build(), 'loss', ['first', 'second'], { chooseForm: choose });
+  test('is asked for each convolution and for each gradient that is needed', () => {
+    const asked: string[] = [];
+
+    draw((work) => {
+      asked.push(convWorkKey(work));
+      return undefined;
+    });
 
     assert.deepEqual(asked, [
+      'output x2x3x6x6 w4x3x3 s1x1 d1x1 p0x0x0x0 g1',
+      'output x2x4x4x4 w5x3x3 s1x1 d1x1 p0x0x0x0 g1',
       'input x2x4x4x4 w5x3x3 s1x1 d1x1 p0x0x0x0 g1',
       'weight x2x4x4x4 w5x3x3 s1x1 d1x1 p0x0x0x0 g1',
       'weight x2x3x6x6 w4x3x3 s1x1 d1x1 p0x0x0x0 g1',
     ]);
-    const operators = graph.nodes.map(({ operator }) => operator);
-    assert.equal(operators.filter((operator) => operator === 'Conv').length, 5);
+  });
+
+  test('decides what is drawn', () => {
+    const operators = draw(columnsFor).nodes.map(({ operator }) => operator);
+
+    assert.equal(operators.filter((operator) => operator === 'Conv').length, 2);
     assert.ok(!operators.includes('ConvTranspose') && !operators.includes('MatMul'));
+  });
+
+  test('changes no output of the step beyond rounding', async () => {
+    const feeds = {
+      x: randomValues(2 * 3 * 36, 1),
+      first: randomValues(4 * 27, 2),
+      bias: randomValues(4, 3),
+      second: randomValues(5 * 36, 4),
+    };
+
+    const usual = await runGraph(draw(), feeds);
+    const chosen = await runGraph(draw(columnsFor), feeds);
+
+    for (const [name, values] of usual) {
+      for (const [i, value] of values.entries()) {
+        const other = chosen.get(name)![i]!;
+        assert.ok(
+          Math.abs(other - value) <= 1e-5 * (10 + Math.abs(value)),
+          `${name}[${i}]: ${other}, ${value}`,
+        );
+      }
+    }
   });
 });

@@ -1,0 +1,94 @@
+/**
+ * Whole training steps (load, run, round, update with Adam) of the models, side by side with PyTorch eager on this
+ * machine: one thread, and two (two lanes, each with a micro-batch; PyTorch with both as one batch on two threads).
+ * `npm run bench -- models` all; `-- models gpt bert` these; `-- models full` ten steps of the full-size networks.
+ * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved; medians are shown.
+ */
+import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
+import { lockstepJson, machine, pytorch } from './lib/processes.ts';
+
+const ROUNDS = 3;
+
+interface Case {
+  readonly batch: number;
+  readonly steps: number;
+  /** As `train` takes them. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** The names are those of bench/pytorch/models.py, which draws the same networks. */
+const CASES: Readonly<Record<string, Case>> = {
+  mlp: { batch: 32, steps: 400, settings: { model: 'mlp', hidden: [256, 512] } },
+  simple_cnn: { batch: 32, steps: 12, settings: { model: 'simple_cnn', dataset: 'synthetic_image' } },
+  resnet18: {
+    batch: 8,
+    steps: 10,
+    settings: { model: 'resnet18', dataset: 'synthetic_image', imageSize: 64, stem: 'large' },
+  },
+  gpt: {
+    batch: 8,
+    steps: 12,
+    settings: {
+      model: 'gpt', dataset: 'moby_dick', textTokens: 'byte', sequenceLength: 128,
+      layers: [4], width: 128, heads: 4, tiedHead: false, dropout: 0,
+    },
+  },
+  bert: {
+    batch: 4,
+    steps: 3,
+    settings: { model: 'bert', dataset: 'synthetic_text', sequenceLength: 64, vocabulary: 30_522, dropout: 0 },
+  },
+}; // prettier-ignore
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+async function compare(name: string, { batch, steps, settings }: Case): Promise<void> {
+  for (const threads of [1, 2]) {
+    const globalBatch = batch * threads;
+    const plan = await planRun({ ...settings, samples: 1024, microBatch: batch, globalBatch });
+    const rates: Record<'lockstep' | 'torch' | 'torchFlush', number[]> = { lockstep: [], torch: [], torchFlush: [] };
+    let split = '';
+    for (let round = 0; round < ROUNDS; round++) {
+      const warmup = Math.max(2, Math.floor(steps / 4));
+      const measured =
+        threads === 1 ? await measureOneThread(plan, warmup, steps) : await measureSteps(plan, threads, warmup, steps);
+      rates.lockstep.push(measured.samplesPerSecond);
+      split = `load+run+round ${measured.split.compute.toFixed(1)} ms, update ${measured.split.apply.toFixed(1)} ms`;
+      for (const [key, flush] of [['torch', 0], ['torchFlush', 1]] as const) {
+        rates[key].push(pytorch('models.py', [name, globalBatch, steps, threads, flush]).samplesPerSecond);
+      } // prettier-ignore
+    }
+    const [ours, theirs, flushing] = [median(rates.lockstep), median(rates.torch), median(rates.torchFlush)];
+    console.log(
+      `${name}, ${threads === 1 ? 'one thread' : 'two threads'}, batch ${globalBatch}: lockstep ${ours.toFixed(1)} samples/s (${split}),` +
+        ` PyTorch ${theirs.toFixed(1)} = ${(ours / theirs).toFixed(2)}x, flushing ${flushing.toFixed(1)} = ${(ours / flushing).toFixed(2)}x; compiled in ${plan.compileMs.toFixed(0)} ms`,
+    );
+  }
+}
+
+/** Ten real steps of the networks at full size: the whole program, one worker of one lane. */
+function fullSize(): void {
+  const cases = [
+    ['resnet50', 8, ['--dataset', 'synthetic_image', '--image-size', '64', '--stem', 'large']],
+    ['bert', 4, ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '30522']],
+    ['gpt2', 4, ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '50257']],
+  ] as const;
+  for (const [model, batch, flags] of cases) {
+    const summary = lockstepJson([
+      'train', '--model', model, ...flags, '--samples', '64', '--steps', '10', '--workers', '1', '--lanes', '1',
+      '--micro-batch', String(batch), '--global-batch', String(batch), '--out-dir', 'experiments/bench',
+    ]); // prettier-ignore
+    console.log(
+      `${model}: ${JSON.stringify({ parameters: summary['parameters'], steps: summary['steps'], wallSeconds: summary['wallSeconds'], samplesPerSecond: summary.samplesPerSecond, timeSplit: summary.timeSplit, peakMemoryMiB: summary['peakMemoryMiB'] })}`,
+    );
+  }
+}
+
+console.log(machine());
+const wanted = process.argv.slice(2);
+for (const [name, item] of Object.entries(CASES)) {
+  if (wanted.length === 0 || wanted.includes(name)) await compare(name, item);
+}
+if (wanted.length === 0 || wanted.includes('full')) fullSize();
