@@ -48,12 +48,18 @@ async function compare(name: string, { batch, steps, settings }: Case): Promise<
   for (const threads of [1, 2]) {
     const globalBatch = batch * threads;
     const plan = await planRun({ ...settings, samples: 1024, microBatch: batch, globalBatch });
-    const rates: Record<'lockstep' | 'torch' | 'torchFlush', number[]> = { lockstep: [], torch: [], torchFlush: [] };
+    const rates: Record<'lockstep' | 'torch' | 'torchFlush', number[]> = {
+      lockstep: [],
+      torch: [],
+      torchFlush: [],
+    };
     let split = '';
     for (let round = 0; round < ROUNDS; round++) {
       const warmup = Math.max(2, Math.floor(steps / 4));
       const measured =
-        threads === 1 ? await measureOneThread(plan, warmup, steps) : await measureSteps(plan, threads, warmup, steps);
+        threads === 1
+          ? await measureOneThread(plan, warmup, steps)
+          : await measureSteps(plan, threads, warmup, steps);
       rates.lockstep.push(measured.samplesPerSecond);
       split = `load+run+round ${measured.split.compute.toFixed(1)} ms, update ${measured.split.apply.toFixed(1)} ms`;
       for (const [key, flush] of [['torch', 0], ['torchFlush', 1]] as const) {

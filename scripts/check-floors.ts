@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 const FLOORS: Readonly<Record<string, number>> = {
   base: 0,
   config: 1, graph: 1, kernels: 1, metrics: 1, transport: 1,
-  autodiff: 2, collectives: 2, data: 2, plan: 2, checkpoint: 2, dashboard: 2, tracking: 2,
+  autodiff: 2, collectives: 2, data: 2, plan: 2, checkpoint: 2, dashboard: 2, tracking: 2, letters: 2,
   models: 3, optim: 3, protocol: 3, faults: 3,
   runtime: 4,
-  worker: 5, coordinator: 5,
+  worker: 5, coordinator: 5, rounds: 5,
   launch: 6,
   validate: 7,
   cli: 8,

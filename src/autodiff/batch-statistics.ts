@@ -22,7 +22,7 @@ export interface BatchStatistics {
  */
 export function drawBatchStatistics(g: GraphBuilder, x: ValueInfo, sampleWeight: ValueInfo): BatchStatistics {
   const shape = staticShape(x.shape, 'batch statistics');
-  const [, channels = 1, ...sizes] = shape;
+  const [, , ...sizes] = shape;
   const positions = g.scalar(product(sizes));
   const count = g.mul(g.reduceSum(sampleWeight), positions); // []
   const isEmpty = g.cast(g.equal(count, g.scalar(0)), 'float32');
@@ -33,8 +33,18 @@ export function drawBatchStatistics(g: GraphBuilder, x: ValueInfo, sampleWeight:
   };
   const mean = g.div(total(x), divisor);
   // The distances themselves are squared: the difference of two large squares would lose the digits.
-  const centred = g.sub(x, g.reshape(mean, [channels, ...sizes.map(() => 1)]));
+  const centred = centredBy(g, x, mean);
   const squares = total(g.mul(centred, centred));
   const lessOne = g.add(g.relu(g.sub(count, g.scalar(2))), g.scalar(1)); // count - 1, at least 1
   return { mean, variance: g.div(squares, divisor), unbiasedVariance: g.div(squares, lessOne) };
+}
+
+/** x [B, C, ...] less the mean [C] of its channel. Always drawn alike, so that ONNX Runtime computes it once for all uses. */
+export function centredBy(g: GraphBuilder, x: ValueInfo, mean: ValueInfo): ValueInfo {
+  return g.sub(x, perChannel(g, mean, x.shape.length));
+}
+
+/** A value per channel, [C], as it broadcasts against [B, C, ...] of this rank. */
+export function perChannel(g: GraphBuilder, value: ValueInfo, rank: number): ValueInfo {
+  return g.reshape(value, [-1, ...Array<number>(rank - 2).fill(1)]);
 }

@@ -8,8 +8,8 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/types.ts';
 import { windowSpan } from '../graph/window.ts';
-import { axesFrom } from './conv-patches.ts';
-import { kernelPositions, product, type ConvSignature } from './conv-signature.ts';
+import { fromColumns, hasColumns, outputsFirst } from './conv-columns.ts';
+import { product, type ConvSignature } from './conv-signature.ts';
 
 /** weight [M, C / G, ...kernel] and dy [B, M, ...Y] -> [B, C, ...S] */
 type DrawInputGradient = (
@@ -52,35 +52,16 @@ function permuteReversed(g: GraphBuilder, weight: ValueInfo, places: number): Va
   return g.transpose(reversed, [1, 2, 3, 0]);
 }
 
-/** One product for all images, whose parts are added where they belong: for images of a few positions. */
+/** One product for all images: for images of a few positions. */
 const columns: DrawInputGradient = (g, signature, weight, dy) => {
-  const { batch, channels, outputs, sizes, counts, kernel, strides, dilations, padsBegin } = signature;
-  const [places, spatial] = [product(kernel), axesFrom(2, sizes.length)];
-  const first = g.reshape(g.transpose(dy, [1, 0, ...spatial]), [outputs, batch * product(counts)]);
-  const matrix = g.reshape(weight, [outputs, channels * places]);
-  const products = g.gemm(matrix, first, undefined, { transA: true });
-  const parts = g.reshape(products, [channels, places, batch * product(counts)]);
-  const images = kernelPositions(signature).map((position, index) => {
-    const part = places === 1 ? parts : g.slice(parts, { axes: [1], starts: [index], ends: [index + 1] });
-    const image = spacedOut(g, g.reshape(part, [channels, batch, ...counts]), strides); // [C, B, ...Y stride]
-    const begins = position.map((at, i) => at * (dilations[i] ?? 1) - (padsBegin[i] ?? 0));
-    const ends = sizes.map((size, i) => size - (counts[i] ?? 1) * (strides[i] ?? 1) - (begins[i] ?? 0));
-    const isInPlace = [...begins, ...ends].every((pad) => pad === 0);
-    return isInPlace ? image : g.pad(image, [0, 0, ...begins, 0, 0, ...ends]);
-  });
-  const sum = images.reduce((total, image) => g.add(total, image));
-  return g.transpose(sum, [1, 0, ...spatial]);
+  const { channels, outputs, kernel } = signature;
+  const matrix = g.reshape(weight, [outputs, channels * product(kernel)]);
+  return fromColumns(
+    g,
+    signature,
+    g.gemm(matrix, outputsFirst(g, signature, dy), undefined, { transA: true }),
+  );
 };
-
-/** [C, B, ...Y] -> [C, B, ...Y stride]: after every element as many zeros as the stride skips. */
-function spacedOut(g: GraphBuilder, image: ValueInfo, strides: readonly number[]): ValueInfo {
-  if (strides.every((stride) => stride === 1)) return image;
-  const [channels = 1, batch = 1, ...counts] = image.shape.map(Number);
-  const apart = g.reshape(image, [channels, batch, ...counts.flatMap((count) => [count, 1])]);
-  const none = [0, 0, ...counts.flatMap(() => [0, 0])];
-  const padded = g.pad(apart, [...none, 0, 0, ...strides.flatMap((stride) => [0, stride - 1])]);
-  return g.reshape(padded, [channels, batch, ...counts.map((count, i) => count * (strides[i] ?? 1))]);
-}
 
 export const INPUT_FORMS = { transposed, flipped, columns } as const satisfies Readonly<
   Record<string, DrawInputGradient>
@@ -88,29 +69,22 @@ export const INPUT_FORMS = { transposed, flipped, columns } as const satisfies R
 export type InputForm = keyof typeof INPUT_FORMS;
 
 /** The forms that are right for a signature. */
-export function inputForms({
-  kernel,
-  dilations,
-  strides,
-  padsBegin,
-  padsEnd,
-  group,
-}: ConvSignature): InputForm[] {
+export function inputForms(signature: ConvSignature): InputForm[] {
+  const { strides, padsBegin, padsEnd } = signature;
   const isInside = [padsBegin, padsEnd].every((side) =>
-    side.every((pad, i) => pad < windowSpan({ kernel, dilations }, i)),
+    side.every((pad, i) => pad < windowSpan(signature, i)),
   );
   const forms: InputForm[] = ['transposed'];
   if (isInside && strides.every((stride) => stride === 1)) forms.push('flipped');
-  if (group === 1) forms.push('columns');
+  if (hasColumns(signature)) forms.push('columns');
   return forms;
 }
 
 /** The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`. */
 export function defaultInputForm(signature: ConvSignature): InputForm {
-  const { channels, counts, kernel, strides, group } = signature;
+  const { channels, counts, kernel, group } = signature;
   const forms = inputForms(signature);
-  const isStrided = strides.some((stride) => stride !== 1);
-  if (forms.includes('columns') && product(counts) <= (isStrided ? 4 : 16)) return 'columns';
+  if (forms.includes('columns') && product(counts) <= 16) return 'columns';
   const prefersFlipped = product(kernel) === 1 || (product(counts) >= 1024 && channels / group >= 16);
   return prefersFlipped && forms.includes('flipped') ? 'flipped' : 'transposed';
 }

@@ -7,6 +7,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/types.ts';
+import { hasColumns, outputsFirst, toColumns } from './conv-columns.ts';
 import { axesFrom, join, permute, slicesByPosition } from './conv-patches.ts';
 import { product, type ConvSignature } from './conv-signature.ts';
 
@@ -20,19 +21,19 @@ type DrawWeightGradient = (
 
 /** Channels last, one product per kernel position: long sums, little copying. */
 const positions: DrawWeightGradient = (g, signature, x, dy) => {
-  const { group, channels, outputs, kernel } = signature;
-  const [left, slices] = [outputsFirst(g, signature, dy), channelsLast(g, signature, x)];
+  const { batch, group, channels, outputs, kernel, counts } = signature;
+  const rows = [group, outputs / group, batch * product(counts)];
+  const [left, slices] = [g.reshape(outputsFirst(g, signature, dy), rows), channelsLast(g, signature, x)];
   const products = slices.map((slice) => g.reshape(g.matMul(left, slice), [1, outputs, channels / group]));
   return g.reshape(permute(g, join(g, products, 0), [1, 2, 0]), [outputs, channels / group, ...kernel]);
 };
 
-/** Channels last, the kernel positions side by side in one product: for images of a few positions. */
+/** One product for all images and kernel positions: for images of a few positions, and large 1x1 layers. */
 const columns: DrawWeightGradient = (g, signature, x, dy) => {
-  const { group, channels, outputs, kernel } = signature;
-  const [left, slices] = [outputsFirst(g, signature, dy), channelsLast(g, signature, x)];
-  const gradient = g.matMul(left, join(g, slices, 2)); // [G, M/G, K C/G]
-  const split = g.reshape(gradient, [outputs, product(kernel), channels / group]);
-  return g.reshape(permute(g, split, [0, 2, 1]), [outputs, channels / group, ...kernel]);
+  const { channels, outputs, kernel } = signature;
+  const right = toColumns(g, signature, x); // [C K, B Y]
+  const gradient = g.gemm(outputsFirst(g, signature, dy), right, undefined, { transB: true });
+  return g.reshape(gradient, [outputs, channels, ...kernel]);
 };
 
 /** One product per image and group, added up over the images: for few channels, and for 1x1 kernels. */
@@ -65,16 +66,6 @@ const swapped: DrawWeightGradient = (g, signature, x, dy) => {
   return g.transpose(cut, swap);
 };
 
-/** dy -> [G, M/G, B Y] */
-function outputsFirst(
-  g: GraphBuilder,
-  { batch, group, outputs, counts }: ConvSignature,
-  dy: ValueInfo,
-): ValueInfo {
-  const first = g.transpose(g.reshape(dy, [batch, outputs, product(counts)]), [1, 0, 2]);
-  return g.reshape(first, [group, outputs / group, batch * product(counts)]);
-}
-
 /** x -> for each kernel position [G, B Y, C/G] */
 function channelsLast(g: GraphBuilder, signature: ConvSignature, x: ValueInfo): ValueInfo[] {
   const { batch, group, channels, sizes, counts } = signature;
@@ -90,15 +81,18 @@ export const WEIGHT_FORMS = { positions, columns, patches, swapped } as const sa
 export type WeightForm = keyof typeof WEIGHT_FORMS;
 
 /** The forms that are right for a signature. */
-export function weightForms({ group }: ConvSignature): readonly WeightForm[] {
-  return group === 1 ? ['positions', 'columns', 'patches', 'swapped'] : ['positions', 'columns', 'patches'];
+export function weightForms(signature: ConvSignature): readonly WeightForm[] {
+  const forms: WeightForm[] = ['positions', 'patches'];
+  if (hasColumns(signature)) forms.push('columns');
+  if (signature.group === 1) forms.push('swapped');
+  return forms;
 }
 
 /** The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`. */
-export function defaultWeightForm({ group, channels, kernel, counts }: ConvSignature): WeightForm {
-  const isImageSmall = product(counts) <= 16;
+export function defaultWeightForm(signature: ConvSignature): WeightForm {
+  const { group, channels, kernel, counts } = signature;
   const hasFewChannels = channels / group <= 8;
   if (hasFewChannels) return group === 1 && product(kernel) > 25 ? 'swapped' : 'patches';
-  if (isImageSmall) return 'columns';
+  if (product(counts) <= 16 && hasColumns(signature)) return 'columns';
   return product(kernel) === 1 ? 'patches' : 'positions';
 }

@@ -2,6 +2,7 @@
 import { GraphError } from '../base/errors.ts';
 import { floatAttribute, stringAttribute } from '../graph/operator.ts';
 import type { ValueInfo } from '../graph/types.ts';
+import { centredBy, perChannel } from './batch-statistics.ts';
 import { axesFrom } from './conv-patches.ts';
 import { defaultConvForm, drawConvGradient, type ConvGradient } from './conv-forms.ts';
 import { callOf, convSignatureOf, type ConvSignature } from './conv-signature.ts';
@@ -26,11 +27,6 @@ function draw(call: GradientCall, gradient: ConvGradient, other: ValueInfo, dy: 
 /** The sum over everything but the channels, [C]. */
 function sumPerChannel({ g }: GradientCall, value: ValueInfo): ValueInfo {
   return g.reduceSum(value, { axes: [0, ...axesFrom(2, value.shape.length - 2)] });
-}
-
-/** A value per channel, [C], as it broadcasts against [B, C, ...]. */
-function perChannel({ g, y }: GradientCall, value: ValueInfo): ValueInfo {
-  return g.reshape(value, [-1, ...Array<number>(y.shape.length - 2).fill(1)]);
 }
 
 /** Y = W * X + b: see conv-weight-forms.ts and conv-input-forms.ts; db = dY summed per channel. */
@@ -65,11 +61,10 @@ const batchNormalizationRule: GradientRule = (call) => {
   const shifted = g.add(variance, g.scalar(floatAttribute(call.node, 'epsilon', 1e-5)));
   const slope = (): ValueInfo => g.div(scale, g.sqrt(shifted));
   const dScale = (): ValueInfo => {
-    const centred = g.sub(x, perChannel(call, mean));
-    return g.div(sumPerChannel(call, g.mul(call.fullDy(), centred)), g.sqrt(shifted));
+    return g.div(sumPerChannel(call, g.mul(call.fullDy(), centredBy(g, x, mean))), g.sqrt(shifted));
   };
   return [
-    () => g.mul(call.dy, perChannel(call, slope())),
+    () => g.mul(call.dy, perChannel(g, slope(), x.shape.length)),
     dScale,
     () => sumPerChannel(call, call.fullDy()),
     () => g.neg(g.mul(slope(), sumPerChannel(call, call.fullDy()))),

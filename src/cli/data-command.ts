@@ -9,6 +9,7 @@ import { CIFAR10, CIFAR100 } from '../data/cifar-sets.ts';
 import { DATASETS } from '../data/datasets.ts';
 import { describeDataset } from '../data/describe-dataset.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../launch/data-source.ts';
+import { dataLettersCommand } from './data-letters-command.ts';
 import type { CommandContext } from './train-command.ts';
 
 const HELP = `
@@ -32,7 +33,9 @@ export function dataCommand(context: CommandContext): Command {
   for (const { key, group, flag, placeholder, help } of describeOptions())
     if ((group === 'data' && key !== 'dataset') || key === 'seed')
       command.addOption(new Option(`${flag} ${placeholder}`, help));
-  return command.addCommand(makeCifarCommand().exitOverride());
+  return command
+    .addCommand(makeCifarCommand().exitOverride())
+    .addCommand(dataLettersCommand().exitOverride());
 }
 
 async function describe(

@@ -3,10 +3,15 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
 import { VERSION } from '../launch/software.ts';
+import { clientCommand } from './client-command.ts';
+import { computeNodeCommand } from './compute-node-command.ts';
+import { coordinatorNodeCommand } from './coordinator-node-command.ts';
 import { dataCommand } from './data-command.ts';
 import { devicesCommand } from './devices-command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { generateCommand } from './generate-command.ts';
+import { modelCommand } from './model-command.ts';
+import { predictCommand } from './predict-command.ts';
 import { type CommandContext, coordinatorCommand, trainCommand } from './train-command.ts';
 import { workerCommand } from './worker-command.ts';
 
@@ -32,8 +37,13 @@ for (const command of [
   coordinatorCommand(context),
   workerCommand(context),
   dataCommand(context),
+  modelCommand(),
   devicesCommand(),
   generateCommand(),
+  computeNodeCommand(context),
+  coordinatorNodeCommand(context),
+  clientCommand(context),
+  predictCommand(),
 ]) {
   program.addCommand(command.exitOverride().showSuggestionAfterError());
 }

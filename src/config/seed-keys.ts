@@ -102,8 +102,9 @@ const MODEL_RULES: Readonly<Record<string, Rule>> = {
 
 const DATASET_RULES: Readonly<Record<string, Rule>> = {
   name: (entry, path) => {
-    const isName = typeof entry.value === 'string' && !/[./\\]/.test(entry.value);
-    const name = isName ? String(entry.value).toLowerCase() : entry.value;
+    const { value } = entry;
+    const isPath = typeof value === 'string' && /[./\\]/.test(value);
+    const name = typeof value === 'string' && !isPath ? value.toLowerCase() : value;
     return {
       settings: [setting('dataset', name, path, entry)],
       notes: [note(entry, path, `read as dataset ${textOf(name)}`)],

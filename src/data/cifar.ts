@@ -1,9 +1,10 @@
 /** CIFAR-10 and CIFAR-100 in their binary form: finding, fetching, verifying, loading. */
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
 import { DataError, messageOf } from '../base/errors.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from './dataset.ts';
 import { makeDataset } from './dataset-digest.ts';
@@ -90,26 +91,40 @@ async function openArchive(set: CifarSet, places: DataPlaces, network: Network):
     places,
     network,
   );
-  const packed = await readFile(path);
-  const found = createHash('sha256').update(packed).digest('hex');
-  const isOfficial = found === set.archive.sha256;
+  const { content, bytes, sha256 } = await unpack(path);
+  const isOfficial = sha256 === set.archive.sha256;
   if (!isOfficial && !isUsersOwn)
     throw new DataError(
-      `reading ${path}: expected ${set.archive.bytes} bytes with SHA-256 ${set.archive.sha256}, found ${packed.length} bytes with SHA-256 ${found}. Delete it to have it fetched again.`,
-      { path, expectedSha256: set.archive.sha256, foundSha256: found },
+      `reading ${path}: expected ${set.archive.bytes} bytes with SHA-256 ${set.archive.sha256}, found ${bytes} bytes with SHA-256 ${sha256}. Delete it to have it fetched again.`,
+      { path, expectedSha256: set.archive.sha256, foundSha256: sha256 },
     );
-  const members = membersOf(set, path, await unpack(path, packed), isOfficial);
-  return {
-    path,
-    origin,
-    isOfficial,
-    read: (name) => Promise.resolve(members.get(name)),
-  };
+  const members = membersOf(set, path, content, isOfficial);
+  return { path, origin, isOfficial, read: (name) => Promise.resolve(members.get(name)) };
 }
 
-async function unpack(path: string, packed: Buffer): Promise<Buffer> {
+/** The content of a gzip file, and length and hash of the file itself. */
+async function unpack(path: string): Promise<{ content: Uint8Array; bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let length = 0;
+  // Memory that is not written to is not taken from the machine: a small archive costs little.
+  const content = Buffer.allocUnsafeSlow(MAX_UNPACKED_BYTES);
+  const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      yield chunk;
+    }
+  };
+  const collect = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const chunk of chunks) {
+      if (length + chunk.length > MAX_UNPACKED_BYTES) throw new DataError('it holds more');
+      length += chunk.copy(content, length);
+    }
+  };
   try {
-    return await promisify(gunzip)(packed, { maxOutputLength: MAX_UNPACKED_BYTES });
+    await pipeline(createReadStream(path), counted, createGunzip(), collect);
+    return { content: content.subarray(0, length), bytes, sha256: hash.digest('hex') };
   } catch (error) {
     throw new DataError(
       `reading ${path}: expected a gzip archive of at most ${MAX_UNPACKED_BYTES} bytes unpacked: ${messageOf(error)}. Is it truncated?`,

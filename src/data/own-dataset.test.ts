@@ -226,7 +226,10 @@ describe('loadOwnDataset from a folder of images', () => {
 
     assert.deepEqual([train.sampleCount, held.sampleCount, train.features], [2, 1, [3, 6, 8]]);
     assert.deepEqual(train.classNames, ['cat', 'dog']);
-    assert.deepEqual([...train.y, ...held.y].sort((a, b) => a - b), [0, 0, 1]);
+    assert.deepEqual(
+      [...train.y, ...held.y].sort((a, b) => a - b),
+      [0, 0, 1],
+    );
   });
 
   test('takes train and test folders when they are there', async () => {

@@ -17,7 +17,7 @@ export interface TextOptions {
 }
 
 /** Longest text, in bytes: every token takes 8 bytes of memory in each worker. */
-export const MAX_TEXT_BYTES = 2 ** 28;
+export const MAX_TEXT_BYTES: number = 2 ** 27;
 
 /** Part of the text, from its end, that is kept for the test. */
 const TEST_PART = 0.1;
@@ -78,18 +78,19 @@ function bytesOf(content: Uint8Array): Tokens {
 }
 
 function charactersOf(name: string, content: Uint8Array): Tokens {
-  const codes = codePointsOf(name, content);
-  const isUsed = new Uint8Array(0x110000);
-  for (const code of codes) isUsed[code] = 1;
+  const ids = codePointsOf(name, content);
+  const isUsed = new Uint8Array(CODE_POINTS);
+  for (const code of ids) isUsed[code] = 1;
   const used = [...isUsed.keys()].filter((code) => isUsed[code] === 1);
-  const idOf = new Int32Array(0x110000);
+  const idOf = new Int32Array(CODE_POINTS);
   used.forEach((code, id) => (idOf[code] = id));
-  return {
-    ids: codes.map((code) => idOf[code] ?? 0),
-    vocabulary: used.length,
-    classNames: used.map((code) => String.fromCodePoint(code)),
-  };
+  // In place: a second copy of a long text would not be small.
+  for (let i = 0; i < ids.length; i++) ids[i] = idOf[ids[i] ?? 0] ?? 0;
+  return { ids, vocabulary: used.length, classNames: used.map((code) => String.fromCodePoint(code)) };
 }
+
+/** Unicode's characters are numbered below this. */
+const CODE_POINTS = 0x110000;
 
 function codePointsOf(name: string, content: Uint8Array): Int32Array {
   let text: string;

@@ -29,7 +29,7 @@ function isCharacters(value: unknown): value is readonly string[] {
   return (
     Array.isArray(value) &&
     value.length > 0 &&
-    value.every((item) => typeof item === 'string' && [...item].length === 1)
+    value.every((item) => typeof item === 'string' && Array.from(item).length === 1)
   );
 }
 
@@ -42,13 +42,13 @@ export function vocabularyOf(table: TokenTable): number {
 export function encodeText(table: TokenTable, text: string): number[] {
   if (table.kind === 'byte') return [...new TextEncoder().encode(text)];
   const ids = new Map(table.characters.map((character, id) => [character, id]));
-  const unknown = new Set([...text].filter((character) => !ids.has(character)));
+  const unknown = new Set(Array.from(text).filter((character) => !ids.has(character)));
   if (unknown.size > 0) {
     throw new ConfigError(
       `prompt: expected characters that the model was trained on, got ${JSON.stringify([...unknown].join(''))}. It knows ${JSON.stringify(table.characters.join(''))}.`,
     );
   }
-  return [...text].map((character) => ids.get(character) ?? 0);
+  return Array.from(text, (character) => ids.get(character) ?? 0);
 }
 
 /** Turns ids into text one by one; bytes of an unfinished character are held back. */

@@ -14,7 +14,10 @@ import type {
 } from './types.ts';
 
 /** Constants up to this many elements are shared when they are equal. */
-const MAX_SHARED_ELEMENTS = 1024;
+const MAX_SHARED_ELEMENTS = 2 ** 14;
+
+/** One character per byte, no two bytes alike. */
+const BYTES_AS_TEXT = new TextDecoder('latin1');
 
 /**
  * A graph in the making. Values are handles: what a method returns goes into the next one.
@@ -237,7 +240,7 @@ function asStored(operator: OperatorName, attributes: Attributes): Attributes {
 /** Equal for constants that are the same to the last bit. */
 function contentOf(type: ElementType, shape: readonly number[], data: TensorData): string {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return `${type} ${formatShape(shape)} ${bytes.join(' ')}`;
+  return `${type} ${formatShape(shape)} ${BYTES_AS_TEXT.decode(bytes)}`;
 }
 
 /** A second name for a value that cannot be renamed, as a node. */

@@ -1,5 +1,6 @@
 /** Builds graphs: the operators that move, select and put together. */
 import { ElementwiseBuilder } from './elementwise-builder.ts';
+import { isSameShape } from './shape.ts';
 import type { ValueInfo } from './types.ts';
 
 /** One entry per axis that is cut; counted from the end when negative, moved to the edge when outside. */
@@ -19,8 +20,9 @@ export interface CumSumOptions {
 
 /** The methods of a GraphBuilder that give elements another place. */
 export class SelectionBuilder extends ElementwiseBuilder {
+  /** `x` itself when it has this shape. */
   reshape(x: ValueInfo, shape: readonly number[]): ValueInfo {
-    return this.apply('Reshape', [x, this.ints(shape)]);
+    return isSameShape(x.shape, shape) ? x : this.apply('Reshape', [x, this.ints(shape)]);
   }
 
   transpose(x: ValueInfo, permutation: readonly number[]): ValueInfo {

@@ -34,9 +34,20 @@ export interface ChosenModel {
  *         network that cannot be trained, or not on such data.
  */
 export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
-  if (!isModelFile(config.model)) return { model: makeModel(config.model, task, modelOptionsOf(config)) };
+  if (!isModelFile(config.model)) {
+    if (/[./\\]/.test(config.model)) throw notOnnx(config.model);
+    return { model: makeModel(config.model, task, modelOptionsOf(config)) };
+  }
   const { graph, sha256 } = readModelFile(config.model);
-  return { model: importModel(graph, task, { freeze: config.freeze }), sha256 };
+  return { model: importModel(graph, task, { freeze: config.freeze, loss: config.loss }), sha256 };
+}
+
+function notOnnx(path: string): ConfigError {
+  const expected = 'a path that ends in .onnx';
+  return new ConfigError(
+    `model: expected ${expected}, got ${path}. Export the network with torch.onnx.export; for the models that have a name see --help.`,
+    [{ path: 'model', expected, got: path }],
+  );
 }
 
 /** Whether `model` means a file. */

@@ -1,5 +1,5 @@
 /** Files that are written while a run goes on, with errors that say what to do. */
-import { closeSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { LockstepError, messageOf } from '../base/errors.ts';
 
 /** One write call takes no more. */
@@ -40,6 +40,8 @@ export function writeWhole(path: string, parts: readonly Uint8Array[]): void {
     }
     renameSync(`${path}.partial`, path);
   } catch (error) {
+    // Room for what is left to be said.
+    rmSync(`${path}.partial`, { force: true });
     throw fileError(path, error);
   }
 }

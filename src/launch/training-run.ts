@@ -17,7 +17,8 @@ import { LocalWorkers, type SelfCommand } from './local-workers.ts';
 import { chooseConvForms } from './form-cache.ts';
 import { makeRunPlan, type PlannedRun } from './make-run-plan.ts';
 import { chooseModel } from './model-source.ts';
-import { shareMachine } from './share-machine.ts';
+import { checkMemory, coordinatorBytes, workerBytes } from '../runtime/memory-need.ts';
+import { type MachineShare, shareMachine } from './share-machine.ts';
 import { RunFiles } from './run-files.ts';
 import { digestsOf, EventTally, type RunSummary, summariseWorkers } from './run-summary.ts';
 
@@ -65,11 +66,11 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   try {
     const files = new RunFiles(config.outDir, name);
     files.writeConfig({ ...config, name });
+    const shares = self === undefined ? [] : shareMachine(config, options.devices);
     if (self !== undefined) {
-      for (const [rank, share] of shareMachine(config, options.devices).entries()) {
-        const { dataDir } = config;
+      const { dataDir } = config;
+      for (const [rank, share] of shares.entries())
         workers.start(self, listener.address, { rank, ...share, dataDir, logPath: files.logPath(rank) });
-      }
     }
     let planned: PlannedRun;
     try {
@@ -82,6 +83,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
         onNote: options.onNote,
       });
       planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
+      checkLocalMemory(planned, shares);
       const tokens = tokenTableOf(data.train);
       if (tokens !== undefined) files.writeTokens(tokens);
     } catch (error) {
@@ -105,11 +107,20 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   }
 }
 
+/** Throws RuntimeError when the run does not fit into this machine together with its workers. */
+function checkLocalMemory({ plan: { job }, optimizer }: PlannedRun, shares: readonly MachineShare[]): void {
+  const isAlone = shares.length <= 1;
+  const needs = shares.map(({ lanes }) => workerBytes(job, optimizer, lanes, isAlone));
+  const bytes = needs.reduce((sum, need) => sum + need, coordinatorBytes(job, optimizer, shares.length));
+  const count = `${shares.length} worker${isAlone ? '' : 's'}`;
+  checkMemory(shares.length === 0 ? 'the coordinator' : `this run with ${count} on this machine`, bytes);
+}
+
 function allWorkersGone({ config, name }: TrainingRunOptions, { killedRanks }: LocalWorkers): LockstepError {
   const reason =
     killedRanks.length === 0
       ? `see the logs in ${config.outDir}/${name}/logs for why`
-      : `rank ${killedRanks.join(', ')} was killed (SIGKILL). If memory ran out, lower --workers, --lanes or --micro-batch, or choose a smaller model`;
+      : `killed with SIGKILL: rank ${killedRanks.join(', ')}. If memory ran out, lower --workers, --lanes or --micro-batch, or choose a smaller model`;
   return new RendezvousError(
     `all ${config.workers} local workers have ended, and no other is in the run; ${reason}`,
     { workers: config.workers, killedRanks },

@@ -251,6 +251,8 @@ async function makeEngine(
   const data = await loadData(parseDatasetSpec(job.dataset));
   const optimizer = parseOptimizerSpec(job.optimizer);
   const { train, evaluate } = data;
+  const what = `this worker of ${lanes} lane${lanes === 1 ? '' : 's'}`;
+  checkMemory(what, workerBytes(job, optimizer, lanes, true));
   const [{ pool, numericsClass }] = await Promise.all([
     LanePool.create({ laneCount: lanes, device, job, optimizer, files, train, evaluate, handlers }),
     device === 'cpu' ? undefined : logPlacement(files.train, device, log),

@@ -6,16 +6,16 @@ import { type Network, probeNetwork } from './imported-probe.ts';
 const BATCH = 'batch';
 
 /**
- * The network with a batch axis of any size at input and output.
+ * The network with a batch axis of any size at input and output; `sample` is the shape of one sample.
  *
  * An exporter without dynamic axes writes its batch size into the targets of Reshape. Where a Reshape keeps the batch
  * axis in front, apart from what is behind it, the size is not needed; elsewhere it is left, and will not fit.
  */
-export function withAnyBatch(network: Network): Network {
+export function withAnyBatch(network: Network, sample: readonly number[]): Network {
   const { file, input, output } = network;
   const [batch] = input.shape;
   if (typeof batch !== 'number') return network;
-  const targets = freedTargets(network, batch);
+  const targets = freedTargets(network, sample, batch);
   const free = (value: ValueInfo): ValueInfo =>
     value.shape[0] === batch ? { ...value, shape: [BATCH, ...value.shape.slice(1)] } : value;
   const freed: GraphFile = {
@@ -34,13 +34,17 @@ export function withAnyBatch(network: Network): Network {
 }
 
 /** New targets for Reshape nodes, with a 0 in front: that size stays as it is. */
-function freedTargets(network: Network, batch: number): ReadonlyMap<GraphNode, Tensor> {
+function freedTargets(
+  network: Network,
+  sample: readonly number[],
+  batch: number,
+): ReadonlyMap<GraphNode, Tensor> {
   const targets = new Map<GraphNode, Tensor>();
   const names = new Set([
     ...network.file.initializers.map(({ name }) => name),
     ...network.file.nodes.flatMap(({ outputs }) => outputs),
   ]);
-  probeNetwork(network, network.input.shape, (node, inputs) => {
+  probeNetwork(network, [batch, ...sample], (node, inputs) => {
     const target = inputs.constant(1);
     if (node.operator !== 'Reshape' || target === undefined || inputs.constant(0) !== undefined)
       return undefined;

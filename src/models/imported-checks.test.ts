@@ -62,6 +62,32 @@ describe('freezing', () => {
   });
 });
 
+describe('a network that ends in probabilities', () => {
+  const ending = (operator: 'Softmax' | 'Sigmoid'): GraphFile => {
+    const file = fileOf('norm-gelu-17');
+    const last = { operator, name: 'last', inputs: ['scores'], outputs: ['p'], attributes: {} } as const;
+    return {
+      ...file,
+      outputs: [{ ...file.outputs[0]!, name: 'p' }],
+      nodes: [...file.nodes, last],
+    };
+  };
+  const hasEnding = (file: GraphFile, task: ModelTask, loss: 'auto' | 'mse' | 'bce'): boolean =>
+    makeStepGraphs(importModel(file, task, { loss }), BATCH).evaluate.nodes.some(
+      ({ name }) => name === 'net/last',
+    );
+
+  test('gives its scores to a cross-entropy, and its probabilities to a squared error', () => {
+    const binary: ModelTask = { features: [6], target: { kind: 'binary', outputs: 2 } };
+    const classes: ModelTask = { features: [6], target: { kind: 'classification', classes: 2 } };
+
+    assert.equal(hasEnding(ending('Sigmoid'), binary, 'auto'), false);
+    assert.equal(hasEnding(ending('Sigmoid'), binary, 'mse'), true);
+    assert.equal(hasEnding(ending('Softmax'), classes, 'auto'), false);
+    assert.equal(hasEnding(ending('Sigmoid'), classes, 'auto'), true);
+  });
+});
+
 describe('a network and data that do not fit', () => {
   const classification = (classes: number) => ({ kind: 'classification', classes }) as const;
 

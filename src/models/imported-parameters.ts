@@ -73,7 +73,7 @@ function specOf({ name, shape, data }: Tensor): ParameterSpec {
 }
 
 /** Running means and variances of BatchNormalization, with the part by which each moves towards what a step observes. */
-function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<string, number> {
+export function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<string, number> {
   const momenta = new Map<string, number>();
   for (const node of nodes) {
     if (node.operator !== 'BatchNormalization') continue;

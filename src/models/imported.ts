@@ -1,6 +1,7 @@
 /** A network that somebody exported, as a model that trains: its weights go on from where the file left them. */
 import { GraphError, LockstepError, ShapeError } from '../base/errors.ts';
 import { drawBatchStatistics } from '../autodiff/batch-statistics.ts';
+import type { LossName } from '../config/train-config.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { floatAttribute } from '../graph/operator.ts';
 import { type ReplayInputs, replayGraph } from '../graph/replay.ts';
@@ -11,12 +12,20 @@ import { asInput, asPrediction, networkOf, sampleShapeOf, tableCheck } from './i
 import { type ImportedParameters, sortParameters } from './imported-parameters.ts';
 import { type Network, probeNetwork } from './imported-probe.ts';
 import type { ForwardPass, Model, ModelTask, TrainingPass } from './model.ts';
+import { lossOf } from './objective.ts';
 
 /** A model with what became of the weights of its file. */
 export interface ImportedModel extends Model {
   readonly sorted: ImportedParameters;
   /** With the names of the file, for any batch. */
   readonly inference: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
+}
+
+export interface ImportOptions {
+  /** Patterns of whole names of weights that stay as they are: `*` is any characters, `?` is one. None when absent. */
+  readonly freeze?: readonly string[];
+  /** The loss that the scores go into; the usual one of the target when absent. */
+  readonly loss?: LossName;
 }
 
 /** The batch of the first drawing: rarely a size that a network has for another reason. */
@@ -34,14 +43,14 @@ const PROBE_BATCH = 3;
 export function importModel(
   file: GraphFile,
   task: ModelTask,
-  { freeze = [] }: { readonly freeze?: readonly string[] } = {},
+  { freeze = [], loss = 'auto' }: ImportOptions = {},
 ): ImportedModel {
   const given = networkOf(file);
   const shape = sampleShapeOf(given, task);
-  const network = withAnyBatch(given);
+  const network = withAnyBatch(given, shape);
   const probe = probed(given, network, shape);
   const sorted = sortParameters(network.file, probe, freeze);
-  const scored = { ...network, file: withoutFinalActivation(network.file, task) };
+  const scored = { ...network, file: withoutFinalActivation(network.file, lossOf(task.target, { loss })) };
   const { features, target, vocabulary } = task;
   return {
     features,
@@ -120,17 +129,12 @@ function drawBatchNormalization(
   });
 }
 
-/** The network without the Softmax or Sigmoid that makes probabilities of its scores: losses take scores. */
-function withoutFinalActivation(file: GraphFile, { target }: ModelTask): GraphFile {
-  const endings = {
-    classification: 'Softmax',
-    sequence: 'Softmax',
-    binary: 'Sigmoid',
-    regression: undefined,
-  };
+/** The network without the Softmax or Sigmoid that makes probabilities of its scores: the cross-entropies take scores. */
+function withoutFinalActivation(file: GraphFile, loss: ReturnType<typeof lossOf>): GraphFile {
+  const endings = { 'cross-entropy': 'Softmax', bce: 'Sigmoid', mse: undefined };
   const [output] = file.outputs;
   const last = file.nodes.find(({ outputs }) => output !== undefined && outputs.includes(output.name));
-  if (output === undefined || last === undefined || last.operator !== endings[target.kind]) return file;
+  if (output === undefined || last === undefined || last.operator !== endings[loss]) return file;
   return {
     ...file,
     nodes: file.nodes.filter((node) => node !== last),

@@ -1,5 +1,6 @@
 /** From a model to the graphs that run: training step, evaluation, inference. */
 import { differentiateGraph, gradientName, type DifferentiateOptions } from '../autodiff/differentiate.ts';
+import { orderForMemory } from '../autodiff/execution-order.ts';
 import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, GraphFile, ValueInfo } from '../graph/types.ts';
@@ -83,7 +84,9 @@ function makeTrainGraph(
     }
   });
   const trained = model.parameters.filter((spec) => !statistics.includes(spec)).map(({ name }) => name);
-  return { train: differentiateGraph(g.build(), 'loss', trained, options), masks };
+  const forward = g.build();
+  const train = differentiateGraph(forward, 'loss', trained, options);
+  return { train: orderForMemory(train, forward.nodes.length), masks };
 }
 
 interface StepInputs {

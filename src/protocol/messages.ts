@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);

@@ -9,7 +9,7 @@ import type { Rows } from '../letters/network.ts';
 
 /** Training, somewhere else than on the thread that answers messages. */
 export interface Trainer {
-  /** Calls `onEpoch` now and then; resolves with undefined when `cancel` came before the end. */
+  /** Resolves with undefined when `cancel` came before the end. */
   train(rows: Rows, task: FileTask): Promise<FileResult | undefined>;
   /** Gives up what is being trained. */
   cancel(): void;

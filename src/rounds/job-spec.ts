@@ -32,6 +32,15 @@ export interface JobSpec {
   readonly seed: number;
 }
 
+/** What a call of the seed system does not say. */
+export const SEED_DEFAULTS: Pick<JobSpec, 'mode' | 'optimizer' | 'batch' | 'seed' | 'rounds'> = {
+  mode: 'seed',
+  optimizer: 'gradient',
+  batch: 64,
+  seed: 0,
+  rounds: 1,
+};
+
 /** Letters A to Z. */
 export const LETTER_CLASSES = 26;
 /** Larger ones would not be letters, and their parameters travel with every task. */

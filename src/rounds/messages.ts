@@ -154,8 +154,11 @@ const fromNode = z.discriminatedUnion('kind', [
   result,
   pong,
 ]);
-const toCoordinator = z.discriminatedUnion('kind', [hello, train]);
-const fromCoordinator = z.union([z.discriminatedUnion('kind', [welcome, refused]), jobEvent]);
+/** Answers a client's ping. */
+const alive = z.object({ kind: z.literal('pong') });
+
+const toCoordinator = z.discriminatedUnion('kind', [hello, train, ping]);
+const fromCoordinator = z.union([z.discriminatedUnion('kind', [welcome, refused, alive]), jobEvent]);
 
 export type ToNode = z.infer<typeof toNode>;
 export type FromNode = z.infer<typeof fromNode>;

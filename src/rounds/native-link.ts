@@ -106,6 +106,8 @@ export class NativeLink implements NodeLink {
     if (shape === undefined) return { kind: 'cancelled' };
     try {
       const delta = numbersOf(payload, parameterCount(shape), 'a result');
+      if (!delta.every(Number.isFinite))
+        return { kind: 'failed', reason: 'its result holds NaN or infinite numbers' };
       const { trainingError, computeMs, injectedMs } = message;
       return { kind: 'done', delta, trainingError, computeMs, injectedMs };
     } catch (error) {

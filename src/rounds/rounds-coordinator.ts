@@ -233,6 +233,7 @@ export class RoundsCoordinator {
     const witnesses = entry.divergence.get(task.id) ?? new Set();
     witnesses.add(node.name);
     entry.divergence.set(task.id, witnesses);
+    entry.tell({ kind: 'trouble', node: node.name, reason: 'its parameters became infinite or NaN' });
     const others = this.#pool.nodes.filter((other) => other.canDo(task) && !witnesses.has(other.name));
     if (witnesses.size >= WITNESSES || others.length === 0) {
       const { eta } = job.spec;
@@ -297,6 +298,7 @@ export class RoundsCoordinator {
   }
 
   #remove(entry: Entry): void {
+    if (!this.#active.includes(entry) && !this.#queued.includes(entry)) return;
     this.#active = this.#active.filter((other) => other !== entry);
     this.#queued = this.#queued.filter((other) => other !== entry);
     for (const { task } of this.#pool.running())

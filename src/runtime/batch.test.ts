@@ -8,7 +8,8 @@ import { Arena } from '../kernels/arena.ts';
 import { loadKernels } from '../kernels/kernels.ts';
 import { targetTypeOf } from '../models/objective.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
-import { createSession, onnxRuntime } from './session.ts';
+import { InPlaceSession } from './in-place-session.ts';
+import { onnxRuntime } from './session.ts';
 
 const BATCH = 3;
 
@@ -40,7 +41,7 @@ async function seenBy(dataset: Dataset): Promise<{ x: number[]; y: number[]; sam
   });
   const arena = new Arena(batchRegions('train', dataset, BATCH));
   const graph = new BoundGraph({
-    session: await createSession(encodeGraph(g.build()), 'echo', 'cpu'),
+    session: await InPlaceSession.create(encodeGraph(g.build()), 'echo', 'cpu'),
     arena,
     kernels: loadKernels(arena.memory, false),
     prefix: 'train',

@@ -1,10 +1,11 @@
-import type { InferenceSession, OnnxValue, Tensor } from 'onnxruntime-node';
+import type { OnnxValue, Tensor } from 'onnxruntime-node';
 import type { AugmentationDraw } from '../data/augment.ts';
 import { type BatchFiller, createBatchFiller } from '../data/batches.ts';
 import { type Dataset, featureCountOf, targetCountOf } from '../data/dataset.ts';
 import type { Arena, RegionRequest } from '../kernels/arena.ts';
 import type { Kernels } from '../kernels/kernels.ts';
 import { targetTypeOf } from '../models/objective.ts';
+import type { InPlaceSession } from './in-place-session.ts';
 import { onnxRuntime } from './session.ts';
 
 /** The arena regions that micro-batches of `batchSize` samples of `dataset` need, named from `prefix`. */
@@ -22,7 +23,7 @@ export function batchRegions(prefix: string, dataset: Dataset, batchSize: number
 
 /** What a graph is bound to. */
 export interface GraphBinding {
-  readonly session: InferenceSession;
+  readonly session: InPlaceSession;
   readonly arena: Arena;
   readonly kernels: Kernels;
   /** Of the names of the regions that `batchRegions` asked for. */
@@ -37,7 +38,7 @@ export interface GraphBinding {
  * One compiled graph with its inputs and outputs bound to an arena: fill it, run it, read the results in place.
  */
 export class BoundGraph {
-  readonly #session: InferenceSession;
+  readonly #session: InPlaceSession;
   readonly #filler: BatchFiller;
   readonly #normalise: () => void;
   readonly #feeds: Record<string, Tensor>;

@@ -3,7 +3,7 @@
  * sums lie. It computes the micro-batches that it claims, and its part of the update (lane-update.ts).
  */
 import { createHash } from 'node:crypto';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { messageOf, RuntimeError } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
 import { epochOrder, sampleRange, type EpochLayout } from '../data/batches.ts';
@@ -13,11 +13,12 @@ import { type Kernels, loadKernels } from '../kernels/kernels.ts';
 import type { ArenaLayout } from '../kernels/layout.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
+import { InPlaceSession } from './in-place-session.ts';
 import { LaneControl } from './lane-control.ts';
 import { type LaneStart, layoutOf, makeSharedArena, stateRegionsOf, sumRegion } from './lane-job.ts';
 import { LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
-import { createSession, onnxRuntime } from './session.ts';
+import { onnxRuntime } from './session.ts';
 
 const NO_RECORDS: readonly MicroBatchRecord[] = [];
 
@@ -86,14 +87,10 @@ export class Lane {
     ]);
     const kernels = loadKernels(arena.memory, false);
     const tensors = new Map([...tensorsOf(layout, arena), ...maskTensors(job, arena)]);
-    const train = await createSession(start.trainModel, 'training', start.device);
-    const evaluate = await createSession(start.evaluateModel, 'evaluation', start.device);
-    const bind = (
-      session: InferenceSession,
-      prefix: string,
-      dataset: Dataset,
-      batchSize: number,
-    ): BoundGraph => new BoundGraph({ session, arena, kernels, prefix, dataset, batchSize, tensors });
+    const train = await InPlaceSession.create(start.trainModel, 'training', start.device);
+    const evaluate = await InPlaceSession.create(start.evaluateModel, 'evaluation', start.device);
+    const bind = (session: InPlaceSession, prefix: string, dataset: Dataset, batchSize: number): BoundGraph =>
+      new BoundGraph({ session, arena, kernels, prefix, dataset, batchSize, tensors });
     return new Lane(
       start,
       arena,

@@ -1,6 +1,6 @@
 /** Continues a text with a trained language model, token by token. */
 import type { InferenceSession } from 'onnxruntime-node';
-import { GraphError, RuntimeError, messageOf } from '../base/errors.ts';
+import { GraphError, invariant, RuntimeError, messageOf } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
 import { decodeGraph } from '../graph/decode.ts';
 import { formatShape } from '../graph/shape.ts';
@@ -37,7 +37,10 @@ export async function createTextGenerator(model: Uint8Array): Promise<TextGenera
   const [output] = graph.outputs;
   const [, length, vocabulary] = output?.shape ?? [];
   const isLanguageModel =
-    graph.inputs.length === 1 && input?.type === 'int32' && input.shape.length === 2 && output?.shape.length === 3;
+    graph.inputs.length === 1 &&
+    input?.type === 'int32' &&
+    input.shape.length === 2 &&
+    output?.shape.length === 3;
   if (!isLanguageModel || typeof length !== 'number' || typeof vocabulary !== 'number') {
     throw new GraphError(
       `generating text with ${graph.name}: expected a language model (token ids to one choice per position), got ${input?.type ?? 'nothing'} ${formatShape(input?.shape ?? [])} -> ${formatShape(output?.shape ?? [])}. Train one with --model gpt.`,
@@ -74,8 +77,13 @@ async function logitsAfter(
   input.set(window);
   const start = (window.length - 1) * vocabulary;
   try {
-    const { logits } = await session.run({ input: new Tensor('int32', input, [1, length]) });
-    return (logits?.data as Float32Array).slice(start, start + vocabulary);
+    const [output = ''] = session.outputNames;
+    const results = await session.run({
+      [session.inputNames[0] ?? '']: new Tensor('int32', input, [1, length]),
+    });
+    const data = results[output]?.data;
+    invariant(data instanceof Float32Array, 'logits are float32');
+    return data.slice(start, start + vocabulary);
   } catch (error) {
     throw new RuntimeError(`generating text: ${messageOf(error)}`, {}, { cause: error });
   }

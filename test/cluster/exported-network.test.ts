@@ -53,6 +53,28 @@ function weightsOf(path: string): ReadonlyMap<string, TensorData> {
   return new Map(initializers.map(({ name, data }) => [name, data]));
 }
 
+describe('lockstep model', () => {
+  test('prints what is in a file, with the names of its weights', async (t) => {
+    const program = startLockstep(t, ['model', CNN]);
+    const { status } = await program.end();
+
+    const { input, output, weights, weightCount, operators, notes } = JSON.parse(program.stdout) as Record<
+      string,
+      unknown
+    >;
+
+    assert.equal(status, 0, program.stderr);
+    assert.deepEqual(input, { name: 'image', type: 'float32', shape: ['batch', 1, 28, 28] });
+    assert.deepEqual(output, { name: 'scores', type: 'float32', shape: ['batch', 10] });
+    assert.deepEqual((weights as unknown[]).slice(3, 5), [
+      { name: 'bn1.bias', shape: [6], role: 'weight' },
+      { name: 'bn1.running_mean', shape: [6], role: 'running statistic' },
+    ]);
+    assert.deepEqual([weightCount, notes], [1846, []]);
+    assert.equal((operators as Record<string, number>)['Conv'], 2);
+  });
+});
+
 describe('an .onnx file that cannot be trained', () => {
   interface Mistake {
     readonly title: string;
@@ -68,6 +90,12 @@ describe('an .onnx file that cannot be trained', () => {
       copyFileSync(join(NETWORKS, `${name}.onnx`), path);
   const MISTAKES: readonly Mistake[] = [
     { title: 'is not there', status: 2, says: /^error: model net\.onnx: there is no such file\n$/ },
+    {
+      title: 'is a file of weights only',
+      status: 2,
+      says: /^error: model: expected a path that ends in \.onnx, got net\.pt\. Export the network[^\n]*\n$/,
+      more: ['--model', 'net.pt'],
+    },
     {
       title: 'is cut off',
       status: 1,

@@ -138,7 +138,7 @@ describe('a run that all its workers leave', () => {
     assert.equal((await third.end()).status, 0);
   });
 
-  test('fails, saying where to look, when they were its own and nobody else is in it', async (t) => {
+  test('fails, saying what may have killed them, when they were its own and nobody else is in it', async (t) => {
     const run = startRun(t, [...PROMISE, '--workers', '2']);
     const workers = await run.workerIds(2);
 
@@ -150,7 +150,7 @@ describe('a run that all its workers leave', () => {
     assert.equal(run.program.stdout, '');
     assert.match(
       run.program.stderr,
-      /\nerror: all 2 local workers have ended, and no other is in the run; see the logs in /,
+      /\nerror: all 2 local workers have ended, and no other is in the run; killed with SIGKILL: rank [01], [01]\. If memory ran out, lower /,
     );
     const { status: recorded, reason, steps, ledger } = run.summary();
     assert.equal(recorded, 'failed');

@@ -1,0 +1,102 @@
+/** The same training steps on the CPU and on a GPU (in software): losses and gradients of every model. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { Tensor } from 'onnxruntime-node';
+import { softwareGpuMissing, useSoftwareGpu } from '../../test/software-gpu.ts';
+import { encodeGraph } from '../graph/encode.ts';
+import { staticElementCount } from '../graph/shape.ts';
+import type { Graph, ValueInfo } from '../graph/types.ts';
+import { CASES, type ModelCase, numbersFor, pattern } from '../models/model-cases.contract.ts';
+import { makeModel } from '../models/models.ts';
+import { makeStepGraphs } from '../models/step-graphs.ts';
+import type { Device } from './device.ts';
+import { InPlaceSession } from './in-place-session.ts';
+import { placeNodes } from './node-placement.ts';
+import { onnxRuntime } from './session.ts';
+
+const BATCH = 4;
+/** Of the largest element of a tensor: the two add in another order, and have their own exp and tanh. */
+const TOLERANCE = 2e-5;
+const skip = softwareGpuMissing();
+
+const mlp: ModelCase = {
+  name: 'mlp',
+  model: makeModel(
+    'mlp',
+    { features: [9], target: { kind: 'classification', classes: 5 } },
+    { hidden: [12, 7] },
+  ),
+  x: pattern(BATCH * 9, 1),
+  y: [0, 3, 1, 4],
+};
+
+function tensorOf(type: string, values: readonly number[], shape: readonly number[]): Tensor {
+  const { Tensor: TensorOf } = onnxRuntime();
+  return type === 'int32'
+    ? new TensorOf('int32', Int32Array.from(values), shape)
+    : new TensorOf('float32', Float32Array.from(values), shape);
+}
+
+/** The numbers of an input; one of the samples does not count. */
+function valuesOf({ x, y, mask }: ModelCase, { name, shape }: ValueInfo): readonly number[] {
+  const sizes = shape.map(Number);
+  if (name === 'x') return x;
+  if (name === 'y') return y;
+  if (name === 'sampleWeight') return [1, 0, 1, 1];
+  if (name.startsWith('mask.')) return mask?.(sizes) ?? Array<number>(staticElementCount(sizes)).fill(1);
+  return numbersFor(name, sizes);
+}
+
+/** Every output of the step, as `device` computes it. */
+async function computeOn(
+  device: Device,
+  graph: Graph,
+  sample: ModelCase,
+): Promise<Map<string, Float32Array>> {
+  const feeds = graph.inputs.map((input) => {
+    const tensor = tensorOf(input.type, valuesOf(sample, input), input.shape.map(Number));
+    return [input.name, tensor] as const;
+  });
+  const fetches = graph.outputs.map(({ name, shape }) => {
+    const sizes = shape.map(Number);
+    return [name, tensorOf('float32', Array<number>(staticElementCount(sizes)).fill(NaN), sizes)] as const;
+  });
+  const session = await InPlaceSession.create(encodeGraph(graph), sample.name, device);
+  await session.run(Object.fromEntries(feeds), Object.fromEntries(fetches));
+  return new Map(fetches.map(([name, tensor]) => [name, tensor.data as Float32Array]));
+}
+
+describe('a training step on a GPU', { skip }, () => {
+  before(useSoftwareGpu);
+
+  for (const sample of [mlp, ...CASES]) {
+    test(`has the loss and the gradients that it has on the CPU: ${sample.name}`, async () => {
+      const { train } = makeStepGraphs(sample.model, BATCH);
+
+      const [cpu, gpu] = [await computeOn('cpu', train, sample), await computeOn('webgpu', train, sample)];
+
+      for (const [name, expected] of cpu) {
+        const actual = gpu.get(name)!;
+        const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        const difference = expected.reduce(
+          (most, value, i) => Math.max(most, Math.abs(value - actual[i]!)),
+          0,
+        );
+        assert.ok(difference <= TOLERANCE * largest, `${name}: differs by ${difference}, largest ${largest}`);
+      }
+    });
+  }
+});
+
+describe('placeNodes', { skip }, () => {
+  before(useSoftwareGpu);
+
+  test('tells which nodes a GPU computes and which it leaves to the CPU', async () => {
+    const { train } = makeStepGraphs(mlp.model, BATCH);
+
+    const placement = await placeNodes(encodeGraph(train), 'webgpu');
+
+    assert.ok(placement!.onDevice > 15, `${placement!.onDevice} nodes on the GPU`);
+    assert.equal(placement!.onCpu['LogSoftmax'], 1);
+  });
+});
