@@ -94,7 +94,7 @@ async function runProgram([program, ...args]) {
 }
 
 function isCluster(path) {
-  return path.startsWith('test/cluster/');
+  return path.startsWith('test/cluster/') || path.startsWith('test/acceptance/');
 }
 
 /** Runs the tests and prints them as they end; gives the closing lines, added up. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { checkWithOnnx, onnxCheckerMissing } from '../../test/onnx-checker.ts';
 import { runGraph } from '../../test/run-graph.ts';
 import { RandomWords } from '../base/random.ts';
 import { GraphBuilder } from '../graph/builder.ts';
+import { encodeGraph } from '../graph/encode.ts';
 import type { Graph } from '../graph/types.ts';
 import {
   convForms,
@@ -14,6 +16,8 @@ import {
 } from './conv-forms.ts';
 import { convSignatureOf, kernelPositions, product, type ConvSignature } from './conv-signature.ts';
 import { differentiateGraph } from './differentiate.ts';
+
+const KINDS = ['output', 'weight', 'input'] as const;
 
 interface Attributes {
   readonly strides?: readonly number[];
@@ -105,7 +109,7 @@ describe('makeConvFormGraph', () => {
     ] as const;
     const [x, weight, dy] = values;
     const expected = resultsByDefinition(one, values);
-    for (const kind of ['output', 'weight', 'input'] as const) {
+    for (const kind of KINDS) {
       for (const form of convForms({ kind, signature: one })) {
         test(`gives the definition's numbers: ${form}, ${convWorkKey({ kind, signature: one })}`, async () => {
           const graph = makeConvFormGraph({ kind, signature: one }, form);
@@ -124,6 +128,13 @@ describe('makeConvFormGraph', () => {
       }
     }
   }
+
+  test('emits models that the ONNX checker accepts', { skip: onnxCheckerMissing() }, () => {
+    const works = SIGNATURES.flatMap((one) => KINDS.map((kind): ConvWork => ({ kind, signature: one })));
+    const graphs = works.flatMap((work) => convForms(work).map((form) => makeConvFormGraph(work, form)));
+
+    assert.equal(checkWithOnnx(graphs.map((graph) => encodeGraph(graph))), '');
+  });
 
   test('refuses a form that does not fit the convolution', () => {
     const strided = signature([2, 3, 7, 7], [4, 3, 3, 3], { strides: [2, 2] });

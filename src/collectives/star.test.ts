@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { StarReducer, type Total } from './star.ts';
+import { MAX_SUM_ELEMENTS, StarReducer, type Total } from './star.ts';
 
 const ELEMENTS = 64;
 const TOTAL_SLOTS = 4;
@@ -45,6 +45,16 @@ describe('StarReducer', () => {
         },
       ),
     );
+  });
+
+  test('has room for the longest sums, and refuses longer ones', () => {
+    const elements = MAX_SUM_ELEMENTS - (MAX_SUM_ELEMENTS % 16);
+    const reducer = new StarReducer(elements); // memory that nobody touches costs nothing
+
+    assert.equal(reducer.begin(), true);
+    assert.equal(reducer.takeScratch()?.length, 4 * elements);
+    assert.equal(reducer.takeScratch(), undefined);
+    assert.throws(() => new StarReducer(elements + 16), /more than a star can reduce/);
   });
 
   function reduce(

@@ -174,6 +174,7 @@ describe('TRAIN_OPTIONS', () => {
 --engine <star>
 --mode <exact>
 --device <auto|cpu|webgpu|cuda|coreml|dml,...>
+--conv-forms <measured|default>
 --threads <int>
 --host <text>
 --port <int>`,

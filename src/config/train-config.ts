@@ -51,6 +51,8 @@ export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
 export type StrategyName = (typeof STRATEGY_NAMES)[number];
 export type EngineName = (typeof ENGINE_NAMES)[number];
 export type ModeName = (typeof MODE_NAMES)[number];
+export const CONV_FORM_NAMES = ['measured', 'default'] as const;
+export type ConvFormsName = (typeof CONV_FORM_NAMES)[number];
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 /**
@@ -128,6 +130,7 @@ export interface TrainConfig {
   readonly mode: ModeName;
   /** Of the workers in turn: worker i has entry i mod length. */
   readonly device: readonly DeviceName[];
+  readonly convForms: ConvFormsName;
   readonly threads: number;
   readonly host: string;
   readonly port: number;

@@ -5,6 +5,7 @@ import {
   AUGMENT_NAMES,
   BAD_ROW_ACTIONS,
   DATASET_NAMES,
+  CONV_FORM_NAMES,
   DEVICE_NAMES,
   ENGINE_NAMES,
   LOSS_NAMES,
@@ -448,6 +449,12 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'choices', choices: DEVICE_NAMES, maxCount: 1024 },
     default: ['cpu'],
     help: 'Where micro-batches are computed: one for all workers, or a list that local workers take in turn; auto is the fastest that works. Workers of different devices differ in the last bits',
+  },
+  convForms: {
+    group: 'cluster',
+    type: { kind: 'choice', choices: CONV_FORM_NAMES },
+    default: 'measured',
+    help: "How convolutions and their gradients are computed: measured takes what is fastest on the coordinator's machine, and keeps it for later runs there; default gives the same digest with a coordinator on any machine",
   },
   threads: {
     group: 'cluster',

@@ -7,14 +7,14 @@ import { featureCountOf, targetCountOf } from '../data/dataset.ts';
 import { encodeGraph } from '../graph/encode.ts';
 import { peakBytes } from '../graph/peak-bytes.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
-import { initialParameter } from '../models/initial-parameter.ts';
-import { stateElementCountOf, type Model } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { makeEvaluateGraph, makeStepGraphs } from '../models/step-graphs.ts';
 import { learningRateAt, type ScheduleSpec } from '../optim/schedule.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
 import { makeOptimizerSpec, OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
 import { datasetSpecOf, type RunData } from './data-source.ts';
 import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
+import { checkJobFiles, makeInitialState, stateBytesOf } from './initial-state.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
 
 /** A plan with what else the coordinator's side needs of the model. */
@@ -44,8 +44,6 @@ const GATHER_MS = 15_000;
 /** A snapshot is taken this often, and less often if it is large: about one hundredth of the time goes into it. */
 const SNAPSHOT_MS = 10_000;
 const SNAPSHOT_BYTES_PER_MS = 10_000;
-/** What one message can carry. */
-const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
 
 /**
  * Decides everything about a run.
@@ -74,6 +72,7 @@ export function makeRunPlan(
   );
   const stepModel = encodeGraph(stepGraphs.train);
   const evaluateModel = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch, { objective }));
+  checkJobFiles(stepModel.length + evaluateModel.length);
   const schedule = scheduleOf(config);
   const evaluateBatch = Math.ceil(evaluate.sampleCount / evaluateMicroBatch) * evaluateMicroBatch;
   const evalEvery = config.evalEvery === 'epoch' ? perEpoch : config.evalEvery;
@@ -103,7 +102,7 @@ export function makeRunPlan(
       evaluateBytes: evaluateModel.length,
     },
     jobFiles: Buffer.concat([stepModel, evaluateModel]),
-    makeInitialState: () => initialState(model, optimizer, config.seed),
+    makeInitialState: () => makeInitialState(model, optimizer, config.seed),
     stateBytes,
     sumElements: makeArenaLayout(model.parameters).paddedLength,
     totalSteps,
@@ -164,30 +163,4 @@ function scheduleOf(config: TrainConfig): ScheduleSpec {
     default:
       return config.schedule satisfies never;
   }
-}
-
-/** Bytes of parameters and optimizer state together. Throws ConfigError when they are too many. */
-function stateBytesOf(model: Model, { kind }: OptimizerSpec): number {
-  const regions = 1 + OPTIMIZERS[kind].stateNames.length;
-  const bytes = 4 * stateElementCountOf(model) * regions;
-  if (bytes <= MAX_MESSAGE_BYTES) return bytes;
-  const got = `${(bytes / 2 ** 30).toFixed(1)} GiB for ${stateElementCountOf(model)} parameters with ${kind}`;
-  const expected = 'at most 2 GiB of parameters and optimizer state';
-  throw new ConfigError(
-    `model: expected ${expected}, got ${got}. Choose a smaller model, or an optimizer that keeps less: --optimizer sgd.`,
-    [{ path: 'model', expected, got }],
-  );
-}
-
-/** Parameters from the seed, optimizer regions zero; unpadded float32 in canonical order. */
-function initialState(model: Model, { kind }: OptimizerSpec, seed: number): Uint8Array {
-  const regions = 1 + OPTIMIZERS[kind].stateNames.length;
-  const state = new Float32Array(stateElementCountOf(model) * regions);
-  let offset = 0;
-  for (const [index, spec] of model.parameters.entries()) {
-    const values = initialParameter(spec, seed, index);
-    state.set(values, offset);
-    offset += values.length;
-  }
-  return new Uint8Array(state.buffer);
 }

@@ -42,6 +42,8 @@ export interface RunSummary {
   /** From the command to the first committed step. */
   readonly firstStepSeconds?: number;
   readonly parameters: number;
+  /** SHA-256 of the compiled step: runs whose digests are to be equal begin with equal ones. */
+  readonly stepDigest: string;
   readonly weightsDigest?: string;
   readonly stateDigest?: string;
   readonly numericsClasses: readonly string[];

@@ -1,5 +1,5 @@
 /** One training run, the coordinator's side: opens the door, plans, coordinates, writes the files, sums up. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
@@ -78,10 +78,13 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
       const data = await loadRunData(datasetSpecOf(config), places);
       for (const note of data.splits.notes ?? []) options.onNote(note);
       const chosen = chooseModel(config, data.train);
-      const chooseForm = await chooseConvForms(chosen.model, config.microBatch, {
-        cacheDir: places.cacheDir,
-        onNote: options.onNote,
-      });
+      const isMeasured = config.convForms === 'measured' && shares.every(({ device }) => device === 'cpu');
+      const chooseForm = isMeasured
+        ? await chooseConvForms(chosen.model, config.microBatch, {
+            cacheDir: places.cacheDir,
+            onNote: options.onNote,
+          })
+        : undefined;
       planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
       checkLocalMemory(planned, shares);
       const tokens = tokenTableOf(data.train);
@@ -283,6 +286,7 @@ class ObservedRun {
       wallSeconds: seconds(systemClock.now() - startedMs),
       ...(this.#firstStepMs !== undefined && { firstStepSeconds: seconds(this.#firstStepMs - startedMs) }),
       parameters: parameterCountOf(this.#planned.model),
+      stepDigest: createHash('sha256').update(this.#planned.stepModel).digest('hex'),
       ...digests,
       ledger: coordinator.ledger,
       bytesSent: coordinator.bytesSent,

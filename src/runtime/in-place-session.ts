@@ -31,7 +31,7 @@ export class InPlaceSession {
 
   /** Throws: RuntimeError naming the graph and what ONNX Runtime said. */
   static async create(model: Uint8Array, name: string, device: Device): Promise<InPlaceSession> {
-    return new InPlaceSession(await createSession(withNothingFirst(model), name, device));
+    return new InPlaceSession(await createSession(model, name, device, nothingFirst()));
   }
 
   /** Computes; `fetches` has a tensor for every output, and holds the results afterwards. Throws what ONNX Runtime says. */
@@ -47,11 +47,8 @@ export class InPlaceSession {
   }
 }
 
-/**
- * The file with an empty sequence as its first output. Protobuf messages that are joined byte by byte are merged: lists
- * of the first come before those of the second. Field numbers are those of onnx.proto3.
- */
-function withNothingFirst(model: Uint8Array): Uint8Array {
+/** An ONNX file with nothing but an empty sequence as its output. Field numbers are those of onnx.proto3. */
+function nothingFirst(): Uint8Array {
   const head = new ProtoWriter();
   head.message(7, (graph) => {
     graph.message(1, (node) => {
@@ -64,7 +61,7 @@ function withNothingFirst(model: Uint8Array): Uint8Array {
       output.message(2, (type) => type.message(4, (sequence) => sequence.message(1, elements)));
     });
   });
-  return Buffer.concat([head.finish(), model]);
+  return head.finish();
 }
 
 const FLOAT32 = 1;

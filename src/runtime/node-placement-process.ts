@@ -7,6 +7,6 @@ import { onnxRuntime, sessionOptions } from './session.ts';
 const device = DEVICES.find((name) => name === process.argv[2]);
 invariant(device !== undefined, 'the device is the argument');
 const model = await buffer(process.stdin);
-await onnxRuntime().InferenceSession.create(model, { ...sessionOptions(device), logSeverityLevel: 0 });
+await onnxRuntime().InferenceSession.create(model, { ...sessionOptions(model, device), logSeverityLevel: 0 });
 // At once: a driver may crash while its threads are shut down.
 process.exit(0);

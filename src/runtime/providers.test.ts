@@ -1,8 +1,10 @@
-/** The same training steps on the CPU and on a GPU (in software): losses and gradients of every model. */
+/** A GPU (in software) against the CPU and PyTorch: losses and gradients of every model, every operator by itself. */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Tensor } from 'onnxruntime-node';
 import { softwareGpuMissing, useSoftwareGpu } from '../../test/software-gpu.ts';
+import { gradientName } from '../autodiff/differentiate.ts';
+import { INPUT_NAMES, makeCaseGraph, readRecorded } from '../autodiff/gradient-cases.contract.ts';
 import { encodeGraph } from '../graph/encode.ts';
 import { staticElementCount } from '../graph/shape.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
@@ -17,6 +19,8 @@ import { onnxRuntime } from './session.ts';
 const BATCH = 4;
 /** Of the largest element of a tensor: the two add in another order, and have their own exp and tanh. */
 const TOLERANCE = 2e-5;
+/** For gradients that are 0 but for rounding. */
+const NOISE = 1e-7;
 const skip = softwareGpuMissing();
 
 const mlp: ModelCase = {
@@ -51,17 +55,18 @@ function valuesOf({ x, y, mask }: ModelCase, { name, shape }: ValueInfo): readon
 async function computeOn(
   device: Device,
   graph: Graph,
-  sample: ModelCase,
-): Promise<Map<string, Float32Array>> {
+  valuesOfInput: (input: ValueInfo) => readonly number[],
+  what: string,
+): Promise<ReadonlyMap<string, Float32Array>> {
   const feeds = graph.inputs.map((input) => {
-    const tensor = tensorOf(input.type, valuesOf(sample, input), input.shape.map(Number));
+    const tensor = tensorOf(input.type, valuesOfInput(input), input.shape.map(Number));
     return [input.name, tensor] as const;
   });
   const fetches = graph.outputs.map(({ name, shape }) => {
     const sizes = shape.map(Number);
     return [name, tensorOf('float32', Array<number>(staticElementCount(sizes)).fill(NaN), sizes)] as const;
   });
-  const session = await InPlaceSession.create(encodeGraph(graph), sample.name, device);
+  const session = await InPlaceSession.create(encodeGraph(graph), what, device);
   await session.run(Object.fromEntries(feeds), Object.fromEntries(fetches));
   return new Map(fetches.map(([name, tensor]) => [name, tensor.data as Float32Array]));
 }
@@ -73,7 +78,9 @@ describe('a training step on a GPU', { skip }, () => {
     test(`has the loss and the gradients that it has on the CPU: ${sample.name}`, async () => {
       const { train } = makeStepGraphs(sample.model, BATCH);
 
-      const [cpu, gpu] = [await computeOn('cpu', train, sample), await computeOn('webgpu', train, sample)];
+      const values = (input: ValueInfo): readonly number[] => valuesOf(sample, input);
+      const cpu = await computeOn('cpu', train, values, sample.name);
+      const gpu = await computeOn('webgpu', train, values, sample.name);
 
       for (const [name, expected] of cpu) {
         const actual = gpu.get(name)!;
@@ -82,10 +89,38 @@ describe('a training step on a GPU', { skip }, () => {
           (most, value, i) => Math.max(most, Math.abs(value - actual[i]!)),
           0,
         );
-        assert.ok(difference <= TOLERANCE * largest, `${name}: differs by ${difference}, largest ${largest}`);
+        assert.ok(
+          difference <= TOLERANCE * largest + NOISE,
+          `${name}: differs by ${difference}, largest ${largest}`,
+        );
       }
     });
   }
+});
+
+describe('an operator on a GPU', { skip }, () => {
+  before(useSoftwareGpu);
+
+  test("has PyTorch's values and gradients, whatever the operator", async () => {
+    for (const one of readRecorded().cases) {
+      const inputs = new Map(one.inputs.map((values, i) => [INPUT_NAMES[i], values]));
+      const values = ({ name }: ValueInfo): readonly number[] => inputs.get(name) ?? one.projection;
+      const outputs = await computeOn('webgpu', makeCaseGraph(one), values, one.name);
+
+      const expected = one.gradients.map((values, i) => [gradientName(INPUT_NAMES[i]!), values] as const);
+      for (const [name, numbers] of [['output', one.output] as const, ...expected]) {
+        const errors = numbers.map(
+          (value, i) => Math.abs(outputs.get(name)![i]! - value) / (1 + Math.abs(value)),
+        );
+        const worst = errors.reduce((most, error) => (error <= most ? most : error), 0);
+        // WGSL promises sines to 2^-11 only.
+        assert.ok(
+          worst <= (/^(?:Sin|Cos)$/.test(one.name) ? 2 ** -11 : 1e-5),
+          `${one.name}, ${name}: ${worst}`,
+        );
+      }
+    }
+  });
 });
 
 describe('placeNodes', { skip }, () => {

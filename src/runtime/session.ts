@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf, RuntimeError } from '../base/errors.ts';
 import type { Device } from './device.ts';
+import { nodesForCpu } from './device-gaps.ts';
 
 // ONNX Runtime is CommonJS; `require` keeps its types and loads 40 ms faster than an interop import.
 const require = createRequire(import.meta.url);
@@ -12,10 +13,11 @@ export function onnxRuntime(): typeof import('onnxruntime-node') {
 }
 
 /** How every session is made: equal on all workers, since it decides the bits of the results. */
-export function sessionOptions(device: Device): InferenceSession.SessionOptions {
+export function sessionOptions(model: Uint8Array, device: Device): InferenceSession.SessionOptions {
+  const forceCpuNodeNames = nodesForCpu(model, device);
   return {
     // What a GPU has no kernel for ONNX Runtime computes on the CPU.
-    executionProviders: [device],
+    executionProviders: [forceCpuNodeNames.length === 0 ? device : { name: device, forceCpuNodeNames }],
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -31,15 +33,20 @@ export function sessionOptions(device: Device): InferenceSession.SessionOptions 
  * A session for training: one thread, because a sum split over threads has other bits for another number of
  * them; lanes and workers give the parallelism instead.
  *
+ * `head` is merged into the file, its nodes and outputs before the others. Protobuf messages are merged by joining their
+ * bytes.
+ *
  * Throws: RuntimeError naming the graph and what ONNX Runtime said.
  */
 export async function createSession(
   model: Uint8Array,
   name: string,
   device: Device,
+  head?: Uint8Array,
 ): Promise<InferenceSession> {
   try {
-    return await onnxRuntime().InferenceSession.create(model, sessionOptions(device));
+    const file = head === undefined ? model : Buffer.concat([head, model]);
+    return await onnxRuntime().InferenceSession.create(file, sessionOptions(model, device));
   } catch (error) {
     throw new RuntimeError(
       `loading the ${name} graph: ONNX Runtime refused it: ${messageOf(error)}`,

@@ -90,8 +90,8 @@ export class Run {
   }
 
   /** The outcome of a run that must end well, with every sample counted once and nothing left running. */
-  async outcome(): Promise<Outcome> {
-    const { status } = await this.program.end();
+  async outcome(deadlineMs?: number): Promise<Outcome> {
+    const { status } = await this.program.end(deadlineMs);
     assert.equal(status, 0, this.program.stderr);
     const summary = JSON.parse(this.program.stdout) as RunSummary;
     const { expected, counted, dropped, duplicated } = summary.ledger;
