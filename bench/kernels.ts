@@ -50,6 +50,8 @@ measure('sumOfSquares', 4, () => kernels.sumOfSquares(total, elements));
 measure('maxAbs', 4, () => kernels.maxAbs(gradient, elements));
 measure('scale', 8, () => kernels.scale(gradient, elements, -1));
 measure('bytesToFloat32', 5, () => kernels.bytesToFloat32(total, gradient, elements, 1 / 255, 0));
+measure('normalise', 8, () => kernels.normalise(gradient, elements, 1, 0));
+measure('randomMask', 4, () => kernels.randomMask(gradient, elements, 1, 2, 3, 4, 0, 2 ** 31, 2));
 measure('copyBytes', 8, () => kernels.copyBytes(total, gradient, bytes));
 reset();
 measure('sgd', 12, () => kernels.sgd(weights, total, elements, 1e-9, 1e-3, 0));

@@ -15,6 +15,11 @@ const NEEDED = [
   { name: 'python3-onnx', probe: pythonHas('onnx'), purpose: ONNX_CHECKS },
   { name: 'python3-numpy', probe: pythonHas('numpy'), purpose: ONNX_CHECKS },
   {
+    name: 'python3-thrift',
+    probe: pythonHas('thrift'),
+    purpose: 'the letters system with programs that speak Thrift',
+  },
+  {
     name: 'dataset-fashion-mnist',
     probe: hasFile('/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz'),
     purpose: 'training on Fashion-MNIST',

@@ -75,6 +75,29 @@ describe('packRegion', () => {
       }),
     );
   });
+
+  test('and unpackRegion make the whole of slices, and touch nothing outside of them', () => {
+    fc.assert(
+      fc.property(someLayouts, fc.integer({ min: 1, max: 5 }), (layout, parts) => {
+        const packed = Float32Array.from({ length: layout.length }, (_, i) => i + 1);
+        const whole = new Float32Array(layout.paddedLength);
+        unpackRegion(packed, layout, whole);
+        const together = new Float32Array(layout.length);
+        for (const slice of sliceBlocks(makeBlocks(layout, 16), parts)) {
+          const { offset, length } = slice;
+          const region = new Float32Array(layout.paddedLength).fill(-1);
+
+          unpackRegion(packed, layout, region, slice);
+          packRegion(region, layout, together, slice);
+
+          const expected = new Float32Array(layout.paddedLength).fill(-1);
+          expected.set(whole.subarray(offset, offset + length), offset);
+          assert.deepEqual(region, expected);
+        }
+        assert.deepEqual(together, packed);
+      }),
+    );
+  });
 });
 
 describe('sliceBlocks', () => {

@@ -96,21 +96,23 @@ export class Network {
     return this.#gather(this.#at.v, this.#at.w);
   }
 
-  /** The gradient that the last `accumulate` left, ordered as the parameters: summed over rows, pointing downhill. */
-  gradient(): Float64Array {
+  /** Minus the gradient that the last `accumulate` summed over its rows, in the order of the parameters. */
+  downhill(): Float64Array {
     return this.#gather(this.#at.vGradient, this.#at.wGradient);
   }
 
-  /** Moves the parameters by `rate` times the gradient. */
-  descend(rate: number): void {
-    const { v, w, vGradient, wGradient } = this.#at;
-    const floats = this.#floats;
-    const move = (target: number, source: number, length: number): void => {
-      for (let i = 0; i < length; i++)
-        floats[target / 8 + i] = (floats[target / 8 + i] ?? 0) + rate * (floats[source / 8 + i] ?? 0);
-    };
-    move(v, vGradient, this.#biasedStride * this.#classStride);
-    move(w, wGradient, this.#inputStride * this.#hiddenStride);
+  /**
+   * Lets `move` change the parameters in place. Both arrays are in the order of the memory, where zeros lie between rows;
+   * `downhill` is minus the gradient that the last `accumulate` summed, and 0 there.
+   */
+  update(move: (parameters: Float64Array, downhill: Float64Array) => void): void {
+    const { v, vGradient } = this.#at;
+    // V and W lie one behind the other, and so do their gradients.
+    const count = (vGradient - v) / 8;
+    move(
+      this.#floats.subarray(v / 8, v / 8 + count),
+      this.#floats.subarray(vGradient / 8, vGradient / 8 + count),
+    );
   }
 
   /** Copies rows in; with `order`, row i is that of `order[i]`. They replace what was there. */

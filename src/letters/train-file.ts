@@ -93,19 +93,23 @@ function descend(
     const { crossEntropy } = network.accumulate(0, rowCount);
     if (before !== undefined && Math.abs(before - crossEntropy) <= stopBelow) return epoch;
     before = crossEntropy;
-    network.descend(eta);
+    network.update((parameters, downhill) => addScaled(parameters, downhill, eta));
   }
   return epochs;
+}
+
+function addScaled(target: Float64Array, source: Float64Array, factor: number): void {
+  for (let i = 0; i < target.length; i++) target[i] = (target[i] ?? 0) + factor * (source[i] ?? 0);
 }
 
 function runAdam(
   network: Network,
   rows: Rows,
-  { recipe, start, seed, round, file }: FileTask,
+  { recipe, seed, round, file }: FileTask,
   batch: number,
   isCancelled: () => boolean,
 ): number | undefined {
-  const adam = new Adam(start);
+  const adam = new Adam();
   for (let epoch = 0; epoch < recipe.epochs; epoch++) {
     if (isCancelled()) return undefined;
     const counter = round * recipe.epochs + epoch;
@@ -113,7 +117,7 @@ function runAdam(
     for (let from = 0; from < rows.count; from += batch) {
       const to = Math.min(rows.count, from + batch);
       network.accumulate(from, to);
-      network.setParameters(adam.step(network.gradient(), to - from, recipe.eta));
+      network.update((parameters, downhill) => adam.step(parameters, downhill, to - from, recipe.eta));
     }
   }
   return recipe.epochs;

@@ -1,6 +1,5 @@
 /** From a model to the graphs that run: training step, evaluation, inference. */
 import { differentiateGraph, gradientName, type DifferentiateOptions } from '../autodiff/differentiate.ts';
-import { orderForMemory } from '../autodiff/execution-order.ts';
 import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, GraphFile, ValueInfo } from '../graph/types.ts';
@@ -84,9 +83,7 @@ function makeTrainGraph(
     }
   });
   const trained = model.parameters.filter((spec) => !statistics.includes(spec)).map(({ name }) => name);
-  const forward = g.build();
-  const train = differentiateGraph(forward, 'loss', trained, options);
-  return { train: orderForMemory(train, forward.nodes.length), masks };
+  return { train: differentiateGraph(g.build(), 'loss', trained, options), masks };
 }
 
 interface StepInputs {

@@ -18,12 +18,16 @@ export type PolicyName = 'random' | 'load-balancing' | 'round-robin';
 export type Policy = (candidates: readonly Candidate[]) => number;
 
 /** The seed system's numbers for them; round-robin, which only its documents have, is the third. */
-const NUMBERS: Readonly<Record<string, PolicyName>> = { 1: 'random', 2: 'load-balancing', 3: 'round-robin' };
+const NUMBERS = new Map<string, PolicyName>([
+  ['1', 'random'],
+  ['2', 'load-balancing'],
+  ['3', 'round-robin'],
+]);
 const NAMES: readonly PolicyName[] = ['random', 'load-balancing', 'round-robin'];
 
 /** The policy by number or name. Throws: ConfigError. */
 export function parsePolicyName(text: string): PolicyName {
-  const name = NUMBERS[text] ?? NAMES.find((known) => known === text);
+  const name = NUMBERS.get(text) ?? NAMES.find((known) => known === text);
   if (name !== undefined) return name;
   throw new ConfigError(
     `scheduling_policy: expected 1 or random, 2 or load-balancing, 3 or round-robin, got "${text}"`,

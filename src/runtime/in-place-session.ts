@@ -7,7 +7,8 @@
  * others: an empty sequence. The error comes when everything is computed and in its place, and is what we wait for.
  * A binding that can return sequences would only copy again.
  *
- * `npm run bench -- sessions` measures what it saves: time 20 % (mlp) to 50 % (embedding), memory twice the gradients.
+ * It saves 3 % (gpt) to 23 % (simple_cnn) of the time of a step, and several times the size of the gradients in memory:
+ * `npm run bench -- sessions`.
  */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import { messageOf } from '../base/errors.ts';

@@ -103,11 +103,13 @@ describe('an operator on a GPU', { skip }, () => {
 
   test("has PyTorch's values and gradients, whatever the operator", async () => {
     for (const one of readRecorded().cases) {
-      const inputs = new Map(one.inputs.map((values, i) => [INPUT_NAMES[i], values]));
+      const inputs = new Map<string, readonly number[]>(
+        one.inputs.map((values, i) => [INPUT_NAMES[i]!, values] as const),
+      );
       const values = ({ name }: ValueInfo): readonly number[] => inputs.get(name) ?? one.projection;
       const outputs = await computeOn('webgpu', makeCaseGraph(one), values, one.name);
 
-      const expected = one.gradients.map((values, i) => [gradientName(INPUT_NAMES[i]!), values] as const);
+      const expected = one.gradients.map((numbers, i) => [gradientName(INPUT_NAMES[i]!), numbers] as const);
       for (const [name, numbers] of [['output', one.output] as const, ...expected]) {
         const errors = numbers.map(
           (value, i) => Math.abs(outputs.get(name)![i]! - value) / (1 + Math.abs(value)),

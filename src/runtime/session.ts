@@ -22,7 +22,7 @@ export function sessionOptions(model: Uint8Array, device: Device): InferenceSess
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
-    // A plan of all memory at once is made beside the memory of the first run: 30 % more of it, and no faster.
+    // It plans one block beside what the first run has taken: up to 40 % more memory, and no faster (bench/sessions.ts).
     enableMemPattern: false,
     // Not `set_denormal_as_zero`: it would hold for JavaScript and WebAssembly on the same thread, too.
     logSeverityLevel: 3,

@@ -39,7 +39,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     title: 'a model that is not known',
     args: ['train', '--model', 'resnet'],
-    says: /^error: --model: expected mlp, got "resnet"\n$/,
+    says: /^error: --model: expected one of mlp, [^\n]*got "resnet"; did you mean "resnet18"\?\n$/,
   },
   {
     title: 'a data set that is not known',

@@ -21,7 +21,10 @@ describe('lockstep worker --join', () => {
     assert.ok(outcome.summary.workers.find(({ rank }) => rank === joined!.rank)!.samples > 0);
     assert.equal((await worker.end()).status, 0);
     assert.equal(worker.stdout, '');
-    assert.match(worker.stderr, /joined run run as rank 2 with 1 lane\n.*done: the run is finished\n$/);
+    assert.match(
+      worker.stderr,
+      /joined run run as rank 2 with 1 lane on cpu\n.*done: the run is finished\n$/,
+    );
   });
 
   test('does all the work of a coordinator that has no workers of its own', async (t) => {

@@ -20,7 +20,7 @@ const CLASSIFY = `
   let correct = 0;
   for (let start = 0; start < 10_000; start += 1000) {
     const pixels = images.subarray(784 * start, 784 * (start + 1000));
-    const input = new Tensor('float32', Float32Array.from(pixels, (p) => (p / 255 - 0.1307) / 0.3081), [1000, 784]);
+    const input = new Tensor('float32', Float32Array.from(pixels, (p) => (p / 255 - 0.1307) / 0.3081), [1000, 1, 28, 28]);
     const { logits } = await session.run({ input });
     for (let i = 0; i < 1000; i++) {
       const row = logits.data.subarray(10 * i, 10 * i + 10);
