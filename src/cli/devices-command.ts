@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type DeviceReport, listDevices } from '../runtime/devices.ts';
+import { type DeviceReport, listDevices, speedText } from '../runtime/devices.ts';
 
 const HELP = `
 Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and says what is
@@ -30,5 +30,5 @@ function stateOf({ title, isAvailable, gigaflops, drivers, reason, advice }: Dev
   if (!isAvailable)
     return `no   ${title}: ${reason}${advice === undefined ? '' : `\n             ${advice}`}`;
   const driver = drivers === undefined ? '' : `, ${drivers.join(', ')}`;
-  return `yes  ${title}: ${gigaflops === undefined ? 'works' : `${gigaflops.toPrecision(3)} GFLOP/s`}${driver}`;
+  return `yes  ${title}: ${gigaflops === undefined ? 'works' : speedText(gigaflops)}${driver}`;
 }

@@ -176,6 +176,7 @@ async function joinOnce(
 class Resources {
   #pool: LanePool | undefined;
   #heartbeat: Thread | undefined;
+  readonly #tasks: Promise<void>[] = [];
 
   hold(pool: LanePool): void {
     this.#pool = pool;
@@ -199,9 +200,15 @@ class Resources {
     this.#heartbeat = thread;
   }
 
+  /** Something that goes on beside the work and ends by itself. */
+  await(task: Promise<void>): void {
+    this.#tasks.push(task);
+  }
+
   async release(): Promise<void> {
     await this.#heartbeat?.terminate();
     await this.#pool?.closed(CLOSE_TIMEOUT_MS);
+    await Promise.all(this.#tasks);
   }
 }
 
@@ -231,6 +238,7 @@ function engineFactory(options: ComputeOptions, loadData: DataLoader, resources:
         ({ pool, profile }) => {
           resources.hold(pool);
           ready(pool, profile);
+          if (options.device !== 'cpu') resources.await(logPlacement(files.train, options));
         },
         (error: unknown) =>
           failed(
@@ -245,7 +253,7 @@ async function makeEngine(
   job: Job,
   files: { train: Uint8Array; evaluate: Uint8Array },
   handlers: EngineHandlers,
-  { device, lanes, log }: ComputeOptions,
+  { device, lanes }: ComputeOptions,
   loadData: DataLoader,
 ): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile }> {
   const data = await loadData(parseDatasetSpec(job.dataset));
@@ -253,18 +261,21 @@ async function makeEngine(
   const { train, evaluate } = data;
   const what = `this worker of ${lanes} lane${lanes === 1 ? '' : 's'}`;
   checkMemory(what, workerBytes(job, optimizer, lanes, true));
-  const [{ pool, numericsClass }] = await Promise.all([
-    LanePool.create({ laneCount: lanes, device, job, optimizer, files, train, evaluate, handlers }),
-    device === 'cpu' ? undefined : logPlacement(files.train, device, log),
-  ]);
+  const { pool, numericsClass } = await LanePool.create({
+    laneCount: lanes,
+    device,
+    job,
+    optimizer,
+    files,
+    train,
+    evaluate,
+    handlers,
+  });
   return { pool, engine: pool, profile: { dataDigest: data.digest, numericsClass } };
 }
 
-async function logPlacement(
-  step: Uint8Array,
-  device: Device,
-  log: WorkerProcessOptions['log'],
-): Promise<void> {
+/** Says which nodes of the step the device leaves to the CPU. */
+async function logPlacement(step: Uint8Array, { device, log }: ComputeOptions): Promise<void> {
   const placement = await placeNodes(step, device);
   if (placement !== undefined) log(placementText(device, placement));
 }

@@ -62,11 +62,14 @@ async function train(node: ComputeNode, call: FileCall, open: Set<() => void>): 
   const { rows } = await readLettersFile(path, { name: path, classes, features });
   const task = { shape, recipe: seedRecipe(epochs, eta), start, seed: 0, round: 0, file: 0 };
   return new Promise((resolve) => {
-    const giveUp = node.submit({ rows, task, mayReject: call.policy === LOAD_BALANCING }, (outcome) => {
-      open.delete(giveUp);
+    // A rejection comes before `submit` returns.
+    let giveUp = (): void => {};
+    const end = (): void => giveUp();
+    open.add(end);
+    giveUp = node.submit({ rows, task, mayReject: call.policy === LOAD_BALANCING }, (outcome) => {
+      open.delete(end);
       resolve(outcome);
     });
-    open.add(giveUp);
   });
 }
 

@@ -35,7 +35,7 @@ describe('chooseDevices', () => {
   test('decides auto by trying, and says how it came to it', async () => {
     const [choice] = await chooseDevices(['auto']);
 
-    assert.match(choice!.note!, /^device auto: \w+ \(\w+ \d+ GFLOP\/s/);
+    assert.match(choice!.note!, /^device auto: \w+ \(\w+ [\d.]+ GFLOP\/s/);
   });
 });
 
@@ -64,7 +64,7 @@ describe('fastest', () => {
 
     assert.deepEqual(fastest(reports, lanesOf), {
       device: 'cpu',
-      note: 'device auto: cpu (cpu 1606 GFLOP/s; webgpu 3 GFLOP/s; no cuda: no driver)',
+      note: 'device auto: cpu (cpu 1606 GFLOP/s; webgpu 3.0 GFLOP/s; no cuda: no driver)',
     });
   });
 });

@@ -83,11 +83,16 @@ export function fastest(
   const speedOf = ({ device, gigaflops = 0 }: DeviceReport): number => gigaflops * lanesOf(device);
   const works = reports.filter(({ isAvailable }) => isAvailable).toSorted((a, b) => speedOf(b) - speedOf(a));
   const best = works[0]?.device ?? 'cpu';
-  const speeds = works.map((report) => `${report.device} ${Math.round(speedOf(report))} GFLOP/s`);
+  const speeds = works.map((report) => `${report.device} ${speedText(speedOf(report))}`);
   // Only those that could be had: nobody misses DirectML on Linux.
   const missing = reports.filter(({ isAvailable, advice }) => !isAvailable && advice !== undefined);
   const reasons = missing.map(({ device, reason }) => `no ${device}: ${reason}`);
   return { device: best, note: `device auto: ${best} (${[...speeds, ...reasons].join('; ')})` };
+}
+
+/** GFLOP/s as 104 or 0.39. */
+export function speedText(gigaflops: number): string {
+  return `${gigaflops < 10 ? gigaflops.toPrecision(2) : Math.round(gigaflops)} GFLOP/s`;
 }
 
 async function reportOn(device: Device): Promise<DeviceReport> {

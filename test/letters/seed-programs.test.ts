@@ -1,0 +1,97 @@
+/** The letters system together with programs of the seed system's interface, in Python with Apache Thrift. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { waitFor } from '../cluster/processes.ts';
+import { Cluster, finalError, portOf, pythonThriftMissing, startPython } from './letters-cluster.ts';
+
+const skip = pythonThriftMissing();
+const CASE_1_ERROR = 0.8054285714285714;
+
+describe('programs that speak Thrift', { skip }, () => {
+  test('a client of theirs trains with our coordinator and nodes', async (t) => {
+    const cluster = await Cluster.create(t);
+    await cluster.startNode(0.2, '--delay', '20');
+    const { port } = await cluster.startCoordinator('2');
+
+    const client = startPython(t, 'seed_client.py', ['127.0.0.1', port, cluster.letters, 5, 15, 20, 0.0001]);
+
+    assert.equal(await finalError(client), CASE_1_ERROR);
+  });
+
+  test('a client of theirs is told what is wrong', async (t) => {
+    const cluster = await Cluster.create(t);
+    const { port } = await cluster.startCoordinator('2');
+
+    const client = startPython(t, 'seed_client.py', ['127.0.0.1', port, '/nowhere', 5, 15, 20, 0.0001]);
+
+    assert.equal((await client.end()).status, 1);
+    assert.match(client.stderr, /TApplicationException: \/nowhere: expected a directory with train_letters/);
+  });
+
+  test('compute nodes of theirs, one with load, and one of ours train for our coordinator', async (t) => {
+    const cluster = await Cluster.create(t);
+    const theirs = [
+      startPython(t, 'seed_compute_node.py', [0]),
+      startPython(t, 'seed_compute_node.py', [0.5]),
+    ];
+    for (const node of theirs)
+      cluster.addToList(Number(await waitFor('a port', () => /^(\d+)\n/.exec(node.stdout)?.[1])));
+    await cluster.startNode(0);
+    const { port } = await cluster.startCoordinator('2');
+
+    const client = cluster.startClient(port, 5, 15, 20, 0.0001, '--compat', 'seed');
+
+    assert.equal(await finalError(client), CASE_1_ERROR);
+    const timing = readFileSync(join(cluster.folder, 'out/timing.txt'), 'utf8');
+    assert.match(timing, / {2}- +\d+\.\d +-$/m, 'their nodes took part, and measure nothing');
+  });
+
+  test('what their nodes cannot compute waits for one of ours, with the reason', async (t) => {
+    const cluster = await Cluster.create(t);
+    const theirs = startPython(t, 'seed_compute_node.py', [0]);
+    cluster.addToList(Number(await waitFor('a port', () => /^(\d+)\n/.exec(theirs.stdout)?.[1])));
+    const { port } = await cluster.startCoordinator('2');
+    const client = cluster.startClient(port, 1, 1, 20, 0.0001);
+    await waitFor('word of it', () => /speaks the seed system's interface only/.test(client.stderr));
+
+    await cluster.startNode(0);
+
+    assert.ok((await finalError(client)) < 1);
+  });
+
+  test('a coordinator of theirs gets from our node what numpy computes, and rejections under load', async (t) => {
+    const cluster = await Cluster.create(t);
+    const file = join(cluster.letters, 'train_letters1.txt');
+    const free = await portOf(cluster.startUnlistedNode(0));
+    const busy = await portOf(cluster.startUnlistedNode(1, '--delay', '10'));
+
+    const ask = async (port: number, path: string, policy: number): Promise<Record<string, unknown>> => {
+      const program = startPython(t, 'seed_task.py', ['127.0.0.1', port, path, 15, 20, policy]);
+      assert.equal((await program.end()).status, 0, program.stderr);
+      return JSON.parse(program.stdout) as Record<string, unknown>;
+    };
+
+    const { accepted, trainingError, distance } = await ask(free, file, 1);
+    assert.deepEqual([accepted, trainingError], [true, 0.9353333333333333]);
+    assert.ok(Number(distance) < 1e-9, `${String(distance)}`);
+    assert.deepEqual(await ask(busy, file, 2), {
+      accepted: false,
+      trainingError: -1,
+      rows: [0, 0],
+      distance: null,
+    });
+    assert.equal((await ask(busy, file, 1))['accepted'], true);
+  });
+
+  test('a coordinator of theirs is told which file our node cannot read', async (t) => {
+    const cluster = await Cluster.create(t);
+    const port = await portOf(cluster.startUnlistedNode(0));
+
+    const program = startPython(t, 'seed_task.py', ['127.0.0.1', port, '/nowhere/a.txt', 15, 20, 1]);
+
+    assert.equal((await program.end()).status, 1);
+    assert.match(program.stderr, /TApplicationException: reading \/nowhere\/a\.txt: it is not there/);
+  });
+});
