@@ -7,7 +7,16 @@
  */
 
 /** What a random number is for; numbers of different purposes are independent. The values are part of the digest contract. */
-export const PURPOSES = { init: 1, shuffle: 2, split: 3, synthetic: 4, dropout: 5, probe: 6, augment: 7, sample: 8 } as const;
+export const PURPOSES = {
+  init: 1,
+  shuffle: 2,
+  split: 3,
+  synthetic: 4,
+  dropout: 5,
+  probe: 6,
+  augment: 7,
+  sample: 8,
+} as const;
 export type Purpose = keyof typeof PURPOSES;
 
 const MULTIPLIER_0 = 0xd2511f53;

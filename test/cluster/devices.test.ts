@@ -27,15 +27,10 @@ describe('lockstep train --device', { skip }, () => {
 
   test('trains on a GPU with the losses of the CPU', async (t) => {
     const args = [...SMALL, '--steps', '5'];
+    const onGpu = ['--workers', '1', '--device', 'webgpu'];
     const reference = await referenceOf(t, args);
 
-    const { summary, losses } = await startRun(t, [
-      ...args,
-      '--workers',
-      '2',
-      '--device',
-      'webgpu',
-    ]).outcome();
+    const { summary, losses } = await startRun(t, [...args, ...onGpu]).outcome();
 
     assertNear(losses, reference.losses, 1e-5);
     assert.ok(Math.abs(summary.testLoss! - reference.summary.testLoss!) < 1e-4);
