@@ -7,7 +7,7 @@
 import { convFlops, convSignatureOf } from '../src/autodiff/conv-signature.ts';
 import { convForms, type ConvWork } from '../src/autodiff/conv-forms.ts';
 import { startTrial } from '../src/runtime/measure-forms.ts';
-import { machine, pytorch } from './lib/processes.ts';
+import { machine, pytorchJson } from './lib/processes.ts';
 
 type Layer = readonly [
   batch: number,
@@ -72,6 +72,6 @@ console.log(`${machine()}; GFLOP/s on one thread`);
 for (const [name, layers] of Object.entries(NETWORKS)) {
   if (names.length > 0 && !names.includes(name)) continue;
   console.log(`\n${name}`);
-  const torchMs = pytorch<number[][]>('convolutions.py', [JSON.stringify(layers)]);
+  const torchMs = pytorchJson('convolutions.py', [JSON.stringify(layers)]) as number[][];
   for (const [index, layer] of layers.entries()) await benchLayer(layer, torchMs[index] ?? []);
 }

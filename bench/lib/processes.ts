@@ -23,11 +23,16 @@ export function lockstepJson(
   return JSON.parse(stdout) as ReturnType<typeof lockstepJson>;
 }
 
-/** Runs one of bench/pytorch with Debian's Python; gives the JSON on its last line, by default that of a whole step. */
-export function pytorch<Result = { stepMs: number; samplesPerSecond: number }>(
+/** Runs one of bench/pytorch that times a whole step. */
+export function pytorch(
   script: string,
   args: readonly (string | number)[],
-): Result {
+): { stepMs: number; samplesPerSecond: number } {
+  return pytorchJson(script, args) as ReturnType<typeof pytorch>;
+}
+
+/** Runs one of bench/pytorch with Debian's Python; gives the JSON on its last line. */
+export function pytorchJson(script: string, args: readonly (string | number)[]): unknown {
   const { stdout, status, stderr } = spawnSync(
     '/usr/bin/python3',
     [fromRoot('bench', 'pytorch', script), ...args.map(String)],
@@ -37,7 +42,7 @@ export function pytorch<Result = { stepMs: number; samplesPerSecond: number }>(
     throw new Error(
       `${script}: ${stderr.slice(-500)}. Install python3-torch, python3-numpy and libopenblas0-pthread.`,
     );
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Result;
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as unknown;
 }
 
 /** The machine, for the head of every table. */

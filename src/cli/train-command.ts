@@ -64,8 +64,12 @@ export function coordinatorCommand(context: CommandContext): Command {
 
 function withTrainOptions(command: Command): Command {
   command.argument('[config...]', 'YAML files; later ones win, flags win over all');
-  for (const { flag, placeholder, defaultText, unit, help, kind } of describeOptions()) {
-    const details = [unit, defaultText === '' ? '' : `default: ${defaultText}`].filter(Boolean).join(', ');
+  for (const { flag, placeholder, defaultText, unit, help, kind, expected } of describeOptions()) {
+    // Names that the placeholder has no room for.
+    const names = placeholder.includes('name') ? expected : '';
+    const details = [names, unit, defaultText === '' ? '' : `default: ${defaultText}`]
+      .filter(Boolean)
+      .join(', ');
     const description = details === '' ? help : `${help} (${details})`;
     const isOptional = placeholder.startsWith('[');
     const spelled =
@@ -87,8 +91,8 @@ async function train(
   const { config, notes } = parseTrainConfig(files.map(readConfig), settings);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
-  for (const { file, line, message } of notes) {
-    terminal.line(colours.dim(`note: ${file}${line > 0 ? `:${line}` : ''}: ${message}`));
+  for (const { file, line, key, message } of notes) {
+    terminal.line(colours.dim(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`));
   }
   const devices = isLocal ? await chooseDevices(config.device) : [];
   for (const line of new Set(devices.flatMap(({ note }) => note ?? []))) terminal.line(colours.dim(line));

@@ -130,8 +130,10 @@ async function visible(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
   } catch (error) {
+    const isFile = error instanceof Error && 'code' in error && error.code === 'ENOTDIR';
+    const found = isFile ? ', found a file. Beside it there may only be one folder for each class: move it elsewhere.' : `: ${messageOf(error)}`; // prettier-ignore
     throw new DataError(
-      `reading ${folder}: expected a folder of images: ${messageOf(error)}`,
+      `reading ${folder}: expected a folder of images of one class${found}`,
       { folder },
       { cause: error },
     );

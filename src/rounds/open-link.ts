@@ -35,7 +35,6 @@ export function createOpenLink(dialler: Dialler, clock: Clock, mayReject: boolea
     known.set(nodeName(address), dialect);
     if (dialect === 'lockstep')
       return new NativeLink(await dialler.connect(address, CONNECT_MS), clock, handlers, mayReject);
-    handlers.onReady();
     return new SeedLink(() => dialler.connectBytes(address, CONNECT_MS), clock, handlers, mayReject ? 2 : 1);
   };
   return (address, handlers) => {

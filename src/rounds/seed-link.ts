@@ -27,6 +27,10 @@ export class SeedLink implements NodeLink {
     this.#clock = clock;
     this.#handlers = handlers;
     this.#policy = policy;
+    // It was reached just now; but whoever asked for the link must have it first.
+    clock.after(0, () => {
+      if (!this.#isOver) handlers.onReady();
+    });
   }
 
   /** Its interface has nothing but what the seed system computes. */

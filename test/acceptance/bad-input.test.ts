@@ -242,6 +242,21 @@ test('a table with bad rows is used without them when told so, and both runs cou
   assert.equal(skipped!.stateDigest, clean!.stateDigest);
 });
 
+family('a folder of images with something else in it', 1, {
+  'is not used, and the file is named': {
+    args: ['--model', 'simple_cnn', '--dataset', './pictures'],
+    files: { 'pictures/README.md': '# Cats and dogs' },
+    says: only('reading \\S*README\\.md: expected a folder of images of one class, found a file\\. [^\\n]+'),
+  },
+});
+
+family('a setting that does nothing', 2, {
+  'is noted by its flag': {
+    args: ['--freeze', 'fc*', '--dataset', 'nowhere.csv'],
+    says: /^note: --freeze: \["fc\*"\] has no effect with model mlp; it needs --model \*\.onnx\nerror: dataset: [^\n]+\n$/,
+  },
+});
+
 const absent = process.platform === 'win32' ? 'coreml' : 'dml';
 family('a device that this machine does not have', 2, {
   'is named, with the reason': {

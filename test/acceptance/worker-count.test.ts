@@ -1,6 +1,7 @@
 /** What a run makes of a model does not depend on how many workers make it, whatever the model. */
-import { describe, test } from 'node:test';
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { describe, test } from 'node:test';
 import { REPOSITORY } from '../cluster/processes.ts';
 import { assertSameModel, startRun } from '../cluster/runs.ts';
 
@@ -52,5 +53,27 @@ describe('the digest of a run is the same on 1, 2 and 3 workers for', () => {
 
       assertSameModel(await outcome(2), alone);
       assertSameModel(await outcome(3), alone);
+    });
+});
+
+/** Long enough that a worker can be killed in the middle. */
+const LONG_RUNS = {
+  'running statistics and augmented images': [...RUNS['resnet18, with augmented images']!, '--epochs', '25'],
+  dropout: [...RUNS['gpt']!, '--steps', '60', '--eval-every', '1000000'],
+};
+
+describe('the digest of a run is the same when a worker is killed, with', () => {
+  for (const [title, args] of Object.entries(LONG_RUNS))
+    test(title, async (t) => {
+      const alone = await startRun(t, [...STEPS, ...args, '--workers', '1']).outcome();
+      const run = startRun(t, [...STEPS, ...args, '--workers', '3']);
+
+      const ids = await run.workerIds(3);
+      await run.reachesStep(10);
+      process.kill(ids.get(1)!, 'SIGKILL');
+      const outcome = await run.outcome();
+
+      assertSameModel(outcome, alone);
+      assert.equal(outcome.summary.events.workersLost, 1);
     });
 });

@@ -11,18 +11,19 @@ const CASE_1 = [5, 15, 20, 0.0001, '--compat', 'seed'] as const;
 const CASE_1_ERROR = 0.8054285714285714;
 
 describe('lockstep client', () => {
-  test('gets the published error with loaded nodes, one of them killed and two added while the job runs', async (t) => {
+  test('gets the published error with slow nodes, one of them killed and two added while the job runs', async (t) => {
     const cluster = await Cluster.create(t);
-    const load = [0.5, '--delay', '150'] as const;
+    // Slow enough for newcomers to find work: alone, a node would take 17 s.
+    const load = [1, '--delay', '300'] as const;
     const doomed = await cluster.startNode(...load);
     await cluster.startNode(...load);
-    const { port, program: coordinator } = await cluster.startCoordinator('2');
+    const { port, program: coordinator } = await cluster.startCoordinator('1');
     const client = cluster.startClient(port, ...CASE_1);
     await waitFor('the first round', () => client.stderr.includes('round 1/5'));
 
     doomed.signal('SIGKILL');
     const late = await cluster.startNode(...load);
-    const registered = cluster.startUnlistedNode(0, '--join', `127.0.0.1:${port}`);
+    const registered = cluster.startUnlistedNode(...load, '--join', `127.0.0.1:${port}`);
 
     assert.equal(await finalError(client), CASE_1_ERROR);
     assert.match(coordinator.stderr, /compute node 127\.0\.0\.1:\d+ registered/);

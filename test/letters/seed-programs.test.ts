@@ -12,7 +12,7 @@ const CASE_1_ERROR = 0.8054285714285714;
 describe('programs that speak Thrift', { skip }, () => {
   test('a client of theirs trains with our coordinator and nodes', async (t) => {
     const cluster = await Cluster.create(t);
-    await cluster.startNode(0.2, '--delay', '20');
+    await cluster.startNode(0.6, '--delay', '20');
     const { port } = await cluster.startCoordinator('2');
 
     const client = startPython(t, 'seed_client.py', ['127.0.0.1', port, cluster.letters, 5, 15, 20, 0.0001]);
@@ -75,7 +75,7 @@ describe('programs that speak Thrift', { skip }, () => {
 
     const { accepted, trainingError, distance } = await ask(free, file, 1);
     assert.deepEqual([accepted, trainingError], [true, 0.9353333333333333]);
-    assert.ok(Number(distance) < 1e-9, `${String(distance)}`);
+    assert.ok(Number(distance) < 1e-9, String(distance));
     assert.deepEqual(await ask(busy, file, 2), {
       accepted: false,
       trainingError: -1,

@@ -122,14 +122,7 @@ export function addTransposedProduct(
 }
 
 /** b [columns, rows] = aᵀ; a [rows, columns] and b have strides. */
-export function transpose(
-  b: usize,
-  a: usize,
-  rows: i32,
-  columns: i32,
-  bStride: i32,
-  aStride: i32,
-): void {
+export function transpose(b: usize, a: usize, rows: i32, columns: i32, bStride: i32, aStride: i32): void {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const value = load<f64>(a + ((<usize>(row * aStride + column)) << 3));
