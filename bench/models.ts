@@ -1,6 +1,7 @@
 /**
  * Whole training steps (load, run, round, update with Adam) of the models, side by side with PyTorch eager on this
  * machine: one thread, and two (two lanes, each with a micro-batch; PyTorch with both as one batch on two threads).
+ * Convolutions in their default forms and, with the word `measured`, in those measured on this machine.
  * `npm run bench -- models` all; `-- models gpt bert` these; `-- models full` ten steps of the full-size networks.
  * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved; medians are shown.
  */
@@ -47,7 +48,7 @@ function median(values: readonly number[]): number {
 async function compare(name: string, { batch, steps, settings }: Case): Promise<void> {
   for (const threads of [1, 2]) {
     const globalBatch = batch * threads;
-    const plan = await planRun({ ...settings, samples: 1024, microBatch: batch, globalBatch });
+    const plan = await planRun({ ...settings, convForms, samples: 1024, microBatch: batch, globalBatch });
     const rates: Record<'lockstep' | 'torch' | 'torchFlush', number[]> = {
       lockstep: [],
       torch: [],
@@ -93,7 +94,8 @@ function fullSize(): void {
 }
 
 console.log(machine());
-const wanted = process.argv.slice(2);
+const convForms = process.argv.includes('measured') ? 'measured' : 'default';
+const wanted = process.argv.slice(2).filter((word) => word !== 'measured');
 for (const [name, item] of Object.entries(CASES)) {
   if (wanted.length === 0 || wanted.includes(name)) await compare(name, item);
 }

@@ -36,10 +36,13 @@ export async function planRun(settings: Readonly<Record<string, unknown>>): Prom
   const data = await loadRunData(datasetSpecOf(config), places);
   const startedMs = systemClock.now();
   const chosen = chooseModel(config, data.train);
-  const chooseForm = await chooseConvForms(chosen.model, config.microBatch, {
-    cacheDir: places.cacheDir,
-    onNote: (note) => console.error(note),
-  });
+  const chooseForm =
+    config.convForms === 'measured'
+      ? await chooseConvForms(chosen.model, config.microBatch, {
+          cacheDir: places.cacheDir,
+          onNote: console.error,
+        })
+      : undefined;
   const planned = makeRunPlan(config, data, 'bench', 1, { chosen, chooseForm });
   return { planned, data, compileMs: systemClock.now() - startedMs };
 }

@@ -84,7 +84,7 @@ describe('parseTrainConfig', () => {
       strategy: 'sync',
       engine: 'star',
       mode: 'exact',
-      convForms: 'measured',
+      convForms: 'default',
       device: ['cpu'],
       threads: 1,
       host: '127.0.0.1',

@@ -174,7 +174,7 @@ describe('TRAIN_OPTIONS', () => {
 --engine <star>
 --mode <exact>
 --device <auto|cpu|webgpu|cuda|coreml|dml,...>
---conv-forms <measured|default>
+--conv-forms <default|measured>
 --threads <int>
 --host <text>
 --port <int>`,

@@ -51,7 +51,7 @@ export type ScheduleName = (typeof SCHEDULE_NAMES)[number];
 export type StrategyName = (typeof STRATEGY_NAMES)[number];
 export type EngineName = (typeof ENGINE_NAMES)[number];
 export type ModeName = (typeof MODE_NAMES)[number];
-export const CONV_FORM_NAMES = ['measured', 'default'] as const;
+export const CONV_FORM_NAMES = ['default', 'measured'] as const;
 export type ConvFormsName = (typeof CONV_FORM_NAMES)[number];
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 

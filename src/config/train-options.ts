@@ -453,8 +453,8 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
   convForms: {
     group: 'cluster',
     type: { kind: 'choice', choices: CONV_FORM_NAMES },
-    default: 'measured',
-    help: "How convolutions and their gradients are computed: measured takes what is fastest on the coordinator's machine, and keeps it for later runs there; default gives the same digest with a coordinator on any machine",
+    default: 'default',
+    help: "How convolutions and their gradients are computed: default follows from their shapes, with the same digest wherever the coordinator runs; measured takes what is fastest on the coordinator's machine, and keeps it there for later runs",
   },
   threads: {
     group: 'cluster',
