@@ -8,7 +8,7 @@ import { findFusions, type Fusion } from './fusion.ts';
 import { expandTo, type GradientRule } from './gradient-rule.ts';
 import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
 import { withStatistics } from './normalization-rules.ts';
-import { withIndices } from './pooling-rules.ts';
+import { drawPooling } from './pooling-rules.ts';
 
 export interface DifferentiateOptions {
   /** The forms of convolutions and of their gradients; the defaults when absent. */
@@ -34,10 +34,10 @@ export function differentiateGraph(
   withRespectTo: readonly string[],
   { chooseForm = () => undefined }: DifferentiateOptions = {},
 ): Graph {
-  const nodes = graph.nodes.map(withIndices).map(withStatistics);
-  const g = GraphBuilder.from({ ...graph, nodes }, (builder, node) =>
-    appendInForm(builder, node, chooseForm),
-  );
+  const nodes = graph.nodes.map(withStatistics);
+  const g = GraphBuilder.from({ ...graph, nodes }, (builder, node) => {
+    if (!drawPooling(builder, node)) appendInForm(builder, node, chooseForm);
+  });
   const gradients = new Map([[loss, seedGradient(g, loss)]]);
   const active = valuesThatDependOn(graph, withRespectTo, g);
   const fusions = findFusions(g, nodes);

@@ -6,13 +6,20 @@ import type { GraphNode, ValueInfo } from '../graph/types.ts';
 import { windowOf, windowSpan, type Window } from '../graph/window.ts';
 import { callOf, product } from './conv-signature.ts';
 import { notDifferentiable, staticShape, times } from './gradient-rule.ts';
+import { drawPairPooling, isPairPooling, unpoolPairs } from './pair-pooling.ts';
 import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
 
-/** A MaxPool that also says where each maximum was: what its gradient needs. Other nodes stay as they are. */
-export function withIndices(node: GraphNode): GraphNode {
-  const [y, indices] = node.outputs;
-  if (node.operator !== 'MaxPool' || y === undefined || indices !== undefined) return node;
-  return { ...node, outputs: [y, `${y}.indices`] };
+/** The name of the output of a MaxPool that says where each maximum was: what its gradient needs. */
+function indicesOf(node: GraphNode): string {
+  return node.outputs[1] ?? `${node.outputs[0] ?? ''}.indices`;
+}
+
+/** Draws a MaxPool so that its gradient can be drawn; gives false for any other node. */
+export function drawPooling(g: GraphBuilder, node: GraphNode): boolean {
+  const [y] = node.outputs;
+  if (node.operator !== 'MaxPool' || y === undefined) return false;
+  if (!drawPairPooling(g, node)) g.append({ ...node, outputs: [y, indicesOf(node)] });
+  return true;
 }
 
 /** The input's shape as numbers, and the window that went over it. */
@@ -24,9 +31,10 @@ function pooled(call: GradientCall): { shape: readonly number[]; window: Window 
 
 /** dX = dY at the places of the maxima, 0 elsewhere; where windows overlap, what arrives is added. */
 function unpool(call: GradientCall): ValueInfo {
-  const { g, node } = call;
+  const { g, node, y } = call;
+  if (isPairPooling(g, node)) return unpoolPairs(g, node, y, call.fullDy());
   const { shape, window } = pooled(call);
-  const indices = g.value(node.outputs[1] ?? '');
+  const indices = g.value(indicesOf(node));
   const overlaps = window.strides.some((stride, axis) => stride < windowSpan(window, axis));
   if (!overlaps) return g.maxUnpool(call.fullDy(), indices, shape, window.kernel);
   const zeros = g.expand(g.scalar(0), [product(shape)]);

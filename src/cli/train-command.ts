@@ -98,6 +98,7 @@ async function train(
   for (const line of new Set(devices.flatMap(({ note }) => note ?? []))) terminal.line(colours.dim(line));
   const interrupt = interruptOnSignals(terminal);
   const progress = new Progress(terminal, colours, context.now);
+  const waiting = setTimeout(() => terminal.line(colours.dim(waitingText(config))), WAITING_MS);
   try {
     const summary = await runTraining({
       config,
@@ -114,7 +115,10 @@ async function train(
           `${colours.bold('Lockstep')}  ${config.model} on ${config.dataset}, ${who}  ${colours.dim(`coordinator ${host}:${port}, files in ${folder}`)}`,
         );
       },
-      onEvent: (event) => progress.show(event),
+      onEvent: (event) => {
+        if (event.kind === 'worker-joined') clearTimeout(waiting);
+        progress.show(event);
+      },
       onRefused: (peer, reason) => terminal.line(`${colours.yellow('!')} ${peer} was refused: ${reason}`),
       onNote: (note) => terminal.line(colours.dim(note)),
       signal: interrupt.signal,
@@ -123,9 +127,17 @@ async function train(
     report(summary, json === true, terminal, colours);
     context.setExitCode(summary.status === 'finished' ? EXIT.ok : EXIT.interrupted);
   } finally {
+    clearTimeout(waiting);
     terminal.end();
     interrupt.release();
   }
+}
+
+/** After so long without a worker the user is told what they do. */
+const WAITING_MS = 10_000;
+
+function waitingText({ microBatch }: TrainConfig): string {
+  return `no worker has joined yet: each loads data and model and tries one micro-batch of ${microBatch} first, which takes long for a large model; a smaller --micro-batch is quicker`;
 }
 
 function report(

@@ -132,7 +132,7 @@ async function writeBody(
   const file = await openForWriting(partOf(download));
   try {
     let position = from;
-    for await (const chunk of body) {
+    for await (const chunk of untilBroken(body, () => position, download)) {
       progress();
       if (position + chunk.length > download.bytes)
         throw new DataError(`expected ${download.bytes} bytes, the server sends more`);
@@ -146,6 +146,24 @@ async function writeBody(
       throw new DataError(`expected ${download.bytes} bytes, the connection ended after ${position}`);
   } finally {
     await file.close();
+  }
+}
+
+/** The chunks of `body`; when the connection breaks, an error that says how far it came. */
+async function* untilBroken(
+  body: ReadableStream<Uint8Array>,
+  position: () => number,
+  { bytes }: Download,
+): AsyncGenerator<Uint8Array, void> {
+  try {
+    for await (const chunk of body) yield chunk;
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    throw new DataError(
+      `the connection broke after ${position()} of ${bytes} bytes (${causeOf(error)}); the next run continues there`,
+      {},
+      { cause: error },
+    );
   }
 }
 
