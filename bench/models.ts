@@ -2,11 +2,15 @@
  * Whole training steps (load, run, round, update with Adam) of the models, side by side with PyTorch eager on this
  * machine: one thread, and two (two lanes, each with a micro-batch; PyTorch with both as one batch on two threads).
  * Convolutions in their default forms and, with the word `measured`, in those measured on this machine.
- * `npm run bench -- models` all; `-- models gpt bert` these; `-- models full` ten steps of the full-size networks.
+ * `npm run bench -- models` all; `-- models gpt bert` these; `-- models full` ten steps of the full-size
+ * networks, `-- models compile` the time to compile resnet50.
  * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved; medians are shown.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
-import { lockstepJson, machine, pytorch } from './lib/processes.ts';
+import { lockstepWithPeaks, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
 
@@ -76,20 +80,45 @@ async function compare(name: string, { batch, steps, settings }: Case): Promise<
 }
 
 /** Ten real steps of the networks at full size: the whole program, one worker of one lane. */
-function fullSize(): void {
+async function fullSize(): Promise<void> {
   const cases = [
     ['resnet50', 8, ['--dataset', 'synthetic_image', '--image-size', '64', '--stem', 'large']],
     ['bert', 4, ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '30522']],
     ['gpt2', 4, ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '50257']],
   ] as const;
   for (const [model, batch, flags] of cases) {
-    const summary = lockstepJson([
+    const { summary, peakMiB } = await lockstepWithPeaks([
       'train', '--model', model, ...flags, '--samples', '64', '--steps', '10', '--workers', '1', '--lanes', '1',
       '--micro-batch', String(batch), '--global-batch', String(batch), '--out-dir', 'experiments/bench',
     ]); // prettier-ignore
+    const { parameters, steps, wallSeconds, firstStepSeconds, timeSplit } = summary;
     console.log(
-      `${model}: ${JSON.stringify({ parameters: summary['parameters'], steps: summary['steps'], wallSeconds: summary['wallSeconds'], samplesPerSecond: summary.samplesPerSecond, timeSplit: summary.timeSplit, peakMemoryMiB: summary['peakMemoryMiB'] })}`,
+      `${model}, batch ${batch}: ${String(parameters)} parameters, ${String(steps)} steps in ${String(wallSeconds)} s, first step after ${String(firstStepSeconds)} s,` +
+        ` peak memory MiB: ${peakMiB.map((peak, i) => `${i === 0 ? 'coordinator' : 'worker'} ${peak}`).join(', ')}; time split ${JSON.stringify(timeSplit)}`,
     );
+  }
+}
+
+/** From the model's name to the compiled step of resnet50, with convolution forms measured anew, and then again. */
+async function compileTwice(): Promise<void> {
+  const settings = {
+    model: 'resnet50',
+    dataset: 'synthetic_image',
+    imageSize: 64,
+    stem: 'large',
+    samples: 64,
+  };
+  const cacheDir = mkdtempSync(join(tmpdir(), 'lockstep-forms-'));
+  try {
+    for (const convForms of ['default', 'measured', 'measured']) {
+      const { compileMs } = await planRun(
+        { ...settings, convForms, microBatch: 8, globalBatch: 8 },
+        cacheDir,
+      );
+      console.log(`resnet50 compiled in ${compileMs.toFixed(0)} ms, convolution forms: ${convForms}`);
+    }
+  } finally {
+    rmSync(cacheDir, { recursive: true });
   }
 }
 
@@ -99,4 +128,5 @@ const wanted = process.argv.slice(2).filter((word) => word !== 'measured');
 for (const [name, item] of Object.entries(CASES)) {
   if (wanted.length === 0 || wanted.includes(name)) await compare(name, item);
 }
-if (wanted.length === 0 || wanted.includes('full')) fullSize();
+if (wanted.length === 0 || wanted.includes('compile')) await compileTwice();
+if (wanted.length === 0 || wanted.includes('full')) await fullSize();

@@ -30,7 +30,10 @@ export interface EnginePlan {
 }
 
 /** Loads the data and compiles the run of a configuration, given as `train` takes it. */
-export async function planRun(settings: Readonly<Record<string, unknown>>): Promise<EnginePlan> {
+export async function planRun(
+  settings: Readonly<Record<string, unknown>>,
+  formCacheDir?: string,
+): Promise<EnginePlan> {
   const { config } = parseTrainConfig([], { seed: 7, epochs: 100, ...settings });
   const places = dataPlaces(undefined, process.env);
   const data = await loadRunData(datasetSpecOf(config), places);
@@ -39,7 +42,7 @@ export async function planRun(settings: Readonly<Record<string, unknown>>): Prom
   const chooseForm =
     config.convForms === 'measured'
       ? await chooseConvForms(chosen.model, config.microBatch, {
-          cacheDir: places.cacheDir,
+          cacheDir: formCacheDir ?? places.cacheDir,
           onNote: console.error,
         })
       : undefined;

@@ -1,5 +1,6 @@
 /** Starts programs for benchmarks and reads what they print. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,6 +22,44 @@ export function lockstepJson(
   );
   if (status !== 0) throw new Error(`lockstep ${args.join(' ')} ended with ${status}: ${stderr.slice(-500)}`);
   return JSON.parse(stdout) as ReturnType<typeof lockstepJson>;
+}
+
+/** Runs `lockstep` as `lockstepJson` does, and looks at the memory of its processes: peaks in MiB, the coordinator's first. */
+export async function lockstepWithPeaks(
+  args: readonly string[],
+): Promise<{ summary: ReturnType<typeof lockstepJson>; peakMiB: readonly number[] }> {
+  const child = spawn(process.execPath, [fromRoot('bin', 'lockstep.js'), ...args, '--json'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const peaks = new Map<number, number>();
+  const watch = setInterval(() => {
+    for (const id of [child.pid ?? 0, ...childrenOf(child.pid ?? 0)])
+      peaks.set(id, peakOf(id) ?? peaks.get(id) ?? 0);
+  }, 100);
+  let output = '';
+  child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()));
+  const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  clearInterval(watch);
+  if (status !== 0) throw new Error(`lockstep ${args.join(' ')} ended with ${status}`);
+  return { summary: JSON.parse(output) as ReturnType<typeof lockstepJson>, peakMiB: [...peaks.values()] };
+}
+
+function childrenOf(id: number): number[] {
+  try {
+    return readFileSync(`/proc/${id}/task/${id}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return []; // It has ended.
+  }
+}
+
+/** The largest resident memory that a process has had so far. */
+function peakOf(id: number): number | undefined {
+  try {
+    const [, kibibytes] = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'utf8')) ?? [];
+    return kibibytes === undefined ? undefined : Math.round(Number(kibibytes) / 1024);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Runs one of bench/pytorch that times a whole step. */
