@@ -1,14 +1,15 @@
 /** Turns run events into lines and a progress bar. */
 import type { RunEvent, StepCommitted } from '../metrics/events.ts';
 import type { Terminal } from './terminal.ts';
-import { duration, grouped, type paint } from './terminal.ts';
+import { duration, grouped, type paint, rate } from './terminal.ts';
 
+/** At most, where the line has room for it. */
 const BAR_WIDTH = 24;
 const REDRAW_MS = 80;
 /** Without a terminal a line of progress is printed this often. */
 const PLAIN_LINE_MS = 5_000;
-/** Memory of the running means shown, in steps. */
-const SMOOTHING = 0.95;
+/** Running means shown go over about so many steps, or all there were. */
+const SMOOTHED_STEPS = 20;
 
 export class Progress {
   readonly #terminal: Terminal;
@@ -21,6 +22,7 @@ export class Progress {
   #loss: number | undefined;
   #accuracy: number | undefined;
   #stepMs: number | undefined;
+  #seenSteps = 0;
   #samplesPerSecond: number | undefined;
 
   constructor(terminal: Terminal, colours: ReturnType<typeof paint>, now: () => number) {
@@ -75,7 +77,7 @@ export class Progress {
         const accuracy =
           event.accuracy === undefined ? '' : `  accuracy ${bold(`${(event.accuracy * 100).toFixed(2)} %`)}`;
         const speed =
-          this.#samplesPerSecond === undefined ? '' : dim(`  ${grouped(this.#samplesPerSecond)} samples/s`);
+          this.#samplesPerSecond === undefined ? '' : dim(`  ${rate(this.#samplesPerSecond)} samples/s`);
         const train = this.#loss === undefined ? '' : `  train loss ${this.#loss.toFixed(4)}`;
         return line(
           `epoch ${event.epoch + 1}  step ${event.step}${train}  ${event.split} loss ${event.lossMean.toFixed(4)}${accuracy}${speed}`,
@@ -89,8 +91,10 @@ export class Progress {
   }
 
   #showStep(event: StepCommitted): void {
+    this.#seenSteps++;
+    const part = 1 / Math.min(this.#seenSteps, SMOOTHED_STEPS);
     const mean = (before: number | undefined, value: number): number =>
-      before === undefined ? value : SMOOTHING * before + (1 - SMOOTHING) * value;
+      before === undefined ? value : before + part * (value - before);
     this.#loss = mean(this.#loss, event.lossMean);
     if (event.accuracy !== undefined) this.#accuracy = mean(this.#accuracy, event.accuracy);
     if (event.stepMs > 0) {
@@ -107,12 +111,14 @@ export class Progress {
   }
 
   #statusLine(event: StepCommitted): string {
-    const share = event.step / Math.max(1, this.#steps);
-    const filled = Math.round(share * BAR_WIDTH);
-    const bar = this.#terminal.isLive ? `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ` : '';
     const accuracy = this.#accuracy === undefined ? '' : `  acc ${(this.#accuracy * 100).toFixed(1)} %`;
     const eta = duration((this.#stepMs ?? 0) * (this.#steps - event.step));
     const epoch = `epoch ${event.epoch + 1}/${Math.ceil(this.#steps / this.#stepsPerEpoch)}`;
-    return `${bar}${epoch}  step ${event.step}/${this.#steps}  loss ${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${grouped(this.#samplesPerSecond ?? 0)} samples/s  ETA ${eta}`;
+    const text = `${epoch}  step ${event.step}/${this.#steps}  loss ${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${rate(this.#samplesPerSecond ?? 0)} samples/s  ETA ${eta}`;
+    if (!this.#terminal.isLive) return text;
+    const width = Math.min(BAR_WIDTH, this.#terminal.columns - text.length - 2);
+    if (width < 4) return text;
+    const filled = Math.round((event.step / Math.max(1, this.#steps)) * width);
+    return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${text}`;
   }
 }

@@ -1,5 +1,5 @@
 import type { RunSummary } from '../launch/run-summary.ts';
-import { bytes, duration, grouped, type paint } from './terminal.ts';
+import { bytes, duration, grouped, type paint, rate } from './terminal.ts';
 
 /** The summary of a run as a person reads it. */
 export function summaryText(summary: RunSummary, colours: ReturnType<typeof paint>): string {
@@ -22,7 +22,7 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
     ['validation loss', lossText(summary.validationLoss)],
     [
       'steps',
-      `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${summary.samplesPerSecond === undefined ? '' : `, ${grouped(summary.samplesPerSecond)} samples/s`}`,
+      `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${summary.samplesPerSecond === undefined ? '' : `, ${rate(summary.samplesPerSecond)} samples/s`}`,
     ],
     [
       'samples',

@@ -12,6 +12,11 @@ export class Terminal {
     this.isLive = stream.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
   }
 
+  /** Characters of a line. */
+  get columns(): number {
+    return this.#stream.columns || 80;
+  }
+
   /** A line that stays. */
   line(text: string): void {
     const live = this.#live;
@@ -24,7 +29,7 @@ export class Terminal {
   live(text: string): void {
     if (!this.isLive) return;
     this.#erase();
-    const columns = this.#stream.columns || 80;
+    const { columns } = this;
     this.#live = text.length >= columns ? text.slice(0, columns - 1) : text;
     this.#stream.write(this.#live);
   }
@@ -59,6 +64,11 @@ export function duration(ms: number): string {
 export function grouped(count: number): string {
   // Not toLocaleString: loading the language data takes 100 ms.
   return String(Math.round(count)).replaceAll(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** A speed as 12,345, or below ten with a decimal. */
+export function rate(perSecond: number): string {
+  return perSecond < 9.95 ? perSecond.toFixed(1) : grouped(perSecond);
 }
 
 /** Bytes as 1.3 MB. */

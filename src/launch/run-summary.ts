@@ -121,7 +121,7 @@ export class EventTally {
         (isTest ? { testLoss: evaluation.lossMean } : { validationLoss: evaluation.lossMean })),
       ...(accuracy !== undefined && (isTest ? { testAccuracy: accuracy } : { validationAccuracy: accuracy })),
       ...(this.#epochSteps > 0 && { trainLoss: this.#epochLoss / this.#epochSteps }),
-      ...(this.#stepMs > 0 && { samplesPerSecond: Math.round((this.#samples / this.#stepMs) * 1000) }),
+      ...(this.#stepMs > 0 && { samplesPerSecond: rounded((this.#samples / this.#stepMs) * 1000) }),
       numericsClasses: [...this.#classes],
       events: { ...this.#counts },
     };
@@ -143,4 +143,9 @@ export function summariseWorkers(tallies: readonly WorkerTally[]): RunSummary['w
     samples,
     microBatches,
   }));
+}
+
+/** To whole numbers, or to three digits where that is more. */
+function rounded(value: number): number {
+  return value < 100 ? Number(value.toPrecision(3)) : Math.round(value);
 }
