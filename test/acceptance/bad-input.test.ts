@@ -154,7 +154,7 @@ function node(graph: ProtoWriter, operator: string, input: string, output: strin
 
 const NETWORK = ['--model', 'net.onnx', '--dataset', 'digits'];
 
-family('a hostile .onnx file', 1, {
+family('a hostile .onnx file', 2, {
   'with weights in another file of this machine': {
     args: NETWORK,
     files: {
