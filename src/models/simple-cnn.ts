@@ -20,8 +20,9 @@ export function makeSimpleCnn(task: ModelTask, { width, dropout }: SettingsOf<'s
     const { g } = net;
     let h = x; // [B, C, H, W]
     for (const [i, channels] of [width, 2 * width, 4 * width].entries()) {
-      h = g.relu(net.conv2d(`conv${i + 1}`, h, channels, 3, { padding: 1 })); // [B, channels, H / 2^i, W / 2^i]
-      h = g.maxPool(h, { kernel: [2, 2], strides: [2, 2] });
+      h = net.conv2d(`conv${i + 1}`, h, channels, 3, { padding: 1 }); // [B, channels, H / 2^i, W / 2^i]
+      // The same numbers and gradients as with the ReLU first, on a quarter of the elements.
+      h = g.relu(g.maxPool(h, { kernel: [2, 2], strides: [2, 2] }));
     }
     h = g.flatten(h); // [B, 4 width (H / 8) (W / 8)]
     h = g.relu(net.linear('fc1', h, 8 * width)); // [B, 8 width]
