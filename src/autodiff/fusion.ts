@@ -6,45 +6,16 @@
  * is differentiated as ever.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { scalarOf } from './gradient-rule.ts';
 import { intAttribute } from '../graph/operator.ts';
 import { normalizeAxis } from '../graph/shape.ts';
-import type { GraphNode, ValueInfo } from '../graph/types.ts';
+import type { GraphNode } from '../graph/types.ts';
+import { dataflowOf, type Dataflow, type Fusion } from './dataflow.ts';
 import { findGelus } from './gelu-fusion.ts';
-
-export interface Fusion {
-  /** The value that the gradient goes to. */
-  readonly source: string;
-  /** Draws that gradient, given all elements of the last node's. */
-  readonly gradient: (g: GraphBuilder, dy: ValueInfo) => ValueInfo;
-}
-
-/** The values of a graph by name: how they come about and who uses them. */
-export interface Dataflow {
-  readonly nodes: readonly GraphNode[];
-  readonly producer: ReadonlyMap<string, GraphNode>;
-  readonly consumers: ReadonlyMap<string, readonly GraphNode[]>;
-  /** The number that a value is, when it is a constant without axes. */
-  readonly scalar: (name: string) => number | undefined;
-}
 
 /** All fusions among `nodes`, whose values `g` knows, by their last node. */
 export function findFusions(g: GraphBuilder, nodes: readonly GraphNode[]): ReadonlyMap<GraphNode, Fusion> {
   const flow = dataflowOf(g, nodes);
   return new Map([...findPickedLogSoftmaxes(g, flow), ...findGelus(flow)]);
-}
-
-function dataflowOf(g: GraphBuilder, nodes: readonly GraphNode[]): Dataflow {
-  const producer = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const consumers = new Map<string, GraphNode[]>();
-  for (const node of nodes) {
-    for (const name of new Set(node.inputs)) {
-      const users = consumers.get(name);
-      if (users === undefined) consumers.set(name, [node]);
-      else users.push(node);
-    }
-  }
-  return { nodes, producer, consumers, scalar: (name) => scalarOf(g, g.value(name)) };
 }
 
 /**

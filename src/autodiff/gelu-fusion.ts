@@ -7,7 +7,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { GraphNode, ValueInfo } from '../graph/types.ts';
-import type { Dataflow, Fusion } from './fusion.ts';
+import type { Dataflow, Fusion } from './dataflow.ts';
 
 const CUBIC = 0.044715;
 const TANH_SCALE = Math.sqrt(2 / Math.PI);

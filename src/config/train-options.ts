@@ -156,7 +156,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: {
       kind: 'choice',
       choices: DATASET_NAMES,
-      orPath: 'of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images',
+      orPath: 'of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images (./folder)',
     },
     default: 'mnist',
     help: 'Data set to train on; `lockstep data --list` says what each name is',
