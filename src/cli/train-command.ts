@@ -98,7 +98,10 @@ async function train(
   for (const line of new Set(devices.flatMap(({ note }) => note ?? []))) terminal.line(colours.dim(line));
   const interrupt = interruptOnSignals(terminal);
   const progress = new Progress(terminal, colours, context.now);
-  const waiting = setTimeout(() => terminal.line(colours.dim(waitingText(config))), WAITING_MS);
+  // Workers that are started by hand come when their user starts them.
+  const waiting = isLocal
+    ? setTimeout(() => terminal.line(colours.dim(waitingText(config))), WAITING_MS)
+    : undefined;
   try {
     const summary = await runTraining({
       config,

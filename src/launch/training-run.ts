@@ -78,7 +78,12 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
       const data = await loadRunData(datasetSpecOf(config), places);
       for (const note of data.splits.notes ?? []) options.onNote(note);
       const chosen = chooseModel(config, data.train);
-      const isMeasured = config.convForms === 'measured' && shares.every(({ device }) => device === 'cpu');
+      const isOnCpu = shares.every(({ device }) => device === 'cpu');
+      const isMeasured = config.convForms === 'measured' && isOnCpu;
+      if (config.convForms === 'measured' && !isOnCpu)
+        options.onNote(
+          'conv_forms: forms are measured for CPUs only; with a GPU in the run the default ones are used',
+        );
       const chooseForm = isMeasured
         ? await chooseConvForms(chosen.model, config.microBatch, {
             cacheDir: places.cacheDir,

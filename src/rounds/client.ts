@@ -45,7 +45,7 @@ const SILENCE_MS = 15_000;
  *         or is lost on the way; RendezvousError when it refuses.
  */
 export async function runClient(options: ClientOptions): Promise<JobResult | undefined> {
-  const connection = await connect(options.coordinator, CONNECT_MS);
+  const connection = await connectTo(options.coordinator);
   const conversation = new Conversation(connection, options);
   const giveUp = (): void => conversation.giveUp();
   options.signal.addEventListener('abort', giveUp);
@@ -54,6 +54,19 @@ export async function runClient(options: ClientOptions): Promise<JobResult | und
   } finally {
     options.signal.removeEventListener('abort', giveUp);
     conversation.end();
+  }
+}
+
+async function connectTo(coordinator: Address): Promise<Connection> {
+  try {
+    return await connect(coordinator, CONNECT_MS);
+  } catch (error) {
+    if (!(error instanceof PeerLostError)) throw error;
+    throw new PeerLostError(
+      `${error.message}. Is a coordinator node running there? Start one: lockstep coordinator-node ${coordinator.port} load-balancing`,
+      error.context,
+      { cause: error },
+    );
   }
 }
 
