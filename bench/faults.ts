@@ -91,7 +91,11 @@ async function joinLate(run: Run): Promise<number> {
   const isLate = (e: Event): boolean => e.kind === 'worker-joined' && e['processId'] === late.pid;
   const { rank } = await run.event(isLate);
   const contributed = await run.event(
-    (e) => e.kind === 'step' && ((e['samplesByRank'] as Record<string, number>)[String(rank)] ?? 0) > 0,
+    (e) =>
+      e.kind === 'step' &&
+      (e['ranks'] as readonly { rank: number; samples: number }[]).some(
+        (r) => r.rank === rank && r.samples > 0,
+      ),
   );
   late.kill('SIGTERM');
   return since(startedMs, contributed);

@@ -40,6 +40,7 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
       optimizer: {},
       clipNorm: null,
       tracksNorms: false,
+      isAudited: false,
       trainBytes: 0,
       evaluateBytes: 0,
     },
@@ -54,6 +55,7 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
     scalarsOf: () => ({ learningRate: 0.1 }),
     learningRateOf: () => 0.1,
     minWorkers: 1,
+    auditRate: 0,
     gatherMs: 10_000,
     snapshotMs: 1e9,
     ...changes,
@@ -192,7 +194,7 @@ export class ScriptedWorker {
     }));
     this.progress += microBatches.length;
     this.data?.send(
-      { kind: 'contribution', pass: plan.pass, records, busyMs: 1, applyMs: 0, exchangeMs: 0 },
+      { kind: 'contribution', pass: plan.pass, records, busyMs: 1 },
       changes.payload ?? (isSummed ? new Uint8Array(4 * ELEMENTS) : undefined),
     );
   }

@@ -67,8 +67,27 @@ export class Progress {
         return;
       case 'rolled-back':
         return line(
-          `${yellow('!')} no worker holds step ${event.fromStep} any more: going on from step ${event.toStep}`,
+          event.reason === 'lost'
+            ? `${yellow('!')} no worker holds step ${event.fromStep} any more: going on from step ${event.toStep}`
+            : `${yellow('!')} steps ${event.toStep + 1} to ${event.fromStep} are computed again without it`,
         );
+      case 'worker-distrusted':
+        return line(`${red('x')} rank ${event.rank} is put out at step ${event.step}: ${event.reason}`);
+      case 'worker-slow': {
+        const times = (event.ms / Math.max(event.othersMs, 1e-3)).toFixed(1);
+        const what = event.where === 'compute' ? 'computes' : 'is connected';
+        return line(
+          `${yellow('!')} rank ${event.rank} ${what} ${times} times slower than the others (step ${event.step})`,
+        );
+      }
+      case 'clock-jumped':
+        return line(
+          dim(
+            `the clock of rank ${event.rank} jumped by ${duration(Math.abs(event.jumpMs))}; nothing depends on it`,
+          ),
+        );
+      case 'worker-refused': // told by whoever keeps the door
+        return;
       case 'run-waiting':
         return line(`${yellow('!')} step ${event.step}: ${event.reason}`);
       case 'step':

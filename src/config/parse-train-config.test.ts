@@ -79,6 +79,7 @@ describe('parseTrainConfig', () => {
       seed: 42,
       evalEvery: 'epoch',
       trackGradients: false,
+      audit: 0,
       name: undefined,
       outDir: 'experiments',
       strategy: 'sync',

@@ -122,6 +122,7 @@ export interface TrainConfig {
   readonly seed: number;
   readonly evalEvery: number | 'epoch';
   readonly trackGradients: boolean;
+  readonly audit: number;
   readonly name: string | undefined;
   readonly outDir: string;
 

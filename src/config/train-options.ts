@@ -408,6 +408,13 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     default: false,
     help: 'Record the L2 norm of every gradient tensor',
   },
+  audit: {
+    group: 'run',
+    type: { kind: 'number', min: 0, max: 1 },
+    default: 0,
+    unit: 'fraction',
+    help: 'Part of the steps in which a micro-batch of every worker is computed by another one too; a worker whose bits differ is put out and its steps are computed again (needs three workers that compute the same bits)',
+  },
   name: {
     group: 'run',
     type: {

@@ -199,6 +199,7 @@ export class Coordinator {
     if (this.#isClogged) return this.#expelClogged();
     this.#pass = new Pass(this.#trajectory.specOf(work, ++this.#passCount, reduction));
     this.#desk.begin(this.#pass, participants);
+    if (work === 'train') this.#reporter.begun(this.#desk.beganMs);
   }
 
   /**
@@ -265,6 +266,8 @@ export class Coordinator {
         return this.#reporter.norms(message.step, message.norms);
       case 'digest':
         return this.#takeDigest(member, message);
+      case 'audited':
+        return;
       case 'hello':
       case 'ready':
       case 'heartbeat':
@@ -427,7 +430,8 @@ export class Coordinator {
 
   #rollBack(): void {
     const { step, isKept, snapshot } = this.#trajectory;
-    if (!isKept) this.#reporter.event({ kind: 'rolled-back', fromStep: step, toStep: snapshot.step });
+    if (!isKept)
+      this.#reporter.event({ kind: 'rolled-back', fromStep: step, toStep: snapshot.step, reason: 'lost' });
     this.#trajectory.rollBack();
   }
 

@@ -31,6 +31,7 @@ export class LeaseDesk {
     this.#beganMs = this.#clock.now();
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
     for (const [member, leases] of shareOut(all, members)) {
+      member.givenMs = this.#beganMs;
       pass.lease(member.workerId, leases);
       tell(member, planMessage(pass.spec, leases));
     }
@@ -46,8 +47,9 @@ export class LeaseDesk {
     const idle = members.filter((member) => pass.unfinishedOf(member.workerId).length === 0);
     for (const [member, given] of shareOut(microBatches, idle.length > 0 ? idle : members)) {
       if (given.length === 0) continue;
-      pass.lease(member.workerId, given);
       member.progressMs = this.#clock.now();
+      if (pass.unfinishedOf(member.workerId).length === 0) member.givenMs = member.progressMs;
+      pass.lease(member.workerId, given);
       tell(member, { kind: 'lease', pass: pass.spec.id, microBatches: [...given] });
     }
   }

@@ -29,6 +29,8 @@ export interface Member {
   /** Its counter of finished micro-batches, and when that (or its work) last changed. */
   progress: number;
   progressMs: number;
+  /** When it was last given work while it had none, or was last heard to have finished some. */
+  givenMs: number;
   /** Why it is stalled; a stuck one comes back only with progress. */
   stall: 'silent' | 'stuck' | undefined;
   stalledMs: number;

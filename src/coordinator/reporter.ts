@@ -80,7 +80,16 @@ export class Reporter {
     const samples = records.reduce((sum, record) => sum + record.sampleCount, 0);
     member.sampleCount += samples;
     member.microBatchCount += records.length;
-    this.#times.contribution(member.rank, nowMs, samples, contribution);
+    const turnaroundMs = nowMs - member.givenMs;
+    member.givenMs = nowMs;
+    const { busyMs } = contribution;
+    const { rank } = member;
+    this.#times.contribution(nowMs, { rank, samples, microBatches: records.length, turnaroundMs, busyMs });
+  }
+
+  /** A training pass begins. */
+  begun(nowMs: number): void {
+    this.#times.beginPass(nowMs);
   }
 
   redone(step: number, reason: 'calibration' | 'overflow'): void {
@@ -89,7 +98,7 @@ export class Reporter {
   }
 
   committed(spec: PassSpec, records: readonly MicroBatchRecord[], nowMs: number): void {
-    const { samplesByRank, ...times } = this.#times.commit(nowMs);
+    const times = this.#times.commit(nowMs);
     const step = spec.step + 1;
     this.#isWaiting = false;
     // A step that is computed again after a rollback has been reported.
@@ -106,7 +115,6 @@ export class Reporter {
       ...means,
       learningRate,
       ...times,
-      samplesByRank: Object.fromEntries(samplesByRank),
     });
   }
 

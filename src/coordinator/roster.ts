@@ -195,6 +195,7 @@ export class Roster {
       heardMs: nowMs,
       progress: 0,
       progressMs: nowMs,
+      givenMs: nowMs,
       stall: undefined,
       stalledMs: 0,
       wasActive: false,

@@ -21,6 +21,8 @@ export interface RunPlan {
   /** Learning rate and all numbers of update `step` (0-based), computed once and sent to everyone. */
   readonly scalarsOf: (step: number) => Readonly<Record<string, number>>;
   readonly learningRateOf: (step: number) => number;
+  /** Part of the steps, 0..1, in which a micro-batch of every worker is computed by another one too, to compare. */
+  readonly auditRate: number;
   /** The run starts with this many workers, or with fewer (at least one) after `gatherMs`. */
   readonly minWorkers: number;
   readonly gatherMs: number;

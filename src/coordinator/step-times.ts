@@ -1,4 +1,5 @@
-import type { Contribution } from '../protocol/messages.ts';
+/** Where the time of every step goes. All of it is measured on the coordinator's clock, but for what a worker is busy. */
+import type { RankStep } from '../metrics/events.ts';
 
 /** Where the wall time of a run went, in seconds, as the mean over the workers of each step. */
 export interface TimeSplit {
@@ -12,89 +13,143 @@ export interface TimeSplit {
   readonly other: number;
 }
 
-/** Times of one step, milliseconds: means over its workers. */
+/** Times of one step, milliseconds: means over its workers, which add up to `stepMs`. */
 export interface StepTiming {
   readonly stepMs: number;
   readonly computeMs: number;
+  readonly communicateMs: number;
   readonly waitMs: number;
-  readonly exchangeMs: number;
-  readonly samplesByRank: ReadonlyMap<number, number>;
+  readonly otherMs: number;
+  readonly ranks: readonly RankStep[];
 }
 
-interface WorkerTimes {
-  busyMs: number;
-  exchangeMs: number;
-  arrivalMs: number;
+/** What one worker did in the passes of a step. */
+interface RankTimes {
   samples: number;
+  microBatches: number;
+  busyMs: number;
+  communicateMs: number;
+  waitMs: number;
 }
 
-/** Splits measured wall time by what the workers report and when their contributions arrive. */
+/** One counted contribution. */
+export interface TimedContribution {
+  readonly rank: number;
+  readonly samples: number;
+  readonly microBatches: number;
+  /** From the coordinator's giving the work to the arrival of its result. */
+  readonly turnaroundMs: number;
+  /** The part of it in which the worker computed, as it says. */
+  readonly busyMs: number;
+}
+
+/**
+ * A step lasts from the commit before it to its own; within it lie one or more passes. In a pass a worker is busy,
+ * communicates (the rest of its turnaround: plan and totals on their way to it, its sum on the way back), and waits
+ * from its last contribution to the last of all.
+ */
 export class StepTimes {
   #startMs = 0;
-  #lastCommitMs = 0;
   #nowMs = 0;
-  #workers = new Map<number, WorkerTimes>();
+  #stepBeganMs = 0;
+  #passBeganMs = 0;
+  #arrivalMs = 0;
+  readonly #ranks = new Map<number, RankTimes>();
+  /** Ranks with a contribution to the pass under way, and their busy and communicating time in it. */
+  readonly #passMs = new Map<number, number>();
   #computeMs = 0;
-  #exchangeMs = 0;
+  #communicateMs = 0;
   #waitMs = 0;
 
   start(nowMs: number): void {
-    this.#startMs = this.#lastCommitMs = this.#nowMs = nowMs;
+    this.#startMs = nowMs;
+    this.skip(nowMs);
   }
 
-  /** A counted contribution of `rank` to the step under way. */
-  contribution(rank: number, nowMs: number, samples: number, { busyMs, exchangeMs }: Contribution): void {
-    const before = this.#workers.get(rank);
-    this.#workers.set(rank, {
-      busyMs: busyMs + (before?.busyMs ?? 0),
-      exchangeMs: before?.exchangeMs ?? exchangeMs,
-      arrivalMs: nowMs,
-      samples: samples + (before?.samples ?? 0),
-    });
+  /** A pass of the step begins. */
+  beginPass(nowMs: number): void {
+    this.#passBeganMs = this.#arrivalMs = nowMs;
+    this.#passMs.clear();
+  }
+
+  contribution(nowMs: number, given: TimedContribution): void {
+    const { rank, samples, microBatches, turnaroundMs } = given;
+    const busyMs = Math.min(given.busyMs, turnaroundMs);
+    const times = this.#ranks.get(rank) ?? {
+      samples: 0,
+      microBatches: 0,
+      busyMs: 0,
+      communicateMs: 0,
+      waitMs: 0,
+    };
+    times.samples += samples;
+    times.microBatches += microBatches;
+    times.busyMs += busyMs;
+    times.communicateMs += turnaroundMs - busyMs;
+    this.#ranks.set(rank, times);
+    this.#passMs.set(rank, (this.#passMs.get(rank) ?? 0) + turnaroundMs);
+    this.#arrivalMs = nowMs;
+  }
+
+  /** The pass is complete and the step is computed again: what was spent on it counts, the samples do not. */
+  redo(): void {
+    this.#endPass();
+    for (const times of this.#ranks.values()) times.samples = times.microBatches = 0;
   }
 
   /** Closes the step. */
   commit(nowMs: number): StepTiming {
-    const workers = [...this.#workers.values()];
-    const mean = (of: (worker: WorkerTimes) => number): number =>
-      workers.length === 0 ? 0 : workers.reduce((sum, worker) => sum + of(worker), 0) / workers.length;
-    const lastArrivalMs = Math.max(...workers.map((worker) => worker.arrivalMs));
-    const timing: StepTiming = {
-      stepMs: nowMs - this.#lastCommitMs,
-      computeMs: mean((worker) => worker.busyMs),
-      waitMs: mean((worker) => lastArrivalMs - worker.arrivalMs),
-      exchangeMs: mean((worker) => worker.exchangeMs),
-      samplesByRank: new Map([...this.#workers].map(([rank, worker]) => [rank, worker.samples])),
-    };
-    this.#computeMs += timing.computeMs;
-    this.#exchangeMs += timing.exchangeMs;
-    this.#waitMs += timing.waitMs;
+    this.#endPass();
+    const ranks = [...this.#ranks].map(([rank, { busyMs, ...times }]) => ({
+      rank,
+      computeMs: busyMs,
+      ...times,
+    }));
+    const mean = (of: (rank: RankStep) => number): number =>
+      ranks.length === 0 ? 0 : ranks.reduce((sum, rank) => sum + of(rank), 0) / ranks.length;
+    const stepMs = nowMs - this.#stepBeganMs;
+    const computeMs = mean((rank) => rank.computeMs);
+    const communicateMs = mean((rank) => rank.communicateMs);
+    const waitMs = mean((rank) => rank.waitMs);
+    this.#computeMs += computeMs;
+    this.#communicateMs += communicateMs;
+    this.#waitMs += waitMs;
     this.skip(nowMs);
-    return timing;
-  }
-
-  /** The step is computed again: what was spent on it counts, the samples do not yet. */
-  redo(): void {
-    for (const worker of this.#workers.values()) worker.samples = 0;
+    const otherMs = Math.max(0, stepMs - computeMs - communicateMs - waitMs);
+    return {
+      stepMs,
+      computeMs,
+      communicateMs,
+      waitMs,
+      otherMs,
+      ranks: ranks.sort((a, b) => a.rank - b.rank),
+    };
   }
 
   /** Time up to `nowMs` belongs to no step. */
   skip(nowMs: number): void {
-    this.#workers = new Map();
-    this.#lastCommitMs = this.#nowMs = nowMs;
+    this.#ranks.clear();
+    this.#passMs.clear();
+    this.#stepBeganMs = this.#nowMs = nowMs;
   }
 
   split(): TimeSplit {
     const wallMs = this.#nowMs - this.#startMs;
-    // A worker's exchange covers its wait for others: the totals come when the last one is done.
-    const communicateMs = Math.max(0, this.#exchangeMs - this.#waitMs);
-    const otherMs = Math.max(0, wallMs - this.#computeMs - this.#waitMs - communicateMs);
+    const otherMs = Math.max(0, wallMs - this.#computeMs - this.#waitMs - this.#communicateMs);
     const seconds = (ms: number): number => Math.round(ms) / 1000;
     return {
       compute: seconds(this.#computeMs),
-      communicate: seconds(communicateMs),
+      communicate: seconds(this.#communicateMs),
       wait: seconds(this.#waitMs),
       other: seconds(otherMs),
     };
+  }
+
+  #endPass(): void {
+    for (const [rank, spentMs] of this.#passMs) {
+      const times = this.#ranks.get(rank);
+      if (times !== undefined) times.waitMs += Math.max(0, this.#arrivalMs - this.#passBeganMs - spentMs);
+    }
+    this.#passMs.clear();
   }
 }

@@ -144,11 +144,11 @@ export class RunFiles {
 
   /** The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot tell apart are null. */
   #recordRanks(event: StepCommitted): void {
-    for (const [rank, samples] of Object.entries(event.samplesByRank)) {
+    for (const { rank, samples } of event.ranks) {
       const metrics =
-        this.#rankMetrics.get(Number(rank)) ??
+        this.#rankMetrics.get(rank) ??
         new RankMetrics(join(this.folder, 'logs', `rank_${rank}_metrics.json`));
-      this.#rankMetrics.set(Number(rank), metrics);
+      this.#rankMetrics.set(rank, metrics);
       metrics.add({
         epoch: event.epoch,
         iteration: event.step,

@@ -11,6 +11,10 @@ export type RunEvent =
   | MicroBatchesReissued
   | StepRedone
   | RolledBack
+  | WorkerDistrusted
+  | WorkerRefused
+  | WorkerSlow
+  | ClockJumped
   | StepCommitted
   | GradientNorms
   | Evaluated
@@ -78,11 +82,56 @@ export interface StepRedone {
   readonly reason: 'calibration' | 'overflow';
 }
 
-/** No worker holds the newest state any more: the run goes on from an older snapshot, with the same results. */
+/**
+ * The run goes on from an older state: `lost`, no worker holds the newest any more, what follows has the same results;
+ * `distrusted`, a worker that computed wrong numbers had a part in the steps in between, which are void.
+ */
 export interface RolledBack {
   readonly kind: 'rolled-back';
   readonly fromStep: number;
   readonly toStep: number;
+  readonly reason: 'lost' | 'distrusted';
+}
+
+/** Others computed another result for the same micro-batch: the worker is out for good, its steps are void. */
+export interface WorkerDistrusted {
+  readonly kind: 'worker-distrusted';
+  readonly rank: number;
+  readonly workerId: string;
+  /** The step under way, of which nothing is committed. */
+  readonly step: number;
+  readonly microBatch: number;
+  readonly reason: string;
+}
+
+/** Somebody was turned away at the door. */
+export interface WorkerRefused {
+  readonly kind: 'worker-refused';
+  readonly peer: string;
+  /** The rank that it asked for. */
+  readonly rank?: number;
+  readonly reason: string;
+}
+
+/** Much slower than the other workers for some time: in computing, or on its way to and from the coordinator. */
+export interface WorkerSlow {
+  readonly kind: 'worker-slow';
+  readonly rank: number;
+  readonly workerId: string;
+  readonly step: number;
+  readonly where: 'compute' | 'link';
+  /** Milliseconds per micro-batch (compute) or per step (link), of this worker and of the others' median. */
+  readonly ms: number;
+  readonly othersMs: number;
+}
+
+/** The wall clock of a worker's machine moved against the coordinator's; nothing in the run depends on it. */
+export interface ClockJumped {
+  readonly kind: 'clock-jumped';
+  readonly rank: number;
+  readonly workerId: string;
+  readonly step: number;
+  readonly jumpMs: number;
 }
 
 /** Nobody can compute; the run waits. */
@@ -104,13 +153,24 @@ export interface StepCommitted {
   readonly accuracy?: number;
   readonly learningRate: number;
   readonly stepMs: number;
-  /** Means over the step's workers: computing and updating; waiting for slower ones. */
+  /** Means over the step's workers, which add up to `stepMs`: computing and updating; sums and totals on their way; */
   readonly computeMs: number;
+  readonly communicateMs: number;
+  /** waiting for slower workers; and the coordinator's own work. */
   readonly waitMs: number;
-  /** Sending sums and receiving totals, of the step before (it ends after this event). */
-  readonly exchangeMs: number;
-  /** Samples each rank computed in this step. */
-  readonly samplesByRank: Readonly<Record<number, number>>;
+  readonly otherMs: number;
+  /** The workers whose work is in this step, by rank. */
+  readonly ranks: readonly RankStep[];
+}
+
+/** One worker's part in a step. */
+export interface RankStep {
+  readonly rank: number;
+  readonly samples: number;
+  readonly microBatches: number;
+  readonly computeMs: number;
+  readonly communicateMs: number;
+  readonly waitMs: number;
 }
 
 /** L2 norms of the averaged gradient per parameter tensor, before clipping. */

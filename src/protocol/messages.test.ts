@@ -28,12 +28,26 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
       { microBatch: 0, sampleCount: 4, lossSum: null, correctSum: 1, maxima: [0.5, null], computeMs: 2 },
     ],
     busyMs: 1,
-    exchangeMs: 0.25,
+  },
+  audited: {
+    kind: 'audited',
+    pass: 3,
+    records: [
+      {
+        microBatch: 0,
+        sampleCount: 4,
+        lossSum: 2,
+        correctSum: 1,
+        maxima: [0.5],
+        checksum: 0xffff_ffff,
+        computeMs: 2,
+      },
+    ],
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
   state: { kind: 'state', step: 3 },
   digest: { kind: 'digest', step: 3, weightsDigest: 'w', stateDigest: 's' },
-  heartbeat: { kind: 'heartbeat', progress: 12 },
+  heartbeat: { kind: 'heartbeat', progress: 12, wallMs: 1.7e12 },
   failed: { kind: 'failed', reason: 'no memory' },
 };
 
@@ -58,6 +72,7 @@ const TO_WORKER: Samples<ToWorker> = {
       optimizer: { name: 'adam' },
       clipNorm: null,
       tracksNorms: false,
+      isAudited: false,
       trainBytes: 10,
       evaluateBytes: 10,
     },
@@ -75,6 +90,7 @@ const TO_WORKER: Samples<ToWorker> = {
     reduction: 'star',
   },
   lease: { kind: 'lease', pass: 1, microBatches: [4] },
+  audit: { kind: 'audit', pass: 1, microBatches: [2] },
   release: { kind: 'release', pass: 1, count: 2 },
   commit: {
     kind: 'commit',

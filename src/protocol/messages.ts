@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -72,6 +72,8 @@ const job = z.object({
   clipNorm: z.number().nullable(),
   /** Whether workers compute gradient norms per tensor at every step. */
   tracksNorms: z.boolean(),
+  /** Whether records carry checksums, so that other workers' results can be compared with them. */
+  isAudited: z.boolean(),
   trainBytes: count,
   evaluateBytes: count,
 });
@@ -117,6 +119,12 @@ const lease = z.object({ kind: z.literal('lease'), pass: count, microBatches: z.
 const release = z.object({ kind: z.literal('release'), pass: count, count });
 const released = z.object({ kind: z.literal('released'), pass: count, microBatches: z.array(count) });
 
+/**
+ * Asks for the records of micro-batches that somebody else has computed in the pass under way, to compare them;
+ * answered by `audited`. They are in no sum.
+ */
+const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.array(count) });
+
 /** What one micro-batch gave, apart from its gradient. */
 const record = z.object({
   microBatch: count,
@@ -126,6 +134,11 @@ const record = z.object({
   correctSum: z.number(),
   /** Largest |gradient element| per tensor (train); null when not finite. */
   maxima: z.array(z.number().nullable()),
+  /**
+   * When the job is audited, of a training micro-batch: the sum of its rounded gradient's elements times odd numbers
+   * (see `kernels/`), modulo 2^32. Checksums add up as gradients do.
+   */
+  checksum: z.number().int().min(0).max(0xffff_ffff).optional(),
   computeMs: milliseconds,
 });
 export type MicroBatchRecord = z.infer<typeof record>;
@@ -135,12 +148,12 @@ const contribution = z.object({
   kind: z.literal('contribution'),
   pass: count,
   records: z.array(record),
-  /** From the last commit's arrival (then update and pass begin) to this message. */
+  /** From the beginning of the pass, which starts with the update before it, or of what was leased later, to this message. */
   busyMs: milliseconds,
-  /** Of this worker's previous step: from its contribution to the commit. */
-  exchangeMs: milliseconds,
 });
 export type Contribution = z.infer<typeof contribution>;
+
+const audited = z.object({ kind: z.literal('audited'), pass: count, records: z.array(record) });
 
 /** The numbers of one optimizer update, computed once, on the coordinator. */
 const update = z.object({
@@ -174,7 +187,12 @@ const sendDigest = z.object({ kind: z.literal('sendDigest'), step: count });
 const digest = z.object({ kind: z.literal('digest'), step: count, weightsDigest: text, stateDigest: text });
 
 /** Proof of life, echoed by the coordinator. `progress` counts finished micro-batches of this process. */
-const heartbeat = z.object({ kind: z.literal('heartbeat'), progress: count });
+const heartbeat = z.object({
+  kind: z.literal('heartbeat'),
+  progress: count,
+  /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
+  wallMs: z.number().optional(),
+});
 
 /** The coordinator is done with this worker; the process ends (or waits for another run). */
 const goodbye = z.object({ kind: z.literal('goodbye'), reason: text });
@@ -186,6 +204,7 @@ const toCoordinator = z.discriminatedUnion('kind', [
   ready,
   released,
   contribution,
+  audited,
   applied,
   state,
   digest,
@@ -198,6 +217,7 @@ const toWorker = z.discriminatedUnion('kind', [
   plan,
   lease,
   release,
+  audit,
   commit,
   sendState,
   state,

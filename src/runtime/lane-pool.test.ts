@@ -32,7 +32,7 @@ function makeJob(changes: Partial<Job> = {}): Job {
     runId: 'test', seed: 1, dataset: {}, dataDigest: '', task: 'regression', featureCount: 5, targetCount: 2,
     microBatch: MICRO_BATCH, globalBatch: MICRO_BATCH * MICRO_BATCHES, evaluateMicroBatch: MICRO_BATCH,
     parameters: model.parameters.map(({ name, shape }) => ({ name, shape: [...shape], statisticMomentum: null })), masks: [],
-    optimizer: { ...optimizer }, clipNorm: null, tracksNorms: false, trainBytes: train.length, evaluateBytes: evaluate.length,
+    optimizer: { ...optimizer }, clipNorm: null, tracksNorms: false, isAudited: false, trainBytes: train.length, evaluateBytes: evaluate.length,
     ...changes,
   }; // prettier-ignore
 }

@@ -69,7 +69,7 @@ async function bench(model: Model, laneCount: number, clipNorm: number | null = 
     microBatch: MICRO_BATCH, globalBatch: MICRO_BATCH * MICRO_BATCHES, evaluateMicroBatch: MICRO_BATCH,
     parameters: model.parameters.map(({ name, shape, statisticMomentum = null }) => ({ name, shape: [...shape], statisticMomentum })),
     masks: graphs.masks.map(({ name, shape, rate }) => ({ name, shape: [...shape], rate })),
-    optimizer: { ...optimizer }, clipNorm, tracksNorms: false, trainBytes: files.train.length, evaluateBytes: files.evaluate.length,
+    optimizer: { ...optimizer }, clipNorm, tracksNorms: false, isAudited: false, trainBytes: files.train.length, evaluateBytes: files.evaluate.length,
   }; // prettier-ignore
   let tell: (sum: Uint8Array) => void = () => {};
   const { pool } = await LanePool.create({

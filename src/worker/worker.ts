@@ -82,8 +82,6 @@ export class Worker {
   #stateRequest: number | undefined;
   #digestRequest: number | undefined;
   #begunMs = 0;
-  #contributedMs = 0;
-  #exchangeMs = 0;
 
   constructor(control: Connection, options: WorkerOptions) {
     this.#control = control;
@@ -133,6 +131,8 @@ export class Worker {
         return this.#advance();
       case 'lease':
         return this.#extend(message.pass, message.microBatches);
+      case 'audit':
+        return; // TODO
       case 'release':
         return this.#release(message.pass, message.count);
       case 'commit':
@@ -293,20 +293,17 @@ export class Worker {
   #contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {
     if (this.#isOver || this.#data === undefined || this.#begunPass !== pass || this.#plan?.pass !== pass)
       return;
-    this.#contributedMs = this.#options.clock.now();
     const message: ToCoordinator = {
       kind: 'contribution',
       pass,
       records: [...records],
-      busyMs: this.#contributedMs - this.#begunMs,
-      exchangeMs: this.#exchangeMs,
+      busyMs: this.#options.clock.now() - this.#begunMs,
     };
     this.#unflushed++;
     this.#data.send(message, sum, () => this.#handleFlush());
   }
 
   #apply(engine: Engine, { commit, totals }: PendingCommit): void {
-    this.#exchangeMs = Math.max(0, this.#options.clock.now() - this.#contributedMs);
     this.#step = commit.step + 1;
     this.#applying++;
     engine.apply(commit, totals, (norms) => {

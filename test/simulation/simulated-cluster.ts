@@ -121,6 +121,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
       optimizer: {},
       clipNorm: null,
       tracksNorms: false,
+      isAudited: false,
       trainBytes: 0,
       evaluateBytes: 0,
     },
@@ -135,6 +136,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     scalarsOf: (step) => ({ learningRate: 0.1 / (1 + step) }),
     learningRateOf: (step) => 0.1 / (1 + step),
     minWorkers: options.workers,
+    auditRate: 0,
     gatherMs: 10_000,
     snapshotMs: 2_000,
   };
