@@ -16,6 +16,8 @@ export const PURPOSES = {
   probe: 6,
   augment: 7,
   sample: 8,
+  audit: 9,
+  fault: 10,
 } as const;
 export type Purpose = keyof typeof PURPOSES;
 

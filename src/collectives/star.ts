@@ -90,12 +90,20 @@ export class StarReducer {
       this.#isEmpty = false;
       return;
     }
-    let source = contribution.byteOffset;
-    if (contribution.buffer !== this.#memory.buffer) {
-      this.#bytesAt(this.#bounceOffset).set(contribution);
-      source = this.#bounceOffset;
-    }
-    this.#kernels.addInt32(target, source, this.byteLength / 4);
+    this.#kernels.addInt32(target, this.#inMemory(contribution), this.byteLength / 4);
+  }
+
+  /** The checksum of a contribution, 0 to 2^32 - 1: equal to the sum of its micro-batches' checksums modulo 2^32. */
+  checksumOf(contribution: Uint8Array): number {
+    invariant(contribution.length === this.byteLength, 'a contribution has the length of the total');
+    return this.#kernels.checksum(this.#inMemory(contribution), this.byteLength / 4, 0) >>> 0;
+  }
+
+  /** Where the contribution lies, or a copy of it. */
+  #inMemory(contribution: Uint8Array): number {
+    if (contribution.buffer === this.#memory.buffer) return contribution.byteOffset;
+    this.#bytesAt(this.#bounceOffset).set(contribution);
+    return this.#bounceOffset;
   }
 
   /** The finished total, retained once for the caller. */

@@ -3,7 +3,7 @@ import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
 import type { Setting } from './seed-keys.ts';
 import { textOf } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
-import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import { flagOf, MAX_ROUNDS, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 
 /** Something about how settings fit: a problem refuses the configuration, a note is told. */
 export type Finding = {
@@ -28,6 +28,7 @@ export function crossCheck(config: TrainConfig, given: Given): readonly Finding[
     ...checkLanes(config, given),
     ...checkMinLr(config, given),
     ...checkSteps(config, given),
+    ...checkRounds(config, given),
     ...checkEffect(config, given),
   ];
 }
@@ -147,6 +148,60 @@ function checkSteps({ steps, epochs }: TrainConfig, given: Given): Finding[] {
       message: `${epochs} is not used: steps ${steps} is given`,
     },
   ];
+}
+
+/** Rounds are counted by their own settings, and hold whole epochs. */
+function checkRounds(
+  { strategy, steps, rounds, epochs, localEpochs, shards, workers }: TrainConfig,
+  given: Given,
+): Finding[] {
+  if (strategy !== 'rounds') return [];
+  const findings: Finding[] = [];
+  const [ofSteps, ofEpochs] = [given.get('steps'), given.get('epochs')];
+  if (ofSteps !== undefined && steps !== undefined)
+    findings.push({
+      kind: 'problem',
+      keys: ['steps', 'strategy'],
+      setting: ofSteps,
+      expected: 'rounds or epochs with strategy rounds',
+      got: String(steps),
+      hint: `use ${nameLike(ofSteps, 'rounds')}`,
+    });
+  const needed = Math.ceil(epochs / localEpochs);
+  const ofLength = ofEpochs ?? given.get('localEpochs');
+  if (rounds !== undefined) {
+    if (ofEpochs !== undefined && !isWhatItWouldBe('epochs', ofEpochs))
+      findings.push({
+        kind: 'note',
+        keys: ['rounds', 'epochs'],
+        setting: ofEpochs,
+        message: `${epochs} is not used: rounds ${rounds} is given`,
+      });
+  } else if (ofLength !== undefined && needed > MAX_ROUNDS)
+    findings.push({
+      kind: 'problem',
+      keys: ['epochs', 'localEpochs'],
+      setting: ofLength,
+      expected: `at most ${MAX_ROUNDS} rounds`,
+      got: `${needed}, from ${epochs} epochs in rounds of ${localEpochs}`,
+      hint: 'raise local_epochs',
+    });
+  else if (ofLength !== undefined && needed * localEpochs !== epochs)
+    findings.push({
+      kind: 'note',
+      keys: ['epochs', 'localEpochs'],
+      setting: ofLength,
+      message: `${epochs} epochs are no whole rounds of ${localEpochs}: ${needed} rounds, ${needed * localEpochs} epochs, are trained`,
+    });
+  const ofShards = given.get('shards') ?? given.get('workers');
+  if (ofShards !== undefined && shards < workers)
+    findings.push({
+      kind: 'note',
+      keys: ['shards', 'workers'],
+      setting: ofShards,
+      message: `${workers} workers share ${shards} shard${shards === 1 ? '' : 's'}: ${workers - shards} will have nothing to do; give --shards at least as many`,
+    });
+  return findings;
 }
 
 /** Settings that were given but do nothing with the others as they are. */

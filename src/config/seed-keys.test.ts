@@ -126,7 +126,7 @@ describe("SmolCluster's configuration files", () => {
       assert.deepEqual(error.message.split('\n'), [
         'nn_config.yaml:3:9 model.type: expected one of mlp, simple_cnn, resnet18, resnet50, transformer, embedding, bert, gpt2, gpt, or a path of an .onnx file, got "ResNet"; did you mean "resnet18"?',
         'nn_config.yaml:3:23 model.hidden: expected 0 to 64 whole numbers, each 1 to 65536, got 0',
-        'nn_config.yaml:4:11 dataset.name: expected one of mnist, fashion_mnist, cifar10, cifar100, digits, moby_dick, synthetic_image, synthetic_text, synthetic_regression, or a path of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images (./folder), got "cifar"; did you mean "cifar10"?',
+        'nn_config.yaml:4:11 dataset.name: expected one of mnist, fashion_mnist, cifar10, cifar100, digits, moby_dick, synthetic_image, synthetic_text, synthetic_regression, linear_regression, number_sequences, token_bags, or a path of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images (./folder), got "cifar"; did you mean "cifar10"?',
         'nn_config.yaml:1:1 batch_size: expected a whole number 1 to 65536, got "big"',
         'nn_config.yaml:2:1 learning_rate: expected a number above 0 to 1000, got -1',
       ]);

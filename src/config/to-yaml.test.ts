@@ -168,6 +168,7 @@ describe('TRAIN_OPTIONS', () => {
 --seed <int>
 --eval-every <int|epoch>
 --track-gradients
+--audit <number>
 --name <text>
 --out-dir <text>
 --strategy <sync>

@@ -21,6 +21,9 @@ export const DATASET_NAMES = [
   'synthetic_image',
   'synthetic_text',
   'synthetic_regression',
+  'linear_regression',
+  'number_sequences',
+  'token_bags',
 ] as const;
 export const TOKEN_KINDS = ['char', 'byte'] as const;
 export const BAD_ROW_ACTIONS = ['stop', 'skip'] as const;
@@ -32,7 +35,7 @@ export const LOSS_NAMES = ['auto', 'cross-entropy', 'mse', 'bce'] as const;
 export const STEM_NAMES = ['auto', 'large', 'small'] as const;
 export const OPTIMIZER_NAMES = ['adam', 'adamw', 'sgd', 'momentum'] as const;
 export const SCHEDULE_NAMES = ['constant', 'cosine', 'step'] as const;
-export const STRATEGY_NAMES = ['sync'] as const;
+export const STRATEGY_NAMES = ['sync', 'rounds'] as const;
 export const ENGINE_NAMES = ['star'] as const;
 export const MODE_NAMES = ['exact'] as const;
 export const DEVICE_NAMES = ['auto', 'cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
@@ -104,6 +107,10 @@ export interface TrainConfig {
   readonly epochs: number;
   /** Replaces `epochs` when there. */
   readonly steps: number | undefined;
+  /** Replaces `epochs` when there, with strategy `rounds`. */
+  readonly rounds: number | undefined;
+  readonly localEpochs: number;
+  readonly shards: number;
 
   readonly optimizer: OptimizerName;
   readonly lr: number;

@@ -38,6 +38,8 @@ export interface TrainOption<Value> {
 }
 
 const COUNT_MAX = 1_000_000_000;
+/** Their learning rates travel in one message. */
+export const MAX_ROUNDS = 10_000;
 const FILE_PATH: OptionType = {
   kind: 'text',
   // No control characters, no halves of surrogate pairs: every such path survives a round trip through YAML.
@@ -180,7 +182,17 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     default: 8192,
     unit: 'samples',
     help: 'Training samples of a synthetic set; a quarter as many are made for the test',
-    onlyWith: { key: 'dataset', values: ['synthetic_image', 'synthetic_text', 'synthetic_regression'] },
+    onlyWith: {
+      key: 'dataset',
+      values: [
+        'synthetic_image',
+        'synthetic_text',
+        'synthetic_regression',
+        'linear_regression',
+        'number_sequences',
+        'token_bags',
+      ],
+    },
   },
   classes: {
     group: 'data',
@@ -284,7 +296,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integer', min: 1, max: 16_777_216 },
     default: 192,
     unit: 'samples',
-    help: 'Samples of one step over all workers together; a multiple of micro_batch',
+    help: 'Samples of one step over all workers together, or with strategy rounds of one step of a shard; a multiple of micro_batch',
   },
   epochs: {
     group: 'work',
@@ -299,6 +311,29 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     default: undefined,
     unit: 'steps',
     help: 'Train this many steps, instead of epochs',
+  },
+  rounds: {
+    group: 'work',
+    type: { kind: 'integer', min: 1, max: MAX_ROUNDS },
+    default: undefined,
+    unit: 'rounds',
+    help: 'Train this many rounds, instead of epochs: in a round workers train on shards of the samples by themselves, then the weights are averaged',
+    onlyWith: { key: 'strategy', values: ['rounds'] },
+  },
+  localEpochs: {
+    group: 'work',
+    type: { kind: 'integer', min: 1, max: 1_000_000 },
+    default: 1,
+    unit: 'passes',
+    help: 'Passes over the training samples in one round',
+    onlyWith: { key: 'strategy', values: ['rounds'] },
+  },
+  shards: {
+    group: 'work',
+    type: { kind: 'integer', min: 1, max: 65_536 },
+    default: 4,
+    help: 'Parts of the training samples that are trained on apart in a round, one worker each at a time; at least as many as there are workers. The result depends on it, and not on the workers',
+    onlyWith: { key: 'strategy', values: ['rounds'] },
   },
 
   optimizer: {
@@ -407,6 +442,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'boolean' },
     default: false,
     help: 'Record the L2 norm of every gradient tensor',
+    onlyWith: { key: 'strategy', values: ['sync'] },
   },
   audit: {
     group: 'run',
@@ -437,7 +473,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'cluster',
     type: { kind: 'choice', choices: STRATEGY_NAMES },
     default: 'sync',
-    help: 'How workers share the training: sync computes every step together',
+    help: 'How workers share the training: sync computes every step together; rounds has them train on shards by themselves and averages the weights after each round (a step of the run is then a round, also for schedules and eval_every)',
   },
   engine: {
     group: 'cluster',

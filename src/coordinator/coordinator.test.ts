@@ -26,7 +26,6 @@ function createWorld(changes: Partial<RunPlan> = {}) {
     onEvent: (event) => void events.push(event),
     onFinished: (result) => void results.push(result),
     onFailed: (error) => void errors.push(error),
-    onRefused: () => {},
   });
   const door = {
     clock,

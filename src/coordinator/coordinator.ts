@@ -6,7 +6,7 @@
  * state at a step's beginning, from the snapshot or from a donor; while a donor is asked, no pass is finished.
  */
 import type { Clock } from '../base/clock.ts';
-import type { LockstepError } from '../base/errors.ts';
+import { type LockstepError, RuntimeError } from '../base/errors.ts';
 import { StarReducer } from '../collectives/star.ts';
 import { sampleRange } from '../data/batches.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
@@ -18,6 +18,7 @@ import type {
   ToWorker,
 } from '../protocol/messages.ts';
 import { Broadcast, type Connection, type FrameLimits } from '../transport/connection.ts';
+import { Auditor, type Finding } from './auditor.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { Member } from './member.ts';
 import { Pass, type PassSpec } from './pass.ts';
@@ -54,7 +55,6 @@ export interface CoordinatorOptions {
   readonly onFinished: (result: RunResult) => void;
   /** Told once: the run cannot go on. */
   readonly onFailed: (error: LockstepError) => void;
-  readonly onRefused: (peer: string, reason: string) => void;
 }
 
 /** Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets one more for so many. */
@@ -84,10 +84,13 @@ export class Coordinator {
   readonly #desk: LeaseDesk;
   readonly #reporter: Reporter;
   readonly #reducer: StarReducer;
+  readonly #auditor: Auditor;
   /** Memory that each member's contributions are received into. */
   readonly #scratch = new Map<Member, Uint8Array>();
   /** The step whose state a stalled member holds, once it has read what was sent to it. */
-  readonly #heldStep = new WeakMap<Member, number>();
+  #heldStep = new WeakMap<Member, number>();
+  /** By worker id, the step at which it first had the state: nothing of it is in any state up to there. */
+  readonly #firstStep = new Map<string, number>();
   readonly #digests = new Map<number, { weightsDigest: string; stateDigest: string }>();
   readonly #startMs: number;
   #phase: 'gathering' | 'running' | 'finishing' | 'over' = 'gathering';
@@ -108,6 +111,13 @@ export class Coordinator {
     this.#desk = new LeaseDesk(clock, job.evaluateMicroBatch / job.microBatch);
     this.#reporter = new Reporter(plan, options.onEvent);
     this.#reducer = new StarReducer(plan.sumElements);
+    this.#auditor = new Auditor({
+      rate: plan.auditRate,
+      seed: job.seed,
+      totalSteps: plan.totalSteps,
+      active: () => this.#membersIn('active'),
+      ask: (member, microBatch) => this.#askForAudit(member, microBatch),
+    });
     this.#startMs = this.#keptMs = clock.now();
     this.#roster = new Roster(
       { clock, timing, job, jobFiles, dataLimits: dataLimitsOf(plan), newSession },
@@ -118,7 +128,7 @@ export class Coordinator {
         onStalled: (member, silentMs, reason) => this.#handleStall(member, silentMs, reason),
         onRevived: (member) => this.#handleRevival(member),
         onLost: (member, reason) => this.#handleLoss(member, reason),
-        onRefused: options.onRefused,
+        onRefused: (refusal) => this.#reporter.refused(refusal),
         onTick: () => this.#handleTick(),
       },
     );
@@ -140,6 +150,11 @@ export class Coordinator {
 
   get timeSplit(): TimeSplit {
     return this.#reporter.timeSplit;
+  }
+
+  /** Micro-batches that a second worker has computed too, to compare. */
+  get auditedCount(): number {
+    return this.#auditor.auditedCount;
   }
 
   get bytesSent(): number {
@@ -198,6 +213,7 @@ export class Coordinator {
     this.#isClogged = work === 'train' && reduction === 'star' && !this.#reducer.begin();
     if (this.#isClogged) return this.#expelClogged();
     this.#pass = new Pass(this.#trajectory.specOf(work, ++this.#passCount, reduction));
+    this.#auditor.begin(this.#pass.spec);
     this.#desk.begin(this.#pass, participants);
     if (work === 'train') this.#reporter.begun(this.#desk.beganMs);
   }
@@ -214,7 +230,8 @@ export class Coordinator {
 
   #finishPassIfComplete(): void {
     const pass = this.#pass;
-    if (pass === undefined || !pass.isComplete || this.#donor !== undefined) return;
+    if (pass === undefined || !pass.isComplete || !this.#auditor.isSettled(pass)) return;
+    if (this.#donor !== undefined) return;
     this.#pass = undefined;
     const nowMs = this.#options.clock.now();
     const outcome = this.#trajectory.settle(pass);
@@ -267,7 +284,7 @@ export class Coordinator {
       case 'digest':
         return this.#takeDigest(member, message);
       case 'audited':
-        return;
+        return this.#takeAudit(member, message.pass, message.records);
       case 'hello':
       case 'ready':
       case 'heartbeat':
@@ -295,8 +312,15 @@ export class Coordinator {
     if (payload.length !== (isSummed ? this.#reducer.byteLength : 0) || !this.#fits(pass.spec, records)) {
       return this.#roster.expel(member, 'its contribution does not fit the plan');
     }
+    if (isSummed && this.#auditor.isOn && !hasChecksum(records, this.#reducer.checksumOf(payload))) {
+      return this.#roster.expel(
+        member,
+        'the sum it sent is not that of its gradients: it was damaged on its way',
+      );
+    }
     if (isSummed) this.#reducer.add(payload);
     pass.count(records);
+    this.#auditor.contributed(member, records);
     member.progressMs = this.#options.clock.now();
     this.#reporter.contribution(member, pass.spec, contribution, member.progressMs);
     if (pass.isComplete) this.#finishPassIfComplete();
@@ -320,6 +344,64 @@ export class Coordinator {
     const pass = this.#pass;
     if (pass === undefined || pass.spec.id !== passId || member.phase !== 'active') return;
     this.#desk.takeReleased(member, pass, microBatches, this.#membersIn('active'));
+  }
+
+  // ---- audits ----
+
+  #askForAudit(member: Member, microBatch: number): void {
+    const pass = this.#pass;
+    if (pass === undefined) return;
+    member.progressMs = this.#options.clock.now();
+    member.control.send({ kind: 'audit', pass: pass.spec.id, microBatches: [microBatch] } satisfies ToWorker);
+  }
+
+  #takeAudit(member: Member, passId: number, records: readonly MicroBatchRecord[]): void {
+    if (this.#pass?.spec.id !== passId || member.phase !== 'active') return;
+    member.progressMs = this.#options.clock.now();
+    this.#consider(this.#auditor.answered(member, records));
+  }
+
+  /** Acts on what audits found; then the pass may be complete. */
+  #consider(findings: readonly Finding[]): void {
+    const disputed = findings.find(({ kind }) => kind === 'disputed');
+    if (disputed !== undefined) return this.#fail(disputeError(disputed, this.#trajectory.step));
+    if (findings.length > 0) return this.#distrust(findings);
+    this.#finishPassIfComplete();
+  }
+
+  /** Puts out for good who computed wrong, and goes back to a state that has nothing of theirs. */
+  #distrust(findings: readonly Finding[]): void {
+    const { step } = this.#trajectory;
+    const wrong = new Map(
+      findings.flatMap(({ microBatch, opinions }) => opinions.map((o) => [o.workerId, { ...o, microBatch }])),
+    );
+    this.#pass = undefined;
+    this.#donor = undefined;
+    for (const { workerId, rank, microBatch } of wrong.values()) {
+      const reason = `two other workers agree on another gradient of micro-batch ${microBatch} than it computed`;
+      this.#reporter.event({ kind: 'worker-distrusted', rank, workerId, step, microBatch, reason });
+      this.#roster.ban(workerId, `it computed wrong gradients in this run: ${reason}`);
+    }
+    const trustedStep = Math.min(...[...wrong.keys()].map((workerId) => this.#firstStep.get(workerId) ?? 0));
+    if (trustedStep < step) this.#undo(trustedStep);
+    for (const member of this.#membersIn('syncing')) member.phase = 'ready';
+    for (const member of this.#roster.members()) {
+      if (wrong.has(member.workerId)) this.#roster.expel(member, 'it computed wrong gradients');
+    }
+    this.#advance();
+  }
+
+  /** Everyone gets an older state. */
+  #undo(trustedStep: number): void {
+    const fromStep = this.#trajectory.step;
+    this.#trajectory.undo(trustedStep);
+    const toStep = this.#trajectory.step;
+    this.#reporter.undone(fromStep, toStep, this.#options.clock.now());
+    this.#sendSnapshot(this.#membersIn('active'));
+    // What stalled workers and replicas' digests are of is void.
+    this.#heldStep = new WeakMap();
+    this.#digests.clear();
+    if (this.#phase === 'finishing') this.#phase = 'running';
   }
 
   // ---- members come and go ----
@@ -350,7 +432,10 @@ export class Coordinator {
     const { rank, workerId } = member;
     if (member.isLoaded)
       this.#reporter.event({ kind: 'worker-lost', rank, workerId, step: this.#trajectory.step, reason });
-    else this.#options.onRefused(member.control.peer, `left before it was ready: ${reason}`);
+    else {
+      const { peer } = member.control;
+      this.#reporter.refused({ peer, rank, reason: `left before it was ready: ${reason}` });
+    }
     this.#releaseFrom(member);
   }
 
@@ -360,6 +445,8 @@ export class Coordinator {
     const hasDonated = this.#donor === member;
     if (hasDonated) this.#donor = undefined;
     const active = this.#membersIn('active');
+    const findings = pass === undefined ? [] : this.#auditor.leave(member.workerId);
+    if (findings.length > 0) return this.#consider(findings);
     if (pass !== undefined && active.length === 0) this.#abandonPass();
     else if (pass !== undefined) {
       const free = pass.revoke(member.workerId);
@@ -387,7 +474,9 @@ export class Coordinator {
 
   #handleTick(): void {
     for (const member of this.#membersIn('active')) {
-      const idleMs = this.#pass === undefined ? undefined : this.#desk.stuckMs(member, this.#pass);
+      const pass = this.#pass;
+      if (pass === undefined) break;
+      const idleMs = this.#desk.stuckMs(member, pass, this.#auditor.isAsked(member.workerId));
       if (idleMs === undefined) continue;
       const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', idleMs, reason);
@@ -454,15 +543,23 @@ export class Coordinator {
 
   /** Gives the snapshot, which is of this step, to all of `members`. */
   #activate(members: readonly Member[]): void {
-    const { step, bytes } = this.#trajectory.snapshot;
-    const payload = new Broadcast(bytes);
+    const { step } = this.#trajectory.snapshot;
+    this.#sendSnapshot(members);
     for (const member of members) {
       member.phase = 'active';
-      member.progressMs = this.#options.clock.now();
-      member.data?.send({ kind: 'state', step } satisfies ToWorker, payload);
+      if (!this.#firstStep.has(member.workerId)) this.#firstStep.set(member.workerId, step);
       // It may be asked to help in the pass that is under way.
       if (this.#pass !== undefined) this.#desk.admit(this.#pass, member);
       this.#reporter.joined(member, step, this.#membersIn('active'));
+    }
+  }
+
+  #sendSnapshot(members: readonly Member[]): void {
+    const { step, bytes } = this.#trajectory.snapshot;
+    const payload = new Broadcast(bytes);
+    for (const member of members) {
+      member.progressMs = this.#options.clock.now();
+      member.data?.send({ kind: 'state', step } satisfies ToWorker, payload);
     }
   }
 
@@ -511,4 +608,17 @@ export class Coordinator {
   #membersIn(phase: Member['phase']): Member[] {
     return this.#roster.members().filter((member) => member.phase === phase);
   }
+}
+
+/** Whether the records' checksums add up to that of their sum. */
+function hasChecksum(records: readonly MicroBatchRecord[], checksum: number): boolean {
+  return records.reduce((sum, record) => (sum + (record.checksum ?? 0)) >>> 0, 0) === checksum;
+}
+
+function disputeError({ microBatch, opinions }: Finding, step: number): RuntimeError {
+  const ranks = opinions.map(({ rank }) => rank);
+  return new RuntimeError(
+    `step ${step}, micro-batch ${microBatch}: ranks ${ranks.join(' and ')} compute different gradients, and no other worker is there to tell who is right. Nothing of this step was applied. Add a worker, or find out which machine is broken.`,
+    { step, microBatch, ranks },
+  );
 }

@@ -79,9 +79,9 @@ export class LeaseDesk {
     this.reissue(pass, pass.revoke(from.workerId, microBatches), members);
   }
 
-  /** How long `member` has made no progress with its leases, if that is too long. */
-  stuckMs(member: Member, pass: Pass): number | undefined {
-    if (pass.unfinishedOf(member.workerId).length === 0) return undefined;
+  /** How long `member` has made no progress with its leases, or with an audit that it owes, if that is too long. */
+  stuckMs(member: Member, pass: Pass, owesAudit: boolean): number | undefined {
+    if (!owesAudit && pass.unfinishedOf(member.workerId).length === 0) return undefined;
     const patience = member.microBatchMs === undefined ? 1 : 4;
     const allowedMs = Math.max(STUCK_MS, patience * this.#microBatchMs(member, pass));
     const idleMs = this.#clock.now() - Math.max(member.progressMs, this.#beganMs);

@@ -17,6 +17,8 @@ export interface Member {
   readonly session: string;
   readonly rank: number;
   readonly hello: Hello;
+  /** Somebody with the same identity was turned away. */
+  hasDouble: boolean;
   readonly control: Connection;
   data: Connection | undefined;
   heartbeat: Connection | undefined;

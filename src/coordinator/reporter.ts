@@ -3,6 +3,7 @@ import type { RunEvent } from '../metrics/events.ts';
 import type { Contribution, MicroBatchRecord } from '../protocol/messages.ts';
 import { learnSpeed, type Member } from './member.ts';
 import type { PassSpec } from './pass.ts';
+import type { Refusal } from './roster.ts';
 import type { RunPlan } from './run-plan.ts';
 import { StepTimes, type TimeSplit } from './step-times.ts';
 
@@ -17,6 +18,9 @@ export interface WorkerTally {
   readonly microBatches: number;
 }
 
+/** Refusals that a run tells of. */
+const MAX_REFUSALS = 1_000;
+
 export class Reporter {
   readonly #plan: RunPlan;
   readonly #emit: (event: RunEvent) => void;
@@ -26,6 +30,7 @@ export class Reporter {
   #reportedSteps = 0;
   #normsStep = -1;
   #isWaiting = false;
+  #refusalCount = 0;
 
   constructor(plan: RunPlan, emit: (event: RunEvent) => void) {
     this.#plan = plan;
@@ -72,6 +77,11 @@ export class Reporter {
     this.#emit({ kind: 'numerics-differ', classes });
   }
 
+  /** Somebody was turned away. After many it is not told any more: whoever knocks must not fill the disk. */
+  refused(refusal: Refusal): void {
+    if (this.#refusalCount++ < MAX_REFUSALS) this.#emit({ kind: 'worker-refused', ...refusal });
+  }
+
   /** A contribution was counted. */
   contribution(member: Member, spec: PassSpec, contribution: Contribution, nowMs: number): void {
     if (spec.work !== 'train') return;
@@ -85,6 +95,13 @@ export class Reporter {
     const { busyMs } = contribution;
     const { rank } = member;
     this.#times.contribution(nowMs, { rank, samples, microBatches: records.length, turnaroundMs, busyMs });
+  }
+
+  /** The steps after `toStep` are void: they will be reported again. */
+  undone(fromStep: number, toStep: number, nowMs: number): void {
+    this.#times.skip(nowMs);
+    this.#reportedSteps = this.#normsStep = toStep;
+    this.#emit({ kind: 'rolled-back', fromStep, toStep, reason: 'distrusted' });
   }
 
   /** A training pass begins. */

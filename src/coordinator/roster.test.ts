@@ -15,6 +15,7 @@ function createWorld() {
   const host = new SimulatedHost('coordinator');
   const told: string[] = [];
   const refusals: string[] = [];
+  const refusedRanks: (number | undefined)[] = [];
   const messages: ToCoordinator['kind'][] = [];
   let sessions = 0;
   const { job, jobFiles } = makeTestPlan();
@@ -34,13 +35,16 @@ function createWorld() {
       onStalled: (member, _, reason) => void told.push(`${member.workerId} stalled: ${reason}`),
       onRevived: (member) => void told.push(`${member.workerId} revived, ${member.phase}`),
       onLost: (member, reason) => void told.push(`${member.workerId} lost: ${reason}`),
-      onRefused: (_, reason) => void refusals.push(reason),
+      onRefused: ({ reason, rank }) => {
+        refusals.push(reason);
+        refusedRanks.push(rank);
+      },
       onTick: () => {},
     },
   );
   const door = { clock, host, accept: roster.accept.bind(roster) };
   const worker = (name = 'w', lanes = 1): ScriptedWorker => new ScriptedWorker(door, name, lanes);
-  return { clock, sleepy, host, roster, told, refusals, messages, worker };
+  return { clock, sleepy, host, roster, told, refusals, refusedRanks, messages, worker };
 }
 
 describe('Roster at its door', () => {
@@ -117,14 +121,52 @@ describe('Roster at its door', () => {
     assert.deepEqual(member.ended, []);
   });
 
-  test('takes back a worker that connects again, and its old connections end', () => {
+  test('turns away a second worker of the same identity while the first is alive, and tells it once', () => {
+    const { clock, roster, told, refusals, refusedRanks, worker } = createWorld();
+    const other = worker('other').join();
+    const member = worker().join();
+
+    for (let i = 0; i < 20; i++) {
+      const double = worker();
+      double.dial('control', double.hello('control', '', { rank: 7 }));
+      clock.advance(200);
+      assert.equal(double.last('refused')?.isForNow, true);
+      assert.match(double.last('refused')!.reason, /in the run already, as rank 1, and alive/);
+      assert.deepEqual(double.ended, ['control']);
+    }
+
+    assert.deepEqual(told, ['other ready', 'w ready']);
+    assert.equal(refusals.length, 1);
+    assert.deepEqual(refusedRanks, [1]);
+    assert.deepEqual([...member.ended, ...other.ended], []);
+    assert.equal(roster.members().length, 2);
+  });
+
+  test('takes back at once a worker whose connections have ended', () => {
+    const { clock, told, refusals, worker } = createWorld();
+    const before = worker().join();
+
+    before.data?.destroy();
+    clock.advance(10);
+    worker().join();
+
+    assert.equal(told.length, 3);
+    assert.match(told[1]!, /^w lost: /);
+    assert.equal(told[2], 'w ready');
+    assert.deepEqual(refusals, []);
+  });
+
+  test('takes back a silent worker that connects again, and its old connections end', () => {
     const { clock, roster, told, worker } = createWorld();
     const before = worker().join();
+    before.stopBeating();
+    clock.advance(DEFAULT_TIMING.stallMs);
+    told.splice(0);
 
     const after = worker().join();
     clock.advance(10);
 
-    assert.deepEqual(told, ['w ready', 'w lost: the same worker connected again', 'w ready']);
+    assert.deepEqual(told, ['w lost: the same worker connected again', 'w ready']);
     assert.deepEqual(before.ended.toSorted(), ['control', 'data', 'heartbeat']);
     assert.deepEqual(after.ended, []);
     assert.equal(roster.members().length, 1);

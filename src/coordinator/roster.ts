@@ -40,6 +40,14 @@ const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
 const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
 const MAX_MEMBERS = 256;
 
+/** Somebody was turned away. */
+export interface Refusal {
+  readonly peer: string;
+  /** The rank that it asked for, or that the member has that it says it is; absent when it named none. */
+  readonly rank?: number;
+  readonly reason: string;
+}
+
 /** What the roster tells its owner. */
 export interface RosterHandlers {
   /** Has its data, sessions and connections; may be given a state. */
@@ -51,8 +59,7 @@ export interface RosterHandlers {
   /** A stalled member shows life again. */
   onRevived(member: Member): void;
   onLost(member: Member, reason: string): void;
-  /** A worker was turned away. */
-  onRefused(peer: string, reason: string): void;
+  onRefused(refusal: Refusal): void;
   /** Called at every tick with the current time, after liveness was judged. */
   onTick(nowMs: number): void;
 }
@@ -72,6 +79,7 @@ export class Roster {
   readonly #options: RosterOptions;
   readonly #handlers: RosterHandlers;
   readonly #members = new Map<string, Member>();
+  readonly #banned = new Map<string, string>();
   readonly #greeting = new Map<Connection, Timer>();
   readonly #tick: { timer: Timer | undefined; lastMs: number };
   #nextRank = 0;
@@ -132,6 +140,11 @@ export class Roster {
     this.#handlers.onLost(member, reason);
   }
 
+  /** Never lets `workerId` in again, and says why. */
+  ban(workerId: string, reason: string): void {
+    this.#banned.set(workerId, reason);
+  }
+
   /** Marks a member as stalled: called by the owner when it makes no progress, by the roster when it is silent. */
   stall(member: Member, kind: 'silent' | 'stuck', silentMs: number, reason: string): void {
     member.wasActive = member.phase === 'active';
@@ -151,16 +164,18 @@ export class Roster {
     if (message.kind !== 'hello')
       throw new ProtocolError(`${connection.peer}: expected hello first, got ${message.kind}`);
     const problem = this.#problemWith(message);
-    if (problem !== undefined) return this.#refuse(connection, problem);
+    if (problem !== undefined) return this.#refuse(connection, problem, message.rank);
     if (message.channel === 'control') return this.#welcome(connection, message);
     const member = this.#members.get(message.workerId);
     if (member === undefined || member.session !== message.session) {
-      return this.#refuse(connection, 'this connection belongs to no member of the run');
+      return this.#refuse(connection, 'this connection belongs to no member of the run', message.rank);
     }
     this.#attach(member, connection, message.channel);
   }
 
   #problemWith(hello: Hello): string | undefined {
+    const ban = this.#banned.get(hello.workerId);
+    if (ban !== undefined) return ban;
     if (hello.protocol !== PROTOCOL_VERSION) {
       return `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ${hello.protocol} (${hello.software}). Install the same version of Lockstep on both machines.`;
     }
@@ -169,22 +184,38 @@ export class Roster {
     return undefined;
   }
 
-  #refuse(connection: Connection, reason: string): void {
+  #refuse(connection: Connection, reason: string, rank: number | null): void {
     tell(connection, { kind: 'refused', reason });
     connection.close();
-    this.#handlers.onRefused(connection.peer, reason);
+    this.#handlers.onRefused({ peer: connection.peer, ...(rank !== null && { rank }), reason });
+  }
+
+  /**
+   * Two cannot be the same worker. If this is the same one after all, its old connections will be silent soon, or end:
+   * it may try again. That is told once.
+   */
+  #refuseDouble(connection: Connection, member: Member): void {
+    const reason = `the worker with this identity is in the run already, as rank ${member.rank}, and alive`;
+    tell(connection, { kind: 'refused', reason, isForNow: true });
+    connection.close();
+    if (!member.hasDouble) this.#handlers.onRefused({ peer: connection.peer, rank: member.rank, reason });
+    member.hasDouble = true;
   }
 
   #welcome(connection: Connection, hello: Hello): void {
-    const previous = this.#members.get(hello.workerId);
-    if (previous !== undefined) this.expel(previous, 'the same worker connected again');
-    const { clock, newSession, job, jobFiles } = this.#options;
+    const { clock, timing, newSession, job, jobFiles } = this.#options;
     const nowMs = clock.now();
+    const previous = this.#members.get(hello.workerId);
+    if (previous !== undefined) {
+      if (nowMs - previous.heardMs < timing.stallMs) return this.#refuseDouble(connection, previous);
+      this.expel(previous, 'the same worker connected again');
+    }
     const member: Member = {
       workerId: hello.workerId,
       session: newSession(),
       rank: this.#chooseRank(hello.rank),
       hello,
+      hasDouble: false,
       control: connection,
       data: undefined,
       heartbeat: undefined,
@@ -226,7 +257,7 @@ export class Roster {
 
   #attach(member: Member, connection: Connection, channel: 'data' | 'heartbeat'): void {
     if (member[channel] !== undefined)
-      return this.#refuse(connection, `the worker has a ${channel} connection already`);
+      return this.#refuse(connection, `the worker has a ${channel} connection already`, member.rank);
     member[channel] = connection;
     connection.limits = channel === 'data' ? this.#options.dataLimits : HEARTBEAT_LIMITS;
     this.#listen(member, connection);
@@ -282,7 +313,7 @@ export class Roster {
       this.#members.delete(member.workerId);
       tell(member.control, { kind: 'refused', reason });
       for (const connection of connectionsOf(member)) connection.close();
-      this.#handlers.onRefused(member.control.peer, reason);
+      this.#handlers.onRefused({ peer: member.control.peer, rank: member.rank, reason });
       return;
     }
     member.isLoaded = true;

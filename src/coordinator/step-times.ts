@@ -68,6 +68,8 @@ export class StepTimes {
 
   /** A pass of the step begins. */
   beginPass(nowMs: number): void {
+    // What was spent on a pass that was abandoned counts as that on one that is computed again.
+    if (this.#passMs.size > 0) this.redo();
     this.#passBeganMs = this.#arrivalMs = nowMs;
     this.#passMs.clear();
   }

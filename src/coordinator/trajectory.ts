@@ -41,7 +41,7 @@ export class Trajectory {
   constructor(plan: RunPlan) {
     this.#plan = plan;
     this.#stepsPerEpoch = stepsPerEpoch(plan.train.sampleCount, plan.train.globalBatch);
-    this.#snapshot = { step: 0, bytes: plan.makeInitialState(), maxima: undefined, ledger: NO_SAMPLES };
+    this.#snapshot = initialSnapshot(plan);
   }
 
   /** Updates committed so far. */
@@ -133,6 +133,16 @@ export class Trajectory {
     this.#snapshot = { step: this.#step, bytes, maxima: this.#maxima, ledger: this.#ledger };
   }
 
+  /**
+   * Goes back to a state in which nobody's work after `step` is: the snapshot, or the initial state when the snapshot
+   * is newer. What was evaluated since then will be evaluated again.
+   */
+  undo(step: number): void {
+    if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan);
+    this.rollBack();
+    this.#evaluatedStep = Math.min(this.#evaluatedStep, this.#step - 1);
+  }
+
   /** Goes back to the snapshot; what follows will be the same again. */
   rollBack(): void {
     this.#step = this.#snapshot.step;
@@ -156,6 +166,10 @@ export class Trajectory {
       { step, microBatch, tensor },
     );
   }
+}
+
+function initialSnapshot(plan: RunPlan): Snapshot {
+  return { step: 0, bytes: plan.makeInitialState(), maxima: undefined, ledger: NO_SAMPLES };
 }
 
 function addLedgers(a: Ledger, b: Ledger): Ledger {

@@ -460,3 +460,48 @@ function sumQuantized(bench: Bench, groups: readonly (readonly number[][])[]): I
   }
   return total.slice();
 }
+
+describe('checksum', () => {
+  const length = 48;
+  const bench = new Bench(length, false);
+  const expected = (values: ArrayLike<number>, position: number): number =>
+    Array.from(values).reduce(
+      (sum, value, i) => (sum + Math.imul(value, Math.imul(position + i, 0x9e3779b1) | 1)) | 0,
+      0,
+    );
+
+  test('is the sum of elements times odd numbers that depend on their places', () => {
+    const words = new RandomWords(5, 'synthetic');
+    const values = bench.integers(
+      'a',
+      Int32Array.from({ length }, (_, i) => words.word(i)),
+    );
+
+    for (const position of [0, 4, 1000])
+      assert.equal(bench.kernels.checksum(bench.at('a'), length, position), expected(values, position));
+  });
+
+  test('of a gradient is that of what quantizeAdd adds, edge values included', () => {
+    for (const scale of [1, 2 ** 20, 2 ** -10]) {
+      bench.floats('a', someFloats(length, 7));
+      const sums = bench.integers('b', new Int32Array(length));
+      bench.kernels.quantizeAdd(bench.at('a'), bench.at('b'), length, scale);
+
+      const checksum = bench.kernels.gradientChecksum(bench.at('a'), length, scale, 8);
+      assert.equal(checksum, expected(sums, 8));
+      assert.notEqual(checksum, 0);
+    }
+  });
+
+  test('differs when any one element does, in whatever bit', () => {
+    const values = bench.integers('a', new Int32Array(length).fill(12345));
+    const before = bench.kernels.checksum(bench.at('a'), length, 0);
+    for (let i = 0; i < length; i++) {
+      for (let bit = 0; bit < 32; bit++) {
+        values[i] = values[i]! ^ (1 << bit);
+        assert.notEqual(bench.kernels.checksum(bench.at('a'), length, 0), before);
+        values[i] = values[i]! ^ (1 << bit);
+      }
+    }
+  });
+});

@@ -20,6 +20,15 @@ export interface Kernels {
    */
   quantizeAdd(gradient: number, accumulator: number, length: number, scale: number): number;
 
+  /**
+   * Sum over int32 elements of multiplier(position + i) * values[i] modulo 2^32, as a signed number, with the odd
+   * multiplier(j) = (j * 0x9e3779b1) | 1. Checksums of sums are sums of checksums; one changed element always shows.
+   */
+  checksum(values: number, length: number, position: number): number;
+
+  /** The `checksum` of what `quantizeAdd` adds for a gradient on this scale. */
+  gradientChecksum(gradient: number, length: number, scale: number, position: number): number;
+
   /** target[i] += source[i] on int32, modulo 2^32: exact in any order. */
   addInt32(target: number, source: number, length: number): void;
 

@@ -55,7 +55,11 @@ export interface RunSummary {
     readonly microBatchesReissued: number;
     readonly stepsRedone: number;
     readonly rollbacks: number;
+    /** Put out because others computed other gradients. */
+    readonly workersDistrusted: number;
   };
+  /** Micro-batches that a second worker computed too, with the setting `audit`. */
+  readonly microBatchesAudited?: number;
   readonly bytesSent: number;
   readonly timeSplit: TimeSplit;
   readonly folder: string;
@@ -80,6 +84,7 @@ export class EventTally {
     microBatchesReissued: 0,
     stepsRedone: 0,
     rollbacks: 0,
+    workersDistrusted: 0,
   };
   readonly #classes = new Set<string>();
   #epoch = -1;
@@ -99,6 +104,7 @@ export class EventTally {
       this.#counts.microBatchesReissued += event.microBatches.length;
     else if (event.kind === 'step-redone') this.#counts.stepsRedone++;
     else if (event.kind === 'rolled-back') this.#counts.rollbacks++;
+    else if (event.kind === 'worker-distrusted') this.#counts.workersDistrusted++;
     else if (event.kind === 'evaluation') this.#evaluation = event;
     else if (event.kind === 'step') this.#addStep(event);
   }

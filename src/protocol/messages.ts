@@ -74,13 +74,23 @@ const job = z.object({
   tracksNorms: z.boolean(),
   /** Whether records carry checksums, so that other workers' results can be compared with them. */
   isAudited: z.boolean(),
+  /** When workers train on shards by themselves and their results are averaged: a step is a round of that. */
+  rounds: z
+    .object({
+      shards: count.min(1),
+      localEpochs: count.min(1),
+      /** Learning rate per round; the last holds for all further ones. */
+      rates: z.array(z.number()).min(1),
+    })
+    .optional(),
   trainBytes: count,
   evaluateBytes: count,
 });
 export type Job = z.infer<typeof job>;
 
 const welcome = z.object({ kind: z.literal('welcome'), session: text, rank: count, job });
-const refused = z.object({ kind: z.literal('refused'), reason: text });
+/** `isForNow`: the same worker may be let in a little later. */
+const refused = z.object({ kind: z.literal('refused'), reason: text, isForNow: z.boolean().optional() });
 
 /** The worker has its data and sessions and can be given state and work. */
 const ready = z.object({
@@ -125,6 +135,8 @@ const released = z.object({ kind: z.literal('released'), pass: count, microBatch
  */
 const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.array(count) });
 
+const checksum = z.number().int().min(0).max(0xffff_ffff);
+
 /** What one micro-batch gave, apart from its gradient. */
 const record = z.object({
   microBatch: count,
@@ -138,7 +150,9 @@ const record = z.object({
    * When the job is audited, of a training micro-batch: the sum of its rounded gradient's elements times odd numbers
    * (see `kernels/`), modulo 2^32. Checksums add up as gradients do.
    */
-  checksum: z.number().int().min(0).max(0xffff_ffff).optional(),
+  checksum: checksum.optional(),
+  /** The same of the weights' bits that it was computed from: equal on all replicas. */
+  weightsChecksum: checksum.optional(),
   computeMs: milliseconds,
 });
 export type MicroBatchRecord = z.infer<typeof record>;
@@ -192,6 +206,8 @@ const heartbeat = z.object({
   progress: count,
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
   wallMs: z.number().optional(),
+  /** Its monotonic clock at the same moment: against it a jump of the other is seen, whatever the way here takes. */
+  upMs: z.number().optional(),
 });
 
 /** The coordinator is done with this worker; the process ends (or waits for another run). */

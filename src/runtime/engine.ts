@@ -30,10 +30,18 @@ export interface EngineProfile {
 export interface Engine {
   /** Starts a pass and voids the one before. Gradient sums start from zero. */
   begin(plan: Plan): void;
-  /** More micro-batches for the pass that was begun. */
+  /**
+   * More micro-batches for the pass that was begun, or none: then only that the last sum is not needed any more. To be
+   * called once a sum is on its way, since what was extended meanwhile is not computed before.
+   */
   extend(microBatches: readonly number[]): void;
   /** Gives back up to `count` micro-batches of the pass that are not started. */
   release(count: number): number[];
+  /**
+   * Computes micro-batches of the pass that was begun for comparison only, in no sum. Calls back with their records, or
+   * not at all if the pass is void by then.
+   */
+  audit(microBatches: readonly number[], done: (records: readonly MicroBatchRecord[]) => void): void;
   /**
    * Applies an update to the state. `totals` [sum length] int32 as bytes, or undefined: the engine's own sum of
    * the pass is the total. Calls back with the gradient norm per tensor (empty unless the job tracks them).

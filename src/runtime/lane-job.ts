@@ -21,6 +21,8 @@ export interface LaneStart {
   readonly microBatchCapacity: number;
   /** One squared norm per block. */
   readonly blockSums: Float64Array<SharedArrayBuffer>;
+  /** For a lane program other than the ordinary one. */
+  readonly extra?: unknown;
 }
 
 /** What the pool tells its lanes; all lanes get the same. */
@@ -28,6 +30,8 @@ export type LaneCommand =
   | { readonly kind: 'pass'; readonly plan: Plan }
   /** More leases for the pass that was last begun. */
   | { readonly kind: 'resume' }
+  /** Compute for comparison only; the lanes take them in turn. */
+  | { readonly kind: 'audit'; readonly plan: Plan; readonly microBatches: readonly number[] }
   | { readonly kind: 'apply'; readonly commit: Commit; readonly source: 'own' | 'received' }
   | { readonly kind: 'import' }
   | { readonly kind: 'export' }

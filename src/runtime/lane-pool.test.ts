@@ -10,6 +10,7 @@ import { makeOptimizerSpec, OPTIMIZERS } from '../optim/spec.ts';
 import { gridExponents } from '../plan/grid.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine } from './engine.ts';
+import { StarReducer } from '../collectives/star.ts';
 import { LanePool, type LanePoolOptions } from './lane-pool.ts';
 
 const MICRO_BATCH = 8;
@@ -133,6 +134,54 @@ async function trainSteps(
 }
 
 describe('LanePool', () => {
+  for (const laneCount of [1, 2]) {
+    test(`computes audited micro-batches again to the same records without changing a sum, with ${laneCount} lanes`, async () => {
+      const { pool, done } = await makePool(laneCount, makeJob({ isAudited: true }));
+      pool.importState(initialState(), () => {});
+      const plan = planOf(0, 0, [0, 1, 2, 3, 4, 5]);
+      pool.begin(plan);
+      const whole = await done();
+      const audit = new Promise<readonly MicroBatchRecord[]>((resolve) => pool.audit([4, 1], resolve));
+      const audited = await audit;
+      const withoutTime = ({ computeMs: _, ...record }: MicroBatchRecord): object => record;
+      const sorted = (records: readonly MicroBatchRecord[]): object[] =>
+        records.toSorted((a, b) => a.microBatch - b.microBatch).map(withoutTime);
+
+      assert.deepEqual(
+        sorted(audited),
+        sorted(whole.records.filter(({ microBatch }) => [1, 4].includes(microBatch))),
+      );
+      const reducer = new StarReducer(whole.sum.length / 4);
+      const total = whole.records.reduce((sum, { checksum = 0 }) => (sum + checksum) >>> 0, 0);
+      assert.equal(reducer.checksumOf(whole.sum), total);
+      pool.apply(commitOf(plan), undefined, () => {});
+      const digest = await digestOf(pool);
+      const plain = await makePool(1, makeJob());
+      plain.pool.importState(initialState(), () => {});
+      plain.pool.begin(plan);
+      await plain.done();
+      plain.pool.apply(commitOf(plan), undefined, () => {});
+      assert.equal(digest, await digestOf(plain.pool));
+    });
+  }
+
+  test('computes what is leased during an audit, once it is told that the last sum is not needed', async () => {
+    const { pool, done } = await makePool(1, makeJob({ isAudited: true }));
+    pool.importState(initialState(), () => {});
+    pool.begin(planOf(0, 0, [0, 1]));
+    await done();
+    let audited = 0;
+    pool.audit([0, 1, 0, 1], (records) => (audited = records.length));
+    pool.extend([2, 3]);
+    const { records } = await done();
+
+    assert.equal(audited, 4);
+    assert.deepEqual(
+      records.map(({ microBatch }) => microBatch),
+      [2, 3],
+    );
+  });
+
   test('ends with the same state whatever the number of lanes and the way totals come', async () => {
     const job = makeJob({ clipNorm: 0.5, tracksNorms: true });
     const reference = await trainSteps(1, job, 'alone');

@@ -24,6 +24,8 @@ export interface LanePoolOptions {
   readonly train: Dataset;
   readonly evaluate: Dataset;
   readonly handlers: EngineHandlers;
+  /** Another program than the ordinary one for the lanes' threads, which hands `extra` (plain data) to its hooks. */
+  readonly laneProgram?: { readonly url: URL; readonly extra: unknown };
 }
 
 /** A command for all lanes, and what to do with their answers. */
@@ -84,6 +86,7 @@ export class LanePool implements Engine {
         control: this.control.words,
         microBatchCapacity,
         blockSums,
+        extra: options.laneProgram?.extra,
       };
       return this.#startThread(start);
     });
@@ -127,12 +130,26 @@ export class LanePool implements Engine {
 
   extend(microBatches: readonly number[]): void {
     this.control.lease(microBatches);
-    // Lanes at work find them, or `#deliver` does; idle ones are woken.
+    // Lanes at work find them, or the next call does; idle ones are woken.
     if (this.#running.length === 0) this.#resume();
   }
 
   release(count: number): number[] {
     return this.control.release(count);
+  }
+
+  audit(microBatches: readonly number[], done: (records: readonly MicroBatchRecord[]) => void): void {
+    const plan = this.#pass;
+    if (plan === undefined) return;
+    this.#enqueue({
+      command: { kind: 'audit', plan, microBatches },
+      done: (answers) => {
+        if (this.#pass !== plan) return;
+        done(recordsOf(answers));
+        // What was leased while the lanes were at this.
+        this.#resume();
+      },
+    });
   }
 
   apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
@@ -213,22 +230,23 @@ export class LanePool implements Engine {
     this.#pass = undefined;
   }
 
+  /** Computes what was leased and not found by lanes at work, if there is any. */
   #resume(): void {
     const plan = this.#pass;
-    if (plan !== undefined)
-      this.#enqueue({ command: { kind: 'resume' }, done: (answers) => this.#deliver(plan, answers) });
+    const isWaiting = this.#waiting.some(({ command }) => command.kind === 'resume');
+    if (plan === undefined || isWaiting || !this.control.hasAvailable()) return;
+    this.#enqueue({ command: { kind: 'resume' }, done: (answers) => this.#deliver(plan, answers) });
   }
 
   #deliver(plan: Plan, answers: readonly LaneAnswer[]): void {
     if (this.#pass !== plan) return;
-    const records = answers.flatMap((answer): readonly MicroBatchRecord[] =>
-      answer.kind === 'computed' ? answer.records : [],
-    );
+    const records = recordsOf(answers);
     const isSummed = plan.work === 'train' && plan.reduction === 'star';
     if (records.length > 0) {
       this.#options.handlers.onDone(plan.pass, records, isSummed ? this.#shared.uint8('gathered') : NOTHING);
     }
-    if (this.control.hasAvailable()) this.#resume();
+    // The sum that was handed out stays as it is until its receiver says `extend`.
+    else this.#resume();
   }
 
   #enqueue(operation: Omit<Operation, 'answers'>): void {
@@ -267,12 +285,15 @@ export class LanePool implements Engine {
   }
 
   #startThread(start: LaneStart): Thread {
-    const thread = new Thread(siblingModule(import.meta.url, 'lane-thread'), {
-      workerData: start,
-      name: `lane-${start.lane}`,
-      // A lane makes little garbage; with V8's default it would hold 48 MB of it.
-      resourceLimits: { maxYoungGenerationSizeMb: 8 },
-    });
+    const thread = new Thread(
+      this.#options.laneProgram?.url ?? siblingModule(import.meta.url, 'lane-thread'),
+      {
+        workerData: start,
+        name: `lane-${start.lane}`,
+        // A lane makes little garbage; with V8's default it would hold 48 MB of it.
+        resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      },
+    );
     thread.on('message', (answer: LaneAnswer) => this.#hear(start.lane, answer));
     thread.on('error', (error) =>
       this.#fail(new RuntimeError(`lane ${start.lane}: ${messageOf(error)}`, {}, { cause: error })),
@@ -304,4 +325,10 @@ export class LanePool implements Engine {
     if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
     else this.#options.handlers.onFailed(error);
   }
+}
+
+function recordsOf(answers: readonly LaneAnswer[]): readonly MicroBatchRecord[] {
+  return answers.flatMap((answer): readonly MicroBatchRecord[] =>
+    answer.kind === 'computed' ? answer.records : [],
+  );
 }

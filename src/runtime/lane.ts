@@ -22,9 +22,25 @@ import { onnxRuntime } from './session.ts';
 
 const NO_RECORDS: readonly MicroBatchRecord[] = [];
 
+/** What somebody may do to a lane at work, e.g. to put faults into it. */
+export interface LaneHooks {
+  /**
+   * Called with the whole gradient region [padded elements of all tensors] of a micro-batch once it is computed, before
+   * it is rounded; `step` is that of the state it was computed from.
+   */
+  readonly afterGradients?: (
+    gradients: Float32Array,
+    step: number,
+    microBatch: number,
+  ) => void | Promise<void>;
+  /** Whether an update is left out, `step` as above: the replica stays as it was. */
+  readonly skipsUpdate?: (step: number) => boolean;
+}
+
 export class Lane {
   readonly control: LaneControl;
   readonly #start: LaneStart;
+  readonly #hooks: LaneHooks;
   readonly #layout: ArenaLayout;
   readonly #arena: Arena;
   readonly #shared: Arena;
@@ -40,6 +56,8 @@ export class Lane {
   #order: { epoch: number; order: Uint32Array } | undefined;
   #plan: Plan | undefined;
   #hasSum = false;
+  /** The checksum of the weights, once per pass. */
+  #weightsChecked = { pass: -1, sum: 0 };
 
   private constructor(
     start: LaneStart,
@@ -47,9 +65,11 @@ export class Lane {
     kernels: Kernels,
     train: BoundGraph,
     evaluate: BoundGraph,
+    hooks: LaneHooks,
   ) {
     const { job, laneCount } = start;
     this.#start = start;
+    this.#hooks = hooks;
     this.#layout = layoutOf(job);
     this.#arena = arena;
     this.#kernels = kernels;
@@ -75,7 +95,7 @@ export class Lane {
   }
 
   /** Allocates the arena and compiles both graphs. */
-  static async create(start: LaneStart): Promise<Lane> {
+  static async create(start: LaneStart, hooks: LaneHooks = {}): Promise<Lane> {
     const { job } = start;
     const layout = layoutOf(job);
     const byteLength = 4 * layout.paddedLength;
@@ -97,6 +117,7 @@ export class Lane {
       kernels,
       bind(train, 'train', start.train, job.microBatch),
       bind(evaluate, 'evaluate', start.evaluate, job.evaluateMicroBatch),
+      hooks,
     );
   }
 
@@ -120,16 +141,35 @@ export class Lane {
     return records;
   }
 
-  async #trainOn(plan: Plan, microBatch: number): Promise<MicroBatchRecord> {
+  /** Computes micro-batches of `plan` for comparison only: their gradients go into no sum. */
+  async audit(plan: Plan, microBatches: readonly number[]): Promise<readonly MicroBatchRecord[]> {
+    const records: MicroBatchRecord[] = [];
+    for (const microBatch of microBatches) {
+      records.push(await this.#trainOn(plan, microBatch, true));
+      this.control.countProgress();
+    }
+    return records;
+  }
+
+  async #trainOn(plan: Plan, microBatch: number, isAudit = false): Promise<MicroBatchRecord> {
     const startedMs = performance.now();
     const { job } = this.#start;
     const { start, count } = sampleRange(this.#trainLayout, plan.stepInEpoch, microBatch);
     this.#train.fill(this.#orderOf(plan.epoch), start, count, { seed: job.seed, epoch: plan.epoch });
     drawMasks(job, this.#arena, this.#kernels, plan.step, microBatch);
     await this.#run(this.#train, 'training');
-    const maxima = this.#addGradients(plan.exponents);
+    await this.#hooks.afterGradients?.(this.#arena.float32('gradient'), plan.step, microBatch);
+    const checksums = job.isAudited ? this.#checksums(plan) : {};
+    const maxima = isAudit ? this.#maxima() : this.#addGradients(plan.exponents);
     const computeMs = performance.now() - startedMs;
-    return { microBatch, sampleCount: count, ...this.#resultOf(this.#train), maxima, computeMs };
+    return {
+      microBatch,
+      sampleCount: count,
+      ...this.#resultOf(this.#train),
+      maxima,
+      ...checksums,
+      computeMs,
+    };
   }
 
   async #evaluateOn(microBatch: number): Promise<MicroBatchRecord> {
@@ -177,6 +217,28 @@ export class Lane {
     });
   }
 
+  /** Largest elements of the gradient in the arena, per tensor. */
+  #maxima(): (number | null)[] {
+    return this.#layout.tensors.map(({ offset, paddedLength }) =>
+      finiteOrNull(this.#kernels.maxAbs(this.#arena.byteOffset('gradient', offset), paddedLength)),
+    );
+  }
+
+  /** Of the gradient in the arena on the grid of `plan`, and of the weights; 0 to 2^32 - 1. */
+  #checksums({ pass, exponents }: Plan): { checksum: number; weightsChecksum: number } {
+    const checksum = this.#layout.tensors.reduce((sum, { offset, paddedLength }, tensor) => {
+      const gradient = this.#arena.byteOffset('gradient', offset);
+      const scale = 2 ** (exponents[tensor] ?? 0);
+      return (sum + this.#kernels.gradientChecksum(gradient, paddedLength, scale, offset)) >>> 0;
+    }, 0);
+    if (this.#weightsChecked.pass !== pass) {
+      const weights = this.#arena.byteOffset('weights');
+      const sum = this.#kernels.checksum(weights, this.#layout.paddedLength, 0) >>> 0;
+      this.#weightsChecked = { pass, sum };
+    }
+    return { checksum, weightsChecksum: this.#weightsChecked.sum };
+  }
+
   /** Adds the lanes' sums in shared memory, each lane its slice; one lane alone keeps its sum where it is. */
   #gather({ reduction }: Plan): void {
     const { lane, laneCount } = this.#start;
@@ -202,6 +264,7 @@ export class Lane {
 
   /** Applies the update to this lane's slice and takes over the others'; gives the gradient norm per tensor if asked. */
   apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
+    if (this.#hooks.skipsUpdate?.(commit.step) === true) return [];
     this.#fetchTotal(source);
     return this.#update.apply(commit);
   }

@@ -43,7 +43,8 @@ export interface WorkerOptions {
 export type WorkerEnd =
   | { readonly kind: 'dismissed'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'disconnected'; readonly reason: string }
+  /** It may join again; `wasRefused`: somebody was there, and said so. */
+  | { readonly kind: 'disconnected'; readonly reason: string; readonly wasRefused?: boolean }
   | { readonly kind: 'failed'; readonly error: LockstepError };
 
 interface PendingCommit {
@@ -77,6 +78,8 @@ export class Worker {
   /** Contributions whose bytes are not all on their way yet, and leases that wait for that. */
   #unflushed = 0;
   #waitingLeases: number[] = [];
+  /** Audits of the plan that is not begun yet. */
+  #waitingAudits: number[] = [];
   /** Exported states that are not all sent yet: their bytes lie where a new state could come in. */
   #statesOnTheirWay = 0;
   #stateRequest: number | undefined;
@@ -121,18 +124,23 @@ export class Worker {
       case 'welcome':
         return this.#load(message, payload);
       case 'refused':
-        return this.#end({ kind: 'refused', reason: message.reason });
+        return this.#end(
+          message.isForNow === true
+            ? { kind: 'disconnected', reason: message.reason, wasRefused: true }
+            : { kind: 'refused', reason: message.reason },
+        );
       case 'goodbye':
         return this.#end({ kind: 'dismissed', reason: message.reason });
       case 'plan':
         // The same pass again: the coordinator has taken this worker back in, and its old leases are void.
         if (message.pass === this.#begunPass) this.#begunPass = -1;
         this.#plan = message;
+        this.#waitingAudits = [];
         return this.#advance();
       case 'lease':
         return this.#extend(message.pass, message.microBatches);
       case 'audit':
-        return; // TODO
+        return this.#audit(message.pass, message.microBatches);
       case 'release':
         return this.#release(message.pass, message.count);
       case 'commit':
@@ -254,6 +262,8 @@ export class Worker {
     this.#waitingLeases = [];
     this.#begunMs = this.#options.clock.now();
     engine.begin(plan);
+    const audits = this.#waitingAudits.splice(0);
+    if (audits.length > 0) this.#audit(plan.pass, audits);
   }
 
   #extend(pass: number, microBatches: readonly number[]): void {
@@ -266,8 +276,7 @@ export class Worker {
   }
 
   #extendNow(microBatches: readonly number[]): void {
-    if (microBatches.length === 0) return;
-    this.#begunMs = this.#options.clock.now();
+    if (microBatches.length > 0) this.#begunMs = this.#options.clock.now();
     this.#engine?.extend(microBatches);
   }
 
@@ -288,6 +297,19 @@ export class Worker {
       };
     }
     this.#say(this.#control, { kind: 'released', pass, microBatches: [...microBatches] });
+  }
+
+  /** Computes what another worker has computed too; before the pass has begun the request waits for it. */
+  #audit(pass: number, microBatches: readonly number[]): void {
+    if (this.#plan?.pass !== pass) return;
+    if (this.#begunPass !== pass) {
+      this.#waitingAudits.push(...microBatches);
+      return;
+    }
+    this.#engine?.audit(microBatches, (records) => {
+      if (!this.#isOver && this.#begunPass === pass)
+        this.#say(this.#control, { kind: 'audited', pass, records: [...records] });
+    });
   }
 
   #contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {

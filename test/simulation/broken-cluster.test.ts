@@ -45,6 +45,7 @@ function override(engine: Engine, methods: Partial<Engine>): Engine {
     begin: (plan) => engine.begin(plan),
     extend: (microBatches) => engine.extend(microBatches),
     release: (count) => engine.release(count),
+    audit: (microBatches, done) => engine.audit(microBatches, done),
     apply: (commit, totals, done) => engine.apply(commit, totals, done),
     importState: (bytes, done) => engine.importState(bytes, done),
     exportState: (done) => engine.exportState(done),

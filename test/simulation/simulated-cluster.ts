@@ -84,6 +84,10 @@ export interface HistoryOptions {
   readonly steps: number;
   /** Draws faults; without it nothing goes wrong. */
   readonly isDisturbed: boolean;
+  /** Part of the steps that are audited; 0 if absent. */
+  readonly auditRate?: number;
+  /** What a worker of this name does to its gradients; nothing if undefined. */
+  readonly liar?: (name: string) => ((gradient: Float32Array, step: number) => void) | undefined;
   /** For tests of the simulation itself: breaks engines on purpose. */
   readonly wrapEngine?: EngineWrapper;
 }
@@ -121,7 +125,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
       optimizer: {},
       clipNorm: null,
       tracksNorms: false,
-      isAudited: false,
+      isAudited: (options.auditRate ?? 0) > 0,
       trainBytes: 0,
       evaluateBytes: 0,
     },
@@ -136,7 +140,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     scalarsOf: (step) => ({ learningRate: 0.1 / (1 + step) }),
     learningRateOf: (step) => 0.1 / (1 + step),
     minWorkers: options.workers,
-    auditRate: 0,
+    auditRate: options.auditRate ?? 0,
     gatherMs: 10_000,
     snapshotMs: 2_000,
   };
@@ -211,6 +215,7 @@ class SimulatedWorker {
       clock: this.clock,
       lanes: this.lanes,
       handlers,
+      alter: this.#cluster.alterOf(this.host.name),
       computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs * this.#slowness(),
       samplesOf: (plan, microBatch) =>
         plan.work === 'train'
@@ -273,7 +278,6 @@ export class SimulatedCluster {
       onEvent: (event) => void this.events.push(event),
       onFinished: (result) => void (this.#result = result),
       onFailed: (error) => void (this.#error = error),
-      onRefused: () => {},
     });
     for (let i = 0; i < options.workers; i++) this.#addWorker(`worker-${i}`, 0);
     if (options.isDisturbed) this.#drawFaults();
@@ -281,6 +285,10 @@ export class SimulatedCluster {
 
   get wrapEngine(): EngineWrapper | undefined {
     return this.#options.wrapEngine;
+  }
+
+  alterOf(name: string): ((gradient: Float32Array, step: number) => void) | undefined {
+    return this.#options.liar?.(name);
   }
 
   get isOver(): boolean {

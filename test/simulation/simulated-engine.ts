@@ -48,6 +48,8 @@ export interface SimulatedEngineOptions {
   readonly lanes: number;
   readonly handlers: EngineHandlers;
   readonly computeMs: () => number;
+  /** Changes what was computed, before it is rounded: a broken machine. */
+  readonly alter: ((gradient: Float32Array, step: number) => void) | undefined;
   /** Samples of micro-batch `m` of a training step. */
   readonly samplesOf: (plan: Plan, microBatch: number) => number;
 }
@@ -88,6 +90,21 @@ export class SimulatedEngine implements Engine {
   extend(microBatches: readonly number[]): void {
     this.#waiting.push(...microBatches);
     this.#pump();
+  }
+
+  audit(microBatches: readonly number[], done: (records: readonly MicroBatchRecord[]) => void): void {
+    const plan = this.#plan;
+    const weights = this.#weights.slice();
+    // At the earliest when the update before the pass is done, as lanes have it.
+    this.#idle(() => {
+      const begun = plan ?? this.#plan;
+      if (begun === undefined) return;
+      const state = plan === undefined ? this.#weights.slice() : weights;
+      this.#after(this.#options.computeMs() * microBatches.length, () => {
+        this.progress++;
+        if (this.#plan === begun) done(microBatches.map((m) => this.#compute(begun, m, state, undefined)));
+      });
+    });
   }
 
   release(count: number): number[] {
@@ -184,32 +201,43 @@ export class SimulatedEngine implements Engine {
     this.#running--;
     this.progress++;
     if (this.#plan === plan) {
-      this.#records.push(this.#compute(plan, microBatch));
+      this.#records.push(this.#compute(plan, microBatch, this.#weights, this.#sum));
       this.#pump();
       if (this.#running === 0 && this.#waiting.length === 0) this.#deliver(plan);
     }
     if (this.#running === 0) this.#whenIdle.splice(0).forEach((action) => action());
   }
 
-  #compute(plan: Plan, microBatch: number): MicroBatchRecord {
+  #compute(
+    plan: Plan,
+    microBatch: number,
+    weights: Float32Array,
+    sum: Int32Array | undefined,
+  ): MicroBatchRecord {
     const sampleCount = this.#options.samplesOf(plan, microBatch);
-    const gradient = gradientOf(this.#weights, plan.step, microBatch);
+    const gradient = gradientOf(weights, plan.step, microBatch);
+    const lossSum = Math.fround(gradient.reduce((total, value) => total + Math.abs(value), 0));
     const maxima = [0, 0];
+    let checksum = 0;
     if (plan.work === 'train') {
+      this.#options.alter?.(gradient, plan.step);
       for (const [i, value] of gradient.entries()) {
         const tensor = Math.floor(i / TENSOR_LENGTH);
         maxima[tensor] = Math.max(maxima[tensor]!, Math.abs(value));
         const rounded = Math.round(value * 2 ** plan.exponents[tensor]!);
-        this.#sum[i] = this.#sum[i]! + Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, rounded));
+        const integer = Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, rounded));
+        if (sum !== undefined) sum[i] = sum[i]! + integer;
+        checksum = (checksum + Math.imul(integer, Math.imul(i, 0x9e3779b1) | 1)) >>> 0;
       }
     }
-    const lossSum = Math.fround(gradient.reduce((sum, value) => sum + Math.abs(value), 0));
     return {
       microBatch,
       sampleCount,
       lossSum,
       correctSum: sampleCount / SAMPLES_PER_MICRO_BATCH,
       maxima,
+      checksum,
+      weightsChecksum: new Int32Array(weights.slice().buffer).reduce((sum, bits) => (sum + bits) >>> 0, 0),
       computeMs: 1,
     };
   }
