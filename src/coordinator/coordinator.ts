@@ -8,7 +8,6 @@
 import type { Clock } from '../base/clock.ts';
 import { type LockstepError, RuntimeError } from '../base/errors.ts';
 import { StarReducer } from '../collectives/star.ts';
-import { sampleRange } from '../data/batches.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
 import type {
   Commit,
@@ -17,8 +16,9 @@ import type {
   ToCoordinator,
   ToWorker,
 } from '../protocol/messages.ts';
-import { Broadcast, type Connection, type FrameLimits } from '../transport/connection.ts';
+import { Broadcast, type Connection } from '../transport/connection.ts';
 import { Auditor, type Finding } from './auditor.ts';
+import { dataLimitsOf, fitsPlan, hasChecksum } from './check-contribution.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { Member } from './member.ts';
 import { Pass, type PassSpec } from './pass.ts';
@@ -26,6 +26,7 @@ import { Reporter, type WorkerTally } from './reporter.ts';
 import { Roster, type Timing } from './roster.ts';
 import type { RunPlan } from './run-plan.ts';
 import type { TimeSplit } from './step-times.ts';
+import { StateKeeper } from './state-keeper.ts';
 import { Trajectory } from './trajectory.ts';
 
 /** How a run ended. */
@@ -57,25 +58,6 @@ export interface CoordinatorOptions {
   readonly onFailed: (error: LockstepError) => void;
 }
 
-/** Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets one more for so many. */
-const ANSWER_MS = 10_000;
-const ANSWER_BYTES_PER_MS = 100_000;
-
-/** The bytes of a record in a contribution's header, about, and of one number in it: more than they ever take. */
-const RECORD_BYTES = 256;
-const NUMBER_BYTES = 32;
-
-/** What a worker of this run may send at once. */
-function dataLimitsOf({ job, train, evaluate, stateBytes, sumElements }: RunPlan): FrameLimits {
-  const trainRecords = Math.ceil(train.globalBatch / train.microBatch);
-  const evaluateRecords = evaluate === undefined ? 0 : Math.ceil(evaluate.globalBatch / evaluate.microBatch);
-  const trainBytes = trainRecords * (RECORD_BYTES + NUMBER_BYTES * job.parameters.length);
-  return {
-    maxHeaderBytes: (1 << 16) + Math.max(trainBytes, evaluateRecords * RECORD_BYTES),
-    maxPayloadBytes: Math.max(stateBytes, 4 * sumElements),
-  };
-}
-
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #plan: RunPlan;
@@ -85,20 +67,13 @@ export class Coordinator {
   readonly #reporter: Reporter;
   readonly #reducer: StarReducer;
   readonly #auditor: Auditor;
+  readonly #states: StateKeeper;
   /** Memory that each member's contributions are received into. */
   readonly #scratch = new Map<Member, Uint8Array>();
-  /** The step whose state a stalled member holds, once it has read what was sent to it. */
-  #heldStep = new WeakMap<Member, number>();
-  /** By worker id, the step at which it first had the state: nothing of it is in any state up to there. */
-  readonly #firstStep = new Map<string, number>();
-  readonly #digests = new Map<number, { weightsDigest: string; stateDigest: string }>();
   readonly #startMs: number;
   #phase: 'gathering' | 'running' | 'finishing' | 'over' = 'gathering';
   #pass: Pass | undefined;
   #passCount = 0;
-  /** The member that was asked for the state at the present step. */
-  #donor: Member | undefined;
-  #keptMs: number;
   /** No pass could begin because all totals are on their way; the next flush tries again. */
   #isClogged = false;
 
@@ -108,7 +83,7 @@ export class Coordinator {
     this.#options = options;
     this.#plan = plan;
     this.#trajectory = new Trajectory(plan);
-    this.#desk = new LeaseDesk(clock, job.evaluateMicroBatch / job.microBatch);
+    this.#desk = new LeaseDesk(clock, plan);
     this.#reporter = new Reporter(plan, options.onEvent);
     this.#reducer = new StarReducer(plan.sumElements);
     this.#auditor = new Auditor({
@@ -118,7 +93,17 @@ export class Coordinator {
       active: () => this.#membersIn('active'),
       ask: (member, microBatch) => this.#askForAudit(member, microBatch),
     });
-    this.#startMs = this.#keptMs = clock.now();
+    this.#states = new StateKeeper({
+      plan,
+      clock,
+      trajectory: this.#trajectory,
+      reporter: this.#reporter,
+      membersIn: (phase) => this.#membersIn(phase),
+      onActive: (member) => {
+        if (this.#pass !== undefined) this.#desk.admit(this.#pass, member);
+      },
+    });
+    this.#startMs = clock.now();
     this.#roster = new Roster(
       { clock, timing, job, jobFiles, dataLimits: dataLimitsOf(plan), newSession },
       {
@@ -129,6 +114,8 @@ export class Coordinator {
         onRevived: (member) => this.#handleRevival(member),
         onLost: (member, reason) => this.#handleLoss(member, reason),
         onRefused: (refusal) => this.#reporter.refused(refusal),
+        onClockJumped: ({ rank, workerId }, jumpMs) =>
+          this.#reporter.event({ kind: 'clock-jumped', rank, workerId, step: this.#trajectory.step, jumpMs }),
         onTick: () => this.#handleTick(),
       },
     );
@@ -203,13 +190,13 @@ export class Coordinator {
   }
 
   #beginPass(): void {
-    this.#giveStateToNewcomers();
+    this.#states.serve();
     const { work, step } = this.#trajectory;
     const participants = this.#membersIn('active');
     if (participants.length === 0 || work === 'nothing') {
       return this.#reporter.waiting(step, 'no worker is left; waiting for one to join');
     }
-    const reduction = participants.length === 1 && this.#donor === undefined ? 'alone' : 'star';
+    const reduction = participants.length === 1 && !this.#states.isFetching ? 'alone' : 'star';
     this.#isClogged = work === 'train' && reduction === 'star' && !this.#reducer.begin();
     if (this.#isClogged) return this.#expelClogged();
     this.#pass = new Pass(this.#trajectory.specOf(work, ++this.#passCount, reduction));
@@ -231,7 +218,7 @@ export class Coordinator {
   #finishPassIfComplete(): void {
     const pass = this.#pass;
     if (pass === undefined || !pass.isComplete || !this.#auditor.isSettled(pass)) return;
-    if (this.#donor !== undefined) return;
+    if (this.#states.isFetching) return;
     this.#pass = undefined;
     const nowMs = this.#options.clock.now();
     const outcome = this.#trajectory.settle(pass);
@@ -282,7 +269,8 @@ export class Coordinator {
       case 'applied':
         return this.#reporter.norms(message.step, message.norms);
       case 'digest':
-        return this.#takeDigest(member, message);
+        this.#states.takeDigest(member, message.step, message);
+        return this.#advance();
       case 'audited':
         return this.#takeAudit(member, message.pass, message.records);
       case 'hello':
@@ -309,7 +297,10 @@ export class Coordinator {
     const microBatches = records.map((record) => record.microBatch);
     if (!pass.accepts(member.workerId, microBatches)) return;
     const isSummed = pass.spec.work === 'train' && pass.spec.reduction === 'star';
-    if (payload.length !== (isSummed ? this.#reducer.byteLength : 0) || !this.#fits(pass.spec, records)) {
+    if (
+      payload.length !== (isSummed ? this.#reducer.byteLength : 0) ||
+      !fitsPlan(this.#plan, pass.spec, records)
+    ) {
       return this.#roster.expel(member, 'its contribution does not fit the plan');
     }
     if (isSummed && this.#auditor.isOn && !hasChecksum(records, this.#reducer.checksumOf(payload))) {
@@ -325,19 +316,6 @@ export class Coordinator {
     this.#reporter.contribution(member, pass.spec, contribution, member.progressMs);
     if (pass.isComplete) this.#finishPassIfComplete();
     else this.#desk.stealFor(member, pass, this.#membersIn('active'));
-  }
-
-  /** Whether these records can be true: the samples that the layout gives each micro-batch, a maximum per tensor. */
-  #fits({ work, stepInEpoch }: PassSpec, records: readonly MicroBatchRecord[]): boolean {
-    const { train, evaluate, job } = this.#plan;
-    const layout = work === 'train' ? train : evaluate;
-    const maximaCount = work === 'train' ? job.parameters.length : undefined;
-    return records.every(
-      ({ microBatch, sampleCount, maxima }) =>
-        layout !== undefined &&
-        sampleCount === sampleRange(layout, stepInEpoch, microBatch).count &&
-        (maximaCount === undefined || maxima.length === maximaCount),
-    );
   }
 
   #takeReleased(member: Member, passId: number, microBatches: readonly number[]): void {
@@ -376,40 +354,25 @@ export class Coordinator {
       findings.flatMap(({ microBatch, opinions }) => opinions.map((o) => [o.workerId, { ...o, microBatch }])),
     );
     this.#pass = undefined;
-    this.#donor = undefined;
+    this.#states.abandon();
     for (const { workerId, rank, microBatch } of wrong.values()) {
       const reason = `two other workers agree on another gradient of micro-batch ${microBatch} than it computed`;
       this.#reporter.event({ kind: 'worker-distrusted', rank, workerId, step, microBatch, reason });
       this.#roster.ban(workerId, `it computed wrong gradients in this run: ${reason}`);
     }
-    const trustedStep = Math.min(...[...wrong.keys()].map((workerId) => this.#firstStep.get(workerId) ?? 0));
-    if (trustedStep < step) this.#undo(trustedStep);
-    for (const member of this.#membersIn('syncing')) member.phase = 'ready';
+    this.#states.undo([...wrong.keys()]);
+    if (this.#phase === 'finishing') this.#phase = 'running';
     for (const member of this.#roster.members()) {
       if (wrong.has(member.workerId)) this.#roster.expel(member, 'it computed wrong gradients');
     }
     this.#advance();
   }
 
-  /** Everyone gets an older state. */
-  #undo(trustedStep: number): void {
-    const fromStep = this.#trajectory.step;
-    this.#trajectory.undo(trustedStep);
-    const toStep = this.#trajectory.step;
-    this.#reporter.undone(fromStep, toStep, this.#options.clock.now());
-    this.#sendSnapshot(this.#membersIn('active'));
-    // What stalled workers and replicas' digests are of is void.
-    this.#heldStep = new WeakMap();
-    this.#digests.clear();
-    if (this.#phase === 'finishing') this.#phase = 'running';
-  }
-
   // ---- members come and go ----
 
   #handleStall(member: Member, silentMs: number, reason: string): void {
     const { step } = this.#trajectory;
-    if (member.wasActive) this.#heldStep.set(member, step);
-    else this.#heldStep.delete(member);
+    this.#states.noteStall(member);
     const { rank, workerId } = member;
     this.#reporter.event({ kind: 'worker-stalled', rank, workerId, step, silentMs, reason });
     this.#releaseFrom(member);
@@ -418,8 +381,8 @@ export class Coordinator {
   #handleRevival(member: Member): void {
     // If nothing was committed without it, and nobody else could, its state is still the newest.
     const isOnlyHolder =
-      this.#pass === undefined && this.#membersIn('active').length === 0 && this.#donor === undefined;
-    if (isOnlyHolder && this.#heldStep.get(member) === this.#trajectory.step) member.phase = 'active';
+      this.#pass === undefined && this.#membersIn('active').length === 0 && !this.#states.isFetching;
+    if (isOnlyHolder && this.#states.isNewest(member)) member.phase = 'active';
     this.#advance();
   }
 
@@ -442,8 +405,7 @@ export class Coordinator {
   /** A member can no longer do what it was to do: others take over. */
   #releaseFrom(member: Member): void {
     const pass = this.#pass;
-    const hasDonated = this.#donor === member;
-    if (hasDonated) this.#donor = undefined;
+    const hasDonated = this.#states.release(member);
     const active = this.#membersIn('active');
     const findings = pass === undefined ? [] : this.#auditor.leave(member.workerId);
     if (findings.length > 0) return this.#consider(findings);
@@ -460,7 +422,7 @@ export class Coordinator {
         });
         this.#desk.reissue(pass, free, active);
       }
-      if (hasDonated) this.#askForState();
+      if (hasDonated) this.#states.fetch();
     }
     this.#advance();
   }
@@ -468,8 +430,7 @@ export class Coordinator {
   /** Nobody active is left: what was computed for the pass is void. */
   #abandonPass(): void {
     this.#pass = undefined;
-    this.#donor = undefined;
-    for (const member of this.#membersIn('syncing')) member.phase = 'ready';
+    this.#states.abandon();
   }
 
   #handleTick(): void {
@@ -481,86 +442,18 @@ export class Coordinator {
       const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', idleMs, reason);
     }
-    this.#checkAnswers();
-    this.#advance();
-  }
-
-  /** Nobody is waited for in vain: who owes an answer about its state and sends nothing is stalled. */
-  #checkAnswers(): void {
-    const nowMs = this.#options.clock.now();
-    const allowedMs = ANSWER_MS + this.#plan.stateBytes / ANSWER_BYTES_PER_MS;
-    for (const member of this.#membersIn('active')) {
-      const owesDigest = this.#phase === 'finishing' && !this.#digests.has(member.rank);
-      const bytes = member.data?.bytesReceived ?? 0;
-      if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes) member.answerMs = nowMs;
-      member.answerBytes = bytes;
-      const silentMs = nowMs - member.answerMs;
-      if (silentMs <= allowedMs) continue;
+    // Nobody is waited for in vain: who owes an answer about its state and sends nothing is stalled.
+    for (const { member, silentMs } of this.#states.overdue(this.#phase === 'finishing')) {
       const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', silentMs, reason);
     }
-  }
-
-  // ---- the state ----
-
-  /**
-   * Gives the state to members that have none. A newcomer is active at once if the snapshot is of this step; else an
-   * active member is asked for the state, and the commit of the coming pass waits for it.
-   */
-  #giveStateToNewcomers(): void {
-    const newcomers = this.#membersIn('ready');
-    if (this.#membersIn('active').length === 0 && newcomers.length > 0) this.#rollBack();
-    const { isKept } = this.#trajectory;
-    if (isKept) this.#activate(newcomers);
-    else for (const member of newcomers) member.phase = 'syncing';
-    const isOld = this.#options.clock.now() - this.#keptMs > this.#plan.snapshotMs;
-    if (this.#donor === undefined && !isKept && (newcomers.length > 0 || isOld)) this.#askForState();
-  }
-
-  #rollBack(): void {
-    const { step, isKept, snapshot } = this.#trajectory;
-    if (!isKept)
-      this.#reporter.event({ kind: 'rolled-back', fromStep: step, toStep: snapshot.step, reason: 'lost' });
-    this.#trajectory.rollBack();
-  }
-
-  #askForState(): void {
-    const donor = this.#membersIn('active')[0];
-    this.#donor = donor;
-    donor?.data?.send({ kind: 'sendState', step: this.#trajectory.step } satisfies ToWorker);
-  }
-
-  #takeState(member: Member, step: number, payload: Uint8Array): void {
-    if (member !== this.#donor || step !== this.#trajectory.step) return;
-    if (payload.length !== this.#plan.stateBytes)
-      return this.#roster.expel(member, 'its state has the wrong size');
-    this.#donor = undefined;
-    this.#trajectory.keep(payload);
-    this.#keptMs = this.#options.clock.now();
-    this.#activate(this.#membersIn('syncing'));
     this.#advance();
   }
 
-  /** Gives the snapshot, which is of this step, to all of `members`. */
-  #activate(members: readonly Member[]): void {
-    const { step } = this.#trajectory.snapshot;
-    this.#sendSnapshot(members);
-    for (const member of members) {
-      member.phase = 'active';
-      if (!this.#firstStep.has(member.workerId)) this.#firstStep.set(member.workerId, step);
-      // It may be asked to help in the pass that is under way.
-      if (this.#pass !== undefined) this.#desk.admit(this.#pass, member);
-      this.#reporter.joined(member, step, this.#membersIn('active'));
-    }
-  }
-
-  #sendSnapshot(members: readonly Member[]): void {
-    const { step, bytes } = this.#trajectory.snapshot;
-    const payload = new Broadcast(bytes);
-    for (const member of members) {
-      member.progressMs = this.#options.clock.now();
-      member.data?.send({ kind: 'state', step } satisfies ToWorker, payload);
-    }
+  #takeState(member: Member, step: number, payload: Uint8Array): void {
+    if (payload.length !== this.#plan.stateBytes)
+      return this.#roster.expel(member, 'its state has the wrong size');
+    if (this.#states.take(member, step, payload)) this.#advance();
   }
 
   // ---- the end ----
@@ -571,10 +464,10 @@ export class Coordinator {
     const { step } = this.#trajectory;
     if (this.#phase !== 'finishing') {
       this.#phase = 'finishing';
-      for (const member of holders) member.data?.send({ kind: 'sendDigest', step } satisfies ToWorker);
+      this.#states.askForDigests(holders);
     }
     if (!this.#trajectory.isKept) return this.#collectState(holders);
-    if (holders.some((member) => !this.#digests.has(member.rank))) return;
+    if (holders.some((member) => this.#states.digestsOf(member) === undefined)) return;
     const noDigest = { weightsDigest: '', stateDigest: '' };
     const result: RunResult = {
       steps: step,
@@ -583,7 +476,10 @@ export class Coordinator {
       timeSplit: this.timeSplit,
       bytesSent: this.bytesSent,
       workers: this.tallies(),
-      replicaDigests: holders.map(({ rank }) => ({ rank, ...(this.#digests.get(rank) ?? noDigest) })),
+      replicaDigests: holders.map((member) => ({
+        rank: member.rank,
+        ...(this.#states.digestsOf(member) ?? noDigest),
+      })),
     };
     this.stop('the run is finished');
     this.#options.onFinished(result);
@@ -595,24 +491,12 @@ export class Coordinator {
       this.#phase = 'running';
       return this.#beginPass();
     }
-    if (this.#donor === undefined) this.#askForState();
-  }
-
-  #takeDigest(member: Member, digest: { step: number; weightsDigest: string; stateDigest: string }): void {
-    const { step, weightsDigest, stateDigest } = digest;
-    if (step !== this.#trajectory.step) return;
-    this.#digests.set(member.rank, { weightsDigest, stateDigest });
-    this.#advance();
+    if (!this.#states.isFetching) this.#states.fetch();
   }
 
   #membersIn(phase: Member['phase']): Member[] {
     return this.#roster.members().filter((member) => member.phase === phase);
   }
-}
-
-/** Whether the records' checksums add up to that of their sum. */
-function hasChecksum(records: readonly MicroBatchRecord[], checksum: number): boolean {
-  return records.reduce((sum, record) => (sum + (record.checksum ?? 0)) >>> 0, 0) === checksum;
 }
 
 function disputeError({ microBatch, opinions }: Finding, step: number): RuntimeError {

@@ -4,6 +4,7 @@ import { type Capacity, planLeases } from '../plan/shares.ts';
 import type { Plan, ToWorker } from '../protocol/messages.ts';
 import type { Member } from './member.ts';
 import type { Pass, PassSpec } from './pass.ts';
+import type { RunPlan } from './run-plan.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes it. */
 const STUCK_MS = 3_000;
@@ -14,11 +15,14 @@ export class LeaseDesk {
   readonly #clock: Clock;
   /** How many times longer a micro-batch of an evaluation takes than one of training, about. */
   readonly #evaluateScale: number;
+  /** Whether training takes all lanes of a worker for one lease: a shard of a round is not divided. */
+  readonly #takesAllLanes: boolean;
   #beganMs = 0;
 
-  constructor(clock: Clock, evaluateScale: number) {
+  constructor(clock: Clock, { job, train }: Pick<RunPlan, 'job' | 'train'>) {
     this.#clock = clock;
-    this.#evaluateScale = evaluateScale;
+    this.#evaluateScale = job.evaluateMicroBatch / train.microBatch;
+    this.#takesAllLanes = job.rounds !== undefined;
   }
 
   /** When the pass under way began. */
@@ -30,7 +34,7 @@ export class LeaseDesk {
   begin(pass: Pass, members: readonly Member[]): void {
     this.#beganMs = this.#clock.now();
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
-    for (const [member, leases] of shareOut(all, members)) {
+    for (const [member, leases] of shareOut(all, this.#capacitiesOf(members, pass))) {
       member.givenMs = this.#beganMs;
       pass.lease(member.workerId, leases);
       tell(member, planMessage(pass.spec, leases));
@@ -45,7 +49,8 @@ export class LeaseDesk {
   /** Leases micro-batches that lost their worker to those who will be done first. */
   reissue(pass: Pass, microBatches: readonly number[], members: readonly Member[]): void {
     const idle = members.filter((member) => pass.unfinishedOf(member.workerId).length === 0);
-    for (const [member, given] of shareOut(microBatches, idle.length > 0 ? idle : members)) {
+    const takers = this.#capacitiesOf(idle.length > 0 ? idle : members, pass);
+    for (const [member, given] of shareOut(microBatches, takers)) {
       if (given.length === 0) continue;
       member.progressMs = this.#clock.now();
       if (pass.unfinishedOf(member.workerId).length === 0) member.givenMs = member.progressMs;
@@ -63,7 +68,7 @@ export class LeaseDesk {
     let most = 0;
     for (const member of members) {
       if (member.releaseAskedPass === id || member.nothingToReleasePass === id) continue;
-      const started = (elapsedMs / this.#microBatchMs(member, pass) + 1) * member.hello.lanes;
+      const started = (elapsedMs / this.#microBatchMs(member, pass) + 1) * this.#lanesOf(member, pass);
       const notStarted = Math.floor(pass.unfinishedOf(member.workerId).length - started);
       if (notStarted > most) [victim, most] = [member, notStarted];
     }
@@ -88,6 +93,18 @@ export class LeaseDesk {
     return idleMs > allowedMs ? idleMs : undefined;
   }
 
+  #capacitiesOf(members: readonly Member[], pass: Pass): [Member, Capacity][] {
+    return members.map((member) => {
+      const { microBatchMs } = member;
+      return [member, { lanes: this.#lanesOf(member, pass), microBatchMs }];
+    });
+  }
+
+  /** How many leases a member works on at once. */
+  #lanesOf({ hello }: Member, pass: Pass): number {
+    return this.#takesAllLanes && pass.spec.work === 'train' ? 1 : hello.lanes;
+  }
+
   #microBatchMs(member: Member, pass: Pass): number {
     return (
       (member.microBatchMs ?? FIRST_MICRO_BATCH_MS) *
@@ -99,19 +116,16 @@ export class LeaseDesk {
 /** Divides micro-batches in order, so that all members finish as close together as can be. */
 function shareOut(
   microBatches: readonly number[],
-  members: readonly Member[],
+  takers: readonly (readonly [Member, Capacity])[],
 ): [Member, readonly number[]][] {
-  const counts = planLeases(microBatches.length, members.map(capacityOf));
+  const capacities = takers.map(([, capacity]) => capacity);
+  const counts = planLeases(microBatches.length, capacities);
   let next = 0;
-  return members.map((member, index) => {
+  return takers.map(([member], index) => {
     const start = next;
     next += counts[index] ?? 0;
     return [member, microBatches.slice(start, next)];
   });
-}
-
-function capacityOf({ hello, microBatchMs }: Member): Capacity {
-  return { lanes: hello.lanes, microBatchMs };
 }
 
 function planMessage(spec: PassSpec, leases: readonly number[]): Plan {

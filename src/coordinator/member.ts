@@ -26,6 +26,8 @@ export interface Member {
   isLoaded: boolean;
   numericsClass: string;
   joinedMs: number;
+  /** By how much its wall clock was ahead of its monotonic one, at its last heartbeat. */
+  wallAheadMs: number | undefined;
   /** When anything was last heard of it. */
   heardMs: number;
   /** Its counter of finished micro-batches, and when that (or its work) last changed. */

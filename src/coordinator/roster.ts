@@ -39,6 +39,8 @@ export const DEFAULT_TIMING: Timing = {
 const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
 const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
 const MAX_MEMBERS = 256;
+/** Between two heartbeats a clock that is only being corrected moves less. */
+const CLOCK_JUMP_MS = 2_000;
 
 /** Somebody was turned away. */
 export interface Refusal {
@@ -60,6 +62,8 @@ export interface RosterHandlers {
   onRevived(member: Member): void;
   onLost(member: Member, reason: string): void;
   onRefused(refusal: Refusal): void;
+  /** The wall clock of a member's machine was set, by so much. */
+  onClockJumped(member: Member, jumpMs: number): void;
   /** Called at every tick with the current time, after liveness was judged. */
   onTick(nowMs: number): void;
 }
@@ -216,6 +220,7 @@ export class Roster {
       rank: this.#chooseRank(hello.rank),
       hello,
       hasDouble: false,
+      wallAheadMs: undefined,
       control: connection,
       data: undefined,
       heartbeat: undefined,
@@ -283,7 +288,7 @@ export class Roster {
     if (this.#members.get(member.workerId) !== member) return;
     const message = parseToCoordinator(header, `worker ${member.rank} (${connection.peer})`);
     member.heardMs = this.#options.clock.now();
-    if (message.kind === 'heartbeat') this.#beat(member, connection, message.progress);
+    if (message.kind === 'heartbeat') this.#beat(member, connection, message);
     else if (message.kind === 'ready') this.#load(member, message);
     else if (message.kind === 'failed') this.expel(member, message.reason);
     else if (message.kind === 'hello') throw new ProtocolError(`worker ${member.rank}: said hello twice`);
@@ -291,12 +296,22 @@ export class Roster {
     if (member.stall === 'silent') this.#revive(member);
   }
 
-  #beat(member: Member, connection: Connection, progress: number): void {
+  #beat(member: Member, connection: Connection, beat: Extract<ToCoordinator, { kind: 'heartbeat' }>): void {
+    const { progress } = beat;
     tell(connection, { kind: 'heartbeat', progress });
+    this.#compareClocks(member, beat);
     if (progress === member.progress) return;
     member.progress = progress;
     member.progressMs = this.#options.clock.now();
     if (member.stall === 'stuck') this.#revive(member);
+  }
+
+  /** The two clocks of a worker's machine run alike. When one leaps it was set, or the machine was suspended. */
+  #compareClocks(member: Member, { wallMs, upMs }: Extract<ToCoordinator, { kind: 'heartbeat' }>): void {
+    if (wallMs === undefined || upMs === undefined) return;
+    const jumpMs = wallMs - upMs - (member.wallAheadMs ?? wallMs - upMs);
+    member.wallAheadMs = wallMs - upMs;
+    if (Math.abs(jumpMs) > CLOCK_JUMP_MS) this.#handlers.onClockJumped(member, Math.round(jumpMs));
   }
 
   #revive(member: Member): void {

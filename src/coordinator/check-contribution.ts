@@ -1,0 +1,42 @@
+/** What a contribution may be: how large, and of which samples. */
+import { sampleRange } from '../data/batches.ts';
+import type { MicroBatchRecord } from '../protocol/messages.ts';
+import type { FrameLimits } from '../transport/connection.ts';
+import type { PassSpec } from './pass.ts';
+import type { RunPlan } from './run-plan.ts';
+
+/** The bytes of a record in a contribution's header, about, and of one number in it: more than they ever take. */
+const RECORD_BYTES = 256;
+const NUMBER_BYTES = 32;
+
+/** What a worker of this run may send at once. */
+export function dataLimitsOf({ job, train, evaluate, stateBytes, sumElements }: RunPlan): FrameLimits {
+  const trainRecords = Math.ceil(train.globalBatch / train.microBatch);
+  const evaluateRecords = evaluate === undefined ? 0 : Math.ceil(evaluate.globalBatch / evaluate.microBatch);
+  const trainBytes = trainRecords * (RECORD_BYTES + NUMBER_BYTES * job.parameters.length);
+  return {
+    maxHeaderBytes: (1 << 16) + Math.max(trainBytes, evaluateRecords * RECORD_BYTES),
+    maxPayloadBytes: Math.max(stateBytes, 4 * sumElements),
+  };
+}
+
+/** Whether these records can be true: the samples that the layout gives each micro-batch, a maximum per tensor. */
+export function fitsPlan(
+  { train, evaluate, job }: RunPlan,
+  { work, stepInEpoch }: PassSpec,
+  records: readonly MicroBatchRecord[],
+): boolean {
+  const layout = work === 'train' ? train : evaluate;
+  const maximaCount = work === 'train' ? job.parameters.length : undefined;
+  return records.every(
+    ({ microBatch, sampleCount, maxima }) =>
+      layout !== undefined &&
+      sampleCount === sampleRange(layout, stepInEpoch, microBatch).count &&
+      (maximaCount === undefined || maxima.length === maximaCount),
+  );
+}
+
+/** Whether the records' checksums add up to that of their sum. */
+export function hasChecksum(records: readonly MicroBatchRecord[], checksum: number): boolean {
+  return records.reduce((sum, record) => (sum + (record.checksum ?? 0)) >>> 0, 0) === checksum;
+}

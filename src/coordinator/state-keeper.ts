@@ -1,0 +1,180 @@
+/**
+ * The state of the run, which lives on the workers: hands it to newcomers, fetches it from one of them into the
+ * snapshot, and knows whose state is the newest.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { ToWorker } from '../protocol/messages.ts';
+import { Broadcast } from '../transport/connection.ts';
+import type { Member } from './member.ts';
+import type { Reporter } from './reporter.ts';
+import type { RunPlan } from './run-plan.ts';
+import type { Trajectory } from './trajectory.ts';
+
+/** Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets one more for so many. */
+const ANSWER_MS = 10_000;
+const ANSWER_BYTES_PER_MS = 100_000;
+
+/** A replica's own digests of its state. */
+export interface Digests {
+  readonly weightsDigest: string;
+  readonly stateDigest: string;
+}
+
+export interface StateKeeperOptions {
+  readonly plan: RunPlan;
+  readonly clock: Clock;
+  readonly trajectory: Trajectory;
+  readonly reporter: Reporter;
+  readonly membersIn: (phase: Member['phase']) => readonly Member[];
+  /** A member has become active; it may help in the pass that is under way. */
+  readonly onActive: (member: Member) => void;
+}
+
+export class StateKeeper {
+  readonly #options: StateKeeperOptions;
+  /** The member that was asked for the state at the present step. */
+  #donor: Member | undefined;
+  #keptMs: number;
+  /** The step whose state a stalled member holds, once it has read what was sent to it. */
+  #heldStep = new WeakMap<Member, number>();
+  /** By worker id, the step at which it first had the state: nothing of it is in any state up to there. */
+  readonly #firstStep = new Map<string, number>();
+  /** By rank, of the present step. */
+  readonly #digests = new Map<number, Digests>();
+
+  constructor(options: StateKeeperOptions) {
+    this.#options = options;
+    this.#keptMs = options.clock.now();
+  }
+
+  /** Whether a member owes its state. */
+  get isFetching(): boolean {
+    return this.#donor !== undefined;
+  }
+
+  /**
+   * Gives the state to members that have none. A newcomer is active at once if the snapshot is of this step; else an
+   * active member is asked for the state, and the commit of the coming pass waits for it.
+   */
+  serve(): void {
+    const { plan, clock, trajectory, membersIn } = this.#options;
+    const newcomers = membersIn('ready');
+    if (membersIn('active').length === 0 && newcomers.length > 0) this.#rollBack();
+    const { isKept } = trajectory;
+    if (isKept) this.#activate(newcomers);
+    else for (const member of newcomers) member.phase = 'syncing';
+    const isOld = clock.now() - this.#keptMs > plan.snapshotMs;
+    if (this.#donor === undefined && !isKept && (newcomers.length > 0 || isOld)) this.fetch();
+  }
+
+  /** Asks an active member for its state. */
+  fetch(): void {
+    const { trajectory, membersIn } = this.#options;
+    this.#donor = membersIn('active')[0];
+    this.#donor?.data?.send({ kind: 'sendState', step: trajectory.step } satisfies ToWorker);
+  }
+
+  /** Whether `payload`, the state that `member` sent, is what it was asked for; then it is the snapshot. */
+  take(member: Member, step: number, payload: Uint8Array): boolean {
+    const { clock, trajectory, membersIn } = this.#options;
+    if (member !== this.#donor || step !== trajectory.step) return false;
+    this.#donor = undefined;
+    trajectory.keep(payload);
+    this.#keptMs = clock.now();
+    this.#activate(membersIn('syncing'));
+    return true;
+  }
+
+  /** Nobody owes a state any more, and nobody gets one before the next `serve`. */
+  abandon(): void {
+    this.#donor = undefined;
+    for (const member of this.#options.membersIn('syncing')) member.phase = 'ready';
+  }
+
+  /** `member` will not send what it owes; true when it was the one to send its state. */
+  release(member: Member): boolean {
+    const hasDonated = this.#donor === member;
+    if (hasDonated) this.#donor = undefined;
+    return hasDonated;
+  }
+
+  noteStall(member: Member): void {
+    if (member.wasActive) this.#heldStep.set(member, this.#options.trajectory.step);
+    else this.#heldStep.delete(member);
+  }
+
+  /** Whether a stalled member still holds the newest state. */
+  isNewest(member: Member): boolean {
+    return this.#heldStep.get(member) === this.#options.trajectory.step;
+  }
+
+  /** Everyone gets a state in which there is nothing of `workerIds`, if the present one may have something. */
+  undo(workerIds: readonly string[]): void {
+    const { clock, trajectory, reporter, membersIn } = this.#options;
+    const fromStep = trajectory.step;
+    const trustedStep = Math.min(...workerIds.map((workerId) => this.#firstStep.get(workerId) ?? 0));
+    if (trustedStep >= fromStep) return;
+    trajectory.undo(trustedStep);
+    reporter.undone(fromStep, trajectory.step, clock.now());
+    this.#sendSnapshot(membersIn('active'));
+    this.#heldStep = new WeakMap();
+    this.#digests.clear();
+  }
+
+  askForDigests(holders: readonly Member[]): void {
+    const { step } = this.#options.trajectory;
+    for (const member of holders) member.data?.send({ kind: 'sendDigest', step } satisfies ToWorker);
+  }
+
+  takeDigest({ rank }: Member, step: number, digests: Digests): void {
+    if (step === this.#options.trajectory.step) this.#digests.set(rank, digests);
+  }
+
+  digestsOf({ rank }: Member): Digests | undefined {
+    return this.#digests.get(rank);
+  }
+
+  /** How long each active member that owes its state, or with `wantsDigests` a digest, has sent nothing, if that is too long. */
+  overdue(wantsDigests: boolean): readonly { readonly member: Member; readonly silentMs: number }[] {
+    const { plan, clock, membersIn } = this.#options;
+    const nowMs = clock.now();
+    const allowedMs = ANSWER_MS + plan.stateBytes / ANSWER_BYTES_PER_MS;
+    return membersIn('active').flatMap((member) => {
+      const owesDigest = wantsDigests && !this.#digests.has(member.rank);
+      const bytes = member.data?.bytesReceived ?? 0;
+      if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes) member.answerMs = nowMs;
+      member.answerBytes = bytes;
+      const silentMs = nowMs - member.answerMs;
+      return silentMs > allowedMs ? [{ member, silentMs }] : [];
+    });
+  }
+
+  #rollBack(): void {
+    const { trajectory, reporter } = this.#options;
+    const { step, isKept, snapshot } = trajectory;
+    if (!isKept)
+      reporter.event({ kind: 'rolled-back', fromStep: step, toStep: snapshot.step, reason: 'lost' });
+    trajectory.rollBack();
+  }
+
+  /** Gives the snapshot, which is of this step, to all of `members`. */
+  #activate(members: readonly Member[]): void {
+    const { trajectory, reporter, membersIn, onActive } = this.#options;
+    this.#sendSnapshot(members);
+    for (const member of members) {
+      member.phase = 'active';
+      if (!this.#firstStep.has(member.workerId)) this.#firstStep.set(member.workerId, trajectory.step);
+      onActive(member);
+      reporter.joined(member, trajectory.step, membersIn('active'));
+    }
+  }
+
+  #sendSnapshot(members: readonly Member[]): void {
+    const { step, bytes } = this.#options.trajectory.snapshot;
+    const payload = new Broadcast(bytes);
+    for (const member of members) {
+      member.progressMs = this.#options.clock.now();
+      member.data?.send({ kind: 'state', step } satisfies ToWorker, payload);
+    }
+  }
+}
