@@ -88,7 +88,6 @@ describe('audits in a simulated cluster', () => {
     for (let seed = 1; seed <= 300; seed++) {
       checkHistory(seed, expected, {
         auditRate: 0.5,
-        liar: (name) => void assert.ok(name.length > 0),
       });
     }
   });

@@ -237,7 +237,7 @@ export class SimulatedEngine implements Engine {
       correctSum: sampleCount / SAMPLES_PER_MICRO_BATCH,
       maxima,
       checksum,
-      weightsChecksum: new Int32Array(weights.slice().buffer).reduce((sum, bits) => (sum + bits) >>> 0, 0),
+      weightsChecksum: new Int32Array(weights.slice().buffer).reduce((all, bits) => (all + bits) >>> 0, 0),
       computeMs: 1,
     };
   }
