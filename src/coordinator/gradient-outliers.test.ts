@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
-import { findOutliers } from './gradient-outliers.ts';
+import { findOtherWeights, findOutliers } from './gradient-outliers.ts';
 
 function record(microBatch: number, maxima: (number | null)[], lossSum: number | null = 1): MicroBatchRecord {
   return { microBatch, sampleCount: 1, lossSum, correctSum: 0, maxima, computeMs: 1 };
@@ -11,6 +11,24 @@ function record(microBatch: number, maxima: (number | null)[], lossSum: number |
 const ownerOf = (microBatch: number): string => `worker-${Math.floor(microBatch / 2)}`;
 const found = (records: MicroBatchRecord[]): number[] =>
   findOutliers(records, ownerOf).map(({ microBatch }) => microBatch);
+
+describe('findOtherWeights', () => {
+  const foundAt = (weights: number[]): number[] =>
+    findOtherWeights(
+      weights.map((weightsChecksum, i) => ({ ...record(i, [1]), weightsChecksum })),
+      ownerOf,
+    ).map(({ microBatch }) => microBatch);
+
+  test('finds nothing where all replicas have the same weights', () => {
+    assert.deepEqual(foundAt([7, 7, 7, 7, 7, 7]), []);
+  });
+
+  test('finds one record of each worker that differs from most, or of one of its lanes', () => {
+    assert.deepEqual(foundAt([7, 7, 8, 8, 7, 7]), [2]);
+    assert.deepEqual(foundAt([7, 7, 7, 8, 7, 7]), [3]);
+    assert.deepEqual(foundAt([7, 7, 8, 8, 9, 9]), [2, 4]);
+  });
+});
 
 describe('findOutliers', () => {
   test('finds nothing among gradients that differ by a few times', () => {

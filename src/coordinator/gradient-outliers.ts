@@ -30,7 +30,10 @@ export function findOtherWeights(
   records: readonly MicroBatchRecord[],
   ownerOf: (microBatch: number) => string,
 ): readonly MicroBatchRecord[] {
-  const firstOf = new Map(records.toReversed().map((record) => [ownerOf(record.microBatch), record]));
+  // Each lane of a worker has weights of its own.
+  const keyOf = ({ microBatch, weightsChecksum }: MicroBatchRecord): string =>
+    `${ownerOf(microBatch)} ${weightsChecksum}`;
+  const firstOf = new Map(records.toReversed().map((record) => [keyOf(record), record]));
   const groups = new Map<number | undefined, MicroBatchRecord[]>();
   for (const record of firstOf.values())
     groups.set(record.weightsChecksum, [...(groups.get(record.weightsChecksum) ?? []), record]);
