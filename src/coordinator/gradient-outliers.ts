@@ -30,15 +30,16 @@ export function findOtherWeights(
   records: readonly MicroBatchRecord[],
   ownerOf: (microBatch: number) => string,
 ): readonly MicroBatchRecord[] {
-  // Each lane of a worker has weights of its own.
-  const keyOf = ({ microBatch, weightsChecksum }: MicroBatchRecord): string =>
-    `${ownerOf(microBatch)} ${weightsChecksum}`;
-  const firstOf = new Map(records.toReversed().map((record) => [keyOf(record), record]));
-  const groups = new Map<number | undefined, MicroBatchRecord[]>();
-  for (const record of firstOf.values())
-    groups.set(record.weightsChecksum, [...(groups.get(record.weightsChecksum) ?? []), record]);
-  const [, ...fewer] = [...groups.values()].sort((a, b) => b.length - a.length);
-  return fewer.flat();
+  // One of each worker and value: every lane has weights of its own.
+  const groups = new Map<number | undefined, Map<string, MicroBatchRecord>>();
+  for (const record of records) {
+    const group = groups.get(record.weightsChecksum) ?? new Map<string, MicroBatchRecord>();
+    groups.set(record.weightsChecksum, group);
+    const owner = ownerOf(record.microBatch);
+    if (!group.has(owner)) group.set(owner, record);
+  }
+  const [, ...fewer] = [...groups.values()].sort((a, b) => b.size - a.size);
+  return fewer.flatMap((group) => [...group.values()]);
 }
 
 /** How many times its oddest tensor is from the others' median, up or down; Infinity when it is not finite. */
