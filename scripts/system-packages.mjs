@@ -24,6 +24,7 @@ const NEEDED = [
     probe: hasFile('/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz'),
     purpose: 'training on Fashion-MNIST',
   },
+  { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'measuring a throttled link' },
   { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
   {
     name: 'chromium-common',

@@ -94,7 +94,7 @@ async function runProgram([program, ...args]) {
 }
 
 function isCluster(path) {
-  return path.startsWith('test/cluster/') || path.startsWith('test/acceptance/');
+  return ['test/cluster/', 'test/acceptance/', 'test/validate/'].some((folder) => path.startsWith(folder));
 }
 
 /** Runs the tests and prints them as they end; gives the closing lines, added up. */

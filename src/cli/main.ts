@@ -3,16 +3,23 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
 import { VERSION } from '../launch/software.ts';
+import { baselineCommand } from './baseline-command.ts';
+import { benchCollectiveCommand } from './bench-collective-command.ts';
 import { clientCommand } from './client-command.ts';
 import { computeNodeCommand } from './compute-node-command.ts';
 import { coordinatorNodeCommand } from './coordinator-node-command.ts';
 import { dataCommand } from './data-command.ts';
 import { devicesCommand } from './devices-command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { faultTestCommand } from './fault-test-command.ts';
 import { generateCommand } from './generate-command.ts';
 import { modelCommand } from './model-command.ts';
+import { monitorCommand } from './monitor-command.ts';
 import { predictCommand } from './predict-command.ts';
+import { reportCommand } from './report-command.ts';
+import { runCommand } from './run-command.ts';
 import { type CommandContext, coordinatorCommand, trainCommand } from './train-command.ts';
+import { validateCommand } from './validate-command.ts';
 import { workerCommand } from './worker-command.ts';
 
 const context: CommandContext = {
@@ -44,6 +51,13 @@ for (const command of [
   coordinatorNodeCommand(context),
   clientCommand(context),
   predictCommand(),
+  runCommand(context),
+  faultTestCommand(context),
+  validateCommand(context),
+  baselineCommand(context),
+  reportCommand(context),
+  benchCollectiveCommand(context),
+  monitorCommand(context),
 ]) {
   program.addCommand(command.exitOverride().showSuggestionAfterError());
 }

@@ -63,6 +63,25 @@ describe('Progress', () => {
   }
 });
 
+describe('Progress of rounds', () => {
+  test('counts rounds, and shows the loss of each as it is', () => {
+    const { terminal, writes } = terminalOf(undefined);
+    const progress = new Progress(terminal, paint({ NO_COLOR: '1' }), () => 10_000);
+    const sizes = { stepsPerEpoch: 1, parameterCount: 10, microBatch: 32, globalBatch: 192 };
+    const rounds = { shards: 4, localEpochs: 2, localSteps: 6 };
+    const step = { kind: 'step', epoch: 1, sampleCount: 1536, stepMs: 1_000 };
+    progress.show({ kind: 'run-started', runId: 'r', steps: 2, ...sizes, rounds });
+    progress.show({ ...step, step: 1, lossMean: 4 } as unknown as StepCommitted);
+    progress.show({ ...step, step: 2, epoch: 3, lossMean: 1 } as unknown as StepCommitted);
+
+    assert.match(
+      writes[0] ?? '',
+      /^10 parameters, 2 rounds of 4 shards, each 6 steps of 192 samples in micro-batches of 32\n/,
+    );
+    assert.match(writes.at(-1) ?? '', /^epoch 4\/4 {2}round 2\/2 {2}loss 1\.0000/);
+  });
+});
+
 describe('rate', () => {
   test('shows slow speeds with a decimal', () => {
     assert.deepEqual([0.04, 0.61, 9.94, 9.96, 19_331.4].map(rate), ['0.0', '0.6', '9.9', '10', '19,331']);

@@ -1,5 +1,5 @@
 /** Turns run events into lines and a progress bar. */
-import type { RunEvent, StepCommitted } from '../metrics/events.ts';
+import type { RoundSizes, RunEvent, RunStarted, StepCommitted } from '../metrics/events.ts';
 import type { Terminal } from './terminal.ts';
 import { duration, grouped, type paint, rate } from './terminal.ts';
 
@@ -24,6 +24,8 @@ export class Progress {
   #stepMs: number | undefined;
   #seenSteps = 0;
   #samplesPerSecond: number | undefined;
+  /** Set when steps are rounds. */
+  #rounds: RoundSizes | undefined;
 
   constructor(terminal: Terminal, colours: ReturnType<typeof paint>, now: () => number) {
     this.#terminal = terminal;
@@ -39,23 +41,22 @@ export class Progress {
       case 'run-started':
         this.#steps = event.steps;
         this.#stepsPerEpoch = event.stepsPerEpoch;
-        return line(
-          dim(
-            `${grouped(event.parameterCount)} parameters, ${grouped(event.steps)} steps of ${event.globalBatch} samples in micro-batches of ${event.microBatch}`,
-          ),
-        );
+        this.#rounds = event.rounds;
+        return line(dim(`${grouped(event.parameterCount)} parameters, ${sizesText(event)}`));
       case 'worker-joined':
         if (this.#startedMs === 0) this.#startedMs = this.#now();
         return line(
-          `${green('+')} rank ${event.rank} joined at step ${event.step}: ${event.host}, process ${event.processId}, ${event.device}, ${event.lanes} lane${event.lanes === 1 ? '' : 's'}`,
+          `${green('+')} rank ${event.rank} joined at ${this.#unit} ${event.step}: ${event.host}, process ${event.processId}, ${event.device}, ${event.lanes} lane${event.lanes === 1 ? '' : 's'}`,
         );
       case 'worker-lost':
-        return line(`${red('-')} rank ${event.rank} lost at step ${event.step}: ${event.reason}`);
+        return line(`${red('-')} rank ${event.rank} lost at ${this.#unit} ${event.step}: ${event.reason}`);
       case 'worker-stalled':
-        return line(`${yellow('!')} rank ${event.rank} stalled at step ${event.step}: ${event.reason}`);
+        return line(
+          `${yellow('!')} rank ${event.rank} stalled at ${this.#unit} ${event.step}: ${event.reason}`,
+        );
       case 'micro-batches-reissued':
         return line(
-          `${yellow('!')} step ${event.step}: ${event.microBatches.length} micro-batches of rank ${event.fromRank} go to others`,
+          `${yellow('!')} ${this.#unit} ${event.step}: ${event.microBatches.length} ${this.#rounds === undefined ? 'micro-batches' : 'shards'} of rank ${event.fromRank} go to others`,
         );
       case 'numerics-differ':
         return line(
@@ -63,21 +64,23 @@ export class Progress {
         );
       case 'step-redone':
         if (event.reason === 'overflow')
-          line(dim(`step ${event.step + 1} computed again: gradients outgrew their grid`));
+          line(dim(`${this.#unit} ${event.step + 1} computed again: gradients outgrew their grid`));
         return;
       case 'rolled-back':
         return line(
           event.reason === 'lost'
-            ? `${yellow('!')} no worker holds step ${event.fromStep} any more: going on from step ${event.toStep}`
+            ? `${yellow('!')} no worker holds ${this.#unit} ${event.fromStep} any more: going on from ${this.#unit} ${event.toStep}`
             : `${yellow('!')} steps ${event.toStep + 1} to ${event.fromStep} are computed again without it`,
         );
       case 'worker-distrusted':
-        return line(`${red('x')} rank ${event.rank} is put out at step ${event.step}: ${event.reason}`);
+        return line(
+          `${red('x')} rank ${event.rank} is put out at ${this.#unit} ${event.step}: ${event.reason}`,
+        );
       case 'worker-slow': {
         const times = (event.ms / Math.max(event.othersMs, 1e-3)).toFixed(1);
         const what = event.where === 'compute' ? 'computes' : 'is connected';
         return line(
-          `${yellow('!')} rank ${event.rank} ${what} ${times} times slower than the others (step ${event.step})`,
+          `${yellow('!')} rank ${event.rank} ${what} ${times} times slower than the others (${this.#unit} ${event.step})`,
         );
       }
       case 'clock-jumped':
@@ -86,10 +89,10 @@ export class Progress {
             `the clock of rank ${event.rank} jumped by ${duration(Math.abs(event.jumpMs))}; nothing depends on it`,
           ),
         );
-      case 'worker-refused': // told by whoever keeps the door
-        return;
+      case 'worker-refused':
+        return line(`${yellow('!')} ${event.peer} was refused: ${event.reason}`);
       case 'run-waiting':
-        return line(`${yellow('!')} step ${event.step}: ${event.reason}`);
+        return line(`${yellow('!')} ${this.#unit} ${event.step}: ${event.reason}`);
       case 'step':
         return this.#showStep(event);
       case 'evaluation': {
@@ -99,7 +102,7 @@ export class Progress {
           this.#samplesPerSecond === undefined ? '' : dim(`  ${rate(this.#samplesPerSecond)} samples/s`);
         const train = this.#loss === undefined ? '' : `  train loss ${this.#loss.toFixed(4)}`;
         return line(
-          `epoch ${event.epoch + 1}  step ${event.step}${train}  ${event.split} loss ${event.lossMean.toFixed(4)}${accuracy}${speed}`,
+          `epoch ${event.epoch + 1}  ${this.#unit} ${event.step}${train}  ${event.split} loss ${event.lossMean.toFixed(4)}${accuracy}${speed}`,
         );
       }
       case 'gradient-norms':
@@ -109,9 +112,14 @@ export class Progress {
     }
   }
 
+  /** What a step is called. */
+  get #unit(): string {
+    return this.#rounds === undefined ? 'step' : 'round';
+  }
+
   #showStep(event: StepCommitted): void {
     this.#seenSteps++;
-    const part = 1 / Math.min(this.#seenSteps, SMOOTHED_STEPS);
+    const part = this.#rounds === undefined ? 1 / Math.min(this.#seenSteps, SMOOTHED_STEPS) : 1;
     const mean = (before: number | undefined, value: number): number =>
       before === undefined ? value : before + part * (value - before);
     this.#loss = mean(this.#loss, event.lossMean);
@@ -132,12 +140,21 @@ export class Progress {
   #statusLine(event: StepCommitted): string {
     const accuracy = this.#accuracy === undefined ? '' : `  acc ${(this.#accuracy * 100).toFixed(1)} %`;
     const eta = duration((this.#stepMs ?? 0) * (this.#steps - event.step));
-    const epoch = `epoch ${event.epoch + 1}/${Math.ceil(this.#steps / this.#stepsPerEpoch)}`;
-    const text = `${epoch}  step ${event.step}/${this.#steps}  loss ${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${rate(this.#samplesPerSecond ?? 0)} samples/s  ETA ${eta}`;
+    const epochs = Math.ceil(this.#steps / this.#stepsPerEpoch) * (this.#rounds?.localEpochs ?? 1);
+    const text = `epoch ${event.epoch + 1}/${epochs}  ${this.#unit} ${event.step}/${this.#steps}  loss ${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${rate(this.#samplesPerSecond ?? 0)} samples/s  ETA ${eta}`;
     if (!this.#terminal.isLive) return text;
     const width = Math.min(BAR_WIDTH, this.#terminal.columns - text.length - 2);
     if (width < 4) return text;
     const filled = Math.round((event.step / Math.max(1, this.#steps)) * width);
     return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${text}`;
   }
+}
+
+/** How much there is to do, in words. */
+function sizesText({ steps, globalBatch, microBatch, rounds }: RunStarted): string {
+  const batches = `of ${globalBatch} samples in micro-batches of ${microBatch}`;
+  if (rounds === undefined) return `${grouped(steps)} steps ${batches}`;
+  const { shards, localSteps } = rounds;
+  const each = `${grouped(localSteps)} step${localSteps === 1 ? '' : 's'} ${batches}`;
+  return `${grouped(steps)} round${steps === 1 ? '' : 's'} of ${shards} shard${shards === 1 ? '' : 's'}, each ${each}`;
 }

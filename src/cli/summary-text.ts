@@ -21,7 +21,7 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
     ],
     ['validation loss', lossText(summary.validationLoss)],
     [
-      'steps',
+      summary.rounds === undefined ? 'steps' : 'rounds',
       `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${summary.samplesPerSecond === undefined ? '' : `, ${rate(summary.samplesPerSecond)} samples/s`}`,
     ],
     [
@@ -34,7 +34,7 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
     ],
     [
       'events',
-      `${events.workersJoined} joined, ${events.workersLost} lost, ${events.microBatchesReissued} micro-batches re-issued`,
+      `${events.workersJoined} joined, ${events.workersLost} lost, ${events.microBatchesReissued} ${summary.rounds === undefined ? 'micro-batches' : 'shards'} re-issued`,
     ],
     [
       'time',

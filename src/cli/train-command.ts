@@ -11,6 +11,7 @@ import type { RunSummary } from '../launch/run-summary.ts';
 import { runTraining } from '../launch/training-run.ts';
 import { chooseDevices } from '../runtime/devices.ts';
 import { EXIT } from './exit-codes.ts';
+import { interruptOnSignals } from './interrupt.ts';
 import { Progress } from './progress.ts';
 import { summaryText } from './summary-text.ts';
 import { paint, Terminal } from './terminal.ts';
@@ -122,7 +123,6 @@ async function train(
         if (event.kind === 'worker-joined') clearTimeout(waiting);
         progress.show(event);
       },
-      onRefused: (peer, reason) => terminal.line(`${colours.yellow('!')} ${peer} was refused: ${reason}`),
       onNote: (note) => terminal.line(colours.dim(note)),
       signal: interrupt.signal,
     });
@@ -167,25 +167,6 @@ function readConfig(file: string): ConfigSource {
     const reason = isMissing ? 'there is no such file' : messageOf(error);
     throw new ConfigError(`reading ${file}: ${reason}`, [], { cause: error });
   }
-}
-
-/** The first Ctrl-C or SIGTERM ends the run in good order; the second ends the process. */
-function interruptOnSignals(terminal: Terminal): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const handle = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    terminal.line('stopping; press Ctrl-C again to end at once');
-    controller.abort();
-  };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
-  return {
-    signal: controller.signal,
-    release: () => {
-      process.removeListener('SIGINT', handle);
-      process.removeListener('SIGTERM', handle);
-    },
-  };
 }
 
 /** A name or a path as part of a folder's name: the last part without its ending. */

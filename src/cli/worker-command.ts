@@ -35,6 +35,8 @@ async function work(context: CommandContext, flags: Record<string, string | unde
     throw new ConfigError(
       `--join: expected host:port, got "${flags['join'] ?? ''}". Example: --join desk:29500`,
     );
+  // A log that cannot be written, on a disk that is full, is no reason to stop computing.
+  process.stderr.on('error', () => {});
   const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
   if (note !== undefined) log(note);

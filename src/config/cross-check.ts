@@ -150,58 +150,53 @@ function checkSteps({ steps, epochs }: TrainConfig, given: Given): Finding[] {
   ];
 }
 
-/** Rounds are counted by their own settings, and hold whole epochs. */
-function checkRounds(
-  { strategy, steps, rounds, epochs, localEpochs, shards, workers }: TrainConfig,
-  given: Given,
-): Finding[] {
-  if (strategy !== 'rounds') return [];
-  const findings: Finding[] = [];
-  const [ofSteps, ofEpochs] = [given.get('steps'), given.get('epochs')];
-  if (ofSteps !== undefined && steps !== undefined)
-    findings.push({
+/** Rounds are counted by their own setting, or hold whole epochs. */
+function checkRounds(config: TrainConfig, given: Given): Finding[] {
+  if (config.strategy !== 'rounds') return [];
+  const { steps } = config;
+  const setting = given.get('steps');
+  if (setting === undefined || steps === undefined)
+    return [...checkRoundEpochs(config, given), ...checkShards(config, given)];
+  return [
+    {
       kind: 'problem',
       keys: ['steps', 'strategy'],
-      setting: ofSteps,
+      setting,
       expected: 'rounds or epochs with strategy rounds',
       got: String(steps),
-      hint: `use ${nameLike(ofSteps, 'rounds')}`,
-    });
-  const needed = Math.ceil(epochs / localEpochs);
-  const ofLength = ofEpochs ?? given.get('localEpochs');
+      hint: `use ${nameLike(setting, 'rounds')}`,
+    },
+  ];
+}
+
+function checkRoundEpochs({ rounds, epochs, localEpochs }: TrainConfig, given: Given): Finding[] {
+  const ofEpochs = given.get('epochs');
   if (rounds !== undefined) {
-    if (ofEpochs !== undefined && !isWhatItWouldBe('epochs', ofEpochs))
-      findings.push({
-        kind: 'note',
-        keys: ['rounds', 'epochs'],
-        setting: ofEpochs,
-        message: `${epochs} is not used: rounds ${rounds} is given`,
-      });
-  } else if (ofLength !== undefined && needed > MAX_ROUNDS)
-    findings.push({
-      kind: 'problem',
-      keys: ['epochs', 'localEpochs'],
-      setting: ofLength,
-      expected: `at most ${MAX_ROUNDS} rounds`,
-      got: `${needed}, from ${epochs} epochs in rounds of ${localEpochs}`,
-      hint: 'raise local_epochs',
-    });
-  else if (ofLength !== undefined && needed * localEpochs !== epochs)
-    findings.push({
-      kind: 'note',
-      keys: ['epochs', 'localEpochs'],
-      setting: ofLength,
-      message: `${epochs} epochs are no whole rounds of ${localEpochs}: ${needed} rounds, ${needed * localEpochs} epochs, are trained`,
-    });
-  const ofShards = given.get('shards') ?? given.get('workers');
-  if (ofShards !== undefined && shards < workers)
-    findings.push({
-      kind: 'note',
-      keys: ['shards', 'workers'],
-      setting: ofShards,
-      message: `${workers} workers share ${shards} shard${shards === 1 ? '' : 's'}: ${workers - shards} will have nothing to do; give --shards at least as many`,
-    });
-  return findings;
+    if (ofEpochs === undefined || isWhatItWouldBe('epochs', ofEpochs)) return [];
+    const message = `${epochs} is not used: rounds ${rounds} is given`;
+    return [{ kind: 'note', keys: ['rounds', 'epochs'], setting: ofEpochs, message }];
+  }
+  const setting = ofEpochs ?? given.get('localEpochs');
+  if (setting === undefined) return [];
+  const keys = ['epochs', 'localEpochs'] as const;
+  const needed = Math.ceil(epochs / localEpochs);
+  if (needed > MAX_ROUNDS) {
+    const got = `${needed}, for ${epochs} epochs in rounds of ${localEpochs}`;
+    const hint = `raise ${nameLike(setting, 'localEpochs')}`;
+    return [{ kind: 'problem', keys, setting, expected: `at most ${MAX_ROUNDS} rounds`, got, hint }];
+  }
+  if (needed * localEpochs === epochs) return [];
+  const message = `${epochs} epochs are no whole rounds of ${localEpochs}: ${needed} rounds, ${needed * localEpochs} epochs, will be trained`;
+  return [{ kind: 'note', keys, setting, message }];
+}
+
+/** A shard is trained by one worker at a time. */
+function checkShards({ shards, workers }: TrainConfig, given: Given): Finding[] {
+  const setting = given.get('shards') ?? given.get('workers');
+  if (setting === undefined || shards >= workers) return [];
+  const idle = workers - shards;
+  const message = `${shards} shard${shards === 1 ? '' : 's'} for ${workers} workers: ${idle} will have nothing to do`;
+  return [{ kind: 'note', keys: ['shards', 'workers'], setting, message }];
 }
 
 /** Settings that were given but do nothing with the others as they are. */

@@ -25,6 +25,8 @@ export type OptionType =
       readonly choices: readonly string[];
       /** Planned values: refused, saying so. */
       readonly later?: readonly string[];
+      /** Names that other programs have for it, and what to write here instead. */
+      readonly instead?: Readonly<Record<string, string>>;
       /** The user's own files are taken too: of what sort, in words that follow "a path". */
       readonly orPath?: string;
     }
@@ -196,7 +198,8 @@ export function hintOf(type: OptionType, value: unknown): string {
   if (type.kind !== 'choice') return '';
   if (typeof value === 'string' && type.later?.includes(value) === true)
     return `"${value}" is not available yet in this version; use ${type.choices.join(' or ')}`;
-  return nearestTo(value, type.choices);
+  const instead = typeof value === 'string' ? type.instead?.[value] : undefined;
+  return instead === undefined ? nearestTo(value, type.choices) : `"${String(value)}" is ${instead}`;
 }
 
 function nearestTo(value: unknown, choices: readonly string[]): string {

@@ -63,6 +63,9 @@ describe('parseTrainConfig', () => {
       globalBatch: 192,
       epochs: 5,
       steps: undefined,
+      rounds: undefined,
+      localEpochs: 1,
+      shards: 4,
       optimizer: 'adam',
       lr: 0.001,
       momentum: 0.9,
@@ -194,12 +197,48 @@ describe('parseTrainConfig', () => {
     assert.match(refusal('', { globalBatch: '16' })[0]!, /nearest: global_batch 32, or micro_batch 16/);
   });
 
+  test('counts rounds by their own setting, and says when epochs are no whole rounds', () => {
+    const rounds = (flags: Record<string, string>): Record<string, string> => ({
+      strategy: 'rounds',
+      ...flags,
+    });
+    const notesOn = (flags: Record<string, string>): string[] =>
+      parse('', rounds(flags)).notes.map(({ message }) => message);
+
+    assert.deepEqual(refusal('', rounds({ steps: '20' })), [
+      '--steps: expected rounds or epochs with strategy rounds, got 20; use --rounds',
+    ]);
+    assert.deepEqual(refusal('', rounds({ epochs: '20000' })), [
+      '--epochs: expected at most 10000 rounds, got 20000, for 20000 epochs in rounds of 1; raise --local-epochs',
+    ]);
+    assert.deepEqual(notesOn({ epochs: '20000', localEpochs: '2' }), []);
+    assert.deepEqual(notesOn({ localEpochs: '2' }), [
+      '5 epochs are no whole rounds of 2: 3 rounds, 6 epochs, will be trained',
+    ]);
+    assert.deepEqual(notesOn({ rounds: '3', epochs: '7' }), ['7 is not used: rounds 3 is given']);
+    assert.deepEqual(notesOn({ shards: '1', workers: '3' }), [
+      '1 shard for 3 workers: 2 will have nothing to do',
+    ]);
+  });
+
+  test('notes settings of rounds without rounds, and what rounds do not have', () => {
+    const messages = (flags: Record<string, unknown>): string[] =>
+      parse('', flags).notes.map(({ message }) => message);
+
+    assert.deepEqual(messages({ shards: '2' }), [
+      '2 has no effect with strategy sync; it needs --strategy rounds',
+    ]);
+    assert.deepEqual(messages({ strategy: 'rounds', trackGradients: true }), [
+      'true has no effect with strategy rounds; it needs --strategy sync',
+    ]);
+  });
+
   test('refuses what this version does not have yet, naming what it has', () => {
     assert.deepEqual(refusal('mode: deadline\n', { engine: 'ring' }), [
       '--engine: expected star, got "ring"; "ring" is not available yet in this version; use star',
       'config.yaml:1:1 mode: expected exact, got "deadline"; "deadline" is not available yet in this version; use exact',
     ]);
-    assert.match(refusal('mode: local-sgd')[0]!, /not available yet in this version; use exact/);
+    assert.match(refusal('mode: local-sgd')[0]!, /"local-sgd" is --strategy rounds/);
   });
 
   test('refuses several threads in exact mode, with the reason', () => {

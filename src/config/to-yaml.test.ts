@@ -67,6 +67,7 @@ const configs: fc.Arbitrary<TrainConfig> = fc
   .map((config) => ({
     ...config,
     ...ownSettings(config),
+    ...ownLength(config),
     threads: 1,
     minLr: Math.min(config.minLr, config.lr),
     globalBatch: config.microBatch * Math.max(1, Math.min(256, Math.floor(config.globalBatch / 65_536))),
@@ -78,6 +79,11 @@ function ownSettings(config: TrainConfig): Partial<TrainConfig> {
   return Object.fromEntries(
     MODEL_SETTING_KEYS.map((key) => [key, key in defaults ? (config[key] ?? defaults[key]) : undefined]),
   );
+}
+
+/** Rounds are not counted in steps, and there are not too many. */
+function ownLength({ strategy, epochs }: TrainConfig): Partial<TrainConfig> {
+  return strategy === 'rounds' ? { steps: undefined, epochs: Math.min(epochs, 10_000) } : {};
 }
 
 describe('toYaml', () => {
@@ -152,6 +158,9 @@ describe('TRAIN_OPTIONS', () => {
 --global-batch <int>
 --epochs <int>
 --steps <int>
+--rounds <int>
+--local-epochs <int>
+--shards <int>
 --optimizer <adam|adamw|sgd|momentum>
 --lr <number>
 --momentum <number>
@@ -171,7 +180,7 @@ describe('TRAIN_OPTIONS', () => {
 --audit <number>
 --name <text>
 --out-dir <text>
---strategy <sync>
+--strategy <sync|rounds>
 --engine <star>
 --mode <exact>
 --device <auto|cpu|webgpu|cuda|coreml|dml,...>

@@ -296,7 +296,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integer', min: 1, max: 16_777_216 },
     default: 192,
     unit: 'samples',
-    help: 'Samples of one step over all workers together, or with strategy rounds of one step of a shard; a multiple of micro_batch',
+    help: 'Samples of one step over all workers together; a multiple of micro_batch',
   },
   epochs: {
     group: 'work',
@@ -332,7 +332,7 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'work',
     type: { kind: 'integer', min: 1, max: 65_536 },
     default: 4,
-    help: 'Parts of the training samples that are trained on apart in a round, one worker each at a time; at least as many as there are workers. The result depends on it, and not on the workers',
+    help: 'Parts of the training samples that are trained on apart in a round, in steps of global_batch samples, each by one worker; the result depends on it, and not on the number of workers',
     onlyWith: { key: 'strategy', values: ['rounds'] },
   },
 
@@ -483,7 +483,12 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
   },
   mode: {
     group: 'cluster',
-    type: { kind: 'choice', choices: MODE_NAMES, later: ['deadline', 'local-sgd'] },
+    type: {
+      kind: 'choice',
+      choices: MODE_NAMES,
+      later: ['deadline'],
+      instead: { 'local-sgd': '--strategy rounds' },
+    },
     default: 'exact',
     help: 'What a step promises: exact counts every sample once and gives the same bits on any number of workers',
   },

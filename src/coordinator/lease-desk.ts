@@ -1,6 +1,6 @@
 /** Hands out the micro-batches of a pass, moves them from busy workers to idle ones, and notices who is stuck. */
 import type { Clock } from '../base/clock.ts';
-import { type Capacity, planLeases } from '../plan/shares.ts';
+import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
 import type { Plan, ToWorker } from '../protocol/messages.ts';
 import type { Member } from './member.ts';
 import type { Pass, PassSpec } from './pass.ts';
@@ -11,18 +11,20 @@ const STUCK_MS = 3_000;
 /** Before its speed is known, a worker may take this long for its first micro-batch. */
 const FIRST_MICRO_BATCH_MS = 60_000;
 
+/** Times what a micro-batch takes it, after which a worker without work is tried at the latest. */
+const TRIAL_PAUSE = 100;
+
 export class LeaseDesk {
   readonly #clock: Clock;
   /** How many times longer a micro-batch of an evaluation takes than one of training, about. */
   readonly #evaluateScale: number;
-  /** Whether training takes all lanes of a worker for one lease: a shard of a round is not divided. */
-  readonly #takesAllLanes: boolean;
+  readonly #isInRounds: boolean;
   #beganMs = 0;
 
   constructor(clock: Clock, { job, train }: Pick<RunPlan, 'job' | 'train'>) {
     this.#clock = clock;
     this.#evaluateScale = job.evaluateMicroBatch / train.microBatch;
-    this.#takesAllLanes = job.rounds !== undefined;
+    this.#isInRounds = job.rounds !== undefined;
   }
 
   /** When the pass under way began. */
@@ -34,11 +36,36 @@ export class LeaseDesk {
   begin(pass: Pass, members: readonly Member[]): void {
     this.#beganMs = this.#clock.now();
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
-    for (const [member, leases] of shareOut(all, this.#capacitiesOf(members, pass))) {
+    const shares = planLeases(all.length, this.#capacitiesOf(members, pass));
+    const tried = pass.spec.work === 'train' ? this.#chooseTrial(members, shares) : undefined;
+    const counts = tried === undefined ? shares : withTrial(shares, members.indexOf(tried));
+    for (const [member, leases] of divide(all, members, counts)) {
       member.givenMs = this.#beganMs;
       pass.lease(member.workerId, leases);
       tell(member, planMessage(pass.spec, leases));
     }
+  }
+
+  /**
+   * Whoever gets no work because it was slow when it had some could never show that it no longer is. So it is tried
+   * with one micro-batch, soon, and again whenever it has waited for twice as many passes, or for a time of which the
+   * trial is one part in a hundred. One at a time.
+   */
+  #chooseTrial(members: readonly Member[], counts: readonly number[]): Member | undefined {
+    const nowMs = this.#clock.now();
+    let chosen: Member | undefined;
+    for (const [index, member] of members.entries()) {
+      const hasWork = (counts[index] ?? 0) > 0;
+      if (hasWork) {
+        noteWork(member, nowMs, 0);
+        continue;
+      }
+      member.idlePasses++;
+      if (!isTrialDue(member, nowMs)) continue;
+      if (chosen === undefined || member.idlePasses > chosen.idlePasses) chosen = member;
+    }
+    if (chosen !== undefined) noteWork(chosen, nowMs, chosen.trialCount + 1);
+    return chosen;
   }
 
   /** Makes a member that comes in the middle of a pass ready to help with it. */
@@ -49,8 +76,9 @@ export class LeaseDesk {
   /** Leases micro-batches that lost their worker to those who will be done first. */
   reissue(pass: Pass, microBatches: readonly number[], members: readonly Member[]): void {
     const idle = members.filter((member) => pass.unfinishedOf(member.workerId).length === 0);
-    const takers = this.#capacitiesOf(idle.length > 0 ? idle : members, pass);
-    for (const [member, given] of shareOut(microBatches, takers)) {
+    const takers = idle.length > 0 ? idle : members;
+    const counts = planLeases(microBatches.length, this.#capacitiesOf(takers, pass));
+    for (const [member, given] of divide(microBatches, takers, counts)) {
       if (given.length === 0) continue;
       member.progressMs = this.#clock.now();
       if (pass.unfinishedOf(member.workerId).length === 0) member.givenMs = member.progressMs;
@@ -68,7 +96,9 @@ export class LeaseDesk {
     let most = 0;
     for (const member of members) {
       if (member.releaseAskedPass === id || member.nothingToReleasePass === id) continue;
-      const started = (elapsedMs / this.#microBatchMs(member, pass) + 1) * this.#lanesOf(member, pass);
+      const started = this.#isOfShards(pass)
+        ? 1 // Those that are done have been contributed.
+        : (elapsedMs / this.#microBatchMs(member, pass) + 1) * member.hello.lanes;
       const notStarted = Math.floor(pass.unfinishedOf(member.workerId).length - started);
       if (notStarted > most) [victim, most] = [member, notStarted];
     }
@@ -93,16 +123,15 @@ export class LeaseDesk {
     return idleMs > allowedMs ? idleMs : undefined;
   }
 
-  #capacitiesOf(members: readonly Member[], pass: Pass): [Member, Capacity][] {
-    return members.map((member) => {
-      const { microBatchMs } = member;
-      return [member, { lanes: this.#lanesOf(member, pass), microBatchMs }];
+  #capacitiesOf(members: readonly Member[], pass: Pass): Capacity[] {
+    return members.map(({ hello, microBatchMs }) => {
+      return { lanes: this.#isOfShards(pass) ? 1 : hello.lanes, microBatchMs };
     });
   }
 
-  /** How many leases a member works on at once. */
-  #lanesOf({ hello }: Member, pass: Pass): number {
-    return this.#takesAllLanes && pass.spec.work === 'train' ? 1 : hello.lanes;
+  /** A worker trains on one shard at a time, with all its lanes. */
+  #isOfShards(pass: Pass): boolean {
+    return this.#isInRounds && pass.spec.work === 'train';
   }
 
   #microBatchMs(member: Member, pass: Pass): number {
@@ -113,15 +142,24 @@ export class LeaseDesk {
   }
 }
 
-/** Divides micro-batches in order, so that all members finish as close together as can be. */
-function shareOut(
+function noteWork(member: Member, nowMs: number, trialCount: number): void {
+  member.idlePasses = 0;
+  member.workedMs = nowMs;
+  member.trialCount = trialCount;
+}
+
+function isTrialDue({ idlePasses, trialCount, workedMs, microBatchMs = 0 }: Member, nowMs: number): boolean {
+  return idlePasses >= 2 ** trialCount || nowMs - workedMs >= TRIAL_PAUSE * microBatchMs;
+}
+
+/** Divides micro-batches in order. */
+function divide(
   microBatches: readonly number[],
-  takers: readonly (readonly [Member, Capacity])[],
+  members: readonly Member[],
+  counts: readonly number[],
 ): [Member, readonly number[]][] {
-  const capacities = takers.map(([, capacity]) => capacity);
-  const counts = planLeases(microBatches.length, capacities);
   let next = 0;
-  return takers.map(([member], index) => {
+  return members.map((member, index) => {
     const start = next;
     next += counts[index] ?? 0;
     return [member, microBatches.slice(start, next)];

@@ -45,6 +45,11 @@ export interface Member {
   answerMs: number;
   /** Exponential mean of milliseconds per micro-batch on one lane. */
   microBatchMs: number | undefined;
+  /** Training passes in which it got no work since it last got some, because the others are faster; and when that was. */
+  idlePasses: number;
+  workedMs: number;
+  /** How often it was tried since it last had work of right. */
+  trialCount: number;
   /** A `release` was sent for this pass and is not answered. */
   releaseAskedPass: number | undefined;
   /** The pass in which it last had nothing to give back. */
@@ -56,9 +61,9 @@ export interface Member {
 
 const SPEED_MEMORY = 0.8;
 
-/** Learns the speed of a member from one measured micro-batch. */
+/** Learns the speed of a member from one measured micro-batch. What was known before a trial is out of date. */
 export function learnSpeed(member: Member, microBatchMs: number): void {
-  const before = member.microBatchMs;
+  const before = member.trialCount > 0 ? undefined : member.microBatchMs;
   member.microBatchMs =
     before === undefined ? microBatchMs : SPEED_MEMORY * before + (1 - SPEED_MEMORY) * microBatchMs;
 }

@@ -4,8 +4,9 @@ import type { Contribution, MicroBatchRecord } from '../protocol/messages.ts';
 import { learnSpeed, type Member } from './member.ts';
 import type { PassSpec } from './pass.ts';
 import type { Refusal } from './roster.ts';
+import { SlowWorkers } from './slow-workers.ts';
 import type { RunPlan } from './run-plan.ts';
-import { StepTimes, type TimeSplit } from './step-times.ts';
+import { StepTimes, type StepTiming, type TimeSplit } from './step-times.ts';
 
 /** What one worker did in the run. */
 export interface WorkerTally {
@@ -25,6 +26,7 @@ export class Reporter {
   readonly #plan: RunPlan;
   readonly #emit: (event: RunEvent) => void;
   readonly #times = new StepTimes();
+  readonly #slow = new SlowWorkers();
   /** Of workers that are gone, by worker id. */
   readonly #tallies = new Map<string, WorkerTally>();
   #reportedSteps = 0;
@@ -95,11 +97,13 @@ export class Reporter {
     const { busyMs } = contribution;
     const { rank } = member;
     this.#times.contribution(nowMs, { rank, samples, microBatches: records.length, turnaroundMs, busyMs });
+    this.#slow.contribution(member, contribution, turnaroundMs);
   }
 
   /** The steps after `toStep` are void: they will be reported again. */
   undone(fromStep: number, toStep: number, nowMs: number): void {
     this.#times.skip(nowMs);
+    this.#slow.skip();
     this.#reportedSteps = this.#normsStep = toStep;
     this.#emit({ kind: 'rolled-back', fromStep, toStep, reason: 'distrusted' });
   }
@@ -119,7 +123,12 @@ export class Reporter {
     const step = spec.step + 1;
     this.#isWaiting = false;
     // A step that is computed again after a rollback has been reported.
-    if (step <= this.#reportedSteps) return;
+    if (step > this.#reportedSteps) this.#reportStep(spec, records, times);
+    for (const event of this.#slow.committed(step)) this.#emit(event);
+  }
+
+  #reportStep(spec: PassSpec, records: readonly MicroBatchRecord[], times: StepTiming): void {
+    const step = spec.step + 1;
     this.#reportedSteps = step;
     const { epoch, sampleCount } = spec;
     const learningRate = this.#plan.learningRateOf(spec.step);
@@ -174,6 +183,7 @@ export class Reporter {
 
   /** Remembers what a member did before it goes. */
   keepTally(member: Member): void {
+    this.#slow.forget(member.rank);
     if (member.isLoaded) this.#tallies.set(member.workerId, this.#tallyOf(member));
   }
 

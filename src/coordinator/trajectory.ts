@@ -159,10 +159,12 @@ export class Trajectory {
     const { microBatch, lossSum, maxima } = record;
     const tensor = this.#plan.job.parameters[maxima.indexOf(null)]?.name;
     const what = lossSum === null ? 'the loss' : `the gradient of ${tensor}`;
-    const where = work === 'train' ? `step ${step}` : `evaluation after step ${step}`;
-    const effect = work === 'train' ? 'Nothing of this step was applied.' : 'The model has diverged.';
+    const [unit, part] = this.#plan.job.rounds === undefined ? ['step', 'micro-batch'] : ['round', 'shard'];
+    const where =
+      work === 'train' ? `${unit} ${step}, ${part}` : `evaluation after ${unit} ${step}, micro-batch`;
+    const effect = work === 'train' ? `Nothing of this ${unit} was applied.` : 'The model has diverged.';
     return new NonFiniteError(
-      `${where}, micro-batch ${microBatch}: ${what} is not finite. ${effect} Lower --lr, or clip gradients with --clip-norm.`,
+      `${where} ${microBatch}: ${what} is not finite. ${effect} Lower --lr, or clip gradients with --clip-norm.`,
       { step, microBatch, tensor },
     );
   }

@@ -117,7 +117,8 @@ describe('loadDataset', () => {
   });
 
   test('makes every synthetic set of the size that is asked for, a quarter of it for the test', async () => {
-    for (const name of ['synthetic_image', 'synthetic_text', 'synthetic_regression']) {
+    const names = ['synthetic_image', 'synthetic_text', 'synthetic_regression', 'linear_regression', 'number_sequences', 'token_bags']; // prettier-ignore
+    for (const name of names) {
       const { train, test: held } = await loadDataset(name, request);
       assert.deepEqual([train.sampleCount, held.sampleCount, train.name], [64, 16, name]);
     }

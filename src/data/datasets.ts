@@ -10,7 +10,9 @@ import type { DatasetSettings } from './dataset-settings.ts';
 import type { Network } from './download.ts';
 import { FASHION_MNIST } from './fashion-mnist.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
+import { makeLinearRegression } from './linear-regression.ts';
 import { MNIST } from './mnist.ts';
+import { makeNumberSequences } from './number-sequences.ts';
 import { isPath, loadOwnDataset } from './own-dataset.ts';
 import { withValidationSplit } from './split.ts';
 import { standardised, withNormalisation } from './standard-normalisation.ts';
@@ -18,6 +20,7 @@ import { makeSyntheticImages } from './synthetic-image.ts';
 import { makeSyntheticRegression } from './synthetic-regression.ts';
 import { makeSyntheticText } from './synthetic-text.ts';
 import { makeTextDataset } from './text-dataset.ts';
+import { makeTokenBags } from './token-bags.ts';
 import { loadDigits, readMobyDick } from './vendored.ts';
 
 /** What a loader may need. */
@@ -98,6 +101,21 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
     from: 'computed from the seed; samples says how many',
     load: ({ seed, settings }) =>
       atOnce(() => makeSyntheticRegression({ seed, ...countsOf(settings.samples) })),
+  },
+  linear_regression: {
+    about: 'a linear function of 10 numbers, plus noise',
+    from: 'computed from the seed; samples says how many',
+    load: ({ seed, settings }) => atOnce(() => makeLinearRegression({ seed, ...countsOf(settings.samples) })),
+  },
+  number_sequences: {
+    about: 'a linear function of 32 x 256 numbers, plus noise',
+    from: 'computed from the seed; samples says how many',
+    load: ({ seed, settings }) => atOnce(() => makeNumberSequences({ seed, ...countsOf(settings.samples) })),
+  },
+  token_bags: {
+    about: 'the sum of the values of 16 tokens out of 10,000, plus noise',
+    from: 'computed from the seed; samples says how many',
+    load: ({ seed, settings }) => atOnce(() => makeTokenBags({ seed, ...countsOf(settings.samples) })),
   },
 };
 

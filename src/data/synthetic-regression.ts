@@ -1,7 +1,7 @@
-import { RandomWords } from '../base/random.ts';
 import { AS_STORED } from './dataset.ts';
 import type { Dataset, DatasetSplits } from './dataset.ts';
 import { makeDataset } from './dataset-digest.ts';
+import { nearNormals } from './near-normal.ts';
 
 /** Sizes of a synthetic regression set; every default fits a run of seconds. */
 export interface SyntheticRegressionOptions {
@@ -52,13 +52,13 @@ export function makeSyntheticRegression(options: SyntheticRegressionOptions): Da
     noise = 0.05,
   } = options;
   const teacher: Teacher = {
-    inputWeights: normals(seed, DRAWS.inputWeights, TEACHER_UNITS * features),
-    biases: normals(seed, DRAWS.biases, TEACHER_UNITS),
-    outputWeights: normals(seed, DRAWS.outputWeights, outputs * TEACHER_UNITS),
+    inputWeights: nearNormals(seed, DRAWS.inputWeights, TEACHER_UNITS * features),
+    biases: nearNormals(seed, DRAWS.biases, TEACHER_UNITS),
+    outputWeights: nearNormals(seed, DRAWS.outputWeights, outputs * TEACHER_UNITS),
   };
   const makeSplit = (count: number, xDraw: number, noiseDraw: number): Dataset => {
-    const x = normals(seed, xDraw, count * features);
-    const y = normals(seed, noiseDraw, count * outputs);
+    const x = nearNormals(seed, xDraw, count * features);
+    const y = nearNormals(seed, noiseDraw, count * outputs);
     for (let i = 0; i < y.length; i++) y[i] = (y[i] as number) * noise;
     addTargets(y, x, teacher, features, outputs);
     return makeDataset({
@@ -83,19 +83,6 @@ interface Teacher {
   readonly inputWeights: Float32Array; // [U, D]
   readonly biases: Float32Array; // [U]
   readonly outputWeights: Float32Array; // [O, U]
-}
-
-/** Near-normal float32 numbers: the sum of four uniforms (Irwin-Hall), moved and scaled to mean 0, variance 1. */
-function normals(seed: number, draw: number, count: number): Float32Array<SharedArrayBuffer> {
-  const words = new RandomWords(seed, 'synthetic', draw);
-  const scale = Math.sqrt(3); // Var of one uniform is 1/12, of four 1/3.
-  const out = new Float32Array(new SharedArrayBuffer(4 * count));
-  for (let i = 0; i < count; i++) {
-    const at = 4 * i;
-    const sum = words.uniform(at) + words.uniform(at + 1) + words.uniform(at + 2) + words.uniform(at + 3);
-    out[i] = (sum - 2) * scale;
-  }
-  return out;
 }
 
 /** Adds the teacher's outputs for `x` [N, features] to `y` [N, outputs]. */

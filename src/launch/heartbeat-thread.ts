@@ -1,6 +1,6 @@
 /**
  * The heartbeat of a worker process: a thread and a connection of its own, so that neither a long computation nor
- * a long transfer can be taken for death. It beats, carries the progress counter, and expects an echo.
+ * a long transfer can be taken for death. It beats, carries the progress counter and the time, and expects an echo.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
@@ -57,6 +57,8 @@ try {
     connection.send({
       kind: 'heartbeat',
       progress: progress === undefined ? 0 : Atomics.load(progress, PROGRESS),
+      wallMs: Date.now(),
+      upMs: systemClock.now(),
     });
     systemClock.after(intervalMs, beat);
   };

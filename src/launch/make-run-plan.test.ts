@@ -54,6 +54,35 @@ describe('makeRunPlan', () => {
     assert.ok(cnn.plan.job.masks.length > 0);
   });
 
+  test('makes a round a step, its shards micro-batches, and only weights travel', async () => {
+    const settings = {
+      model: 'mlp', dataset: 'synthetic_image', imageSize: 8, strategy: 'rounds', epochs: 6, localEpochs: 2,
+      schedule: 'step', stepSize: 1, gamma: 0.5, lr: 0.5,
+    } as const; // prettier-ignore
+    const { plan, rounds, notes } = await planOf({ ...settings, samples: 1200 });
+    const sync = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8 });
+
+    // 150 steps of 8 samples: three shards of 38 steps and one of 36.
+    assert.deepEqual(rounds, { shards: 4, localEpochs: 2, localSteps: 2 * 38 });
+    assert.deepEqual(plan.train, { sampleCount: 2400, globalBatch: 4 * 2 * 38 * 8, microBatch: 2 * 38 * 8 });
+    assert.deepEqual(plan.job.rounds, { shards: 4, localEpochs: 2, rates: [0.5, 0.25, 0.125] });
+    assert.deepEqual([plan.totalSteps, plan.scalarsOf(2)['learningRate']], [3, 1]);
+    assert.equal(plan.job.optimizer['kind'], 'adam');
+    assert.equal(3 * plan.stateBytes, sync.plan.stateBytes, 'adam keeps two regions more');
+    assert.equal(plan.makeInitialState().length, plan.stateBytes);
+    assert.deepEqual(notes, []);
+  });
+
+  test('says when the steps of an epoch do not make all shards, and keeps a constant rate short', async () => {
+    const settings = { model: 'mlp', dataset: 'synthetic_image', imageSize: 8, samples: 40 } as const;
+    const { plan, rounds, notes } = await planOf({ ...settings, strategy: 'rounds', rounds: 100 });
+
+    assert.equal(rounds?.shards, 3);
+    assert.deepEqual(notes, ['shards: 5 steps of 8 samples make 3 shards, not 4; a smaller --global-batch makes more steps']); // prettier-ignore
+    assert.deepEqual(plan.job.rounds?.rates, [0.001]);
+    assert.equal(plan.totalSteps, 100);
+  });
+
   test('takes snapshots of a large state less often', async () => {
     const { plan } = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8, hidden: [4] });
     const large = await planOf({

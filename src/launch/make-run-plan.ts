@@ -5,6 +5,8 @@ import type { RunPlan } from '../coordinator/run-plan.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import { featureCountOf, targetCountOf } from '../data/dataset.ts';
 import { encodeGraph } from '../graph/encode.ts';
+import { AVERAGING } from '../rounds/averaging.ts';
+import type { RoundSizes } from '../metrics/events.ts';
 import { peakBytes } from '../graph/peak-bytes.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import type { Model } from '../models/model.ts';
@@ -16,6 +18,7 @@ import { datasetSpecOf, type RunData } from './data-source.ts';
 import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
 import { checkJobFiles, makeInitialState, stateBytesOf } from './initial-state.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
+import { planRounds, roundsOf } from './rounds-plan.ts';
 
 /** A plan with what else the coordinator's side needs of the model. */
 export interface PlannedRun {
@@ -23,7 +26,13 @@ export interface PlannedRun {
   readonly model: Model;
   /** Of the file that the model came from, if it came from one. */
   readonly modelSha256?: string;
+  /** The optimizer of the workers, and the one whose state travels: the same, unless the run is done in rounds. */
   readonly optimizer: OptimizerSpec;
+  readonly sharedOptimizer: OptimizerSpec;
+  /** Of a run in rounds. */
+  readonly rounds?: RoundSizes;
+  /** What the user should know and need not act on. */
+  readonly notes: readonly string[];
   /** The compiled training step, an ONNX file. */
   readonly stepModel: Uint8Array;
   readonly stepsPerEpoch: number;
@@ -60,9 +69,11 @@ export function makeRunPlan(
   const { model, sha256 } = chosen;
   checkBatches(config, train.sampleCount);
   const optimizer = optimizerOf(config);
-  const perEpoch = stepsPerEpoch(train.sampleCount, config.globalBatch);
-  const totalSteps = config.steps ?? config.epochs * perEpoch;
-  const stateBytes = stateBytesOf(model, optimizer);
+  const isInRounds = config.strategy === 'rounds';
+  const sharedOptimizer = isInRounds ? AVERAGING : optimizer;
+  const perEpoch = isInRounds ? 1 : stepsPerEpoch(train.sampleCount, config.globalBatch);
+  const totalSteps = isInRounds ? roundsOf(config) : (config.steps ?? config.epochs * perEpoch);
+  const stateBytes = stateBytesOf(model, sharedOptimizer);
   const objective = { loss: config.loss, labelSmoothing: config.labelSmoothing };
   const stepGraphs = makeStepGraphs(model, config.microBatch, { chooseForm, objective });
   const bytesPerSample = peakBytes(stepGraphs.evaluate) / config.microBatch;
@@ -77,6 +88,7 @@ export function makeRunPlan(
   const evaluateBatch = Math.ceil(evaluate.sampleCount / evaluateMicroBatch) * evaluateMicroBatch;
   const evalEvery = config.evalEvery === 'epoch' ? perEpoch : config.evalEvery;
   const rateOf = (step: number): number => learningRateAt(schedule, step + 1, totalSteps);
+  const rounds = isInRounds ? planRounds(config, train.sampleCount, rateOf) : undefined;
   const plan: RunPlan = {
     job: {
       runId,
@@ -101,13 +113,18 @@ export function makeRunPlan(
       isAudited: config.audit > 0,
       trainBytes: stepModel.length,
       evaluateBytes: evaluateModel.length,
+      ...rounds?.job,
     },
     jobFiles: Buffer.concat([stepModel, evaluateModel]),
-    makeInitialState: () => makeInitialState(model, optimizer, config.seed),
+    makeInitialState: () => makeInitialState(model, sharedOptimizer, config.seed),
     stateBytes,
     sumElements: makeArenaLayout(model.parameters).paddedLength,
     totalSteps,
-    train: { sampleCount: train.sampleCount, globalBatch: config.globalBatch, microBatch: config.microBatch },
+    train: rounds?.train ?? {
+      sampleCount: train.sampleCount,
+      globalBatch: config.globalBatch,
+      microBatch: config.microBatch,
+    },
     evaluate: {
       sampleCount: evaluate.sampleCount,
       globalBatch: evaluateBatch,
@@ -115,7 +132,7 @@ export function makeRunPlan(
       split: data.evaluateSplit,
     },
     evaluatesAfter: (step) => step > 0 && (step % evalEvery === 0 || step === totalSteps),
-    scalarsOf: (step) => ({ ...optimizerScalars(optimizer, step + 1, rateOf(step)) }),
+    scalarsOf: rounds?.scalarsOf ?? ((step) => ({ ...optimizerScalars(optimizer, step + 1, rateOf(step)) })),
     learningRateOf: rateOf,
     auditRate: config.audit,
     minWorkers,
@@ -127,6 +144,9 @@ export function makeRunPlan(
     model,
     ...(sha256 !== undefined && { modelSha256: sha256 }),
     optimizer,
+    sharedOptimizer,
+    ...(rounds !== undefined && { rounds: rounds.sizes }),
+    notes: rounds?.notes ?? [],
     stepModel,
     stepsPerEpoch: perEpoch,
     epochs: Math.ceil(totalSteps / perEpoch),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,9 +27,37 @@ describe('GrowingFile', () => {
     assert.throws(() => file.write('line\n'), {
       code: 'FILE_FAILED',
       message:
-        'writing /dev/full: the disk is full. Free some space, or choose another --out-dir, and start the run again.',
+        'writing /dev/full: the disk is full. Free some space, or choose a folder on another disk, and start again.',
     });
     file.close();
+  });
+});
+
+describe('GrowingFile on a disk that fills up', () => {
+  test('has every piece whole or not at all, and goes on when there is room again', () => {
+    // A limit on the size of files stands for the disk: what goes beyond it is written in part, then refused.
+    const path = join(folder, 'limited');
+    const script = `
+      import { GrowingFile } from ${JSON.stringify(new URL('run-file.ts', import.meta.url).href)};
+      const file = new GrowingFile(${JSON.stringify(path)}, 'w');
+      for (const length of [1000, 2000, 500]) {
+        try {
+          file.write(length + 'x'.repeat(length) + '\\n');
+        } catch (error) {
+          console.log(error.code);
+        }
+      }
+      file.close();`;
+    const limited = `ulimit -f 2; exec "$0" --import tsx --input-type module -e "$1"`;
+
+    const { stdout, stderr } = spawnSync('bash', ['-c', limited, process.execPath, script], {
+      encoding: 'utf8',
+      env: { ...process.env, TSX_DISABLE_CACHE: '1' },
+    });
+
+    assert.equal(stdout, 'FILE_FAILED\n', stderr);
+    const lines = readFileSync(path, 'utf8').split('\n');
+    assert.deepEqual(lines.map((line) => line.length), [1004, 503, 0]); // prettier-ignore
   });
 });
 
@@ -43,7 +72,7 @@ describe('writeWhole', () => {
   test('names the file that cannot be written', () => {
     assert.throws(() => writeWhole(join(folder, 'missing/whole'), []), {
       code: 'FILE_FAILED',
-      message: /missing\/whole: ENOENT.*another --out-dir/,
+      message: /missing\/whole: ENOENT.*another folder/,
     });
   });
 });

@@ -21,28 +21,42 @@ const FLUSH_MS = 500;
 /** A JSON array written as it grows. */
 class RankMetrics {
   readonly #file: GrowingFile;
-  #buffer = '[';
+  #buffer = '';
   #isFirst = true;
+  /** Nothing is in the file yet. */
+  #isEmpty = true;
+  #isClosed = false;
 
   constructor(path: string) {
     this.#file = new GrowingFile(path, 'w');
   }
 
   add(record: object): void {
-    this.#buffer += `${this.#isFirst ? '' : ','}\n${JSON.stringify(record)}`;
+    this.#buffer += `${this.#isFirst ? '[' : ','}\n${JSON.stringify(record)}`;
     this.#isFirst = false;
     if (this.#buffer.length > FLUSH_BYTES) this.#flush();
   }
 
+  /** Ends the array, if need be without what does not fit any more; then it throws FILE_FAILED. */
   close(): void {
-    this.#buffer += '\n]\n';
-    this.#flush();
-    this.#file.close();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    try {
+      this.#flush();
+    } finally {
+      try {
+        this.#file.write(this.#isEmpty ? '[]\n' : '\n]\n');
+      } finally {
+        this.#file.close();
+      }
+    }
   }
 
   #flush(): void {
+    if (this.#buffer === '') return;
     this.#file.write(this.#buffer);
     this.#buffer = '';
+    this.#isEmpty = false;
   }
 }
 
@@ -134,12 +148,27 @@ export class RunFiles {
     this.#writeWhole('model.safetensors', encodeSafetensors(tensors, metadata));
   }
 
-  /** Writes `summary.json` and the per-rank metrics, and closes everything. */
+  /**
+   * Writes what is left of the metrics, then `summary.json`, and closes everything. When something cannot be written it
+   * throws FILE_FAILED; the summary of a run that did not finish is tried all the same.
+   */
   finish(summary: RunSummary, nowMs: number): void {
-    for (const metrics of this.#rankMetrics.values()) metrics.close();
-    this.#writeWhole('summary.json', `${JSON.stringify(summary, null, 2)}\n`);
-    this.#flush(nowMs);
-    this.#metrics.close();
+    const failures: unknown[] = [];
+    const attempt = (write: () => void): void => {
+      try {
+        write();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    attempt(() => this.#flush(nowMs));
+    for (const metrics of this.#rankMetrics.values()) attempt(() => metrics.close());
+    const isToBeToldAgain = failures.length > 0 && summary.status === 'finished';
+    if (!isToBeToldAgain)
+      attempt(() => this.#writeWhole('summary.json', `${JSON.stringify(summary, null, 2)}\n`));
+    // A run that cannot be recorded has failed, and ends here once more.
+    if (!isToBeToldAgain) this.#metrics.close();
+    if (failures.length > 0) throw failures[0];
   }
 
   /** The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot tell apart are null. */
@@ -166,9 +195,8 @@ export class RunFiles {
   }
 
   #flush(nowMs: number): void {
-    const text = this.#buffer;
+    if (this.#buffer.length > 0) this.#metrics.write(this.#buffer);
     this.#buffer = '';
-    if (text.length > 0) this.#metrics.write(text);
     this.#flushedMs = nowMs;
   }
 
@@ -181,7 +209,7 @@ export class RunFiles {
  * Makes `path` and what is missing above it; gives what was made, outermost first.
  * One folder at a time: Node.js 20's own recursive `mkdir` never returns where nothing can be made, as in /proc.
  */
-function makeFolders(path: string): string[] {
+export function makeFolders(path: string): string[] {
   const folder = resolve(path);
   if (existsSync(folder)) return [];
   const above = makeFolders(dirname(folder));

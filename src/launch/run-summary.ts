@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../base/errors.ts';
 import type { WorkerTally } from '../coordinator/reporter.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
-import type { Ledger, RunEvent } from '../metrics/events.ts';
+import type { Ledger, RoundSizes, RunEvent } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 
 /** `summary.json`: what a run was and how it ended. Absent numbers were not measured. */
@@ -19,8 +19,10 @@ export interface RunSummary {
   /** What a sample is mapped to. The loss of a sequence is the mean over its positions, in nats. */
   readonly task: Job['task'];
   readonly seed: number;
-  /** Committed updates. */
+  /** Committed updates; of a run in rounds, rounds. */
   readonly steps: number;
+  /** Of a run in rounds: what each consisted of. */
+  readonly rounds?: RoundSizes;
   readonly epochs: number;
   readonly workers: readonly {
     readonly rank: number;

@@ -7,7 +7,7 @@ import { Coordinator, type RunResult } from '../coordinator/coordinator.ts';
 import { DEFAULT_TIMING } from '../coordinator/roster.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { tokenTableOf } from '../data/token-table.ts';
-import type { RunEvent } from '../metrics/events.ts';
+import type { RoundSizes, RunEvent } from '../metrics/events.ts';
 import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -30,15 +30,22 @@ export interface TrainingRunOptions {
   readonly devices: readonly Device[];
   /** Starts `config.workers` local workers this way; without it all workers join by themselves. */
   readonly self: SelfCommand | undefined;
+  /** Starts a local worker in another way than usual, or has it join by way of another address: for fault tests. */
+  readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   readonly onListening: (address: Address, folder: string) => void;
   readonly onEvent: (event: RunEvent) => void;
-  readonly onRefused: (peer: string, reason: string) => void;
   /** What the user should know and need not act on. */
   readonly onNote: (note: string) => void;
   /** Interrupts the run: what was committed is reported, nothing is left running. */
   readonly signal: AbortSignal;
+}
+
+/** What a local worker is started with, and where it joins. */
+export interface WorkerPlace {
+  readonly self: SelfCommand;
+  readonly address: Address;
 }
 
 /**
@@ -55,7 +62,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
       if (coordinator === undefined) waiting.push(connection);
       else coordinator.accept(connection);
     },
-    (error) => options.onRefused('a newcomer', error.message),
+    (error) => options.onNote(`a connection was not accepted: ${error.message}`),
   );
   let run: ObservedRun | undefined;
   const workers: LocalWorkers = new LocalWorkers(() =>
@@ -65,15 +72,19 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name);
-    files.writeConfig({ ...config, name });
-    const shares = self === undefined ? [] : shareMachine(config, options.devices);
-    if (self !== undefined) {
-      const { dataDir } = config;
-      for (const [rank, share] of shares.entries())
-        workers.start(self, listener.address, { rank, ...share, dataDir, logPath: files.logPath(rank) });
-    }
     let planned: PlannedRun;
     try {
+      files.writeConfig({ ...config, name });
+      const shares = self === undefined ? [] : shareMachine(config, options.devices);
+      if (self !== undefined) {
+        const { dataDir } = config;
+        const usual: WorkerPlace = { self, address: listener.address };
+        for (const [rank, share] of shares.entries()) {
+          const place = (await options.placeWorker?.(rank, usual)) ?? usual;
+          const worker = { rank, ...share, dataDir, logPath: files.logPath(rank) };
+          workers.start(place.self, place.address, worker);
+        }
+      }
       // While the workers load theirs.
       const data = await loadRunData(datasetSpecOf(config), places);
       for (const note of data.splits.notes ?? []) options.onNote(note);
@@ -91,15 +102,16 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
           })
         : undefined;
       planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
+      for (const note of planned.notes) options.onNote(note);
       checkLocalMemory(planned, shares);
       const tokens = tokenTableOf(data.train);
       if (tokens !== undefined) files.writeTokens(tokens);
+      files.writeStepModel(planned.stepModel);
     } catch (error) {
       workers.killNow();
       files.discard();
       throw error;
     }
-    files.writeStepModel(planned.stepModel);
     options.onListening(listener.address, files.folder);
     run = new ObservedRun(options, planned, files);
     if (self !== undefined && workers.areAllGone) run.loseLocalWorkers(allWorkersGone(options, workers));
@@ -116,10 +128,16 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
 }
 
 /** Throws RuntimeError when the run does not fit into this machine together with its workers. */
-function checkLocalMemory({ plan: { job }, optimizer }: PlannedRun, shares: readonly MachineShare[]): void {
+function checkLocalMemory(
+  { plan: { job }, optimizer, sharedOptimizer }: PlannedRun,
+  shares: readonly MachineShare[],
+): void {
   const isAlone = shares.length <= 1;
   const needs = shares.map(({ lanes }) => workerBytes(job, optimizer, lanes, isAlone));
-  const bytes = needs.reduce((sum, need) => sum + need, coordinatorBytes(job, optimizer, shares.length));
+  const bytes = needs.reduce(
+    (sum, need) => sum + need,
+    coordinatorBytes(job, sharedOptimizer, shares.length),
+  );
   const count = `${shares.length} worker${isAlone ? '' : 's'}`;
   checkMemory(shares.length === 0 ? 'the coordinator' : `this run with ${count} on this machine`, bytes);
 }
@@ -161,10 +179,6 @@ class ObservedRun {
       onEvent: (event) => this.#observe(event),
       onFinished: (result) => this.#finish(result),
       onFailed: (error) => this.fail(error),
-      onRefused: (peer, reason) => {
-        options.onRefused(peer, reason);
-        queueMicrotask(() => this.#failIfDeserted());
-      },
     });
     const { plan, model } = planned;
     this.#observe({
@@ -173,8 +187,9 @@ class ObservedRun {
       steps: plan.totalSteps,
       stepsPerEpoch: planned.stepsPerEpoch,
       parameterCount: parameterCountOf(model),
-      microBatch: plan.train.microBatch,
-      globalBatch: plan.train.globalBatch,
+      microBatch: plan.job.microBatch,
+      globalBatch: plan.job.globalBatch,
+      ...(planned.rounds !== undefined && { rounds: planned.rounds }),
     });
     if (options.signal.aborted) this.#interrupt();
     options.signal.addEventListener('abort', () => this.#interrupt(), { once: true });
@@ -208,13 +223,15 @@ class ObservedRun {
     if (this.#desertion !== undefined && !this.coordinator.hasMembers) this.fail(this.#desertion);
   }
 
-  #observe(event: RunEvent): void {
+  #observe(happened: RunEvent): void {
+    const event = withEpochsOf(this.#planned.rounds, happened);
     if (event.kind === 'step') this.#firstStepMs ??= systemClock.now();
     this.#tally.add(event);
     this.#record(event);
     this.#options.onEvent(event);
-    // Not now: the coordinator is in the midst of what it does about the loss.
-    if (event.kind === 'worker-lost') queueMicrotask(() => this.#failIfDeserted());
+    // Not now: the coordinator is in the midst of what it does about it.
+    const isGone = event.kind === 'worker-lost' || event.kind === 'worker-refused';
+    if (isGone) queueMicrotask(() => this.#failIfDeserted());
   }
 
   /** Writes an event down; a run that cannot be recorded is not gone on with. */
@@ -285,6 +302,7 @@ class ObservedRun {
       task: this.#planned.plan.job.task,
       seed: config.seed,
       steps: coordinator.committedSteps,
+      ...(this.#planned.rounds !== undefined && { rounds: this.#planned.rounds }),
       epochs: this.#tally.epochs,
       workers: summariseWorkers(coordinator.tallies()),
       ...this.#tally.summary(),
@@ -294,11 +312,18 @@ class ObservedRun {
       stepDigest: createHash('sha256').update(this.#planned.stepModel).digest('hex'),
       ...digests,
       ledger: coordinator.ledger,
+      ...(config.audit > 0 && { microBatchesAudited: coordinator.auditedCount }),
       bytesSent: coordinator.bytesSent,
       timeSplit: coordinator.timeSplit,
       folder: this.#files.folder,
     };
   }
+}
+
+/** To the coordinator a round is an epoch; it holds as many as it has local epochs. */
+function withEpochsOf(rounds: RoundSizes | undefined, event: RunEvent): RunEvent {
+  if (rounds === undefined || (event.kind !== 'step' && event.kind !== 'evaluation')) return event;
+  return { ...event, epoch: (event.epoch + 1) * rounds.localEpochs - 1 };
 }
 
 /** The same bytes as float32; copied only if they do not lie at a multiple of four. */

@@ -13,9 +13,10 @@ import { parseOptimizerSpec } from '../optim/spec.ts';
 import type { Hello, Job } from '../protocol/messages.ts';
 import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
 import type { Device } from '../runtime/device.ts';
-import { LanePool } from '../runtime/lane-pool.ts';
+import { LanePool, type LanePoolOptions } from '../runtime/lane-pool.ts';
 import { checkMemory, workerBytes } from '../runtime/memory-need.ts';
 import { placementText, placeNodes } from '../runtime/node-placement.ts';
+import { RoundsEngine } from '../rounds/rounds-engine.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import { Worker, type WorkerEnd } from '../worker/worker.ts';
@@ -36,6 +37,18 @@ export interface WorkerProcessOptions {
   readonly log: (line: string) => void;
   /** Ends the worker in good order. */
   readonly signal: AbortSignal;
+  /** What this worker has in place of the ordinary parts: a fault test puts faulty ones there. */
+  readonly parts?: WorkerParts;
+}
+
+/** Parts of a worker process that may be exchanged. */
+export interface WorkerParts {
+  /** By default a fresh one. */
+  readonly workerId?: string;
+  readonly loadData?: (spec: DatasetSpec, places: DataPlaces) => Promise<RunData>;
+  readonly laneProgram?: LanePoolOptions['laneProgram'];
+  /** A program for the heartbeat's thread, which finds `extra` beside a `HeartbeatStart` in its `workerData`. */
+  readonly heartbeatProgram?: { readonly url: URL; readonly extra: unknown };
 }
 
 const HEARTBEAT_MS = 250;
@@ -52,8 +65,8 @@ const INTERRUPTED = 'the worker was interrupted';
  * Throws: RendezvousError when it is refused or finds no coordinator within `retryMs`; what made the engine fail.
  */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
-  const workerId = randomUUID();
-  const loadData = cachedLoader(options.places);
+  const { workerId = randomUUID(), loadData: load = loadRunData } = options.parts ?? {};
+  const loadData = cachedLoader(options.places, load);
   const search = new Search(options);
   for (;;) {
     const end = await joinOnce(options, workerId, loadData, search);
@@ -68,7 +81,7 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
     if (search.isOver) {
       search.restart();
       options.log(`lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`);
-    } else await search.fail(end.reason);
+    } else await search.fail(end.reason, { wasThere: end.wasRefused === true });
   }
 }
 
@@ -91,16 +104,20 @@ class Search {
   }
 
   /** Records an attempt that failed and pauses. Throws RendezvousError when there is no time for another. */
-  async fail(reason: string, cause?: unknown): Promise<void> {
+  async fail(reason: string, how: { readonly cause?: unknown; readonly wasThere?: boolean }): Promise<void> {
     const { address, retryMs } = this.#options;
     this.#attempts++;
     const waitedMs = systemClock.now() - this.#startedMs;
     if (waitedMs + RETRY_PAUSE_MS > retryMs) {
       const tries = this.#attempts === 1 ? 'once' : `${this.#attempts} times`;
+      const where = `${address.host}:${address.port}`;
+      const tried = `tried ${tries} in ${(waitedMs / 1000).toFixed(1)} s`;
       throw new RendezvousError(
-        `joining ${address.host}:${address.port}: no coordinator there; tried ${tries} in ${(waitedMs / 1000).toFixed(1)} s (last: ${reason}). Is \`lockstep coordinator\` running, and is the address right?`,
+        how.wasThere === true
+          ? `joining ${where}: refused: ${reason}; ${tried}`
+          : `joining ${where}: no coordinator there; ${tried} (last: ${reason}). Is \`lockstep coordinator\` running, and is the address right?`,
         { attempts: this.#attempts, waitedMs },
-        { cause },
+        { cause: how.cause },
       );
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
@@ -110,11 +127,11 @@ class Search {
 type DataLoader = (spec: DatasetSpec) => Promise<RunData>;
 
 /** Data survive a reconnection: they are loaded once per spec. */
-function cachedLoader(places: DataPlaces): DataLoader {
+function cachedLoader(places: DataPlaces, load: typeof loadRunData): DataLoader {
   const loaded = new Map<string, Promise<RunData>>();
   return async (spec) => {
     const key = JSON.stringify(spec);
-    const known = loaded.get(key) ?? loadRunData(spec, places);
+    const known = loaded.get(key) ?? load(spec, places);
     loaded.set(key, known);
     return known;
   };
@@ -129,7 +146,7 @@ async function joinOnce(
   const { address, device, lanes, log, rank, signal } = options;
   const control = await findCoordinator(options, search);
   if (control === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
-  const resources = new Resources();
+  const resources = new Resources(options.parts?.heartbeatProgram ?? HEARTBEAT);
   const ended = new AbortController();
   const end = await new Promise<WorkerEnd>((resolve) => {
     const deadline = systemClock.after(WELCOME_TIMEOUT_MS, () =>
@@ -172,11 +189,19 @@ async function joinOnce(
   return end;
 }
 
+/** The ordinary program of the heartbeat's thread. */
+const HEARTBEAT = { url: siblingModule(import.meta.url, 'heartbeat-thread'), extra: undefined };
+
 /** What one membership holds and must let go of. */
 class Resources {
+  readonly #heartbeatProgram: { readonly url: URL; readonly extra: unknown };
   #pool: LanePool | undefined;
   #heartbeat: Thread | undefined;
   readonly #tasks: Promise<void>[] = [];
+
+  constructor(heartbeatProgram: { readonly url: URL; readonly extra: unknown }) {
+    this.#heartbeatProgram = heartbeatProgram;
+  }
 
   hold(pool: LanePool): void {
     this.#pool = pool;
@@ -190,8 +215,9 @@ class Resources {
       intervalMs: HEARTBEAT_MS,
       echoTimeoutMs: ECHO_TIMEOUT_MS,
     };
-    const thread = new Thread(siblingModule(import.meta.url, 'heartbeat-thread'), {
-      workerData: start,
+    const { url, extra } = this.#heartbeatProgram;
+    const thread = new Thread(url, {
+      workerData: { ...start, extra },
       name: 'heartbeat',
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
     });
@@ -223,21 +249,21 @@ async function findCoordinator(
       if (!signal.aborted) return connection;
       connection.destroy();
     } catch (error) {
-      await search.fail(messageOf(error), error);
+      await search.fail(messageOf(error), { cause: error });
     }
   }
   return undefined;
 }
 
-type ComputeOptions = Pick<WorkerProcessOptions, 'device' | 'lanes' | 'log'>;
+type ComputeOptions = Pick<WorkerProcessOptions, 'device' | 'lanes' | 'log' | 'parts'>;
 
 function engineFactory(options: ComputeOptions, loadData: DataLoader, resources: Resources): EngineFactory {
   return (job, files, handlers) => ({
     whenReady(ready, failed) {
       makeEngine(job, files, handlers, options, loadData).then(
-        ({ pool, profile }) => {
+        ({ pool, engine, profile }) => {
           resources.hold(pool);
-          ready(pool, profile);
+          ready(engine, profile);
           if (options.device !== 'cpu') resources.await(logPlacement(files.train, options));
         },
         (error: unknown) =>
@@ -253,7 +279,7 @@ async function makeEngine(
   job: Job,
   files: { train: Uint8Array; evaluate: Uint8Array },
   handlers: EngineHandlers,
-  { device, lanes }: ComputeOptions,
+  { device, lanes, parts }: ComputeOptions,
   loadData: DataLoader,
 ): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile }> {
   const data = await loadData(parseDatasetSpec(job.dataset));
@@ -261,7 +287,7 @@ async function makeEngine(
   const { train, evaluate } = data;
   const what = `this worker of ${lanes} lane${lanes === 1 ? '' : 's'}`;
   checkMemory(what, workerBytes(job, optimizer, lanes, true));
-  const { pool, numericsClass } = await LanePool.create({
+  const options: LanePoolOptions = {
     laneCount: lanes,
     device,
     job,
@@ -270,8 +296,15 @@ async function makeEngine(
     train,
     evaluate,
     handlers,
-  });
-  return { pool, engine: pool, profile: { dataDigest: data.digest, numericsClass } };
+    ...(parts?.laneProgram !== undefined && { laneProgram: parts.laneProgram }),
+  };
+  const profileOf = (numericsClass: string): EngineProfile => ({ dataDigest: data.digest, numericsClass });
+  if (job.rounds !== undefined) {
+    const { pool, engine, numericsClass } = await RoundsEngine.create(options);
+    return { pool, engine, profile: profileOf(numericsClass) };
+  }
+  const { pool, numericsClass } = await LanePool.create(options);
+  return { pool, engine: pool, profile: profileOf(numericsClass) };
 }
 
 /** Says which nodes of the step the device leaves to the CPU. */

@@ -28,6 +28,18 @@ export interface RunStarted {
   readonly parameterCount: number;
   readonly microBatch: number;
   readonly globalBatch: number;
+  /** When the run is done in rounds, each of which is a step here; `globalBatch` is then the samples of a local step. */
+  readonly rounds?: RoundSizes;
+}
+
+/** What a round consists of. */
+export interface RoundSizes {
+  /** Trained side by side from the same weights, then averaged. */
+  readonly shards: number;
+  /** Passes over the samples. */
+  readonly localEpochs: number;
+  /** Updates of a shard; the last shard may make fewer. */
+  readonly localSteps: number;
 }
 
 export interface WorkerJoined {
@@ -108,7 +120,7 @@ export interface WorkerDistrusted {
 export interface WorkerRefused {
   readonly kind: 'worker-refused';
   readonly peer: string;
-  /** The rank that it asked for. */
+  /** The rank that it asked for, or that the worker has that it says it is. */
   readonly rank?: number;
   readonly reason: string;
 }
@@ -125,7 +137,7 @@ export interface WorkerSlow {
   readonly othersMs: number;
 }
 
-/** The wall clock of a worker's machine moved against the coordinator's; nothing in the run depends on it. */
+/** The wall clock of a worker's machine was set; nothing in the run depends on it. */
 export interface ClockJumped {
   readonly kind: 'clock-jumped';
   readonly rank: number;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { apportion, type Capacity, planLeases } from './shares.ts';
+import { apportion, type Capacity, planLeases, withTrial } from './shares.ts';
 
 function sumOf(counts: readonly number[]): number {
   return counts.reduce((a, b) => a + b, 0);
@@ -122,5 +122,15 @@ describe('planLeases', () => {
 
   test('gives nobody anything when nobody is there', () => {
     assert.deepEqual(planLeases(3, []), []);
+  });
+});
+
+describe('withTrial', () => {
+  test('takes the unit from the largest share', () => {
+    assert.deepEqual(withTrial([3, 5, 0, 0], 3), [3, 4, 0, 1]);
+  });
+
+  test('leaves somebody without when there is only one unit', () => {
+    assert.deepEqual(withTrial([1, 0], 1), [0, 1]);
   });
 });

@@ -51,3 +51,9 @@ export function planLeases(total: number, capacities: readonly Capacity[]): numb
   }
   return counts;
 }
+
+/** The same shares, but one unit of the largest goes to `index`, which has none. */
+export function withTrial(counts: readonly number[], index: number): number[] {
+  const largest = counts.indexOf(Math.max(...counts));
+  return counts.map((count, i) => count - (i === largest ? 1 : 0) + (i === index ? 1 : 0));
+}

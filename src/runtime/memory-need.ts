@@ -17,7 +17,9 @@ export function workerBytes(job: Job, optimizer: OptimizerSpec, laneCount: numbe
   const onLanes = 3 * laneCount + stateNamesOf(optimizer).length;
   const sums = laneCount === 1 ? 0 : laneCount + 1;
   const exchanged = isAlone ? 0 : 2;
-  return region * (onLanes + sums + exchanged) + stateBytesOf(job, optimizer);
+  // The weights of the run, what a shard changed, its rounded sum on its way.
+  const ofRounds = job.rounds === undefined ? 0 : 4;
+  return region * (onLanes + sums + exchanged + ofRounds) + stateBytesOf(job, optimizer);
 }
 
 /** Bytes that the coordinator surely uses: a snapshot, the state that replaces it, and sums unless one worker is alone. */

@@ -22,10 +22,11 @@ export interface ConnectionHandlers {
   payloadTarget?(header: unknown, byteLength: number): Uint8Array | undefined;
 }
 
-/** A payload for several connections: a transport may store it once, and notes where in `place`. */
+/** A payload for several connections: a transport may store it once, and notes where in `place`, and its checksum. */
 export class Broadcast {
   readonly bytes: Uint8Array;
   place: unknown;
+  checksum: number | undefined;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -42,6 +43,8 @@ export interface Connection {
   readonly queuedBytes: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Of those, payloads that came through memory of this machine instead of the socket. */
+  readonly localBytesReceived: number;
   /** Nothing is read before they are set. */
   handlers: ConnectionHandlers;
   limits: FrameLimits;

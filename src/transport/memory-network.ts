@@ -60,6 +60,7 @@ class MemoryConnection implements Connection {
   queuedBytes = 0;
   bytesSent = 0;
   bytesReceived = 0;
+  readonly localBytesReceived = 0;
   /** Set right after construction by `connectInMemory`. */
   other: MemoryConnection | undefined;
   readonly host: SimulatedHost;

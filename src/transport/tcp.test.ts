@@ -4,7 +4,7 @@ import { connect as connectSocket, createServer, type Server, type Socket } from
 import { afterEach, describe, test } from 'node:test';
 import { type LockstepError, PeerLostError, ProtocolError } from '../base/errors.ts';
 import type { Connection, FrameLimits } from './connection.ts';
-import { encodeFrameHead } from './frame.ts';
+import { encodeFrameHead, factsOf } from './frame.ts';
 import { connect, listen, type Listener } from './tcp.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -262,9 +262,12 @@ describe('a TCP connection that is closed', () => {
 
 describe('a TCP connection to a peer that misbehaves', () => {
   test('ends with PeerLostError when the peer goes inside a frame', async () => {
-    for (const keptBytes of [3, 17, 40]) {
+    for (const keptBytes of [3, 30, 50]) {
       const { socket, far } = await connectPlainSocket();
-      const frame = Buffer.concat([encodeFrameHead({ kind: 'x' }, 100), new Uint8Array(100)]);
+      const frame = Buffer.concat([
+        encodeFrameHead({ kind: 'x' }, factsOf(new Uint8Array(100))),
+        new Uint8Array(100),
+      ]);
 
       socket.end(frame.subarray(0, keptBytes));
       const error = await far.ended();
@@ -293,12 +296,12 @@ describe('a TCP connection to a peer that misbehaves', () => {
     const { socket, far } = await connectPlainSocket();
     far.connection.limits = { maxHeaderBytes: 100, maxPayloadBytes: 1000 };
 
-    socket.write(encodeFrameHead({ kind: 'x' }, 1001));
+    socket.write(encodeFrameHead({ kind: 'x' }, { byteLength: 1001, checksum: 0 }));
 
     assert.ok((await far.ended()) instanceof ProtocolError);
   });
 
-  test('ends with the error of a handler that refuses a frame', async () => {
+  test('ends with the error of a handler that refuses a frame, and the other end hears why', async () => {
     const { near, far } = await connectPair(() => {
       throw new ProtocolError('message from a test: not wanted');
     });
@@ -306,7 +309,10 @@ describe('a TCP connection to a peer that misbehaves', () => {
     near.connection.send({});
 
     assert.equal((await far.ended())?.message, 'message from a test: not wanted');
-    await near.ended();
+    assert.match(
+      (await near.ended())!.message,
+      /^127\.0\.0\.1:\d+ could not go on: message from a test: not wanted$/,
+    );
   });
 });
 

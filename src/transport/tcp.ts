@@ -10,7 +10,15 @@ import {
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { Broadcast, GREETING_LIMITS } from './connection.ts';
 import type { ByteStream } from './byte-stream.ts';
-import { encodeFrameHead, FIRST_FRAME_BYTE, FrameDecoder, type LinkMessage } from './frame.ts';
+import {
+  encodeFrameHead,
+  factsOf,
+  FIRST_FRAME_BYTE,
+  type LinkMessage,
+  NO_PAYLOAD,
+  type PayloadFacts,
+} from './frame.ts';
+import { FrameDecoder } from './frame-decoder.ts';
 import {
   type LocalPlace,
   LocalPayloads,
@@ -32,6 +40,9 @@ const LINGER_MS = 2_000;
 /** A connection that may be somebody else's says what it is within this time. */
 const FIRST_BYTE_TIMEOUT_MS = 10_000;
 
+/** Characters of what a peer says of its failure. */
+const MAX_REASON = 500;
+
 const NOTHING = new Uint8Array(0);
 
 /** A `Connection` over one TCP socket. */
@@ -40,6 +51,7 @@ class TcpConnection implements Connection {
   limits: FrameLimits = GREETING_LIMITS;
   bytesSent = 0;
   bytesReceived = 0;
+  localBytesReceived = 0;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
   readonly #local: LocalPayloads;
@@ -59,6 +71,7 @@ class TcpConnection implements Connection {
       frame: (header, payload) => this.#handlers?.onFrame(header, payload),
       readLocal: (offset, target) => {
         this.bytesReceived += target.length;
+        this.localBytesReceived += target.length;
         this.#local.read(offset, target);
       },
       link: (message) => this.#receiveLink(message),
@@ -68,7 +81,10 @@ class TcpConnection implements Connection {
     socket.setNoDelay(true);
     socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
     socket.on('error', (error) => (this.#failure ??= fromSystemError(error, peer)));
-    socket.on('close', () => this.#end());
+    socket.on('close', () => {
+      this.#linger?.cancel();
+      this.#end();
+    });
     // Nothing is read before there is somebody to tell.
     socket.pause();
   }
@@ -97,8 +113,12 @@ class TcpConnection implements Connection {
     const place = this.#placeOf(payload, bytes);
     const head =
       place === undefined
-        ? encodeFrameHead(header, bytes.length)
-        : encodeFrameHead({ offset: this.#local.announce(place), header }, bytes.length, 'local');
+        ? encodeFrameHead(header, payload instanceof Broadcast ? factsOfBroadcast(payload) : factsOf(bytes))
+        : encodeFrameHead(
+            { offset: this.#local.announce(place), header },
+            { byteLength: bytes.length, checksum: 0 },
+            'local',
+          );
     this.bytesSent += head.length + bytes.length;
     const flushed = onFlushed === undefined ? undefined : () => onFlushed();
     if (place !== undefined || bytes.length === 0) {
@@ -111,8 +131,12 @@ class TcpConnection implements Connection {
     this.#socket.uncork();
   }
 
-  /** Only a peer on this machine may speak of files: a stranger must not make us open any. */
   #receiveLink(message: unknown): void {
+    const failed =
+      typeof message === 'object' && message !== null && 'failed' in message ? message.failed : undefined;
+    if (typeof failed === 'string')
+      throw new ProtocolError(`${this.peer} could not go on: ${failed.slice(0, MAX_REASON)}`);
+    // Only a peer on this machine may speak of files: a stranger must not make us open any.
     if (!this.#isLoopback) throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
     this.#local.receive(message);
   }
@@ -129,7 +153,7 @@ class TcpConnection implements Connection {
   }
 
   #sendLink(message: LinkMessage): void {
-    const head = encodeFrameHead(message, 0, 'link');
+    const head = encodeFrameHead(message, NO_PAYLOAD, 'link');
     this.bytesSent += head.length;
     this.#socket.write(head);
   }
@@ -151,7 +175,8 @@ class TcpConnection implements Connection {
 
   destroy(): void {
     this.#decoder.stop();
-    this.#socket.destroy();
+    // One that has failed is over, and its last words are on their way.
+    if (!this.#isOver) this.#socket.destroy();
   }
 
   #read(bytes: Uint8Array): void {
@@ -160,24 +185,44 @@ class TcpConnection implements Connection {
       this.#decoder.push(bytes);
     } catch (error) {
       // Bytes that are not ours, or a handler that refused the frame: this connection is over either way.
-      this.#failure ??=
+      this.#fail(
         error instanceof BaseError
           ? error
-          : new ProtocolError(`handling a frame from ${this.peer}: ${messageOf(error)}`);
-      this.#socket.destroy();
+          : new ProtocolError(`handling a frame from ${this.peer}: ${messageOf(error)}`),
+      );
     }
+  }
+
+  /**
+   * A peer that is ours is told why, on the connection itself, before it hears of its end. Our side hears of it now:
+   * its other connections to the same peer may end while this one lingers.
+   */
+  #fail(error: LockstepError): void {
+    this.#failure ??= error;
+    if (!this.#decoder.isKnown) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#sendLink({ failed: error.message.slice(0, MAX_REASON) });
+    this.close();
+    this.#end();
   }
 
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#linger?.cancel();
     this.#local.close();
     if (this.#failure === undefined && !this.#decoder.isBetweenFrames) {
       this.#failure = new PeerLostError(`reading from ${this.peer}: the connection ended inside a frame`);
     }
     this.#handlers?.onClose(this.#failure);
   }
+}
+
+/** The checksum of a payload for many is computed once. */
+function factsOfBroadcast(payload: Broadcast): PayloadFacts {
+  payload.checksum ??= factsOf(payload.bytes).checksum;
+  return { byteLength: payload.bytes.length, checksum: payload.checksum };
 }
 
 /** Whether the other end may be on this machine; a tunnel may also look so, which `LocalPayloads` finds out. */

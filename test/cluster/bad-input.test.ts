@@ -306,7 +306,7 @@ describe('exit code 1 and one message for', () => {
 
   test('a coordinator that refuses, at once', async (t) => {
     const reason = 'protocol versions differ: the coordinator speaks 999, the worker 1.';
-    const port = await openDoor(t, (socket) => socket.end(encodeFrameHead({ kind: 'refused', reason }, 0)));
+    const port = await openDoor(t, (socket) => socket.end(encodeFrameHead({ kind: 'refused', reason })));
 
     const { status, stderr } = await tryCommand(t, { args: ['worker', '--join', `127.0.0.1:${port}`] });
 

@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
 import { type Hello, PROTOCOL_VERSION, type ToCoordinator } from '../../src/protocol/messages.ts';
-import { encodeFrameHead, FrameDecoder } from '../../src/transport/frame.ts';
+import { encodeFrameHead } from '../../src/transport/frame.ts';
+import { FrameDecoder } from '../../src/transport/frame-decoder.ts';
 import { waitFor } from './processes.ts';
 import { assertSameModel, PROMISE, referenceOf, type Run, startRun } from './runs.ts';
 
@@ -28,7 +29,7 @@ class Peer {
   }
 
   say(message: ToCoordinator): void {
-    this.socket.write(encodeFrameHead(message, 0));
+    this.socket.write(encodeFrameHead(message));
   }
 
   async hearing(kind: string): Promise<Record<string, unknown>> {
@@ -58,7 +59,7 @@ function hello(changes: Partial<Hello> = {}): Hello {
 
 /** A frame whose prefix promises a payload of nearly 4 GiB. */
 function oversizedFrame(): Uint8Array {
-  return encodeFrameHead(hello(), 0xfff_ffff0 >>> 0);
+  return encodeFrameHead(hello(), { byteLength: 0xfff_ffff0 >>> 0, checksum: 0 });
 }
 
 /** A run on one worker that is under way. */

@@ -73,6 +73,22 @@ describe('lockstep client', () => {
     for (const client of clients) assert.equal(await finalError(client), CASE_1_ERROR);
   });
 
+  test('fails with exit code 1 and a smaller eta as advice when training diverges on two nodes', async (t) => {
+    const cluster = await Cluster.create(t);
+    await cluster.startNode(0);
+    await cluster.startNode(0);
+    const { port } = await cluster.startCoordinator('2');
+
+    const client = cluster.startClient(port, 2, 15, 20, 1000);
+
+    assert.equal((await client.end()).status, 1);
+    assert.match(
+      client.stderr,
+      /^error: round \d+, train_letters\d+\.txt: the parameters became infinite or NaN \(found by 127\S+, 127\S+\)\. Choose an eta below 1000\.$/m,
+    );
+    assert.equal(client.stdout, '');
+  });
+
   test('keeps a model that predicts as well as it was validated', async (t) => {
     const cluster = await Cluster.create(t);
     await cluster.startNode(0);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import * as fc from 'fast-check';
 import { ProtocolError } from '../base/errors.ts';
+import { RandomWords } from '../base/random.ts';
 import type { FrameLimits } from './connection.ts';
-import { encodeFrameHead, FRAME_PREFIX_BYTES, FrameDecoder } from './frame.ts';
+import { encodeFrameHead, factsOf, FRAME_PREFIX_BYTES } from './frame.ts';
+import { FrameDecoder } from './frame-decoder.ts';
 
 interface Frame {
   readonly header: unknown;
@@ -13,7 +16,7 @@ interface Frame {
 const WIDE: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 20 };
 
 function encodeFrame(header: object, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
-  return Buffer.concat([encodeFrameHead(header, payload.length), payload]);
+  return Buffer.concat([encodeFrameHead(header, factsOf(payload)), payload]);
 }
 
 /** A decoder that collects copies of its frames. */
@@ -30,14 +33,22 @@ function createCollector(
   return { decoder, frames };
 }
 
-/** The prefix alone, with whatever lengths it claims. */
-function prefix({ magic = 0x54534b4c, layout = 1, headerLength = 2, payloadLength = 0 }): Uint8Array {
+/** The prefix alone, with whatever it claims, and the right checksum of itself. */
+function prefix({
+  magic = 0x54534b4c,
+  layout = 2,
+  headerLength = 2,
+  payloadLength = 0,
+  headerCrc = 0,
+}): Uint8Array {
   const bytes = new Uint8Array(FRAME_PREFIX_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, magic, true);
   view.setUint8(4, layout);
   view.setUint32(8, headerLength, true);
   view.setUint32(12, payloadLength, true);
+  view.setUint32(16, headerCrc, true);
+  view.setUint32(24, crc32(bytes.subarray(0, 24)), true);
   return bytes;
 }
 
@@ -158,29 +169,33 @@ describe('FrameDecoder', () => {
     assert.equal(decoder.isBetweenFrames, true);
   });
 
-  test('refuses other bytes and names the likely reason', () => {
-    const { decoder } = createCollector();
-
-    assert.throws(() => decoder.push(Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')), {
-      name: 'ProtocolError',
-      message: /Is the other end Lockstep\?/,
-    });
+  test('refuses other bytes at once and names the likely reason', () => {
+    for (const bytes of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', '220 ', 'L', 'LOCK'.repeat(10)]) {
+      const { decoder } = createCollector();
+      const push = (): void => decoder.push(Buffer.from(bytes));
+      // One that begins as ours may be ours.
+      if (bytes === 'L') assert.doesNotThrow(push);
+      else assert.throws(push, { name: 'ProtocolError', message: /Is the other end Lockstep\?/ });
+    }
   });
 
   test('refuses another frame layout and says which end to update', () => {
     const { decoder } = createCollector();
 
-    assert.throws(() => decoder.push(prefix({ layout: 2 })), {
+    assert.throws(() => decoder.push(prefix({ layout: 1 })), {
       name: 'ProtocolError',
-      message: /expected frame layout 1, got 2\. Update the older end/,
+      message: /expected frame layout 2, got 1\. Update the older end/,
     });
   });
 
   test('refuses a header that is not JSON, or not UTF-8', () => {
     for (const header of [Buffer.from('{'), Buffer.from('nonsense'), Uint8Array.of(0x22, 0xff, 0x22)]) {
       const { decoder } = createCollector();
-      const bytes = Buffer.concat([prefix({ headerLength: header.length }), header]);
-      assert.throws(() => decoder.push(bytes), ProtocolError);
+      const bytes = Buffer.concat([
+        prefix({ headerLength: header.length, headerCrc: crc32(header) }),
+        header,
+      ]);
+      assert.throws(() => decoder.push(bytes), { name: 'ProtocolError', message: /expected a JSON header/ });
     }
   });
 
@@ -190,7 +205,9 @@ describe('FrameDecoder', () => {
     const { decoder } = createCollector();
 
     try {
-      decoder.push(Buffer.concat([prefix({ headerLength: header.length }), header]));
+      decoder.push(
+        Buffer.concat([prefix({ headerLength: header.length, headerCrc: crc32(header) }), header]),
+      );
     } catch (error) {
       assert.ok(error instanceof ProtocolError);
     }
@@ -212,6 +229,59 @@ describe('FrameDecoder', () => {
 
     assert.deepEqual(seen, [{ n: 1 }]);
     assert.equal(decoder.isBetweenFrames, true);
+  });
+
+  test('says which part of a frame was damaged, and delivers nothing of it', () => {
+    const bytes = encodeFrame({ kind: 'state' }, new Uint8Array(50));
+    for (const [at, part] of [
+      [9, 'prefix'],
+      [FRAME_PREFIX_BYTES + 3, 'header'],
+      [bytes.length - 1, 'payload'],
+    ] as const) {
+      const damaged = Buffer.from(bytes);
+      damaged[at]! ^= 1 << 4;
+      const { decoder, frames } = createCollector();
+      decoder.push(bytes);
+
+      assert.throws(() => decoder.push(damaged), {
+        name: 'ProtocolError',
+        message: new RegExp(`it was damaged on its way: expected a ${part} with CRC-32 `),
+      });
+      assert.equal(frames.length, 1);
+    }
+  });
+
+  test('asks for no memory on the word of a damaged header', () => {
+    const bytes = encodeFrame({ kind: 'state' }, new Uint8Array(50));
+    bytes[FRAME_PREFIX_BYTES + 10]! ^= 1;
+    const { decoder } = createCollector(WIDE, () => assert.fail('asked for memory'));
+
+    assert.throws(() => decoder.push(bytes), ProtocolError);
+  });
+
+  test('refuses each of 100,000 frames of which one bit was flipped on its way', () => {
+    const random = new RandomWords(7, 'synthetic', 1);
+    const payloads = [new Uint8Array(0), Uint8Array.from({ length: 400 }, (_, i) => (i * 37) & 0xff)];
+    const streams = payloads.map((payload) =>
+      encodeFrame({ kind: 'contribution', pass: 12, records: [{ microBatch: 3, lossSum: 0.25 }] }, payload),
+    );
+    let refused = 0;
+
+    for (let i = 0; i < 100_000; i++) {
+      const bytes = Buffer.from(streams[i % 2]!);
+      const bit = random.below(i, bytes.length * 8);
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      const { decoder, frames } = createCollector();
+      try {
+        decoder.push(bytes);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        refused++;
+      }
+      assert.equal(frames.length, 0, `bit ${bit} of stream ${i % 2} went unnoticed`);
+    }
+
+    assert.equal(refused, 100_000);
   });
 
   test('throws nothing but ProtocolError on random bytes', () => {

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
+import { ManualClock } from '../base/clock.ts';
+import type { RunEvent } from '../metrics/events.ts';
+import { SimulatedHost } from '../transport/memory-network.ts';
+import { Coordinator } from './coordinator.ts';
+import { DEFAULT_TIMING } from './roster.ts';
+
+const FAST_MS = 1;
+
+/** Three workers in a run of many steps, computed pass by pass: each takes so long for one micro-batch. */
+function startRun() {
+  const clock = new ManualClock();
+  const host = new SimulatedHost('coordinator');
+  const events: RunEvent[] = [];
+  let sessions = 0;
+  const coordinator = new Coordinator({
+    plan: makeTestPlan({ minWorkers: 3, totalSteps: 10_000 }),
+    clock,
+    timing: DEFAULT_TIMING,
+    newSession: () => `session-${sessions++}`,
+    onEvent: (event) => void events.push(event),
+    onFinished: () => {},
+    onFailed: (error) => assert.fail(error),
+  });
+  const door = { clock, host, accept: coordinator.accept.bind(coordinator) };
+  const workers = ['a', 'b', 'c'].map((name) => new ScriptedWorker(door, name).join());
+  /** Computes a pass; gives the number of micro-batches that each worker got. */
+  const pass = (slowMs: number): number[] => {
+    const counts = workers.map((worker) => worker.leases().length);
+    for (const [rank, worker] of workers.entries()) {
+      const computeMs = rank === 1 ? slowMs : FAST_MS;
+      if (worker.leases().length === 0) continue;
+      if (rank === 1) clock.advance(slowMs);
+      worker.contribute({ record: { computeMs } });
+    }
+    clock.advance(5);
+    return counts;
+  };
+  for (let i = 0; i < 5; i++) pass(FAST_MS);
+  const slow = (): RunEvent[] => events.filter(({ kind }) => kind === 'worker-slow');
+  return { clock, coordinator, events, pass, slow };
+}
+
+describe('a worker that has become slow', () => {
+  test('is tried again ever more rarely, and reported at its third slow step', () => {
+    const { pass, slow, coordinator } = startRun();
+    const reportedAt: number[] = [];
+
+    const counts = Array.from({ length: 17 }, (_, index) => {
+      const [, count] = pass(500);
+      if (slow().length > reportedAt.length) reportedAt.push(index);
+      return count;
+    });
+
+    assert.deepEqual(counts, [3, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    assert.deepEqual(reportedAt, [3]);
+    assert.deepEqual(slow()[0], {
+      kind: 'worker-slow',
+      workerId: 'b',
+      rank: 1,
+      step: coordinator.committedSteps - 13,
+      where: 'compute',
+      ms: 500,
+      othersMs: FAST_MS,
+    });
+  });
+
+  test('has its share back after the first trial in which it is not slow', () => {
+    const { pass } = startRun();
+    const usual = pass(FAST_MS);
+
+    pass(500);
+    pass(FAST_MS);
+
+    assert.deepEqual(pass(FAST_MS), usual);
+  });
+
+  test('costs the others no more than a hundredth of the time in the long run', () => {
+    const { clock, pass } = startRun();
+    const passWithPause = (): number => {
+      clock.advance(100);
+      return pass(50)[1]!;
+    };
+    for (let i = 0; i < 200; i++) passWithPause();
+
+    const startMs = clock.now();
+    let tries = 0;
+    for (let i = 0; i < 500; i++) tries += passWithPause();
+
+    const tookMs = clock.now() - startMs;
+    assert.ok(tries >= 5, `tried ${tries} times`);
+    assert.ok(tries * 50 < 0.011 * tookMs, `${tries} trials in ${tookMs} ms`);
+  });
+
+  test('is not reported for one slow step', () => {
+    const { pass, slow } = startRun();
+
+    pass(5_000 / 2);
+    for (let i = 0; i < 50; i++) pass(FAST_MS);
+
+    assert.deepEqual(slow(), []);
+  });
+});

@@ -1,0 +1,100 @@
+/** A copy of a model on an engine of its own, told what to compute and what to apply by whoever holds it. */
+import type { RunData } from '../../src/launch/data-source.ts';
+import type { PlannedRun } from '../../src/launch/make-run-plan.ts';
+import type { MicroBatchRecord } from '../../src/protocol/messages.ts';
+import { LanePool } from '../../src/runtime/lane-pool.ts';
+
+/** What one replica computed of a step. */
+export interface Part {
+  readonly records: readonly MicroBatchRecord[];
+  readonly sum: Int32Array;
+  readonly sampleCount: number;
+}
+
+/** Where a step stands, and its grid. */
+export interface Place {
+  readonly step: number;
+  readonly epoch: number;
+  readonly stepInEpoch: number;
+  readonly exponents: number[];
+}
+
+/** One copy of the model on an engine of its own. */
+export class Replica {
+  readonly #pool: LanePool;
+  readonly #planned: PlannedRun;
+  #finished: (part: Part) => void = () => {};
+  #pass = 0;
+
+  private constructor(pool: LanePool, planned: PlannedRun) {
+    this.#pool = pool;
+    this.#planned = planned;
+  }
+
+  static async create(planned: PlannedRun, data: RunData): Promise<Replica> {
+    const { plan, optimizer } = planned;
+    const { job, jobFiles } = plan;
+    const made: { replica?: Replica } = {};
+    const { pool } = await LanePool.create({
+      laneCount: 1,
+      device: 'cpu',
+      job,
+      optimizer,
+      files: { train: jobFiles.slice(0, job.trainBytes), evaluate: jobFiles.slice(job.trainBytes) },
+      train: data.train,
+      evaluate: data.evaluate,
+      handlers: {
+        onDone: (_pass, records, sum) => made.replica?.hear(records, sum),
+        onFailed: (error) => {
+          throw error;
+        },
+      },
+    });
+    const replica = new Replica(pool, planned);
+    made.replica = replica;
+    await new Promise<void>((resolve) => pool.importState(plan.makeInitialState(), resolve));
+    return replica;
+  }
+
+  hear(records: readonly MicroBatchRecord[], bytes: Uint8Array): void {
+    // A copy: the engine's memory changes with the next pass.
+    const sum = new Int32Array(bytes.slice().buffer);
+    const sampleCount = records.reduce((count, record) => count + record.sampleCount, 0);
+    this.#finished({ records, sum, sampleCount });
+  }
+
+  async compute(place: Place, leases: readonly number[]): Promise<Part> {
+    const pass = ++this.#pass;
+    const { sumElements } = this.#planned.plan;
+    if (leases.length === 0) return { records: [], sum: new Int32Array(sumElements), sampleCount: 0 };
+    return new Promise((resolve) => {
+      this.#finished = resolve;
+      this.#pool.begin({
+        kind: 'plan',
+        pass,
+        work: 'train',
+        ...place,
+        leases: [...leases],
+        reduction: 'star',
+      });
+    });
+  }
+
+  async apply(place: Place, total: Int32Array, sampleCount: number): Promise<void> {
+    if (sampleCount === 0) return;
+    const { step, exponents } = place;
+    const update = { sampleCount, scalars: { ...this.#planned.plan.scalarsOf(step) } };
+    const bytes = new Uint8Array(total.buffer);
+    await new Promise<unknown>((resolve) =>
+      this.#pool.apply({ kind: 'commit', pass: this.#pass, step, exponents, update }, bytes, resolve),
+    );
+  }
+
+  async state(): Promise<Uint8Array> {
+    return new Promise((resolve) => this.#pool.exportState((bytes) => resolve(bytes.slice())));
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.closed(2_000);
+  }
+}

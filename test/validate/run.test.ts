@@ -1,0 +1,254 @@
+/** `lockstep run` as its user runs it: real worker processes, and the files they leave. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { bitsOf } from '../../src/validate/step-recorder.ts';
+import {
+  type Health,
+  healthSchema,
+  type Result,
+  resultSchema,
+  type TrainingPayload,
+  trainingPayloadSchema,
+} from '../../src/validate/result.ts';
+import { assertGone, isAlive, type Program, startLockstep, temporaryFolder } from '../cluster/processes.ts';
+
+/** A run under way in a folder of its own. */
+class MeasuredRun {
+  readonly folder: string;
+  readonly program: Program;
+
+  constructor(t: TestContext, args: readonly string[]) {
+    this.folder = temporaryFolder(t);
+    const outputs = [
+      '--output',
+      this.path('result.json'),
+      '--health-checkpoint-path',
+      this.path('health.json'),
+    ];
+    this.program = startLockstep(t, ['run', ...outputs, '--plain', this.path('plain.json'), ...args]);
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** The health file, which is whole at every moment. */
+  health(): Health | undefined {
+    const path = this.path('health.json');
+    return existsSync(path) ? healthSchema.parse(JSON.parse(readFileSync(path, 'utf8'))) : undefined;
+  }
+
+  /** Process ids by rank. */
+  workerIds(): number[] {
+    return [...this.program.stderr.matchAll(/rank \d+ joined .* process (\d+)/g)].map((match) =>
+      Number(match[1]),
+    );
+  }
+
+  async finished(): Promise<{ result: Result; payload: TrainingPayload }> {
+    const { status } = await this.program.end();
+    assert.equal(status, 0, this.program.stderr);
+    await assertGone(this.workerIds());
+    const result = resultSchema.parse(JSON.parse(readFileSync(this.path('result.json'), 'utf8')));
+    return { result, payload: trainingPayloadSchema.parse(result.tool_payload) };
+  }
+}
+
+function lossBits({ steps }: TrainingPayload): (string | undefined)[] {
+  return steps.map((step) => step.loss_bits);
+}
+
+function sumOf(values: readonly (number | undefined)[]): number {
+  return values.reduce<number>((sum, value) => sum + (value ?? Number.NaN), 0);
+}
+
+describe('lockstep run', () => {
+  test('has the same losses and the same model, bit for bit, on one, two and four workers', async (t) => {
+    const payloads: TrainingPayload[] = [];
+    for (const workers of ['1', '2', '4']) {
+      const { payload } = await new MeasuredRun(t, ['--workers', workers]).finished();
+      payloads.push(payload);
+    }
+    const [single, ...multi] = payloads;
+
+    assert.equal(single!.steps.length, 100);
+    assert.ok(single!.final_loss < 0.01 * single!.steps[0]!.loss, 'it learns');
+    for (const payload of multi) {
+      assert.deepEqual(lossBits(payload), lossBits(single!));
+      assert.deepEqual(
+        [payload.state_digest, payload.weights_digest],
+        [single!.state_digest, single!.weights_digest],
+      );
+    }
+    assert.deepEqual(
+      payloads.map(({ num_workers, worker_snapshots }) => [num_workers, worker_snapshots?.length]),
+      [
+        [1, 1],
+        [2, 2],
+        [4, 4],
+      ],
+    );
+  });
+
+  test('measures where the time of every step went', async (t) => {
+    const { payload } = await new MeasuredRun(t, ['--workers', '2', '--workload', 'embedding', '--steps', '40']).finished(); // prettier-ignore
+
+    for (const step of payload.steps) {
+      const { step_time_ms: whole, compute_time_ms, allreduce_time_ms, wait_time_ms, other_time_ms } = step;
+      const parts = sumOf([compute_time_ms, allreduce_time_ms, wait_time_ms, other_time_ms]);
+      assert.ok(compute_time_ms > 0 && allreduce_time_ms > 0, `step ${step.step}: ${JSON.stringify(step)}`);
+      assert.ok(Math.abs(parts - whole!) <= 0.05 * whole!, `step ${step.step}: ${parts} of ${whole} ms`);
+      assert.equal(sumOf(step.workers!.map(({ samples }) => samples)), step.step % 32 === 31 ? 8 : 32);
+      assert.equal(step.loss_bits, bitsOf(step.loss));
+    }
+    const stepsMs = sumOf(payload.steps.map((step) => step.step_time_ms));
+    assert.ok(Math.abs(stepsMs - 1000 * payload.total_time_sec) < 0.01 * stepsMs, 'steps fill the time');
+    const tookMs = Date.parse(payload.end_timestamp) - Date.parse(payload.start_timestamp);
+    assert.ok(Math.abs(tookMs - 1000 * payload.total_time_sec) < 50, 'timestamps are those of the training');
+    const samples = 39 * 32 + 8;
+    const throughput = samples / payload.total_time_sec;
+    assert.ok(Math.abs(payload.average_throughput_samples_per_sec - throughput) < 1e-6 * throughput);
+  });
+
+  test('writes the canonical result, the plain form and the health file, and nothing else', async (t) => {
+    const run = new MeasuredRun(t, [
+      '--workers',
+      '2',
+      '--steps',
+      '20',
+      '--json',
+      '--baseline-throughput',
+      '1000',
+    ]);
+    const { result, payload } = await run.finished();
+
+    assert.deepEqual(readdirSync(run.folder).sort(), ['health.json', 'plain.json', 'result.json']);
+    assert.deepEqual(JSON.parse(run.program.stdout), result);
+    assert.deepEqual(JSON.parse(readFileSync(run.path('plain.json'), 'utf8')), payload);
+    const { metrics, workload, schema_version } = result;
+    assert.deepEqual([schema_version, workload.steps, workload.batch_size], ['1.1.0', 20, 32]);
+    assert.ok(metrics.memory_utilization_percent > 0 && metrics.memory_utilization_percent < 100);
+    const efficiency = (payload.average_throughput_samples_per_sec / 2000) * 100;
+    assert.ok(Math.abs(metrics.scaling_efficiency_pct! - efficiency) < 1e-9 * efficiency);
+    const { is_complete, completed_steps, workers } = run.health()!;
+    assert.deepEqual([is_complete, completed_steps, workers.length], [true, 20, 2]);
+    assert.ok(workers.every(({ status, step }) => status === 'healthy' && step === 20));
+    const check = startLockstep(t, ['report', 'check', ...['result', 'plain', 'health'].map((name) => run.path(`${name}.json`))]); // prettier-ignore
+    assert.equal((await check.end()).status, 0, check.stderr);
+  });
+
+  test('obeys the seed in data and weights, and the batch size as that of the whole step', async (t) => {
+    const runs = [
+      ['--seed', '42'],
+      ['--seed', '7'],
+      ['--batch-size', '16'],
+    ].map(async (args) => (await new MeasuredRun(t, ['--steps', '5', ...args]).finished()).payload);
+    const [usual, seeded, small] = await Promise.all(runs);
+
+    assert.equal(new Set([usual, seeded, small].map((payload) => payload!.steps[0]!.loss_bits)).size, 3);
+    assert.deepEqual(
+      small!.steps.map(({ workers }) => sumOf(workers!.map(({ samples }) => samples))),
+      [16, 16, 16, 16, 16],
+    );
+  });
+
+  test('speaks as the original does, without colour, with a line for every step when asked', async (t) => {
+    const run = new MeasuredRun(t, ['--steps', '3', '--verbose', '--backend', 'gloo', '--tdp-watts', '150']);
+    const { result, payload } = await run.finished();
+    const { stderr } = run.program;
+
+    assert.match(stderr, /^note: --backend gloo: .* recorded as "star"$/m);
+    assert.match(stderr, /^Starting distributed training run\.\.\./m);
+    assert.equal(stderr.match(/^step \d\/3 {2}loss \d+\.\d{6} .* compute \d/gm)?.length, 3);
+    const loss = payload.final_loss.toFixed(6);
+    assert.match(stderr, new RegExp(`✓ Run complete!\n  Total time: [\\d.]+s\n  Final loss: ${loss}\n  Avg throughput: [\\d.,]+ samples/sec\n`)); // prettier-ignore
+    assert.match(stderr, /\n {2}Metrics saved to: .*result\.json\n$/);
+    assert.ok(!stderr.includes('\u001b'));
+    // Where RAPL can be read it is measured, and said so.
+    const isEstimate = result.metrics['power_is_estimated'];
+    assert.equal(/an estimate, not measured/.test(stderr), isEstimate);
+    if (isEstimate === true) assert.ok(result.metrics.power_consumption_watts! >= 20);
+  });
+
+  test('comes to the same end when a worker is killed, and the health file says so while it runs', async (t) => {
+    const args = ['--steps', '1500', '--seed', '3'];
+    const { payload: reference } = await new MeasuredRun(t, [...args, '--workers', '1']).finished();
+    const run = new MeasuredRun(t, [...args, '--workers', '3']);
+    await run.program.during('some steps', () => (run.health()?.completed_steps ?? 0) > 20);
+    process.kill(run.workerIds()[1]!, 'SIGKILL');
+    const seen = await run.program.during('a failed worker', () => {
+      const health = run.health();
+      return health?.workers.some(({ status }) => status === 'failed') === true && health;
+    });
+    const { payload } = await run.finished();
+
+    assert.equal(seen.is_complete, false);
+    assert.ok(seen.completed_steps < 1500);
+    assert.deepEqual(payload.worker_snapshots?.map(({ status }) => status).sort(), [
+      'failed',
+      'healthy',
+      'healthy',
+    ]);
+    assert.equal(payload.state_digest, reference.state_digest);
+    assert.deepEqual(lossBits(payload), lossBits(reference));
+  });
+
+  test('when interrupted ends with 130, leaves no result, and keeps the files of the run', async (t) => {
+    const run = new MeasuredRun(t, ['--steps', '100000', '--json']);
+    await run.program.during('some steps', () => (run.health()?.completed_steps ?? 0) > 0);
+    run.program.signal('SIGINT');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 130);
+    assert.deepEqual([existsSync(run.path('result.json')), run.program.stdout], [false, '']);
+    assert.equal(run.health()?.is_complete, false);
+    const [folder] = readdirSync(run.folder).filter((name) => name.startsWith('lockstep-run-'));
+    assert.ok(run.program.stderr.includes(`files of the run: ${run.path(folder!)}`));
+    assert.ok(existsSync(join(run.path(folder!), 'summary.json')));
+    await assertGone(run.workerIds());
+  });
+
+  test('when all workers are killed ends with 1 and one clear message', async (t) => {
+    const run = new MeasuredRun(t, ['--steps', '100000']);
+    await run.program.during('some steps', () => (run.health()?.completed_steps ?? 0) > 0);
+    for (const id of run.workerIds().filter(isAlive)) process.kill(id, 'SIGKILL');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 1);
+    assert.match(run.program.stderr, /^error: all 2 local workers have ended/m);
+    assert.doesNotMatch(run.program.stderr, /^ {4}at /m);
+    assert.equal(existsSync(run.path('result.json')), false);
+  });
+
+  test('ends with 1 and names the health file when that cannot be written any more', async (t) => {
+    const folder = temporaryFolder(t);
+    const path = join(folder, 'health', 'a.json');
+    const run = new MeasuredRun(t, ['--steps', '100000', '--health-checkpoint-path', path]);
+    await run.program.during('a health file', () => existsSync(path));
+    rmSync(join(folder, 'health'), { recursive: true });
+    writeFileSync(join(folder, 'health'), 'in the way');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 1);
+    assert.match(run.program.stderr, /^error: .*health\/a\.json: /m);
+    assert.doesNotMatch(run.program.stderr, /^ {4}at /m);
+    assert.equal(existsSync(run.path('result.json')), false);
+    await assertGone(run.workerIds());
+  });
+
+  test('refuses flags that it does not know and values that cannot be, with 2, and writes nothing', async (t) => {
+    for (const [args, message] of [
+      [['--worker', '2'], /error: unknown option '--worker'/],
+      [['--workers', 'two'], /^error: --workers: expected a whole number from 1 to 256, got "two"\n$/],
+    ] as const) {
+      const run = new MeasuredRun(t, args);
+      const { status } = await run.program.end();
+
+      assert.equal(status, 2);
+      assert.match(run.program.stderr, message);
+      assert.deepEqual(readdirSync(run.folder), []);
+    }
+  });
+});
