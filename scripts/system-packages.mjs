@@ -27,6 +27,11 @@ const NEEDED = [
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'measuring a throttled link' },
   { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
   {
+    name: 'chromium',
+    probe: ['/bin/sh', ['-c', 'command -v chromium || command -v google-chrome']],
+    purpose: 'printing reports as PDF',
+  },
+  {
     name: 'chromium-common',
     probe: hasFile('/usr/lib/chromium/vk_swiftshader_icd.json'),
     purpose: SOFTWARE_GPU,

@@ -250,6 +250,18 @@ describe('Coordinator and a worker that fails', () => {
     assert.equal(b.last('plan')!.step, 2);
   });
 
+  test('begins without the workers of which it is told that they will not come', () => {
+    const { clock, join, coordinator } = createWorld({ minWorkers: 3 });
+    const [a] = join('a', 'b') as [ScriptedWorker, ScriptedWorker];
+    clock.advance(500);
+    assert.equal(a.last('plan'), undefined);
+
+    coordinator.expectAtMost(2);
+    clock.advance(5);
+
+    assert.equal(a.last('plan')?.step, 0);
+  });
+
   test('gives a worker a minute for its first micro-batch', () => {
     const { clock, join, eventsOf } = createWorld({ minWorkers: 2 });
     const [a, b] = join('a', 'b') as [ScriptedWorker, ScriptedWorker];

@@ -71,6 +71,8 @@ export class Coordinator {
   /** Memory that each member's contributions are received into. */
   readonly #scratch = new Map<Member, Uint8Array>();
   readonly #startMs: number;
+  /** The run begins when so many workers are ready. */
+  #wanted: number;
   #phase: 'gathering' | 'running' | 'finishing' | 'over' = 'gathering';
   #pass: Pass | undefined;
   #passCount = 0;
@@ -104,6 +106,7 @@ export class Coordinator {
       },
     });
     this.#startMs = clock.now();
+    this.#wanted = plan.minWorkers;
     this.#roster = new Roster(
       { clock, timing, job, jobFiles, dataLimits: dataLimitsOf(plan), newSession },
       {
@@ -159,6 +162,12 @@ export class Coordinator {
     else this.#roster.accept(connection);
   }
 
+  /** No more than `count` workers will come: the run does not wait for others to begin. */
+  expectAtMost(count: number): void {
+    this.#wanted = Math.min(this.#wanted, count);
+    this.#advance();
+  }
+
   /** Ends the run where it is; workers are told to go. */
   stop(reason: string): void {
     if (this.#phase === 'over') return;
@@ -183,7 +192,7 @@ export class Coordinator {
     const readyCount = this.#membersIn('ready').length;
     const nowMs = this.#options.clock.now();
     const isPatient = nowMs - this.#startMs < this.#plan.gatherMs;
-    if (readyCount === 0 || (readyCount < this.#plan.minWorkers && isPatient)) return false;
+    if (readyCount === 0 || (readyCount < this.#wanted && isPatient)) return false;
     this.#phase = 'running';
     this.#reporter.start(nowMs);
     return true;

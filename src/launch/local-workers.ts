@@ -27,12 +27,12 @@ const RETRY_SECONDS = 10;
 export class LocalWorkers {
   readonly #children = new Set<ChildProcess>();
   readonly #killed = new Set<number>();
-  readonly #onAllGone: () => void;
+  readonly #onEnded: (left: number) => void;
   #isStopping = false;
 
-  /** `onAllGone` is called when the last worker has ended without `stop`. */
-  constructor(onAllGone: () => void) {
-    this.#onAllGone = onAllGone;
+  /** `onEnded` is told, when a worker has ended without `stop`, how many are left. */
+  constructor(onEnded: (left: number) => void) {
+    this.#onEnded = onEnded;
   }
 
   /** Starts one worker that joins `address`. */
@@ -73,9 +73,9 @@ export class LocalWorkers {
     return [...this.#killed];
   }
 
-  /** Whether none that was started lives. */
-  get areAllGone(): boolean {
-    return this.#children.size === 0;
+  /** How many of those that were started live. */
+  get count(): number {
+    return this.#children.size;
   }
 
   /** Resolves when every worker has ended; those that do not go are killed. */
@@ -101,6 +101,6 @@ export class LocalWorkers {
 
   #forget(child: ChildProcess): void {
     this.#children.delete(child);
-    if (this.#children.size === 0 && !this.#isStopping) this.#onAllGone();
+    if (!this.#isStopping) this.#onEnded(this.#children.size);
   }
 }

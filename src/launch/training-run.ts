@@ -65,17 +65,17 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     (error) => options.onNote(`a connection was not accepted: ${error.message}`),
   );
   let run: ObservedRun | undefined;
-  const workers: LocalWorkers = new LocalWorkers(() =>
-    run?.loseLocalWorkers(allWorkersGone(options, workers)),
-  );
+  const loseWorkers = (): void =>
+    run?.loseLocalWorkers(workers.count, () => allWorkersGone(options, workers));
+  const workers: LocalWorkers = new LocalWorkers(loseWorkers);
   const killWorkers = (): void => workers.killNow();
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name);
+    const shares = self === undefined ? [] : shareMachine(config, options.devices);
     let planned: PlannedRun;
     try {
       files.writeConfig({ ...config, name });
-      const shares = self === undefined ? [] : shareMachine(config, options.devices);
       if (self !== undefined) {
         const { dataDir } = config;
         const usual: WorkerPlace = { self, address: listener.address };
@@ -114,7 +114,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     }
     options.onListening(listener.address, files.folder);
     run = new ObservedRun(options, planned, files);
-    if (self !== undefined && workers.areAllGone) run.loseLocalWorkers(allWorkersGone(options, workers));
+    if (workers.count < shares.length) loseWorkers();
     coordinator = run.coordinator;
     for (const connection of waiting.splice(0)) coordinator.accept(connection);
     const summary = await run.finished();
@@ -213,9 +213,10 @@ class ObservedRun {
     settle.reject(error);
   }
 
-  /** The local workers are gone: the run lasts as long as others are in it. */
-  loseLocalWorkers(error: LockstepError): void {
-    this.#desertion = error;
+  /** Only `left` local workers live: no more are waited for. Without any, the run lasts as long as others are in it. */
+  loseLocalWorkers(left: number, desertion: () => LockstepError): void {
+    this.coordinator.expectAtMost(Math.max(1, left));
+    if (left === 0) this.#desertion = desertion();
     this.#failIfDeserted();
   }
 

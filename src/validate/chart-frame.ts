@@ -27,7 +27,7 @@ const DASHES = ['', '7 4', '2 4'];
 /** Places of values along one axis. */
 export interface Scale {
   readonly ticks: readonly number[];
-  at(value: number): number;
+  readonly at: (value: number) => number;
 }
 
 /** A scale from `low` to `high` that begins and ends at ticks, or, with `isExact`, at these values. */

@@ -97,26 +97,22 @@ details { margin-top: 16px; } summary { cursor: pointer; color: var(--faint); ma
 export function renderPage({ title, facts, verdict, body }: Page): string {
   const policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
   const page = markup`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${policy}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="generator" content="lockstep ${VERSION}" />
-        <title>${title}</title>
-        <style>
-          ${new Html(STYLE)}
-        </style>
-      </head>
-      <body>
-        <header>
-          <h1>${title}</h1>
-          <div>${verdict}</div>
-          <p>${facts.join(' · ')}</p>
-        </header>
-        <main>${body}</main>
-        <footer>Written by Lockstep ${VERSION}. This file loads nothing and runs nothing.</footer>
-      </body>
-    </html> `;
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="lockstep ${VERSION}">
+<title>${title}</title>
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+<header><h1>${title}</h1><div>${verdict}</div><p>${facts.join(' · ')}</p></header>
+<main>
+${body}</main>
+<footer>Written by Lockstep ${VERSION}. This file loads nothing and runs nothing.</footer>
+</body>
+</html>
+`;
   return page.text;
 }

@@ -1,0 +1,94 @@
+/** `lockstep bench-collective`: all-reduces between real processes. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { assertGone, startLockstep, temporaryFolder, waitFor } from '../cluster/processes.ts';
+import { lockstep } from './lockstep-command.ts';
+
+/** Processes that a process has started and that live. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number); // prettier-ignore
+}
+
+describe('lockstep bench-collective', () => {
+  test('measures several sizes, checks every sum, and prints the same document that it writes', async (t) => {
+    const output = join(temporaryFolder(t), 'deep', 'collective.json');
+    const { status, stdout, stderr } = await lockstep(
+      t,
+      ...['bench-collective', '--workers', '3', '--sizes', '0.05,1', '--iterations', '5', '--json'],
+      ...['--output', output],
+    );
+
+    assert.equal(status, 0, stderr);
+    assert.equal(readFileSync(output, 'utf8'), stdout);
+    const result = JSON.parse(stdout);
+    assert.deepEqual([result.workers, result.iterations, result.backend, result.size_mb], [3, 5, 'star', 1]);
+    for (const key of ['mean', 'p50', 'p99', 'min'].map((name) => `${name}_bandwidth_gbps`)) assert.ok(result[key] > 0, key); // prettier-ignore
+    assert.deepEqual(result.results.map((one: { size_mb: number }) => one.size_mb), [0.05, 1]); // prettier-ignore
+    assert.deepEqual(result.results.map((one: { checked_iterations: number }) => one.checked_iterations), [8, 8]); // prettier-ignore
+    // Only large payloads go through shared memory, where there is one.
+    assert.equal(result.results[0].path, 'tcp');
+    if (process.platform === 'linux') assert.equal(result.results[1].path, 'loopback shared memory');
+    const expected = (4 / 3) * (result.bytes / (result.mean_time_ms / 1000) / 1e9);
+    assert.ok(result.mean_bandwidth_gbps >= expected * 0.999, 'the mean of speeds is at least the speed of the mean time'); // prettier-ignore
+    assert.match(stderr, /loopback shared memory/);
+  });
+
+  test('ends its workers when interrupted', async (t) => {
+    const program = startLockstep(t, ['bench-collective', '--size-mb', '4', '--iterations', '1000000']);
+    const children = await waitFor('two workers', () => {
+      const found = childrenOf(program.pid);
+      return found.length === 2 && found;
+    });
+    program.signal('SIGINT');
+
+    assert.equal((await program.end()).status, 130);
+    await assertGone(children);
+  });
+
+  test('says so when a worker dies, and ends the other', async (t) => {
+    const program = startLockstep(t, ['bench-collective', '--size-mb', '4', '--iterations', '1000000']);
+    const children = await waitFor('two workers', () => {
+      const found = childrenOf(program.pid);
+      return found.length === 2 && found;
+    });
+    process.kill(children[0]!, 'SIGKILL');
+
+    assert.equal((await program.end()).status, 1);
+    assert.match(program.stderr, /the worker of rank \d was ended by SIGKILL/);
+    await assertGone(children);
+  });
+
+  test('leaves no worker when it is killed itself', async (t) => {
+    const program = startLockstep(t, ['bench-collective', '--size-mb', '4', '--iterations', '1000000']);
+    const children = await waitFor('two workers', () => {
+      const found = childrenOf(program.pid);
+      return found.length === 2 && found;
+    });
+    program.signal('SIGKILL');
+    await program.end();
+
+    await assertGone(children);
+  });
+
+  test('refuses what cannot be measured, before it writes or starts anything', async (t) => {
+    const folder = temporaryFolder(t);
+    const cases: [string[], RegExp][] = [
+      [['--workers', '1'], /--workers: expected a whole number from 2 to 64, got "1"/],
+      [['--size-mb', '0'], /--size-mb: expected a number from 0.001 to 1024/],
+      [['--size-mb', '1000', '--workers', '64'], /64 workers need 253.9 GiB of memory.*Choose at most/],
+      [['--sizes', '1,,2'], /--sizes: expected a number/],
+      [['--iterations', '0'], /--iterations: expected a whole number/],
+      [['--backend', 'mpi'], /--backend/],
+      [['--output', folder], /this is a folder/],
+    ];
+    for (const [args, message] of cases) {
+      const { status, stdout, stderr } = await lockstep(t, 'bench-collective', ...args);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, message);
+      assert.equal(stdout, '');
+    }
+    assert.deepEqual(readdirSync(folder), []);
+  });
+});
