@@ -3,7 +3,7 @@ import type { RunEvent } from '../metrics/events.ts';
 import type { Contribution, MicroBatchRecord } from '../protocol/messages.ts';
 import { learnSpeed, type Member } from './member.ts';
 import type { PassSpec } from './pass.ts';
-import type { Refusal } from './roster.ts';
+import type { Refusal } from './roster-handlers.ts';
 import { SlowWorkers } from './slow-workers.ts';
 import type { RunPlan } from './run-plan.ts';
 import { StepTimes, type StepTiming, type TimeSplit } from './step-times.ts';

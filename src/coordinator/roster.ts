@@ -14,6 +14,7 @@ import {
 } from '../protocol/messages.ts';
 import type { Connection, FrameLimits } from '../transport/connection.ts';
 import { isFullyConnected, type Member } from './member.ts';
+import type { RosterHandlers } from './roster-handlers.ts';
 
 /** Deadlines of membership, milliseconds. */
 export interface Timing {
@@ -41,32 +42,6 @@ const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
 const MAX_MEMBERS = 256;
 /** Between two heartbeats a clock that is only being corrected moves less. */
 const CLOCK_JUMP_MS = 2_000;
-
-/** Somebody was turned away. */
-export interface Refusal {
-  readonly peer: string;
-  /** The rank that it asked for, or that the member has that it says it is; absent when it named none. */
-  readonly rank?: number;
-  readonly reason: string;
-}
-
-/** What the roster tells its owner. */
-export interface RosterHandlers {
-  /** Has its data, sessions and connections; may be given a state. */
-  onReady(member: Member): void;
-  onMessage(member: Member, message: ToCoordinator, payload: Uint8Array): void;
-  /** Memory for the payload of a frame that `member` is sending. */
-  payloadTarget(member: Member, kind: unknown, byteLength: number): Uint8Array | undefined;
-  onStalled(member: Member, silentMs: number, reason: string): void;
-  /** A stalled member shows life again. */
-  onRevived(member: Member): void;
-  onLost(member: Member, reason: string): void;
-  onRefused(refusal: Refusal): void;
-  /** The wall clock of a member's machine was set, by so much. */
-  onClockJumped(member: Member, jumpMs: number): void;
-  /** Called at every tick with the current time, after liveness was judged. */
-  onTick(nowMs: number): void;
-}
 
 export interface RosterOptions {
   readonly clock: Clock;

@@ -3,9 +3,11 @@ import { describe, test } from 'node:test';
 import { makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import type { RunEvent } from '../metrics/events.ts';
+import type { Hello } from '../protocol/messages.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
 import { Coordinator } from './coordinator.ts';
 import { DEFAULT_TIMING } from './roster.ts';
+import { SlowWorkers } from './slow-workers.ts';
 
 const FAST_MS = 1;
 
@@ -101,5 +103,58 @@ describe('a worker that has become slow', () => {
     for (let i = 0; i < 50; i++) pass(FAST_MS);
 
     assert.deepEqual(slow(), []);
+  });
+});
+
+describe('SlowWorkers', () => {
+  /** What one worker does in a step: micro-batches of these times on its lanes, busy so long, away so long. */
+  interface Work {
+    readonly computeMs: readonly number[];
+    readonly lanes?: number;
+    readonly busyMs: number;
+    readonly turnaroundMs: number;
+  }
+
+  /** Reports in ten steps of this work by ranks 0, 1, ... */
+  function reportsOf(...works: readonly Work[]): string[] {
+    const slow = new SlowWorkers();
+    const reports: string[] = [];
+    for (let step = 1; step <= 10; step++) {
+      for (const [rank, { computeMs, lanes = 1, busyMs, turnaroundMs }] of works.entries()) {
+        const records = computeMs.map((ms, microBatch) => {
+          return { microBatch, sampleCount: 1, lossSum: 1, correctSum: 0, maxima: [], computeMs: ms };
+        });
+        const member = { rank, workerId: `worker ${rank}`, hello: { lanes } as Hello };
+        slow.contribution(member, { records, busyMs }, turnaroundMs);
+      }
+      reports.push(...slow.committed(step).map(({ rank, workerId, where, step: at }) => `${rank} ${workerId} ${where} ${at}`)); // prettier-ignore
+    }
+    return reports;
+  }
+
+  const usual: Work = { computeMs: [10, 10, 10], busyMs: 40, turnaroundMs: 42 };
+
+  test('sees a worker that is busy with something else than micro-batches', () => {
+    const absent = { computeMs: [10], busyMs: 250, turnaroundMs: 252 };
+
+    assert.deepEqual(reportsOf(usual, usual, absent), ['2 worker 2 compute 4']);
+  });
+
+  test('sees a link that takes its time', () => {
+    assert.deepEqual(reportsOf(usual, { ...usual, turnaroundMs: 260 }, usual), ['1 worker 1 link 4']);
+  });
+
+  test('does not take an update of the state for slowness of who has few micro-batches', () => {
+    const one = { computeMs: [10], busyMs: 310, turnaroundMs: 312 };
+    const many = { computeMs: Array<number>(20).fill(10), busyMs: 500, turnaroundMs: 502 };
+
+    assert.deepEqual(reportsOf(many, one, many), []);
+  });
+
+  test('does not take an uneven number of micro-batches on several lanes for slowness', () => {
+    const even = { computeMs: [200, 200], lanes: 2, busyMs: 201, turnaroundMs: 202 };
+    const uneven = { computeMs: [200, 200, 200], lanes: 2, busyMs: 401, turnaroundMs: 402 };
+
+    assert.deepEqual(reportsOf(even, uneven, even), []);
   });
 });

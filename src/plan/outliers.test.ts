@@ -103,6 +103,11 @@ describe('Outliers', () => {
     assert.deepEqual(watch(repeat(50, () => computing(100, 250, 110))), []);
   });
 
+  test('says nothing of a few milliseconds, however many times what it takes the others', () => {
+    assert.deepEqual(watch(repeat(200, () => computing(0.2, 20, 0.2))), []);
+    assert.equal(watch(repeat(200, () => computing(0.2, 21, 0.2))).length, 1);
+  });
+
   test('begins anew with a worker that has come in the place of another', () => {
     const outliers = new Outliers();
     for (let step = 0; step < 5; step++) outliers.step(computing(0.4, 0.4, step < 3 ? 0.4 : 900));

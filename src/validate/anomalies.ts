@@ -45,8 +45,6 @@ const MIN_SPIKE_MS = 5;
 export const STALLED_CHECKPOINTS = 3;
 /** A run that is not complete writes more often than that, unless its steps are longer, or it is gone. */
 const STALE_MS = 60_000;
-/** Equal numbers differ by rounding from their own mean. */
-const ROUNDING = 1e-9;
 
 /** Everything that is wrong, critical first, by worker. */
 export function findAnomalies({ checkpoints, ageMs }: Observation): Anomaly[] {
@@ -111,7 +109,7 @@ function divergingLosses(workers: readonly WorkerSnapshot[]): Anomaly[] {
   return known.flatMap(({ worker, loss }, index) => {
     const others = meanOf(losses.filter((_, other) => other !== index));
     const allowed = isFew ? FEW_WORKERS_LOSS_FACTOR * others : limit;
-    if (known.length < 2 || !(loss > allowed + Math.abs(allowed) * ROUNDING)) return [];
+    if (known.length < 2 || !(loss > allowed)) return [];
     const why = isFew
       ? `the others' mean is ${text(others)}`
       : `the mean is ${text(mean)}, and two standard deviations above it ${text(limit)}`;

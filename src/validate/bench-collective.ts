@@ -66,8 +66,9 @@ export async function benchCollective(
 ): Promise<BenchCollectiveResult | undefined> {
   const { workers, sizesMb, iterations, host, onSize, signal } = options;
   checkSizes(sizesMb, workers, process.availableMemory());
-  const group = await BenchGroup.start(workers, host, signal);
+  let group: BenchGroup | undefined;
   try {
+    group = await BenchGroup.start(workers, host, signal);
     const measured = new Map<number, CollectiveFigures>();
     // The largest first: smaller ones find its memory, and what the kernel has given once it keeps.
     for (const sizeMb of sizesMb.toSorted((a, b) => b - a)) {
@@ -82,7 +83,7 @@ export async function benchCollective(
     if (signal.aborted) return undefined;
     throw error;
   } finally {
-    await group.close();
+    await group?.close();
   }
 }
 

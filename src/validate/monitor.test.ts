@@ -134,21 +134,34 @@ describe('watchHealth', () => {
     assert.equal((await watch.end()).kind, 'interrupted');
   });
 
-  test('tells a warning only when it lasts', async (t) => {
-    const watch = new Watch(t);
+  test('tells a warning once, when it has held for three checkpoints and for two seconds', async (t) => {
     const slow = { throughput_samples_per_sec: 10 };
-    for (let step = 0; step < 40; step++) {
-      watch.write(healthText(step, step % 3 === 0 ? {} : slow));
-      await watch.pass(200);
+    const toldBy = async (count: number, everyMs: number): Promise<string[]> => {
+      const watch = new Watch(t);
+      for (let step = 0; step < count; step++) {
+        watch.write(healthText(step, slow));
+        await watch.pass(everyMs);
+      }
+      watch.interrupt.abort();
+      await watch.end();
+      return watch.told;
+    };
+
+    assert.deepEqual(await toldBy(2, 3_000), []);
+    assert.deepEqual(await toldBy(3, 3_000), ['slow_worker 1']);
+    assert.deepEqual(await toldBy(9, 200), []);
+    assert.deepEqual(await toldBy(30, 200), ['slow_worker 1']);
+  });
+
+  test('tells no warning that comes and goes', async (t) => {
+    const watch = new Watch(t);
+    for (let step = 0; step < 30; step++) {
+      watch.write(healthText(step, step % 3 === 0 ? {} : { throughput_samples_per_sec: 10 }));
+      await watch.pass(1_500);
     }
-    assert.deepEqual(watch.told, []);
-    for (let step = 40; step < 60; step++) {
-      watch.write(healthText(step, slow));
-      await watch.pass(200);
-    }
-    assert.deepEqual(watch.told, ['slow_worker 1']);
     watch.interrupt.abort();
     await watch.end();
+    assert.deepEqual(watch.told, []);
   });
 
   test('tells of a worker that stands still while others go on', async (t) => {

@@ -85,7 +85,7 @@ describe('lockstep report html', () => {
       [['--result', path('cut.json'), '--output', page], /after 300 bytes: the file is truncated/],
       [['--result', path('health.json'), '--output', page], /got a health file/],
       [['--result', path('one.json'), '--output', folder], /this is a folder/],
-      [['--result', path('one.json'), '--output', join(path('one.json'), 'x.html')], /one\.json is a file, not a folder/],
+      [['--result', path('one.json'), '--output', join(path('one.json'), 'x.html')], /x\.html: cannot be written/],
       [['--output', page], /--result/],
     ]; // prettier-ignore
     for (const [args, message] of cases) {

@@ -1,0 +1,28 @@
+import type { ToCoordinator } from '../protocol/messages.ts';
+import type { Member } from './member.ts';
+
+/** Somebody was turned away. */
+export interface Refusal {
+  readonly peer: string;
+  /** The rank that it asked for, or that the member has that it says it is; absent when it named none. */
+  readonly rank?: number;
+  readonly reason: string;
+}
+
+/** What the roster tells its owner. */
+export interface RosterHandlers {
+  /** Has its data, sessions and connections; may be given a state. */
+  onReady(member: Member): void;
+  onMessage(member: Member, message: ToCoordinator, payload: Uint8Array): void;
+  /** Memory for the payload of a frame that `member` is sending. */
+  payloadTarget(member: Member, kind: unknown, byteLength: number): Uint8Array | undefined;
+  onStalled(member: Member, silentMs: number, reason: string): void;
+  /** A stalled member shows life again. */
+  onRevived(member: Member): void;
+  onLost(member: Member, reason: string): void;
+  onRefused(refusal: Refusal): void;
+  /** The wall clock of a member's machine was set, by so much. */
+  onClockJumped(member: Member, jumpMs: number): void;
+  /** Called at every tick with the current time, after liveness was judged. */
+  onTick(nowMs: number): void;
+}
