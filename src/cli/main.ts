@@ -62,6 +62,14 @@ for (const command of [
   program.addCommand(command.exitOverride().showSuggestionAfterError());
 }
 
+// Whoever reads our output may have seen enough, as `head` has.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(process.exitCode ?? EXIT.ok);
+  });
+}
+
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -101,7 +101,7 @@ function rowOf(result: FaultResult, y: number, at: (step: number) => number): Ht
   const span =
     from !== undefined &&
     markup`<line class="span ${colour}" x1="${px(from)}" x2="${px(to ?? WIDTH - RIGHT)}" y1="${y}" y2="${y}"/>`;
-  const start = from !== undefined && markup`<path class="start" d="M${px(from)} ${y - 3}l-6 -10h12z"/>`;
+  const start = from !== undefined && markup`<path class="start" d="M${px(from)} ${y - 7}l-5.5 -9h11z"/>`;
   const end = to !== undefined && markup`<circle class="end ${colour}" cx="${px(to)}" cy="${y}" r="6"/>`;
   const words = markup`<text class="${colour}" x="${WIDTH - RIGHT + 14}" y="${y}" dy="0.35em">${verdictOf(result)}</text>`;
   return markup`<g><title>${fault_type}: ${reason}</title>${name}${base}${span}${start}${end}${words}</g>
@@ -110,7 +110,7 @@ function rowOf(result: FaultResult, y: number, at: (step: number) => number): Ht
 
 /** A fault that is no worker's, as a full disk, has no rank. */
 function rankText(rank: number): string {
-  return rank < 0 ? 'the run' : `rank ${rank}`;
+  return rank < 0 ? 'the run' : `rank\u00a0${rank}`;
 }
 
 function verdictOf({ was_detected, detection_latency_steps: steps }: FaultResult): string {
@@ -124,12 +124,12 @@ function faultTable(results: readonly FaultResult[]): Html {
   const yesNo = (value: boolean | null | undefined): HtmlValue =>
     value === null || value === undefined ? '–' : value ? 'yes' : badge('warn', 'no');
   return table({
-    columns: ['fault', 'verdict', 'injected into', 'named', 'at step', 'seen at step', 'latency (ms)', 'recovered', 'same model'],
+    columns: ['fault', 'verdict', 'worker', 'named', 'step', 'seen', 'after ms', 'recovered', 'same model'],
     rows: results.map((result) => [
       markup`${result.fault_type}<span class="reason">${result.reason}</span>`,
       badge(result.was_detected ? 'good' : 'bad', result.was_detected ? 'detected' : 'missed'),
       rankText(result.affected_rank),
-      typeof result.named_rank === 'number' ? `rank ${result.named_rank}` : '–',
+      typeof result.named_rank === 'number' ? rankText(result.named_rank) : '–',
       text(result.injection_step),
       text(result.detected_step),
       text(result.detection_latency_ms),
