@@ -44,7 +44,7 @@ function pythonHas(module) {
 }
 
 function hasFile(pattern) {
-  return ['/bin/sh', ['-c', `test -e ${pattern}`]];
+  return ['/bin/sh', ['-c', `ls ${pattern}`]];
 }
 
 /** Installs what is missing if it can; prints one plain line for everything that is still missing. */

@@ -495,11 +495,11 @@ describe('checksum', () => {
 
   test('differs when any one element does, in whatever bit', () => {
     const values = bench.integers('a', new Int32Array(length).fill(12345));
-    const before = bench.kernels.checksum(bench.at('a'), length, 0);
+    const unchanged = bench.kernels.checksum(bench.at('a'), length, 0);
     for (let i = 0; i < length; i++) {
       for (let bit = 0; bit < 32; bit++) {
         values[i] = values[i]! ^ (1 << bit);
-        assert.notEqual(bench.kernels.checksum(bench.at('a'), length, 0), before);
+        assert.notEqual(bench.kernels.checksum(bench.at('a'), length, 0), unchanged);
         values[i] = values[i]! ^ (1 << bit);
       }
     }

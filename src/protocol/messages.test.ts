@@ -171,7 +171,11 @@ for (const { name, parse, samples } of DIRECTIONS) {
         for (const path of pathsIn(message)) {
           if (isFree(path)) continue;
           for (const wrong of [true, { a: 1 }]) {
-            if (['tracksNorms', 'isAudited'].includes(String(path.at(-1))) || (typeof wrong === 'object' && isRecord(path))) continue;
+            if (
+              ['tracksNorms', 'isAudited'].includes(String(path.at(-1))) ||
+              (typeof wrong === 'object' && isRecord(path))
+            )
+              continue;
             const text = `${path.join('.')} = ${JSON.stringify(wrong)}`;
             assert.throws(() => parse(changed(message, path, wrong), 'peer'), ProtocolError, text);
           }
