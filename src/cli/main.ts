@@ -3,24 +3,32 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
 import { VERSION } from '../launch/software.ts';
-import { baselineCommand } from './baseline-command.ts';
-import { benchCollectiveCommand } from './bench-collective-command.ts';
-import { clientCommand } from './client-command.ts';
-import { computeNodeCommand } from './compute-node-command.ts';
-import { coordinatorNodeCommand } from './coordinator-node-command.ts';
-import { dataCommand } from './data-command.ts';
-import { devicesCommand } from './devices-command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
-import { faultTestCommand } from './fault-test-command.ts';
-import { generateCommand } from './generate-command.ts';
-import { modelCommand } from './model-command.ts';
-import { monitorCommand } from './monitor-command.ts';
-import { predictCommand } from './predict-command.ts';
-import { reportCommand } from './report-command.ts';
-import { runCommand } from './run-command.ts';
-import { type CommandContext, coordinatorCommand, trainCommand } from './train-command.ts';
-import { validateCommand } from './validate-command.ts';
-import { workerCommand } from './worker-command.ts';
+import type { CommandContext } from './train-command.ts';
+
+type Loader = (context: CommandContext) => Promise<Command>;
+
+/** Every command. Loading all takes a third of a second, in each worker process, too: so only what is asked for is. */
+const COMMANDS: Readonly<Record<string, Loader>> = {
+  train: async (c) => (await import('./train-command.ts')).trainCommand(c),
+  coordinator: async (c) => (await import('./train-command.ts')).coordinatorCommand(c),
+  worker: async (c) => (await import('./worker-command.ts')).workerCommand(c),
+  data: async (c) => (await import('./data-command.ts')).dataCommand(c),
+  model: async () => (await import('./model-command.ts')).modelCommand(),
+  devices: async () => (await import('./devices-command.ts')).devicesCommand(),
+  generate: async () => (await import('./generate-command.ts')).generateCommand(),
+  'compute-node': async (c) => (await import('./compute-node-command.ts')).computeNodeCommand(c),
+  'coordinator-node': async (c) => (await import('./coordinator-node-command.ts')).coordinatorNodeCommand(c),
+  client: async (c) => (await import('./client-command.ts')).clientCommand(c),
+  predict: async () => (await import('./predict-command.ts')).predictCommand(),
+  run: async (c) => (await import('./run-command.ts')).runCommand(c),
+  'fault-test': async (c) => (await import('./fault-test-command.ts')).faultTestCommand(c),
+  validate: async (c) => (await import('./validate-command.ts')).validateCommand(c),
+  baseline: async (c) => (await import('./baseline-command.ts')).baselineCommand(c),
+  report: async (c) => (await import('./report-command.ts')).reportCommand(c),
+  'bench-collective': async (c) => (await import('./bench-collective-command.ts')).benchCollectiveCommand(c),
+  monitor: async (c) => (await import('./monitor-command.ts')).monitorCommand(c),
+};
 
 const context: CommandContext = {
   environment: process.env,
@@ -39,27 +47,9 @@ const program = new Command('lockstep')
   .showSuggestionAfterError()
   .showHelpAfterError('(add --help for the flags of a command)')
   .exitOverride();
-for (const command of [
-  trainCommand(context),
-  coordinatorCommand(context),
-  workerCommand(context),
-  dataCommand(context),
-  modelCommand(),
-  devicesCommand(),
-  generateCommand(),
-  computeNodeCommand(context),
-  coordinatorNodeCommand(context),
-  clientCommand(context),
-  predictCommand(),
-  runCommand(context),
-  faultTestCommand(context),
-  validateCommand(context),
-  baselineCommand(context),
-  reportCommand(context),
-  benchCollectiveCommand(context),
-  monitorCommand(context),
-]) {
-  program.addCommand(command.exitOverride().showSuggestionAfterError());
+const wanted = Object.entries(COMMANDS).filter(([name]) => name === process.argv[2]);
+for (const [, load] of wanted.length > 0 ? wanted : Object.entries(COMMANDS)) {
+  program.addCommand((await load(context)).exitOverride().showSuggestionAfterError());
 }
 
 // Whoever reads our output may have seen enough, as `head` has.

@@ -53,7 +53,7 @@ export interface WorkerPlace {
  * Throws: LockstepError when the run cannot start or go on; its files say so too.
  */
 export async function runTraining(options: TrainingRunOptions): Promise<RunSummary> {
-  const { config, name, places, self } = options;
+  const { config, name, self } = options;
   const waiting: Connection[] = [];
   let coordinator: Coordinator | undefined;
   const listener = await listen(
@@ -86,27 +86,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
         }
       }
       // While the workers load theirs.
-      const data = await loadRunData(datasetSpecOf(config), places);
-      for (const note of data.splits.notes ?? []) options.onNote(note);
-      const chosen = chooseModel(config, data.train);
-      const isOnCpu = shares.every(({ device }) => device === 'cpu');
-      const isMeasured = config.convForms === 'measured' && isOnCpu;
-      if (config.convForms === 'measured' && !isOnCpu)
-        options.onNote(
-          'conv_forms: forms are measured for CPUs only; with a GPU in the run the default ones are used',
-        );
-      const chooseForm = isMeasured
-        ? await chooseConvForms(chosen.model, config.microBatch, {
-            cacheDir: places.cacheDir,
-            onNote: options.onNote,
-          })
-        : undefined;
-      planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
-      for (const note of planned.notes) options.onNote(note);
-      checkLocalMemory(planned, shares);
-      const tokens = tokenTableOf(data.train);
-      if (tokens !== undefined) files.writeTokens(tokens);
-      files.writeStepModel(planned.stepModel);
+      planned = await planRun(options, shares, files);
     } catch (error) {
       workers.killNow();
       files.discard();
@@ -125,6 +105,32 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     await workers.stop();
     process.removeListener('exit', killWorkers);
   }
+}
+
+/** Loads the data, chooses and compiles the model, and writes down what the run is made of. Throws LockstepError. */
+async function planRun(
+  { config, name, places, onNote }: TrainingRunOptions,
+  shares: readonly MachineShare[],
+  files: RunFiles,
+): Promise<PlannedRun> {
+  const data = await loadRunData(datasetSpecOf(config), places);
+  for (const note of data.splits.notes ?? []) onNote(note);
+  const chosen = chooseModel(config, data.train);
+  const isOnCpu = shares.every(({ device }) => device === 'cpu');
+  const isMeasured = config.convForms === 'measured' && isOnCpu;
+  if (config.convForms === 'measured' && !isOnCpu)
+    onNote('conv_forms: forms are measured for CPUs only; with a GPU in the run the default ones are used');
+  const { cacheDir } = places;
+  const chooseForm = isMeasured
+    ? await chooseConvForms(chosen.model, config.microBatch, { cacheDir, onNote })
+    : undefined;
+  const planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
+  for (const note of planned.notes) onNote(note);
+  checkLocalMemory(planned, shares);
+  const tokens = tokenTableOf(data.train);
+  if (tokens !== undefined) files.writeTokens(tokens);
+  files.writeStepModel(planned.stepModel);
+  return planned;
 }
 
 /** Throws RuntimeError when the run does not fit into this machine together with its workers. */
