@@ -37,6 +37,12 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
       `${events.workersJoined} joined, ${events.workersLost} lost, ${events.microBatchesReissued} ${summary.rounds === undefined ? 'micro-batches' : 'shards'} re-issued`,
     ],
     [
+      'audits',
+      summary.microBatchesAudited === undefined
+        ? undefined
+        : `${grouped(summary.microBatchesAudited)} computed twice and compared, ${events.workersDistrusted} workers put out`,
+    ],
+    [
       'time',
       `${timeSplit.compute} s computing, ${timeSplit.communicate} s communicating, ${timeSplit.wait} s waiting, ${timeSplit.other} s other`,
     ],

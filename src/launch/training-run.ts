@@ -126,6 +126,10 @@ async function planRun(
     : undefined;
   const planned = makeRunPlan(config, data, name, config.workers, { chosen, chooseForm });
   for (const note of planned.notes) onNote(note);
+  if (config.audit > 0 && config.workers < 3)
+    onNote(
+      'audit: it takes three workers to tell which of two that disagree is wrong; with fewer the run ends then',
+    );
   checkLocalMemory(planned, shares);
   const tokens = tokenTableOf(data.train);
   if (tokens !== undefined) files.writeTokens(tokens);

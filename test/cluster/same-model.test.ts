@@ -33,6 +33,26 @@ describe('lockstep train', () => {
       assert.equal(outcome.summary.workers[0]!.lanes, lanes);
     });
 
+  test('ends with the same model when steps are audited, and says how much was compared', async (t) => {
+    const reference = await referenceOf(t, PROMISE);
+
+    const run = startRun(t, [...PROMISE, '--workers', '3', '--audit', '0.2']);
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    const { microBatchesAudited, events } = outcome.summary;
+    assert.ok(microBatchesAudited! > PROMISE_STEPS / 5, `audited ${microBatchesAudited}`);
+    assert.equal(events.workersDistrusted, 0);
+    assert.match(run.program.stderr, /audits +[\d,]+ computed twice and compared, 0 workers put out/);
+  });
+
+  test('notes that two workers cannot tell who of them is wrong', async (t) => {
+    const run = startRun(t, ['--steps', '2', '--workers', '2', '--audit', '1']);
+    await run.outcome();
+
+    assert.match(run.program.stderr, /audit: it takes three workers/);
+  });
+
   test('ends with another model for another seed', async (t) => {
     const args = ['--steps', '3', '--seed'];
     const [seven, eight] = [
