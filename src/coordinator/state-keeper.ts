@@ -113,8 +113,8 @@ export class StateKeeper {
     const { clock, trajectory, reporter, membersIn } = this.#options;
     const fromStep = trajectory.step;
     const trustedStep = Math.min(...workerIds.map((workerId) => this.#firstStep.get(workerId) ?? 0));
-    if (trustedStep >= fromStep) return;
     trajectory.undo(trustedStep);
+    if (trustedStep >= fromStep) return;
     reporter.undone(fromStep, trajectory.step, clock.now());
     this.#sendSnapshot(membersIn('active'));
     this.#heldStep = new WeakMap();

@@ -35,6 +35,8 @@ export class Trajectory {
   #evaluatedStep = -1;
   /** Undefined until the first attempt of the first step has measured them. */
   #maxima: GridMaxima | undefined;
+  /** The same when the step began: passes that are computed again widen the grid, and may be void later. */
+  #committedMaxima: GridMaxima | undefined;
   #ledger: Ledger = NO_SAMPLES;
   #snapshot: Snapshot;
 
@@ -117,7 +119,7 @@ export class Trajectory {
       this.#maxima = mergeMaxima(observed, before);
       return { kind: 'redo', reason: 'overflow' };
     }
-    this.#maxima = nextMaxima(before, observed);
+    this.#maxima = this.#committedMaxima = nextMaxima(before, observed);
     this.#ledger = addLedgers(this.#ledger, pass.ledger());
     this.#step = spec.step + 1;
     return { kind: 'commit', commit: this.#commitOf(spec), records };
@@ -130,14 +132,18 @@ export class Trajectory {
 
   /** Keeps the state of the present step. */
   keep(bytes: Uint8Array): void {
-    this.#snapshot = { step: this.#step, bytes, maxima: this.#maxima, ledger: this.#ledger };
+    this.#snapshot = { step: this.#step, bytes, maxima: this.#committedMaxima, ledger: this.#ledger };
   }
 
   /**
-   * Goes back to a state in which nobody's work after `step` is: the snapshot, or the initial state when the snapshot
-   * is newer. What was evaluated since then will be evaluated again.
+   * Goes back to a state in which nobody's work after `step` is: the present one, the snapshot, or the initial state when
+   * the snapshot is newer. What was evaluated since then will be evaluated again.
    */
   undo(step: number): void {
+    if (step >= this.#step) {
+      this.#maxima = this.#committedMaxima;
+      return;
+    }
     if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan);
     this.rollBack();
     this.#evaluatedStep = Math.min(this.#evaluatedStep, this.#step - 1);
@@ -146,7 +152,7 @@ export class Trajectory {
   /** Goes back to the snapshot; what follows will be the same again. */
   rollBack(): void {
     this.#step = this.#snapshot.step;
-    this.#maxima = this.#snapshot.maxima;
+    this.#maxima = this.#committedMaxima = this.#snapshot.maxima;
     this.#ledger = this.#snapshot.ledger;
   }
 

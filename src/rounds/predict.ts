@@ -1,6 +1,6 @@
 /** Predictions of a model that was kept. */
 import { readFile } from 'node:fs/promises';
-import { LockstepError, messageOf } from '../base/errors.ts';
+import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
 import { readLettersFile } from '../letters/letters-directory.ts';
 import { createSession, onnxRuntime } from '../runtime/session.ts';
 
@@ -57,12 +57,9 @@ async function readModel(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new LockstepError(
-      'CHECKPOINT_INVALID',
-      `reading the model ${path}: ${messageOf(error)}`,
-      { path },
-      { cause: error },
-    );
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? 'there is no such file' : messageOf(error);
+    throw new ConfigError(`reading the model ${path}: ${reason}`, [], { cause: error });
   }
 }
 

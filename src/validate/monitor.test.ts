@@ -56,6 +56,7 @@ class Watch {
         this.told.push(...risen.map(({ type, worker_id }) => `${type} ${worker_id}`));
       },
     });
+    // A failure is told by `end`; until then it is no unhandled one.
     this.#ended.catch(() => {});
   }
 
