@@ -7,7 +7,7 @@ import { parseTrainConfig } from '../src/config/parse-train-config.ts';
 import { createBatchFiller, epochOrder } from '../src/data/batches.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { featureCountOf, targetCountOf } from '../src/data/dataset.ts';
-import { dataPlaces, datasetSpecOf, loadRunData } from '../src/launch/data-source.ts';
+import { dataPlaces, datasetSpecOf, loadRunData } from '../src/job/data-source.ts';
 
 const BATCH = 32;
 const ROUNDS = 2000;

@@ -8,11 +8,11 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { dataPlaces } from '../src/launch/data-source.ts';
-import { alarmText } from '../src/validate/alarms.ts';
-import { type Fault, FAULTS } from '../src/validate/fault-catalogue.ts';
-import { isUnrecovered, TestBench } from '../src/validate/fault-test.ts';
-import { faultResultSchema } from '../src/validate/result.ts';
+import { dataPlaces } from '../src/job/data-source.ts';
+import { alarmText } from '../src/validate/drills/alarms.ts';
+import { type Fault, FAULTS } from '../src/validate/drills/fault-catalogue.ts';
+import { isUnrecovered, TestBench } from '../src/validate/drills/fault-test.ts';
+import { faultResultSchema } from '../src/validate/results/result.ts';
 import { fromRoot, machine } from './lib/processes.ts';
 
 const RECORDS = fromRoot('experiments', 'fault-detection.jsonl');

@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writeLettersDirectory } from '../src/letters/packed-letters.ts';
+import { writeLettersDirectory } from '../src/letters/numeric/packed-letters.ts';
 import { fromRoot, machine } from './lib/processes.ts';
 
 const NODES = 4;

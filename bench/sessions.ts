@@ -6,9 +6,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
-import { encodeGraph } from '../src/graph/encode.ts';
-import { staticElementCount } from '../src/graph/shape.ts';
-import type { ValueInfo } from '../src/graph/types.ts';
+import { encodeGraph } from '../src/graph/file/encode.ts';
+import { staticElementCount } from '../src/graph/values/shape.ts';
+import type { ValueInfo } from '../src/graph/values/types.ts';
 import type { ModelTask } from '../src/models/model.ts';
 import { makeModel } from '../src/models/models.ts';
 import { makeStepGraphs } from '../src/models/step-graphs.ts';

@@ -8,15 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RunEvent, StepCommitted } from '../src/metrics/events.ts';
 import { ManualClock } from '../src/base/clock.ts';
-import { RunObserver } from '../src/validate/run-observer.ts';
-import { RunHealth } from '../src/validate/run-health.ts';
-import { StepRecorder } from '../src/validate/step-recorder.ts';
+import { RunObserver } from '../src/validate/watch/run-observer.ts';
+import { RunHealth } from '../src/validate/watch/run-health.ts';
+import { StepRecorder } from '../src/validate/watch/step-recorder.ts';
 import {
   type Result,
   resultSchema,
   type TrainingPayload,
   trainingPayloadSchema,
-} from '../src/validate/result.ts';
+} from '../src/validate/results/result.ts';
 import { fromRoot, machine } from './lib/processes.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 5);

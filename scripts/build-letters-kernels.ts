@@ -1,5 +1,5 @@
 /**
- * Compiles src/kernels/assembly/letters.ts (AssemblyScript) and writes src/letters/kernel-bytes.ts, which is
+ * Compiles src/kernels/assembly/letters.ts (AssemblyScript) and writes src/letters/numeric/kernel-bytes.ts, which is
  * committed. Run: node --import tsx scripts/build-letters-kernels.ts
  */
 import { execFileSync } from 'node:child_process';
@@ -12,7 +12,7 @@ const root = resolve(import.meta.dirname, '..');
 const ENTRY = 'src/kernels/assembly/letters.ts';
 
 /** Where the generated module lies. */
-export const LETTERS_KERNEL_BYTES_FILE: string = join(root, 'src/letters/kernel-bytes.ts');
+export const LETTERS_KERNEL_BYTES_FILE: string = join(root, 'src/letters/numeric/kernel-bytes.ts');
 
 // As in build-kernels.ts: nothing is allocated, and no relaxed SIMD, whose results may differ between processors.
 const OPTIONS =

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'prettier';
-import { resultJsonSchema } from '../src/validate/result-json-schema.ts';
+import { resultJsonSchema } from '../src/validate/results/result-json-schema.ts';
 
 export const RESULT_SCHEMA_FILE = join(import.meta.dirname, '..', 'docs', 'result.schema.json');
 

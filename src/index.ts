@@ -3,8 +3,8 @@ export { ConfigError, DataError, LockstepError, NonFiniteError, RendezvousError 
 export type { ErrorCode } from './base/errors.ts';
 export { parseTrainConfig } from './config/parse-train-config.ts';
 export type { TrainConfig } from './config/train-config.ts';
-export { dataPlaces } from './launch/data-source.ts';
-export type { RunSummary } from './launch/run-summary.ts';
+export { dataPlaces } from './job/data-source.ts';
+export type { RunSummary } from './runs/run-summary.ts';
 export { runTraining } from './launch/training-run.ts';
 export type { TrainingRunOptions } from './launch/training-run.ts';
 export type { RunEvent } from './metrics/events.ts';

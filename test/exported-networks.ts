@@ -1,9 +1,9 @@
 /** Networks that PyTorch exported, and what it computed with them: see scripts/export-pytorch-models.py. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { decodeGraphFile } from '../src/graph/decode.ts';
+import { decodeGraphFile } from '../src/graph/file/decode.ts';
 import type { GraphFile } from '../src/graph/types.ts';
-import { type ImportedModel, importModel } from '../src/models/imported.ts';
+import { type ImportedModel, importModel } from '../src/models/imported/imported.ts';
 import { initialParameter } from '../src/models/initial-parameter.ts';
 import type { ModelTask } from '../src/models/model.ts';
 import { makeStepGraphs } from '../src/models/step-graphs.ts';

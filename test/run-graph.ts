@@ -1,8 +1,8 @@
 /** Runs graphs on ONNX Runtime's CPU provider, one thread, for tests. */
 import assert from 'node:assert/strict';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { encodeGraph } from '../src/graph/encode.ts';
-import { staticElementCount } from '../src/graph/shape.ts';
+import { encodeGraph } from '../src/graph/file/encode.ts';
+import { staticElementCount } from '../src/graph/values/shape.ts';
 import type { Graph } from '../src/graph/types.ts';
 
 /** Elements per input: any numbers; they are converted to the input's type. */

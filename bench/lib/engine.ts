@@ -1,14 +1,14 @@
 /** The engine of a worker without a cluster around it: what one thread, and what lanes side by side can do. */
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
-import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/launch/data-source.ts';
-import { makeRunPlan, type PlannedRun } from '../../src/launch/make-run-plan.ts';
+import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/job/data-source.ts';
+import { makeRunPlan, type PlannedRun } from '../../src/job/make-run-plan.ts';
 import { LaneControl } from '../../src/runtime/lane-control.ts';
 import { Lane } from '../../src/runtime/lane.ts';
 import { layoutOf, makeSharedArena } from '../../src/runtime/lane-job.ts';
 import { makeBlocks } from '../../src/kernels/layout.ts';
-import { chooseConvForms } from '../../src/launch/form-cache.ts';
-import { chooseModel } from '../../src/launch/model-source.ts';
+import { chooseConvForms } from '../../src/job/form-cache.ts';
+import { chooseModel } from '../../src/job/model-source.ts';
 import { gridExponents } from '../../src/plan/grid.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
 import { LanePool } from '../../src/runtime/lane-pool.ts';

@@ -1,7 +1,7 @@
 /** Gradients of activation functions: dX = dY times the slope, made from Y where that is cheaper than from X. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { floatAttribute } from '../graph/operator.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import { floatAttribute } from '../graph/operators/operator.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { times, unary, undo, type GradientCall, type GradientRule } from './gradient-rule.ts';
 
 const STEEP = 2 ** 100;

@@ -1,6 +1,6 @@
 /** Mean and variance of a micro-batch per channel: what BatchNorm normalises with in training. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { axesFrom } from './conv-patches.ts';
 import { product } from './conv-signature.ts';
 import { staticShape } from './gradient-rule.ts';

@@ -6,7 +6,7 @@
  * Letters: B batch, C channels, S sizes of the input, Y of the output, K kernel positions.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { kernelPositions, product, type ConvSignature } from './conv-signature.ts';
 
 /** More elements would make the constant a burden: it lies in the step's file. */

@@ -4,7 +4,7 @@ import { checkWithOnnx, onnxCheckerMissing } from '../../test/onnx-checker.ts';
 import { runGraph } from '../../test/run-graph.ts';
 import { RandomWords } from '../base/random.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import type { Graph } from '../graph/types.ts';
 import {
   convForms,

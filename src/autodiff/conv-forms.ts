@@ -4,8 +4,9 @@
  */
 import { GraphError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { isStatic } from '../graph/shape.ts';
-import type { Graph, GraphNode, ValueInfo } from '../graph/types.ts';
+import { isStatic } from '../graph/values/shape.ts';
+import type { Graph, GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { defaultInputForm, INPUT_FORMS, inputForms, type InputForm } from './conv-input-forms.ts';
 import { defaultOutputForm, drawConvolution, outputForms, type OutputForm } from './conv-output-forms.ts';
 import { convFlops, convSignatureOf, signatureKey, type ConvSignature } from './conv-signature.ts';

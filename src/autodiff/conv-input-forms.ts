@@ -6,8 +6,8 @@
  * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K kernel positions.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
-import { windowSpan } from '../graph/window.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
+import { windowSpan } from '../graph/operators/window.ts';
 import { fromColumns, hasColumns, outputsFirst } from './conv-columns.ts';
 import { product, type ConvSignature } from './conv-signature.ts';
 

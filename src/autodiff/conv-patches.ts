@@ -1,6 +1,6 @@
 /** What a convolution's kernel meets at each of its positions, as slices of the padded input. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { kernelPositions, type ConvSignature } from './conv-signature.ts';
 
 /**

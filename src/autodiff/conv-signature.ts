@@ -1,7 +1,7 @@
 /** What a convolution is, apart from its numbers: all that the choice of a form depends on. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { OperatorCall } from '../graph/operator.ts';
-import { groupOf, windowCounts, windowOf, type Window } from '../graph/window.ts';
+import type { OperatorCall } from '../graph/operators/operator.ts';
+import { groupOf, windowCounts, windowOf, type Window } from '../graph/operators/window.ts';
 import type { GraphNode } from '../graph/types.ts';
 
 /** x [batch, channels, ...sizes] and weight [outputs, channels / group, ...kernel] give [batch, outputs, ...counts]. */

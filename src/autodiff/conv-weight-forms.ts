@@ -6,7 +6,7 @@
  * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K kernel positions.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { hasColumns, outputsFirst, toColumns } from './conv-columns.ts';
 import { axesFrom, join, permute, slicesByPosition } from './conv-patches.ts';
 import { product, type ConvSignature } from './conv-signature.ts';

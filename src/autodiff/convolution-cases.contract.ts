@@ -1,6 +1,6 @@
 /** The gradient cases of the convolution family, for gradient-cases.contract.ts. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { drawBatchStatistics } from './batch-statistics.ts';
 
 type Draw = (g: GraphBuilder, a: ValueInfo, b: ValueInfo, c: ValueInfo) => ValueInfo;

@@ -1,7 +1,7 @@
 /** Gradients of convolutions, of normalisation with given statistics, and of padding. */
 import { GraphError } from '../base/errors.ts';
-import { floatAttribute, stringAttribute } from '../graph/operator.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import { floatAttribute, stringAttribute } from '../graph/operators/operator.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { centredBy, perChannel } from './batch-statistics.ts';
 import { axesFrom } from './conv-patches.ts';
 import { defaultConvForm, drawConvGradient, type ConvGradient } from './conv-forms.ts';

@@ -1,6 +1,7 @@
 /** What fusions are found in: how the values of a graph come about and who uses them. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { GraphNode, ValueInfo } from '../graph/types.ts';
+import type { GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { scalarOf } from './gradient-rule.ts';
 
 /** One group of nodes whose gradient is taken at once; it stands at the last of them. */

@@ -1,8 +1,9 @@
 /** Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same standard operators. */
 import { GraphError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { elementCount, formatShape } from '../graph/shape.ts';
-import type { Graph, GraphNode, ValueInfo } from '../graph/types.ts';
+import { elementCount, formatShape } from '../graph/values/shape.ts';
+import type { Graph, GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { appendInForm, type ConvFormChooser } from './conv-forms.ts';
 import type { Fusion } from './dataflow.ts';
 import { findFusions } from './fusion.ts';

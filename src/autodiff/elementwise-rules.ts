@@ -1,6 +1,6 @@
 /** Gradients of operators on elements. `times` multiplies; `undo` sums over the axes along which an input was broadcast. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { negated, notDifferentiable, scalarOf, times, unary, undo } from './gradient-rule.ts';
 import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 

@@ -6,8 +6,8 @@
  * is differentiated as ever.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute } from '../graph/operator.ts';
-import { normalizeAxis } from '../graph/shape.ts';
+import { intAttribute } from '../graph/operators/operator.ts';
+import { normalizeAxis } from '../graph/values/shape.ts';
 import type { GraphNode } from '../graph/types.ts';
 import { dataflowOf, type Dataflow, type Fusion } from './dataflow.ts';
 import { findGelus } from './gelu-fusion.ts';

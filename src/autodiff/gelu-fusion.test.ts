@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { runGraph } from '../../test/run-graph.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { differentiateGraph, gradientName } from './differentiate.ts';
 
 type Draw = (g: GraphBuilder, x: ValueInfo) => ValueInfo;

@@ -6,7 +6,8 @@
  * numbers, with a stand-in for f.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { GraphNode, ValueInfo } from '../graph/types.ts';
+import type { GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { Dataflow, Fusion } from './dataflow.ts';
 
 const CUBIC = 0.044715;

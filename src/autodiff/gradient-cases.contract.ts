@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { GraphBuilder } from '../graph/builder.ts';
-import type { Graph, ValueInfo } from '../graph/types.ts';
+import type { Graph } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { CONVOLUTION_CASES } from './convolution-cases.contract.ts';
 import { binaryCrossEntropySum, crossEntropySum, squaredErrorSum } from './losses.ts';
 import { differentiateGraph } from './differentiate.ts';

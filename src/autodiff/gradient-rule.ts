@@ -1,8 +1,15 @@
 /** What a gradient rule is, and the few constructions that rules share. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { broadcastAxes, formatShape, isSameShape, isStatic, staticElementCount } from '../graph/shape.ts';
-import type { GraphNode, Shape, ValueInfo } from '../graph/types.ts';
+import {
+  broadcastAxes,
+  formatShape,
+  isSameShape,
+  isStatic,
+  staticElementCount,
+} from '../graph/values/shape.ts';
+import type { GraphNode } from '../graph/types.ts';
+import type { Shape, ValueInfo } from '../graph/values/types.ts';
 import type { ConvFormChooser } from './conv-forms.ts';
 
 /**

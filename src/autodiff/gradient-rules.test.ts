@@ -3,8 +3,8 @@ import { describe, test } from 'node:test';
 import { checkWithOnnx, onnxCheckerMissing } from '../../test/onnx-checker.ts';
 import { loadGraph, type Feeds } from '../../test/run-graph.ts';
 import { checkGraph } from '../graph/check.ts';
-import { decodeGraph } from '../graph/decode.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { decodeGraph } from '../graph/file/decode.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import { gradientName } from './differentiate.ts';
 import {
   CASES,

@@ -1,5 +1,5 @@
 /** The gradient rule of every operator. An operator without an entry does not compile. */
-import type { OperatorName } from '../graph/operators.ts';
+import type { OperatorName } from '../graph/operators/operators.ts';
 import { ACTIVATION_RULES } from './activation-rules.ts';
 import { CONVOLUTION_RULES } from './convolution-rules.ts';
 import { ELEMENTWISE_RULES } from './elementwise-rules.ts';

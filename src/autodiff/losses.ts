@@ -5,7 +5,7 @@
  * gradient, whatever finite numbers the model makes of it.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 
 export interface CrossEntropyOptions {
   /** The part of the target that is spread evenly over all classes, 0 <= part < 1; 0 when absent. */

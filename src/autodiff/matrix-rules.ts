@@ -3,8 +3,8 @@
  * gradient and no Transpose.
  */
 import type { GemmOptions, GraphBuilder } from '../graph/builder.ts';
-import { floatAttribute, intAttribute } from '../graph/operator.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import { floatAttribute, intAttribute } from '../graph/operators/operator.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { GradientCall, GradientRule } from './gradient-rule.ts';
 import { staticShape, times, undoBroadcast } from './gradient-rule.ts';
 

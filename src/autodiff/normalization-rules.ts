@@ -1,9 +1,10 @@
 /** Gradients of the softmax family and of LayerNormalization. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute } from '../graph/operator.ts';
-import { normalizeAxis, staticElementCount } from '../graph/shape.ts';
-import type { GraphNode, ValueInfo } from '../graph/types.ts';
+import { intAttribute } from '../graph/operators/operator.ts';
+import { normalizeAxis, staticElementCount } from '../graph/values/shape.ts';
+import type { GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { staticShape, sumOverAxes, times, unary, undoBroadcast } from './gradient-rule.ts';
 import type { GradientCall, GradientRule } from './gradient-rule.ts';
 

@@ -7,10 +7,11 @@
  * picked and put back by products with constant matrices of 0 and 1, which are exact.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute, intsAttribute } from '../graph/operator.ts';
-import { isStatic } from '../graph/shape.ts';
-import type { GraphNode, ValueInfo } from '../graph/types.ts';
-import { windowOf } from '../graph/window.ts';
+import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import { isStatic } from '../graph/values/shape.ts';
+import type { GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
+import { windowOf } from '../graph/operators/window.ts';
 import { callOf } from './conv-signature.ts';
 
 /** The products grow with the width; beyond this the indices are as fast. */

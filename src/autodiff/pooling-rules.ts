@@ -1,9 +1,10 @@
 /** Gradients of pooling: to the greatest element of a window, or evenly to all. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute, intsAttribute } from '../graph/operator.ts';
-import type { GraphNode, ValueInfo } from '../graph/types.ts';
-import { windowOf, windowSpan, type Window } from '../graph/window.ts';
+import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import type { GraphNode } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
+import { windowOf, windowSpan, type Window } from '../graph/operators/window.ts';
 import { callOf, product } from './conv-signature.ts';
 import { notDifferentiable, staticShape, times } from './gradient-rule.ts';
 import { drawPairPooling, isPairPooling, unpoolPairs } from './pair-pooling.ts';

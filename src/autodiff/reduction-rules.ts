@@ -1,7 +1,7 @@
 /** Gradients of operators that fold axes. */
-import { intAttribute, intsAttribute } from '../graph/operator.ts';
-import { normalizeAxis } from '../graph/shape.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import { normalizeAxis } from '../graph/values/shape.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, times, unary } from './gradient-rule.ts';
 

@@ -1,10 +1,10 @@
 /** Gradients of operators that pick, put and join elements: the gradient goes back to where they came from. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute, type OperatorCall } from '../graph/operator.ts';
-import { sliceRanges } from '../graph/selection-operators.ts';
-import { normalizeAxis, staticElementCount } from '../graph/shape.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import { intAttribute, type OperatorCall } from '../graph/operators/operator.ts';
+import { sliceRanges } from '../graph/operators/selection-operators.ts';
+import { normalizeAxis, staticElementCount } from '../graph/values/shape.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { expandTo, notDifferentiable, staticShape } from './gradient-rule.ts';
 import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
 

@@ -1,5 +1,5 @@
 /** Gradients of operators that give elements another shape or repeat them: the gradient takes the way back. */
-import { intAttribute, intsAttribute } from '../graph/operator.ts';
+import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, undoBroadcast } from './gradient-rule.ts';
 

@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import { checkWithOnnx, onnxCheckerMissing } from '../../test/onnx-checker.ts';
 import { runGraph } from '../../test/run-graph.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { encodeGraph } from '../graph/encode.ts';
-import type { Graph, ValueInfo } from '../graph/types.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
+import type { Graph } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
 
 /** Every operator that no gradient passes, with what it gives for a = [[1, -2, 3], [4, 5, -6]], n = [7, -3, 2]. */

@@ -4,6 +4,6 @@
  */
 export function siblingModule(importer: string, name: string): URL {
   const isSource = importer.endsWith('.ts');
-  const beside = isSource ? importer.replace(/\/src\/([^/]+\/[^/]+)$/, '/dist/$1') : importer;
+  const beside = isSource ? importer.replace(/\/src\/(?!.*\/src\/)(.+)$/, '/dist/$1') : importer;
   return new URL(`./${name}.js`, beside);
 }

@@ -3,31 +3,33 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
 import { VERSION } from '../launch/software.ts';
-import { EXIT, exitCodeOf } from './exit-codes.ts';
-import type { CommandContext } from './train-command.ts';
+import { EXIT, exitCodeOf } from './shell/exit-codes.ts';
+import type { CommandContext } from './shell/command-context.ts';
 
 type Loader = (context: CommandContext) => Promise<Command>;
 
 /** Every command. Loading all takes a third of a second, in each worker process, too: so only what is asked for is. */
 const COMMANDS: Readonly<Record<string, Loader>> = {
-  train: async (c) => (await import('./train-command.ts')).trainCommand(c),
-  coordinator: async (c) => (await import('./train-command.ts')).coordinatorCommand(c),
-  worker: async (c) => (await import('./worker-command.ts')).workerCommand(c),
-  data: async (c) => (await import('./data-command.ts')).dataCommand(c),
-  model: async () => (await import('./model-command.ts')).modelCommand(),
-  devices: async () => (await import('./devices-command.ts')).devicesCommand(),
-  generate: async () => (await import('./generate-command.ts')).generateCommand(),
-  'compute-node': async (c) => (await import('./compute-node-command.ts')).computeNodeCommand(c),
-  'coordinator-node': async (c) => (await import('./coordinator-node-command.ts')).coordinatorNodeCommand(c),
-  client: async (c) => (await import('./client-command.ts')).clientCommand(c),
-  predict: async () => (await import('./predict-command.ts')).predictCommand(),
-  run: async (c) => (await import('./run-command.ts')).runCommand(c),
-  'fault-test': async (c) => (await import('./fault-test-command.ts')).faultTestCommand(c),
-  validate: async (c) => (await import('./validate-command.ts')).validateCommand(c),
-  baseline: async (c) => (await import('./baseline-command.ts')).baselineCommand(c),
-  report: async (c) => (await import('./report-command.ts')).reportCommand(c),
-  'bench-collective': async (c) => (await import('./bench-collective-command.ts')).benchCollectiveCommand(c),
-  monitor: async (c) => (await import('./monitor-command.ts')).monitorCommand(c),
+  train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),
+  coordinator: async (c) => (await import('./commands/train-command.ts')).coordinatorCommand(c),
+  worker: async (c) => (await import('./commands/worker-command.ts')).workerCommand(c),
+  data: async (c) => (await import('./commands/data-command.ts')).dataCommand(c),
+  model: async () => (await import('./commands/model-command.ts')).modelCommand(),
+  devices: async () => (await import('./commands/devices-command.ts')).devicesCommand(),
+  generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
+  'compute-node': async (c) => (await import('./commands/compute-node-command.ts')).computeNodeCommand(c),
+  'coordinator-node': async (c) =>
+    (await import('./commands/coordinator-node-command.ts')).coordinatorNodeCommand(c),
+  client: async (c) => (await import('./commands/client-command.ts')).clientCommand(c),
+  predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
+  run: async (c) => (await import('./commands/run-command.ts')).runCommand(c),
+  'fault-test': async (c) => (await import('./commands/fault-test-command.ts')).faultTestCommand(c),
+  validate: async (c) => (await import('./commands/validate-command.ts')).validateCommand(c),
+  baseline: async (c) => (await import('./commands/baseline-command.ts')).baselineCommand(c),
+  report: async (c) => (await import('./commands/report-command.ts')).reportCommand(c),
+  'bench-collective': async (c) =>
+    (await import('./commands/bench-collective-command.ts')).benchCollectiveCommand(c),
+  monitor: async (c) => (await import('./commands/monitor-command.ts')).monitorCommand(c),
 };
 
 const context: CommandContext = {

@@ -1,6 +1,6 @@
 /** The types a setting can have: how each is checked, read from a flag's text, and described. */
 import { z } from 'zod';
-import { closestName } from './closest-name.ts';
+import { closestName } from '../base/closest-name.ts';
 
 /** What values a setting takes. Bounds are inclusive unless `exclusive` says otherwise. */
 export type OptionType =

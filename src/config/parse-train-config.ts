@@ -1,7 +1,7 @@
 /** From files and flags to one checked configuration: precedence flags > files, later before earlier > defaults. */
 import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
-import { closestName } from './closest-name.ts';
+import { closestName } from '../base/closest-name.ts';
 import { crossCheck } from './cross-check.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from './option-types.ts';
 import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';

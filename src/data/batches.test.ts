@@ -6,7 +6,7 @@ import type { EpochLayout } from './batches.ts';
 import { AS_STORED } from './dataset.ts';
 import type { Dataset } from './dataset.ts';
 import { makeDataset } from './dataset-digest.ts';
-import { makeSyntheticRegression } from './synthetic-regression.ts';
+import { makeSyntheticRegression } from './sources/synthetic-regression.ts';
 
 function labelled(sampleCount: number, width: number): Dataset {
   const x = new Uint8Array(new SharedArrayBuffer(sampleCount * width));

@@ -1,6 +1,7 @@
 /** Builds graphs: one method per operator. Here: products, convolution, normalisation, reductions. */
 import { SelectionBuilder } from './selection-builder.ts';
-import type { Attributes, GraphFile, GraphNode, ValueInfo } from './types.ts';
+import type { GraphFile, GraphNode } from './types.ts';
+import type { Attributes, ValueInfo } from './values/types.ts';
 
 export interface GemmOptions {
   readonly alpha?: number;

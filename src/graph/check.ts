@@ -1,9 +1,10 @@
 /** The last look at a graph before it is loaded or sent. */
 import { GraphError, LockstepError } from '../base/errors.ts';
 import { GraphBuilder } from './builder.ts';
-import { isOperatorName } from './operators.ts';
-import { elementCount, formatShape, isSameShape } from './shape.ts';
-import { ELEMENT_TYPES, type Graph, type ValueInfo } from './types.ts';
+import { isOperatorName } from './operators/operators.ts';
+import { elementCount, formatShape, isSameShape } from './values/shape.ts';
+import { type Graph } from './types.ts';
+import { ELEMENT_TYPES, type ValueInfo } from './values/types.ts';
 
 export interface CheckOptions {
   /** Most bytes that all values together may take, symbolic sizes counted as 1; 16 GiB when absent. */

@@ -1,6 +1,6 @@
 /** Builds graphs: the operators on elements. */
 import { GraphAssembly } from './graph-assembly.ts';
-import type { ElementType, ValueInfo } from './types.ts';
+import type { ElementType, ValueInfo } from './values/types.ts';
 
 /** The methods of a GraphBuilder that work on elements one by one, with broadcasting. */
 export class ElementwiseBuilder extends GraphAssembly {

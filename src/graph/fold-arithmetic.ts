@@ -1,7 +1,7 @@
 /** Arithmetic on constants: float32 rounded after every operation, integers exact and wrapped, as where graphs run. */
 import { type Constant, constantAt, type Folder } from './folder.ts';
-import { refuse } from './operator.ts';
-import { broadcastCopy, emptyData } from './strided-copy.ts';
+import { refuse } from './operators/operator.ts';
+import { broadcastCopy, emptyData } from './values/strided-copy.ts';
 
 type OnNumbers = (a: number, b: number) => number | boolean;
 type OnIntegers = (a: bigint, b: bigint) => bigint | boolean;

@@ -5,8 +5,8 @@ import { GraphError, LockstepError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from './builder.ts';
 import { foldConstants } from './fold-constants.ts';
 import { makeTensorData } from './graph-assembly.ts';
-import type { OperatorName } from './operators.ts';
-import type { Attributes, ElementType, Tensor } from './types.ts';
+import type { OperatorName } from './operators/operators.ts';
+import type { Attributes, ElementType, Tensor } from './values/types.ts';
 
 type Constant = Omit<Tensor, 'name'>;
 

@@ -5,11 +5,11 @@
 import { GraphError } from '../base/errors.ts';
 import { ARITHMETIC_FOLDERS } from './fold-arithmetic.ts';
 import { type Constant, constantAt, type FoldableCall, type Folder } from './folder.ts';
-import { axisAttribute, inputAt, intAttribute, intsAttribute, refuse } from './operator.ts';
-import { inferOutputs } from './operators.ts';
-import { sliceRanges } from './selection-operators.ts';
-import { isStatic, staticElementCount } from './shape.ts';
-import { broadcastCopy, emptyData, stridedCopy, stridesOf } from './strided-copy.ts';
+import { axisAttribute, inputAt, intAttribute, intsAttribute, refuse } from './operators/operator.ts';
+import { inferOutputs } from './operators/operators.ts';
+import { sliceRanges } from './operators/selection-operators.ts';
+import { isStatic, staticElementCount } from './values/shape.ts';
+import { broadcastCopy, emptyData, stridedCopy, stridesOf } from './values/strided-copy.ts';
 
 /** Masks of a few thousand positions squared fit; a file that makes more has something else in mind. */
 const MAX_ELEMENTS = 2 ** 24;

@@ -1,8 +1,8 @@
 /** What computes a constant: the parts that the tables of constant folding share. */
 import { invariant } from '../base/errors.ts';
-import type { OperatorInput } from './operator.ts';
-import type { OperatorName } from './operators.ts';
-import type { Attributes, Tensor, TensorData } from './types.ts';
+import type { OperatorInput } from './operators/operator.ts';
+import type { OperatorName } from './operators/operators.ts';
+import type { Attributes, Tensor, TensorData } from './values/types.ts';
 
 /** One application of an operator, with the elements of its inputs where they are known. */
 export interface FoldableCall {

@@ -1,17 +1,9 @@
 /** Puts graphs together, whatever their operators: names, shapes, constants, outputs. */
 import { GraphError } from '../base/errors.ts';
-import { attributeKind, inferOutputs, type OperatorName } from './operators.ts';
-import { formatShape, shapeProblem, staticElementCount } from './shape.ts';
-import type {
-  Attributes,
-  ElementType,
-  Graph,
-  GraphNode,
-  Shape,
-  Tensor,
-  TensorData,
-  ValueInfo,
-} from './types.ts';
+import { attributeKind, inferOutputs, type OperatorName } from './operators/operators.ts';
+import { formatShape, shapeProblem, staticElementCount } from './values/shape.ts';
+import type { Graph, GraphNode } from './types.ts';
+import type { Attributes, ElementType, Shape, Tensor, TensorData, ValueInfo } from './values/types.ts';
 
 /** Constants up to this many elements are shared when they are equal. */
 const MAX_SHARED_ELEMENTS = 2 ** 14;

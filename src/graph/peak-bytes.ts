@@ -1,7 +1,8 @@
 import { GraphBuilder } from './builder.ts';
 import { invariant } from '../base/errors.ts';
-import { staticElementCount } from './shape.ts';
-import { ELEMENT_TYPES, type Graph } from './types.ts';
+import { staticElementCount } from './values/shape.ts';
+import { type Graph } from './types.ts';
+import { ELEMENT_TYPES } from './values/types.ts';
 
 /**
  * Bytes of the results of nodes that are alive at once, at most, when the nodes run in their order and every result

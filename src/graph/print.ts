@@ -1,6 +1,7 @@
 /** Graphs as text, for tests and error reports. */
-import { formatShape } from './shape.ts';
-import type { AttributeValue, Graph, GraphNode, Tensor, ValueInfo } from './types.ts';
+import { formatShape } from './values/shape.ts';
+import type { Graph, GraphNode } from './types.ts';
+import type { AttributeValue, Tensor, ValueInfo } from './values/types.ts';
 
 const MAX_SHOWN_ELEMENTS = 8;
 

@@ -3,8 +3,9 @@ import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from './builder.ts';
 import { foldConstants } from './fold-constants.ts';
 import type { Constant } from './folder.ts';
-import type { OperatorInput } from './operator.ts';
-import type { GraphFile, GraphNode, ValueInfo } from './types.ts';
+import type { OperatorInput } from './operators/operator.ts';
+import type { GraphFile, GraphNode } from './types.ts';
+import type { ValueInfo } from './values/types.ts';
 
 /** Elements of all constants that one drawing may compute, beside some times those of the file: more than it needs. */
 const FOLDED_ELEMENTS = 2 ** 26;

@@ -1,7 +1,7 @@
 /** Builds graphs: the operators that move, select and put together. */
 import { ElementwiseBuilder } from './elementwise-builder.ts';
-import { isSameShape } from './shape.ts';
-import type { ValueInfo } from './types.ts';
+import { isSameShape } from './values/shape.ts';
+import type { ValueInfo } from './values/types.ts';
 
 /** One entry per axis that is cut; counted from the end when negative, moved to the edge when outside. */
 export interface SliceOptions {

@@ -12,15 +12,15 @@ import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, listen } from '../transport/tcp.ts';
-import { datasetSpecOf, loadRunData } from './data-source.ts';
+import { datasetSpecOf, loadRunData } from '../job/data-source.ts';
 import { LocalWorkers, type SelfCommand } from './local-workers.ts';
-import { chooseConvForms } from './form-cache.ts';
-import { makeRunPlan, type PlannedRun } from './make-run-plan.ts';
-import { chooseModel } from './model-source.ts';
+import { chooseConvForms } from '../job/form-cache.ts';
+import { makeRunPlan, type PlannedRun } from '../job/make-run-plan.ts';
+import { chooseModel } from '../job/model-source.ts';
 import { checkMemory, coordinatorBytes, workerBytes } from '../runtime/memory-need.ts';
 import { type MachineShare, shareMachine } from './share-machine.ts';
-import { RunFiles } from './run-files.ts';
-import { digestsOf, EventTally, type RunSummary, summariseWorkers } from './run-summary.ts';
+import { RunFiles } from '../runs/run-files.ts';
+import { digestsOf, EventTally, type RunSummary, summariseWorkers } from '../runs/run-summary.ts';
 
 export interface TrainingRunOptions {
   readonly config: TrainConfig;

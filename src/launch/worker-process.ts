@@ -16,11 +16,11 @@ import type { Device } from '../runtime/device.ts';
 import { LanePool, type LanePoolOptions } from '../runtime/lane-pool.ts';
 import { checkMemory, workerBytes } from '../runtime/memory-need.ts';
 import { placementText, placeNodes } from '../runtime/node-placement.ts';
-import { RoundsEngine } from '../rounds/rounds-engine.ts';
+import { RoundsEngine } from '../strategies/rounds-engine.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import { Worker, type WorkerEnd } from '../worker/worker.ts';
-import { type DatasetSpec, loadRunData, parseDatasetSpec, type RunData } from './data-source.ts';
+import { type DatasetSpec, loadRunData, parseDatasetSpec, type RunData } from '../job/data-source.ts';
 import type { HeartbeatLost, HeartbeatStart } from './heartbeat-thread.ts';
 import { SOFTWARE } from './software.ts';
 

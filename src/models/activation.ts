@@ -1,7 +1,7 @@
 /** The functions between layers, by the name that a configuration gives them. */
 import type { ActivationName } from '../config/train-config.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 
 /** Each is applied element by element. */
 export const ACTIVATIONS: {

@@ -1,5 +1,5 @@
 /** Multi-head attention from its parts. */
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { Net } from './net.ts';
 
 export interface AttentionOptions {

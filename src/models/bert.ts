@@ -6,7 +6,7 @@
  * a feed-forward layer of 4 times the width.
  */
 import type { SettingsOf } from '../config/model-settings.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { ACTIVATIONS } from './activation.ts';
 import { attend } from './attention.ts';
 import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';

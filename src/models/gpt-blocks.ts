@@ -5,7 +5,7 @@
  * weight of a linear layer is [in, out].
  */
 import type { SettingsOf } from '../config/model-settings.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { ACTIVATIONS } from './activation.ts';
 import { attend } from './attention.ts';
 import type { ParameterInit } from './model.ts';

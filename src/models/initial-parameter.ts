@@ -1,5 +1,5 @@
 import { RandomWords } from '../base/random.ts';
-import { staticElementCount } from '../graph/shape.ts';
+import { staticElementCount } from '../graph/values/shape.ts';
 import type { ParameterSpec } from './model.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** Small models of every kind with the inputs for which scripts/record-pytorch-models.py recorded PyTorch's numbers. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { staticElementCount } from '../graph/shape.ts';
+import { staticElementCount } from '../graph/values/shape.ts';
 import type { Model, ModelTask } from './model.ts';
 import { makeModel } from './models.ts';
 

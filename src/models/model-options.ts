@@ -1,6 +1,6 @@
 /** The options of a model, checked and with defaults filled in. */
 import { ConfigError } from '../base/errors.ts';
-import { suggestion } from '../config/closest-name.ts';
+import { suggestion } from '../base/closest-name.ts';
 import {
   MODEL_SETTING_KEYS,
   settingsOfModel,

@@ -1,7 +1,8 @@
 /** What a model is to the rest of the program: parameters, and a function that draws its forward pass. */
 import type { DatasetTarget } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { GraphFile, ValueInfo } from '../graph/types.ts';
+import type { GraphFile } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 
 /** How a parameter begins. `uniform`: -bound <= value < bound; `normal`: mean 0; `values`: as they are. */
 export type ParameterInit =

@@ -1,6 +1,6 @@
 /** The models that a configuration can name. A new one is its own file and one line here. */
 import { ConfigError } from '../base/errors.ts';
-import { suggestion } from '../config/closest-name.ts';
+import { suggestion } from '../base/closest-name.ts';
 import type { SettingsOf } from '../config/model-settings.ts';
 import type { ModelName } from '../config/train-config.ts';
 import { makeBert } from './bert.ts';

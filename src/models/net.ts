@@ -2,8 +2,8 @@
 import { drawBatchStatistics } from '../autodiff/batch-statistics.ts';
 import { invariant } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { elementCount, isStatic } from '../graph/shape.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import { elementCount, isStatic } from '../graph/values/shape.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { ForwardPass, Model, ModelTask, ParameterInit, ParameterSpec } from './model.ts';
 
 /**

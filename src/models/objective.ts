@@ -10,7 +10,7 @@ import { ConfigError } from '../base/errors.ts';
 import type { LossName } from '../config/train-config.ts';
 import type { DatasetTarget } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ElementType, ValueInfo } from '../graph/types.ts';
+import type { ElementType, ValueInfo } from '../graph/values/types.ts';
 import { outputSizeOf } from './model.ts';
 
 export interface ObjectiveOptions {

@@ -5,7 +5,7 @@
  * torchvision, which puts a bottleneck's stride into its 3x3 convolution.
  */
 import type { SettingsOf } from '../config/model-settings.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { outputSizeOf, type Model, type ModelTask } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { imageSizeOf } from './task-checks.ts';

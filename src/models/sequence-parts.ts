@@ -1,7 +1,7 @@
 /** Small parts of the models that read sequences. */
 import { invariant } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { ParameterInit } from './model.ts';
 import type { Net } from './net.ts';
 

@@ -2,7 +2,8 @@
 import { differentiateGraph, gradientName, type DifferentiateOptions } from '../autodiff/differentiate.ts';
 import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import type { Graph, GraphFile, ValueInfo } from '../graph/types.ts';
+import type { Graph, GraphFile } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import type { Model, ParameterSpec, TrainingPass } from './model.ts';
 import { drawObjective, targetTypeOf, type ObjectiveOptions } from './objective.ts';
 

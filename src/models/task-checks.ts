@@ -1,7 +1,7 @@
 /** Whether data fit a model: each check gives the sizes that the model needs, or one message with both shapes. */
 import { ConfigError } from '../base/errors.ts';
 import type { ModelName } from '../config/train-config.ts';
-import { formatShape } from '../graph/shape.ts';
+import { formatShape } from '../graph/values/shape.ts';
 import type { ModelTask } from './model.ts';
 
 export interface ImageSize {

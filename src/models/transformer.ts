@@ -1,6 +1,6 @@
 /** MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind the sums. */
 import type { SettingsOf } from '../config/model-settings.ts';
-import type { ValueInfo } from '../graph/types.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
 import { attend } from './attention.ts';
 import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';
 import { defineModel, type Net } from './net.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { AS_STORED, type Dataset } from '../data/dataset.ts';
 import { makeDataset } from '../data/dataset-digest.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import { Arena } from '../kernels/arena.ts';
 import { loadKernels } from '../kernels/kernels.ts';
 import { targetTypeOf } from '../models/objective.ts';

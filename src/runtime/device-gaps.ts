@@ -1,5 +1,5 @@
 /** What execution providers take on and then cannot compute. */
-import { decodeGraph } from '../graph/decode.ts';
+import { decodeGraph } from '../graph/file/decode.ts';
 import type { Graph, GraphNode } from '../graph/types.ts';
 import type { Device } from './device.ts';
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import { messageOf, RuntimeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import type { Graph } from '../graph/types.ts';
 import type { Device } from './device.ts';
 import { createSession, onnxRuntime } from './session.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GraphBuilder } from '../graph/builder.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import { InPlaceSession } from './in-place-session.ts';
 import { createSession, onnxRuntime } from './session.ts';
 

@@ -12,7 +12,7 @@
  */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import { messageOf } from '../base/errors.ts';
-import { ProtoWriter } from '../graph/proto-writer.ts';
+import { ProtoWriter } from '../graph/file/proto-writer.ts';
 import type { Device } from './device.ts';
 import { createSession } from './session.ts';
 

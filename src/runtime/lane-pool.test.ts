@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { makeSyntheticRegression } from '../data/synthetic-regression.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { makeSyntheticRegression } from '../data/sources/synthetic-regression.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import { initialParameter } from '../models/initial-parameter.ts';
 import { makeModel } from '../models/models.ts';
 import { makeStepGraphs } from '../models/step-graphs.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { RandomWords } from '../base/random.ts';
-import { makeSyntheticRegression } from '../data/synthetic-regression.ts';
-import { encodeGraph } from '../graph/encode.ts';
+import { makeSyntheticRegression } from '../data/sources/synthetic-regression.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import type { Model, ParameterSpec } from '../models/model.ts';
 import { makeStepGraphs } from '../models/step-graphs.ts';
 import { optimizerScalars } from '../optim/scalars.ts';

@@ -8,8 +8,8 @@ import {
   type ConvForm,
   type ConvWork,
 } from '../autodiff/conv-forms.ts';
-import { encodeGraph } from '../graph/encode.ts';
-import { isStatic, staticElementCount } from '../graph/shape.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
+import { isStatic, staticElementCount } from '../graph/values/shape.ts';
 import type { Graph } from '../graph/types.ts';
 import { createSession, onnxRuntime } from './session.ts';
 

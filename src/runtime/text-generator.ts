@@ -2,8 +2,8 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { GraphError, invariant, RuntimeError, messageOf } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
-import { decodeGraph } from '../graph/decode.ts';
-import { formatShape } from '../graph/shape.ts';
+import { decodeGraph } from '../graph/file/decode.ts';
+import { formatShape } from '../graph/values/shape.ts';
 import { type SamplingOptions, sampleToken } from '../models/sampling.ts';
 import { createSession, onnxRuntime } from './session.ts';
 

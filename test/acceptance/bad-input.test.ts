@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { ProtoWriter } from '../../src/graph/proto-writer.ts';
+import { ProtoWriter } from '../../src/graph/file/proto-writer.ts';
 import { startLockstep, temporaryFolder, waitFor } from '../cluster/processes.ts';
 import { type Outcome, startRun } from '../cluster/runs.ts';
 

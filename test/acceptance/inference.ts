@@ -2,7 +2,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { type Dataset, type DatasetSplits, featureCountOf, targetCountOf } from '../../src/data/dataset.ts';
-import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/launch/data-source.ts';
+import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/job/data-source.ts';
 
 const BATCH = 100;
 

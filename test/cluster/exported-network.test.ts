@@ -4,8 +4,8 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, truncateSync, writ
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { decodeGraphFile } from '../../src/graph/decode.ts';
-import type { TensorData } from '../../src/graph/types.ts';
+import { decodeGraphFile } from '../../src/graph/file/decode.ts';
+import type { TensorData } from '../../src/graph/values/types.ts';
 import { REPOSITORY, startLockstep, temporaryFolder } from './processes.ts';
 import { assertSameModel, startRun } from './runs.ts';
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
-import { decodeGraph } from '../../src/graph/decode.ts';
+import { decodeGraph } from '../../src/graph/file/decode.ts';
 import { startProgram } from './processes.ts';
 import { type Outcome, type Run, startRun } from './runs.ts';
 

@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { RunSummary } from '../../src/launch/run-summary.ts';
+import type { RunSummary } from '../../src/runs/run-summary.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
 import { assertGone, type Program, startLockstep, temporaryFolder } from './processes.ts';
 

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { writeLettersDirectory } from '../../src/letters/packed-letters.ts';
+import { writeLettersDirectory } from '../../src/letters/numeric/packed-letters.ts';
 import {
   type Program,
   REPOSITORY,

@@ -4,12 +4,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type LettersDirectory, readLettersDirectory } from '../../src/letters/letters-directory.ts';
-import { writeLettersDirectory } from '../../src/letters/packed-letters.ts';
-import { scaleRows } from '../../src/letters/scaling.ts';
-import { trainOnFile } from '../../src/letters/train-file.ts';
-import { Job } from '../../src/rounds/job.ts';
-import { type JobSpec, LETTER_CLASSES, SEED_DEFAULTS } from '../../src/rounds/job-spec.ts';
+import { type LettersDirectory, readLettersDirectory } from '../../src/letters/numeric/letters-directory.ts';
+import { writeLettersDirectory } from '../../src/letters/numeric/packed-letters.ts';
+import { scaleRows } from '../../src/letters/numeric/scaling.ts';
+import { trainOnFile } from '../../src/letters/numeric/train-file.ts';
+import { Job } from '../../src/letters/job.ts';
+import { type JobSpec, LETTER_CLASSES, SEED_DEFAULTS } from '../../src/letters/job-spec.ts';
 
 let folder = '';
 let data: LettersDirectory;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import type { ComparisonReport } from '../../src/validate/compare-baseline.ts';
+import type { ComparisonReport } from '../../src/validate/compare/compare-baseline.ts';
 import { startLockstep, temporaryFolder } from '../cluster/processes.ts';
 import { lockstep } from './lockstep-command.ts';
 

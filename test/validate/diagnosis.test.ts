@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { compareRuns, type ValidationReport } from '../../src/validate/compare-runs.ts';
-import type { Cause } from '../../src/validate/diagnose.ts';
-import { type LossCurve, readLossCurve } from '../../src/validate/loss-curve.ts';
+import { compareRuns, type ValidationReport } from '../../src/validate/compare/compare-runs.ts';
+import type { Cause } from '../../src/validate/compare/diagnose.ts';
+import { type LossCurve, readLossCurve } from '../../src/validate/compare/loss-curve.ts';
 import { CORRUPTED_FROM_STEP, trainWrongly, type WrongTrainingOptions } from './wrong-training.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-diagnosis-'));

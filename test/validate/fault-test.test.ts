@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test, type TestContext } from 'node:test';
-import { type FaultReport, faultReportSchema } from '../../src/validate/result.ts';
+import { type FaultReport, faultReportSchema } from '../../src/validate/results/result.ts';
 import { assertGone, type Program, startLockstep } from '../cluster/processes.ts';
 
 /** A frozen worker costs five seconds, other data fifteen. */

@@ -1,6 +1,6 @@
 /** A copy of a model on an engine of its own, told what to compute and what to apply by whoever holds it. */
-import type { RunData } from '../../src/launch/data-source.ts';
-import type { PlannedRun } from '../../src/launch/make-run-plan.ts';
+import type { RunData } from '../../src/job/data-source.ts';
+import type { PlannedRun } from '../../src/job/make-run-plan.ts';
 import type { MicroBatchRecord } from '../../src/protocol/messages.ts';
 import { LanePool } from '../../src/runtime/lane-pool.ts';
 

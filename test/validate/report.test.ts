@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { exampleFile, type ExampleOptions } from '../../src/validate/run-example.contract.ts';
+import { exampleFile, type ExampleOptions } from '../../src/validate/watch/run-example.contract.ts';
 import { startProgram, temporaryFolder } from '../cluster/processes.ts';
 import { lockstep } from './lockstep-command.ts';
 

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { type TrainingPayload, trainingPayloadSchema } from '../../src/validate/result.ts';
+import { type TrainingPayload, trainingPayloadSchema } from '../../src/validate/results/result.ts';
 import { REPOSITORY, startLockstep, startProgram, temporaryFolder } from '../cluster/processes.ts';
 
 const NAMESPACE = `lockstep-${process.pid}`;

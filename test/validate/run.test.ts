@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { bitsOf } from '../../src/validate/step-recorder.ts';
+import { bitsOf } from '../../src/validate/watch/step-recorder.ts';
 import {
   type Health,
   healthSchema,
@@ -11,7 +11,7 @@ import {
   resultSchema,
   type TrainingPayload,
   trainingPayloadSchema,
-} from '../../src/validate/result.ts';
+} from '../../src/validate/results/result.ts';
 import { assertGone, isAlive, type Program, startLockstep, temporaryFolder } from '../cluster/processes.ts';
 
 /** A run under way in a folder of its own. */

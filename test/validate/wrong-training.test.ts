@@ -8,7 +8,7 @@ import {
   type Result,
   type TrainingPayload,
   trainingPayloadSchema,
-} from '../../src/validate/result.ts';
+} from '../../src/validate/results/result.ts';
 import { startLockstep, temporaryFolder } from '../cluster/processes.ts';
 import { CORRUPTED_FROM_STEP, trainWrongly, type WrongTrainingOptions } from './wrong-training.ts';
 

@@ -11,9 +11,9 @@
 import { totalmem } from 'node:os';
 import { systemClock } from '../../src/base/clock.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../../src/data/batches.ts';
-import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/launch/data-source.ts';
-import { makeRunPlan, type PlannedRun } from '../../src/launch/make-run-plan.ts';
-import { digestsOf } from '../../src/launch/run-summary.ts';
+import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/job/data-source.ts';
+import { makeRunPlan, type PlannedRun } from '../../src/job/make-run-plan.ts';
+import { digestsOf } from '../../src/runs/run-summary.ts';
 import type { RankStep, StepCommitted } from '../../src/metrics/events.ts';
 import { stateElementCountOf } from '../../src/models/model.ts';
 import {
@@ -23,13 +23,17 @@ import {
   nextMaxima,
   overflowsGrid,
 } from '../../src/plan/grid.ts';
-import { canonicalResult } from '../../src/validate/canonical-result.ts';
-import { writeOutput } from '../../src/validate/output-file.ts';
-import type { Result } from '../../src/validate/result.ts';
-import { StepRecorder } from '../../src/validate/step-recorder.ts';
-import { trainingPayload } from '../../src/validate/training-payload.ts';
+import { canonicalResult } from '../../src/validate/watch/canonical-result.ts';
+import { writeOutput } from '../../src/validate/results/output-file.ts';
+import type { Result } from '../../src/validate/results/result.ts';
+import { StepRecorder } from '../../src/validate/watch/step-recorder.ts';
+import { trainingPayload } from '../../src/validate/watch/training-payload.ts';
 import { type Part, type Place, Replica } from './replica.ts';
-import { DEFAULT_WORKLOAD, workloadConfig, type WorkloadOptions } from '../../src/validate/workloads.ts';
+import {
+  DEFAULT_WORKLOAD,
+  workloadConfig,
+  type WorkloadOptions,
+} from '../../src/validate/watch/workloads.ts';
 
 export const MISTAKES = ['none', 'no-exchange', 'unweighted-average', 'corrupted-worker'] as const;
 export type Mistake = (typeof MISTAKES)[number];

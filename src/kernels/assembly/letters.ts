@@ -1,6 +1,6 @@
 /**
  * A network with one hidden layer in float64, for the letters system: matrix products on tiles of rows, and what
- * lies between them. A module of its own (src/letters/kernel-bytes.ts), since training elsewhere needs none of it.
+ * lies between them. A module of its own (src/letters/numeric/kernel-bytes.ts), since training elsewhere needs none of it.
  *
  * Pointers are byte offsets. A matrix is row-major; `stride` is the distance of its rows in elements. The numbers of
  * rows and columns that a product writes, and that it reads transposed, are multiples of 4. Every operation is rounded on

@@ -1,0 +1,145 @@
+import { Command, Option } from 'commander';
+import { ConfigError } from '../../base/errors.ts';
+import {
+  benchCollective,
+  type BenchCollectiveResult,
+  type CollectiveFigures,
+} from '../../validate/bench/bench-collective.ts';
+import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
+import { EXIT } from '../shell/exit-codes.ts';
+import { interruptOnSignals } from '../shell/interrupt.ts';
+import { parseNumber, parseWhole } from '../shell/arguments.ts';
+import { paint, Terminal } from '../shell/terminal.ts';
+import type { CommandContext } from '../shell/command-context.ts';
+
+const HELP = `
+Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit integers, added up
+by the coordinator of a star, over real sockets. Every all-reduce stands between two barriers, and every element of
+every sum is checked. Its time is that of the slowest worker.
+
+GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of workers. Buffers of 64 KiB
+and more go through shared memory on one machine; with --host and an address of this machine that is not loopback's
+they go over TCP.
+
+Example: lockstep bench-collective --workers 4 --sizes 1,16,256 --output collective.json
+
+Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 interrupted.`;
+
+const MAX_WORKERS = 64;
+const MAX_ITERATIONS = 1_000_000;
+const MAX_SIZE_MB = 1024;
+const MAX_SIZES = 32;
+
+interface Flags {
+  readonly workers: string;
+  readonly sizeMb: string;
+  readonly sizes?: string;
+  readonly iterations: string;
+  readonly backend: string;
+  readonly engine: string;
+  readonly host: string;
+  readonly output?: string;
+  readonly json?: boolean;
+}
+
+/** `lockstep bench-collective`: how fast workers sum their gradients. */
+export function benchCollectiveCommand(context: CommandContext): Command {
+  return new Command('bench-collective')
+    .description('measure the all-reduce between worker processes')
+    .option('--workers <count>', 'worker processes, at least 2', '2')
+    .option('--size-mb <size>', 'size of the buffer that is reduced (MiB)', '256')
+    .option('--sizes <list>', 'several sizes, with commas between them, instead of --size-mb')
+    .option('--iterations <count>', 'measured all-reduces of each size', '50')
+    .addOption(
+      new Option('--backend <name>', "MiniCluster's; Lockstep's own is measured")
+        .choices(['gloo', 'nccl', 'star'])
+        .default('gloo'),
+    )
+    .addOption(new Option('--engine <name>', 'all-reduce to measure').choices(['star']).default('star'))
+    .option('--host <address>', 'address of this machine to meet at', '127.0.0.1')
+    .option('--output <file>', 'write the result as JSON')
+    .option('--json', 'print the result as one JSON document')
+    .addHelpText('after', HELP)
+    .action(async (flags: Flags) => bench(context, flags));
+}
+
+async function bench({ environment, setExitCode }: CommandContext, flags: Flags): Promise<void> {
+  const workers = parseWhole('--workers', flags.workers, 2, MAX_WORKERS);
+  const iterations = parseWhole('--iterations', flags.iterations, 1, MAX_ITERATIONS);
+  const sizesMb = parseSizes(flags);
+  if (flags.output !== undefined) checkWritable('--output', flags.output);
+  const terminal = new Terminal(process.stderr, environment);
+  const { bold, dim } = paint(environment);
+  if (flags.backend !== 'star')
+    terminal.line(
+      dim(`note: --backend ${flags.backend} is not used; Lockstep's own all-reduce, a star, is measured`),
+    );
+  const interrupt = interruptOnSignals(terminal);
+  try {
+    const result = await benchCollective({
+      workers,
+      sizesMb,
+      iterations,
+      host: flags.host,
+      signal: interrupt.signal,
+      onSize: (sizeMb) => terminal.live(dim(`${sizeMb} MiB, ${iterations} iterations...`)),
+    });
+    terminal.end();
+    if (result === undefined) return setExitCode(EXIT.interrupted);
+    terminal.line(benchText(result, bold));
+    const json = `${JSON.stringify(result, null, 2)}\n`;
+    if (flags.output !== undefined) {
+      writeOutput(flags.output, json);
+      terminal.line(`Result saved to: ${flags.output}`);
+    }
+    if (flags.json === true) process.stdout.write(json);
+  } finally {
+    terminal.end();
+    interrupt.release();
+  }
+}
+
+function parseSizes({ sizes, sizeMb }: Flags): number[] {
+  if (sizes === undefined) return [parseSize('--size-mb', sizeMb)];
+  const parsed = new Set(sizes.split(',').map((size) => parseSize('--sizes', size.trim())));
+  if (parsed.size > MAX_SIZES)
+    throw new ConfigError(`--sizes: expected at most ${MAX_SIZES} sizes, got ${parsed.size}`);
+  return [...parsed];
+}
+
+function parseSize(flag: string, text: string): number {
+  return parseNumber(flag, text, 0.001, MAX_SIZE_MB);
+}
+
+/** The result as a table. */
+export function benchText(result: BenchCollectiveResult, bold: (text: string) => string): string {
+  const { workers, results, machine, iterations } = result;
+  const rows = [
+    ['size', 'mean', 'p50', 'p99', 'min', 'mean time', 'p99 time', 'path'],
+    ...results.map(rowOf),
+  ];
+  const widths = rows.reduce<number[]>((widest, row) => row.map((cell, i) => Math.max(cell.length, widest[i] ?? 0)), []); // prettier-ignore
+  const lines = rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+  return [
+    bold(`All-reduce over a star, ${workers} workers, bus bandwidth in GB/s of ${iterations} iterations`),
+    ...lines,
+    `every sum was checked; ${machine.hardware_name}, ${machine.cores} cores, ${machine.os}`,
+  ].join('\n');
+}
+
+function rowOf(figures: CollectiveFigures): string[] {
+  const { mean_bandwidth_gbps, p50_bandwidth_gbps, p99_bandwidth_gbps, min_bandwidth_gbps } = figures;
+  const bandwidths = [mean_bandwidth_gbps, p50_bandwidth_gbps, p99_bandwidth_gbps, min_bandwidth_gbps];
+  return [
+    `${figures.size_mb} MiB`,
+    ...bandwidths.map((value) => value.toFixed(3)),
+    `${figures.mean_time_ms.toFixed(2)} ms`,
+    `${figures.p99_time_ms.toFixed(2)} ms`,
+    figures.path,
+  ];
+}

@@ -1,0 +1,62 @@
+import { Command } from 'commander';
+import { ConfigError } from '../../base/errors.ts';
+import { parseAddress } from '../../launch/worker-process.ts';
+import { startComputeNode } from '../../letters/compute-node-process.ts';
+import {
+  createRandom,
+  logLine,
+  parseChoice,
+  parseNumber,
+  parsePort,
+  parseWhole,
+  serveUntilInterrupted,
+} from '../shell/arguments.ts';
+import type { CommandContext } from '../shell/command-context.ts';
+
+const HELP = `
+Trains on the files that a coordinator node gives it, one after the other, until it is interrupted.
+
+load_probability makes a busy machine: with this probability a task is delayed by --delay; and when the coordinator
+balances load, with this probability, drawn separately, it is rejected at once and goes elsewhere.
+
+The port also speaks the Thrift interface of the original system, whose coordinator can use this node.
+
+Example: lockstep compute-node 9091 0.2`;
+
+/** \`lockstep compute-node\`: trains for a coordinator node. */
+export function computeNodeCommand(context: CommandContext): Command {
+  return new Command('compute-node')
+    .description('letters system: train on files that a coordinator node gives out')
+    .argument('<port>', 'where to listen (0: any free port)')
+    .argument('<load_probability>', 'probability of injected load, 0 to 1')
+    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option('--join <host:port>', 'register with this coordinator node, if it does not list us')
+    .option('--delay <ms>', 'injected delay in milliseconds', '3000')
+    .option(
+      '--draws <order>',
+      'rejection-first, or seed: the delay comes before the rejection',
+      'rejection-first',
+    )
+    .option('--seed <number>', 'seed of the injected load (default: another one every time)')
+    .addHelpText('after', HELP)
+    .action(async (port: string, load: string, flags: Record<string, string | undefined>) => {
+      const running = await startComputeNode({
+        address: { host: flags['host'] ?? '', port: parsePort(port) },
+        loadProbability: parseNumber('load_probability', load, 0, 1),
+        delayMs: parseWhole('--delay', flags['delay'] ?? '', 0, 3_600_000),
+        drawOrder: parseChoice('--draws', flags['draws'] ?? '', ['rejection-first', 'seed']),
+        random: createRandom(flags['seed']),
+        join: parseJoin(flags['join']),
+        log: logLine,
+      });
+      await serveUntilInterrupted(context, 'compute node', running);
+    });
+}
+
+function parseJoin(text: string | undefined): ReturnType<typeof parseAddress> {
+  if (text === undefined) return undefined;
+  const address = parseAddress(text);
+  if (address === undefined)
+    throw new ConfigError(`--join: expected host:port, got "${text}". Example: --join desk:9095`);
+  return address;
+}

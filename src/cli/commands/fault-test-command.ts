@@ -1,0 +1,146 @@
+import { Command } from 'commander';
+import { ConfigError, messageOf } from '../../base/errors.ts';
+import { dataPlaces } from '../../job/data-source.ts';
+import type { Check } from '../../validate/compare/check.ts';
+import { faultsNamed, FAULTS } from '../../validate/drills/fault-catalogue.ts';
+import {
+  type FaultTestOptions,
+  isPassed,
+  isUnrecovered,
+  LEAST_STEPS,
+  runFaultTest,
+} from '../../validate/drills/fault-test.ts';
+import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
+import type { FaultReport } from '../../validate/results/result.ts';
+import { checkCiFlags, type CiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
+import { EXIT } from '../shell/exit-codes.ts';
+import { faultReportText, resultLine } from '../texts/fault-report-text.ts';
+import { interruptOnSignals } from '../shell/interrupt.ts';
+import { parseNumber, parseWhole } from '../shell/arguments.ts';
+import { paint, Terminal } from '../shell/terminal.ts';
+import type { CommandContext } from '../shell/command-context.ts';
+
+const HELP = `
+Trains with real worker processes, once undisturbed and once with every fault, and says what the detectors
+of the product made of it. A fault counts as detected only when the right worker is named.
+
+Faults: ${FAULTS.map(({ name }) => name).join(', ')}
+
+Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no alarm;
+            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 interrupted.`;
+
+interface Flags extends CiFlags {
+  readonly faults?: string;
+  readonly workers: string;
+  readonly steps: string;
+  readonly seed: string;
+  readonly runs: string;
+  readonly audit: string;
+  readonly tolerance: string;
+  readonly output: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** \`lockstep fault-test\`: are faults noticed, and survived? */
+export function faultTestCommand(context: CommandContext): Command {
+  const command = new Command('fault-test')
+    .description('inject faults into real training runs and see whether they are detected')
+    .option('--faults <names>', 'faults, separated by commas (default: all)')
+    .option('--workers <count>', 'workers of every run; audits need three', '3')
+    .option('--steps <count>', 'steps of every run', '20')
+    .option('--seed <seed>', 'decides data, weights, affected workers and steps', '42')
+    .option('--runs <count>', 'rounds of all faults, each with a seed of its own', '1')
+    .option('--audit <fraction>', 'part of the steps in which every worker is checked by another', '0.25')
+    .option('--tolerance <fraction>', 'how far losses may be from the clean run where digests differ', '0.01')
+    .option('--output <file>', 'the report', './minicluster_results/fault_report.json')
+    .option('--json', 'print the report as one JSON document on stdout')
+    .option('--verbose', 'name every run as it begins');
+  return withCiOptions(command)
+    .addHelpText('after', HELP)
+    .action(async (flags: Flags) => faultTest(context, flags));
+}
+
+async function faultTest(context: CommandContext, flags: Flags): Promise<void> {
+  const settings = settingsOf(flags);
+  checkWritable('--output', flags.output);
+  checkCiFlags(flags);
+  const colours = paint(context.environment);
+  const terminal = new Terminal(process.stderr, context.environment);
+  const interrupt = interruptOnSignals(terminal);
+  const count = (settings.faults ?? FAULTS).length * settings.rounds;
+  terminal.line(
+    `Injecting ${count} faults into runs of ${settings.workers} workers and ${settings.steps} steps...`,
+  );
+  if (settings.workers < 3 || settings.audit === 0)
+    terminal.line(
+      colours.dim('note: wrong gradients are found by audits, which need --workers 3 and --audit above 0'),
+    );
+  try {
+    const report = await runFaultTest({
+      ...settings,
+      places: dataPlaces(undefined, context.environment),
+      self: context.self,
+      signal: interrupt.signal,
+      onRun: (name, seed) => {
+        if (flags.verbose === true) terminal.line(colours.dim(`running ${name}, seed ${seed}`));
+        else terminal.live(`running ${name}`);
+      },
+      onResult: (result) => terminal.line(resultLine(result, colours)),
+    });
+    terminal.end();
+    writeOutput(flags.output, `${JSON.stringify(report, null, 2)}\n`);
+    terminal.line(faultReportText(report, colours));
+    terminal.line(`Report saved to: ${flags.output}`);
+    emitChecks('lockstep fault-test', checksOf(report), flags);
+    if (flags.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    context.setExitCode(isPassed(report) ? EXIT.ok : EXIT.failed);
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    terminal.line(`interrupted; no report was written (${messageOf(error)})`);
+    context.setExitCode(EXIT.interrupted);
+  } finally {
+    terminal.end();
+    interrupt.release();
+  }
+}
+
+type Settings = Pick<
+  FaultTestOptions,
+  'faults' | 'workers' | 'steps' | 'seed' | 'rounds' | 'audit' | 'tolerance'
+>;
+
+function settingsOf(flags: Flags): Settings {
+  if (flags.faults?.trim() === '') throw new ConfigError('--faults: expected names, separated by commas');
+  return {
+    faults: flags.faults === undefined ? undefined : faultsNamed(flags.faults),
+    workers: parseWhole('--workers', flags.workers, 2, 64),
+    steps: parseWhole('--steps', flags.steps, LEAST_STEPS, 100_000),
+    seed: parseWhole('--seed', flags.seed, 0, 0xffff_ffff),
+    rounds: parseWhole('--runs', flags.runs, 1, 1000),
+    audit: parseNumber('--audit', flags.audit, 0, 1),
+    tolerance: parseNumber('--tolerance', flags.tolerance, 0, 1),
+  };
+}
+
+/** Every fault, and the quiet of the clean runs, as checks. */
+function checksOf(report: FaultReport): Check[] {
+  const faults = report.results
+    .filter((result) => result['status'] !== 'not injected')
+    .map((result): Check => {
+      const passed = result.was_detected && !isUnrecovered(result);
+      const end = isUnrecovered(result) ? '; training did not recover' : '';
+      const { seconds } = result;
+      return {
+        name: `${result.fault_type}, seed ${result.seed ?? ''}`,
+        passed,
+        message: `${result.reason}${end}`,
+        ...(typeof seconds === 'number' && { seconds }),
+      };
+    });
+  const alarms = report.control?.false_alarms ?? [];
+  return [
+    ...faults,
+    { name: 'clean runs', passed: alarms.length === 0, message: alarms.join('\n') || 'no alarm' },
+  ];
+}

@@ -1,0 +1,39 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { predictFile } from '../../letters/predict.ts';
+
+const HELP = `
+Prints one line per row of the file: the class, and its letter where there is one. When the file has classes too, the
+share of wrong ones is printed to stderr.
+
+Example: lockstep predict experiments/letters-20260101-120000-7 letters/validate_letters.txt`;
+
+const LETTERS = 26;
+
+/** \`lockstep predict\`: classifies rows with a model that was kept. */
+export function predictCommand(): Command {
+  return new Command('predict')
+    .description('letters system: classify rows with a trained model')
+    .argument('<model>', 'model.onnx, or the folder that holds it')
+    .argument('<file>', 'rows as in the letters format, with or without the class')
+    .option('--json', 'print classes and error as JSON')
+    .addHelpText('after', HELP)
+    .action(async (model: string, file: string, { json }: { json?: boolean }) => {
+      const { classes, errorRate } = await predictFile(modelFile(model), file);
+      if (json === true) {
+        process.stdout.write(`${JSON.stringify({ classes, errorRate })}\n`);
+        return;
+      }
+      process.stdout.write(classes.map((one) => `${one}${letter(one)}\n`).join(''));
+      if (errorRate !== undefined) process.stderr.write(`error ${errorRate}\n`);
+    });
+}
+
+function letter(value: number): string {
+  return value < LETTERS ? ` ${String.fromCharCode(65 + value)}` : '';
+}
+
+function modelFile(path: string): string {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? join(path, 'model.onnx') : path;
+}

@@ -1,0 +1,178 @@
+import { readFileSync, statSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { ConfigError, messageOf } from '../../base/errors.ts';
+import { describeOptions } from '../../config/option-docs.ts';
+import { parseTrainConfig } from '../../config/parse-train-config.ts';
+import type { TrainConfig } from '../../config/train-config.ts';
+import { type ConfigSource, MAX_CONFIG_BYTES } from '../../config/yaml-source.ts';
+import { dataPlaces } from '../../job/data-source.ts';
+import type { CommandContext } from '../shell/command-context.ts';
+import type { RunSummary } from '../../runs/run-summary.ts';
+import { runTraining } from '../../launch/training-run.ts';
+import { chooseDevices } from '../../runtime/devices.ts';
+import { EXIT } from '../shell/exit-codes.ts';
+import { interruptOnSignals } from '../shell/interrupt.ts';
+import { Progress } from '../texts/progress.ts';
+import { summaryText } from '../texts/summary-text.ts';
+import { paint, Terminal } from '../shell/terminal.ts';
+
+const TRAIN_HELP = `
+Examples:
+  lockstep train                                       MNIST on two workers on this machine
+  lockstep train --workers 4 --epochs 2 --json         the summary as JSON on stdout
+  lockstep train config.yaml --lr 0.01                 a file, and a flag that overrides it
+  lockstep train cluster_config.yaml nn_config.yaml    SmolCluster's own files
+
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
+
+const COORDINATOR_HELP = `
+Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, and takes in
+any that join later. Takes the same settings as \`lockstep train\`. Listens on 127.0.0.1 unless --host says
+otherwise: there is no password yet, so open it only to a network that you trust.
+
+Example, two machines:
+  desk$   lockstep coordinator --workers 2 --host 0.0.0.0 --port 29500
+  desk$   lockstep worker --join 127.0.0.1:29500
+  laptop$ lockstep worker --join desk:29500
+
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
+
+/** \`lockstep train\`: coordinator and workers on this machine. */
+export function trainCommand(context: CommandContext): Command {
+  const command = new Command('train').description('train a model on a cluster of workers on this machine');
+  return withTrainOptions(command)
+    .addHelpText('after', TRAIN_HELP)
+    .action(async (files: string[], flags: Record<string, unknown>) => train(context, files, flags, true));
+}
+
+/** \`lockstep coordinator\`: the same run, but the workers join by themselves. */
+export function coordinatorCommand(context: CommandContext): Command {
+  const command = new Command('coordinator').description('coordinate a run that workers on any machine join');
+  return withTrainOptions(command)
+    .addHelpText('after', COORDINATOR_HELP)
+    .action(async (files: string[], flags: Record<string, unknown>) => train(context, files, flags, false));
+}
+
+function withTrainOptions(command: Command): Command {
+  command.argument('[config...]', 'YAML files; later ones win, flags win over all');
+  for (const { flag, placeholder, defaultText, unit, help, kind, expected } of describeOptions()) {
+    // Names that the placeholder has no room for.
+    const names = placeholder.includes('name') ? expected : '';
+    const details = [names, unit, defaultText === '' ? '' : `default: ${defaultText}`]
+      .filter(Boolean)
+      .join(', ');
+    const description = details === '' ? help : `${help} (${details})`;
+    const isOptional = placeholder.startsWith('[');
+    const spelled =
+      placeholder === '' || isOptional ? placeholder : `<${placeholder.replaceAll(/[<>]/g, '')}>`;
+    command.addOption(new Option(`${flag} ${spelled}`.trim(), description));
+    if (kind === 'boolean' || placeholder === '')
+      command.addOption(new Option(flag.replace('--', '--no-'), `not ${flag}`).hideHelp());
+  }
+  return command.option('--json', 'print the summary as one JSON document on stdout');
+}
+
+async function train(
+  context: CommandContext,
+  files: string[],
+  flags: Record<string, unknown>,
+  isLocal: boolean,
+): Promise<void> {
+  const { json, ...settings } = flags;
+  const { config, notes } = parseTrainConfig(files.map(readConfig), settings);
+  const colours = paint(context.environment);
+  const terminal = new Terminal(process.stderr, context.environment);
+  for (const { file, line, key, message } of notes) {
+    terminal.line(colours.dim(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`));
+  }
+  const devices = isLocal ? await chooseDevices(config.device) : [];
+  for (const line of new Set(devices.flatMap(({ note }) => note ?? []))) terminal.line(colours.dim(line));
+  const interrupt = interruptOnSignals(terminal);
+  const progress = new Progress(terminal, colours, context.now);
+  // Workers that are started by hand come when their user starts them.
+  const waiting = isLocal
+    ? setTimeout(() => terminal.line(colours.dim(waitingText(config))), WAITING_MS)
+    : undefined;
+  try {
+    const summary = await runTraining({
+      config,
+      name: config.name ?? defaultName(config),
+      places: dataPlaces(config.dataDir, context.environment),
+      devices: devices.map(({ device }) => device),
+      self: isLocal ? context.self : undefined,
+      startedMs: context.startedMs,
+      onListening: ({ host, port }, folder) => {
+        const who = isLocal
+          ? `${config.workers} workers on this machine`
+          : `waiting for ${config.workers} workers`;
+        terminal.line(
+          `${colours.bold('Lockstep')}  ${config.model} on ${config.dataset}, ${who}  ${colours.dim(`coordinator ${host}:${port}, files in ${folder}`)}`,
+        );
+      },
+      onEvent: (event) => {
+        if (event.kind === 'worker-joined') clearTimeout(waiting);
+        progress.show(event);
+      },
+      onNote: (note) => terminal.line(colours.dim(note)),
+      signal: interrupt.signal,
+    });
+    terminal.end();
+    report(summary, json === true, terminal, colours);
+    context.setExitCode(summary.status === 'finished' ? EXIT.ok : EXIT.interrupted);
+  } finally {
+    clearTimeout(waiting);
+    terminal.end();
+    interrupt.release();
+  }
+}
+
+/** After so long without a worker the user is told what they do. */
+const WAITING_MS = 10_000;
+
+function waitingText({ microBatch }: TrainConfig): string {
+  return `no worker has joined yet: each loads data and model and tries one micro-batch of ${microBatch} first, which takes long for a large model; a smaller --micro-batch is quicker`;
+}
+
+function report(
+  summary: RunSummary,
+  isJson: boolean,
+  terminal: Terminal,
+  colours: ReturnType<typeof paint>,
+): void {
+  terminal.line(summaryText(summary, colours));
+  if (isJson) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+}
+
+function readConfig(file: string): ConfigSource {
+  try {
+    if (statSync(file).size > MAX_CONFIG_BYTES) {
+      throw new ConfigError(
+        `${file}: expected a configuration of at most ${MAX_CONFIG_BYTES} bytes. Is it the right file?`,
+      );
+    }
+    return { file, text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? 'there is no such file' : messageOf(error);
+    throw new ConfigError(`reading ${file}: ${reason}`, [], { cause: error });
+  }
+}
+
+/** A name or a path as part of a folder's name: the last part without its ending. */
+function nameInFolder(word: string): string {
+  const [last = ''] = word.split(/[\\/]/).filter(Boolean).slice(-1);
+  return (
+    last
+      .replace(/\.[^.]*$/, '')
+      .replaceAll(/[^A-Za-z0-9_-]+/g, '-')
+      .replace(/^-+/, '')
+      .slice(0, 30) || 'own'
+  );
+}
+
+function defaultName(config: TrainConfig): string {
+  const stamp = new Date().toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  const [dataset, model] = [config.dataset, config.model].map(nameInFolder);
+  return `${dataset}-${model}-${stamp}-${process.pid}`;
+}

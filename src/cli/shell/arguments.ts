@@ -1,0 +1,64 @@
+/** What the commands of the letters system read from the command line, and how they end. */
+import { randomBytes } from 'node:crypto';
+import { ConfigError } from '../../base/errors.ts';
+import { RandomWords } from '../../base/random.ts';
+import type { Address } from '../../transport/tcp.ts';
+import { EXIT } from './exit-codes.ts';
+import type { CommandContext } from './command-context.ts';
+
+/** A port; 0 takes any free one. Throws: ConfigError, as the others. */
+export function parsePort(text: string, least: 0 | 1 = 0): number {
+  return parseWhole('port', text, least, 65_535);
+}
+
+export function parseWhole(name: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  throw invalid(name, `a whole number from ${least} to ${most}`, text);
+}
+
+export function parseNumber(name: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= least && value <= most) return value;
+  throw invalid(name, `a number from ${least} to ${most}`, text);
+}
+
+export function parseChoice<T extends string>(name: string, text: string, choices: readonly T[]): T {
+  const choice = choices.find((one) => one === text);
+  if (choice !== undefined) return choice;
+  throw invalid(name, choices.join(' or '), text);
+}
+
+/** Numbers in [0, 1): the same ones for the same seed, others every time without one. */
+export function createRandom(seed: string | undefined): () => number {
+  const number =
+    seed === undefined ? randomBytes(4).readUInt32LE() : parseWhole('--seed', seed, 0, 0xffff_ffff);
+  const words = new RandomWords(number, 'synthetic');
+  let next = 0;
+  return () => words.uniform(next++);
+}
+
+/** A line of a log, with the time. */
+export function logLine(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+}
+
+/** Keeps a door open until SIGINT or SIGTERM, then closes it and ends with 130. */
+export async function serveUntilInterrupted(
+  context: CommandContext,
+  what: string,
+  running: { readonly address: Address; close(): Promise<void> },
+): Promise<void> {
+  const { host, port } = running.address;
+  logLine(`${what} listens on ${host}:${port}`);
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+  await running.close();
+  context.setExitCode(EXIT.interrupted);
+}
+
+function invalid(path: string, expected: string, got: string): ConfigError {
+  return new ConfigError(`${path}: expected ${expected}, got "${got}"`, [{ path, expected, got }]);
+}

@@ -1,0 +1,85 @@
+import {
+  changeText,
+  type ComparisonReport,
+  type MetricComparison,
+} from '../../validate/compare/compare-baseline.ts';
+import type { paint } from '../shell/terminal.ts';
+
+const DOUBLE_LINE = '='.repeat(80);
+const LINE = '-'.repeat(80);
+
+/** A comparison with a baseline as a person reads it, in MiniCluster's layout. */
+export function comparisonText(report: ComparisonReport, colours: ReturnType<typeof paint>): string {
+  const { bold, dim, green, red } = colours;
+  const comparisons = Object.values(report.comparisons);
+  const { latency, throughput, p99 } = report.thresholds_percent;
+  const width = Math.max(...comparisons.map(({ metric_name: name }) => name.length));
+  const regressed = Object.keys(report.regressions);
+  const lines = [
+    DOUBLE_LINE,
+    bold('BASELINE COMPARISON REPORT'),
+    DOUBLE_LINE,
+    `Baseline:                    ${report.baseline}`,
+    `Latency threshold:           ${latency.toFixed(1)}% (99th percentiles ${p99.toFixed(1)}%)`,
+    `Throughput threshold:        ${throughput.toFixed(1)}%`,
+    `Noise:                       ${noiseText(report, comparisons)}`,
+    ...report.different_conditions.map((one) => `Not the same run:            ${one}`),
+    '',
+    LINE,
+    'Metric Comparisons:',
+    LINE,
+    ...comparisons.map((one) => {
+      const change = `${valueText(one.baseline_value)} → ${valueText(one.current_value)} (${changeText(one)})`;
+      const verdict = one.is_regression
+        ? red(verdictText(one))
+        : one.status === 'ok'
+          ? green('✓')
+          : verdictText(one);
+      return `${one.metric_name.padEnd(width)}  ${change}  ${verdict}${one.direction_guessed ? dim(` (${one.better} is better, by its name)`) : ''}`;
+    }),
+    ...namesLine('Only in the baseline, not judged', report.missing_metrics),
+    ...namesLine('Only in the run, not judged', report.new_metrics),
+    '',
+    LINE,
+    regressed.length === 0
+      ? `RESULT: ${green('✓ no regression')}`
+      : `RESULT: ${red(`✗ ${regressed.length} of ${comparisons.length} metrics regressed: ${regressed.join(', ')}`)}`,
+    DOUBLE_LINE,
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function noiseText(
+  { noise_known: isKnown }: ComparisonReport,
+  comparisons: readonly MetricComparison[],
+): string {
+  if (!isKnown) return 'unknown, one run on each side; give --metrics several times to know it';
+  const most = (of: (one: MetricComparison) => number): number => Math.max(...comparisons.map(of));
+  const [before, now] = [most((one) => one.baseline_runs), most((one) => one.current_runs)];
+  return `${before} and ${now} runs; a change counts when its 95 % confidence interval leaves out 0`;
+}
+
+function verdictText({ status, difference_interval: interval }: MetricComparison): string {
+  switch (status) {
+    case 'ok':
+      return '✓';
+    case 'improved':
+      return '✓ better';
+    case 'within-noise':
+      return `✓ within noise (${(interval ?? []).map((end) => valueText(end)).join(' to ')})`;
+    case 'regressed':
+      return '✗ REGRESS';
+    case 'not-comparable':
+      return '✗ not a number';
+    default:
+      return status satisfies never;
+  }
+}
+
+function valueText(value: number | null): string {
+  return value === null ? 'not a number' : value.toFixed(6);
+}
+
+function namesLine(title: string, names: readonly string[]): string[] {
+  return names.length === 0 ? [] : ['', `${title}: ${names.join(', ')}`];
+}

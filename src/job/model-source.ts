@@ -1,0 +1,104 @@
+/** The model that a configuration asks for: one of ours by name, or the user's own file. */
+import { createHash } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { ConfigError, GraphError, LockstepError, messageOf } from '../base/errors.ts';
+import type { TrainConfig } from '../config/train-config.ts';
+import { decodeGraphFile } from '../graph/file/decode.ts';
+import type { GraphFile } from '../graph/types.ts';
+import { importModel } from '../models/imported/imported.ts';
+import { modelOptionsOf } from '../models/model-options.ts';
+import type { Model, ModelTask } from '../models/model.ts';
+import { makeModel } from '../models/models.ts';
+
+/** Protobuf, in which ONNX files are written, ends at 2 GiB; so does what one array of bytes can hold here. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+
+/** A network as it lies in a file. */
+export interface ModelFile {
+  readonly graph: GraphFile;
+  /** SHA-256 (hex) of the bytes of the file. */
+  readonly sha256: string;
+}
+
+/** A model, and of one from a file what names the file for good. */
+export interface ChosenModel {
+  readonly model: Model;
+  readonly sha256?: string;
+}
+
+/**
+ * The model of a configuration for a task.
+ *
+ * Throws: ConfigError for a file that cannot be read or a setting that does not fit; GraphError or ShapeError for a
+ *         network that cannot be trained, or not on such data.
+ */
+export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
+  if (!isModelFile(config.model)) {
+    if (/[./\\]/.test(config.model)) throw notOnnx(config.model);
+    return { model: makeModel(config.model, task, modelOptionsOf(config)) };
+  }
+  const { graph, sha256 } = readModelFile(config.model);
+  return { model: importModel(graph, task, { freeze: config.freeze, loss: config.loss }), sha256 };
+}
+
+function notOnnx(path: string): ConfigError {
+  const expected = 'a path that ends in .onnx';
+  return new ConfigError(
+    `model: expected ${expected}, got ${path}. Export the network with torch.onnx.export; for the models that have a name see --help.`,
+    [{ path: 'model', expected, got: path }],
+  );
+}
+
+/** Whether `model` means a file. */
+export function isModelFile(model: string): boolean {
+  return model.toLowerCase().endsWith('.onnx');
+}
+
+/**
+ * Reads the network in an `.onnx` file, which is called by the file's name from here on.
+ *
+ * Throws: ConfigError when there is no such file; GraphError when it is too large or not a network that we know.
+ */
+export function readModelFile(path: string): ModelFile {
+  const bytes = readBytes(path);
+  return {
+    graph: { ...decoded(path, bytes), name: basename(path) },
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+  };
+}
+
+function decoded(path: string, bytes: Uint8Array): GraphFile {
+  try {
+    return decodeGraphFile(bytes);
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error;
+    throw new GraphError(`model ${path}: ${error.message}`, error.context, { cause: error });
+  }
+}
+
+function readBytes(path: string): Uint8Array {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const stats = fstatSync(file);
+    if (!stats.isFile()) throw new ConfigError(`model ${path}: expected a file, got something else`);
+    if (stats.size > MAX_FILE_BYTES) {
+      throw new GraphError(`model ${path}: expected at most 2 GiB, got ${stats.size} bytes`, {
+        bytes: stats.size,
+      });
+    }
+    return readFileSync(file);
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof GraphError) throw error;
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? 'there is no such file' : messageOf(error);
+    throw new ConfigError(
+      `model ${path}: ${reason}`,
+      [{ path: 'model', expected: 'the path of an .onnx file', got: path }],
+      { cause: error },
+    );
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}

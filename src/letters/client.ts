@@ -1,0 +1,162 @@
+/** A client: gives a coordinator node a job and listens until it is done. */
+import { systemClock, type Timer } from '../base/clock.ts';
+import { ConfigError, DataError, LockstepError, PeerLostError, RendezvousError } from '../base/errors.ts';
+import { parameterCount } from './numeric/parameters.ts';
+import type { Connection } from '../transport/connection.ts';
+import { type Address, connect } from '../transport/tcp.ts';
+import type { JobSpec } from './job-spec.ts';
+import {
+  type DoneEvent,
+  type FromCoordinator,
+  type JobEvent,
+  numbersOf,
+  parseFromCoordinator,
+  LETTERS_LIMITS,
+  LETTERS_PROTOCOL,
+  type ToCoordinator,
+} from './messages.ts';
+import { nodeName } from './node-list.ts';
+
+export interface ClientOptions {
+  readonly coordinator: Address;
+  readonly spec: JobSpec;
+  /** Told everything on the way but the end. */
+  readonly onEvent: (event: JobEvent) => void;
+  /** Gives the job up. */
+  readonly signal: AbortSignal;
+}
+
+/** What a job ends with. */
+export interface JobResult {
+  readonly done: DoneEvent;
+  /** The parameters, in the order of letters/numeric/parameters.ts. */
+  readonly parameters: Float64Array;
+}
+
+const CONNECT_MS = 5_000;
+const PING_MS = 2_000;
+/** A coordinator that is silent for so long is lost. */
+const SILENCE_MS = 15_000;
+
+/**
+ * Trains; resolves when the job is done, and with undefined when `signal` gave it up.
+ *
+ * Throws: ConfigError, DataError and others as the coordinator reports them; PeerLostError when it cannot be reached
+ *         or is lost on the way; RendezvousError when it refuses.
+ */
+export async function runClient(options: ClientOptions): Promise<JobResult | undefined> {
+  const connection = await connectTo(options.coordinator);
+  const conversation = new Conversation(connection, options);
+  const giveUp = (): void => conversation.giveUp();
+  options.signal.addEventListener('abort', giveUp);
+  try {
+    return await conversation.result;
+  } finally {
+    options.signal.removeEventListener('abort', giveUp);
+    conversation.end();
+  }
+}
+
+async function connectTo(coordinator: Address): Promise<Connection> {
+  try {
+    return await connect(coordinator, CONNECT_MS);
+  } catch (error) {
+    if (!(error instanceof PeerLostError)) throw error;
+    throw new PeerLostError(
+      `${error.message}. Is a coordinator node running there? Start one: lockstep coordinator-node ${coordinator.port} load-balancing`,
+      error.context,
+      { cause: error },
+    );
+  }
+}
+
+class Conversation {
+  readonly result: Promise<JobResult | undefined>;
+  readonly #connection: Connection;
+  readonly #options: ClientOptions;
+  readonly #settle: { resolve: (result: JobResult | undefined) => void; reject: (error: unknown) => void };
+  #heardMs = systemClock.now();
+  #timer: Timer | undefined;
+
+  constructor(connection: Connection, options: ClientOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    const { promise, ...settle } = withResolvers<JobResult | undefined>();
+    this.result = promise;
+    this.#settle = settle;
+    connection.limits = LETTERS_LIMITS;
+    connection.handlers = {
+      onFrame: (header, payload) => this.#receive(parseFromCoordinator(header), payload),
+      onClose: (error) => settle.reject(this.#lost(error?.message ?? 'it closed the connection')),
+    };
+    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL, role: 'client', port: 0 });
+    this.#watch();
+  }
+
+  giveUp(): void {
+    this.#settle.resolve(undefined);
+  }
+
+  end(): void {
+    this.#timer?.cancel();
+    this.#connection.close();
+  }
+
+  #receive(message: FromCoordinator, payload: Uint8Array): void {
+    this.#heardMs = systemClock.now();
+    switch (message.kind) {
+      case 'welcome':
+        return this.#send({ kind: 'train', spec: this.#options.spec });
+      case 'refused':
+        return this.#settle.reject(
+          new RendezvousError(`${nodeName(this.#options.coordinator)} refused us: ${message.reason}`),
+        );
+      case 'pong':
+        return;
+      case 'failed':
+        return this.#settle.reject(errorOf(message));
+      case 'done': {
+        const parameters = numbersOf(payload, parameterCount(message.shape), 'the model');
+        return this.#settle.resolve({ done: message, parameters });
+      }
+      default:
+        return this.#options.onEvent(message);
+    }
+  }
+
+  #watch(): void {
+    if (systemClock.now() - this.#heardMs >= SILENCE_MS)
+      return this.#settle.reject(this.#lost(`silent for ${SILENCE_MS / 1000} s`));
+    this.#send({ kind: 'ping' });
+    this.#timer = systemClock.after(PING_MS, () => this.#watch());
+  }
+
+  #lost(reason: string): PeerLostError {
+    return new PeerLostError(`coordinator ${nodeName(this.#options.coordinator)}: ${reason}`);
+  }
+
+  #send(message: ToCoordinator): void {
+    this.#connection.send(message);
+  }
+}
+
+/** The coordinator's error as one of ours: the code decides on the exit code. */
+function errorOf({ code, reason }: Extract<JobEvent, { kind: 'failed' }>): LockstepError {
+  if (code === 'CONFIG_INVALID') return new ConfigError(reason);
+  if (code === 'DATA_INVALID') return new DataError(reason);
+  return code === 'NON_FINITE' ? new LockstepError('NON_FINITE', reason) : new RendezvousError(reason);
+}
+
+function withResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: unknown) => void;
+} {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}

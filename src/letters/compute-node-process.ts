@@ -1,0 +1,127 @@
+/** A compute node with its door: both interfaces on one port, and registration with a coordinator. */
+import { systemClock, type Timer } from '../base/clock.ts';
+import { messageOf, PeerLostError } from '../base/errors.ts';
+import type { Connection } from '../transport/connection.ts';
+import { type Address, connect, listen } from '../transport/tcp.ts';
+import { ComputeNode, type DrawOrder } from './compute-node.ts';
+import { FileCache } from './file-cache.ts';
+import {
+  type FromCoordinator,
+  parseFromCoordinator,
+  LETTERS_PROTOCOL,
+  type ToCoordinator,
+} from './messages.ts';
+import { NodeSession } from './node-session.ts';
+import { serveSeedNode } from './seed-node-session.ts';
+import { ThreadedTrainer } from './threaded-trainer.ts';
+
+export interface ComputeNodeProcessOptions {
+  readonly address: Address;
+  readonly loadProbability: number;
+  readonly delayMs: number;
+  readonly drawOrder: DrawOrder;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  /** The coordinator that shall know of this node, if it is not in its list. */
+  readonly join: Address | undefined;
+  readonly log: (line: string) => void;
+}
+
+const CONNECT_MS = 5_000;
+/** A coordinator that is not there is looked for again after this time. */
+const RETRY_MS = 1_000;
+
+/** A node that is running. */
+export interface RunningNode {
+  readonly address: Address;
+  close(): Promise<void>;
+}
+
+/** Opens the door. Throws: PeerLostError when the port cannot be had. */
+export async function startComputeNode(options: ComputeNodeProcessOptions): Promise<RunningNode> {
+  const { loadProbability, delayMs, drawOrder, random, log } = options;
+  const trainer = new ThreadedTrainer();
+  const clock = systemClock;
+  const node = new ComputeNode({ clock, random, trainer, loadProbability, delayMs, drawOrder });
+  const files = new FileCache();
+  const listener = await listen(
+    options.address,
+    (connection) => void new NodeSession(connection, node, files, clock),
+    (error) => log(error.message),
+    (stream) => serveSeedNode(stream, node),
+  );
+  const registration =
+    options.join === undefined ? undefined : new Registration(options.join, listener.address.port, log);
+  return {
+    address: listener.address,
+    async close() {
+      registration?.close();
+      await listener.close();
+      await trainer.close();
+    },
+  };
+}
+
+/** Keeps the node known to a coordinator for as long as both are there. */
+class Registration {
+  readonly #coordinator: Address;
+  readonly #port: number;
+  readonly #log: (line: string) => void;
+  #connection: Connection | undefined;
+  #timer: Timer | undefined;
+  #isClosed = false;
+  /** What was said last, so that a coordinator that stays away is not spoken of every second. */
+  #said = '';
+
+  constructor(coordinator: Address, port: number, log: (line: string) => void) {
+    this.#coordinator = coordinator;
+    this.#port = port;
+    this.#log = log;
+    this.#try();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#connection?.close();
+  }
+
+  #try(): void {
+    connect(this.#coordinator, CONNECT_MS).then(
+      (connection) => this.#greet(connection),
+      (error: unknown) => this.#retry(messageOf(error)),
+    );
+  }
+
+  #greet(connection: Connection): void {
+    if (this.#isClosed) return connection.destroy();
+    this.#connection = connection;
+    connection.handlers = {
+      onFrame: (header) => this.#receive(parseFromCoordinator(header)),
+      onClose: (error) => this.#retry(error?.message ?? 'the coordinator closed the connection'),
+    };
+    connection.send({
+      kind: 'hello',
+      protocol: LETTERS_PROTOCOL,
+      role: 'node',
+      port: this.#port,
+    } satisfies ToCoordinator);
+  }
+
+  #receive(message: FromCoordinator): void {
+    if (message.kind === 'welcome') this.#say('registered with the coordinator');
+    if (message.kind === 'refused') throw new PeerLostError(`the coordinator refused us: ${message.reason}`);
+  }
+
+  #retry(reason: string): void {
+    this.#connection = undefined;
+    if (this.#isClosed) return;
+    this.#say(`not registered: ${reason}`);
+    this.#timer = systemClock.after(RETRY_MS, () => this.#try());
+  }
+
+  #say(line: string): void {
+    if (line !== this.#said) this.#log(line);
+    this.#said = line;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * Every message of the letters system, with the parsers that turn a frame header from a peer into it.
+ *
+ * A connection begins with `hello`, answered by `welcome` or `refused`. Who connects: a coordinator to a compute node,
+ * a client or a compute node (to register) to a coordinator.
+ */
+import { z } from 'zod';
+import { ProtocolError } from '../base/errors.ts';
+import type { FrameLimits } from '../transport/connection.ts';
+import { LETTERS_OPTIMIZERS, MODES } from './job-spec.ts';
+
+/** Raised whenever a message changes; both ends must have the same. */
+export const LETTERS_PROTOCOL = 1;
+
+/** After the greeting: parameters and files travel as payloads. */
+export const LETTERS_LIMITS: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 64 << 20 };
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const text = z.string().max(4096);
+const number = z.number();
+const milliseconds = z.number().min(0);
+
+const hello = z.object({
+  kind: z.literal('hello'),
+  protocol: z.number().int(),
+  role: z.enum(['coordinator', 'client', 'node']),
+  /** A node that registers says where it listens. */
+  port: z.number().int().min(0).max(65_535),
+});
+const welcome = z.object({ kind: z.literal('welcome') });
+const refused = z.object({ kind: z.literal('refused'), reason: text });
+
+const shape = z.object({ features: count, hidden: count, classes: count });
+const scaling = z.object({ shift: z.array(number).max(4096), factor: z.array(number).max(4096) });
+const recipe = z.object({
+  activation: z.enum(['relu', 'seed']),
+  optimizer: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('gradient'), stopBelow: number }),
+    z.object({ kind: z.literal('adam'), batch: count.min(1) }),
+  ]),
+  epochs: count.min(1),
+  eta: number,
+});
+
+/** One task; the payload holds the parameters to start from, float64, little-endian. */
+const task = z.object({
+  kind: z.literal('task'),
+  id: count,
+  round: count,
+  file: count,
+  name: text,
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  shape,
+  recipe,
+  scaling: scaling.nullable(),
+  seed: count,
+  mayReject: z.boolean(),
+});
+export type TaskMessage = z.infer<typeof task>;
+
+/** Answers `need`: the payload is the file. */
+const data = z.object({ kind: z.literal('data'), digest: text });
+const cancel = z.object({ kind: z.literal('cancel'), id: count });
+/** Proof of life; answered by `pong`. */
+const ping = z.object({ kind: z.literal('ping') });
+
+/** The node lacks the file with this digest; the task goes on when it comes. */
+const need = z.object({ kind: z.literal('need'), digest: text });
+const rejected = z.object({ kind: z.literal('rejected'), id: count });
+const cancelled = z.object({ kind: z.literal('cancelled'), id: count });
+const diverged = z.object({ kind: z.literal('diverged'), id: count });
+const failedTask = z.object({ kind: z.literal('failed'), id: count, reason: text });
+/** The payload holds the parameters at the end minus those at the start, float64. */
+const result = z.object({
+  kind: z.literal('result'),
+  id: count,
+  trainingError: number,
+  epochs: count,
+  computeMs: milliseconds,
+  injectedMs: milliseconds,
+});
+/** `progress` rises with every epoch and every end of an injected delay. */
+const pong = z.object({ kind: z.literal('pong'), progress: count });
+
+/** A job; see JobSpec. */
+const train = z.object({
+  kind: z.literal('train'),
+  spec: z.object({
+    directory: text,
+    rounds: number,
+    epochs: number,
+    hidden: number,
+    classes: number,
+    eta: number,
+    mode: z.enum(MODES),
+    optimizer: z.enum(LETTERS_OPTIMIZERS),
+    batch: number,
+    seed: number,
+  }),
+});
+
+const nodeState = z.object({ node: text, reason: text });
+export type NodeState = z.infer<typeof nodeState>;
+
+const taskTime = z.object({
+  file: text,
+  node: text,
+  /** Sending the task to receiving the result, less what the node measured; the node's own clock for the rest. */
+  transferMs: milliseconds,
+  computeMs: milliseconds.nullable(),
+  injectedMs: milliseconds.nullable(),
+});
+export type TaskTime = z.infer<typeof taskTime>;
+
+const jobEvent = z.discriminatedUnion('kind', [
+  /** So many jobs come first. */
+  z.object({ kind: z.literal('queued'), ahead: count }),
+  z.object({ kind: z.literal('started'), files: count, rows: count, nodes: count }),
+  z.object({
+    kind: z.literal('round'),
+    /** From 1. */
+    round: count,
+    validationError: number,
+    wallMs: milliseconds,
+    tasks: z.array(taskTime).max(10_000),
+  }),
+  /** A node was lost, or gave what cannot be used; its task goes to another. */
+  z.object({ kind: z.literal('trouble'), node: text, reason: text }),
+  /** No node can be reached; the job goes on when one can. */
+  z.object({ kind: z.literal('waiting'), nodes: z.array(nodeState).max(10_000) }),
+  z.object({ kind: z.literal('resumed') }),
+  /** The payload holds the parameters, float64. */
+  z.object({
+    kind: z.literal('done'),
+    errors: z.array(number).max(1_000_000),
+    shape,
+    activation: z.enum(['relu', 'seed']),
+    scaling: scaling.nullable(),
+  }),
+  z.object({ kind: z.literal('failed'), code: text, reason: text }),
+]);
+export type JobEvent = z.infer<typeof jobEvent>;
+export type DoneEvent = Extract<JobEvent, { kind: 'done' }>;
+
+const toNode = z.discriminatedUnion('kind', [hello, task, data, cancel, ping]);
+const fromNode = z.discriminatedUnion('kind', [
+  welcome,
+  refused,
+  need,
+  rejected,
+  cancelled,
+  diverged,
+  failedTask,
+  result,
+  pong,
+]);
+/** Answers a client's ping. */
+const alive = z.object({ kind: z.literal('pong') });
+
+const toCoordinator = z.discriminatedUnion('kind', [hello, train, ping]);
+const fromCoordinator = z.union([z.discriminatedUnion('kind', [welcome, refused, alive]), jobEvent]);
+
+export type ToNode = z.infer<typeof toNode>;
+export type FromNode = z.infer<typeof fromNode>;
+export type ToCoordinator = z.infer<typeof toCoordinator>;
+export type FromCoordinator = z.infer<typeof fromCoordinator>;
+
+/** A message for a compute node. Throws: ProtocolError, as the others. */
+export function parseToNode(header: unknown): ToNode {
+  return parse(toNode, header, 'a message for a compute node');
+}
+
+export function parseFromNode(header: unknown): FromNode {
+  return parse(fromNode, header, 'a message of a compute node');
+}
+
+export function parseToCoordinator(header: unknown): ToCoordinator {
+  return parse(toCoordinator, header, 'a message for a coordinator node');
+}
+
+export function parseFromCoordinator(header: unknown): FromCoordinator {
+  return parse(fromCoordinator, header, 'a message of a coordinator node');
+}
+
+/** Why a greeting is refused; undefined when it is not. */
+export function refusal(greeting: { readonly protocol: number }): string | undefined {
+  if (greeting.protocol === LETTERS_PROTOCOL) return undefined;
+  return `expected version ${LETTERS_PROTOCOL} of the letters protocol, got ${greeting.protocol}. Update the older end.`;
+}
+
+/** Float64 numbers as a payload. */
+export function payloadOf(values: Float64Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** The numbers of a payload, in memory of their own. Throws: ProtocolError when there are not `length` of them. */
+export function numbersOf(payload: Uint8Array, length: number, what: string): Float64Array {
+  if (payload.byteLength !== length * 8)
+    throw new ProtocolError(
+      `reading ${what}: expected ${length} numbers, got ${payload.byteLength} bytes in place of ${length * 8}`,
+    );
+  return new Float64Array(payload.slice().buffer);
+}
+
+function parse<T>(schema: z.ZodType<T>, header: unknown, what: string): T {
+  const parsed = schema.safeParse(header);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new ProtocolError(
+    `reading ${what}: ${issue === undefined ? 'not understood' : `${issue.path.join('.')}: ${issue.message}`}`,
+  );
+}

@@ -1,0 +1,152 @@
+/** A coordinator's link to a compute node of Lockstep. */
+import type { Clock, Timer } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { parameterCount } from './numeric/parameters.ts';
+import type { Connection } from '../transport/connection.ts';
+import {
+  type FromNode,
+  numbersOf,
+  parseFromNode,
+  payloadOf,
+  LETTERS_LIMITS,
+  LETTERS_PROTOCOL,
+  type TaskMessage,
+  type ToNode,
+} from './messages.ts';
+import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+
+const PING_MS = 1_000;
+/** A node that is silent for so long is lost, e.g. because its host sleeps. */
+const SILENCE_MS = 5_000;
+/** A node that lives but comes no further for so long is lost. */
+export const TASK_TIMEOUT_MS = 200_000;
+
+export class NativeLink implements NodeLink {
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #handlers: NodeLinkHandlers;
+  readonly #mayReject: boolean;
+  #timer: Timer | undefined;
+  #isOver = false;
+  #heardMs: number;
+  #progress = 0;
+  #progressedMs = 0;
+  #running: { readonly task: Task; readonly done: (outcome: Outcome) => void } | undefined;
+
+  /** `mayReject`: whether a busy node may refuse tasks. */
+  constructor(connection: Connection, clock: Clock, handlers: NodeLinkHandlers, mayReject: boolean) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#handlers = handlers;
+    this.#mayReject = mayReject;
+    this.#heardMs = clock.now();
+    connection.limits = LETTERS_LIMITS;
+    connection.handlers = {
+      onFrame: (header, payload) => this.#receive(parseFromNode(header), payload),
+      onClose: (error) => this.#lose(error?.message ?? 'it closed the connection'),
+    };
+    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL, role: 'coordinator', port: 0 });
+    this.#watch();
+  }
+
+  can(): boolean {
+    return true;
+  }
+
+  run(task: Task, done: (outcome: Outcome) => void): void {
+    this.#running = { task, done };
+    this.#progressedMs = this.#clock.now();
+    const { id, round, file, name, digest, shape, recipe, scaling, seed } = task;
+    const message: TaskMessage = {
+      kind: 'task', id, round, file, name, digest, shape, recipe, seed, mayReject: this.#mayReject,
+      scaling: scaling === null ? null : { shift: [...scaling.shift], factor: [...scaling.factor] },
+    }; // prettier-ignore
+    this.#connection.send(message, payloadOf(task.start));
+  }
+
+  cancel(): void {
+    if (this.#running !== undefined) this.#send({ kind: 'cancel', id: this.#running.task.id });
+  }
+
+  close(): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.#connection.close();
+  }
+
+  #receive(message: FromNode, payload: Uint8Array): void {
+    if (this.#isOver) return;
+    this.#heardMs = this.#clock.now();
+    switch (message.kind) {
+      case 'welcome':
+        return this.#handlers.onReady();
+      case 'refused':
+        return this.#lose(`it refused us: ${message.reason}`);
+      case 'pong':
+        if (message.progress !== this.#progress) this.#progressedMs = this.#heardMs;
+        this.#progress = message.progress;
+        return;
+      case 'need':
+        return this.#sendFile(message.digest);
+      case 'result':
+        return this.#finish(message.id, this.#readResult(message, payload));
+      case 'failed':
+        return this.#finish(message.id, { kind: 'failed', reason: message.reason });
+      case 'rejected':
+      case 'cancelled':
+      case 'diverged':
+        return this.#finish(message.id, { kind: message.kind });
+      default:
+        message satisfies never;
+    }
+  }
+
+  #readResult(message: Extract<FromNode, { kind: 'result' }>, payload: Uint8Array): Outcome {
+    const shape = this.#running?.task.shape;
+    if (shape === undefined) return { kind: 'cancelled' };
+    try {
+      const delta = numbersOf(payload, parameterCount(shape), 'a result');
+      if (!delta.every(Number.isFinite))
+        return { kind: 'failed', reason: 'its result holds NaN or infinite numbers' };
+      const { trainingError, computeMs, injectedMs } = message;
+      return { kind: 'done', delta, trainingError, computeMs, injectedMs };
+    } catch (error) {
+      return { kind: 'failed', reason: messageOf(error) };
+    }
+  }
+
+  #finish(id: number, outcome: Outcome): void {
+    const running = this.#running;
+    if (running?.task.id !== id) return this.#lose(`it answered to a task that it was not given (${id})`);
+    this.#running = undefined;
+    running.done(outcome);
+  }
+
+  #sendFile(digest: string): void {
+    const task = this.#running?.task;
+    if (task === undefined) return;
+    if (task.digest !== digest) return this.#lose('it asked for a file that it was not given a task for');
+    this.#connection.send({ kind: 'data', digest } satisfies ToNode, task.bytes);
+  }
+
+  #watch(): void {
+    const now = this.#clock.now();
+    if (now - this.#heardMs >= SILENCE_MS) return this.#lose(`silent for ${SILENCE_MS / 1000} s`);
+    if (this.#running !== undefined && now - this.#progressedMs >= TASK_TIMEOUT_MS)
+      return this.#lose(`no progress for ${TASK_TIMEOUT_MS / 1000} s`);
+    this.#send({ kind: 'ping' });
+    this.#timer = this.#clock.after(PING_MS, () => this.#watch());
+  }
+
+  #send(message: ToNode): void {
+    this.#connection.send(message);
+  }
+
+  #lose(reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.#connection.destroy();
+    this.#handlers.onLost(reason);
+  }
+}

@@ -1,0 +1,70 @@
+/** Predictions of a model that was kept. */
+import { readFile } from 'node:fs/promises';
+import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
+import { readLettersFile } from './numeric/letters-directory.ts';
+import { createSession, onnxRuntime } from '../runtime/session.ts';
+
+export interface Predictions {
+  /** One class per row. */
+  readonly classes: readonly number[];
+  /** The share of rows that are classified wrong, between 0 and 1; undefined when the file has no classes. */
+  readonly errorRate: number | undefined;
+}
+
+/** Rows per run of the session. */
+const BATCH = 1024;
+
+/**
+ * Classifies every row of a file in the letters format, with or without classes.
+ *
+ * Throws: LockstepError when the model cannot be read or is not one from `x` [batch, features] to logits; DataError
+ *         when the file does not fit it.
+ */
+export async function predictFile(modelPath: string, dataPath: string): Promise<Predictions> {
+  const session = await createSession(await readModel(modelPath), modelPath, 'cpu');
+  const [input, output] = [session.inputMetadata[0], session.outputMetadata[0]];
+  const features = input?.isTensor === true && input.type === 'float32' ? input.shape[1] : undefined;
+  const classes = output?.isTensor === true ? output.shape[1] : undefined;
+  if (
+    input === undefined ||
+    output === undefined ||
+    typeof features !== 'number' ||
+    typeof classes !== 'number'
+  )
+    throw new LockstepError(
+      'CHECKPOINT_INVALID',
+      `${modelPath}: expected a model from float32 [batch, features] to [batch, classes], such as \`lockstep client\` writes`,
+    );
+  const options = { name: dataPath, classes, features, mayLackLabels: true };
+  const { rows } = await readLettersFile(dataPath, options);
+  const found: number[] = [];
+  for (let from = 0; from < rows.count; from += BATCH) {
+    const count = Math.min(BATCH, rows.count - from);
+    const x = Float32Array.from(rows.x.subarray(from * features, (from + count) * features));
+    const feeds = { [input.name]: new (onnxRuntime().Tensor)('float32', x, [count, features]) };
+    const logits = (await session.run(feeds))[output.name]?.data;
+    if (!(logits instanceof Float32Array))
+      throw new LockstepError('CHECKPOINT_INVALID', `${modelPath}: expected float32 logits`);
+    for (let row = 0; row < count; row++)
+      found.push(largest(logits.subarray(row * classes, (row + 1) * classes)));
+  }
+  await session.release();
+  const wrong = found.filter((value, row) => value !== rows.labels[row]).length;
+  return { classes: found, errorRate: rows.labelled === 'none' ? undefined : wrong / rows.count };
+}
+
+async function readModel(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? 'there is no such file' : messageOf(error);
+    throw new ConfigError(`reading the model ${path}: ${reason}`, [], { cause: error });
+  }
+}
+
+function largest(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if ((values[i] ?? 0) > (values[best] ?? 0)) best = i;
+  return best;
+}

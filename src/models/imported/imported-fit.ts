@@ -1,0 +1,106 @@
+/** Where a network from a file meets the data: its input takes their samples, its output answers their targets. */
+import { ShapeError } from '../../base/errors.ts';
+import type { GraphBuilder } from '../../graph/builder.ts';
+import type { ReplayOptions } from '../../graph/replay.ts';
+import { formatShape, isStatic, staticElementCount } from '../../graph/values/shape.ts';
+import type { GraphFile } from '../../graph/types.ts';
+import type { Shape, ValueInfo } from '../../graph/values/types.ts';
+import type { Network } from './imported-probe.ts';
+import { type ModelTask, outputShapeOf } from '../model.ts';
+
+/** The network of a file. Throws ShapeError when it has not exactly one input and one output. */
+export function networkOf(file: GraphFile): Network {
+  const [input, ...moreInputs] = file.inputs;
+  const [output, ...moreOutputs] = file.outputs;
+  const list = (values: readonly ValueInfo[]): string =>
+    values.length === 0
+      ? 'none'
+      : values.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ');
+  if (input === undefined || output === undefined || moreInputs.length > 0 || moreOutputs.length > 0) {
+    throw new ShapeError(
+      `model ${file.name}: expected one input and one output, got inputs ${list(file.inputs)} and outputs ${list(file.outputs)}. Export a module that takes one tensor and returns one.`,
+      { inputs: file.inputs.length, outputs: file.outputs.length },
+    );
+  }
+  return { file, input, output };
+}
+
+/**
+ * The shape in which the network takes a sample of the task: the task's own, or that of the file when it holds as
+ * many numbers ([784] for [1, 28, 28]).
+ *
+ * Throws: ShapeError naming both shapes, or what the input and the data are made of, when they do not fit.
+ */
+export function sampleShapeOf({ file, input }: Network, task: ModelTask): readonly number[] {
+  const { features, vocabulary } = task;
+  const taken = input.shape.slice(1);
+  const takes = input.type === 'float32' ? 'numbers' : 'tokens';
+  const given = vocabulary === undefined ? 'numbers' : `tokens 0 to ${vocabulary - 1}`;
+  const kindFits =
+    input.shape.length > 0 && (takes === 'tokens') === (vocabulary !== undefined) && input.type !== 'bool';
+  const isExact =
+    taken.length === features.length &&
+    taken.every((size, axis) => typeof size === 'string' || size === features[axis]);
+  if (kindFits && isExact) return features;
+  if (kindFits && isStatic(taken) && staticElementCount(taken) === staticElementCount(features)) return taken;
+  throw new ShapeError(
+    `model ${file.name} and the data do not fit: its input ${input.name} takes ${takes} ${formatShape(taken)} (behind the batch), the data have ${given} ${formatShape(features)}`,
+    { shapes: [input.shape, features] },
+  );
+}
+
+/** The samples x [B, ...features] as the file takes them: [B, ...shape], tokens as the file's integers. */
+export function asInput(
+  g: GraphBuilder,
+  x: ValueInfo,
+  { input }: Network,
+  shape: readonly number[],
+): ValueInfo {
+  const sameRank = x.shape.length === shape.length + 1;
+  const isSame = sameRank && shape.every((size, axis) => size === x.shape[axis + 1]);
+  return g.cast(isSame ? x : g.reshape(x, [Number(x.shape[0]), ...shape]), input.type);
+}
+
+/**
+ * What the network puts out, in the shape that the task's loss takes: [B] stands for [B, 1].
+ *
+ * Throws: ShapeError naming both shapes when they do not fit.
+ */
+export function asPrediction(
+  g: GraphBuilder,
+  y: ValueInfo,
+  network: Network,
+  task: ModelTask,
+  batch: number,
+): ValueInfo {
+  const expected: Shape = [batch, ...outputShapeOf(task)];
+  if (y.type === 'float32' && formatShape(y.shape) === formatShape(expected)) return y;
+  const isColumn = y.shape.length === 1 && expected.length === 2 && expected[1] === 1 && y.shape[0] === batch;
+  if (y.type === 'float32' && isColumn) return g.reshape(y, [batch, 1]);
+  const behind = formatShape(outputShapeOf(task));
+  throw new ShapeError(
+    `model ${network.file.name} and the data do not fit: for a batch of ${batch} its output ${network.output.name} is ${y.type} ${formatShape(y.shape)}, and a ${task.target.kind} needs float32 ${formatShape(expected)}. Give its last layer ${behind} outputs per sample before you export it.`,
+    { shapes: [y.shape, expected] },
+  );
+}
+
+/**
+ * Refuses tables with fewer rows than the data have tokens, where a node looks the tokens `x` up; to be called for
+ * every node that is drawn.
+ */
+export function tableCheck(
+  { file }: Network,
+  task: ModelTask,
+  x: ValueInfo,
+): NonNullable<ReplayOptions['draw']> {
+  return (node, inputs) => {
+    if (task.vocabulary === undefined || node.operator !== 'Gather') return undefined;
+    if (inputs.constant(1) !== undefined || inputs.value(1)?.name !== x.name) return undefined;
+    const rows = inputs.value(0)?.shape[0];
+    if (typeof rows !== 'number' || rows >= task.vocabulary) return undefined;
+    throw new ShapeError(
+      `model ${file.name} and the data do not fit: the table ${node.inputs[0] ?? ''} at ${node.name} has ${rows} rows, the data have ${task.vocabulary} tokens`,
+      { node: node.name, rows, vocabulary: task.vocabulary },
+    );
+  };
+}

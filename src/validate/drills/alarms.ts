@@ -1,0 +1,83 @@
+/** What the product's own detectors say while a run goes on, in one form. */
+import type { LockstepError } from '../../base/errors.ts';
+import type { RunEvent } from '../../metrics/events.ts';
+
+/** A detector's word about a run. */
+export interface Alarm {
+  readonly kind: AlarmKind;
+  /** The worker that it names; null when it is not about a worker. */
+  readonly rank: number | null;
+  /** The step under way: updates that were committed. */
+  readonly step: number;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly reason: string;
+}
+
+export type AlarmKind =
+  | 'worker-slow'
+  | 'worker-stalled'
+  | 'worker-lost'
+  | 'worker-distrusted'
+  | 'worker-refused'
+  | 'clock-jumped'
+  | 'numerics-differ'
+  | 'run-failed';
+
+/** Where and when an event was heard. */
+export interface Heard {
+  readonly step: number;
+  readonly atMs: number;
+}
+
+/** The alarm that an event is; undefined when all is well. */
+export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefined {
+  const { kind } = event;
+  switch (kind) {
+    case 'worker-slow': {
+      const { rank, where, ms, othersMs } = event;
+      const what = where === 'compute' ? 'computes' : 'is reached';
+      const unit = where === 'compute' ? 'a micro-batch' : 'a step';
+      const reason = `${what} more slowly than the others: ${ms.toFixed(1)} ms ${unit}, the others ${othersMs.toFixed(1)} ms`;
+      return { kind, rank, step, atMs, reason };
+    }
+    case 'worker-stalled':
+    case 'worker-lost':
+    case 'worker-distrusted':
+      return { kind, rank: event.rank, step, atMs, reason: event.reason };
+    case 'worker-refused':
+      return { kind, rank: event.rank ?? null, step, atMs, reason: event.reason };
+    case 'clock-jumped':
+      return {
+        kind,
+        rank: event.rank,
+        step,
+        atMs,
+        reason: `its clock jumped by ${(event.jumpMs / 1000).toFixed(1)} s`,
+      };
+    case 'numerics-differ':
+      return { kind, rank: null, step, atMs, reason: 'workers compute different bits for one micro-batch' };
+    case 'run-started':
+    case 'worker-joined':
+    case 'micro-batches-reissued':
+    case 'step-redone':
+    case 'rolled-back':
+    case 'step':
+    case 'gradient-norms':
+    case 'evaluation':
+    case 'run-waiting':
+      return undefined;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** The alarm that the end of a run is. */
+export function failureAlarm(error: LockstepError, { step, atMs }: Heard): Alarm {
+  return { kind: 'run-failed', rank: null, step, atMs, reason: `${error.code}: ${error.message}` };
+}
+
+/** An alarm in one line: `worker-lost, rank 1, step 7: it closed its connection`. */
+export function alarmText({ kind, rank, step, reason }: Alarm): string {
+  return `${kind}${rank === null ? '' : `, rank ${rank}`}, step ${step}: ${reason}`;
+}

@@ -1,0 +1,117 @@
+/** Watches a run while it trains: steps, health file, memory and power. */
+import type { Clock, Timer } from '../../base/clock.ts';
+import { LockstepError } from '../../base/errors.ts';
+import type { RunEvent } from '../../metrics/events.ts';
+import { MemoryWatch } from './memory.ts';
+import { writeOutput } from '../results/output-file.ts';
+import { PowerMeter, type PowerSource } from './power-meter.ts';
+import { RunHealth } from './run-health.ts';
+import { type Moment, StepRecorder } from './step-recorder.ts';
+
+export interface RunObserverOptions {
+  readonly runId: string;
+  readonly totalSteps: number;
+  readonly healthPath: string;
+  /** Name of this machine: processes of others cannot be looked at. */
+  readonly host: string;
+  readonly power: PowerSource | undefined;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallNow: () => number;
+  /** The health file cannot be written: the run is not to go on unwatched. */
+  readonly onFailed: (error: LockstepError) => void;
+}
+
+/** Health file, memory and power are looked at this often. */
+const INTERVAL_MS = 200;
+
+export class RunObserver {
+  readonly steps: StepRecorder = new StepRecorder();
+  readonly memory: MemoryWatch = new MemoryWatch();
+  readonly #options: RunObserverOptions;
+  readonly #health: RunHealth;
+  #power: PowerMeter | undefined;
+  readonly #processIds = new Map<number, number>();
+  #timer: Timer | undefined;
+  #hasFailed = false;
+
+  constructor(options: RunObserverOptions) {
+    this.#options = options;
+    this.#health = new RunHealth(options.runId, options.totalSteps);
+  }
+
+  get health(): RunHealth {
+    return this.#health;
+  }
+
+  get power(): PowerMeter | undefined {
+    return this.#power;
+  }
+
+  /** Begins; writes the first health file. Throws FILE_FAILED when it cannot. */
+  start(): void {
+    this.#writeHealth(false);
+    this.#again();
+  }
+
+  /** Takes an event at the moment it happens. Between two looks it only counts. */
+  observe(event: RunEvent): void {
+    const now = this.#now();
+    this.steps.add(event, now);
+    this.#health.add(event, now.wallMs);
+    if (event.kind === 'worker-joined') this.#greet(event.rank, event.processId, event.host);
+    // The last moment when all workers are there.
+    if (event.kind === 'step' && event.step === this.#options.totalSteps) this.#look();
+  }
+
+  /** Ends; the last health file says whether training came to its end. Throws FILE_FAILED. */
+  finish(isComplete: boolean): void {
+    this.close();
+    if (!this.#hasFailed) this.#writeHealth(isComplete);
+  }
+
+  /** Stops looking. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#options.power?.close();
+  }
+
+  #greet(rank: number, processId: number, host: string): void {
+    const { power } = this.#options;
+    if (host === this.#options.host) this.#processIds.set(rank, processId);
+    // Power is that of training: it counts from the last worker's joining before the first step.
+    if (this.steps.count === 0 && power !== undefined) {
+      this.#power = new PowerMeter(power);
+      this.#power.sample(this.#now(), 0);
+    }
+  }
+
+  #look(): void {
+    this.memory.sample(this.#processIds.values());
+    this.#power?.sample(this.#now(), this.steps.count);
+  }
+
+  #again(): void {
+    this.#timer = this.#options.clock.after(INTERVAL_MS, () => {
+      try {
+        this.#look();
+        this.#writeHealth(false);
+        this.#again();
+      } catch (error) {
+        if (!(error instanceof LockstepError)) throw error;
+        this.#hasFailed = true;
+        this.#options.onFailed(error);
+      }
+    });
+  }
+
+  #writeHealth(isComplete: boolean): void {
+    const file = this.#health.file(this.#options.wallNow(), isComplete);
+    writeOutput(this.#options.healthPath, `${JSON.stringify(file, null, 2)}\n`);
+  }
+
+  #now(): Moment {
+    return { ms: this.#options.clock.now(), wallMs: this.#options.wallNow() };
+  }
+}

@@ -1,0 +1,129 @@
+/** `lockstep run`: one real training run of a workload, measured, as a result. */
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import type { LockstepError } from '../../base/errors.ts';
+import type { DataPlaces } from '../../data/dataset.ts';
+import type { SelfCommand } from '../../launch/local-workers.ts';
+import type { RunSummary } from '../../runs/run-summary.ts';
+import { runTraining, type TrainingRunOptions } from '../../launch/training-run.ts';
+import type { Device } from '../../runtime/device.ts';
+import { canonicalResult } from './canonical-result.ts';
+import type { PowerSource } from './power-meter.ts';
+import type { Result, TrainingPayload } from '../results/result.ts';
+import { RunObserver } from './run-observer.ts';
+import { trainingPayload } from './training-payload.ts';
+import { workloadConfig, type WorkloadOptions } from './workloads.ts';
+
+export interface RunWorkloadOptions extends Pick<
+  TrainingRunOptions,
+  'onListening' | 'onEvent' | 'onNote' | 'signal' | 'startedMs'
+> {
+  readonly workload: WorkloadOptions;
+  readonly devices: readonly Device[];
+  readonly self: SelfCommand;
+  readonly places: DataPlaces;
+  /** The folder in which the run's own files lie while it goes on. */
+  readonly folder: string;
+  /** Whether they stay there when it has ended well. */
+  readonly keepsFiles: boolean;
+  readonly healthPath: string;
+  readonly power: PowerSource | undefined;
+  readonly tdpWatts: number | undefined;
+  readonly baselineThroughput: number | undefined;
+}
+
+/** How a run ended that did not fail. */
+export type WorkloadOutcome =
+  | {
+      readonly kind: 'finished';
+      readonly result: Result;
+      readonly payload: TrainingPayload;
+      readonly summary: RunSummary;
+    }
+  | { readonly kind: 'interrupted'; readonly summary: RunSummary };
+
+/**
+ * Trains, and resolves with what was measured.
+ *
+ * Effect: writes the health file while it goes on. The run's own files (model, events, logs) stay only when asked for, or
+ * when the run did not finish.
+ * Throws: LockstepError when the run cannot start or go on.
+ */
+export async function runWorkload(options: RunWorkloadOptions): Promise<WorkloadOutcome> {
+  const { workload, signal, healthPath, power } = options;
+  const name = `lockstep-run-${randomBytes(6).toString('hex')}`;
+  const ended = new AbortController();
+  let failure: LockstepError | undefined;
+  const observer = new RunObserver({
+    runId: name,
+    totalSteps: workload.steps,
+    healthPath,
+    host: hostname(),
+    power,
+    clock: systemClock,
+    wallNow: () => Date.now(),
+    onFailed: (error) => {
+      failure = error;
+      ended.abort();
+    },
+  });
+  try {
+    const summary = await runTraining({
+      ...options,
+      config: workloadConfig(workload, { outDir: options.folder }),
+      name,
+      onEvent: (event) => {
+        if (event.kind === 'run-started') observer.start();
+        observer.observe(event);
+        options.onEvent(event);
+      },
+      signal: AbortSignal.any([signal, ended.signal]),
+    });
+    if (failure !== undefined) throw failure;
+    observer.finish(summary.status === 'finished');
+    if (summary.status !== 'finished') return { kind: 'interrupted', summary };
+    if (!options.keepsFiles) rmSync(join(options.folder, name), { recursive: true, force: true });
+    return { kind: 'finished', summary, ...resultOf(options, observer, summary) };
+  } finally {
+    observer.close();
+  }
+}
+
+function resultOf(
+  options: RunWorkloadOptions,
+  observer: RunObserver,
+  summary: RunSummary,
+): { result: Result; payload: TrainingPayload } {
+  const { workload, tdpWatts, baselineThroughput, healthPath } = options;
+  const power = observer.power?.profile();
+  const { peakBytes, percent, covers } = observer.memory.use();
+  const { weightsDigest, stateDigest, ledger, events, numericsClasses, firstStepSeconds } = summary;
+  const payload = trainingPayload(observer.steps, {
+    options: workload,
+    tdpWatts,
+    baselineThroughput,
+    healthPath,
+    snapshots: observer.health.snapshots(),
+    power,
+    weightsDigest,
+    stateDigest,
+    ledger,
+    more: {
+      // From the command to the first committed step: processes, data and compilation, of which total_time_sec has none.
+      startup_time_sec: firstStepSeconds ?? null,
+      wall_time_sec: summary.wallSeconds,
+      memory_metrics: { peak_resident_bytes: peakBytes, covers },
+      events,
+      numerics_classes: numericsClasses,
+    },
+  });
+  const { batchSize } = workload;
+  const timestamp = new Date().toISOString();
+  return {
+    payload,
+    result: canonicalResult(payload, { batchSize, memoryPercent: percent, power, timestamp }),
+  };
+}
