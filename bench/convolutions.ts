@@ -1,6 +1,6 @@
 /**
- * Every form of the convolutions of simple_cnn and of ResNet-18 and -50, and of their gradients, on one thread beside
- * PyTorch: GFLOP/s, best of several runs. A star marks the default form.
+ * Every form of the convolutions of simple_cnn and of ResNet-18 and -50, and of their gradients, on
+ * one thread beside PyTorch: GFLOP/s, best of several runs. A star marks the default form.
  *
  *   npm run bench -- convolutions [cnn | resnet18 | resnet50 ...]
  */
@@ -18,19 +18,39 @@ type Layer = readonly [
   stride: number,
 ];
 
-/** Layers whose shapes differ; ResNet-50's at the 64 x 64 images and the batch of 8 of the full-size test. */
+/**
+ * Layers whose shapes differ; ResNet-50's at the 64 x 64 images and the batch of 8 of the full-size
+ * test.
+ */
 const NETWORKS: Readonly<Record<string, readonly Layer[]>> = {
-  cnn: [[32, 3, 32, 64, 3, 1], [32, 64, 16, 128, 3, 1], [32, 128, 8, 256, 3, 1]],
+  cnn: [
+    [32, 3, 32, 64, 3, 1],
+    [32, 64, 16, 128, 3, 1],
+    [32, 128, 8, 256, 3, 1],
+  ],
   resnet18: [
-    [16, 3, 64, 64, 7, 2], [16, 64, 16, 64, 3, 1], [16, 64, 16, 128, 3, 2], [16, 128, 8, 128, 3, 1],
-    [16, 128, 8, 256, 3, 2], [16, 256, 4, 256, 3, 1], [16, 256, 4, 512, 3, 2], [16, 512, 2, 512, 3, 1],
-    [16, 64, 16, 128, 1, 2], [16, 256, 4, 512, 1, 2],
+    [16, 3, 64, 64, 7, 2],
+    [16, 64, 16, 64, 3, 1],
+    [16, 64, 16, 128, 3, 2],
+    [16, 128, 8, 128, 3, 1],
+    [16, 128, 8, 256, 3, 2],
+    [16, 256, 4, 256, 3, 1],
+    [16, 256, 4, 512, 3, 2],
+    [16, 512, 2, 512, 3, 1],
+    [16, 64, 16, 128, 1, 2],
+    [16, 256, 4, 512, 1, 2],
   ],
   resnet50: [
-    [8, 64, 16, 256, 1, 1], [8, 256, 16, 64, 1, 1], [8, 512, 8, 128, 1, 1], [8, 256, 4, 1024, 1, 1],
-    [8, 1024, 4, 256, 1, 1], [8, 512, 2, 2048, 1, 1], [8, 2048, 2, 512, 1, 1], [8, 1024, 4, 2048, 1, 2],
+    [8, 64, 16, 256, 1, 1],
+    [8, 256, 16, 64, 1, 1],
+    [8, 512, 8, 128, 1, 1],
+    [8, 256, 4, 1024, 1, 1],
+    [8, 1024, 4, 256, 1, 1],
+    [8, 512, 2, 2048, 1, 1],
+    [8, 2048, 2, 512, 1, 1],
+    [8, 1024, 4, 2048, 1, 2],
   ],
-}; // prettier-ignore
+};
 const KINDS = ['output', 'weight', 'input'] as const;
 const RUNS = 8;
 
@@ -57,12 +77,17 @@ async function benchLayer(layer: Layer, torchMs: readonly number[]): Promise<voi
   ] as const;
   const pads = Array<number>(4).fill(Math.floor(kernel / 2));
   const attributes = { strides: [stride, stride], pads };
-  const signature = convSignatureOf({ operator: 'Conv', name: 'layer', inputs: [], attributes }, x, weight);
+  const signature = convSignatureOf(
+    { operator: 'Conv', name: 'layer', inputs: [], attributes },
+    x,
+    weight,
+  );
   console.log(`[${x.join(', ')}] by [${weight.join(', ')}], stride ${stride}`);
   for (const [index, kind] of KINDS.entries()) {
     const work = { kind, signature };
     console.log(
-      `  ${kind.padEnd(7)} PyTorch ${rate(work, torchMs[index] ?? 0).padStart(4)}  ${await gigaflops(work)}`,
+      `  ${kind.padEnd(7)} PyTorch ${rate(work, torchMs[index] ?? 0).padStart(4)}  ` +
+        (await gigaflops(work)),
     );
   }
 }

@@ -1,6 +1,7 @@
 /**
- * What reading data costs: loading a set, and filling a micro-batch of 32 from it, which is all that a step waits for.
- * `npm run bench -- data [set or path ...]`; sets that are not at hand are passed over with the reason.
+ * What reading data costs: loading a set, and filling a micro-batch of 32 from it, which is all
+ * that a step waits for. `npm run bench -- data [set or path ...]`; sets that are not at hand are
+ * passed over with the reason.
  */
 import { messageOf } from '../src/base/errors.ts';
 import { parseTrainConfig } from '../src/config/parse-train-config.ts';
@@ -44,12 +45,17 @@ async function measure(name: string, flags: Readonly<Record<string, string>>): P
   const title = [name, ...Object.values(flags)].join(' ').padEnd(28);
   try {
     const startedMs = performance.now();
-    const { train } = await loadRunData(datasetSpecOf(config), dataPlaces(config.dataDir, process.env));
+    const { train } = await loadRunData(
+      datasetSpecOf(config),
+      dataPlaces(config.dataDir, process.env),
+    );
     const loadMs = performance.now() - startedMs;
     const megabytes = (train.x.byteLength + train.y.byteLength) / 1e6;
     const shape = `${train.sampleCount} x [${train.features.join(', ')}]`;
     console.log(
-      `${title} ${shape.padEnd(22)} ${megabytes.toFixed(1).padStart(7)} MB  loaded in ${loadMs.toFixed(0).padStart(5)} ms  fill ${fillMicroseconds(train).toFixed(1).padStart(6)} us`,
+      `${title} ${shape.padEnd(22)} ${megabytes.toFixed(1).padStart(7)} MB  loaded in ` +
+        `${loadMs.toFixed(0).padStart(5)} ms  fill ` +
+        `${fillMicroseconds(train).toFixed(1).padStart(6)} us`,
     );
   } catch (error) {
     console.log(`${title} not measured: ${messageOf(error).split('\n')[0]}`);

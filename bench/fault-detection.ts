@@ -1,9 +1,11 @@
 /**
- * Every fault with 20 seeds, and 100 clean runs: what was detected, after how long, and every false alarm.
+ * Every fault with 20 seeds, and 100 clean runs: what was detected, after how long, and every false
+ * alarm.
  *
- * What was measured is kept in `experiments/fault-detection.jsonl`; the benchmark ends after `--minutes` (12) and goes on
- * from there when it is run again. Once all is measured it writes the table in docs/fault-detection.md. Begin anew by
- * removing the file. `npm run bench -- fault-detection --minutes 5 --seeds 2 --clean 10`
+ * What was measured is kept in `experiments/fault-detection.jsonl`; the benchmark ends after
+ * `--minutes` (12) and goes on from there when it is run again. Once all is measured it writes the
+ * table in docs/fault-detection.md. Begin anew by removing the file. `npm run bench --
+ * fault-detection --minutes 5 --seeds 2 --clean 10`
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -81,7 +83,9 @@ async function measureFault(fault: Fault, seed: number): Promise<void> {
 function remaining(records: readonly Record[]): (() => Promise<void>)[] {
   const done = new Set(
     records.map((record) =>
-      record.kind === 'clean' ? `clean ${record.seed}` : `${record.result.fault_type} ${record.result.seed}`,
+      record.kind === 'clean'
+        ? `clean ${record.seed}`
+        : `${record.result.fault_type} ${record.result.seed}`,
     ),
   );
   const left: (() => Promise<void>)[] = [];
@@ -123,9 +127,11 @@ function table(records: readonly Record[]): string {
   const alarms = clean.filter((record) => record.alarms.length > 0);
   const date = new Date().toISOString().slice(0, 10);
   return [
-    `Measured on ${date}: ${machine()}; 3 workers, ${STEPS} steps, audits in a quarter of the steps.`,
+    `Measured on ${date}: ${machine()}; 3 workers, ${STEPS} steps, audits in a quarter of the ` +
+      'steps.',
     '',
-    '| fault | injected | detected, right worker named | steps until then: median, worst | time: median, worst | same model as the clean run |',
+    '| fault | injected | detected, right worker named | steps until then: median, worst | ' +
+      'time: median, worst | same model as the clean run |',
     '| --- | --- | --- | --- | --- | --- |',
     ...FAULTS.map((fault) => row(fault, records)),
     '',
@@ -150,13 +156,15 @@ try {
 }
 const summary = table(readRecords());
 console.log(summary);
-if (done < left.length) console.log(`${left.length - done} runs are left: run the same command again`);
+if (done < left.length)
+  console.log(`${left.length - done} runs are left: run the same command again`);
 else {
   const page = readFileSync(PAGE, 'utf8');
   const [before = '', rest = ''] = page.split(BEGIN);
   const [, after = ''] = rest.split(END);
   writeFileSync(PAGE, `${before}${BEGIN}\n\n${summary}\n\n${END}${after}`);
   console.log(
-    `wrote the table in docs/fault-detection.md; format it with npx prettier --write docs/fault-detection.md`,
+    'wrote the table in docs/fault-detection.md; format it with npx prettier --write ' +
+      'docs/fault-detection.md',
   );
 }

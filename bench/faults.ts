@@ -1,7 +1,7 @@
 /**
- * How fast a run reacts: SIGKILL of a worker to the coordinator's notice, SIGSTOP to the re-issue of its work, start
- * of a late worker to its first counted micro-batch, and the command to the first committed step. Several rounds;
- * the event times in metrics.jsonl are the coordinator's.
+ * How fast a run reacts: SIGKILL of a worker to the coordinator's notice, SIGSTOP to the re-issue
+ * of its work, start of a late worker to its first counted micro-batch, and the command to the
+ * first committed step. Several rounds; the event times in metrics.jsonl are the coordinator's.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -20,7 +20,23 @@ class Run {
   stderr = '';
 
   constructor(workers: number) {
-    const args = ['train', '--micro-batch', '32', '--global-batch', '192', '--epochs', '40', '--workers', String(workers), '--lanes', '1', '--name', 'run', '--out-dir', this.folder]; // prettier-ignore
+    const args = [
+      'train',
+      '--micro-batch',
+      '32',
+      '--global-batch',
+      '192',
+      '--epochs',
+      '40',
+      '--workers',
+      String(workers),
+      '--lanes',
+      '1',
+      '--name',
+      'run',
+      '--out-dir',
+      this.folder,
+    ];
     this.child = spawn(process.execPath, [fromRoot('bin', 'lockstep.js'), ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -44,7 +60,9 @@ class Run {
   }
 
   async processOf(rank: number): Promise<number> {
-    return Number((await this.event((e) => e.kind === 'worker-joined' && e['rank'] === rank))['processId']);
+    return Number(
+      (await this.event((e) => e.kind === 'worker-joined' && e['rank'] === rank))['processId'],
+    );
   }
 
   async end(): Promise<void> {
@@ -67,11 +85,15 @@ async function round(): Promise<Record<string, number>> {
     const victim = await run.processOf(2);
     const killedMs = Date.now();
     process.kill(victim, 'SIGKILL');
-    const noticed = since(killedMs, await run.event((e) => e.kind === 'worker-lost' && e['rank'] === 2));
+    const noticed = since(
+      killedMs,
+      await run.event((e) => e.kind === 'worker-lost' && e['rank'] === 2),
+    );
     const frozen = await run.processOf(1);
     const frozenMs = Date.now();
     process.kill(frozen, 'SIGSTOP');
-    const isReissue = (e: Event): boolean => e.kind === 'micro-batches-reissued' && e['fromRank'] === 1;
+    const isReissue = (e: Event): boolean =>
+      e.kind === 'micro-batches-reissued' && e['fromRank'] === 1;
     const reissued = since(frozenMs, await run.event(isReissue));
     process.kill(frozen, 'SIGCONT');
     return { first, noticed, reissued, contributed: await joinLate(run) };
@@ -107,7 +129,8 @@ for (let i = 0; i < ROUNDS; i++) seen.push(await round());
 const show = (name: string, text: string): void => {
   const values = seen.map((times) => times[name] ?? Number.NaN).sort((a, b) => a - b);
   console.log(
-    `${text}: median ${values[Math.floor(values.length / 2)]} ms, worst ${values.at(-1)} ms of ${values.length}`,
+    `${text}: median ${values[Math.floor(values.length / 2)]} ms, worst ${values.at(-1)} ms ` +
+      `of ${values.length}`,
   );
 };
 show('first', 'command to first committed step (3 workers)');

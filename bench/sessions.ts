@@ -1,6 +1,6 @@
 /**
- * What the options of a session cost in a training step: CPU time of one run on one thread, and peak memory beyond
- * inputs and gradients. Each variant runs in a process of its own.
+ * What the options of a session cost in a training step: CPU time of one run on one thread, and
+ * peak memory beyond inputs and gradients. Each variant runs in a process of its own.
  *
  *   npm run bench -- sessions [mlp gpt ...]
  */
@@ -16,7 +16,10 @@ import { InPlaceSession } from '../src/runtime/in-place-session.ts';
 import { onnxRuntime, sessionOptions } from '../src/runtime/session.ts';
 import { machine } from './lib/processes.ts';
 
-const images: ModelTask = { features: [3, 32, 32], target: { kind: 'classification', classes: 10 } };
+const images: ModelTask = {
+  features: [3, 32, 32],
+  target: { kind: 'classification', classes: 10 },
+};
 const text: ModelTask = {
   features: [64],
   vocabulary: 256,
@@ -30,8 +33,13 @@ const CASES: Readonly<Record<string, { task: ModelTask; batch: number; runs: num
   gpt: { task: text, batch: 8, runs: 30 },
 };
 
-/** What is changed about the sessions that training uses; `copying` lets ONNX Runtime return its outputs as copies. */
-const VARIANTS: Readonly<Record<string, InferenceSession.SessionOptions & { readonly copying?: boolean }>> = {
+/**
+ * What is changed about the sessions that training uses; `copying` lets ONNX Runtime return its
+ * outputs as copies.
+ */
+const VARIANTS: Readonly<
+  Record<string, InferenceSession.SessionOptions & { readonly copying?: boolean }>
+> = {
   'as in training': {},
   'copying outputs': { copying: true },
   'copying, memory pattern': { copying: true, enableMemPattern: true },
@@ -57,7 +65,8 @@ async function measure(name: string, variant: string): Promise<void> {
   const median = times.sort((a, b) => a - b)[Math.floor(runs / 2)] ?? 0;
   const peak = process.resourceUsage().maxRSS / 1024 - before / 2 ** 20;
   console.log(
-    `${name.padEnd(11)} ${variant.padEnd(25)} ${median.toFixed(2).padStart(8)} ms  ${peak.toFixed(0).padStart(5)} MiB`,
+    `${name.padEnd(11)} ${variant.padEnd(25)} ${median.toFixed(2).padStart(8)} ms  ` +
+      `${peak.toFixed(0).padStart(5)} MiB`,
   );
 }
 
@@ -76,7 +85,10 @@ async function runner(
   return async () => session.run(feeds, fetches);
 }
 
-/** Small numbers; labels and tokens 0 and 1. Touched, so that it counts as memory before the first run. */
+/**
+ * Small numbers; labels and tokens 0 and 1. Touched, so that it counts as memory before the first
+ * run.
+ */
 function tensorOf({ name, type, shape }: ValueInfo): OnnxValue {
   const { Tensor } = onnxRuntime();
   const sizes = shape.map(Number);

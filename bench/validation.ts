@@ -1,6 +1,7 @@
 /**
- * The validation suite's own measurements: two workers against one on the transformer workload, the file against a
- * stopwatch, and what profiling costs. Rounds are interleaved; the first argument is their number.
+ * The validation suite's own measurements: two workers against one on the transformer workload, the
+ * file against a stopwatch, and what profiling costs. Rounds are interleaved; the first argument is
+ * their number.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -36,7 +37,13 @@ interface Measured {
 
 function run(args: readonly string[]): Measured {
   const output = join(folder, 'result.json');
-  const files = ['--output', output, '--health-checkpoint-path', join(folder, 'health.json'), '--keep-files'];
+  const files = [
+    '--output',
+    output,
+    '--health-checkpoint-path',
+    join(folder, 'health.json'),
+    '--keep-files',
+  ];
   const startedMs = performance.now();
   const { status, stderr } = spawnSync(
     process.execPath,
@@ -72,7 +79,11 @@ function samplesPerSecond(steps: Measured['steps']): number {
 /** Means per step of a run, milliseconds. */
 function splitText({ payload }: Measured): string {
   const mean = (total: number | undefined): string => ((total ?? 0) / payload.num_steps).toFixed(2);
-  return `compute ${mean(payload.total_compute_time_ms)}, all-reduce ${mean(payload.total_allreduce_time_ms)}, wait ${mean(payload.total_wait_time_ms)}, other ${mean(payload.total_other_time_ms)} ms a step`;
+  return (
+    `compute ${mean(payload.total_compute_time_ms)}, all-reduce ` +
+    `${mean(payload.total_allreduce_time_ms)}, wait ${mean(payload.total_wait_time_ms)}, other ` +
+    `${mean(payload.total_other_time_ms)} ms a step`
+  );
 }
 
 function scaling(): void {
@@ -80,7 +91,10 @@ function scaling(): void {
   const args = ['--workload', 'transformer', '--steps', String(STEPS)];
   for (let round = 0; round < ROUNDS; round++) {
     const one = run([...args, '--workers', '1']);
-    const baseline = ['--baseline-throughput', String(one.payload.average_throughput_samples_per_sec)];
+    const baseline = [
+      '--baseline-throughput',
+      String(one.payload.average_throughput_samples_per_sec),
+    ];
     runs.one.push(one);
     runs.two.push(run([...args, '--workers', '2', ...baseline]));
   }
@@ -89,7 +103,9 @@ function scaling(): void {
   const [one, two] = [median(speeds(runs.one)), median(speeds(runs.two))];
   const ratios = speeds(runs.two).map((speed, i) => speed / (speeds(runs.one)[i] ?? Number.NaN));
   console.log(
-    `transformer, ${STEPS} steps: 1 worker ${one.toFixed(0)} samples/s, 2 workers ${two.toFixed(0)}: ${median(ratios).toFixed(2)}x (rounds ${ratios.map((r) => r.toFixed(2)).join(' ')})`,
+    `transformer, ${STEPS} steps: 1 worker ${one.toFixed(0)} samples/s, 2 workers ` +
+      `${two.toFixed(0)}: ${median(ratios).toFixed(2)}x (rounds ` +
+      `${ratios.map((r) => r.toFixed(2)).join(' ')})`,
   );
   for (const [name, [first]] of Object.entries(runs))
     if (first) console.log(`  ${name}: ${splitText(first)}`);
@@ -98,7 +114,8 @@ function scaling(): void {
     return Math.abs(seen - (payload.scaling_efficiency_pct ?? Number.NaN));
   });
   console.log(
-    `  scaling efficiency in the file differs from the stopwatch's, which leaves out the first step, by ${Math.max(...efficiencies).toFixed(2)} points at most`,
+    "  scaling efficiency in the file differs from the stopwatch's, which leaves out the " +
+      `first step, by ${Math.max(...efficiencies).toFixed(2)} points at most`,
   );
   const digests = new Set([...runs.one, ...runs.two].map(({ payload }) => payload.state_digest));
   console.log(`  ${digests.size === 1 ? 'all runs have one digest' : `${digests.size} DIGESTS`}`);
@@ -106,8 +123,9 @@ function scaling(): void {
 }
 
 /**
- * The file against the wall clock of the event log, which another part of the program writes: the first event is at the
- * end of the first step, so what is compared is the time from there to the last step.
+ * The file against the wall clock of the event log, which another part of the program writes: the
+ * first event is at the end of the first step, so what is compared is the time from there to the
+ * last step.
  */
 function compareWithStopwatch(runs: readonly Measured[]): void {
   const errors = runs.map(({ payload, steps }) => {
@@ -124,17 +142,23 @@ function compareWithStopwatch(runs: readonly Measured[]): void {
     payload.steps.map((step) => {
       const { compute_time_ms, allreduce_time_ms, wait_time_ms = 0, other_time_ms = 0 } = step;
       const whole = step.step_time_ms ?? Number.NaN;
-      return Math.abs(compute_time_ms + allreduce_time_ms + wait_time_ms + other_time_ms - whole) / whole;
+      return (
+        Math.abs(compute_time_ms + allreduce_time_ms + wait_time_ms + other_time_ms - whole) / whole
+      );
     }),
   );
   const outside = runs.every(({ payload, commandMs }) => 1000 * payload.total_time_sec < commandMs);
-  const percent = (values: readonly number[]): string => `${(100 * Math.max(...values)).toFixed(3)} %`;
+  const percent = (values: readonly number[]): string =>
+    `${(100 * Math.max(...values)).toFixed(3)} %`;
   console.log(`file against stopwatch: total time differs by ${percent(errors)} at most`);
   console.log(`  within the command's own time: ${outside ? 'yes' : 'NO'}`);
   console.log(
-    `  communication overhead in the file differs from its parts by ${Math.max(...inFile).toFixed(6)} points`,
+    '  communication overhead in the file differs from its parts by ' +
+      `${Math.max(...inFile).toFixed(6)} points`,
   );
-  console.log(`  compute + all-reduce + wait + other differs from the step by ${percent(sums)} at most`);
+  console.log(
+    `  compute + all-reduce + wait + other differs from the step by ${percent(sums)} at most`,
+  );
 }
 
 /** Milliseconds of one look at a run of two workers, health file and memory included. */
@@ -166,13 +190,30 @@ function lookCost(): number {
 
 function joined(rank: number): RunEvent {
   const what = { device: 'cpu', lanes: 1, numericsClass: '', step: 0 };
-  return { kind: 'worker-joined', rank, workerId: `${rank}`, host: 'here', processId: process.pid, ...what };
+  return {
+    kind: 'worker-joined',
+    rank,
+    workerId: `${rank}`,
+    host: 'here',
+    processId: process.pid,
+    ...what,
+  };
 }
 
-/** Replays the events of real runs through what watches a run, many times; looks happen five times a second. */
+/**
+ * Replays the events of real runs through what watches a run, many times; looks happen five times a
+ * second.
+ */
 function profilingCost(): void {
   for (const workload of ['mlp', 'transformer']) {
-    const { steps, payload } = run(['--workload', workload, '--workers', '2', '--steps', String(STEPS)]);
+    const { steps, payload } = run([
+      '--workload',
+      workload,
+      '--workers',
+      '2',
+      '--steps',
+      String(STEPS),
+    ]);
     const repeats = 2000;
     const health = new RunHealth('bench', STEPS);
     for (const rank of [0, 1]) health.add(joined(rank), 0);
@@ -191,7 +232,9 @@ function profilingCost(): void {
     const stepMs = median(payload.steps.map((step) => step.step_time_ms ?? Number.NaN));
     const share = (eventMs / stepMs + lookMs / LOOK_EVERY_MS) * 100;
     console.log(
-      `profiling, ${workload}: ${(1000 * eventMs).toFixed(2)} us a step of ${stepMs.toFixed(2)} ms, ${(1000 * lookMs).toFixed(0)} us to write the health file and to look at memory, every ${LOOK_EVERY_MS} ms: ${share.toFixed(3)} %`,
+      `profiling, ${workload}: ${(1000 * eventMs).toFixed(2)} us a step of ` +
+        `${stepMs.toFixed(2)} ms, ${(1000 * lookMs).toFixed(0)} us to write the health file and ` +
+        `to look at memory, every ${LOOK_EVERY_MS} ms: ${share.toFixed(3)} %`,
     );
   }
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * What `npx lockstep` runs. In a clone it first brings dist/ up to date with src/; an installed package has no
- * src/. Lockstep sets LOCKSTEP_NO_BUILD=1 for the processes it starts: they run the build of their parent.
+ * What `npx lockstep` runs. In a clone it first brings dist/ up to date with src/; an installed
+ * package has no src/. Lockstep sets LOCKSTEP_NO_BUILD=1 for the processes it starts: they run the
+ * build of their parent.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

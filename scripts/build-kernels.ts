@@ -1,6 +1,7 @@
 /**
- * Compiles src/kernels/assembly (AssemblyScript) to WebAssembly SIMD and writes src/kernels/kernel-bytes.ts,
- * which is committed: users need no compiler. Run: node --import tsx scripts/build-kernels.ts
+ * Compiles src/kernels/assembly (AssemblyScript) to WebAssembly SIMD and writes
+ * src/kernels/kernel-bytes.ts, which is committed: users need no compiler. Run: node --import tsx
+ * scripts/build-kernels.ts
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,9 +18,11 @@ export const KERNEL_BYTES_FILE: string = join(root, 'src/kernels/kernel-bytes.ts
 // No runtime (nothing is allocated), no relaxed SIMD (its results may differ between processors).
 // Warning 112: helpers take v128, which JavaScript could not pass; they are all inlined.
 const OPTIONS =
-  '-O3 --noAssert --runtime stub --disableWarning 112 --enable simd --importMemory --noExportMemory --initialMemory 0';
+  '-O3 --noAssert --runtime stub --disableWarning 112 --enable simd --importMemory ' +
+  '--noExportMemory --initialMemory 0';
 
-// A module that imports a shared memory must name a maximum: 65,536 pages (4 GiB) accepts every memory.
+// A module that imports a shared memory must name a maximum: 65,536 pages (4 GiB) accepts every
+// memory.
 const SHARED_OPTIONS = `${OPTIONS} --enable threads --sharedMemory --maximumMemory 65536`;
 
 // The compiler runs as a process of its own: importing it would bring its global types along.

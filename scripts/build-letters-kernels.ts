@@ -1,6 +1,7 @@
 /**
- * Compiles src/kernels/assembly/letters.ts (AssemblyScript) and writes src/letters/numeric/kernel-bytes.ts, which is
- * committed. Run: node --import tsx scripts/build-letters-kernels.ts
+ * Compiles src/kernels/assembly/letters.ts (AssemblyScript) and writes
+ * src/letters/numeric/kernel-bytes.ts, which is committed. Run: node --import tsx
+ * scripts/build-letters-kernels.ts
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,9 +15,11 @@ const ENTRY = 'src/kernels/assembly/letters.ts';
 /** Where the generated module lies. */
 export const LETTERS_KERNEL_BYTES_FILE: string = join(root, 'src/letters/numeric/kernel-bytes.ts');
 
-// As in build-kernels.ts: nothing is allocated, and no relaxed SIMD, whose results may differ between processors.
+// As in build-kernels.ts: nothing is allocated, and no relaxed SIMD, whose results may differ
+// between processors.
 const OPTIONS =
-  '-O3 --noAssert --runtime stub --disableWarning 112 --enable simd --importMemory --noExportMemory --initialMemory 0';
+  '-O3 --noAssert --runtime stub --disableWarning 112 --enable simd --importMemory ' +
+  '--noExportMemory --initialMemory 0';
 
 /** The text of kernel-bytes.ts for the source as it is now. */
 export function generateLettersKernelBytes(): string {

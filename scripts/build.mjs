@@ -1,10 +1,11 @@
 /**
- * Compiles src/ to dist/ with the TypeScript of this checkout. `npm run build` runs it always, bin/lockstep.js
- * only when dist/ is missing or older than src/.
+ * Compiles src/ to dist/ with the TypeScript of this checkout. `npm run build` runs it always,
+ * bin/lockstep.js only when dist/ is missing or older than src/.
  *
- * Several processes may build at once (workers started by hand on a fresh clone, a shared home directory).
- * Each compiles into a folder of its own and renames it to dist/; who comes second finds a dist/ made of the
- * same sources and throws its own away. So nobody waits, and a process that is killed leaves no lock behind.
+ * Several processes may build at once (workers started by hand on a fresh clone, a shared home
+ * directory). Each compiles into a folder of its own and renames it to dist/; who comes second
+ * finds a dist/ made of the same sources and throws its own away. So nobody waits, and a process
+ * that is killed leaves no lock behind.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -47,7 +48,8 @@ export function buildIfStale(root) {
   if (compiler === undefined) {
     if (isFirst)
       throw new BuildError(
-        `Lockstep is not built yet, and TypeScript, which builds it, is not installed. Run npm ci in ${root}`,
+        'Lockstep is not built yet, and TypeScript, which builds it, is not installed. Run ' +
+          `npm ci in ${root}`,
       );
     console.error('TypeScript is not installed: running the last build, which is older than src/');
     return false;
@@ -64,7 +66,9 @@ export function buildIfStale(root) {
  */
 export function build(root, sources = fingerprint(root), compiler = findCompiler(root)) {
   if (compiler === undefined)
-    throw new BuildError(`TypeScript, which builds Lockstep, is not installed. Run npm ci in ${root}`);
+    throw new BuildError(
+      `TypeScript, which builds Lockstep, is not installed. Run npm ci in ${root}`,
+    );
   try {
     removeLeftovers(root);
     const folder = mkdtempSync(join(root, TEMPORARY));
@@ -81,7 +85,10 @@ export function build(root, sources = fingerprint(root), compiler = findCompiler
   }
 }
 
-/** Path, time of change and size of everything the build reads, as text. Taken before compiling, never after. */
+/**
+ * Path, time of change and size of everything the build reads, as text. Taken before compiling,
+ * never after.
+ */
 function fingerprint(root) {
   const lines = ['tsconfig.json', 'tsconfig.build.json'].map((name) => describeFile(root, name));
   const visit = (folder) => {
@@ -140,7 +147,9 @@ function compile(root, compiler, outDir) {
   });
   if (result.error !== undefined) throw result.error;
   if (result.status !== 0)
-    throw new BuildError(`${result.stdout}${result.stderr}building Lockstep failed; dist/ is unchanged`);
+    throw new BuildError(
+      `${result.stdout}${result.stderr}building Lockstep failed; dist/ is unchanged`,
+    );
 }
 
 /** Renames `folder` to dist/, unless another process has just put the same build there. */
@@ -165,7 +174,9 @@ function removeLeftovers(root) {
   const before = Date.now() - LEFTOVER_AFTER_MS;
   for (const name of readdirSync(root)) {
     if (!name.startsWith(TEMPORARY)) continue;
-    const { mtimeMs } = statSync(join(root, name), { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
+    const { mtimeMs } = statSync(join(root, name), { throwIfNoEntry: false }) ?? {
+      mtimeMs: Infinity,
+    };
     if (mtimeMs < before) rmSync(join(root, name), { recursive: true, force: true });
   }
 }

@@ -1,13 +1,15 @@
 /**
- * Checks the house: a file imports (types included) only from its own folder or from strictly lower floors, the
- * folders that a browser tab will run import no `node:` module, and no folder has become a drawer. Prints what is
- * wrong and exits 1.
+ * Checks the house: a file imports (types included) only from its own folder or from strictly lower
+ * floors, the folders that a browser tab will run import no `node:` module, and no folder has
+ * become a drawer. Prints what is wrong and exits 1.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Every folder that holds files, from the ground up. A room of a wing is a folder like any other. */
+/**
+ * Every folder that holds files, from the ground up. A room of a wing is a folder like any other.
+ */
 const FLOORS: readonly (readonly string[])[] = [
   ['base'],
   ['charts', 'config', 'graph/values', 'kernels', 'metrics', 'transport'],
@@ -63,7 +65,9 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const source = join(root, 'src');
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s[^'"`;]*?from\s*['"]([^'"]+)['"]|(?:^|\n)\s*import\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g;
-const floorOf = new Map(FLOORS.flatMap((rooms, floor) => rooms.map((room) => [room, floor] as const)));
+const floorOf = new Map(
+  FLOORS.flatMap((rooms, floor) => rooms.map((room) => [room, floor] as const)),
+);
 
 /** The folder of a file, from `src/`, with `/` on every platform. */
 function roomOf(file: string): string {
@@ -96,7 +100,8 @@ function problemsOf(file: string): string[] {
     const targetRoom = roomOf(resolve(dirname(file), target));
     const targetFloor = floorOf.get(targetRoom);
     if (targetRoom === room) continue;
-    if (targetFloor === undefined) problems.push(`${where}: imports ${target}, which is outside the house`);
+    if (targetFloor === undefined)
+      problems.push(`${where}: imports ${target}, which is outside the house`);
     else if (targetFloor >= floor)
       problems.push(`${where}: floor ${floor} imports ${targetRoom}/ on floor ${targetFloor}`);
   }
@@ -112,10 +117,12 @@ function drawersAmong(files: readonly string[]): string[] {
   return [...floorOf.keys()].flatMap((room) => {
     const inRoom = files.filter((file) => roomOf(file) === room);
     const sources = inRoom.filter((file) => !isTest(file)).length;
-    if (inRoom.length === 0) return [`src/${room}: there is no such folder; remove it from its floor`];
+    if (inRoom.length === 0)
+      return [`src/${room}: there is no such folder; remove it from its floor`];
     if (sources <= MAX_SOURCES && inRoom.length <= MAX_FILES) return [];
     return [
-      `src/${room}: ${sources} source files, ${inRoom.length} with tests; expected at most ${MAX_SOURCES} and ${MAX_FILES}. Which rooms are in it?`,
+      `src/${room}: ${sources} source files, ${inRoom.length} with tests; expected at most ` +
+        `${MAX_SOURCES} and ${MAX_FILES}. Which rooms are in it?`,
     ];
   });
 }
@@ -127,4 +134,6 @@ const sources = files.filter((file) => !isTest(file));
 const problems = [...sources.flatMap(problemsOf), ...drawersAmong(files)];
 for (const problem of problems) console.error(problem);
 if (problems.length > 0) process.exit(1);
-console.log(`floors: ${sources.length} files in ${floorOf.size} folders, each imports only downwards`);
+console.log(
+  `floors: ${sources.length} files in ${floorOf.size} folders, each imports only downwards`,
+);

@@ -1,6 +1,6 @@
 /**
- * What tests need besides npm packages, and how to get it: as root on Debian it is installed, else the user is
- * told what will be skipped. `npm test` calls this first.
+ * What tests need besides npm packages, and how to get it: as root on Debian it is installed, else
+ * the user is told what will be skipped. `npm test` calls this first.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -47,7 +47,9 @@ function hasFile(pattern) {
   return ['/bin/sh', ['-c', `ls ${pattern}`]];
 }
 
-/** Installs what is missing if it can; prints one plain line for everything that is still missing. */
+/**
+ * Installs what is missing if it can; prints one plain line for everything that is still missing.
+ */
 export function provideSystemPackages() {
   const wanted = missing();
   if (wanted.length === 0) return;

@@ -1,8 +1,10 @@
 /**
- * What `npm test` runs: system packages, formatter, linter, compiler, floors, build, then every test. The last
- * lines are node's own closing lines ("# tests", "# pass", ...) over all tests; exit code 1 if anything failed.
+ * What `npm test` runs: system packages, formatter, linter, compiler, floors, build, then every
+ * test. The last lines are node's own closing lines ("# tests", "# pass", ...) over all tests; exit
+ * code 1 if anything failed.
  *
- * `npm test -- kernels simulation` runs only the test files whose path holds one of the words, and no checks.
+ * `npm test -- kernels simulation` runs only the test files whose path holds one of the words, and
+ * no checks.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -51,7 +53,8 @@ async function main(filters) {
   const totals = await runTests(files);
   if (!areChecksPassed) console.log('Some checks before the tests failed: see above.');
   for (const [name, value] of totals) console.log(`# ${name} ${value}`);
-  const isPassed = totals.get('tests') > 0 && totals.get('fail') === 0 && totals.get('cancelled') === 0;
+  const isPassed =
+    totals.get('tests') > 0 && totals.get('fail') === 0 && totals.get('cancelled') === 0;
   return isPassed && areChecksPassed ? 0 : 1;
 }
 
@@ -67,10 +70,15 @@ function findTests(filters) {
     .sort((a, b) => (a < b ? -1 : 1));
 }
 
-/** Runs all checks side by side, prints the output of those that failed; gives true when none did. */
+/**
+ * Runs all checks side by side, prints the output of those that failed; gives true when none did.
+ */
 async function runChecks() {
   const results = await Promise.all(
-    Object.entries(CHECKS).map(async ([name, command]) => ({ name, ...(await runProgram(command)) })),
+    Object.entries(CHECKS).map(async ([name, command]) => ({
+      name,
+      ...(await runProgram(command)),
+    })),
   );
   for (const { name, status, output, seconds } of results) {
     if (status !== 0) console.log(output.trimEnd());
@@ -87,20 +95,25 @@ async function runProgram([program, ...args]) {
     timeout: CHECK_TIMEOUT_MS,
   });
   const chunks = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => chunks.push(chunk));
   const status = await new Promise((done, fail) => child.on('error', fail).on('close', done));
   const seconds = (performance.now() - startMs) / 1000;
   return { status, output: Buffer.concat(chunks).toString(), seconds };
 }
 
 function isCluster(path) {
-  return ['test/cluster/', 'test/acceptance/', 'test/validate/'].some((folder) => path.startsWith(folder));
+  return ['test/cluster/', 'test/acceptance/', 'test/validate/'].some((folder) =>
+    path.startsWith(folder),
+  );
 }
 
 /** Runs the tests and prints them as they end; gives the closing lines, added up. */
 async function runTests(files) {
   const totals = new Map();
-  await pipeline(Readable.from(testEvents(files, totals)), new spec(), process.stdout, { end: false });
+  await pipeline(Readable.from(testEvents(files, totals)), new spec(), process.stdout, {
+    end: false,
+  });
   return totals;
 }
 

@@ -8,7 +8,12 @@ export const RESULT_SCHEMA_FILE = join(import.meta.dirname, '..', 'docs', 'resul
 
 /** The file as it should be. */
 export async function resultSchemaPage(): Promise<string> {
-  return format(JSON.stringify(resultJsonSchema()), { parser: 'json', printWidth: 110 });
+  return format(JSON.stringify(resultJsonSchema()), {
+    parser: 'json',
+    printWidth: 100,
+    proseWrap: 'always',
+  });
 }
 
-if (process.argv[1] === import.meta.filename) writeFileSync(RESULT_SCHEMA_FILE, await resultSchemaPage());
+if (process.argv[1] === import.meta.filename)
+  writeFileSync(RESULT_SCHEMA_FILE, await resultSchemaPage());

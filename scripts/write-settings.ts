@@ -19,7 +19,7 @@ ${optionsAsMarkdown()}
 Sizes of input and output follow from the data. A setting that a model does not have is refused.
 
 ${modelsAsMarkdown()}`;
-  return format(text, { parser: 'markdown', printWidth: 110 });
+  return format(text, { parser: 'markdown', printWidth: 100, proseWrap: 'always' });
 }
 
 if (process.argv[1] === import.meta.filename) writeFileSync(SETTINGS_FILE, await settingsPage());

@@ -1,5 +1,14 @@
-/** What programs may use of Lockstep: train from code, load data, read results. The commands are the main door. */
-export { ConfigError, DataError, LockstepError, NonFiniteError, RendezvousError } from './base/errors.ts';
+/**
+ * What programs may use of Lockstep: train from code, load data, read results. The commands are the
+ * main door.
+ */
+export {
+  ConfigError,
+  DataError,
+  LockstepError,
+  NonFiniteError,
+  RendezvousError,
+} from './base/errors.ts';
 export type { ErrorCode } from './base/errors.ts';
 export { parseTrainConfig } from './config/parse-train-config.ts';
 export type { TrainConfig } from './config/train-config.ts';

@@ -55,7 +55,11 @@ function runBin(root: string, environment: Readonly<Record<string, string>> = {}
   return new Promise((done, fail) => {
     child.on('error', fail);
     child.on('close', (status) =>
-      done({ status, stdout: Buffer.concat(stdout!).toString(), stderr: Buffer.concat(stderr!).toString() }),
+      done({
+        status,
+        stdout: Buffer.concat(stdout!).toString(),
+        stderr: Buffer.concat(stderr!).toString(),
+      }),
     );
   });
 }
@@ -72,7 +76,11 @@ describe('bin/lockstep.js', () => {
     const first = await runBin(root);
     const second = await runBin(root);
 
-    assert.deepEqual(first, { status: 0, stdout: 'one\n', stderr: 'building Lockstep (first run)...\n' });
+    assert.deepEqual(first, {
+      status: 0,
+      stdout: 'one\n',
+      stderr: 'building Lockstep (first run)...\n',
+    });
     assert.deepEqual(second, { status: 0, stdout: 'one\n', stderr: '' });
     assert.deepEqual(leftoversIn(root), []);
   });
@@ -146,7 +154,10 @@ describe('bin/lockstep.js', () => {
     const ended = await runBin(root);
 
     assert.equal(ended.status, 1);
-    assert.match(ended.stderr, /^Lockstep is not built yet.* Run npm ci in .*lockstep-clone-[^\n]*\n$/);
+    assert.match(
+      ended.stderr,
+      /^Lockstep is not built yet.* Run npm ci in .*lockstep-clone-[^\n]*\n$/,
+    );
   });
 
   test('runs the old dist/, and says so, when sources changed and TypeScript is not there', async (t) => {

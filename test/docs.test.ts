@@ -36,7 +36,8 @@ describe('the documents', () => {
   test('link only to files that are there', () => {
     for (const page of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md']) {
       const text = readFileSync(join(root, page), 'utf8');
-      for (const [, target] of text.matchAll(/\]\((?!http)([^)#]+)/g)) readFileSync(join(root, target ?? ''));
+      for (const [, target] of text.matchAll(/\]\((?!http)([^)#]+)/g))
+        readFileSync(join(root, target ?? ''));
     }
   });
 });

@@ -1,4 +1,7 @@
-/** Networks that PyTorch exported, and what it computed with them: see scripts/export-pytorch-models.py. */
+/**
+ * Networks that PyTorch exported, and what it computed with them: see
+ * scripts/export-pytorch-models.py.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { decodeGraphFile } from '../src/graph/file/decode.ts';
@@ -28,9 +31,9 @@ export interface Recorded extends ModelTask {
   readonly moved: Readonly<Record<string, Sketch>>;
 }
 
-export const RECORDED = JSON.parse(readFileSync(new URL('recorded.json', FOLDER), 'utf8')) as Readonly<
-  Record<string, Recorded>
->;
+export const RECORDED = JSON.parse(
+  readFileSync(new URL('recorded.json', FOLDER), 'utf8'),
+) as Readonly<Record<string, Recorded>>;
 function bytesOf(name: string): Uint8Array {
   return readFileSync(new URL(`${name}.onnx`, FOLDER));
 }
@@ -48,7 +51,9 @@ export function modelOf(name: string, freeze: readonly string[] = []): ImportedM
 }
 
 export function valuesOf(model: ImportedModel): Map<string, Float32Array> {
-  return new Map(model.parameters.map((spec, index) => [spec.name, initialParameter(spec, 0, index)]));
+  return new Map(
+    model.parameters.map((spec, index) => [spec.name, initialParameter(spec, 0, index)]),
+  );
 }
 
 /** One training pass over the recorded batch, with the mask that drops every fourth element. */
@@ -77,9 +82,17 @@ function sketch(values: readonly number[]): Sketch {
   };
 }
 
-export function assertClose(actual: number, expected: number, tolerance: number, what: string): void {
+export function assertClose(
+  actual: number,
+  expected: number,
+  tolerance: number,
+  what: string,
+): void {
   const difference = Math.abs(actual - expected);
-  assert.ok(difference <= tolerance * Math.max(1, Math.abs(expected)), `${what}: ${actual}, not ${expected}`);
+  assert.ok(
+    difference <= tolerance * Math.max(1, Math.abs(expected)),
+    `${what}: ${actual}, not ${expected}`,
+  );
 }
 
 export function assertSketch(values: readonly number[], expected: Sketch, what: string): void {

@@ -13,7 +13,10 @@ for path in sys.argv[1:]:
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 `;
 
-/** Why the checker cannot run here, in a plain line; false when it can. For the `skip` option of tests. */
+/**
+ * Why the checker cannot run here, in a plain line; false when it can. For the `skip` option of
+ * tests.
+ */
 export function onnxCheckerMissing(): string | false {
   const { status } = spawnSync(PYTHON, ['-c', 'import onnx'], { timeout: 60_000 });
   return status === 0 ? false : 'python3-onnx is not installed: apt-get install python3-onnx';

@@ -9,7 +9,10 @@ import type { Graph } from '../src/graph/types.ts';
 export type Feeds = Readonly<Record<string, ArrayLike<number>>>;
 export type RunGraph = (feeds: Feeds) => Promise<ReadonlyMap<string, number[]>>;
 
-/** Loads a graph without symbolic inputs; the function returned runs it and gives the elements of every output. */
+/**
+ * Loads a graph without symbolic inputs; the function returned runs it and gives the elements of
+ * every output.
+ */
 export async function loadGraph(graph: Graph): Promise<RunGraph> {
   const session = await InferenceSession.create(encodeGraph(graph), {
     intraOpNumThreads: 1,
@@ -37,7 +40,10 @@ export async function loadGraph(graph: Graph): Promise<RunGraph> {
   };
 }
 
-/** The graph with its symbolic batch declared as a number, so that the shapes of results can be compared. */
+/**
+ * The graph with its symbolic batch declared as a number, so that the shapes of results can be
+ * compared.
+ */
 export function withBatch(graph: Graph, size: number): Graph {
   const fix = <T extends { readonly shape: readonly (number | string)[] }>(value: T): T => ({
     ...value,

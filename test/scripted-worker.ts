@@ -1,6 +1,6 @@
 /**
- * A worker that does what a test says, message by message, and a run plan small enough to follow by hand. For tests
- * of the coordinator's half on a manual clock.
+ * A worker that does what a test says, message by message, and a run plan small enough to follow by
+ * hand. For tests of the coordinator's half on a manual clock.
  */
 import type { Clock, ManualClock, Timer } from '../src/base/clock.ts';
 import type { RunPlan } from '../src/coordinator/run-plan.ts';
@@ -62,7 +62,10 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
   };
 }
 
-/** A view of time that can be stopped, as by a laptop's lid: what falls due meanwhile happens on waking up. */
+/**
+ * A view of time that can be stopped, as by a laptop's lid: what falls due meanwhile happens on
+ * waking up.
+ */
 export class SleepyClock implements Clock {
   readonly #clock: ManualClock;
   #asleepUntilMs = 0;

@@ -8,7 +8,10 @@ export function softwareGpuMissing(): string | false {
   return existsSync(DRIVER) ? false : 'no software GPU: apt-get install libvulkan1 chromium-common';
 }
 
-/** Makes it the only GPU of this process and of those it starts; to be called before the first session. */
+/**
+ * Makes it the only GPU of this process and of those it starts; to be called before the first
+ * session.
+ */
 export function useSoftwareGpu(): void {
   // The first name is the loader's of today, the second that of Debian 12.
   process.env['VK_DRIVER_FILES'] = DRIVER;

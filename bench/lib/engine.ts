@@ -1,4 +1,7 @@
-/** The engine of a worker without a cluster around it: what one thread, and what lanes side by side can do. */
+/**
+ * The engine of a worker without a cluster around it: what one thread, and what lanes side by side
+ * can do.
+ */
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/job/data-source.ts';
@@ -17,7 +20,10 @@ import { LanePool } from '../../src/runtime/lane-pool.ts';
 export interface StepRates {
   readonly stepMs: number;
   readonly samplesPerSecond: number;
-  /** Means per step, milliseconds: computing micro-batches on the busiest lane; applying the update; the rest. */
+  /**
+   * Means per step, milliseconds: computing micro-batches on the busiest lane; applying the update;
+   * the rest.
+   */
   readonly split: { readonly compute: number; readonly apply: number; readonly other: number };
 }
 
@@ -50,7 +56,9 @@ export async function planRun(
   return { planned, data, compileMs: systemClock.now() - startedMs };
 }
 
-/** Whole training steps in this very thread: load the batch, run, round and add gradients, update. */
+/**
+ * Whole training steps in this very thread: load the batch, run, round and add gradients, update.
+ */
 export async function measureOneThread(
   { planned, data }: EnginePlan,
   warmup: number,
@@ -98,7 +106,10 @@ export async function measureOneThread(
   return { stepMs, samplesPerSecond: (job.globalBatch / stepMs) * 1_000, split };
 }
 
-/** The messages that a coordinator would send for step after step, with a grid that never overflows here. */
+/**
+ * The messages that a coordinator would send for step after step, with a grid that never overflows
+ * here.
+ */
 class Steering {
   readonly #planned: PlannedRun;
   readonly #exponents: number[];
@@ -118,9 +129,16 @@ class Steering {
 
   plan(step: number): Plan {
     return {
-      kind: 'plan', pass: step, work: 'train', step, epoch: Math.floor(step / this.#stepsPerEpoch),
-      stepInEpoch: step % this.#stepsPerEpoch, leases: this.#leases, exponents: this.#exponents, reduction: 'alone',
-    }; // prettier-ignore
+      kind: 'plan',
+      pass: step,
+      work: 'train',
+      step,
+      epoch: Math.floor(step / this.#stepsPerEpoch),
+      stepInEpoch: step % this.#stepsPerEpoch,
+      leases: this.#leases,
+      exponents: this.#exponents,
+      reduction: 'alone',
+    };
   }
 
   commit(step: number): Commit {
@@ -145,7 +163,10 @@ export async function measureSteps(
     device: 'cpu',
     job,
     optimizer,
-    files: { train: plan.jobFiles.slice(0, job.trainBytes), evaluate: plan.jobFiles.slice(job.trainBytes) },
+    files: {
+      train: plan.jobFiles.slice(0, job.trainBytes),
+      evaluate: plan.jobFiles.slice(job.trainBytes),
+    },
     train: data.train,
     evaluate: data.evaluate,
     handlers: {

@@ -20,11 +20,15 @@ export function lockstepJson(
     [fromRoot('bin', 'lockstep.js'), ...args, '--json'],
     { encoding: 'utf8' },
   );
-  if (status !== 0) throw new Error(`lockstep ${args.join(' ')} ended with ${status}: ${stderr.slice(-500)}`);
+  if (status !== 0)
+    throw new Error(`lockstep ${args.join(' ')} ended with ${status}: ${stderr.slice(-500)}`);
   return JSON.parse(stdout) as ReturnType<typeof lockstepJson>;
 }
 
-/** Runs `lockstep` as `lockstepJson` does, and looks at the memory of its processes: peaks in MiB, the coordinator's first. */
+/**
+ * Runs `lockstep` as `lockstepJson` does, and looks at the memory of its processes: peaks in MiB,
+ * the coordinator's first.
+ */
 export async function lockstepWithPeaks(
   args: readonly string[],
 ): Promise<{ summary: ReturnType<typeof lockstepJson>; peakMiB: readonly number[] }> {
@@ -41,12 +45,18 @@ export async function lockstepWithPeaks(
   const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
   clearInterval(watch);
   if (status !== 0) throw new Error(`lockstep ${args.join(' ')} ended with ${status}`);
-  return { summary: JSON.parse(output) as ReturnType<typeof lockstepJson>, peakMiB: [...peaks.values()] };
+  return {
+    summary: JSON.parse(output) as ReturnType<typeof lockstepJson>,
+    peakMiB: [...peaks.values()],
+  };
 }
 
 function childrenOf(id: number): number[] {
   try {
-    return readFileSync(`/proc/${id}/task/${id}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    return readFileSync(`/proc/${id}/task/${id}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
   } catch {
     return []; // It has ended.
   }
@@ -79,7 +89,8 @@ export function pytorchJson(script: string, args: readonly (string | number)[]):
   );
   if (status !== 0)
     throw new Error(
-      `${script}: ${stderr.slice(-500)}. Install python3-torch, python3-numpy and libopenblas0-pthread.`,
+      `${script}: ${stderr.slice(-500)}. Install python3-torch, python3-numpy and ` +
+        'libopenblas0-pthread.',
     );
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as unknown;
 }
@@ -87,5 +98,8 @@ export function pytorchJson(script: string, args: readonly (string | number)[]):
 /** The machine, for the head of every table. */
 export function machine(): string {
   const [first] = cpus();
-  return `${cpus().length} cores (${first?.model.trim() ?? 'unknown'}), Linux ${release()}, Node.js ${process.version}`;
+  return (
+    `${cpus().length} cores (${first?.model.trim() ?? 'unknown'}), Linux ${release()}, Node.js ` +
+    process.version
+  );
 }

@@ -1,4 +1,7 @@
-/** Gradients of activation functions: dX = dY times the slope, made from Y where that is cheaper than from X. */
+/**
+ * Gradients of activation functions: dX = dY times the slope, made from Y where that is cheaper
+ * than from X.
+ */
 import type { GraphBuilder } from '../graph/builder.ts';
 import { floatAttribute } from '../graph/operators/operator.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -7,9 +10,10 @@ import { times, unary, undo, type GradientCall, type GradientRule } from './grad
 const STEEP = 2 ** 100;
 
 /**
- * [y > 0] as 0 or 1, for y >= 0, as a steep HardSigmoid: exact from y = 2^-100 on, and no infinity below 2^28.
- * It is one vectorised pass in ONNX Runtime; with the product it took 33 us for 65,536 elements, where
- * Greater + Where took 48, Greater + Cast 50 and Sign 82 (one core of an AMD EPYC, onnxruntime-node 1.30).
+ * [y > 0] as 0 or 1, for y >= 0, as a steep HardSigmoid: exact from y = 2^-100 on, and no infinity
+ * below 2^28. It is one vectorised pass in ONNX Runtime; with the product it took 33 us for 65,536
+ * elements, where Greater + Where took 48, Greater + Cast 50 and Sign 82 (one core of an AMD EPYC,
+ * onnxruntime-node 1.30).
  */
 function stepOf(g: GraphBuilder, y: ValueInfo): ValueInfo {
   return g.hardSigmoid(y, STEEP, 0);
@@ -67,7 +71,8 @@ export const ACTIVATION_RULES = {
   // dX = dY * (X > 0 ? 1 : Y / alpha + 1)
   Celu: twoSided(
     () => 1,
-    ({ g, node, y }) => g.add(g.mul(y, g.scalar(1 / floatAttribute(node, 'alpha', 1))), g.scalar(1)),
+    ({ g, node, y }) =>
+      g.add(g.mul(y, g.scalar(1 / floatAttribute(node, 'alpha', 1))), g.scalar(1)),
   ),
 
   // dX = dY * (X > 0 ? gamma : Y + gamma alpha)

@@ -15,7 +15,9 @@ function statisticsGraph(shape: readonly number[]): Graph {
   const weight = g.input('weight', 'float32', [samples]);
   const { mean, variance, unbiasedVariance } = drawBatchStatistics(g, x, weight);
   const y = g.batchNormalization(x, scale, scale, mean, variance);
-  const perSample = g.reduceSum(g.mul(y, g.mul(y, y)), { axes: shape.slice(1).map((_, i) => i + 1) });
+  const perSample = g.reduceSum(g.mul(y, g.mul(y, y)), {
+    axes: shape.slice(1).map((_, i) => i + 1),
+  });
   g.output('mean', mean);
   g.output('variance', variance);
   g.output('unbiased', unbiasedVariance);
@@ -23,7 +25,11 @@ function statisticsGraph(shape: readonly number[]): Graph {
   return differentiateGraph(g.build(), 'loss', ['x', 'scale']);
 }
 
-function close(actual: readonly number[] | undefined, expected: readonly number[], tolerance: number): void {
+function close(
+  actual: readonly number[] | undefined,
+  expected: readonly number[],
+  tolerance: number,
+): void {
   assert.equal(actual?.length, expected.length);
   for (const [i, value] of expected.entries()) {
     assert.ok(
@@ -38,7 +44,11 @@ describe('drawBatchStatistics', () => {
     // Channel 0 holds 1, 2, 3, 6 and channel 1 holds -1, -1, 1, 1.
     const x = [1, 2, -1, -1, 3, 6, 1, 1];
 
-    const outputs = await runGraph(statisticsGraph([2, 2, 2]), { x, scale: [1, 1], weight: [1, 1] });
+    const outputs = await runGraph(statisticsGraph([2, 2, 2]), {
+      x,
+      scale: [1, 1],
+      weight: [1, 1],
+    });
 
     close(outputs.get('mean'), [3, 0], 1e-6);
     close(outputs.get('variance'), [14 / 4, 1], 1e-6);
@@ -70,7 +80,11 @@ describe('drawBatchStatistics', () => {
   test('gives zeros, not NaN, when all samples are padding', async () => {
     const x = [1, -2, 3, 4, 5, 6, 7, 8];
 
-    const outputs = await runGraph(statisticsGraph([2, 2, 2]), { x, scale: [1, 2], weight: [0, 0] });
+    const outputs = await runGraph(statisticsGraph([2, 2, 2]), {
+      x,
+      scale: [1, 2],
+      weight: [0, 0],
+    });
 
     for (const [name, values] of outputs) {
       assert.deepEqual(

@@ -17,10 +17,14 @@ export interface BatchStatistics {
 /**
  * Statistics of x [B, C, ...] with sampleWeight [B].
  *
- * A sample of weight 0 does not enter, to the last bit, whatever finite numbers it holds; without any sample mean
- * and variance are 0. Gradients pass through mean and variance.
+ * A sample of weight 0 does not enter, to the last bit, whatever finite numbers it holds; without
+ * any sample mean and variance are 0. Gradients pass through mean and variance.
  */
-export function drawBatchStatistics(g: GraphBuilder, x: ValueInfo, sampleWeight: ValueInfo): BatchStatistics {
+export function drawBatchStatistics(
+  g: GraphBuilder,
+  x: ValueInfo,
+  sampleWeight: ValueInfo,
+): BatchStatistics {
   const shape = staticShape(x.shape, 'batch statistics');
   const [, , ...sizes] = shape;
   const positions = g.scalar(product(sizes));
@@ -28,18 +32,23 @@ export function drawBatchStatistics(g: GraphBuilder, x: ValueInfo, sampleWeight:
   const isEmpty = g.cast(g.equal(count, g.scalar(0)), 'float32');
   const divisor = g.add(count, isEmpty);
   const total = (value: ValueInfo): ValueInfo => {
-    const perSample = sizes.length === 0 ? value : g.reduceSum(value, { axes: axesFrom(2, sizes.length) }); // [B, C]
+    const perSample =
+      sizes.length === 0 ? value : g.reduceSum(value, { axes: axesFrom(2, sizes.length) }); // [B, C]
     return g.matMul(sampleWeight, perSample); // [C]
   };
   const mean = g.div(total(x), divisor);
-  // The distances themselves are squared: the difference of two large squares would lose the digits.
+  // The distances themselves are squared: the difference of two large squares would lose the
+  // digits.
   const centred = centredBy(g, x, mean);
   const squares = total(g.mul(centred, centred));
   const lessOne = g.add(g.relu(g.sub(count, g.scalar(2))), g.scalar(1)); // count - 1, at least 1
   return { mean, variance: g.div(squares, divisor), unbiasedVariance: g.div(squares, lessOne) };
 }
 
-/** x [B, C, ...] less the mean [C] of its channel. Always drawn alike, so that ONNX Runtime computes it once for all uses. */
+/**
+ * x [B, C, ...] less the mean [C] of its channel. Always drawn alike, so that ONNX Runtime computes
+ * it once for all uses.
+ */
 export function centredBy(g: GraphBuilder, x: ValueInfo, mean: ValueInfo): ValueInfo {
   return g.sub(x, perChannel(g, mean, x.shape.length));
 }

@@ -1,8 +1,10 @@
 /**
- * A whole micro-batch of images as one matrix of columns: what the kernel meets at each position of each image.
+ * A whole micro-batch of images as one matrix of columns: what the kernel meets at each position of
+ * each image.
  *
- * The columns come from the images by a product with a constant matrix of zeros and ones, which costs little as long
- * as images are of a few positions; for those it is many times faster than slices, pads and sums of small pieces.
+ * The columns come from the images by a product with a constant matrix of zeros and ones, which
+ * costs little as long as images are of a few positions; for those it is many times faster than
+ * slices, pads and sums of small pieces.
  * Letters: B batch, C channels, S sizes of the input, Y of the output, K kernel positions.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
@@ -29,8 +31,15 @@ export function toColumns(g: GraphBuilder, signature: ConvSignature, x: ValueInf
   return g.reshape(first, [channels * places, batch * positions]);
 }
 
-/** [C K, B Y] -> [B, C, ...S]: every element is added where it came from; the gradient of `toColumns`. */
-export function fromColumns(g: GraphBuilder, signature: ConvSignature, columns: ValueInfo): ValueInfo {
+/**
+ * [C K, B Y] -> [B, C, ...S]: every element is added where it came from; the gradient of
+ * `toColumns`.
+ */
+export function fromColumns(
+  g: GraphBuilder,
+  signature: ConvSignature,
+  columns: ValueInfo,
+): ValueInfo {
   const { batch, channels, sizes, kernel, counts } = signature;
   const [places, positions] = [product(kernel), product(counts)];
   const images = g.transpose(g.reshape(columns, [channels * places, batch, positions]), [1, 0, 2]);
@@ -68,7 +77,8 @@ function placesOf(g: GraphBuilder, signature: ConvSignature): ValueInfo {
   for (const [k, place] of kernelPositions({ kernel }).entries()) {
     for (const [y, window] of kernelPositions({ kernel: counts }).entries()) {
       const at = window.map(
-        (index, i) => index * (strides[i] ?? 1) + (place[i] ?? 0) * (dilations[i] ?? 1) - (padsBegin[i] ?? 0),
+        (index, i) =>
+          index * (strides[i] ?? 1) + (place[i] ?? 0) * (dilations[i] ?? 1) - (padsBegin[i] ?? 0),
       );
       const isInside = at.every((index, i) => index >= 0 && index < (sizes[i] ?? 0));
       const s = at.reduce((offset, index, i) => offset * (sizes[i] ?? 1) + index, 0);

@@ -61,7 +61,18 @@ const SIGNATURES: readonly ConvSignature[] = [
 
 /** The convolution and both gradients by the definition, in float64. */
 function resultsByDefinition(
-  { batch, channels, outputs, sizes, counts, kernel, strides, dilations, padsBegin, group }: ConvSignature,
+  {
+    batch,
+    channels,
+    outputs,
+    sizes,
+    counts,
+    kernel,
+    strides,
+    dilations,
+    padsBegin,
+    group,
+  }: ConvSignature,
   [x, weight, dy]: readonly [ArrayLike<number>, ArrayLike<number>, ArrayLike<number>],
 ): Record<ConvWork['kind'], number[]> {
   const perGroup = channels / group;
@@ -130,8 +141,12 @@ describe('makeConvFormGraph', () => {
   }
 
   test('emits models that the ONNX checker accepts', { skip: onnxCheckerMissing() }, () => {
-    const works = SIGNATURES.flatMap((one) => KINDS.map((kind): ConvWork => ({ kind, signature: one })));
-    const graphs = works.flatMap((work) => convForms(work).map((form) => makeConvFormGraph(work, form)));
+    const works = SIGNATURES.flatMap((one) =>
+      KINDS.map((kind): ConvWork => ({ kind, signature: one })),
+    );
+    const graphs = works.flatMap((work) =>
+      convForms(work).map((form) => makeConvFormGraph(work, form)),
+    );
 
     assert.equal(checkWithOnnx(graphs.map((graph) => encodeGraph(graph))), '');
   });
@@ -141,7 +156,8 @@ describe('makeConvFormGraph', () => {
 
     assert.throws(() => makeConvFormGraph({ kind: 'input', signature: strided }, 'flipped'), {
       message:
-        'input x2x3x7x7 w4x3x3 s2x2 d1x1 p0x0x0x0 g1: expected a form of columns, transposed, got flipped',
+        'input x2x3x7x7 w4x3x3 s2x2 d1x1 p0x0x0x0 g1: expected a form of columns, ' +
+        'transposed, got flipped',
     });
   });
 
@@ -159,7 +175,11 @@ describe('chooseForm', () => {
   const draw = (chooseForm?: ConvFormChooser): Graph => {
     const g = new GraphBuilder('two layers');
     const x = g.input('x', 'float32', [2, 3, 6, 6]);
-    const first = g.conv(x, g.input('first', 'float32', [4, 3, 3, 3]), g.input('bias', 'float32', [4]));
+    const first = g.conv(
+      x,
+      g.input('first', 'float32', [4, 3, 3, 3]),
+      g.input('bias', 'float32', [4]),
+    );
     const second = g.conv(g.relu(first), g.input('second', 'float32', [5, 4, 3, 3]));
     g.output('loss', g.reduceSum(g.mul(second, second)));
     return differentiateGraph(g.build(), 'loss', ['first', 'bias', 'second'], { chooseForm });

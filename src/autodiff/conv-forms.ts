@@ -1,6 +1,7 @@
 /**
- * The forms in which a convolution and its two gradients can be drawn. All forms of one work give the same numbers
- * up to rounding; which is fastest depends on shape and machine, so the choice comes from outside.
+ * The forms in which a convolution and its two gradients can be drawn. All forms of one work give
+ * the same numbers up to rounding; which is fastest depends on shape and machine, so the choice
+ * comes from outside.
  */
 import { GraphError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -8,11 +9,24 @@ import { isStatic } from '../graph/values/shape.ts';
 import type { Graph, GraphNode } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { defaultInputForm, INPUT_FORMS, inputForms, type InputForm } from './conv-input-forms.ts';
-import { defaultOutputForm, drawConvolution, outputForms, type OutputForm } from './conv-output-forms.ts';
+import {
+  defaultOutputForm,
+  drawConvolution,
+  outputForms,
+  type OutputForm,
+} from './conv-output-forms.ts';
 import { convFlops, convSignatureOf, signatureKey, type ConvSignature } from './conv-signature.ts';
-import { defaultWeightForm, WEIGHT_FORMS, weightForms, type WeightForm } from './conv-weight-forms.ts';
+import {
+  defaultWeightForm,
+  WEIGHT_FORMS,
+  weightForms,
+  type WeightForm,
+} from './conv-weight-forms.ts';
 
-/** One piece of work that has several forms: a convolution of this signature, or one of its gradients. */
+/**
+ * One piece of work that has several forms: a convolution of this signature, or one of its
+ * gradients.
+ */
 export interface ConvWork {
   readonly kind: 'output' | 'weight' | 'input';
   readonly signature: ConvSignature;
@@ -47,7 +61,8 @@ export function defaultConvForm({ kind, signature }: ConvWork): ConvForm {
 /**
  * Draws a gradient in one form.
  *
- * Shapes: weight: x [B, C, ...S] and dy -> [M, C / group, ...kernel]; input: the weight and dy -> [B, C, ...S].
+ * Shapes: weight: x [B, C, ...S] and dy -> [M, C / group, ...kernel]; input: the weight and dy ->
+ *         [B, C, ...S].
  * Throws: GraphError when the form is not one of `convForms`.
  */
 export function drawConvGradient(
@@ -64,7 +79,10 @@ export function drawConvGradient(
   return refuseForm(work, form);
 }
 
-/** Draws a node as it stands, or a convolution of known shapes in its chosen form, under the same names. */
+/**
+ * Draws a node as it stands, or a convolution of known shapes in its chosen form, under the same
+ * names.
+ */
 export function appendInForm(g: GraphBuilder, node: GraphNode, chooseForm: ConvFormChooser): void {
   const work = node.operator === 'Conv' ? convolutionOf(g, node) : undefined;
   if (work === undefined) {
@@ -82,7 +100,10 @@ function convolutionOf(g: GraphBuilder, node: GraphNode): ConvWork | undefined {
   return signature && { kind: 'output', signature };
 }
 
-function signatureOf(node: GraphNode, inputs: readonly (ValueInfo | undefined)[]): ConvSignature | undefined {
+function signatureOf(
+  node: GraphNode,
+  inputs: readonly (ValueInfo | undefined)[],
+): ConvSignature | undefined {
   const [x, weight] = inputs;
   if (x === undefined || weight === undefined || !isStatic(x.shape) || !isStatic(weight.shape))
     return undefined;
@@ -90,15 +111,16 @@ function signatureOf(node: GraphNode, inputs: readonly (ValueInfo | undefined)[]
 }
 
 /**
- * A graph that does one work and nothing else, to be timed. Inputs are two of x [B, C, ...S], weight
- * [M, C / group, ...kernel] and dy [B, M, ...Y], by these names; the output is `result`.
+ * A graph that does one work and nothing else, to be timed. Inputs are two of x [B, C, ...S],
+ * weight [M, C / group, ...kernel] and dy [B, M, ...Y], by these names; the output is `result`.
  */
 export function makeConvFormGraph(work: ConvWork, form: ConvForm): Graph {
   const { kind, signature } = work;
   const { batch, channels, sizes, outputs, counts, kernel, group } = signature;
   const g = new GraphBuilder(`${convWorkKey(work)} ${form}`);
   const x = (): ValueInfo => g.input('x', 'float32', [batch, channels, ...sizes]);
-  const weight = (): ValueInfo => g.input('weight', 'float32', [outputs, channels / group, ...kernel]);
+  const weight = (): ValueInfo =>
+    g.input('weight', 'float32', [outputs, channels / group, ...kernel]);
   const dy = (): ValueInfo => g.input('dy', 'float32', [batch, outputs, ...counts]);
   const result =
     kind === 'output'
@@ -117,14 +139,20 @@ function drawAlone(
 ): ValueInfo {
   const attributes = { strides, dilations, group, pads: [...padsBegin, ...padsEnd] };
   const inputs = [x.name, weight.name];
-  appendInForm(g, { operator: 'Conv', name: 'conv', inputs, outputs: ['conv'], attributes }, () => form);
+  appendInForm(
+    g,
+    { operator: 'Conv', name: 'conv', inputs, outputs: ['conv'], attributes },
+    () => form,
+  );
   return g.value('conv');
 }
 
 /**
- * The work that training a model takes, from its forward graph: each signature once, costly ones first.
+ * The work that training a model takes, from its forward graph: each signature once, costly ones
+ * first.
  *
- * A convolution of a graph's own input (the data) has no input gradient; one of symbolic shape is left out.
+ * A convolution of a graph's own input (the data) has no input gradient; one of symbolic shape is
+ * left out.
  */
 export function convWorkOf(graph: Graph): ConvWork[] {
   const values = new Map(graph.values.map((value) => [value.name, value]));
@@ -149,7 +177,9 @@ export function convWorkOf(graph: Graph): ConvWork[] {
 
 function refuseForm(work: ConvWork, form: ConvForm): never {
   const expected = convForms(work).join(', ');
-  throw new GraphError(`${convWorkKey(work)}: expected a form of ${expected}, got ${form}`, { form });
+  throw new GraphError(`${convWorkKey(work)}: expected a form of ${expected}, got ${form}`, {
+    form,
+  });
 }
 
 function isOutputForm(form: ConvForm): form is OutputForm {

@@ -1,9 +1,11 @@
 /**
  * Forms of a convolution's input gradient:
  *
- *   dX[b, c, s] = sum over outputs m and kernel positions k of W[m, c, k] * dY[b, m, (s + pad - dilation k) / stride]
+ *   dX[b, c, s] = sum over outputs m and kernel positions k of W[m, c, k] * dY[b, m, (s + pad -
+ *   dilation k) / stride]
  *
- * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K kernel positions.
+ * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K
+ *          kernel positions.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -44,7 +46,10 @@ const flipped: DrawInputGradient = (g, signature, weight, dy) => {
   return g.conv(dy, exchanged, undefined, { dilations, group, pads });
 };
 
-/** [G, M, C, K] -> [G, C, M, K] with K backwards: turned where the steps are large, since a backward Slice is slow. */
+/**
+ * [G, M, C, K] -> [G, C, M, K] with K backwards: turned where the steps are large, since a backward
+ * Slice is slow.
+ */
 function permuteReversed(g: GraphBuilder, weight: ValueInfo, places: number): ValueInfo {
   if (places === 1) return g.transpose(weight, [0, 2, 1, 3]);
   const backwards = g.ints(Array.from({ length: places }, (_, i) => places - 1 - i));
@@ -80,11 +85,14 @@ export function inputForms(signature: ConvSignature): InputForm[] {
   return forms;
 }
 
-/** The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`. */
+/**
+ * The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`.
+ */
 export function defaultInputForm(signature: ConvSignature): InputForm {
   const { channels, counts, kernel, group } = signature;
   const forms = inputForms(signature);
   if (forms.includes('columns') && product(counts) <= 16) return 'columns';
-  const prefersFlipped = product(kernel) === 1 || (product(counts) >= 1024 && channels / group >= 16);
+  const prefersFlipped =
+    product(kernel) === 1 || (product(counts) >= 1024 && channels / group >= 16);
   return prefersFlipped && forms.includes('flipped') ? 'flipped' : 'transposed';
 }

@@ -11,7 +11,9 @@ export function outputForms(signature: ConvSignature): readonly OutputForm[] {
   return hasColumns(signature) ? ['operator', 'columns'] : ['operator'];
 }
 
-/** The form for a signature that was not measured; threshold from `npm run bench -- convolutions`. */
+/**
+ * The form for a signature that was not measured; threshold from `npm run bench -- convolutions`.
+ */
 export function defaultOutputForm(signature: ConvSignature): OutputForm {
   const prefersColumns = product(signature.counts) <= 4 && signature.channels >= 64;
   return prefersColumns && hasColumns(signature) ? 'columns' : 'operator';
@@ -28,7 +30,10 @@ export function drawConvolution(
   else g.within(node.name, () => drawColumns(g, node, signature));
 }
 
-/** One product for all images, as the kernel meets them: for images of a few positions, which the operator takes one by one. */
+/**
+ * One product for all images, as the kernel meets them: for images of a few positions, which the
+ * operator takes one by one.
+ */
 function drawColumns(g: GraphBuilder, node: GraphNode, signature: ConvSignature): void {
   const { batch, channels, outputs, kernel, counts } = signature;
   const [x, weight, bias] = node.inputs.map((name) => (name === '' ? undefined : g.value(name)));

@@ -4,8 +4,8 @@ import type { ValueInfo } from '../graph/values/types.ts';
 import { kernelPositions, type ConvSignature } from './conv-signature.ts';
 
 /**
- * For every kernel position the part of `x` that it meets: the spatial axes, which begin at `axis`, shrink from
- * `sizes` to `counts`; all other axes stay.
+ * For every kernel position the part of `x` that it meets: the spatial axes, which begin at `axis`,
+ * shrink from `sizes` to `counts`; all other axes stay.
  */
 export function slicesByPosition(
   g: GraphBuilder,
@@ -18,7 +18,9 @@ export function slicesByPosition(
   const rest = Array<number>(x.shape.length - axis - counts.length).fill(0);
   const before = Array<number>(axis).fill(0);
   const isPadded = [...padsBegin, ...padsEnd].some((pad) => pad > 0);
-  const padded = isPadded ? g.pad(x, [...before, ...padsBegin, ...rest, ...before, ...padsEnd, ...rest]) : x;
+  const padded = isPadded
+    ? g.pad(x, [...before, ...padsBegin, ...rest, ...before, ...padsEnd, ...rest])
+    : x;
   const isWhole = (starts: readonly number[]): boolean =>
     axes.every((a, i) => starts[i] === 0 && strides[i] === 1 && padded.shape[a] === counts[i]);
   return kernelPositions(signature).map((position) => {
@@ -37,7 +39,11 @@ export function join(g: GraphBuilder, values: readonly ValueInfo[], axis: number
 }
 
 /** Moves the axes of a value; a value whose axes stay where they are costs nothing. */
-export function permute(g: GraphBuilder, value: ValueInfo, permutation: readonly number[]): ValueInfo {
+export function permute(
+  g: GraphBuilder,
+  value: ValueInfo,
+  permutation: readonly number[],
+): ValueInfo {
   return permutation.every((axis, i) => axis === i) ? value : g.transpose(value, permutation);
 }
 

@@ -4,7 +4,10 @@ import type { OperatorCall } from '../graph/operators/operator.ts';
 import { groupOf, windowCounts, windowOf, type Window } from '../graph/operators/window.ts';
 import type { GraphNode } from '../graph/types.ts';
 
-/** x [batch, channels, ...sizes] and weight [outputs, channels / group, ...kernel] give [batch, outputs, ...counts]. */
+/**
+ * x [batch, channels, ...sizes] and weight [outputs, channels / group, ...kernel] give [batch,
+ * outputs, ...counts].
+ */
 export interface ConvSignature extends Window {
   readonly batch: number;
   readonly channels: number;
@@ -15,12 +18,18 @@ export interface ConvSignature extends Window {
 }
 
 /** A node as shape inference sees it. */
-export function callOf(g: GraphBuilder, { operator, name, inputs, attributes }: GraphNode): OperatorCall {
+export function callOf(
+  g: GraphBuilder,
+  { operator, name, inputs, attributes }: GraphNode,
+): OperatorCall {
   const values = inputs.map((input) => (input === '' ? undefined : g.value(input)));
   return { operator, name, inputs: values, attributes };
 }
 
-/** The signature of the convolution of an input and a weight of these shapes, with the attributes of `call`. */
+/**
+ * The signature of the convolution of an input and a weight of these shapes, with the attributes of
+ * `call`.
+ */
 export function convSignatureOf(
   call: OperatorCall,
   x: readonly number[],
@@ -30,7 +39,15 @@ export function convSignatureOf(
   const [outputs = 1, , ...kernel] = weight;
   const window = windowOf(call, kernel, sizes);
   const counts = windowCounts(call, window, sizes);
-  return { ...window, batch, channels, sizes, outputs, counts, group: groupOf(call, channels, outputs) };
+  return {
+    ...window,
+    batch,
+    channels,
+    sizes,
+    outputs,
+    counts,
+    group: groupOf(call, channels, outputs),
+  };
 }
 
 /** One text per signature: equal texts, equal work. */
@@ -53,14 +70,22 @@ export function product(values: readonly number[]): number {
 }
 
 /** Multiplications and additions of the convolution; each of its two gradients takes as many. */
-export function convFlops({ batch, channels, outputs, counts, kernel, group }: ConvSignature): number {
+export function convFlops({
+  batch,
+  channels,
+  outputs,
+  counts,
+  kernel,
+  group,
+}: ConvSignature): number {
   return (2 * batch * outputs * channels * product(kernel) * product(counts)) / group;
 }
 
 /** Indices of the kernel's positions in row-major order: for 3x3 [0, 0], [0, 1] ... [2, 2]. */
 export function kernelPositions({ kernel }: Pick<Window, 'kernel'>): number[][] {
   return kernel.reduce<number[][]>(
-    (heads, size) => heads.flatMap((head) => Array.from({ length: size }, (_, index) => [...head, index])),
+    (heads, size) =>
+      heads.flatMap((head) => Array.from({ length: size }, (_, index) => [...head, index])),
     [[]],
   );
 }

@@ -1,9 +1,11 @@
 /**
  * Forms of a convolution's weight gradient:
  *
- *   dW[m, c, k] = sum over batch b and positions y of dY[b, m, y] * x[b, c, stride y + dilation k - pad]
+ *   dW[m, c, k] = sum over batch b and positions y of dY[b, m, y] * x[b, c, stride y + dilation k -
+ *   pad]
  *
- * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K kernel positions.
+ * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K
+ *          kernel positions.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -23,12 +25,24 @@ type DrawWeightGradient = (
 const positions: DrawWeightGradient = (g, signature, x, dy) => {
   const { batch, group, channels, outputs, kernel, counts } = signature;
   const rows = [group, outputs / group, batch * product(counts)];
-  const [left, slices] = [g.reshape(outputsFirst(g, signature, dy), rows), channelsLast(g, signature, x)];
-  const products = slices.map((slice) => g.reshape(g.matMul(left, slice), [1, outputs, channels / group]));
-  return g.reshape(permute(g, join(g, products, 0), [1, 2, 0]), [outputs, channels / group, ...kernel]);
+  const [left, slices] = [
+    g.reshape(outputsFirst(g, signature, dy), rows),
+    channelsLast(g, signature, x),
+  ];
+  const products = slices.map((slice) =>
+    g.reshape(g.matMul(left, slice), [1, outputs, channels / group]),
+  );
+  return g.reshape(permute(g, join(g, products, 0), [1, 2, 0]), [
+    outputs,
+    channels / group,
+    ...kernel,
+  ]);
 };
 
-/** One product for all images and kernel positions: for images of a few positions, and large 1x1 layers. */
+/**
+ * One product for all images and kernel positions: for images of a few positions, and large 1x1
+ * layers.
+ */
 const columns: DrawWeightGradient = (g, signature, x, dy) => {
   const { channels, outputs, kernel } = signature;
   const right = toColumns(g, signature, x); // [C K, B Y]
@@ -36,19 +50,32 @@ const columns: DrawWeightGradient = (g, signature, x, dy) => {
   return g.reshape(gradient, [outputs, channels, ...kernel]);
 };
 
-/** One product per image and group, added up over the images: for few channels, and for 1x1 kernels. */
+/**
+ * One product per image and group, added up over the images: for few channels, and for 1x1 kernels.
+ */
 const patches: DrawWeightGradient = (g, signature, x, dy) => {
   const { batch, group, channels, outputs, kernel, sizes, counts } = signature;
   const perGroup = channels / group;
-  const slices = slicesByPosition(g, g.reshape(x, [batch, group, perGroup, ...sizes]), 3, signature);
+  const slices = slicesByPosition(
+    g,
+    g.reshape(x, [batch, group, perGroup, ...sizes]),
+    3,
+    signature,
+  );
   const rows = slices.map((slice) => g.reshape(slice, [batch, group, perGroup, product(counts)]));
-  const right = g.transpose(g.reshape(dy, [batch, group, outputs / group, product(counts)]), [0, 1, 3, 2]);
+  const right = g.transpose(
+    g.reshape(dy, [batch, group, outputs / group, product(counts)]),
+    [0, 1, 3, 2],
+  );
   const gradient = g.reduceSum(g.matMul(join(g, rows, 2), right), { axes: [0] }); // [G, K C/G, M/G]
   const split = g.reshape(gradient, [group, product(kernel), perGroup, outputs / group]);
   return g.reshape(g.transpose(split, [0, 3, 2, 1]), [outputs, perGroup, ...kernel]);
 };
 
-/** A convolution over the batch: x's channels are its images, dY its kernel. Strides and dilations change places. */
+/**
+ * A convolution over the batch: x's channels are its images, dY its kernel. Strides and dilations
+ * change places.
+ */
 const swapped: DrawWeightGradient = (g, signature, x, dy) => {
   const { sizes, kernel, strides, dilations, padsBegin, padsEnd } = signature;
   const swap = [1, 0, ...axesFrom(2, sizes.length)];
@@ -88,7 +115,9 @@ export function weightForms(signature: ConvSignature): readonly WeightForm[] {
   return forms;
 }
 
-/** The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`. */
+/**
+ * The form for a signature that was not measured; thresholds from `npm run bench -- convolutions`.
+ */
 export function defaultWeightForm(signature: ConvSignature): WeightForm {
   const { group, channels, kernel, counts } = signature;
   const hasFewChannels = channels / group <= 8;

@@ -29,10 +29,13 @@ export const CONVOLUTION_CASES: Readonly<Record<string, Draw>> = {
   'Conv same lower': (g, a, b) => g.apply('Conv', [a, b], { auto_pad: 'SAME_LOWER' }),
   ConvTranspose: (g, a, b, c) =>
     g.convTranspose(a, b, c, { strides: [2, 2], pads: [1, 1, 1, 1], outputPadding: [1, 1] }),
-  'ConvTranspose groups': (g, a, b) => g.convTranspose(a, b, undefined, { group: 2, dilations: [2, 2] }),
+  'ConvTranspose groups': (g, a, b) =>
+    g.convTranspose(a, b, undefined, { group: 2, dilations: [2, 2] }),
   MaxPool: (g, a) => g.maxPool(a, { kernel: [2, 2], strides: [2, 2] }),
-  'MaxPool overlapping': (g, a) => g.maxPool(a, { kernel: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] }),
-  'MaxPool ceil': (g, a) => g.apply('MaxPool', [a], { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }),
+  'MaxPool overlapping': (g, a) =>
+    g.maxPool(a, { kernel: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] }),
+  'MaxPool ceil': (g, a) =>
+    g.apply('MaxPool', [a], { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }),
   'MaxPool one axis': (g, a) => g.apply('MaxPool', [a], { kernel_shape: [2], dilations: [2] }),
   AveragePool: (g, a) => g.averagePool(a, { kernel: [2, 2], strides: [2, 2] }),
   'AveragePool overlapping': (g, a) =>
@@ -43,9 +46,12 @@ export const CONVOLUTION_CASES: Readonly<Record<string, Draw>> = {
     g.apply('AveragePool', [a], { kernel_shape: [2, 3], strides: [2, 2], ceil_mode: 1 }),
   GlobalAveragePool: (g, a) => g.globalAveragePool(a),
   GlobalMaxPool: (g, a) => g.apply('GlobalMaxPool', [a]),
-  BatchNormalization: (g, a, b, c) => g.batchNormalization(a, b, c, vector(g, 0.5, -1), vector(g, 0.25, 2)),
+  BatchNormalization: (g, a, b, c) =>
+    g.batchNormalization(a, b, c, vector(g, 0.5, -1), vector(g, 0.25, 2)),
   'BatchNormalization by statistics': (g, a, mean, variance) =>
-    g.batchNormalization(a, vector(g, 0.5, -1), vector(g, 0.25, 2), mean, variance, { epsilon: 0.1 }),
+    g.batchNormalization(a, vector(g, 0.5, -1), vector(g, 0.25, 2), mean, variance, {
+      epsilon: 0.1,
+    }),
   Pad: (g, a) => g.pad(a, [0, 1, 1, 2]),
   'Pad value and cut': (g, a) => g.pad(a, [0, -1, 0, 2], 0.5),
   'batch normalization in training': trainingBatchNorm,

@@ -19,7 +19,12 @@ function signatureOf(call: GradientCall, x: ValueInfo): ConvSignature {
   );
 }
 
-function draw(call: GradientCall, gradient: ConvGradient, other: ValueInfo, dy: ValueInfo): ValueInfo {
+function draw(
+  call: GradientCall,
+  gradient: ConvGradient,
+  other: ValueInfo,
+  dy: ValueInfo,
+): ValueInfo {
   const form = call.chooseForm(gradient) ?? defaultConvForm(gradient);
   return drawConvGradient(call.g, gradient, form, other, dy);
 }
@@ -39,14 +44,28 @@ const convRule: GradientRule = (call) => {
   ];
 };
 
-/** Y is the input gradient of the convolution from Y to X by the same weight: dX is that convolution, dW its weight gradient. */
+/**
+ * Y is the input gradient of the convolution from Y to X by the same weight: dX is that
+ * convolution, dW its weight gradient.
+ */
 const convTransposeRule: GradientRule = (call) => [
   () => {
     const { strides, dilations, padsBegin, padsEnd, group } = signatureOf(call, call.y);
     const pads = [...padsBegin, ...padsEnd];
-    return call.g.conv(call.fullDy(), call.input(1), undefined, { strides, dilations, pads, group });
+    return call.g.conv(call.fullDy(), call.input(1), undefined, {
+      strides,
+      dilations,
+      pads,
+      group,
+    });
   },
-  () => draw(call, { kind: 'weight', signature: signatureOf(call, call.y) }, call.fullDy(), call.input(0)),
+  () =>
+    draw(
+      call,
+      { kind: 'weight', signature: signatureOf(call, call.y) },
+      call.fullDy(),
+      call.input(0),
+    ),
   () => sumPerChannel(call, call.fullDy()),
 ];
 
@@ -79,7 +98,8 @@ const padRule: GradientRule = (call) => [
     const mode = stringAttribute(node, 'mode', 'constant');
     if (mode !== 'constant') {
       throw new GraphError(
-        `differentiating Pad at ${node.name}: only the mode constant has a gradient here, got ${mode}`,
+        `differentiating Pad at ${node.name}: only the mode constant has a gradient here, got ` +
+          mode,
         { operator: 'Pad', node: node.name },
       );
     }

@@ -23,7 +23,9 @@ export interface Dataflow {
 
 /** The dataflow among `nodes`, whose values `g` knows. */
 export function dataflowOf(g: GraphBuilder, nodes: readonly GraphNode[]): Dataflow {
-  const producer = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const producer = new Map(
+    nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)),
+  );
   const consumers = new Map<string, GraphNode[]>();
   for (const node of nodes) {
     for (const name of new Set(node.inputs)) {

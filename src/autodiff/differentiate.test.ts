@@ -32,11 +32,14 @@ describe('differentiateGraph', () => {
     const b = g.input('b', 'float32', [3]);
     g.output(
       'loss',
-      g.reduceSum(g.mul(g.relu(g.gemm(x, w, b, { transB: true })), g.input('t', 'float32', [8, 3]))),
+      g.reduceSum(
+        g.mul(g.relu(g.gemm(x, w, b, { transB: true })), g.input('t', 'float32', [8, 3])),
+      ),
     );
 
     assert.deepEqual(appendedBy(g, 'loss', ['w', 'b']), [
-      'gradient/Relu/HardSigmoid: float32 [8, 3] = HardSigmoid(Relu, alpha=1.2676506002282294e+30, beta=0)',
+      'gradient/Relu/HardSigmoid: float32 [8, 3] = HardSigmoid(Relu, ' +
+        'alpha=1.2676506002282294e+30, beta=0)',
       'gradient/Relu/Mul: float32 [8, 3] = Mul(t, gradient/Relu/HardSigmoid)',
       'gradient.w: float32 [3, 4] = gradient/Gemm/Gemm: Gemm(gradient/Relu/Mul, x, transA=1)',
       'gradient.b: float32 [3] = gradient/Gemm/MatMul: MatMul(constant.1, gradient/Relu/Mul)',
@@ -46,14 +49,22 @@ describe('differentiateGraph', () => {
   test('gives softmax minus one-hot, weighted, for the cross entropy: two passes and a scatter', () => {
     const g = new GraphBuilder('loss');
     const logits = g.input('logits', 'float32', [8, 3]);
-    const loss = crossEntropySum(g, logits, g.input('y', 'int32', [8]), g.input('weights', 'float32', [8]));
+    const loss = crossEntropySum(
+      g,
+      logits,
+      g.input('y', 'int32', [8]),
+      g.input('weights', 'float32', [8]),
+    );
     g.output('loss', loss);
 
     assert.deepEqual(appendedBy(g, 'loss', ['logits']), [
       'gradient/GatherElements/Exp: float32 [8, 3] = Exp(LogSoftmax)',
       'gradient/GatherElements/Neg: float32 [8, 1] = Neg(Unsqueeze_1)',
-      'gradient/GatherElements/Mul: float32 [8, 3] = Mul(gradient/GatherElements/Exp, gradient/GatherElements/Neg)',
-      'gradient.logits: float32 [8, 3] = gradient/GatherElements/ScatterElements: ScatterElements(gradient/GatherElements/Mul, Unsqueeze, Unsqueeze_1, axis=1, reduction=add)',
+      'gradient/GatherElements/Mul: float32 [8, 3] = Mul(gradient/GatherElements/Exp, ' +
+        'gradient/GatherElements/Neg)',
+      'gradient.logits: float32 [8, 3] = gradient/GatherElements/ScatterElements: ' +
+        'ScatterElements(gradient/GatherElements/Mul, Unsqueeze, Unsqueeze_1, axis=1, ' +
+        'reduction=add)',
     ]);
   });
 

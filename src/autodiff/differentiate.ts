@@ -1,4 +1,7 @@
-/** Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same standard operators. */
+/**
+ * Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same standard
+ * operators.
+ */
 import { GraphError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { elementCount, formatShape } from '../graph/values/shape.ts';
@@ -23,12 +26,12 @@ export function gradientName(name: string): string {
 }
 
 /**
- * `graph` with one more output per name in `withRespectTo`, in that order: `gradient.<name>`, the derivative of
- * `loss` by that value, float32 and of its shape.
+ * `graph` with one more output per name in `withRespectTo`, in that order: `gradient.<name>`, the
+ * derivative of `loss` by that value, float32 and of its shape.
  *
  * Shapes: loss has one element; all shapes on the way must be known numbers.
- * Throws: GraphError naming the node when the way from a value to the loss passes an operator without a gradient
- *         rule, or when the loss does not depend on a value.
+ * Throws: GraphError naming the node when the way from a value to the loss passes an operator
+ *         without a gradient rule, or when the loss does not depend on a value.
  */
 export function differentiateGraph(
   graph: Graph,
@@ -44,7 +47,9 @@ export function differentiateGraph(
   const active = valuesThatDependOn(graph, withRespectTo, g);
   const fusions = findFusions(g, nodes);
   for (const node of nodes.toReversed()) {
-    const dys = node.outputs.map((output) => (active.has(output) ? gradients.get(output) : undefined));
+    const dys = node.outputs.map((output) =>
+      active.has(output) ? gradients.get(output) : undefined,
+    );
     if (dys.every((dy) => dy === undefined)) continue;
     g.within(`gradient/${node.name}`, () => {
       const fusion = fusions.get(node);
@@ -77,7 +82,11 @@ function seedGradient(g: GraphBuilder, loss: string): ValueInfo {
 }
 
 /** Names of all float32 values that are computed from the values called `sources`, with these. */
-function valuesThatDependOn(graph: Graph, sources: readonly string[], g: GraphBuilder): Set<string> {
+function valuesThatDependOn(
+  graph: Graph,
+  sources: readonly string[],
+  g: GraphBuilder,
+): Set<string> {
   const active = new Set(sources);
   for (const node of graph.nodes) {
     if (!node.inputs.some((name) => active.has(name))) continue;
@@ -134,7 +143,8 @@ function ruleOf(node: GraphNode): GradientRule {
   const rule = GRADIENT_RULES[node.operator];
   if (typeof rule === 'function') return rule;
   throw new GraphError(
-    `differentiating ${node.operator} at ${node.name}: ${rule.reason}. Differentiable: ${differentiableOperators().join(', ')}.`,
+    `differentiating ${node.operator} at ${node.name}: ${rule.reason}. Differentiable: ` +
+      `${differentiableOperators().join(', ')}.`,
     { operator: node.operator, node: node.name },
   );
 }

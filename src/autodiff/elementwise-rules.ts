@@ -1,4 +1,7 @@
-/** Gradients of operators on elements. `times` multiplies; `undo` sums over the axes along which an input was broadcast. */
+/**
+ * Gradients of operators on elements. `times` multiplies; `undo` sums over the axes along which an
+ * input was broadcast.
+ */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { negated, notDifferentiable, scalarOf, times, unary, undo } from './gradient-rule.ts';
@@ -40,7 +43,8 @@ function slopeOfPower(g: GraphBuilder, x: ValueInfo, y: ValueInfo, exponent: num
 }
 
 /**
- * Y = X^E: dX = dY * E * X^(E - 1), 0 where E = 0; dE = dY * Y * log X, 0 where X = 0, as PyTorch has it.
+ * Y = X^E: dX = dY * E * X^(E - 1), 0 where E = 0; dE = dY * Y * log X, 0 where X = 0, as PyTorch
+ * has it.
  */
 const powRule: GradientRule = (call) => {
   const { g, y, dy, input } = call;
@@ -48,7 +52,8 @@ const powRule: GradientRule = (call) => {
   return [
     () => {
       const known = scalarOf(g, input(1));
-      if (known !== undefined) return undo(call, 0, times(g, dy, slopeOfPower(g, input(0), y, known)));
+      if (known !== undefined)
+        return undo(call, 0, times(g, dy, slopeOfPower(g, input(0), y, known)));
       const slope = g.mul(exponent(), g.pow(input(0), g.sub(exponent(), g.scalar(1))));
       const isFlat = g.equal(exponent(), g.scalar(0));
       return undo(call, 0, times(g, dy, g.where(isFlat, g.scalar(0), slope)));

@@ -1,9 +1,9 @@
 /**
  * Groups of nodes whose gradient costs less when it is taken at once than node by node.
  *
- * A fusion stands at the last node of its group and sends that node's gradient straight to an earlier value. It
- * covers the ways to the loss that lead through that last node, and only these: whoever else uses a value in between
- * is differentiated as ever.
+ * A fusion stands at the last node of its group and sends that node's gradient straight to an
+ * earlier value. It covers the ways to the loss that lead through that last node, and only these:
+ * whoever else uses a value in between is differentiated as ever.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import { intAttribute } from '../graph/operators/operator.ts';
@@ -13,7 +13,10 @@ import { dataflowOf, type Dataflow, type Fusion } from './dataflow.ts';
 import { findGelus } from './gelu-fusion.ts';
 
 /** All fusions among `nodes`, whose values `g` knows, by their last node. */
-export function findFusions(g: GraphBuilder, nodes: readonly GraphNode[]): ReadonlyMap<GraphNode, Fusion> {
+export function findFusions(
+  g: GraphBuilder,
+  nodes: readonly GraphNode[],
+): ReadonlyMap<GraphNode, Fusion> {
   const flow = dataflowOf(g, nodes);
   return new Map([...findPickedLogSoftmaxes(g, flow), ...findGelus(flow)]);
 }
@@ -23,7 +26,10 @@ export function findFusions(g: GraphBuilder, nodes: readonly GraphNode[]): Reado
  *
  * Two passes over X and a scatter in place, where the two rules by themselves take six passes.
  */
-function findPickedLogSoftmaxes(g: GraphBuilder, { nodes, producer }: Dataflow): [GraphNode, Fusion][] {
+function findPickedLogSoftmaxes(
+  g: GraphBuilder,
+  { nodes, producer }: Dataflow,
+): [GraphNode, Fusion][] {
   return nodes.flatMap((node) => {
     const [data = '', indices = ''] = node.inputs;
     const normalizer = producer.get(data);

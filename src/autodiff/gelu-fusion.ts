@@ -1,9 +1,9 @@
 /**
- * The Gaussian error linear unit, in whatever nodes it was drawn: y = x (1 + f) / 2 with f = erf(x / sqrt 2) or, in
- * its approximation, f = tanh(sqrt(2 / pi) (x + 0.044715 x^3)).
+ * The Gaussian error linear unit, in whatever nodes it was drawn: y = x (1 + f) / 2 with f = erf(x
+ * / sqrt 2) or, in its approximation, f = tanh(sqrt(2 / pi) (x + 0.044715 x^3)).
  *
- * Exporters draw it in several ways. So a group of nodes is recognised by what it computes: it is tried on a few
- * numbers, with a stand-in for f.
+ * Exporters draw it in several ways. So a group of nodes is recognised by what it computes: it is
+ * tried on a few numbers, with a stand-in for f.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { GraphNode } from '../graph/types.ts';
@@ -38,9 +38,16 @@ export function findGelus(flow: Dataflow): [GraphNode, Fusion][] {
     for (const source of valuesBefore(flow, node)) {
       if (!agrees(flow, node.inputs[0] ?? '', source, INNER[kind])) continue;
       const gelu = (x: number): number => (x * (1 + standIn(INNER[kind](x)))) / 2;
-      const last = nodesAfter(flow, node).find(({ outputs }) => agrees(flow, outputs[0] ?? '', source, gelu));
+      const last = nodesAfter(flow, node).find(({ outputs }) =>
+        agrees(flow, outputs[0] ?? '', source, gelu),
+      );
       if (last === undefined) continue;
-      return [[last, { source, gradient: (g, dy) => GRADIENTS[kind](g, g.value(source), g.value(f), dy) }]];
+      return [
+        [
+          last,
+          { source, gradient: (g, dy) => GRADIENTS[kind](g, g.value(source), g.value(f), dy) },
+        ],
+      ];
     }
     return [];
   });
@@ -73,7 +80,12 @@ function nodesAfter({ consumers }: Dataflow, node: GraphNode): GraphNode[] {
   return chain;
 }
 
-function agrees(flow: Dataflow, value: string, source: string, wanted: (x: number) => number): boolean {
+function agrees(
+  flow: Dataflow,
+  value: string,
+  source: string,
+  wanted: (x: number) => number,
+): boolean {
   return PROBES.every(
     (x) => Math.abs(evaluate(flow, value, source, x, 2 * MAX_STEPS) - wanted(x)) < TOLERANCE,
   );
@@ -106,7 +118,8 @@ function evaluate(flow: Dataflow, value: string, source: string, x: number, dept
 /**
  * dX = dY * slope, from X and f:
  *   erf:  slope = (1 + f) / 2 + t e^(-t^2) / sqrt pi, with t = X / sqrt 2
- *   tanh: slope = p + X (p - p^2) 2 (k + 3 k 0.044715 X^2), with p = (1 + f) / 2 and k = sqrt(2 / pi)
+ *   tanh: slope = p + X (p - p^2) 2 (k + 3 k 0.044715 X^2), with p = (1 + f) / 2 and k = sqrt(2 /
+ *   pi)
  * HardSigmoid makes (1 + f) / 2 in one pass.
  */
 const GRADIENTS: Readonly<

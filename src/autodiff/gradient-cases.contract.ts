@@ -1,6 +1,7 @@
 /**
- * The cases with which gradient rules are checked. Their inputs, outputs and gradients are recorded from PyTorch
- * by scripts/record-pytorch-gradients.py, under the same names; a case is named after its operator first.
+ * The cases with which gradient rules are checked. Their inputs, outputs and gradients are recorded
+ * from PyTorch by scripts/record-pytorch-gradients.py, under the same names; a case is named after
+ * its operator first.
  */
 import { readFileSync } from 'node:fs';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -25,7 +26,9 @@ export interface RecordedMlp {
   readonly batch: number;
   readonly loss: number;
   readonly correct: number;
-  readonly gradients: Readonly<Record<string, { readonly norm: number; readonly first: readonly number[] }>>;
+  readonly gradients: Readonly<
+    Record<string, { readonly norm: number; readonly first: readonly number[] }>
+  >;
 }
 
 export interface Recorded {
@@ -42,7 +45,8 @@ export function readRecorded(): Recorded {
 
 type Draw = (g: GraphBuilder, a: ValueInfo, b: ValueInfo, c: ValueInfo) => ValueInfo;
 
-const indices = (g: GraphBuilder): ValueInfo => g.constant('int64', [2, 4], [0, 2, 2, 1, 1, 1, 0, 0]);
+const indices = (g: GraphBuilder): ValueInfo =>
+  g.constant('int64', [2, 4], [0, 2, 2, 1, 1, 1, 0, 0]);
 const mask = (g: GraphBuilder): ValueInfo => g.constant('bool', [2, 3], [1, 0, 1, 0, 0, 1]);
 const labels = (g: GraphBuilder): ValueInfo => g.constant('int32', [4], [2, 0, 1, 2]);
 const positions = (g: GraphBuilder): ValueInfo => g.constant('int64', [3, 2], [0, 1, 2, 0, 0, 1]);
@@ -122,7 +126,8 @@ export const CASES: Readonly<Record<string, Draw>> = {
   Clip: (g, a) => g.clip(a, -0.5, 0.8),
   'Clip below': (g, a) => g.clip(a, -0.5, Infinity),
   'Clip above': (g, a) => g.clip(a, -Infinity, 0.5),
-  'Clip trained bounds': (g, a, b) => g.apply('Clip', [a, g.sub(b, g.scalar(0.5)), g.add(b, g.scalar(0.5))]),
+  'Clip trained bounds': (g, a, b) =>
+    g.apply('Clip', [a, g.sub(b, g.scalar(0.5)), g.add(b, g.scalar(0.5))]),
   Abs: (g, a) => g.abs(a),
   Floor: (g, a) => g.mul(a, g.apply('Floor', [a])),
   Ceil: (g, a) => g.mul(a, g.apply('Ceil', [a])),
@@ -165,7 +170,8 @@ export const CASES: Readonly<Record<string, Draw>> = {
   },
   'Split in part': (g, a) => g.split(a, [2, 1], 0)[0]!,
   Slice: (g, a) => g.slice(a, { axes: [-1, 0], starts: [1, -2], ends: [3, 9] }),
-  'Slice steps': (g, a) => g.slice(a, { axes: [0, 1], starts: [5, 1], ends: [-99, 6], steps: [-2, 3] }),
+  'Slice steps': (g, a) =>
+    g.slice(a, { axes: [0, 1], starts: [5, 1], ends: [-99, 6], steps: [-2, 3] }),
   Tile: (g, a) => g.tile(a, [2, 3]),
   'Trilu lower': (g, a) => g.triangle(a, 'lower'),
   'Trilu upper': (g, a) => g.triangle(a, 'upper', 1),
@@ -181,9 +187,12 @@ export const CASES: Readonly<Record<string, Draw>> = {
   'used twice': (g, a) => g.add(g.mul(a, g.tanh(a)), a),
   centred: (g, a) => g.sub(a, g.reduceMean(a, { axes: [1], keepsAxes: true })),
   'cross entropy': (g, a) => crossEntropySum(g, a, labels(g), weights(g)),
-  'cross entropy smoothed': (g, a) => crossEntropySum(g, a, labels(g), weights(g), { labelSmoothing: 0.1 }),
+  'cross entropy smoothed': (g, a) =>
+    crossEntropySum(g, a, labels(g), weights(g), { labelSmoothing: 0.1 }),
   'cross entropy ignored': (g, a) =>
-    crossEntropySum(g, a, g.constant('int32', [4], [2, 3, -1, 0]), weights(g), { labelSmoothing: 0.1 }),
+    crossEntropySum(g, a, g.constant('int32', [4], [2, 3, -1, 0]), weights(g), {
+      labelSmoothing: 0.1,
+    }),
   'binary cross entropy': (g, a) =>
     binaryCrossEntropySum(
       g,

@@ -15,16 +15,19 @@ import type { ConvFormChooser } from './conv-forms.ts';
 /**
  * One node on the way back from the loss.
  *
- * `dy` is the gradient of the node's output Y. It may be smaller than Y: then it stands for itself broadcast
- * to Y's shape, so that a sum or a mean costs no Expand. Elementwise rules use it as it is, through `times`;
- * a rule that needs every element asks for `fullDy()`.
+ * `dy` is the gradient of the node's output Y. It may be smaller than Y: then it stands for itself
+ * broadcast to Y's shape, so that a sum or a mean costs no Expand. Elementwise rules use it as it
+ * is, through `times`; a rule that needs every element asks for `fullDy()`.
  */
 export interface GradientCall {
   readonly g: GraphBuilder;
   readonly node: GraphNode;
   readonly y: ValueInfo;
   readonly dy: ValueInfo;
-  /** Gradients of all outputs, Y's first, of operators that have several; undefined where the loss does not depend on one. */
+  /**
+   * Gradients of all outputs, Y's first, of operators that have several; undefined where the loss
+   * does not depend on one.
+   */
   readonly dys: readonly (ValueInfo | undefined)[];
   readonly input: (index: number) => ValueInfo;
   readonly fullDy: () => ValueInfo;
@@ -32,7 +35,10 @@ export interface GradientCall {
   readonly chooseForm: ConvFormChooser;
 }
 
-/** The gradients of a node's inputs, in their order. Only those that are needed are called and emitted. */
+/**
+ * The gradients of a node's inputs, in their order. Only those that are needed are called and
+ * emitted.
+ */
 export type GradientRule = (call: GradientCall) => readonly ((() => ValueInfo) | undefined)[];
 
 /** An operator through which no gradient passes, and why. */
@@ -70,22 +76,30 @@ export function negated(g: GraphBuilder, a: ValueInfo): ValueInfo {
 }
 
 /**
- * The gradient of a value of shape `to` that was broadcast to shape `from`, where `gradient` is the gradient of
- * the broadcast value: the sum over the axes along which the value was repeated.
+ * The gradient of a value of shape `to` that was broadcast to shape `from`, where `gradient` is the
+ * gradient of the broadcast value: the sum over the axes along which the value was repeated.
  */
-export function undoBroadcast(g: GraphBuilder, gradient: ValueInfo, from: Shape, to: Shape): ValueInfo {
+export function undoBroadcast(
+  g: GraphBuilder,
+  gradient: ValueInfo,
+  from: Shape,
+  to: Shape,
+): ValueInfo {
   if (isSameShape(from, to)) return gradient;
   const axes = broadcastAxes(to, from);
   const full = expandTo(g, gradient, from);
   const summed = axes.length === 0 ? full : sumOverAxes(g, full, axes);
-  return isSameShape(summed.shape, to) ? summed : g.reshape(summed, staticShape(to, 'a broadcast value'));
+  return isSameShape(summed.shape, to)
+    ? summed
+    : g.reshape(summed, staticShape(to, 'a broadcast value'));
 }
 
 /**
  * The sum over `axes`, which vanish.
  *
- * Over the first axes it is a product with ones: 1.5 to 7 times ReduceSum's speed ([8, 128, 256] over axis 0: 48
- * against 255 us; one core of an AMD EPYC, onnxruntime-node 1.30). Over the last ones ReduceSum is the faster one.
+ * Over the first axes it is a product with ones: 1.5 to 7 times ReduceSum's speed ([8, 128, 256]
+ * over axis 0: 48 against 255 us; one core of an AMD EPYC, onnxruntime-node 1.30). Over the last
+ * ones ReduceSum is the faster one.
  */
 export function sumOverAxes(g: GraphBuilder, value: ValueInfo, axes: readonly number[]): ValueInfo {
   const rest = value.shape.slice(axes.length);

@@ -1,23 +1,27 @@
 /**
  * Losses as sums over samples with a weight each, drawn so that their gradients come out small.
  *
- * A weight is multiplied in before any sum: a sample of weight 0 adds exactly zero to the loss and to every
- * gradient, whatever finite numbers the model makes of it.
+ * A weight is multiplied in before any sum: a sample of weight 0 adds exactly zero to the loss and
+ * to every gradient, whatever finite numbers the model makes of it.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 
 export interface CrossEntropyOptions {
-  /** The part of the target that is spread evenly over all classes, 0 <= part < 1; 0 when absent. */
+  /**
+   * The part of the target that is spread evenly over all classes, 0 <= part < 1; 0 when absent.
+   */
   readonly labelSmoothing?: number;
 }
 
 /**
- * -sum over samples of weight * log softmax(logits)[label]; with label smoothing e, of (1 - e) times that and e times
- * its mean over all classes. A label outside 0 .. classes - 1 means that the sample is ignored.
+ * -sum over samples of weight * log softmax(logits)[label]; with label smoothing e, of (1 - e)
+ * times that and e times its mean over all classes. A label outside 0 .. classes - 1 means that the
+ * sample is ignored.
  *
- * The label's logarithm is gathered, not multiplied out of a one-hot matrix: with 65 classes a third of the time,
- * with 50,257 half (forward and gradient; one core of an AMD EPYC, onnxruntime-node 1.30).
+ * The label's logarithm is gathered, not multiplied out of a one-hot matrix: with 65 classes a
+ * third of the time, with 50,257 half (forward and gradient; one core of an AMD EPYC,
+ * onnxruntime-node 1.30).
  *
  * Shapes: logits [B, classes], labels [B] int32, weights [B] -> [] float32.
  * Source: Szegedy et al. 2016 for the smoothing, defined as in PyTorch.
@@ -38,7 +42,10 @@ export function crossEntropySum(
   const minusWeights = g.unsqueeze(g.neg(counted), [1]); // [B, 1]
   if (labelSmoothing === 0) return g.reduceSum(g.mul(picked, minusWeights));
   const mean = g.reduceMean(logarithms, { axes: [1], keepsAxes: true }); // [B, 1]
-  const parts = [g.mul(picked, g.scalar(1 - labelSmoothing)), g.mul(mean, g.scalar(labelSmoothing))] as const;
+  const parts = [
+    g.mul(picked, g.scalar(1 - labelSmoothing)),
+    g.mul(mean, g.scalar(labelSmoothing)),
+  ] as const;
   return g.reduceSum(g.mul(g.add(...parts), minusWeights));
 }
 
@@ -55,12 +62,14 @@ export function squaredErrorSum(
 ): ValueInfo {
   const difference = g.sub(predictions, targets); // [B, outputs]
   const scale = scalePerOutput(g, predictions, weights); // [B, 1]
-  // Scaled before it is squared: the square of a padding sample's difference could overflow, and 0 * Infinity is NaN.
+  // Scaled before it is squared: the square of a padding sample's difference could overflow, and 0
+  // * Infinity is NaN.
   return g.reduceSum(g.mul(g.mul(difference, scale), difference));
 }
 
 /**
- * Sum of the weights of the samples whose greatest logit is at their label; ties go to the lower class.
+ * Sum of the weights of the samples whose greatest logit is at their label; ties go to the lower
+ * class.
  *
  * Shapes: logits [B, classes], labels [B] int32, weights [B] -> [] float32.
  */
@@ -75,7 +84,8 @@ export function correctSum(
 }
 
 /**
- * Sum over samples of weight * mean over outputs of the cross-entropy of sigmoid(logit) with a target of 0 to 1.
+ * Sum over samples of weight * mean over outputs of the cross-entropy of sigmoid(logit) with a
+ * target of 0 to 1.
  *
  * Shapes: logits and targets [B, outputs], weights [B] -> [] float32.
  */
@@ -92,8 +102,8 @@ export function binaryCrossEntropySum(
 }
 
 /**
- * Sum over samples of weight * share of outputs that are on the target's side: above `threshold` where it is above
- * one half.
+ * Sum over samples of weight * share of outputs that are on the target's side: above `threshold`
+ * where it is above one half.
  *
  * Shapes: predictions and targets [B, outputs], weights [B] -> [] float32.
  */

@@ -1,6 +1,6 @@
 /**
- * Gradients of matrix products. Transposition is an attribute of Gemm, so a product of matrices costs one node per
- * gradient and no Transpose.
+ * Gradients of matrix products. Transposition is an attribute of Gemm, so a product of matrices
+ * costs one node per gradient and no Transpose.
  */
 import type { GemmOptions, GraphBuilder } from '../graph/builder.ts';
 import { floatAttribute, intAttribute } from '../graph/operators/operator.ts';
@@ -41,8 +41,8 @@ const gemmRule: GradientRule = (call) => {
 };
 
 /**
- * Y = A B: dA = dY B^T, dB = A^T dY. Vectors are matrices with one row or column; leading axes are batches,
- * over which an operand that has none (a weight) is summed: one Gemm over all rows.
+ * Y = A B: dA = dY B^T, dB = A^T dY. Vectors are matrices with one row or column; leading axes are
+ * batches, over which an operand that has none (a weight) is summed: one Gemm over all rows.
  */
 const matMulRule: GradientRule = (call) => {
   const { g, input } = call;
@@ -87,8 +87,16 @@ function withAxis(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
   return g.unsqueeze(value, [axis]);
 }
 
-/** Sums a gradient over broadcast batches to the shape of `promoted`, then gives it the shape of `original`. */
-function fitTo(g: GraphBuilder, gradient: ValueInfo, promoted: ValueInfo, original: ValueInfo): ValueInfo {
+/**
+ * Sums a gradient over broadcast batches to the shape of `promoted`, then gives it the shape of
+ * `original`.
+ */
+function fitTo(
+  g: GraphBuilder,
+  gradient: ValueInfo,
+  promoted: ValueInfo,
+  original: ValueInfo,
+): ValueInfo {
   const summed = undoBroadcast(g, gradient, gradient.shape, promoted.shape);
   if (promoted === original) return summed;
   return g.reshape(summed, staticShape(original.shape, original.name));

@@ -12,7 +12,10 @@ function sumOver(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
   return g.reduceSum(value, { axes: [axis], keepsAxes: true });
 }
 
-/** A LayerNormalization that also puts out its statistics: what its gradient is made from. Other nodes stay as they are. */
+/**
+ * A LayerNormalization that also puts out its statistics: what its gradient is made from. Other
+ * nodes stay as they are.
+ */
 export function withStatistics(node: GraphNode): GraphNode {
   if (node.operator !== 'LayerNormalization') return node;
   const [y = '', mean, inverse] = node.outputs;
@@ -20,10 +23,14 @@ export function withStatistics(node: GraphNode): GraphNode {
 }
 
 /** Mean and 1 / sqrt(variance + epsilon) of each of `n` groups, as rows [1, N]. */
-function statisticsOf({ g, node, dys }: GradientCall, n: number): { mean: ValueInfo; inverse: ValueInfo } {
+function statisticsOf(
+  { g, node, dys }: GradientCall,
+  n: number,
+): { mean: ValueInfo; inverse: ValueInfo } {
   if (dys.slice(1).some((dy) => dy !== undefined)) {
     throw new GraphError(
-      `differentiating LayerNormalization at ${node.name}: the loss depends on its mean or deviation, expected only on Y`,
+      `differentiating LayerNormalization at ${node.name}: the loss depends on its mean or ` +
+        'deviation, expected only on Y',
       { operator: node.operator, node: node.name },
     );
   }
@@ -37,11 +44,12 @@ function normalizedAxis({ node }: GradientCall): number {
 }
 
 /**
- * Y = (X - m) r S + B, with mean m and r = 1 / sqrt(variance + epsilon) of each of N groups of D elements:
- *   dX = dY S r + X c1 + c0,  c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D,  c0 = -m c1 - r sum(dY S) / D
- *   dS = sum over groups of dY (X - m) r,  dB = sum over groups of dY
- * All sums are products with a row vector, on the left, which is the fast side; the rest of dX is as few passes over
- * [N, D] as there can be.
+ * Y = (X - m) r S + B, with mean m and r = 1 / sqrt(variance + epsilon) of each of N groups of D
+ * elements:
+ *   dX = dY S r + X c1 + c0,  c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D,  c0 = -m c1 - r sum(dY S)
+ *   / D dS = sum over groups of dY (X - m) r,  dB = sum over groups of dY
+ * All sums are products with a row vector, on the left, which is the fast side; the rest of dX is
+ * as few passes over [N, D] as there can be.
  * Source: the form in which PyTorch's CPU kernel has it.
  */
 const layerNormalizationRule: GradientRule = (call) => {
@@ -59,7 +67,8 @@ const layerNormalizationRule: GradientRule = (call) => {
   return [
     () => {
       const scale = g.reshape(g.expand(input(1), group), [1, d]);
-      const sumOfRows = (rows: ValueInfo): ValueInfo => g.gemm(scale, rows, undefined, { transB: true });
+      const sumOfRows = (rows: ValueInfo): ValueInfo =>
+        g.gemm(scale, rows, undefined, { transB: true });
       const [withX, plain] = [sumOfRows(product), sumOfRows(dy)]; // [1, N]
       const cube = g.mul(g.mul(r, r), g.mul(r, g.scalar(-1 / d)));
       const c1 = g.mul(cube, g.sub(withX, g.mul(m, plain)));

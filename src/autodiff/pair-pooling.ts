@@ -1,10 +1,11 @@
 /**
  * The usual MaxPool, of 2 x 2 windows side by side, in a form whose gradient is cheap.
  *
- * ONNX Runtime's MaxPool with indices takes 4 ns per element of the input: 8.2 ms for [32, 64, 32, 32] on one core of
- * an AMD EPYC (onnxruntime-node 1.30), and with the other two 15 of the 109 ms of a step of simple_cnn, now 103. Here
- * the greater of two neighbours is taken along rows, then along columns; what goes to the left and to the right of a pair is
- * picked and put back by products with constant matrices of 0 and 1, which are exact.
+ * ONNX Runtime's MaxPool with indices takes 4 ns per element of the input: 8.2 ms for [32, 64, 32,
+ * 32] on one core of an AMD EPYC (onnxruntime-node 1.30), and with the other two 15 of the 109 ms
+ * of a step of simple_cnn, now 103. Here the greater of two neighbours is taken along rows, then
+ * along columns; what goes to the left and to the right of a pair is picked and put back by
+ * products with constant matrices of 0 and 1, which are exact.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
 import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
@@ -30,7 +31,10 @@ function pairShapeOf(g: GraphBuilder, node: GraphNode): PairShape | undefined {
   const { shape } = g.value(node.inputs[0] ?? '');
   if (shape.length !== 4 || !isStatic(shape)) return undefined;
   const [batch = 1, channels = 1, height = 1, width = 1] = shape;
-  const window = windowOf(callOf(g, node), intsAttribute(node, 'kernel_shape') ?? [], [height, width]);
+  const window = windowOf(callOf(g, node), intsAttribute(node, 'kernel_shape') ?? [], [
+    height,
+    width,
+  ]);
   const isPlain =
     [...window.kernel, ...window.strides].every((size) => size === 2) &&
     [...window.padsBegin, ...window.padsEnd].every((pad) => pad === 0) &&
@@ -70,7 +74,12 @@ export function drawPairPooling(g: GraphBuilder, node: GraphNode): boolean {
 }
 
 /** dX: dY at the first greatest element of each window, 0 elsewhere. */
-export function unpoolPairs(g: GraphBuilder, node: GraphNode, y: ValueInfo, dy: ValueInfo): ValueInfo {
+export function unpoolPairs(
+  g: GraphBuilder,
+  node: GraphNode,
+  y: ValueInfo,
+  dy: ValueInfo,
+): ValueInfo {
   const { shape } = g.value(node.inputs[0] ?? '');
   const width = Number(shape[3]);
   const isTop = g.value(`${y.name}.isTop`); // [R / 2, 1, W / 2]
@@ -82,13 +91,19 @@ export function unpoolPairs(g: GraphBuilder, node: GraphNode, y: ValueInfo, dy: 
   return g.reshape(g.gemm(dRight, placer(g, width, 1), left), shape.map(Number));
 }
 
-/** What of `d` goes to the first of each pair, and what to the second. The difference is exact: one of them is 0. */
+/**
+ * What of `d` goes to the first of each pair, and what to the second. The difference is exact: one
+ * of them is 0.
+ */
 function share(g: GraphBuilder, d: ValueInfo, isFirst: ValueInfo): readonly [ValueInfo, ValueInfo] {
   const first = g.mul(d, isFirst);
   return [first, g.sub(d, first)];
 }
 
-/** max(first, second), and as `<y>.<name>` 1 where it is the first, which it is when both are equal, else 0. */
+/**
+ * max(first, second), and as `<y>.<name>` 1 where it is the first, which it is when both are equal,
+ * else 0.
+ */
 function firstOfPair(
   g: GraphBuilder,
   y: string,

@@ -39,7 +39,12 @@ describe('the gradient of MaxPool', () => {
   test('refuses an average with ceil_mode that counts padding', () => {
     const g = new GraphBuilder('pool');
     const x = g.input('x', 'float32', [1, 1, 5, 5]);
-    const attributes = { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1, count_include_pad: 1 };
+    const attributes = {
+      kernel_shape: [2, 2],
+      strides: [2, 2],
+      ceil_mode: 1,
+      count_include_pad: 1,
+    };
     g.output('loss', g.reduceSum(g.apply('AveragePool', [x], attributes)));
 
     assert.throws(() => differentiateGraph(g.build(), 'loss', ['x']), {

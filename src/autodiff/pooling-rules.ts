@@ -10,7 +10,9 @@ import { notDifferentiable, staticShape, times } from './gradient-rule.ts';
 import { drawPairPooling, isPairPooling, unpoolPairs } from './pair-pooling.ts';
 import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
 
-/** The name of the output of a MaxPool that says where each maximum was: what its gradient needs. */
+/**
+ * The name of the output of a MaxPool that says where each maximum was: what its gradient needs.
+ */
 function indicesOf(node: GraphNode): string {
   return node.outputs[1] ?? `${node.outputs[0] ?? ''}.indices`;
 }
@@ -30,7 +32,9 @@ function pooled(call: GradientCall): { shape: readonly number[]; window: Window 
   return { shape, window: windowOf(callOf(call.g, call.node), kernel, shape.slice(2)) };
 }
 
-/** dX = dY at the places of the maxima, 0 elsewhere; where windows overlap, what arrives is added. */
+/**
+ * dX = dY at the places of the maxima, 0 elsewhere; where windows overlap, what arrives is added.
+ */
 function unpool(call: GradientCall): ValueInfo {
   const { g, node, y } = call;
   if (isPairPooling(g, node)) return unpoolPairs(g, node, y, call.fullDy());
@@ -43,16 +47,24 @@ function unpool(call: GradientCall): ValueInfo {
   return g.reshape(sum, shape);
 }
 
-/** dX = the sum of dY / count over the windows that an element is in: a transposed convolution of each channel with ones. */
+/**
+ * dX = the sum of dY / count over the windows that an element is in: a transposed convolution of
+ * each channel with ones.
+ */
 function spread(call: GradientCall): ValueInfo {
   const { g, y } = call;
   const { shape, window } = pooled(call);
   const [batch = 1, channels = 1, ...sizes] = shape;
   const counts = staticShape(y.shape, call.node.name).slice(2);
   const share = g.mul(call.fullDy(), elementShares(call, window, sizes, counts));
-  const ones = g.constant('float32', [1, 1, ...window.kernel], Array(product(window.kernel)).fill(1));
+  const ones = g.constant(
+    'float32',
+    [1, 1, ...window.kernel],
+    Array(product(window.kernel)).fill(1),
+  );
   const surplus = sizes.map((size, axis) => {
-    const reached = ((counts[axis] ?? 1) - 1) * (window.strides[axis] ?? 1) + windowSpan(window, axis);
+    const reached =
+      ((counts[axis] ?? 1) - 1) * (window.strides[axis] ?? 1) + windowSpan(window, axis);
     return size + (window.padsBegin[axis] ?? 0) - reached;
   });
   const sum = g.convTranspose(g.reshape(share, [batch * channels, 1, ...counts]), ones, undefined, {
@@ -63,7 +75,10 @@ function spread(call: GradientCall): ValueInfo {
   return g.reshape(sum, shape);
 }
 
-/** 1 / (elements that a window's mean is over), [1, 1, ...counts]: all of the kernel, or only those inside the input. */
+/**
+ * 1 / (elements that a window's mean is over), [1, 1, ...counts]: all of the kernel, or only those
+ * inside the input.
+ */
 function elementShares(
   { g, node }: GradientCall,
   window: Window,
@@ -73,13 +88,16 @@ function elementShares(
   const countsPadding = intAttribute(node, 'count_include_pad', 0) !== 0;
   if (countsPadding && intAttribute(node, 'ceil_mode', 0) !== 0) {
     throw new GraphError(
-      `differentiating AveragePool at ${node.name}: ceil_mode with count_include_pad is not supported, since runtimes divide differently. Export it with ceil_mode 0.`,
+      `differentiating AveragePool at ${node.name}: ceil_mode with count_include_pad is not ` +
+        'supported, since runtimes divide differently. Export it with ceil_mode 0.',
       { operator: 'AveragePool', node: node.name },
     );
   }
   if (countsPadding) return g.scalar(1 / product(window.kernel));
   const perAxis = sizes.map((size, axis) =>
-    Array.from({ length: counts[axis] ?? 1 }, (_, index) => elementsInside(window, axis, size, index)),
+    Array.from({ length: counts[axis] ?? 1 }, (_, index) =>
+      elementsInside(window, axis, size, index),
+    ),
   );
   const elements = perAxis.reduce(
     (heads, own) => heads.flatMap((head) => own.map((count) => head * count)),

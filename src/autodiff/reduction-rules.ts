@@ -19,7 +19,9 @@ function foldedAxes({ g, node, input }: GradientCall): readonly number[] {
 function withFoldedAxes(call: GradientCall, value: ValueInfo): ValueInfo {
   const isKept = intAttribute(call.node, 'keepdims', 1) !== 0;
   const axes = foldedAxes(call);
-  return isKept || axes.length === 0 || value.shape.length === 0 ? value : call.g.unsqueeze(value, axes);
+  return isKept || axes.length === 0 || value.shape.length === 0
+    ? value
+    : call.g.unsqueeze(value, axes);
 }
 
 /** How many elements of the input one element of the output was made from. */
@@ -28,7 +30,9 @@ function foldedCount(call: GradientCall): number {
   return foldedAxes(call).reduce((count, axis) => count * (shape[axis] ?? 1), 1);
 }
 
-/** Y is the least or greatest: dX = dY * [X = Y] / (number of X = Y), so ties share the gradient. */
+/**
+ * Y is the least or greatest: dX = dY * [X = Y] / (number of X = Y), so ties share the gradient.
+ */
 const extremeRule: GradientRule = (call) => [
   () => {
     const { g, y, input } = call;
@@ -40,7 +44,9 @@ const extremeRule: GradientRule = (call) => [
 
 const isIndex = notDifferentiable('its output is an index');
 
-/** The least float32 with all its digits: X / max(Y, it) is 0 where Y = 0, since X is 0 there, too. */
+/**
+ * The least float32 with all its digits: X / max(Y, it) is 0 where Y = 0, since X is 0 there, too.
+ */
 const LEAST_NORMAL = 2 ** -126;
 
 export const REDUCTION_RULES = {
@@ -58,7 +64,9 @@ export const REDUCTION_RULES = {
   ReduceProd: notDifferentiable('the gradient of a product divides by its factors, which may be 0'),
 
   // Y = sum |X|: dX = dY * sign(X)
-  ReduceL1: unary((call) => times(call.g, withFoldedAxes(call, call.dy), call.g.sign(call.input(0)))),
+  ReduceL1: unary((call) =>
+    times(call.g, withFoldedAxes(call, call.dy), call.g.sign(call.input(0))),
+  ),
 
   // Y = sqrt(sum X^2): dX = dY / Y * X, 0 where Y = 0
   ReduceL2: unary((call) => {

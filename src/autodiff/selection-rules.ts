@@ -1,4 +1,7 @@
-/** Gradients of operators that pick, put and join elements: the gradient goes back to where they came from. */
+/**
+ * Gradients of operators that pick, put and join elements: the gradient goes back to where they
+ * came from.
+ */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { intAttribute, type OperatorCall } from '../graph/operators/operator.ts';
@@ -35,7 +38,10 @@ function operatorCallOf({ g, node }: GradientCall): OperatorCall {
   return { ...node, inputs };
 }
 
-/** Where along `axis` the one element lies that a Gather of a constant index takes; undefined for any other Gather. */
+/**
+ * Where along `axis` the one element lies that a Gather of a constant index takes; undefined for
+ * any other Gather.
+ */
 function onlyIndex(call: GradientCall, size: number): number | undefined {
   const indices = call.g.constantOf(call.input(1));
   return indices?.length === 1 ? normalizeAxis(Number(indices[0]), size) : undefined;
@@ -108,11 +114,19 @@ function reversed(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
 }
 
 /** Each element along `axis` followed by step - 1 zeros. */
-function withZerosBetween(g: GraphBuilder, value: ValueInfo, axis: number, step: number): ValueInfo {
+function withZerosBetween(
+  g: GraphBuilder,
+  value: ValueInfo,
+  axis: number,
+  step: number,
+): ValueInfo {
   if (step === 1) return value;
   const shape = staticShape(value.shape, value.name);
   const apart = g.unsqueeze(value, [axis + 1]);
-  const padded = g.pad(apart, padsAround(shape.toSpliced(axis + 1, 0, 1), [[axis + 1, 0, step - 1]]));
+  const padded = g.pad(
+    apart,
+    padsAround(shape.toSpliced(axis + 1, 0, 1), [[axis + 1, 0, step - 1]]),
+  );
   return g.reshape(padded, shape.with(axis, (shape[axis] ?? 1) * step));
 }
 
@@ -128,14 +142,20 @@ const concatRule: GradientRule = (call) => {
   });
 };
 
-/** The outputs are stretches of X: dX = their gradients side by side, zeros for those that the loss does not use. */
+/**
+ * The outputs are stretches of X: dX = their gradients side by side, zeros for those that the loss
+ * does not use.
+ */
 const splitRule: GradientRule = ({ g, node, dys, input }) => [
   () => {
     const parts = node.outputs.map((name, i) => {
       const shape = staticShape(g.value(name).shape, node.name);
       return expandTo(g, dys[i] ?? g.scalar(0), shape);
     });
-    return g.concat(parts, normalizeAxis(intAttribute(node, 'axis', 0), input(0).shape.length) ?? 0);
+    return g.concat(
+      parts,
+      normalizeAxis(intAttribute(node, 'axis', 0), input(0).shape.length) ?? 0,
+    );
   },
 ];
 
@@ -145,18 +165,26 @@ function isAddition({ node }: GradientCall): boolean {
   if (reduction === 'add') return true;
   if (reduction === 'none') return false;
   throw new GraphError(
-    `differentiating ${node.operator} at ${node.name}: expected the reduction none or add, got ${JSON.stringify(reduction)}`,
+    `differentiating ${node.operator} at ${node.name}: expected the reduction none or add, ` +
+      `got ${JSON.stringify(reduction)}`,
     { operator: node.operator, node: node.name },
   );
 }
 
-/** Y = X, with the updates at the indices: dX = dY, 0 where X was written over; dUpdates = dY at the indices. */
+/**
+ * Y = X, with the updates at the indices: dX = dY, 0 where X was written over; dUpdates = dY at the
+ * indices.
+ */
 function scatterRule(pick: (call: GradientCall) => ValueInfo): GradientRule {
   return (call) => {
     const { g, node, input } = call;
     const isAdded = isAddition(call);
     const overwritten = (): ValueInfo =>
-      g.apply(node.operator, [call.fullDy(), input(1), zeros(g, shapeOf(call, 2))], node.attributes);
+      g.apply(
+        node.operator,
+        [call.fullDy(), input(1), zeros(g, shapeOf(call, 2))],
+        node.attributes,
+      );
     return [() => (isAdded ? call.dy : overwritten()), undefined, () => pick(call)];
   };
 }
@@ -170,12 +198,20 @@ export const SELECTION_RULES = {
     undefined,
   ],
   GatherElements: (call) => [
-    () => call.g.scatterAdd(zeros(call.g, shapeOf(call, 0)), call.input(1), call.fullDy(), axisOf(call)),
+    () =>
+      call.g.scatterAdd(
+        zeros(call.g, shapeOf(call, 0)),
+        call.input(1),
+        call.fullDy(),
+        axisOf(call),
+      ),
     undefined,
   ],
 
   ScatterND: scatterRule((call) => call.g.apply('GatherND', [call.fullDy(), call.input(1)])),
-  ScatterElements: scatterRule((call) => call.g.gatherElements(call.fullDy(), call.input(1), axisOf(call))),
+  ScatterElements: scatterRule((call) =>
+    call.g.gatherElements(call.fullDy(), call.input(1), axisOf(call)),
+  ),
 
   OneHot: notDifferentiable('its output jumps with its index'),
   Concat: concatRule,

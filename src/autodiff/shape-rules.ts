@@ -1,4 +1,7 @@
-/** Gradients of operators that give elements another shape or repeat them: the gradient takes the way back. */
+/**
+ * Gradients of operators that give elements another shape or repeat them: the gradient takes the
+ * way back.
+ */
 import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, undoBroadcast } from './gradient-rule.ts';
@@ -19,7 +22,8 @@ export const SHAPE_RULES = {
   Transpose: (call) => [
     () => {
       const rank = call.y.shape.length;
-      const permutation = intsAttribute(call.node, 'perm') ?? call.y.shape.map((_, axis) => rank - 1 - axis);
+      const permutation =
+        intsAttribute(call.node, 'perm') ?? call.y.shape.map((_, axis) => rank - 1 - axis);
       const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
       return call.g.transpose(call.fullDy(), inverse);
     },
@@ -33,7 +37,9 @@ export const SHAPE_RULES = {
     () => {
       const { g, input } = call;
       const sizes = staticShape(input(0).shape, call.node.name);
-      const repeats = staticShape(call.y.shape, call.node.name).map((size, i) => size / (sizes[i] || 1));
+      const repeats = staticShape(call.y.shape, call.node.name).map(
+        (size, i) => size / (sizes[i] || 1),
+      );
       const apart = g.reshape(
         call.fullDy(),
         sizes.flatMap((size, i) => [repeats[i] ?? 1, size]),

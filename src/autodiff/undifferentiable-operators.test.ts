@@ -8,9 +8,15 @@ import type { Graph } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
 
-/** Every operator that no gradient passes, with what it gives for a = [[1, -2, 3], [4, 5, -6]], n = [7, -3, 2]. */
+/**
+ * Every operator that no gradient passes, with what it gives for a = [[1, -2, 3], [4, 5, -6]], n =
+ * [7, -3, 2].
+ */
 const CASES: Readonly<
-  Record<string, readonly [(g: GraphBuilder, a: ValueInfo, n: ValueInfo) => ValueInfo, readonly number[]]>
+  Record<
+    string,
+    readonly [(g: GraphBuilder, a: ValueInfo, n: ValueInfo) => ValueInfo, readonly number[]]
+  >
 > = {
   Mod: [(g, _, n) => g.apply('Mod', [n, g.constant('int32', [], [4])]), [3, 1, 2]],
   Equal: [(g, _, n) => g.equal(n, g.constant('int32', [], [2])), [0, 0, 1]],
@@ -51,7 +57,10 @@ const CASES: Readonly<
     [1, 0, 0, -2, 0, 3, 4, 0, 0, 5, -6, 0],
   ],
   'Concat of shapes': [(g, a) => g.concat([g.apply('Shape', [a]), g.ints([9])], 0), [2, 3, 9]],
-  'Slice backwards': [(g, _, n) => g.slice(n, { axes: [0], starts: [-1], ends: [-9], steps: [-2] }), [2, 7]],
+  'Slice backwards': [
+    (g, _, n) => g.slice(n, { axes: [0], starts: [-1], ends: [-9], steps: [-2] }),
+    [2, 7],
+  ],
   'Split in equal parts': [(g, a) => g.applyAll('Split', [a], 3, { axis: 1 })[2]!, [3, -6]],
 };
 
@@ -73,7 +82,9 @@ function makeGraph(): Graph {
 
 describe('operators that no gradient passes', () => {
   test('have a case each', () => {
-    const others = Object.keys(GRADIENT_RULES).filter((name) => !differentiableOperators().includes(name));
+    const others = Object.keys(GRADIENT_RULES).filter(
+      (name) => !differentiableOperators().includes(name),
+    );
     const covered = new Set(Object.keys(CASES).map((name) => name.split(' ')[0]));
 
     assert.deepEqual(
@@ -85,7 +96,9 @@ describe('operators that no gradient passes', () => {
   test('have the shapes that we infer, and the values of their definitions, in ONNX Runtime', async () => {
     const outputs = await runGraph(makeGraph(), { a: [1, -2, 3, 4, 5, -6], n: [7, -3, 2] });
 
-    const expected = Object.entries(CASES).map(([name, [, values]]) => [`${name}:`, values] as const);
+    const expected = Object.entries(CASES).map(
+      ([name, [, values]]) => [`${name}:`, values] as const,
+    );
     assert.deepEqual(outputs, new Map(expected));
   });
 

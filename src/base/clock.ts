@@ -11,7 +11,10 @@ export interface Clock {
   after(delayMs: number, action: () => void): Timer;
 }
 
-/** The machine's monotonic clock. Its timers keep the process alive until they fire or are cancelled. */
+/**
+ * The machine's monotonic clock. Its timers keep the process alive until they fire or are
+ * cancelled.
+ */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, action) {
@@ -27,13 +30,14 @@ interface PendingTimer {
 }
 
 /**
- * Virtual time: it moves only when told to, and fires timers in order of due time, then of creation.
- * The simulation runs whole clusters on one of these.
+ * Virtual time: it moves only when told to, and fires timers in order of due time, then of
+ * creation. The simulation runs whole clusters on one of these.
  */
 export class ManualClock implements Clock {
   #nowMs = 0;
   #created = 0;
-  // A binary heap by (dueMs, order): the simulation schedules every frame and every computation here.
+  // A binary heap by (dueMs, order): the simulation schedules every frame and every computation
+  // here.
   readonly #heap: PendingTimer[] = [];
   readonly #cancelled = new Set<PendingTimer>();
 
@@ -42,7 +46,11 @@ export class ManualClock implements Clock {
   }
 
   after(delayMs: number, action: () => void): Timer {
-    const timer: PendingTimer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#created++, action };
+    const timer: PendingTimer = {
+      dueMs: this.#nowMs + Math.max(0, delayMs),
+      order: this.#created++,
+      action,
+    };
     pushHeap(this.#heap, timer);
     return { cancel: () => void this.#cancelled.add(timer) };
   }

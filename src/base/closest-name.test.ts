@@ -6,7 +6,13 @@ const NAMES = ['learning_rate', 'lr', 'momentum', 'micro_batch', 'global_batch']
 
 describe('closestName', () => {
   test('finds a name through a lost, doubled, wrong or swapped letter', () => {
-    for (const word of ['learing_rate', 'learnning_rate', 'learnimg_rate', 'laerning_rate', 'learningRate'])
+    for (const word of [
+      'learing_rate',
+      'learnning_rate',
+      'learnimg_rate',
+      'laerning_rate',
+      'learningRate',
+    ])
       assert.equal(closestName(word, NAMES), 'learning_rate');
   });
 

@@ -1,8 +1,8 @@
 /**
  * The name in `names` that `word` was probably meant to be; undefined when none is near.
  *
- * Near is an edit distance (insert, delete, replace, swap of neighbours) of at most a third of the longer
- * word, or one word being the beginning of the other. Case, `-` and `_` do not count.
+ * Near is an edit distance (insert, delete, replace, swap of neighbours) of at most a third of the
+ * longer word, or one word being the beginning of the other. Case, `-` and `_` do not count.
  */
 export function closestName(word: string, names: Iterable<string>): string | undefined {
   const wanted = plain(word);
@@ -10,7 +10,8 @@ export function closestName(word: string, names: Iterable<string>): string | und
   let bestDistance = Infinity;
   for (const name of names) {
     const candidate = plain(name);
-    const isBeginning = wanted.length >= 3 && (candidate.startsWith(wanted) || wanted.startsWith(candidate));
+    const isBeginning =
+      wanted.length >= 3 && (candidate.startsWith(wanted) || wanted.startsWith(candidate));
     const distance = isBeginning ? 0.5 : editDistance(wanted, candidate);
     const limit = Math.max(wanted.length, candidate.length) / 3;
     if (distance > limit || distance >= bestDistance) continue;
@@ -20,7 +21,9 @@ export function closestName(word: string, names: Iterable<string>): string | und
   return best;
 }
 
-/** ` Did you mean "x"?` when a name is near, otherwise the whole list; to be appended to a message. */
+/**
+ * ` Did you mean "x"?` when a name is near, otherwise the whole list; to be appended to a message.
+ */
 export function suggestion(word: string, names: readonly string[]): string {
   const closest = closestName(word, names);
   return closest === undefined ? `Known: ${names.join(', ')}.` : `Did you mean "${closest}"?`;

@@ -17,12 +17,20 @@ export type ErrorCode =
 /** Facts about an error for logs and `--json`; never needed to understand the message. */
 export type ErrorContext = Readonly<Record<string, unknown>>;
 
-/** Base of every error Lockstep raises on purpose: a stable `code`, a message for people, facts for programs. */
+/**
+ * Base of every error Lockstep raises on purpose: a stable `code`, a message for people, facts for
+ * programs.
+ */
 export class LockstepError extends Error {
   readonly code: ErrorCode;
   readonly context: ErrorContext;
 
-  constructor(code: ErrorCode, message: string, context: ErrorContext = {}, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    context: ErrorContext = {},
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     this.name = new.target.name;
     this.code = code;

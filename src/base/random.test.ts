@@ -11,7 +11,12 @@ function philox(counter: [number, number, number, number], key: [number, number]
 describe('philox4x32', () => {
   // The three known answers published with Random123 (kat_vectors, philox4x32 10).
   test('gives the published answer for zeros', () => {
-    assert.deepEqual(philox([0, 0, 0, 0], [0, 0]), ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']);
+    assert.deepEqual(philox([0, 0, 0, 0], [0, 0]), [
+      '6627e8d5',
+      'e169c58d',
+      'bc57ac4c',
+      '9b00dbd8',
+    ]);
   });
 
   test('gives the published answer for all ones', () => {
@@ -25,12 +30,10 @@ describe('philox4x32', () => {
   });
 
   test('gives the published answer for the digits of pi', () => {
-    assert.deepEqual(philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]), [
-      'd16cfe09',
-      '94fdcceb',
-      '5001e420',
-      '24126ea1',
-    ]);
+    assert.deepEqual(
+      philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
+      ['d16cfe09', '94fdcceb', '5001e420', '24126ea1'],
+    );
   });
 });
 

@@ -1,12 +1,15 @@
 /**
- * Counter-based randomness: every random number is a function of (seed, purpose, counters), never of
- * what was drawn before. Nobody has a stream to save, and it does not matter who computes.
+ * Counter-based randomness: every random number is a function of (seed, purpose, counters), never
+ * of what was drawn before. Nobody has a stream to save, and it does not matter who computes.
  *
  * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox4x32-10);
  * checked against the known answers of its Random123 library.
  */
 
-/** What a random number is for; numbers of different purposes are independent. The values are part of the digest contract. */
+/**
+ * What a random number is for; numbers of different purposes are independent. The values are part
+ * of the digest contract.
+ */
 export const PURPOSES = {
   init: 1,
   shuffle: 2,
@@ -26,7 +29,10 @@ const MULTIPLIER_1 = 0xcd9e8d57;
 const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 
-/** The high 32 bits of a 32x32-bit product, as a signed number; integer operations throughout, for speed. */
+/**
+ * The high 32 bits of a 32x32-bit product, as a signed number; integer operations throughout, for
+ * speed.
+ */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -67,7 +73,10 @@ export function philox4x32(
   out[3] = c3;
 }
 
-/** Random words of one (seed, purpose, a, b): word `i` is always the same, in whatever order they are read. */
+/**
+ * Random words of one (seed, purpose, a, b): word `i` is always the same, in whatever order they
+ * are read.
+ */
 export class RandomWords {
   readonly #key: readonly [number, number];
   readonly #a: number;
@@ -102,7 +111,10 @@ export class RandomWords {
   }
 }
 
-/** A permutation of 0 .. length - 1 (Fisher-Yates), the same for everyone who asks with the same arguments. */
+/**
+ * A permutation of 0 .. length - 1 (Fisher-Yates), the same for everyone who asks with the same
+ * arguments.
+ */
 export function permutation(length: number, words: RandomWords): Uint32Array {
   const order = new Uint32Array(length);
   for (let i = 0; i < length; i++) order[i] = i;

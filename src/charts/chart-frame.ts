@@ -1,4 +1,7 @@
-/** What all charts have: a frame with ticks, a caption, a legend. Sizes are those of the SVG's own coordinates. */
+/**
+ * What all charts have: a frame with ticks, a caption, a legend. Sizes are those of the SVG's own
+ * coordinates.
+ */
 import { formatNumber, type Html, type HtmlValue, markup } from './html.ts';
 
 /** The sides of the part of a drawing that data are drawn in, and the drawing's size. */
@@ -30,7 +33,9 @@ export interface Scale {
   readonly at: (value: number) => number;
 }
 
-/** A scale from `low` to `high` that begins and ends at ticks, or, with `isExact`, at these values. */
+/**
+ * A scale from `low` to `high` that begins and ends at ticks, or, with `isExact`, at these values.
+ */
 export function linearScale(
   low: number,
   high: number,
@@ -44,7 +49,9 @@ export function linearScale(
   const step = niceStep(span / tickCount);
   const first = isExact ? Math.ceil(least / step) : Math.floor(least / step);
   const last = isExact ? Math.floor(most / step) : Math.ceil(most / step);
-  const ticks = Array.from({ length: last - first + 1 }, (_, i) => roundTo((first + i) * step, step));
+  const ticks = Array.from({ length: last - first + 1 }, (_, i) =>
+    roundTo((first + i) * step, step),
+  );
   const [start, end] = isExact ? [least, most] : [ticks[0] ?? least, ticks.at(-1) ?? most];
   return { ticks, at: (value) => from + ((value - start) / (end - start)) * (to - from) };
 }

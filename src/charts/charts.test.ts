@@ -40,13 +40,26 @@ describe('logScale', () => {
 
 describe('lineChart', () => {
   test('leaves out what is not finite, and says how much', () => {
-    const { text } = lineChart(TEXT, [{ name: 'loss', points: [[0, 1], [1, NaN], [2, 0.5], [3, Infinity]] }]); // prettier-ignore
+    const { text } = lineChart(TEXT, [
+      {
+        name: 'loss',
+        points: [
+          [0, 1],
+          [1, NaN],
+          [2, 0.5],
+          [3, Infinity],
+        ],
+      },
+    ]);
     assert.match(text, /2 values are not finite/);
     assert.doesNotMatch(text, /NaN[^ ]*"/);
   });
 
   test('says that there is nothing when nothing is finite', () => {
-    assert.match(lineChart(TEXT, [{ name: 'loss', points: [[0, NaN]] }]).text, /no numbers to draw/);
+    assert.match(
+      lineChart(TEXT, [{ name: 'loss', points: [[0, NaN]] }]).text,
+      /no numbers to draw/,
+    );
     assert.match(lineChart(TEXT, []).text, /no numbers to draw/);
   });
 
@@ -63,11 +76,22 @@ describe('lineChart', () => {
     const [spread, narrow] = [pointsOf(10, (i) => 10 ** -i), pointsOf(10, (i) => 1 + i)];
     const isLog = (points: [number, number][], mayBeLog: boolean): boolean =>
       lineChart(TEXT, [{ name: 'loss', points }], { mayBeLog }).text.includes('powers of ten');
-    assert.deepEqual([isLog(spread, true), isLog(spread, false), isLog(narrow, true)], [true, false, false]);
+    assert.deepEqual(
+      [isLog(spread, true), isLog(spread, false), isLog(narrow, true)],
+      [true, false, false],
+    );
   });
 
   test('tells those who do not see it where the lines begin and end', () => {
-    const { text } = lineChart(TEXT, [{ name: 'loss', points: [[0, 4], [9, 0.5]] }]); // prettier-ignore
+    const { text } = lineChart(TEXT, [
+      {
+        name: 'loss',
+        points: [
+          [0, 4],
+          [9, 0.5],
+        ],
+      },
+    ]);
     assert.match(text, /aria-label="A chart: loss from 4 to 0.5 over 2 points"/);
   });
 });
@@ -78,13 +102,29 @@ describe('stackedChart', () => {
       { name: 'compute', points: [[0, 6]] },
       { name: 'wait', points: [[0, 4]] },
     ]);
-    const heights = [...text.matchAll(/<rect x="[\d.]+" width="[\d.]+" y="[\d.]+" height="([\d.]+)"/g)].map((match) => Number(match[1])); // prettier-ignore
+    const heights = [
+      ...text.matchAll(/<rect x="[\d.]+" width="[\d.]+" y="[\d.]+" height="([\d.]+)"/g),
+    ].map((match) => Number(match[1]));
     // The axis ends at 10, the plot is 198 high.
     assert.deepEqual(heights.map(Math.round), [119, 79]);
   });
 
   test('draws long runs by means', () => {
-    assert.deepEqual(meansOf([[0, 2], [1, 4], [2, 6], [3, 8]], 2), [[0.5, 3], [2.5, 7]]); // prettier-ignore
+    assert.deepEqual(
+      meansOf(
+        [
+          [0, 2],
+          [1, 4],
+          [2, 6],
+          [3, 8],
+        ],
+        2,
+      ),
+      [
+        [0.5, 3],
+        [2.5, 7],
+      ],
+    );
   });
 });
 
@@ -95,15 +135,26 @@ describe('histogram', () => {
     const counts = [...text.matchAll(/<title>[\d.]+ to [\d.]+: (\d+)<\/title>/g)].map((match) =>
       Number(match[1]),
     );
-    assert.equal(counts.reduce((sum, count) => sum + count, 0), 99); // prettier-ignore
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      99,
+    );
     assert.match(text, /class="mark-text"[^>]*>p99 9</);
   });
 });
 
 describe('barChart and ringChart', () => {
   test('draw bars in proportion and shares of the whole ring', () => {
-    const bars = [{ name: 'a', value: 30 }, { name: 'b', value: 10 }, { name: '<c>', value: NaN }]; // prettier-ignore
-    const widths = [...barChart({ title: 't', caption: 'c', unit: 's' }, bars).text.matchAll(/<rect class="f\d" x="[\d.]+" y="\d+" width="([\d.]+)"/g)].map((match) => Number(match[1])); // prettier-ignore
+    const bars = [
+      { name: 'a', value: 30 },
+      { name: 'b', value: 10 },
+      { name: '<c>', value: NaN },
+    ];
+    const widths = [
+      ...barChart({ title: 't', caption: 'c', unit: 's' }, bars).text.matchAll(
+        /<rect class="f\d" x="[\d.]+" y="\d+" width="([\d.]+)"/g,
+      ),
+    ].map((match) => Number(match[1]));
     assert.equal(widths.length, 3);
     assert.ok(Math.abs(widths[0]! / widths[1]! - 3) < 0.01 && widths[2] === 0);
     assert.match(ringChart({ title: 't', caption: 'c' }, bars.slice(0, 2)).text, /a: 30 of 40/);

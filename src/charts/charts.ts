@@ -88,7 +88,9 @@ export function lineChart(
   );
 }
 
-/** Parts of a whole, on top of each other, for every x; long runs are drawn by means of stretches. */
+/**
+ * Parts of a whole, on top of each other, for every x; long runs are drawn by means of stretches.
+ */
 export function stackedChart(text: ChartText, series: readonly Series[]): Html {
   const stretches = series.map(({ points }) => meansOf(points, MAX_HITS));
   const first = stretches[0] ?? [];
@@ -108,7 +110,9 @@ export function stackedChart(text: ChartText, series: readonly Series[]): Html {
       below += value;
       return markup`<rect x="${px(left)}" width="${px(right - left - gap)}" y="${px(top)}" height="${px(bottom - top)}" class="${fill(part)}"/>`;
     });
-    const values = series.map(({ name }, part) => `${name} ${formatNumber(stretches[part]?.[i]?.[1] ?? 0)}`);
+    const values = series.map(
+      ({ name }, part) => `${name} ${formatNumber(stretches[part]?.[i]?.[1] ?? 0)}`,
+    );
     return markup`<g><title>${text.xLabel} ${formatNumber(at)}: ${values.join(', ')}</title>${parts}</g>
 `;
   });
@@ -129,7 +133,9 @@ export function stackedChart(text: ChartText, series: readonly Series[]): Html {
   );
 }
 
-/** How often values fall into each of some twenty classes; `mark` is drawn as a line with its name. */
+/**
+ * How often values fall into each of some twenty classes; `mark` is drawn as a line with its name.
+ */
 export function histogram(
   text: ChartText,
   values: readonly number[],
@@ -154,7 +160,9 @@ export function histogram(
     return markup`<rect class="f0" x="${px(x.at(from) + 0.5)}" width="${px(x.at(to) - x.at(from) - 1)}" y="${px(top)}" height="${px(HALF.bottom - top)}"><title>${formatNumber(from)} to ${formatNumber(to)}: ${count}</title></rect>
 `;
   });
-  const summary = `${finite.length} values from ${formatNumber(range[0])} to ${formatNumber(range[1])}${mark === undefined ? '' : `, ${mark.name} ${formatNumber(mark.value)}`}`;
+  const summary =
+    `${finite.length} values from ${formatNumber(range[0])} to ` +
+    `${formatNumber(range[1])}${mark === undefined ? '' : `, ${mark.name} ${formatNumber(mark.value)}`}`;
   return frame({ ...text, summary, x, y: { ...y, ticks: y.ticks.filter(Number.isInteger) } }, [
     bars,
     mark !== undefined && markOf(mark.name, mark.value, x.at(mark.value)),
@@ -181,8 +189,11 @@ function pathOf(points: readonly (readonly [number, number])[], x: Scale, y: Sca
   const drawn = points.length > 2 * MAX_STRETCHES ? extremesOf(points) : points;
   const [only] = drawn;
   // A line of one point would not be seen.
-  if (drawn.length === 1 && only !== undefined) return `M${px(x.at(only[0]) - 3)} ${px(y.at(only[1]))}h6`;
-  return drawn.map(([at, value], i) => `${i === 0 ? 'M' : 'L'}${px(x.at(at))} ${px(y.at(value))}`).join('');
+  if (drawn.length === 1 && only !== undefined)
+    return `M${px(x.at(only[0]) - 3)} ${px(y.at(only[1]))}h6`;
+  return drawn
+    .map(([at, value], i) => `${i === 0 ? 'M' : 'L'}${px(x.at(at))} ${px(y.at(value))}`)
+    .join('');
 }
 
 /** The lowest and the highest point of each stretch, in order. */
@@ -191,7 +202,9 @@ function extremesOf(points: readonly (readonly [number, number])[]): (readonly [
   return Array.from({ length: MAX_STRETCHES }, (_, i) => {
     const stretch = points.slice(Math.floor(i * length), Math.floor((i + 1) * length));
     const byValue = stretch.toSorted((a, b) => a[1] - b[1]);
-    const ends = [byValue[0], byValue.at(-1)].flatMap((point) => (point === undefined ? [] : [point]));
+    const ends = [byValue[0], byValue.at(-1)].flatMap((point) =>
+      point === undefined ? [] : [point],
+    );
     return ends.toSorted((a, b) => a[0] - b[0]);
   }).flat();
 }
@@ -205,14 +218,17 @@ export function meansOf(
   const length = points.length / Math.max(1, stretches);
   return Array.from({ length: stretches }, (_, i) => {
     const stretch = points.slice(Math.floor(i * length), Math.floor((i + 1) * length));
-    const meanOf = (part: 0 | 1): number => sum(stretch.map((point) => point[part])) / stretch.length;
+    const meanOf = (part: 0 | 1): number =>
+      sum(stretch.map((point) => point[part])) / stretch.length;
     return [meanOf(0), meanOf(1)] as const;
   });
 }
 
 /** Strips over the chart that tell the values there under the pointer. */
 function hitsOf(series: readonly Series[], x: Scale, xLabel: string, plot: Plot): Html[] {
-  const places = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
+  const places = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))].sort(
+    (a, b) => a - b,
+  );
   const every = Math.max(1, Math.ceil(places.length / MAX_HITS));
   const chosen = places.filter((_, i) => i % every === 0);
   const values = series.map(({ points }) => new Map(points));
@@ -234,7 +250,8 @@ function summaryOf(series: readonly Series[]): string {
     const [first, last] = [points[0], points.at(-1)];
     if (first === undefined || last === undefined) return [];
     return [
-      `${name} from ${formatNumber(first[1])} to ${formatNumber(last[1])} over ${points.length} points`,
+      `${name} from ${formatNumber(first[1])} to ${formatNumber(last[1])} over ` +
+        `${points.length} points`,
     ];
   });
   return texts.join('; ');

@@ -7,12 +7,18 @@ const ESCAPED = '&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;qu
 
 describe('markup', () => {
   test('escapes every text, in content, in attributes and in lists', () => {
-    assert.equal(markup`<p title="${HOSTILE}">${HOSTILE}</p>`.text, `<p title="${ESCAPED}">${ESCAPED}</p>`);
+    assert.equal(
+      markup`<p title="${HOSTILE}">${HOSTILE}</p>`.text,
+      `<p title="${ESCAPED}">${ESCAPED}</p>`,
+    );
     assert.equal(markup`${[HOSTILE, [HOSTILE]]}`.text, ESCAPED + ESCAPED);
   });
 
   test('takes its own HTML as it is, and leaves nothing for what is not there', () => {
-    assert.equal(markup`<b>${markup`<i>${'<'}</i>`}${undefined}${false}${0}</b>`.text, '<b><i>&lt;</i>0</b>');
+    assert.equal(
+      markup`<b>${markup`<i>${'<'}</i>`}${undefined}${false}${0}</b>`.text,
+      '<b><i>&lt;</i>0</b>',
+    );
   });
 
   test('escapes what tables, definitions and badges are given', () => {
@@ -45,6 +51,12 @@ describe('formatNumber', () => {
 
 describe('formatValue', () => {
   test('gives any value of a JSON file as text', () => {
-    assert.deepEqual([null, 12345, 'a', [1], true].map(formatValue), ['–', '12345', 'a', '[1]', 'true']);
+    assert.deepEqual([null, 12345, 'a', [1], true].map(formatValue), [
+      '–',
+      '12345',
+      'a',
+      '[1]',
+      'true',
+    ]);
   });
 });

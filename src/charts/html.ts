@@ -1,4 +1,7 @@
-/** HTML and SVG from data that nobody has checked: every value is escaped, unless it is HTML from here. */
+/**
+ * HTML and SVG from data that nobody has checked: every value is escaped, unless it is HTML from
+ * here.
+ */
 
 /** Text that is HTML already. Only `markup` makes it. */
 export class Html {
@@ -45,7 +48,9 @@ export interface TableContent {
   readonly numeric?: readonly number[];
 }
 
-/** A table that scrolls on its own where the page is narrow; the first cell of a row is its heading. */
+/**
+ * A table that scrolls on its own where the page is narrow; the first cell of a row is its heading.
+ */
 export function table({ caption, columns, rows, numeric = [] }: TableContent): Html {
   const isNumeric = new Set(numeric);
   const classOf = (index: number): string => (isNumeric.has(index) ? 'number' : '');
@@ -53,7 +58,9 @@ export function table({ caption, columns, rows, numeric = [] }: TableContent): H
     (name, index) => markup`<th scope="col" class="${classOf(index)}">${name}</th>`,
   );
   const cellOf = (cell: HtmlValue, index: number): Html =>
-    index === 0 ? markup`<th scope="row">${cell}</th>` : markup`<td class="${classOf(index)}">${cell}</td>`;
+    index === 0
+      ? markup`<th scope="row">${cell}</th>`
+      : markup`<td class="${classOf(index)}">${cell}</td>`;
   const lines = rows.map((cells) => markup`<tr>${cells.map(cellOf)}</tr>\n`);
   const name = caption ?? columns.join(', ');
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table>
@@ -118,6 +125,7 @@ export function formatNumber(value: number): string {
 /** Any value of a JSON file as text. */
 export function formatValue(value: unknown): string {
   if (value === null || value === undefined) return '–';
-  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : formatNumber(value);
+  if (typeof value === 'number')
+    return Number.isInteger(value) ? String(value) : formatNumber(value);
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -16,7 +16,11 @@ const MAX_NAME = 24;
 
 /** Bars that lie, one under the other, each with its value; `unit` follows it. */
 export function barChart(
-  { title, caption, unit }: { readonly title: string; readonly caption: string; readonly unit: string },
+  {
+    title,
+    caption,
+    unit,
+  }: { readonly title: string; readonly caption: string; readonly unit: string },
   bars: readonly Bar[],
 ): Html {
   const most = bars.reduce((top, { value }) => (value > top ? value : top), 0) || 1;
@@ -33,7 +37,9 @@ export function barChart(
 <text class="strong" x="${px(left + width + 8)}" y="${middle}" dy="0.35em">${formatNumber(value)} ${unit}</text></g>
 `;
   });
-  const summary = bars.map(({ name, value }) => `${name} ${formatNumber(value)} ${unit}`).join(', ');
+  const summary = bars
+    .map(({ name, value }) => `${name} ${formatNumber(value)} ${unit}`)
+    .join(', ');
   const height = bars.length * (BAR_HEIGHT + BAR_GAP) + 4;
   return figure({ title, caption }, drawing({ title, summary }, height, rows));
 }

@@ -21,7 +21,10 @@ describe('encodeSafetensors', () => {
       a: { dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] },
       b: { dtype: 'F32', shape: [1], data_offsets: [16, 20] },
     });
-    assert.deepEqual([...new Float32Array(file.slice(8 + headerLength).buffer)], [1, 2, 3, 4, -0.5]);
+    assert.deepEqual(
+      [...new Float32Array(file.slice(8 + headerLength).buffer)],
+      [1, 2, 3, 4, -0.5],
+    );
   });
 
   test('refuses data that do not fit their shape', () => {
@@ -32,7 +35,9 @@ describe('encodeSafetensors', () => {
   });
 
   test('keeps the header whole when a name is not ASCII', () => {
-    const file = joined(encodeSafetensors([{ name: 'größe', shape: [1], data: Float32Array.of(7) }], {}));
+    const file = joined(
+      encodeSafetensors([{ name: 'größe', shape: [1], data: Float32Array.of(7) }], {}),
+    );
 
     const headerLength = Number(new DataView(file.buffer).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + headerLength)));

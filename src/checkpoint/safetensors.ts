@@ -1,4 +1,7 @@
-/** The safetensors format (huggingface/safetensors): a JSON table of tensors, then their bytes without holes. */
+/**
+ * The safetensors format (huggingface/safetensors): a JSON table of tensors, then their bytes
+ * without holes.
+ */
 import { ShapeError } from '../base/errors.ts';
 
 /** A float32 tensor to be written. */
@@ -9,8 +12,8 @@ export interface NamedTensor {
 }
 
 /**
- * One file with all `tensors` in their order, in pieces: the head, then views of the data, which must not change
- * before they are used. `metadata` values are plain strings.
+ * One file with all `tensors` in their order, in pieces: the head, then views of the data, which
+ * must not change before they are used. `metadata` values are plain strings.
  */
 export function encodeSafetensors(
   tensors: readonly NamedTensor[],
@@ -22,7 +25,8 @@ export function encodeSafetensors(
     const count = shape.reduce((a, b) => a * b, 1);
     if (count !== data.length)
       throw new ShapeError(
-        `safetensors: ${name}: shape [${shape.join(', ')}] needs ${count} elements, got ${data.length}`,
+        `safetensors: ${name}: shape [${shape.join(', ')}] needs ${count} elements, got ` +
+          `${data.length}`,
       );
     table[name] = { dtype: 'F32', shape, data_offsets: [end, end + data.byteLength] };
     end += data.byteLength;
@@ -33,6 +37,8 @@ export function encodeSafetensors(
   const head = new Uint8Array(8 + header.length);
   new DataView(head.buffer).setBigUint64(0, BigInt(header.length), true);
   head.set(header, 8);
-  const bytes = tensors.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const bytes = tensors.map(
+    ({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  );
   return [head, ...bytes];
 }

@@ -8,7 +8,10 @@ import type { CommandContext } from './shell/command-context.ts';
 
 type Loader = (context: CommandContext) => Promise<Command>;
 
-/** Every command. Loading all takes a third of a second, in each worker process, too: so only what is asked for is. */
+/**
+ * Every command. Loading all takes a third of a second, in each worker process, too: so only what
+ * is asked for is.
+ */
 const COMMANDS: Readonly<Record<string, Loader>> = {
   train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),
   coordinator: async (c) => (await import('./commands/train-command.ts')).coordinatorCommand(c),
@@ -17,7 +20,8 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   model: async () => (await import('./commands/model-command.ts')).modelCommand(),
   devices: async () => (await import('./commands/devices-command.ts')).devicesCommand(),
   generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
-  'compute-node': async (c) => (await import('./commands/compute-node-command.ts')).computeNodeCommand(c),
+  'compute-node': async (c) =>
+    (await import('./commands/compute-node-command.ts')).computeNodeCommand(c),
   'coordinator-node': async (c) =>
     (await import('./commands/coordinator-node-command.ts')).coordinatorNodeCommand(c),
   client: async (c) => (await import('./commands/client-command.ts')).clientCommand(c),
@@ -35,7 +39,10 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
 const context: CommandContext = {
   environment: process.env,
   // The same file again, with the same loader if it is run from source.
-  self: { program: process.execPath, arguments: [...process.execArgv, fileURLToPath(import.meta.url)] },
+  self: {
+    program: process.execPath,
+    arguments: [...process.execArgv, fileURLToPath(import.meta.url)],
+  },
   startedMs: 0,
   now: () => performance.now(),
   setExitCode: (code) => (process.exitCode = code),
@@ -43,7 +50,8 @@ const context: CommandContext = {
 
 const program = new Command('lockstep')
   .description(
-    'Trains one neural network across every machine you own, and ends with the very same model that one big machine would have trained.',
+    'Trains one neural network across every machine you own, and ends with the very same ' +
+      'model that one big machine would have trained.',
   )
   .version(VERSION)
   .showSuggestionAfterError()
@@ -75,6 +83,8 @@ function reportError(error: unknown): number {
     process.stderr.write(`error: ${error.message}\n`);
     return exitCodeOf(error);
   }
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   return EXIT.failed;
 }

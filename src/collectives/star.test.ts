@@ -23,7 +23,10 @@ function reduceOne(reducer: StarReducer, value: number): Total {
 
 describe('StarReducer', () => {
   const someContribution = fc
-    .array(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), { minLength: ELEMENTS, maxLength: ELEMENTS })
+    .array(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), {
+      minLength: ELEMENTS,
+      maxLength: ELEMENTS,
+    })
     .map((values) => Int32Array.from(values));
   const someWay = fc.constantFrom('foreign', 'scratch');
 
@@ -38,7 +41,10 @@ describe('StarReducer', () => {
             for (const [i, value] of values.entries()) expected[i]! += value;
 
           const inOrder = reduce(reducer, contributions);
-          const reordered = reduce(reducer, [...contributions].sort((a, b) => a[2] - b[2])); // prettier-ignore
+          const reordered = reduce(
+            reducer,
+            [...contributions].sort((a, b) => a[2] - b[2]),
+          );
 
           assert.deepEqual(inOrder, expected);
           assert.deepEqual(reordered, expected);
@@ -109,7 +115,10 @@ describe('StarReducer', () => {
 
     assert.ok(valuesOf(kept).every((value) => value === 7));
     kept.release();
-    const memories = Array.from({ length: TOTAL_SLOTS }, () => reduceOne(reducer, 1).bytes.byteOffset);
+    const memories = Array.from(
+      { length: TOTAL_SLOTS },
+      () => reduceOne(reducer, 1).bytes.byteOffset,
+    );
     assert.ok(memories.includes(kept.bytes.byteOffset));
   });
 
@@ -129,25 +138,29 @@ describe('StarReducer', () => {
     for (let round = 0; round < 20; round++) assert.equal(reducer.begin(), true);
   });
 
-  test('gives out each piece of scratch memory once, none of it shared with totals, until there is none', () => {
-    const reducer = new StarReducer(ELEMENTS);
-    const offsets = new Set<number>();
-    const pieces: Uint8Array[] = [];
-    for (let piece = reducer.takeScratch(); piece !== undefined; piece = reducer.takeScratch()) {
-      assert.equal(piece.length, reducer.byteLength);
-      offsets.add(piece.byteOffset);
-      pieces.push(piece);
-    }
+  test(
+    'gives out each piece of scratch memory once, none of it shared with totals, until there is ' +
+      'none',
+    () => {
+      const reducer = new StarReducer(ELEMENTS);
+      const offsets = new Set<number>();
+      const pieces: Uint8Array[] = [];
+      for (let piece = reducer.takeScratch(); piece !== undefined; piece = reducer.takeScratch()) {
+        assert.equal(piece.length, reducer.byteLength);
+        offsets.add(piece.byteOffset);
+        pieces.push(piece);
+      }
 
-    for (const [i, piece] of pieces.entries()) piece.fill(i + 100);
-    const totals = Array.from({ length: TOTAL_SLOTS }, (_, i) => reduceOne(reducer, i));
+      for (const [i, piece] of pieces.entries()) piece.fill(i + 100);
+      const totals = Array.from({ length: TOTAL_SLOTS }, (_, i) => reduceOne(reducer, i));
 
-    assert.equal(offsets.size, pieces.length);
-    assert.ok(pieces.every((piece, i) => piece.every((byte) => byte === i + 100)));
-    assert.ok(totals.every((total, i) => valuesOf(total).every((value) => value === i)));
-    reducer.returnScratch(pieces[3]!);
-    assert.equal(reducer.takeScratch()?.byteOffset, pieces[3]!.byteOffset);
-  });
+      assert.equal(offsets.size, pieces.length);
+      assert.ok(pieces.every((piece, i) => piece.every((byte) => byte === i + 100)));
+      assert.ok(totals.every((total, i) => valuesOf(total).every((value) => value === i)));
+      reducer.returnScratch(pieces[3]!);
+      assert.equal(reducer.takeScratch()?.byteOffset, pieces[3]!.byteOffset);
+    },
+  );
 
   test('refuses a contribution of another length and one that nobody asked for', () => {
     const reducer = new StarReducer(ELEMENTS);

@@ -1,7 +1,7 @@
 /**
- * The root of a star: integer gradient sums come in from the workers, their total goes out to all of them.
- * Everything lives in one fixed WebAssembly memory, so that additions run at memory speed and nothing is
- * allocated per step.
+ * The root of a star: integer gradient sums come in from the workers, their total goes out to all
+ * of them. Everything lives in one fixed WebAssembly memory, so that additions run at memory speed
+ * and nothing is allocated per step.
  */
 import { invariant } from '../base/errors.ts';
 import { loadKernels, type Kernels } from '../kernels/kernels.ts';
@@ -29,7 +29,8 @@ export interface Total {
 /**
  * Sums int32 buffers of one fixed length.
  *
- * Shapes: every contribution and every total is [elementCount] int32; elementCount is a multiple of 4.
+ * Shapes: every contribution and every total is [elementCount] int32; elementCount is a multiple of
+ *         4.
  */
 export class StarReducer {
   readonly byteLength: number;
@@ -45,7 +46,10 @@ export class StarReducer {
   constructor(elementCount: number) {
     this.byteLength = elementCount * 4;
     const slots = Math.floor(MEMORY_BUDGET_BYTES / Math.max(this.byteLength, 16));
-    invariant(slots >= MIN_SLOTS, `${elementCount} gradient elements are more than a star can reduce`);
+    invariant(
+      slots >= MIN_SLOTS,
+      `${elementCount} gradient elements are more than a star can reduce`,
+    );
     const totalSlots = Math.min(MAX_TOTAL_SLOTS, slots - 2);
     const scratchSlots = Math.min(MAX_SCRATCH_SLOTS, slots - totalSlots - 1);
     this.#references = Array.from({ length: totalSlots }, () => 0);
@@ -58,7 +62,10 @@ export class StarReducer {
     }
   }
 
-  /** Memory for one contribution to be received into, or undefined when all is taken (any memory will do then). */
+  /**
+   * Memory for one contribution to be received into, or undefined when all is taken (any memory
+   * will do then).
+   */
   takeScratch(): Uint8Array | undefined {
     const offset = this.#freeScratch.pop();
     return offset === undefined ? undefined : this.#bytesAt(offset);
@@ -82,7 +89,10 @@ export class StarReducer {
 
   /** Adds one contribution; integer sums are the same in any order. */
   add(contribution: Uint8Array): void {
-    invariant(contribution.length === this.byteLength, 'a contribution has the length of the total');
+    invariant(
+      contribution.length === this.byteLength,
+      'a contribution has the length of the total',
+    );
     invariant(this.#current !== undefined, 'a total was begun');
     const target = this.#current * this.byteLength;
     if (this.#isEmpty) {
@@ -93,9 +103,15 @@ export class StarReducer {
     this.#kernels.addInt32(target, this.#inMemory(contribution), this.byteLength / 4);
   }
 
-  /** The checksum of a contribution, 0 to 2^32 - 1: equal to the sum of its micro-batches' checksums modulo 2^32. */
+  /**
+   * The checksum of a contribution, 0 to 2^32 - 1: equal to the sum of its micro-batches' checksums
+   * modulo 2^32.
+   */
   checksumOf(contribution: Uint8Array): number {
-    invariant(contribution.length === this.byteLength, 'a contribution has the length of the total');
+    invariant(
+      contribution.length === this.byteLength,
+      'a contribution has the length of the total',
+    );
     return this.#kernels.checksum(this.#inMemory(contribution), this.byteLength / 4, 0) >>> 0;
   }
 

@@ -3,7 +3,13 @@ import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
 import type { Setting } from './seed-keys.ts';
 import { textOf } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
-import { flagOf, MAX_ROUNDS, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import {
+  flagOf,
+  MAX_ROUNDS,
+  TRAIN_CONFIG_KEYS,
+  TRAIN_OPTIONS,
+  yamlKeyOf,
+} from './train-options.ts';
 
 /** Something about how settings fit: a problem refuses the configuration, a note is told. */
 export type Finding = {
@@ -12,13 +18,20 @@ export type Finding = {
   /** The one to name in the message. */
   readonly setting: Setting;
 } & (
-  | { readonly kind: 'problem'; readonly expected: string; readonly got: string; readonly hint: string }
+  | {
+      readonly kind: 'problem';
+      readonly expected: string;
+      readonly got: string;
+      readonly hint: string;
+    }
   | { readonly kind: 'note'; readonly message: string }
 );
 
 type Given = ReadonlyMap<TrainConfigKey, Setting>;
 
-/** Everything in `config` that does not fit together; `given` says what the user wrote and where. */
+/**
+ * Everything in `config` that does not fit together; `given` says what the user wrote and where.
+ */
 export function crossCheck(config: TrainConfig, given: Given): readonly Finding[] {
   return [
     ...checkModelSettings(config, given),
@@ -47,7 +60,9 @@ function checkModelSettings({ model }: TrainConfig, given: Given): Finding[] {
         keys: [key, 'model'],
         setting,
         expected:
-          has.length === 0 ? `no settings for ${model}` : `settings that ${model} has (${has.join(', ')})`,
+          has.length === 0
+            ? `no settings for ${model}`
+            : `settings that ${model} has (${has.join(', ')})`,
         got: textOf(setting.value),
         hint: `${model} has no ${name(key)}`,
       },
@@ -69,7 +84,9 @@ function checkBatches({ globalBatch, microBatch }: TrainConfig, given: Given): F
       setting,
       expected: `global_batch to be a multiple of micro_batch`,
       got: `global_batch ${globalBatch}${isDefault} and micro_batch ${microBatch}`,
-      hint: `nearest: global_batch ${multiples.join(' or ')}, or micro_batch ${nearestDivisor(globalBatch, microBatch)}`,
+      hint:
+        `nearest: global_batch ${multiples.join(' or ')}, or micro_batch ` +
+        `${nearestDivisor(globalBatch, microBatch)}`,
     },
   ];
 }
@@ -93,7 +110,9 @@ function checkThreads({ mode, threads }: TrainConfig, given: Given): Finding[] {
       setting,
       expected: '1 in exact mode',
       got: String(threads),
-      hint: 'a computation split over another number of threads adds in another order and gives other bits; use --lanes or --workers for more cores',
+      hint:
+        'a computation split over another number of threads adds in another order and gives ' +
+        'other bits; use --lanes or --workers for more cores',
     },
   ];
 }
@@ -108,7 +127,9 @@ function checkDevices({ device, workers }: TrainConfig, given: Given): Finding[]
       kind: 'note',
       keys: ['device', 'workers'],
       setting,
-      message: `${unused} is not used: there ${workers === 1 ? 'is 1 worker' : `are ${workers} workers`}`,
+      message:
+        `${unused} is not used: there ` +
+        (workers === 1 ? 'is 1 worker' : `are ${workers} workers`),
     },
   ];
 }
@@ -183,10 +204,14 @@ function checkRoundEpochs({ rounds, epochs, localEpochs }: TrainConfig, given: G
   if (needed > MAX_ROUNDS) {
     const got = `${needed}, for ${epochs} epochs in rounds of ${localEpochs}`;
     const hint = `raise ${nameLike(setting, 'localEpochs')}`;
-    return [{ kind: 'problem', keys, setting, expected: `at most ${MAX_ROUNDS} rounds`, got, hint }];
+    return [
+      { kind: 'problem', keys, setting, expected: `at most ${MAX_ROUNDS} rounds`, got, hint },
+    ];
   }
   if (needed * localEpochs === epochs) return [];
-  const message = `${epochs} epochs are no whole rounds of ${localEpochs}: ${needed} rounds, ${needed * localEpochs} epochs, will be trained`;
+  const message =
+    `${epochs} epochs are no whole rounds of ${localEpochs}: ${needed} rounds, ` +
+    `${needed * localEpochs} epochs, will be trained`;
   return [{ kind: 'note', keys, setting, message }];
 }
 
@@ -195,7 +220,9 @@ function checkShards({ shards, workers }: TrainConfig, given: Given): Finding[] 
   const setting = given.get('shards') ?? given.get('workers');
   if (setting === undefined || shards >= workers) return [];
   const idle = workers - shards;
-  const message = `${shards} shard${shards === 1 ? '' : 's'} for ${workers} workers: ${idle} will have nothing to do`;
+  const message =
+    `${shards} shard${shards === 1 ? '' : 's'} for ${workers} workers: ${idle} will have ` +
+    'nothing to do';
   return [{ kind: 'note', keys: ['shards', 'workers'], setting, message }];
 }
 
@@ -206,7 +233,10 @@ function checkEffect(config: TrainConfig, given: Given): Finding[] {
     const setting = given.get(key);
     if (onlyWith === undefined || setting === undefined) return [];
     const other = config[onlyWith.key];
-    if (onlyWith.values.some((value) => isOfKind(String(other), value)) || isWhatItWouldBe(key, setting))
+    if (
+      onlyWith.values.some((value) => isOfKind(String(other), value)) ||
+      isWhatItWouldBe(key, setting)
+    )
       return [];
     const needs = `${nameLike(setting, onlyWith.key)} ${onlyWith.values.join(' or ')}`;
     return [
@@ -214,22 +244,32 @@ function checkEffect(config: TrainConfig, given: Given): Finding[] {
         kind: 'note',
         keys: [key, onlyWith.key],
         setting,
-        message: `${textOf(setting.value)} has no effect with ${yamlKeyOf(onlyWith.key)} ${String(other)}; it needs ${needs}`,
+        message:
+          `${textOf(setting.value)} has no effect with ${yamlKeyOf(onlyWith.key)} ` +
+          `${String(other)}; it needs ${needs}`,
       },
     ];
   });
 }
 
-/** Whether a value is what a table names: itself, a path that ends so (`*.csv`), or one without such an ending (`a folder`). */
+/**
+ * Whether a value is what a table names: itself, a path that ends so (`*.csv`), or one without such
+ * an ending (`a folder`).
+ */
 function isOfKind(value: string, kind: string): boolean {
   if (kind.startsWith('*')) return value.toLowerCase().endsWith(kind.slice(1));
   if (kind === 'a folder') return /[./\\]/.test(value) && !/\.(npz|csv|tsv|txt)$/i.test(value);
   return value === kind;
 }
 
-/** A file that spells out a default, as every resolved configuration does, asks for nothing. A flag does. */
+/**
+ * A file that spells out a default, as every resolved configuration does, asks for nothing. A flag
+ * does.
+ */
 function isWhatItWouldBe(key: TrainConfigKey, setting: Setting): boolean {
-  return setting.place !== undefined && textOf(setting.value) === textOf(TRAIN_OPTIONS[key].default);
+  return (
+    setting.place !== undefined && textOf(setting.value) === textOf(TRAIN_OPTIONS[key].default)
+  );
 }
 
 function nameLike(setting: Setting, key: TrainConfigKey): string {

@@ -18,7 +18,9 @@ export const MODEL_SETTING_KEYS = [
 export type ModelSettingKey = (typeof MODEL_SETTING_KEYS)[number];
 export type ModelSettings = Pick<TrainConfig, ModelSettingKey>;
 
-/** Undefined: there is no number; the model derives one from its other settings or from the data. */
+/**
+ * Undefined: there is no number; the model derives one from its other settings or from the data.
+ */
 export const MODEL_SETTINGS = {
   mlp: { hidden: [256, 512], activation: 'relu' },
   simple_cnn: { width: 64, dropout: 0.5 },

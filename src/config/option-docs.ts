@@ -62,10 +62,18 @@ export function optionsAsMarkdown(): string {
       .map((cell) => cell.replaceAll('|', '\\|'))
       .join(' | '),
   );
-  return ['| flag | YAML key | value | default | unit | meaning |', '|---|---|---|---|---|---|', ...rows.map((row) => `| ${row} |`), ''].join('\n'); // prettier-ignore
+  return [
+    '| flag | YAML key | value | default | unit | meaning |',
+    '|---|---|---|---|---|---|',
+    ...rows.map((row) => `| ${row} |`),
+    '',
+  ].join('\n');
 }
 
-/** The models and their settings as a Markdown table; a setting without a number is derived from the others. */
+/**
+ * The models and their settings as a Markdown table; a setting without a number is derived from the
+ * others.
+ */
 export function modelsAsMarkdown(): string {
   const rows = MODEL_NAMES.map((name) => {
     const settings = Object.entries(settingsOfModel(name)).map(([key, value]) => {
@@ -82,12 +90,16 @@ export function modelsAsMarkdown(): string {
   ].join('\n');
 }
 
-/** The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check YAML. */
+/**
+ * The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check
+ * YAML.
+ */
 export function yamlJsonSchema(): Readonly<Record<string, unknown>> {
   const shape = Object.fromEntries(
     TRAIN_CONFIG_KEYS.map((key) => {
       const { type, help, default: value } = TRAIN_OPTIONS[key];
-      const meta = value === undefined ? { description: help } : { description: help, default: value };
+      const meta =
+        value === undefined ? { description: help } : { description: help, default: value };
       return [yamlKeyOf(key), schemaOf(type).optional().meta(meta)];
     }),
   );

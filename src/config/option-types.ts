@@ -69,15 +69,25 @@ export function schemaOf(type: OptionType): z.ZodType {
     case 'boolean':
       return z.boolean();
     case 'choice': {
-      const choice = z.enum(spellingsOf(type.choices)).transform((word) => chosen(word, type.choices));
-      return type.orPath === undefined ? choice : z.union([choice, z.string().max(MAX_TEXT).regex(PATH)]);
+      const choice = z
+        .enum(spellingsOf(type.choices))
+        .transform((word) => chosen(word, type.choices));
+      return type.orPath === undefined
+        ? choice
+        : z.union([choice, z.string().max(MAX_TEXT).regex(PATH)]);
     }
     case 'choices': {
       const choice = z.enum([...type.choices]);
-      return z.union([z.array(choice).min(1).max(type.maxCount), choice.transform((value) => [value])]);
+      return z.union([
+        z.array(choice).min(1).max(type.maxCount),
+        choice.transform((value) => [value]),
+      ]);
     }
     case 'fraction':
-      return z.union([z.number().min(0).lt(1), z.boolean().transform((on) => (on ? type.whenTrue : 0))]);
+      return z.union([
+        z.number().min(0).lt(1),
+        z.boolean().transform((on) => (on ? type.whenTrue : 0)),
+      ]);
     case 'text':
       return z.string().max(MAX_TEXT).regex(type.pattern);
     case 'texts': {
@@ -91,13 +101,18 @@ export function schemaOf(type: OptionType): z.ZodType {
 
 const MAX_TEXT = 4096;
 
-/** What tells a path from a misspelt name: a slash or a dot. No control characters, no halves of surrogate pairs. */
+/**
+ * What tells a path from a misspelt name: a slash or a dot. No control characters, no halves of
+ * surrogate pairs.
+ */
 const PATH = /^[^\p{Cc}\p{Cs}]*[./\\][^\p{Cc}\p{Cs}]*$/u;
 
 /** `simple_cnn` may be written `simple-cnn`, and the other way round. */
 function spellingsOf(choices: readonly string[]): string[] {
   return [
-    ...new Set(choices.flatMap((word) => [word, word.replaceAll('_', '-'), word.replaceAll('-', '_')])),
+    ...new Set(
+      choices.flatMap((word) => [word, word.replaceAll('_', '-'), word.replaceAll('-', '_')]),
+    ),
   ];
 }
 
@@ -111,15 +126,25 @@ export function expectedOf(type: OptionType): string {
   switch (type.kind) {
     case 'integer':
       if (type.min === type.max) return String(type.min);
-      return `a whole number ${type.min} to ${type.max}${type.word === undefined ? '' : ` or "${type.word}"`}`;
+      return (
+        `a whole number ${type.min} to ` +
+        `${type.max}${type.word === undefined ? '' : ` or "${type.word}"`}`
+      );
     case 'number':
-      return `a number ${type.exclusive === 'min' ? 'above' : 'from'} ${type.min} ${type.exclusive === 'max' ? 'to below' : 'to'} ${type.max}`;
+      return (
+        `a number ${type.exclusive === 'min' ? 'above' : 'from'} ${type.min} ` +
+        `${type.exclusive === 'max' ? 'to below' : 'to'} ${type.max}`
+      );
     case 'integers':
-      return `${type.minCount ?? 1} to ${type.maxCount} whole numbers, each ${type.min} to ${type.max}`;
+      return (
+        `${type.minCount ?? 1} to ${type.maxCount} whole numbers, each ${type.min} to ` +
+        `${type.max}`
+      );
     case 'boolean':
       return 'true or false';
     case 'choice': {
-      const names = type.choices.length === 1 ? String(type.choices[0]) : `one of ${type.choices.join(', ')}`;
+      const names =
+        type.choices.length === 1 ? String(type.choices[0]) : `one of ${type.choices.join(', ')}`;
       return type.orPath === undefined ? names : `${names}, or a path ${type.orPath}`;
     }
     case 'choices':
@@ -161,8 +186,8 @@ export function placeholderOf(type: OptionType): string {
 }
 
 /**
- * A flag's text as the value YAML would have given: "64" is 64, "256,512" is [256, 512], "true" is true.
- * Text that does not fit stays text, for the schema to refuse.
+ * A flag's text as the value YAML would have given: "64" is 64, "256,512" is [256, 512], "true" is
+ * true. Text that does not fit stays text, for the schema to refuse.
  */
 export function parseFlagText(type: OptionType, text: string): unknown {
   const trimmed = text.trim();
@@ -175,7 +200,9 @@ export function parseFlagText(type: OptionType, text: string): unknown {
     case 'boolean':
       return parseBoolean(trimmed);
     case 'fraction':
-      return typeof parseBoolean(trimmed) === 'boolean' ? parseBoolean(trimmed) : parseDecimal(trimmed);
+      return typeof parseBoolean(trimmed) === 'boolean'
+        ? parseBoolean(trimmed)
+        : parseDecimal(trimmed);
     case 'choice':
       return trimmed;
     case 'choices':
@@ -192,14 +219,18 @@ export function parseFlagText(type: OptionType, text: string): unknown {
 /** Why `value` is refused, beyond what `expectedOf` says; empty when there is nothing to add. */
 export function hintOf(type: OptionType, value: unknown): string {
   if (type.kind === 'choices') {
-    const odd = [value].flat().find((word) => typeof word !== 'string' || !type.choices.includes(word));
+    const odd = [value]
+      .flat()
+      .find((word) => typeof word !== 'string' || !type.choices.includes(word));
     return nearestTo(odd, type.choices);
   }
   if (type.kind !== 'choice') return '';
   if (typeof value === 'string' && type.later?.includes(value) === true)
     return `"${value}" is not available yet in this version; use ${type.choices.join(' or ')}`;
   const instead = typeof value === 'string' ? type.instead?.[value] : undefined;
-  return instead === undefined ? nearestTo(value, type.choices) : `"${String(value)}" is ${instead}`;
+  return instead === undefined
+    ? nearestTo(value, type.choices)
+    : `"${String(value)}" is ${instead}`;
 }
 
 function nearestTo(value: unknown, choices: readonly string[]): string {

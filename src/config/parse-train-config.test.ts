@@ -110,7 +110,15 @@ describe('parseTrainConfig', () => {
   });
 
   test('reads every type from the text of a flag', () => {
-    const flags = { hidden: '8, 4', lanes: 'auto', evalEvery: '100', trackGradients: 'true', validationSplit: 'true', lr: '1e-2', name: 'a.b-1' }; // prettier-ignore
+    const flags = {
+      hidden: '8, 4',
+      lanes: 'auto',
+      evalEvery: '100',
+      trackGradients: 'true',
+      validationSplit: 'true',
+      lr: '1e-2',
+      name: 'a.b-1',
+    };
     const { config } = parse('', flags);
 
     assert.deepEqual(config.hidden, [8, 4]);
@@ -157,19 +165,23 @@ describe('parseTrainConfig', () => {
   });
 
   test('names an unknown option and the nearest known one', () => {
-    assert.deepEqual(refusal('', { wrkers: '3' }), ['--wrkers: unknown option; did you mean "--workers"?']);
+    assert.deepEqual(refusal('', { wrkers: '3' }), [
+      '--wrkers: unknown option; did you mean "--workers"?',
+    ]);
   });
 
   test('reports everything that is wrong at once, one line each', () => {
     const text =
-      'lr: fast\nworkers: 0\noptimizer: adan\nhidden: [1, 2.5]\nbanana: 1\nseed:\ntrack_gradients: yes\n';
+      'lr: fast\nworkers: 0\noptimizer: adan\nhidden: [1, 2.5]\nbanana: ' +
+      '1\nseed:\ntrack_gradients: yes\n';
 
     assert.deepEqual(refusal(text, { epochs: '1.5', port: '99999' }), [
       'config.yaml:5:1 unknown key "banana"; see `lockstep train --help` for all',
       'config.yaml:4:1 hidden: expected 0 to 64 whole numbers, each 1 to 65536, got [1,2.5]',
       'config.yaml:2:1 workers: expected a whole number 1 to 1024, got 0',
       '--epochs: expected a whole number 1 to 1000000, got 1.5',
-      'config.yaml:3:1 optimizer: expected one of adam, adamw, sgd, momentum, got "adan"; did you mean "adam"?',
+      'config.yaml:3:1 optimizer: expected one of adam, adamw, sgd, momentum, got "adan"; did ' +
+        'you mean "adam"?',
       'config.yaml:1:1 lr: expected a number above 0 to 1000, got "fast"',
       'config.yaml:6:1 seed: expected a whole number 0 to 4294967295, got nothing',
       'config.yaml:7:1 track_gradients: expected true or false, got "yes"',
@@ -178,8 +190,10 @@ describe('parseTrainConfig', () => {
   });
 
   test('refuses values that only look like numbers, and numbers that are none', () => {
-    for (const value of ['.nan', '.inf', '"1"', '[1]', '{a: 1}', '0', '-1']) assert.match(refusal(`lr: ${value}`)[0]!, /lr: expected a number above 0/); // prettier-ignore
-    for (const value of ['', '0x10', 'Infinity', 'NaN', '1,5', '1 2']) assert.match(refusal('', { lr: value })[0]!, /--lr: expected a number/); // prettier-ignore
+    for (const value of ['.nan', '.inf', '"1"', '[1]', '{a: 1}', '0', '-1'])
+      assert.match(refusal(`lr: ${value}`)[0]!, /lr: expected a number above 0/);
+    for (const value of ['', '0x10', 'Infinity', 'NaN', '1,5', '1 2'])
+      assert.match(refusal('', { lr: value })[0]!, /--lr: expected a number/);
   });
 
   test('refuses names that would leave the output folder', () => {
@@ -189,12 +203,19 @@ describe('parseTrainConfig', () => {
 
   test('refuses a global batch that is no multiple of the micro-batch, proposing the nearest', () => {
     assert.deepEqual(refusal('micro_batch: 32\nglobal_batch: 100\n'), [
-      'config.yaml:2:1 global_batch: expected global_batch to be a multiple of micro_batch, got global_batch 100 and micro_batch 32; nearest: global_batch 96 or 128, or micro_batch 25',
+      'config.yaml:2:1 global_batch: expected global_batch to be a multiple of micro_batch, ' +
+        'got global_batch 100 and micro_batch 32; nearest: global_batch 96 or 128, or ' +
+        'micro_batch 25',
     ]);
     assert.deepEqual(refusal('', { 'micro-batch': '50' }), [
-      '--micro-batch: expected global_batch to be a multiple of micro_batch, got global_batch 192 (the default) and micro_batch 50; nearest: global_batch 150 or 200, or micro_batch 48',
+      '--micro-batch: expected global_batch to be a multiple of micro_batch, got global_batch ' +
+        '192 (the default) and micro_batch 50; nearest: global_batch 150 or 200, or micro_batch ' +
+        '48',
     ]);
-    assert.match(refusal('', { globalBatch: '16' })[0]!, /nearest: global_batch 32, or micro_batch 16/);
+    assert.match(
+      refusal('', { globalBatch: '16' })[0]!,
+      /nearest: global_batch 32, or micro_batch 16/,
+    );
   });
 
   test('counts rounds by their own setting, and says when epochs are no whole rounds', () => {
@@ -209,7 +230,8 @@ describe('parseTrainConfig', () => {
       '--steps: expected rounds or epochs with strategy rounds, got 20; use --rounds',
     ]);
     assert.deepEqual(refusal('', rounds({ epochs: '20000' })), [
-      '--epochs: expected at most 10000 rounds, got 20000, for 20000 epochs in rounds of 1; raise --local-epochs',
+      '--epochs: expected at most 10000 rounds, got 20000, for 20000 epochs in rounds of 1; ' +
+        'raise --local-epochs',
     ]);
     assert.deepEqual(notesOn({ epochs: '20000', localEpochs: '2' }), []);
     assert.deepEqual(notesOn({ localEpochs: '2' }), [
@@ -236,7 +258,8 @@ describe('parseTrainConfig', () => {
   test('refuses what this version does not have yet, naming what it has', () => {
     assert.deepEqual(refusal('mode: deadline\n', { engine: 'ring' }), [
       '--engine: expected star, got "ring"; "ring" is not available yet in this version; use star',
-      'config.yaml:1:1 mode: expected exact, got "deadline"; "deadline" is not available yet in this version; use exact',
+      'config.yaml:1:1 mode: expected exact, got "deadline"; "deadline" is not available yet ' +
+        'in this version; use exact',
     ]);
     assert.match(refusal('mode: local-sgd')[0]!, /"local-sgd" is --strategy rounds/);
   });
@@ -251,11 +274,13 @@ describe('parseTrainConfig', () => {
   test('takes one device for all workers, or a list that they take in turn', () => {
     assert.deepEqual(parse('device: webgpu').config.device, ['webgpu']);
     assert.deepEqual(parse('', { device: 'webgpu, cpu' }).config.device, ['webgpu', 'cpu']);
-    assert.deepEqual(parse('', { device: 'auto,cpu,cuda', workers: '2' }).notes.map(({ message }) => message), [
-      'cuda is not used: there are 2 workers',
-    ]); // prettier-ignore
+    assert.deepEqual(
+      parse('', { device: 'auto,cpu,cuda', workers: '2' }).notes.map(({ message }) => message),
+      ['cuda is not used: there are 2 workers'],
+    );
     assert.deepEqual(refusal('', { device: 'cpu,web-gpu' }), [
-      '--device: expected one or more of auto, cpu, webgpu, cuda, coreml, dml, got ["cpu","web-gpu"]; did you mean "webgpu"?',
+      '--device: expected one or more of auto, cpu, webgpu, cuda, coreml, dml, got ' +
+        '["cpu","web-gpu"]; did you mean "webgpu"?',
     ]);
     assert.match(refusal('device: []')[0]!, /device: expected one or more of auto/);
   });
@@ -267,10 +292,12 @@ describe('parseTrainConfig', () => {
     assert.deepEqual([config.width, config.layers, config.heads], [128, [12], undefined]);
     assert.deepEqual([config.hidden, config.activation, config.dropout], [undefined, 'gelu', 0.1]);
     assert.deepEqual(refusal('model: simple_cnn\n', { heads: '4' }), [
-      '--heads: expected settings that simple_cnn has (--width, --dropout), got 4; simple_cnn has no --heads',
+      '--heads: expected settings that simple_cnn has (--width, --dropout), got 4; simple_cnn ' +
+        'has no --heads',
     ]);
     assert.deepEqual(refusal('feed_forward: 12\n'), [
-      'config.yaml:1:1 feed_forward: expected settings that mlp has (hidden, activation), got 12; mlp has no feed_forward',
+      'config.yaml:1:1 feed_forward: expected settings that mlp has (hidden, activation), got ' +
+        '12; mlp has no feed_forward',
     ]);
     assert.match(refusal('model: bort\nheads: 3\n').join('\n'), /^config\.yaml:1:1 model: [^\n]*$/);
   });
@@ -285,11 +312,17 @@ describe('parseTrainConfig', () => {
   test('takes steps instead of epochs, but the flag --epochs before steps of a file', () => {
     const both = parse('epochs: 3\nsteps: 100\n');
     assert.equal(both.config.steps, 100);
-    assert.deepEqual(both.notes.map(({ message }) => message), ['3 is not used: steps 100 is given']); // prettier-ignore
+    assert.deepEqual(
+      both.notes.map(({ message }) => message),
+      ['3 is not used: steps 100 is given'],
+    );
 
     const flag = parse('steps: 100\n', { epochs: '2' });
     assert.deepEqual([flag.config.epochs, flag.config.steps], [2, undefined]);
-    assert.deepEqual(flag.notes.map(({ message }) => message), ['100 is not used: --epochs is given']); // prettier-ignore
+    assert.deepEqual(
+      flag.notes.map(({ message }) => message),
+      ['100 is not used: --epochs is given'],
+    );
   });
 
   test('gives adamw the weight decay it is known for, unless one is given', () => {
@@ -324,7 +357,10 @@ describe('parseTrainConfig', () => {
       assert.deepEqual(notesOf({ dataset, onBadRow: 'skip' }), [
         `"skip" has no effect with dataset ${dataset}; it needs --dataset *.csv or a folder`,
       ]);
-    assert.deepEqual(notesOf({ dataset: 'synthetic_text', sequenceLength: '9', vocabulary: '50' }), []);
+    assert.deepEqual(
+      notesOf({ dataset: 'synthetic_text', sequenceLength: '9', vocabulary: '50' }),
+      [],
+    );
   });
 
   test('notes settings that do nothing', () => {
@@ -354,7 +390,10 @@ describe('parseTrainConfig', () => {
 
   test('refuses duplicate keys, also in two spellings', () => {
     assert.match(refusal('seed: 1\nseed: 2\n')[0]!, /^config\.yaml:2:1 .*unique/);
-    assert.match(refusal('micro_batch: 1\nmicro-batch: 2\n')[0]!, /expected one value for micro_batch, got 1 as micro_batch and 2 as micro-batch/); // prettier-ignore
+    assert.match(
+      refusal('micro_batch: 1\nmicro-batch: 2\n')[0]!,
+      /expected one value for micro_batch, got 1 as micro_batch and 2 as micro-batch/,
+    );
     assert.match(
       refusal('lr: 0.1\nlearning_rate: 0.2\n')[0]!,
       /^config\.yaml:2:1 learning_rate: expected one value/,

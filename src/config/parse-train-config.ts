@@ -1,11 +1,21 @@
-/** From files and flags to one checked configuration: precedence flags > files, later before earlier > defaults. */
+/**
+ * From files and flags to one checked configuration: precedence flags > files, later before earlier
+ * > defaults.
+ */
 import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
 import { closestName } from '../base/closest-name.ts';
 import { crossCheck } from './cross-check.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from './option-types.ts';
 import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
-import { note, SEED_KEYS, SEED_WORKERS, seedGlobalBatch, textOf, translateSeedEntry } from './seed-keys.ts';
+import {
+  note,
+  SEED_KEYS,
+  SEED_WORKERS,
+  seedGlobalBatch,
+  textOf,
+  translateSeedEntry,
+} from './seed-keys.ts';
 import type { ConfigNote, Setting } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 import { flagOf, keyNamed, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
@@ -13,8 +23,8 @@ import { readYaml } from './yaml-source.ts';
 import type { ConfigSource, YamlEntry } from './yaml-source.ts';
 
 /**
- * Flags by name, in camelCase (as commander gives them) or kebab-case; values are text or already typed.
- * Undefined means not given.
+ * Flags by name, in camelCase (as commander gives them) or kebab-case; values are text or already
+ * typed. Undefined means not given.
  */
 export type FlagValues = Readonly<Record<string, unknown>>;
 
@@ -28,8 +38,8 @@ export interface ParsedTrainConfig {
  * The training configuration from configuration files, in order, and flags.
  *
  * Files may be ours or SmolCluster's; in a key that several give, the later file wins, with a note.
- * Throws: ConfigError with everything that is wrong, one line each, naming file, line, column and key, or
- *         the flag.
+ * Throws: ConfigError with everything that is wrong, one line each, naming file, line, column and
+ *         key, or the flag.
  */
 export function parseTrainConfig(
   sources: readonly ConfigSource[],
@@ -38,7 +48,8 @@ export function parseTrainConfig(
   const problems: Problem[] = [];
   const notes: ConfigNote[] = [];
   const given = new Map<TrainConfigKey, Setting>();
-  for (const source of sources) mergeFile(given, readSettings(source, problems, notes), problems, notes);
+  for (const source of sources)
+    mergeFile(given, readSettings(source, problems, notes), problems, notes);
   addSeedGlobalBatch(given, notes);
   for (const setting of readFlags(flags, problems)) given.set(setting.key, setting);
   preferEpochsFlag(given, notes);
@@ -86,12 +97,19 @@ function noteOn(setting: Setting, message: string): ConfigNote {
 function problemOf(setting: Setting, expected: string, got: string, hint = ''): Problem {
   return {
     line: `${nameOf(setting)}: expected ${expected}, got ${got}${hint === '' ? '' : `; ${hint}`}`,
-    issue: { path: setting.place === undefined ? flagOf(setting.key) : setting.writtenAs, expected, got },
+    issue: {
+      path: setting.place === undefined ? flagOf(setting.key) : setting.writtenAs,
+      expected,
+      got,
+    },
     key: setting.key,
   };
 }
 
-/** The settings of one file; adds what is wrong with it to `problems` and what was translated to `notes`. */
+/**
+ * The settings of one file; adds what is wrong with it to `problems` and what was translated to
+ * `notes`.
+ */
 function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNote[]): Setting[] {
   const { entries, issues } = readYaml(source);
   for (const { place, message } of issues)
@@ -112,8 +130,11 @@ function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNo
       return translation.settings;
     }
     const key = keyNamed(entry.key);
-    if (key !== undefined) return [{ key, value: entry.value, writtenAs: entry.key, place: entry.place }];
-    problems.push(unknownKey(entry, entry.key, [...TRAIN_CONFIG_KEYS.map(yamlKeyOf), ...SEED_KEYS]));
+    if (key !== undefined)
+      return [{ key, value: entry.value, writtenAs: entry.key, place: entry.place }];
+    problems.push(
+      unknownKey(entry, entry.key, [...TRAIN_CONFIG_KEYS.map(yamlKeyOf), ...SEED_KEYS]),
+    );
     return [];
   });
 }
@@ -128,7 +149,9 @@ function unknownKey(entry: YamlEntry, path: string, known: readonly string[]): P
 
 function nearest(word: string, known: readonly string[]): string {
   const closest = closestName(word, known);
-  return closest === undefined ? 'see `lockstep train --help` for all' : `did you mean "${closest}"?`;
+  return closest === undefined
+    ? 'see `lockstep train --help` for all'
+    : `did you mean "${closest}"?`;
 }
 
 /** Puts one file's settings over those of files before it, with a note where they differ. */
@@ -151,7 +174,8 @@ function mergeFile(
         problemOf(
           setting,
           `one value for ${yamlKeyOf(setting.key)}`,
-          `${textOf(before.value)} as ${before.writtenAs} and ${textOf(setting.value)} as ${setting.writtenAs}`,
+          `${textOf(before.value)} as ${before.writtenAs} and ${textOf(setting.value)} as ` +
+            setting.writtenAs,
         ),
       );
       continue;
@@ -160,13 +184,19 @@ function mergeFile(
     const winner = isSameFile && before.writtenAs === 'num_workers' ? before : setting;
     const loser = winner === setting ? before : setting;
     notes.push(
-      noteOn(winner, `${textOf(winner.value)} is used, not ${textOf(loser.value)} of ${nameOf(loser)}`),
+      noteOn(
+        winner,
+        `${textOf(winner.value)} is used, not ${textOf(loser.value)} of ${nameOf(loser)}`,
+      ),
     );
     given.set(setting.key, winner);
   }
 }
 
-/** SmolCluster's files give the number of workers twice: as num_workers, and by the names of their hosts. */
+/**
+ * SmolCluster's files give the number of workers twice: as num_workers, and by the names of their
+ * hosts.
+ */
 function isHostCount(a: Setting, b: Setting): boolean {
   return (
     a.key === 'workers' &&
@@ -175,7 +205,10 @@ function isHostCount(a: Setting, b: Setting): boolean {
   );
 }
 
-/** `steps` replaces `epochs`, but a flag replaces what a file says: `--epochs` beats `steps` of a file. */
+/**
+ * `steps` replaces `epochs`, but a flag replaces what a file says: `--epochs` beats `steps` of a
+ * file.
+ */
 function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const epochs = given.get('epochs');
   const steps = given.get('steps');
@@ -187,7 +220,10 @@ function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote
 
 const HOST_LIST = 'workers (list)';
 
-/** SmolCluster's batch_size is per process; the global batch follows from it unless a file gives one. */
+/**
+ * SmolCluster's batch_size is per process; the global batch follows from it unless a file gives
+ * one.
+ */
 function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const batch = given.get('microBatch');
   if (batch?.writtenAs !== 'batch_size' || batch.place === undefined) return;
@@ -217,7 +253,9 @@ function fillModelSettings(values: Partial<Record<TrainConfigKey, unknown>>): vo
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {
   return Object.entries(flags).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    const word = name.replace(/^--/, '').replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const word = name
+      .replace(/^--/, '')
+      .replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const key = keyNamed(word);
     if (key === undefined) {
       const flag = `--${word.replaceAll('_', '-')}`;
@@ -227,13 +265,18 @@ function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {
       });
       return [];
     }
-    const parsed = typeof value === 'string' ? parseFlagText(TRAIN_OPTIONS[key].type, value) : value;
+    const parsed =
+      typeof value === 'string' ? parseFlagText(TRAIN_OPTIONS[key].type, value) : value;
     return [{ key, value: parsed, writtenAs: flagOf(key), place: undefined }];
   });
 }
 
 /** The final value of a setting: what was given, when it passes, or the default. */
-function checkedValue(key: TrainConfigKey, setting: Setting | undefined, problems: Problem[]): unknown {
+function checkedValue(
+  key: TrainConfigKey,
+  setting: Setting | undefined,
+  problems: Problem[],
+): unknown {
   const option = TRAIN_OPTIONS[key];
   if (setting === undefined) return option.default;
   // `steps:` with nothing behind it is how a setting without a value is written.
@@ -241,7 +284,12 @@ function checkedValue(key: TrainConfigKey, setting: Setting | undefined, problem
   const result = schemaOf(option.type).safeParse(setting.value);
   if (result.success) return Object.is(result.data, -0) ? 0 : result.data;
   problems.push(
-    problemOf(setting, expectedOf(option.type), textOf(setting.value), hintOf(option.type, setting.value)),
+    problemOf(
+      setting,
+      expectedOf(option.type),
+      textOf(setting.value),
+      hintOf(option.type, setting.value),
+    ),
   );
   return option.default;
 }

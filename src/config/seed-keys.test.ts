@@ -59,11 +59,15 @@ describe("SmolCluster's configuration files", () => {
       about(notes, 'host_ip'),
       /^cluster_config\.yaml:1 "0\.0\.0\.0" is not used: train stays on loopback/,
     );
-    assert.match(about(notes, 'worker_connect_ip'), /:2 "172\.18\.3\.80" .* `lockstep worker --join`/);
+    assert.match(
+      about(notes, 'worker_connect_ip'),
+      /:2 "172\.18\.3\.80" .* `lockstep worker --join`/,
+    );
     assert.match(about(notes, 'num_workers'), /:4 read as workers/);
     assert.equal(
       about(notes, 'timeout'),
-      'cluster_config.yaml:5 0.1 s is not used: exact mode waits for every micro-batch and re-issues the work of a stalled worker; nothing is dropped',
+      'cluster_config.yaml:5 0.1 s is not used: exact mode waits for every micro-batch and ' +
+        're-issues the work of a stalled worker; nothing is dropped',
     );
     assert.match(
       about(notes, 'batch_size'),
@@ -96,7 +100,10 @@ describe("SmolCluster's configuration files", () => {
   });
 
   test('leave a global batch alone that is given beside them', () => {
-    const { config, notes } = parseTrainConfig([network, { file: 'mine.yaml', text: 'global_batch: 320\n' }]);
+    const { config, notes } = parseTrainConfig([
+      network,
+      { file: 'mine.yaml', text: 'global_batch: 320\n' },
+    ]);
 
     assert.deepEqual([config.microBatch, config.globalBatch], [32, 320]);
     assert.match(about(notes, 'batch_size'), /global_batch is given beside it/);
@@ -109,28 +116,48 @@ describe("SmolCluster's configuration files", () => {
     assert.match(about(alone.notes, 'workers'), /list of 3 host names is read as a count/);
     assert.match(about(alone.notes, 'server'), /not part of train/);
 
-    assert.equal(parseTrainConfig([{ file: 'c.yaml', text: `${hosts}num_workers: 3\n` }]).config.workers, 3);
+    assert.equal(
+      parseTrainConfig([{ file: 'c.yaml', text: `${hosts}num_workers: 3\n` }]).config.workers,
+      3,
+    );
     for (const text of [`${hosts}num_workers: 2\n`, `num_workers: 2\n${hosts}`]) {
       const { config, notes } = parseTrainConfig([{ file: 'c.yaml', text }]);
       assert.equal(config.workers, 2);
       assert.ok(
-        notes.some(({ message }) => /^2 is used, not 3 of c\.yaml:\d:1 workers \(list\)$/.test(message)),
+        notes.some(({ message }) =>
+          /^2 is used, not 3 of c\.yaml:\d:1 workers \(list\)$/.test(message),
+        ),
       );
     }
   });
 
   test('are checked like any other: a bad value names the key as it was written', () => {
-    const bad = { file: 'nn_config.yaml', text: 'batch_size: big\nlearning_rate: -1\nmodel: {type: ResNet, hidden: 0}\ndataset: {name: CIFAR}\n' }; // prettier-ignore
+    const bad = {
+      file: 'nn_config.yaml',
+      text:
+        'batch_size: big\nlearning_rate: -1\nmodel: {type: ResNet, hidden: 0}\ndataset: ' +
+        '{name: CIFAR}\n',
+    };
 
-    assert.throws(() => parseTrainConfig([bad]), (error: Error) => {
-      assert.deepEqual(error.message.split('\n'), [
-        'nn_config.yaml:3:9 model.type: expected one of mlp, simple_cnn, resnet18, resnet50, transformer, embedding, bert, gpt2, gpt, or a path of an .onnx file, got "ResNet"; did you mean "resnet18"?',
-        'nn_config.yaml:3:23 model.hidden: expected 0 to 64 whole numbers, each 1 to 65536, got 0',
-        'nn_config.yaml:4:11 dataset.name: expected one of mnist, fashion_mnist, cifar10, cifar100, digits, moby_dick, synthetic_image, synthetic_text, synthetic_regression, linear_regression, number_sequences, token_bags, or a path of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images (./folder), got "cifar"; did you mean "cifar10"?',
-        'nn_config.yaml:1:1 batch_size: expected a whole number 1 to 65536, got "big"',
-        'nn_config.yaml:2:1 learning_rate: expected a number above 0 to 1000, got -1',
-      ]);
-      return true;
-    }); // prettier-ignore
+    assert.throws(
+      () => parseTrainConfig([bad]),
+      (error: Error) => {
+        assert.deepEqual(error.message.split('\n'), [
+          'nn_config.yaml:3:9 model.type: expected one of mlp, simple_cnn, resnet18, ' +
+            'resnet50, transformer, embedding, bert, gpt2, gpt, or a path of an .onnx file, got ' +
+            '"ResNet"; did you mean "resnet18"?',
+          'nn_config.yaml:3:23 model.hidden: expected 0 to 64 whole numbers, each 1 to 65536, ' +
+            'got 0',
+          'nn_config.yaml:4:11 dataset.name: expected one of mnist, fashion_mnist, cifar10, ' +
+            'cifar100, digits, moby_dick, synthetic_image, synthetic_text, ' +
+            'synthetic_regression, linear_regression, number_sequences, token_bags, or a path ' +
+            'of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images ' +
+            '(./folder), got "cifar"; did you mean "cifar10"?',
+          'nn_config.yaml:1:1 batch_size: expected a whole number 1 to 65536, got "big"',
+          'nn_config.yaml:2:1 learning_rate: expected a number above 0 to 1000, got -1',
+        ]);
+        return true;
+      },
+    );
   });
 });

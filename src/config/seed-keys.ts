@@ -1,6 +1,6 @@
 /**
- * Keys of SmolCluster's `cluster_config.yaml` and `nn_config.yaml`, read as they are. Each becomes a setting
- * of ours or a note saying why it is not used; nothing disappears silently.
+ * Keys of SmolCluster's `cluster_config.yaml` and `nn_config.yaml`, read as they are. Each becomes
+ * a setting of ours or a note saying why it is not used; nothing disappears silently.
  *
  * Source: YuvrajSingh-mist/smolcluster, README and `NoRingReduce`.
  */
@@ -56,7 +56,8 @@ const TOP_RULES: Readonly<Record<string, Rule>> = {
     onlyNote(
       entry,
       'timeout',
-      `${textOf(entry.value)} s is not used: exact mode waits for every micro-batch and re-issues the work of a stalled worker; nothing is dropped`,
+      `${textOf(entry.value)} s is not used: exact mode waits for every micro-batch and ` +
+        're-issues the work of a stalled worker; nothing is dropped',
     ),
   host_ip: (entry) =>
     onlyNote(
@@ -68,13 +69,15 @@ const TOP_RULES: Readonly<Record<string, Rule>> = {
     onlyNote(
       entry,
       'worker_connect_ip',
-      `${textOf(entry.value)} is not used by train: give it to \`lockstep worker --join\` on the other machines`,
+      `${textOf(entry.value)} is not used by train: give it to \`lockstep worker --join\` on ` +
+        'the other machines',
     ),
   server: (entry) =>
     onlyNote(
       entry,
       'server',
-      `${textOf(entry.value)} is not used: the coordinator runs where train is started; launching over ssh is not part of train`,
+      `${textOf(entry.value)} is not used: the coordinator runs where train is started; ` +
+        'launching over ssh is not part of train',
     ),
 };
 
@@ -90,7 +93,8 @@ const MODEL_RULES: Readonly<Record<string, Rule>> = {
       note(
         entry,
         path,
-        `read as hidden ${textOf([entry.value].flat())}, as SmolCluster documents it; its code in fact built layers of 256 and 512 units: hidden [256, 512]`,
+        `read as hidden ${textOf([entry.value].flat())}, as SmolCluster documents it; its ` +
+          'code in fact built layers of 256 and 512 units: hidden [256, 512]',
       ),
     ],
     unknown: [],
@@ -116,11 +120,15 @@ const DATASET_RULES: Readonly<Record<string, Rule>> = {
 /** Top-level keys that only SmolCluster's files have. */
 export const SEED_KEYS: readonly string[] = Object.keys(TOP_RULES);
 
-/** What a top-level entry means when it is written in SmolCluster's way; undefined when it is not. */
+/**
+ * What a top-level entry means when it is written in SmolCluster's way; undefined when it is not.
+ */
 export function translateSeedEntry(entry: YamlEntry): SeedTranslation | undefined {
   const { key, children, value } = entry;
-  if (key === 'model' && children !== undefined) return translateNested(entry, children, MODEL_RULES);
-  if (key === 'dataset' && children !== undefined) return translateNested(entry, children, DATASET_RULES);
+  if (key === 'model' && children !== undefined)
+    return translateNested(entry, children, MODEL_RULES);
+  if (key === 'dataset' && children !== undefined)
+    return translateNested(entry, children, DATASET_RULES);
   if (key === 'workers' && isListOfNames(value)) return translateHostNames(entry, value);
   return ruleNamed(TOP_RULES, key)?.(entry, key);
 }
@@ -136,7 +144,10 @@ export function seedGlobalBatch(
   const globalBatch = batchSize * (workers + 1);
   return {
     globalBatch,
-    message: `read as micro_batch ${batchSize} and global_batch ${globalBatch}, the batch SmolCluster averaged over: ${batchSize} x (${workers} workers + the server, which computed a share too); it stays ${globalBatch} on any number of workers`,
+    message:
+      `read as micro_batch ${batchSize} and global_batch ${globalBatch}, the batch ` +
+      `SmolCluster averaged over: ${batchSize} x (${workers} workers + the server, which ` +
+      `computed a share too); it stays ${globalBatch} on any number of workers`,
   };
 }
 
@@ -173,7 +184,12 @@ function sizeOfData(entry: YamlEntry, path: string): SeedTranslation {
   );
 }
 
-function setting(key: TrainConfigKey, value: unknown, writtenAs: string, { place }: YamlEntry): Setting {
+function setting(
+  key: TrainConfigKey,
+  value: unknown,
+  writtenAs: string,
+  { place }: YamlEntry,
+): Setting {
   return { key, value, writtenAs, place };
 }
 
@@ -207,7 +223,8 @@ function translateHostNames(entry: YamlEntry, names: readonly string[]): SeedTra
       note(
         entry,
         'workers',
-        `the list of ${names.length} host names is read as a count: that many workers are started on this machine; launching over ssh is not part of train`,
+        `the list of ${names.length} host names is read as a count: that many workers are ` +
+          'started on this machine; launching over ssh is not part of train',
       ),
     ],
     unknown: [],
@@ -215,7 +232,9 @@ function translateHostNames(entry: YamlEntry, names: readonly string[]): SeedTra
 }
 
 function isListOfNames(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string');
+  return (
+    Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string')
+  );
 }
 
 function ruleNamed(rules: Readonly<Record<string, Rule>>, name: string): Rule | undefined {

@@ -49,7 +49,20 @@ function textsOf(pattern: RegExp): fc.Arbitrary<string> {
   return fc
     .oneof(
       fc.string({ unit: 'binary' }),
-      fc.constantFrom('true', 'null', '1e3', '# x', ': y', '"', "'", '~', '- a', '0.0.0.0', '*', '[b]'),
+      fc.constantFrom(
+        'true',
+        'null',
+        '1e3',
+        '# x',
+        ': y',
+        '"',
+        "'",
+        '~',
+        '- a',
+        '0.0.0.0',
+        '*',
+        '[b]',
+      ),
     )
     .filter((text) => pattern.test(text));
 }
@@ -59,7 +72,10 @@ const configs: fc.Arbitrary<TrainConfig> = fc
     Object.fromEntries(
       TRAIN_CONFIG_KEYS.map((key) => {
         const { type, default: value } = TRAIN_OPTIONS[key];
-        return [key, value === undefined ? fc.option(valuesOf(type), { nil: undefined }) : valuesOf(type)];
+        return [
+          key,
+          value === undefined ? fc.option(valuesOf(type), { nil: undefined }) : valuesOf(type),
+        ];
       }),
     ),
   )
@@ -70,14 +86,18 @@ const configs: fc.Arbitrary<TrainConfig> = fc
     ...ownLength(config),
     threads: 1,
     minLr: Math.min(config.minLr, config.lr),
-    globalBatch: config.microBatch * Math.max(1, Math.min(256, Math.floor(config.globalBatch / 65_536))),
+    globalBatch:
+      config.microBatch * Math.max(1, Math.min(256, Math.floor(config.globalBatch / 65_536))),
   }));
 
 /** Of the settings of models those that the model has, with a value where it has a default. */
 function ownSettings(config: TrainConfig): Partial<TrainConfig> {
   const defaults = settingsOfModel(config.model);
   return Object.fromEntries(
-    MODEL_SETTING_KEYS.map((key) => [key, key in defaults ? (config[key] ?? defaults[key]) : undefined]),
+    MODEL_SETTING_KEYS.map((key) => [
+      key,
+      key in defaults ? (config[key] ?? defaults[key]) : undefined,
+    ]),
   );
 }
 
@@ -114,7 +134,9 @@ describe('toYaml', () => {
 
 describe('TRAIN_OPTIONS', () => {
   test('has defaults that pass their own checks', () => {
-    const defaults = Object.fromEntries(TRAIN_CONFIG_KEYS.map((key) => [key, TRAIN_OPTIONS[key].default]));
+    const defaults = Object.fromEntries(
+      TRAIN_CONFIG_KEYS.map((key) => [key, TRAIN_OPTIONS[key].default]),
+    );
 
     assert.deepEqual(parseTrainConfig([], defaults).config, parseTrainConfig([]).config);
   });
@@ -122,7 +144,9 @@ describe('TRAIN_OPTIONS', () => {
   // Flags are a promise: adding or renaming one is to be done knowingly.
   test('has exactly these flags', () => {
     assert.equal(
-      describeOptions().map(({ flag, placeholder }) => `${flag} ${placeholder}`.trim()).join('\n'),
+      describeOptions()
+        .map(({ flag, placeholder }) => `${flag} ${placeholder}`.trim())
+        .join('\n'),
       `--model <name|path>
 --freeze <text,text,...>
 --loss <auto|cross-entropy|mse|bce>
@@ -189,7 +213,7 @@ describe('TRAIN_OPTIONS', () => {
 --host <text>
 --port <int>`,
     );
-  }); // prettier-ignore
+  });
 
   test('gives documentation and an editor schema that name every key', () => {
     const markdown = optionsAsMarkdown();

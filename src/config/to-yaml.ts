@@ -3,12 +3,13 @@ import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 import { TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 
 /**
- * The configuration as commented YAML, every setting spelt out; parsing it gives the same configuration.
- * A setting without a value stands as a comment.
+ * The configuration as commented YAML, every setting spelt out; parsing it gives the same
+ * configuration. A setting without a value stands as a comment.
  */
 export function toYaml(config: TrainConfig): string {
   const lines = [
-    '# Configuration of a Lockstep run, every setting spelt out. `lockstep train` with this file repeats the run.',
+    '# Configuration of a Lockstep run, every setting spelt out. `lockstep train` with this ' +
+      'file repeats the run.',
   ];
   let group = '';
   for (const key of TRAIN_CONFIG_KEYS) {
@@ -22,7 +23,10 @@ export function toYaml(config: TrainConfig): string {
 
 function detailsOf(key: TrainConfigKey): string {
   const { unit, type } = TRAIN_OPTIONS[key];
-  const parts = [unit, type.kind === 'choice' && type.choices.length > 1 ? expectedOf(type) : undefined];
+  const parts = [
+    unit,
+    type.kind === 'choice' && type.choices.length > 1 ? expectedOf(type) : undefined,
+  ];
   const details = parts.filter((part) => part !== undefined).join('; ');
   return details === '' ? '' : ` (${details})`;
 }
@@ -33,11 +37,18 @@ function settingLine(key: TrainConfigKey, value: TrainConfig[TrainConfigKey]): s
 }
 
 /** JSON is YAML; words of closed sets need no quotes, paths do. */
-function scalarText(key: TrainConfigKey, value: Exclude<TrainConfig[TrainConfigKey], undefined>): string {
+function scalarText(
+  key: TrainConfigKey,
+  value: Exclude<TrainConfig[TrainConfigKey], undefined>,
+): string {
   const isText = TRAIN_OPTIONS[key].type.kind === 'texts';
   if (typeof value === 'object')
     return `[${value.map((item) => (isText ? JSON.stringify(item) : item)).join(', ')}]`;
-  if (typeof value === 'string' && TRAIN_OPTIONS[key].type.kind !== 'text' && /^[\w-]+$/.test(value))
+  if (
+    typeof value === 'string' &&
+    TRAIN_OPTIONS[key].type.kind !== 'text' &&
+    /^[\w-]+$/.test(value)
+  )
     return value;
   return JSON.stringify(value);
 }

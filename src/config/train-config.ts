@@ -59,8 +59,8 @@ export type ConvFormsName = (typeof CONV_FORM_NAMES)[number];
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 /**
- * Everything a training run was told, checked and with defaults filled in; plain data. What each setting
- * means, its unit and bounds are in `TRAIN_OPTIONS`, the one description of them.
+ * Everything a training run was told, checked and with defaults filled in; plain data. What each
+ * setting means, its unit and bounds are in `TRAIN_OPTIONS`, the one description of them.
  */
 export interface TrainConfig {
   /** A `ModelName` or the path of an `.onnx` file. */
@@ -69,7 +69,10 @@ export interface TrainConfig {
   readonly freeze: readonly string[];
   readonly loss: LossName;
   readonly labelSmoothing: number;
-  /** From here to `stem`: undefined when the model has no such setting, or derives it; see `MODEL_SETTINGS`. */
+  /**
+   * From here to `stem`: undefined when the model has no such setting, or derives it; see
+   * `MODEL_SETTINGS`.
+   */
   readonly hidden: readonly number[] | undefined;
   readonly activation: ActivationName | undefined;
   readonly layers: readonly number[] | undefined;

@@ -1,4 +1,7 @@
-/** The one description of every training setting: flags, YAML, messages and documentation come from it. */
+/**
+ * The one description of every training setting: flags, YAML, messages and documentation come from
+ * it.
+ */
 import type { OptionType } from './option-types.ts';
 import {
   ACTIVATION_NAMES,
@@ -23,7 +26,10 @@ import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 /** Headings under which settings are listed. */
 export type OptionGroup = 'model' | 'data' | 'work' | 'optimizer' | 'run' | 'cluster';
 
-/** One setting. Its flag is the key in kebab-case, its YAML key the same in snake_case (kebab-case also read). */
+/**
+ * One setting. Its flag is the key in kebab-case, its YAML key the same in snake_case (kebab-case
+ * also read).
+ */
 export interface TrainOption<Value> {
   readonly group: OptionGroup;
   readonly type: OptionType;
@@ -33,7 +39,10 @@ export interface TrainOption<Value> {
   readonly unit?: string;
   /** One sentence without full stop. */
   readonly help: string;
-  /** The setting does something only while another has one of these values; `*.csv` and `a folder` are kinds of paths. */
+  /**
+   * The setting does something only while another has one of these values; `*.csv` and `a folder`
+   * are kinds of paths.
+   */
   readonly onlyWith?: { readonly key: TrainConfigKey; readonly values: readonly string[] };
 }
 
@@ -42,7 +51,8 @@ const COUNT_MAX = 1_000_000_000;
 export const MAX_ROUNDS = 10_000;
 const FILE_PATH: OptionType = {
   kind: 'text',
-  // No control characters, no halves of surrogate pairs: every such path survives a round trip through YAML.
+  // No control characters, no halves of surrogate pairs: every such path survives a round trip
+  // through YAML.
   pattern: /^[^\p{Cc}\p{Cs}]+$/u,
   expected: 'a path',
 };
@@ -52,7 +62,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'model',
     type: { kind: 'choice', choices: MODEL_NAMES, orPath: 'of an .onnx file' },
     default: 'mlp',
-    help: 'Model architecture, or a network exported from PyTorch, whose weights are trained further; docs/settings.md says for which data each is, and which settings it has',
+    help:
+      'Model architecture, or a network exported from PyTorch, whose weights are trained ' +
+      'further; docs/settings.md says for which data each is, and which settings it has',
   },
   freeze: {
     group: 'model',
@@ -63,14 +75,18 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
       maxCount: 1024,
     },
     default: [],
-    help: 'Weights of an .onnx file that stay as they are, e.g. encoder.*; a frozen BatchNorm keeps its statistics',
+    help:
+      'Weights of an .onnx file that stay as they are, e.g. encoder.*; a frozen BatchNorm ' +
+      'keeps its statistics',
     onlyWith: { key: 'model', values: ['*.onnx'] },
   },
   loss: {
     group: 'model',
     type: { kind: 'choice', choices: LOSS_NAMES },
     default: 'auto',
-    help: 'What training makes small: auto is cross-entropy for classes, bce for yes-or-no targets, mse for numbers',
+    help:
+      'What training makes small: auto is cross-entropy for classes, bce for yes-or-no ' +
+      'targets, mse for numbers',
   },
   labelSmoothing: {
     group: 'model',
@@ -98,7 +114,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integers', min: 1, max: 1000, maxCount: 8 },
     default: undefined,
     unit: 'blocks',
-    help: 'Number of transformer blocks; for a resnet the residual blocks of each stage, e.g. 2,2,2,2',
+    help:
+      'Number of transformer blocks; for a resnet the residual blocks of each stage, e.g. ' +
+      '2,2,2,2',
   },
   width: {
     group: 'model',
@@ -150,7 +168,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'model',
     type: { kind: 'choice', choices: STEM_NAMES },
     default: undefined,
-    help: 'Beginning of a resnet: large is 7x7 with stride 2 and a pooling layer, small is 3x3; auto takes small for images below 64 pixels',
+    help:
+      'Beginning of a resnet: large is 7x7 with stride 2 and a pooling layer, small is 3x3; ' +
+      'auto takes small for images below 64 pixels',
   },
 
   dataset: {
@@ -158,7 +178,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: {
       kind: 'choice',
       choices: DATASET_NAMES,
-      orPath: 'of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images (./folder)',
+      orPath:
+        'of a .npz, .csv or .txt file, or of a folder of .npy files or class-named images ' +
+        '(./folder)',
     },
     default: 'mnist',
     help: 'Data set to train on; `lockstep data --list` says what each name is',
@@ -167,14 +189,18 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'data',
     type: FILE_PATH,
     default: undefined,
-    help: "Folder with the data set's files, searched before cache, installed packages and download",
+    help:
+      "Folder with the data set's files, searched before cache, installed packages and " +
+      'download',
   },
   validationSplit: {
     group: 'data',
     type: { kind: 'fraction', whenTrue: 0.1 },
     default: 0,
     unit: 'fraction',
-    help: 'Part of the training samples set aside, at random by seed, for validation; true is 0.1, false is 0',
+    help:
+      'Part of the training samples set aside, at random by seed, for validation; true is ' +
+      '0.1, false is 0',
   },
   samples: {
     group: 'data',
@@ -198,22 +224,31 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'data',
     type: { kind: 'integer', min: 2, max: 65_536 },
     default: undefined,
-    help: 'Classes of a synthetic set (not given: 10 for images, 2 for text), or of labels in .npy files (not given: as many as occur)',
-    onlyWith: { key: 'dataset', values: ['synthetic_image', 'synthetic_text', '*.npz', 'a folder'] },
+    help:
+      'Classes of a synthetic set (not given: 10 for images, 2 for text), or of labels in ' +
+      '.npy files (not given: as many as occur)',
+    onlyWith: {
+      key: 'dataset',
+      values: ['synthetic_image', 'synthetic_text', '*.npz', 'a folder'],
+    },
   },
   imageSize: {
     group: 'data',
     type: { kind: 'integer', min: 4, max: 1024 },
     default: undefined,
     unit: 'pixels',
-    help: 'Height and width of synthetic images (not given: 32), or to which the images of a folder are brought (not given: all must have one size)',
+    help:
+      'Height and width of synthetic images (not given: 32), or to which the images of a ' +
+      'folder are brought (not given: all must have one size)',
     onlyWith: { key: 'dataset', values: ['synthetic_image', 'a folder'] },
   },
   channels: {
     group: 'data',
     type: { kind: 'integer', min: 1, max: 64 },
     default: 3,
-    help: 'Channels of synthetic images; of the images of a folder 3 (red, green, blue) or 1 (grey)',
+    help:
+      'Channels of synthetic images; of the images of a folder 3 (red, green, blue) or 1 ' +
+      '(grey)',
     onlyWith: { key: 'dataset', values: ['synthetic_image', 'a folder'] },
   },
   sequenceLength: {
@@ -229,14 +264,18 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integer', min: 2, max: 1_000_000 },
     default: undefined,
     unit: 'tokens',
-    help: 'Different tokens of synthetic text (not given: 1000), or of token ids in .npy files (not given: as many as occur)',
+    help:
+      'Different tokens of synthetic text (not given: 1000), or of token ids in .npy files ' +
+      '(not given: as many as occur)',
     onlyWith: { key: 'dataset', values: ['synthetic_text', '*.npz', 'a folder'] },
   },
   textTokens: {
     group: 'data',
     type: { kind: 'choice', choices: TOKEN_KINDS },
     default: 'char',
-    help: 'What a token of a text is: one of the characters that occur in it, or a byte of its UTF-8',
+    help:
+      'What a token of a text is: one of the characters that occur in it, or a byte of its ' +
+      'UTF-8',
     onlyWith: { key: 'dataset', values: ['moby_dick', '*.txt'] },
   },
   labelColumn: {
@@ -247,27 +286,35 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
       expected: 'the name of a column, or its number from 1',
     },
     default: undefined,
-    help: 'Column of a .csv file that is to be predicted: its name in the header, or its number from 1; not given: the only one that is not a number, else the last',
+    help:
+      'Column of a .csv file that is to be predicted: its name in the header, or its number ' +
+      'from 1; not given: the only one that is not a number, else the last',
     onlyWith: { key: 'dataset', values: ['*.csv'] },
   },
   onBadRow: {
     group: 'data',
     type: { kind: 'choice', choices: BAD_ROW_ACTIONS },
     default: 'stop',
-    help: 'Rows of a .csv file, or images of a folder, that cannot be used: end with their line numbers or names, or leave them out and count them',
+    help:
+      'Rows of a .csv file, or images of a folder, that cannot be used: end with their line ' +
+      'numbers or names, or leave them out and count them',
     onlyWith: { key: 'dataset', values: ['*.csv', 'a folder'] },
   },
   normalise: {
     group: 'data',
     type: { kind: 'choice', choices: NORMALISE_NAMES },
     default: 'auto',
-    help: 'auto brings features to mean 0 and standard deviation 1, by column or channel; none leaves them as they are',
+    help:
+      'auto brings features to mean 0 and standard deviation 1, by column or channel; none ' +
+      'leaves them as they are',
   },
   augment: {
     group: 'data',
     type: { kind: 'choice', choices: AUGMENT_NAMES },
     default: 'none',
-    help: 'crop-flip shifts every training image at random by up to an eighth, and mirrors every other one',
+    help:
+      'crop-flip shifts every training image at random by up to an eighth, and mirrors every ' +
+      'other one',
   },
 
   workers: {
@@ -282,7 +329,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integer', min: 1, max: 1024, word: 'auto' },
     default: 'auto',
     unit: 'threads per worker',
-    help: 'Compute threads of each worker, one micro-batch at a time each; auto shares all cores out; a worker on a GPU has one',
+    help:
+      'Compute threads of each worker, one micro-batch at a time each; auto shares all cores ' +
+      'out; a worker on a GPU has one',
   },
   microBatch: {
     group: 'work',
@@ -317,7 +366,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'integer', min: 1, max: MAX_ROUNDS },
     default: undefined,
     unit: 'rounds',
-    help: 'Train this many rounds, instead of epochs: in a round workers train on shards of the samples by themselves, then the weights are averaged',
+    help:
+      'Train this many rounds, instead of epochs: in a round workers train on shards of the ' +
+      'samples by themselves, then the weights are averaged',
     onlyWith: { key: 'strategy', values: ['rounds'] },
   },
   localEpochs: {
@@ -332,7 +383,10 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'work',
     type: { kind: 'integer', min: 1, max: 65_536 },
     default: 4,
-    help: 'Parts of the training samples that are trained on apart in a round, in steps of global_batch samples, each by one worker; the result depends on it, and not on the number of workers',
+    help:
+      'Parts of the training samples that are trained on apart in a round, in steps of ' +
+      'global_batch samples, each by one worker; the result depends on it, and not on the ' +
+      'number of workers',
     onlyWith: { key: 'strategy', values: ['rounds'] },
   },
 
@@ -386,13 +440,17 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'optimizer',
     type: { kind: 'number', min: 0, max: 1e12, exclusive: 'min' },
     default: undefined,
-    help: 'Largest L2 norm of the whole gradient; a longer one is scaled down to it; not given: no limit',
+    help:
+      'Largest L2 norm of the whole gradient; a longer one is scaled down to it; not given: ' +
+      'no limit',
   },
   schedule: {
     group: 'optimizer',
     type: { kind: 'choice', choices: SCHEDULE_NAMES },
     default: 'constant',
-    help: 'How the learning rate moves: cosine falls to min_lr, step multiplies by gamma every step_size steps',
+    help:
+      'How the learning rate moves: cosine falls to min_lr, step multiplies by gamma every ' +
+      'step_size steps',
   },
   warmupSteps: {
     group: 'optimizer',
@@ -449,7 +507,10 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     type: { kind: 'number', min: 0, max: 1 },
     default: 0,
     unit: 'fraction',
-    help: 'Part of the steps in which a micro-batch of every worker is computed by another one too; a worker whose bits differ is put out and its steps are computed again (needs three workers that compute the same bits)',
+    help:
+      'Part of the steps in which a micro-batch of every worker is computed by another one ' +
+      'too; a worker whose bits differ is put out and its steps are computed again (needs ' +
+      'three workers that compute the same bits)',
   },
   name: {
     group: 'run',
@@ -457,7 +518,8 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
       kind: 'text',
       pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
       expected:
-        'a folder name of letters, digits, ".", "_" and "-" (at most 100, beginning with a letter or digit)',
+        'a folder name of letters, digits, ".", "_" and "-" (at most 100, beginning with a ' +
+        'letter or digit)',
     },
     default: undefined,
     help: 'Name of the run and of its folder; not given: model, data set and time',
@@ -473,7 +535,10 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
     group: 'cluster',
     type: { kind: 'choice', choices: STRATEGY_NAMES },
     default: 'sync',
-    help: 'How workers share the training: sync computes every step together; rounds has them train on shards by themselves and averages the weights after each round (a step of the run is then a round, also for schedules and eval_every)',
+    help:
+      'How workers share the training: sync computes every step together; rounds has them ' +
+      'train on shards by themselves and averages the weights after each round (a step of the ' +
+      'run is then a round, also for schedules and eval_every)',
   },
   engine: {
     group: 'cluster',
@@ -490,19 +555,27 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
       instead: { 'local-sgd': '--strategy rounds' },
     },
     default: 'exact',
-    help: 'What a step promises: exact counts every sample once and gives the same bits on any number of workers',
+    help:
+      'What a step promises: exact counts every sample once and gives the same bits on any ' +
+      'number of workers',
   },
   device: {
     group: 'cluster',
     type: { kind: 'choices', choices: DEVICE_NAMES, maxCount: 1024 },
     default: ['cpu'],
-    help: 'Where micro-batches are computed: one for all workers, or a list that local workers take in turn; auto is the fastest that works. Workers of different devices differ in the last bits',
+    help:
+      'Where micro-batches are computed: one for all workers, or a list that local workers ' +
+      'take in turn; auto is the fastest that works. Workers of different devices differ in ' +
+      'the last bits',
   },
   convForms: {
     group: 'cluster',
     type: { kind: 'choice', choices: CONV_FORM_NAMES },
     default: 'default',
-    help: "How convolutions and their gradients are computed: default follows from their shapes, with the same digest wherever the coordinator runs; measured takes what is fastest on the coordinator's machine, and keeps it there for later runs",
+    help:
+      'How convolutions and their gradients are computed: default follows from their shapes, ' +
+      'with the same digest wherever the coordinator runs; measured takes what is fastest on ' +
+      "the coordinator's machine, and keeps it there for later runs",
   },
   threads: {
     group: 'cluster',
@@ -513,7 +586,11 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
   },
   host: {
     group: 'cluster',
-    type: { kind: 'text', pattern: /^[A-Za-z0-9.:_%-]{1,255}$/, expected: 'a host name or IP address' },
+    type: {
+      kind: 'text',
+      pattern: /^[A-Za-z0-9.:_%-]{1,255}$/,
+      expected: 'a host name or IP address',
+    },
     default: '127.0.0.1',
     help: 'Address the coordinator listens on; 0.0.0.0 is every network of this machine',
   },
@@ -526,7 +603,9 @@ export const TRAIN_OPTIONS: { readonly [Key in TrainConfigKey]: TrainOption<Trai
 };
 
 /** Every key, in the order of the table. */
-export const TRAIN_CONFIG_KEYS: readonly TrainConfigKey[] = Object.keys(TRAIN_OPTIONS) as TrainConfigKey[];
+export const TRAIN_CONFIG_KEYS: readonly TrainConfigKey[] = Object.keys(
+  TRAIN_OPTIONS,
+) as TrainConfigKey[];
 
 /** The key in YAML, e.g. `micro_batch`. */
 export function yamlKeyOf(key: TrainConfigKey): string {

@@ -1,4 +1,6 @@
-/** YAML text as settings with their places; everything wrong with the text itself becomes an issue. */
+/**
+ * YAML text as settings with their places; everything wrong with the text itself becomes an issue.
+ */
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { Document, ParsedNode, YAMLMap } from 'yaml';
 import { messageOf } from '../base/errors.ts';
@@ -17,7 +19,9 @@ export interface ConfigPlace {
   readonly column: number;
 }
 
-/** One `key: value` of a mapping. `children` are the entries of a value that is itself a mapping. */
+/**
+ * One `key: value` of a mapping. `children` are the entries of a value that is itself a mapping.
+ */
 export interface YamlEntry {
   readonly key: string;
   readonly value: unknown;
@@ -39,8 +43,8 @@ const MAX_ALIAS_COUNT = 50;
 /**
  * The entries of the top mapping of a YAML file; none for an empty file.
  *
- * Refused, as issues: more than MAX_CONFIG_BYTES, syntax errors, duplicate keys, several documents, a
- * document that is no mapping, unknown tags, values blown up by aliases.
+ * Refused, as issues: more than MAX_CONFIG_BYTES, syntax errors, duplicate keys, several documents,
+ * a document that is no mapping, unknown tags, values blown up by aliases.
  */
 export function readYaml(source: ConfigSource): {
   entries: readonly YamlEntry[];
@@ -69,11 +73,15 @@ export function readYaml(source: ConfigSource): {
   if (problems.length > 0)
     return {
       entries: [],
-      issues: problems.map(({ pos, message }) => ({ place: placeAt(pos[0]), message: firstLine(message) })),
+      issues: problems.map(({ pos, message }) => ({
+        place: placeAt(pos[0]),
+        message: firstLine(message),
+      })),
     };
   const top = document.contents;
   if (top === null || (isScalar(top) && top.value === null)) return { entries: [], issues: [] };
-  if (!isMap(top)) return refuse(`expected a mapping of settings (\`key: value\` lines), got ${kindOf(top)}`);
+  if (!isMap(top))
+    return refuse(`expected a mapping of settings (\`key: value\` lines), got ${kindOf(top)}`);
   return readMapping(top, document, placeAt);
 }
 

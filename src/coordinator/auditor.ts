@@ -1,7 +1,7 @@
 /**
- * Has micro-batches computed by other workers too, compares bits, and says who computed wrong. Two sorts of
- * micro-batches are audited: one of every worker in a fixed part of the steps, and those whose gradients stand out or
- * were computed from other weights.
+ * Has micro-batches computed by other workers too, compares bits, and says who computed wrong. Two
+ * sorts of micro-batches are audited: one of every worker in a fixed part of the steps, and those
+ * whose gradients stand out or were computed from other weights.
  *
  * What stands out is only a reason to look. The verdict is that two workers agree against a third.
  */
@@ -16,7 +16,11 @@ export type Finding =
   /** These computed something else than two others, who agree. */
   | { readonly kind: 'wrong'; readonly microBatch: number; readonly opinions: readonly Opinion[] }
   /** No two agree, and nobody is left to ask. */
-  | { readonly kind: 'disputed'; readonly microBatch: number; readonly opinions: readonly Opinion[] };
+  | {
+      readonly kind: 'disputed';
+      readonly microBatch: number;
+      readonly opinions: readonly Opinion[];
+    };
 
 /** What a worker computed for a micro-batch. */
 export interface Opinion {
@@ -77,7 +81,10 @@ export class Auditor {
     this.#isSampled = !this.#hasScreened && this.#isSampledStep(step);
   }
 
-  /** The last step, and one of every 1 / rate at a random place among them: fewer than 2 / rate steps lie between two. */
+  /**
+   * The last step, and one of every 1 / rate at a random place among them: fewer than 2 / rate
+   * steps lie between two.
+   */
   #isSampledStep(step: number): boolean {
     const blockSteps = Math.max(1, Math.round(1 / this.#options.rate));
     const block = Math.floor(step / blockSteps);
@@ -95,13 +102,19 @@ export class Auditor {
     if (record !== undefined) this.#open(record);
   }
 
-  /** Whether nothing of the complete `pass` is to be compared any more; at first it audits what stands out. */
+  /**
+   * Whether nothing of the complete `pass` is to be compared any more; at first it audits what
+   * stands out.
+   */
   isSettled(pass: Pass): boolean {
     if (!this.#hasScreened) {
       this.#hasScreened = true;
       const ownerOf = (microBatch: number): string => this.#owners.get(microBatch)?.workerId ?? '';
       const records = pass.records();
-      for (const record of [...findOtherWeights(records, ownerOf), ...findOutliers(records, ownerOf)])
+      for (const record of [
+        ...findOtherWeights(records, ownerOf),
+        ...findOutliers(records, ownerOf),
+      ])
         this.#open(record);
     }
     return this.#cases.size === 0;
@@ -158,7 +171,10 @@ export class Auditor {
     return wrong.length === 0 ? undefined : { kind: 'wrong', microBatch, opinions: wrong };
   }
 
-  /** Asks whoever has least to compare. If nobody can, the case is closed: with one opinion nothing is known. */
+  /**
+   * Asks whoever has least to compare. If nobody can, the case is closed: with one opinion nothing
+   * is known.
+   */
   #askNext(audit: Case): Finding | undefined {
     const { active, ask } = this.#options;
     const load = (member: Member): number =>

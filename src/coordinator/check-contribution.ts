@@ -5,14 +5,24 @@ import type { FrameLimits } from '../transport/connection.ts';
 import type { PassSpec } from './pass.ts';
 import type { RunPlan } from './run-plan.ts';
 
-/** The bytes of a record in a contribution's header, about, and of one number in it: more than they ever take. */
+/**
+ * The bytes of a record in a contribution's header, about, and of one number in it: more than they
+ * ever take.
+ */
 const RECORD_BYTES = 256;
 const NUMBER_BYTES = 32;
 
 /** What a worker of this run may send at once. */
-export function dataLimitsOf({ job, train, evaluate, stateBytes, sumElements }: RunPlan): FrameLimits {
+export function dataLimitsOf({
+  job,
+  train,
+  evaluate,
+  stateBytes,
+  sumElements,
+}: RunPlan): FrameLimits {
   const trainRecords = Math.ceil(train.globalBatch / train.microBatch);
-  const evaluateRecords = evaluate === undefined ? 0 : Math.ceil(evaluate.globalBatch / evaluate.microBatch);
+  const evaluateRecords =
+    evaluate === undefined ? 0 : Math.ceil(evaluate.globalBatch / evaluate.microBatch);
   const trainBytes = trainRecords * (RECORD_BYTES + NUMBER_BYTES * job.parameters.length);
   return {
     maxHeaderBytes: (1 << 16) + Math.max(trainBytes, evaluateRecords * RECORD_BYTES),
@@ -20,7 +30,10 @@ export function dataLimitsOf({ job, train, evaluate, stateBytes, sumElements }: 
   };
 }
 
-/** Whether these records can be true: the samples that the layout gives each micro-batch, a maximum per tensor. */
+/**
+ * Whether these records can be true: the samples that the layout gives each micro-batch, a maximum
+ * per tensor.
+ */
 export function fitsPlan(
   { train, evaluate, job }: RunPlan,
   { work, stepInEpoch }: PassSpec,

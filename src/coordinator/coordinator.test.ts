@@ -40,14 +40,19 @@ function createWorld(changes: Partial<RunPlan> = {}) {
   return { clock, host, coordinator, events, results, errors, door, join, kinds, eventsOf };
 }
 
-/** Two workers in their first pass of real training: the pass that measures the grid is behind them. */
+/**
+ * Two workers in their first pass of real training: the pass that measures the grid is behind them.
+ */
 function startPair(changes: Partial<RunPlan> = {}) {
   const world = createWorld({ minWorkers: 2, ...changes });
   const [a, b] = world.join('a', 'b') as [ScriptedWorker, ScriptedWorker];
   a.contribute();
   b.contribute();
   world.clock.advance(5);
-  assert.deepEqual(world.eventsOf('step-redone').map(({ reason }) => reason), ['calibration']); // prettier-ignore
+  assert.deepEqual(
+    world.eventsOf('step-redone').map(({ reason }) => reason),
+    ['calibration'],
+  );
   assert.equal(world.coordinator.committedSteps, 0);
   return { ...world, a, b };
 }
@@ -59,26 +64,38 @@ function sumOf(value: number): Uint8Array {
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 
 describe('Coordinator in a step', () => {
-  test('leases every micro-batch once and commits when all are in, with the sum of the contributions', () => {
-    const { clock, coordinator, a, b, eventsOf } = startPair();
-    assert.deepEqual([...a.leases(), ...b.leases()], ALL);
-    let totals: number[] = [];
-    a.data!.handlers = {
-      ...a.data!.handlers,
-      onFrame: (_, payload) => void (totals = [...new Int32Array(payload.slice().buffer)]),
-    };
+  test(
+    'leases every micro-batch once and commits when all are in, with the sum of the ' +
+      'contributions',
+    () => {
+      const { clock, coordinator, a, b, eventsOf } = startPair();
+      assert.deepEqual([...a.leases(), ...b.leases()], ALL);
+      let totals: number[] = [];
+      a.data!.handlers = {
+        ...a.data!.handlers,
+        onFrame: (_, payload) => void (totals = [...new Int32Array(payload.slice().buffer)]),
+      };
 
-    a.contribute({ payload: sumOf(1000) });
-    clock.advance(5);
-    assert.equal(coordinator.committedSteps, 0);
-    b.contribute({ payload: sumOf(-1) });
-    clock.advance(5);
+      a.contribute({ payload: sumOf(1000) });
+      clock.advance(5);
+      assert.equal(coordinator.committedSteps, 0);
+      b.contribute({ payload: sumOf(-1) });
+      clock.advance(5);
 
-    assert.equal(coordinator.committedSteps, 1);
-    assert.deepEqual(totals, Array(ELEMENTS).fill(999));
-    assert.deepEqual(coordinator.ledger, { expected: 16, counted: 16, dropped: 0, duplicated: 0 });
-    assert.deepEqual(eventsOf('step').map(({ step, sampleCount, lossMean }) => [step, sampleCount, lossMean]), [[1, 16, 0.5]]); // prettier-ignore
-  });
+      assert.equal(coordinator.committedSteps, 1);
+      assert.deepEqual(totals, Array(ELEMENTS).fill(999));
+      assert.deepEqual(coordinator.ledger, {
+        expected: 16,
+        counted: 16,
+        dropped: 0,
+        duplicated: 0,
+      });
+      assert.deepEqual(
+        eventsOf('step').map(({ step, sampleCount, lossMean }) => [step, sampleCount, lossMean]),
+        [[1, 16, 0.5]],
+      );
+    },
+  );
 
   test('counts neither a repeated contribution nor one for leases of another worker', () => {
     const { clock, coordinator, a, b } = startPair();
@@ -101,7 +118,10 @@ describe('Coordinator in a step', () => {
 
     for (const worker of [a, b]) worker.contribute({ record: { maxima: [1000] } });
     clock.advance(5);
-    assert.deepEqual(eventsOf('step-redone').map(({ reason }) => reason), ['calibration', 'overflow']); // prettier-ignore
+    assert.deepEqual(
+      eventsOf('step-redone').map(({ reason }) => reason),
+      ['calibration', 'overflow'],
+    );
     assert.ok(a.last('plan')!.exponents[0]! < before!);
     for (const worker of [a, b]) worker.contribute({ record: { maxima: [1000] } });
     clock.advance(5);
@@ -124,8 +144,17 @@ describe('Coordinator in a step', () => {
     assert.equal(errors.length, 0);
     assert.equal(results.length, 1);
     assert.deepEqual(results[0]!.ledger, { expected: 32, counted: 32, dropped: 0, duplicated: 0 });
-    assert.deepEqual(results[0]!.workers.map(({ rank, samples }) => [rank, samples]), [[0, 24], [1, 24]]); // prettier-ignore
-    assert.deepEqual(results[0]!.replicaDigests.map(({ stateDigest }) => stateDigest), ['s', 's']); // prettier-ignore
+    assert.deepEqual(
+      results[0]!.workers.map(({ rank, samples }) => [rank, samples]),
+      [
+        [0, 24],
+        [1, 24],
+      ],
+    );
+    assert.deepEqual(
+      results[0]!.replicaDigests.map(({ stateDigest }) => stateDigest),
+      ['s', 's'],
+    );
     assert.ok(a.last('goodbye') !== undefined && b.last('goodbye') !== undefined);
     assert.equal(host.connectionCount(), 0);
     assert.equal(clock.pendingCount(), 0);
@@ -133,25 +162,29 @@ describe('Coordinator in a step', () => {
 });
 
 describe('Coordinator and a worker that fails', () => {
-  test('fails the run at a loss that is not finite, naming step and micro-batch, and commits nothing', () => {
-    const { clock, coordinator, host, a, b, errors, eventsOf } = startPair();
+  test(
+    'fails the run at a loss that is not finite, naming step and micro-batch, and commits ' +
+      'nothing',
+    () => {
+      const { clock, coordinator, host, a, b, errors, eventsOf } = startPair();
 
-    a.contribute();
-    b.contribute({ record: { lossSum: null } });
-    clock.advance(5);
+      a.contribute();
+      b.contribute({ record: { lossSum: null } });
+      clock.advance(5);
 
-    assert.equal(errors.length, 1);
-    assert.ok(errors[0] instanceof NonFiniteError);
-    assert.match(
-      errors[0].message,
-      /^step 0, micro-batch 4: the loss is not finite\. Nothing of this step was applied\./,
-    );
-    assert.equal(coordinator.committedSteps, 0);
-    assert.equal(a.all('commit').length + b.all('commit').length, 0);
-    assert.equal(eventsOf('step').length, 0);
-    assert.equal(host.connectionCount(), 0);
-    assert.match(a.last('goodbye')!.reason, /not finite/);
-  });
+      assert.equal(errors.length, 1);
+      assert.ok(errors[0] instanceof NonFiniteError);
+      assert.match(
+        errors[0].message,
+        /^step 0, micro-batch 4: the loss is not finite\. Nothing of this step was applied\./,
+      );
+      assert.equal(coordinator.committedSteps, 0);
+      assert.equal(a.all('commit').length + b.all('commit').length, 0);
+      assert.equal(eventsOf('step').length, 0);
+      assert.equal(host.connectionCount(), 0);
+      assert.match(a.last('goodbye')!.reason, /not finite/);
+    },
+  );
 
   test('fails the run at a gradient that is not finite, naming its tensor', () => {
     const { clock, a, b, errors } = startPair();
@@ -178,7 +211,10 @@ describe('Coordinator and a worker that fails', () => {
     b.contribute({ record: { lossSum: null } });
     clock.advance(5);
 
-    assert.match(errors[0]!.message, /^evaluation after step 1, micro-batch 1: the loss is not finite/);
+    assert.match(
+      errors[0]!.message,
+      /^evaluation after step 1, micro-batch 1: the loss is not finite/,
+    );
     assert.equal(eventsOf('evaluation').length, 0);
   });
 
@@ -199,7 +235,13 @@ describe('Coordinator and a worker that fails', () => {
       clock.advance(5);
 
       assert.equal(eventsOf('worker-lost').length, 1);
-      assert.deepEqual(eventsOf('micro-batches-reissued').map(({ fromRank, microBatches }) => [fromRank, microBatches]), [[1, lost]]); // prettier-ignore
+      assert.deepEqual(
+        eventsOf('micro-batches-reissued').map(({ fromRank, microBatches }) => [
+          fromRank,
+          microBatches,
+        ]),
+        [[1, lost]],
+      );
       assert.deepEqual(a.last('lease')?.microBatches, lost);
       assert.equal(b.ended.length, 3);
       a.contribute({ microBatches: lost });
@@ -210,20 +252,24 @@ describe('Coordinator and a worker that fails', () => {
     });
   }
 
-  test('gives the work of a dead worker to the others in the same step and keeps what they have done', () => {
-    const { clock, coordinator, a, b } = startPair();
-    const lost = b.leases();
-    a.contribute();
-    clock.advance(5);
+  test(
+    'gives the work of a dead worker to the others in the same step and keeps what they have ' +
+      'done',
+    () => {
+      const { clock, coordinator, a, b } = startPair();
+      const lost = b.leases();
+      a.contribute();
+      clock.advance(5);
 
-    b.host.kill();
-    clock.advance(5);
+      b.host.kill();
+      clock.advance(5);
 
-    assert.deepEqual(a.last('lease')?.microBatches, lost);
-    a.contribute({ microBatches: lost });
-    clock.advance(5);
-    assert.equal(coordinator.committedSteps, 1);
-  });
+      assert.deepEqual(a.last('lease')?.microBatches, lost);
+      a.contribute({ microBatches: lost });
+      clock.advance(5);
+      assert.equal(coordinator.committedSteps, 1);
+    },
+  );
 
   test('stalls a worker that is alive without progress, and takes it back once it has some', () => {
     const { clock, coordinator, a, b, eventsOf } = startPair({ totalSteps: 5 });
@@ -246,7 +292,10 @@ describe('Coordinator and a worker that fails', () => {
     a.data!.send({ kind: 'state', step: a.last('sendState')!.step }, new Uint8Array(4 * ELEMENTS));
     clock.advance(5);
     assert.deepEqual(b.ended, []);
-    assert.deepEqual(b.all('state').map(({ step }) => step), [0, 2]); // prettier-ignore
+    assert.deepEqual(
+      b.all('state').map(({ step }) => step),
+      [0, 2],
+    );
     assert.equal(b.last('plan')!.step, 2);
   });
 
@@ -310,7 +359,10 @@ describe('Coordinator and a worker that fails', () => {
     assert.equal(results.length, 0);
     clock.advance(500);
 
-    assert.deepEqual(results[0]?.replicaDigests.map(({ rank }) => rank), [0]); // prettier-ignore
+    assert.deepEqual(
+      results[0]?.replicaDigests.map(({ rank }) => rank),
+      [0],
+    );
   });
 
   test('does not count what a stalled worker sends after its work went to others', () => {
@@ -351,13 +403,17 @@ describe('Coordinator and a worker that fails', () => {
     a.contribute();
     clock.advance(5);
 
-    // The connection breaks, the last contribution comes, and only then is the coordinator told of the end.
+    // The connection breaks, the last contribution comes, and only then is the coordinator told of
+    // the end.
     clock.after(1, () => a.host.cutConnections());
     b.contribute();
     clock.advance(2);
 
     assert.equal(coordinator.committedSteps, 1);
-    assert.deepEqual(b.all('plan').map(({ step }) => step), [0, 0, 1]); // prettier-ignore
+    assert.deepEqual(
+      b.all('plan').map(({ step }) => step),
+      [0, 0, 1],
+    );
     assert.equal(eventsOf('worker-lost').length, 1);
     b.contribute();
     clock.advance(5);
@@ -412,7 +468,10 @@ describe('Coordinator and work that moves', () => {
     b.contribute({ record: { computeMs: 10 } });
     clock.advance(5);
 
-    assert.ok(a.leases().length < b.leases().length, `${a.leases().length} and ${b.leases().length}`);
+    assert.ok(
+      a.leases().length < b.leases().length,
+      `${a.leases().length} and ${b.leases().length}`,
+    );
     assert.equal(a.leases().length + b.leases().length, 8);
   });
 

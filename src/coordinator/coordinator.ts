@@ -1,9 +1,10 @@
 /**
- * The coordinator: one step after the other, it leases micro-batches, re-issues those of workers that stall
- * or die, and commits the step once every micro-batch is in exactly once.
+ * The coordinator: one step after the other, it leases micro-batches, re-issues those of workers
+ * that stall or die, and commits the step once every micro-batch is in exactly once.
  *
- * It holds no replica: the state lives on the active workers, and a snapshot in the trajectory. A newcomer gets the
- * state at a step's beginning, from the snapshot or from a donor; while a donor is asked, no pass is finished.
+ * It holds no replica: the state lives on the active workers, and a snapshot in the trajectory. A
+ * newcomer gets the state at a step's beginning, from the snapshot or from a donor; while a donor
+ * is asked, no pass is finished.
  */
 import type { Clock } from '../base/clock.ts';
 import { type LockstepError, RuntimeError } from '../base/errors.ts';
@@ -38,7 +39,9 @@ export interface RunResult {
   readonly timeSplit: TimeSplit;
   readonly bytesSent: number;
   readonly workers: readonly WorkerTally[];
-  /** What the replicas themselves report of their state: equal digests, or something is badly wrong. */
+  /**
+   * What the replicas themselves report of their state: equal digests, or something is badly wrong.
+   */
   readonly replicaDigests: readonly {
     readonly rank: number;
     readonly weightsDigest: string;
@@ -118,7 +121,13 @@ export class Coordinator {
         onLost: (member, reason) => this.#handleLoss(member, reason),
         onRefused: (refusal) => this.#reporter.refused(refusal),
         onClockJumped: ({ rank, workerId }, jumpMs) =>
-          this.#reporter.event({ kind: 'clock-jumped', rank, workerId, step: this.#trajectory.step, jumpMs }),
+          this.#reporter.event({
+            kind: 'clock-jumped',
+            rank,
+            workerId,
+            step: this.#trajectory.step,
+            jumpMs,
+          }),
         onTick: () => this.#handleTick(),
       },
     );
@@ -215,12 +224,13 @@ export class Coordinator {
   }
 
   /**
-   * All totals are still on their way to somebody. A slow worker's flush brings us back to `#beginPass`; one
-   * that is stalled with totals in its queue may never flush, and must join anew.
+   * All totals are still on their way to somebody. A slow worker's flush brings us back to
+   * `#beginPass`; one that is stalled with totals in its queue may never flush, and must join anew.
    */
   #expelClogged(): void {
     for (const member of this.#membersIn('stalled')) {
-      if ((member.data?.queuedBytes ?? 0) > 0) this.#roster.expel(member, 'stalled with totals in its queue');
+      if ((member.data?.queuedBytes ?? 0) > 0)
+        this.#roster.expel(member, 'stalled with totals in its queue');
     }
   }
 
@@ -301,7 +311,8 @@ export class Coordinator {
 
   #contribute(member: Member, contribution: Contribution, payload: Uint8Array): void {
     const pass = this.#pass;
-    if (pass === undefined || contribution.pass !== pass.spec.id || member.phase !== 'active') return;
+    if (pass === undefined || contribution.pass !== pass.spec.id || member.phase !== 'active')
+      return;
     const { records } = contribution;
     const microBatches = records.map((record) => record.microBatch);
     if (!pass.accepts(member.workerId, microBatches)) return;
@@ -312,7 +323,11 @@ export class Coordinator {
     ) {
       return this.#roster.expel(member, 'its contribution does not fit the plan');
     }
-    if (isSummed && this.#auditor.isOn && !hasChecksum(records, this.#reducer.checksumOf(payload))) {
+    if (
+      isSummed &&
+      this.#auditor.isOn &&
+      !hasChecksum(records, this.#reducer.checksumOf(payload))
+    ) {
       return this.#roster.expel(
         member,
         'the sum it sent is not that of its gradients: it was damaged on its way',
@@ -339,7 +354,11 @@ export class Coordinator {
     const pass = this.#pass;
     if (pass === undefined) return;
     member.progressMs = this.#options.clock.now();
-    member.control.send({ kind: 'audit', pass: pass.spec.id, microBatches: [microBatch] } satisfies ToWorker);
+    member.control.send({
+      kind: 'audit',
+      pass: pass.spec.id,
+      microBatches: [microBatch],
+    } satisfies ToWorker);
   }
 
   #takeAudit(member: Member, passId: number, records: readonly MicroBatchRecord[]): void {
@@ -360,12 +379,16 @@ export class Coordinator {
   #distrust(findings: readonly Finding[]): void {
     const { step } = this.#trajectory;
     const wrong = new Map(
-      findings.flatMap(({ microBatch, opinions }) => opinions.map((o) => [o.workerId, { ...o, microBatch }])),
+      findings.flatMap(({ microBatch, opinions }) =>
+        opinions.map((o) => [o.workerId, { ...o, microBatch }]),
+      ),
     );
     this.#pass = undefined;
     this.#states.abandon();
     for (const { workerId, rank, microBatch } of wrong.values()) {
-      const reason = `two other workers agree on another gradient of micro-batch ${microBatch} than it computed`;
+      const reason =
+        `two other workers agree on another gradient of micro-batch ${microBatch} than it ` +
+        'computed';
       this.#reporter.event({ kind: 'worker-distrusted', rank, workerId, step, microBatch, reason });
       this.#roster.ban(workerId, `it computed wrong gradients in this run: ${reason}`);
     }
@@ -390,7 +413,9 @@ export class Coordinator {
   #handleRevival(member: Member): void {
     // If nothing was committed without it, and nobody else could, its state is still the newest.
     const isOnlyHolder =
-      this.#pass === undefined && this.#membersIn('active').length === 0 && !this.#states.isFetching;
+      this.#pass === undefined &&
+      this.#membersIn('active').length === 0 &&
+      !this.#states.isFetching;
     if (isOnlyHolder && this.#states.isNewest(member)) member.phase = 'active';
     this.#advance();
   }
@@ -403,7 +428,13 @@ export class Coordinator {
     if (this.#phase === 'over') return;
     const { rank, workerId } = member;
     if (member.isLoaded)
-      this.#reporter.event({ kind: 'worker-lost', rank, workerId, step: this.#trajectory.step, reason });
+      this.#reporter.event({
+        kind: 'worker-lost',
+        rank,
+        workerId,
+        step: this.#trajectory.step,
+        reason,
+      });
     else {
       const { peer } = member.control;
       this.#reporter.refused({ peer, rank, reason: `left before it was ready: ${reason}` });
@@ -451,7 +482,8 @@ export class Coordinator {
       const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', idleMs, reason);
     }
-    // Nobody is waited for in vain: who owes an answer about its state and sends nothing is stalled.
+    // Nobody is waited for in vain: who owes an answer about its state and sends nothing is
+    // stalled.
     for (const { member, silentMs } of this.#states.overdue(this.#phase === 'finishing')) {
       const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
       this.#roster.stall(member, 'stuck', silentMs, reason);
@@ -511,7 +543,9 @@ export class Coordinator {
 function disputeError({ microBatch, opinions }: Finding, step: number): RuntimeError {
   const ranks = opinions.map(({ rank }) => rank);
   return new RuntimeError(
-    `step ${step}, micro-batch ${microBatch}: ranks ${ranks.join(' and ')} compute different gradients, and no other worker is there to tell who is right. Nothing of this step was applied. Add a worker, or find out which machine is broken.`,
+    `step ${step}, micro-batch ${microBatch}: ranks ${ranks.join(' and ')} compute different ` +
+      'gradients, and no other worker is there to tell who is right. Nothing of this step was ' +
+      'applied. Add a worker, or find out which machine is broken.',
     { step, microBatch, ranks },
   );
 }

@@ -7,8 +7,8 @@ const FACTOR = 8;
 const MAX_OUTLIERS = 2;
 
 /**
- * The records that stand out of their pass, oddest first: a loss or gradient that is not finite, or a tensor whose
- * largest element is far from the median over the micro-batches of other workers.
+ * The records that stand out of their pass, oddest first: a loss or gradient that is not finite, or
+ * a tensor whose largest element is far from the median over the micro-batches of other workers.
  */
 export function findOutliers(
   records: readonly MicroBatchRecord[],
@@ -23,8 +23,8 @@ export function findOutliers(
 }
 
 /**
- * Where replicas had other weights than each other, one record of each worker that differs from most; nothing when all
- * had the same, as they should.
+ * Where replicas had other weights than each other, one record of each worker that differs from
+ * most; nothing when all had the same, as they should.
  */
 export function findOtherWeights(
   records: readonly MicroBatchRecord[],
@@ -42,7 +42,10 @@ export function findOtherWeights(
   return fewer.flatMap((group) => [...group.values()]);
 }
 
-/** How many times its oddest tensor is from the others' median, up or down; Infinity when it is not finite. */
+/**
+ * How many times its oddest tensor is from the others' median, up or down; Infinity when it is not
+ * finite.
+ */
 function oddnessOf(
   record: MicroBatchRecord,
   all: readonly MicroBatchRecord[],

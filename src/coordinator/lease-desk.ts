@@ -1,4 +1,7 @@
-/** Hands out the micro-batches of a pass, moves them from busy workers to idle ones, and notices who is stuck. */
+/**
+ * Hands out the micro-batches of a pass, moves them from busy workers to idle ones, and notices who
+ * is stuck.
+ */
 import type { Clock } from '../base/clock.ts';
 import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
 import type { Plan, ToWorker } from '../protocol/messages.ts';
@@ -47,9 +50,9 @@ export class LeaseDesk {
   }
 
   /**
-   * Whoever gets no work because it was slow when it had some could never show that it no longer is. So it is tried
-   * with one micro-batch, soon, and again whenever it has waited for twice as many passes, or for a time of which the
-   * trial is one part in a hundred. One at a time.
+   * Whoever gets no work because it was slow when it had some could never show that it no longer
+   * is. So it is tried with one micro-batch, soon, and again whenever it has waited for twice as
+   * many passes, or for a time of which the trial is one part in a hundred. One at a time.
    */
   #chooseTrial(members: readonly Member[], counts: readonly number[]): Member | undefined {
     const nowMs = this.#clock.now();
@@ -87,7 +90,10 @@ export class LeaseDesk {
     }
   }
 
-  /** If `idle` has nothing to do, asks the worker that will be busy longest for micro-batches it has not started. */
+  /**
+   * If `idle` has nothing to do, asks the worker that will be busy longest for micro-batches it has
+   * not started.
+   */
   stealFor(idle: Member, pass: Pass, members: readonly Member[]): void {
     if (pass.unfinishedOf(idle.workerId).length > 0) return;
     const { id } = pass.spec;
@@ -108,13 +114,21 @@ export class LeaseDesk {
   }
 
   /** The answer to a request for leases: others get what was given back. */
-  takeReleased(from: Member, pass: Pass, microBatches: readonly number[], members: readonly Member[]): void {
+  takeReleased(
+    from: Member,
+    pass: Pass,
+    microBatches: readonly number[],
+    members: readonly Member[],
+  ): void {
     from.releaseAskedPass = undefined;
     if (microBatches.length === 0) from.nothingToReleasePass = pass.spec.id;
     this.reissue(pass, pass.revoke(from.workerId, microBatches), members);
   }
 
-  /** How long `member` has made no progress with its leases, or with an audit that it owes, if that is too long. */
+  /**
+   * How long `member` has made no progress with its leases, or with an audit that it owes, if that
+   * is too long.
+   */
   stuckMs(member: Member, pass: Pass, owesAudit: boolean): number | undefined {
     if (!owesAudit && pass.unfinishedOf(member.workerId).length === 0) return undefined;
     const patience = member.microBatchMs === undefined ? 1 : 4;
@@ -148,7 +162,10 @@ function noteWork(member: Member, nowMs: number, trialCount: number): void {
   member.trialCount = trialCount;
 }
 
-function isTrialDue({ idlePasses, trialCount, workedMs, microBatchMs = 0 }: Member, nowMs: number): boolean {
+function isTrialDue(
+  { idlePasses, trialCount, workedMs, microBatchMs = 0 }: Member,
+  nowMs: number,
+): boolean {
   return idlePasses >= 2 ** trialCount || nowMs - workedMs >= TRIAL_PAUSE * microBatchMs;
 }
 

@@ -7,7 +7,8 @@ import type { Hello } from '../protocol/messages.ts';
  *   ready    could compute, but has no state
  *   syncing  a state is being fetched for it from another worker
  *   active   has the state of the run and takes leases
- *   stalled  silent or stuck: holds no leases and gets nothing until it shows life; then it is `ready` again
+ *   stalled  silent or stuck: holds no leases and gets nothing until it shows life; then it is
+ *   `ready` again
  */
 export type MemberPhase = 'loading' | 'ready' | 'syncing' | 'active' | 'stalled';
 
@@ -40,12 +41,18 @@ export interface Member {
   stalledMs: number;
   /** Whether it had the state of the run when it stalled. */
   wasActive: boolean;
-  /** While an answer about its state is owed: bytes received on the data connection, and when they last grew. */
+  /**
+   * While an answer about its state is owed: bytes received on the data connection, and when they
+   * last grew.
+   */
   answerBytes: number;
   answerMs: number;
   /** Exponential mean of milliseconds per micro-batch on one lane. */
   microBatchMs: number | undefined;
-  /** Training passes in which it got no work since it last got some, because the others are faster; and when that was. */
+  /**
+   * Training passes in which it got no work since it last got some, because the others are faster;
+   * and when that was.
+   */
   idlePasses: number;
   workedMs: number;
   /** How often it was tried since it last had work of right. */
@@ -61,7 +68,10 @@ export interface Member {
 
 const SPEED_MEMORY = 0.8;
 
-/** Learns the speed of a member from one measured micro-batch. What was known before a trial is out of date. */
+/**
+ * Learns the speed of a member from one measured micro-batch. What was known before a trial is out
+ * of date.
+ */
 export function learnSpeed(member: Member, microBatchMs: number): void {
   const before = member.trialCount > 0 ? undefined : member.microBatchMs;
   member.microBatchMs =

@@ -34,63 +34,77 @@ function recordOf(microBatch: number): MicroBatchRecord {
 const allMicroBatches = Array.from({ length: MICRO_BATCHES }, (_, m) => m);
 
 describe('Pass', () => {
-  test('counts nothing twice and nothing from somebody without the lease, whatever the order of events', () => {
-    const someMicroBatches = fc.array(fc.integer({ min: -1, max: MICRO_BATCHES }), { maxLength: 4 });
-    const someEvent = fc.record({
-      kind: fc.constantFrom(
-        'lease',
-        'lease',
-        'revoke',
-        'revoke all',
-        'contribute',
-        'contribute',
-        'contribute leases',
-      ),
-      worker: fc.constantFrom(...WORKERS),
-      microBatches: someMicroBatches,
-    });
-    fc.assert(
-      fc.property(fc.array(someEvent, { maxLength: 60 }), (events) => {
-        const pass = new Pass(SPEC);
-        // What should be true, kept in the plainest way.
-        const holder = new Map<number, string>();
-        const counted = new Set<number>();
-        const contribute = (worker: string, microBatches: readonly number[]): void => {
-          const isRight =
-            microBatches.length > 0 &&
-            new Set(microBatches).size === microBatches.length &&
-            microBatches.every((m) => holder.get(m) === worker && !counted.has(m));
-          assert.equal(pass.accepts(worker, microBatches), isRight);
-          if (!isRight) return;
-          pass.count(microBatches.map(recordOf));
-          for (const m of microBatches) counted.add(m);
-        };
+  test(
+    'counts nothing twice and nothing from somebody without the lease, whatever the order of ' +
+      'events',
+    () => {
+      const someMicroBatches = fc.array(fc.integer({ min: -1, max: MICRO_BATCHES }), {
+        maxLength: 4,
+      });
+      const someEvent = fc.record({
+        kind: fc.constantFrom(
+          'lease',
+          'lease',
+          'revoke',
+          'revoke all',
+          'contribute',
+          'contribute',
+          'contribute leases',
+        ),
+        worker: fc.constantFrom(...WORKERS),
+        microBatches: someMicroBatches,
+      });
+      fc.assert(
+        fc.property(fc.array(someEvent, { maxLength: 60 }), (events) => {
+          const pass = new Pass(SPEC);
+          // What should be true, kept in the plainest way.
+          const holder = new Map<number, string>();
+          const counted = new Set<number>();
+          const contribute = (worker: string, microBatches: readonly number[]): void => {
+            const isRight =
+              microBatches.length > 0 &&
+              new Set(microBatches).size === microBatches.length &&
+              microBatches.every((m) => holder.get(m) === worker && !counted.has(m));
+            assert.equal(pass.accepts(worker, microBatches), isRight);
+            if (!isRight) return;
+            pass.count(microBatches.map(recordOf));
+            for (const m of microBatches) counted.add(m);
+          };
 
-        for (const { kind, worker, microBatches } of events) {
-          if (kind === 'lease') {
-            const free = new Set(microBatches.filter((m) => allMicroBatches.includes(m) && !holder.has(m)));
-            pass.lease(worker, [...free]);
-            for (const m of free) holder.set(m, worker);
-          } else if (kind === 'revoke' || kind === 'revoke all') {
-            const asked = kind === 'revoke all' ? allMicroBatches : [...new Set(microBatches)];
-            const expected = asked.filter((m) => holder.get(m) === worker && !counted.has(m));
+          for (const { kind, worker, microBatches } of events) {
+            if (kind === 'lease') {
+              const free = new Set(
+                microBatches.filter((m) => allMicroBatches.includes(m) && !holder.has(m)),
+              );
+              pass.lease(worker, [...free]);
+              for (const m of free) holder.set(m, worker);
+            } else if (kind === 'revoke' || kind === 'revoke all') {
+              const asked = kind === 'revoke all' ? allMicroBatches : [...new Set(microBatches)];
+              const expected = asked.filter((m) => holder.get(m) === worker && !counted.has(m));
+              assert.deepEqual(
+                kind === 'revoke all' ? pass.revoke(worker) : pass.revoke(worker, asked),
+                expected,
+              );
+              for (const m of expected) holder.delete(m);
+            } else if (kind === 'contribute') contribute(worker, microBatches);
+            else contribute(worker, pass.unfinishedOf(worker));
+            checkLedger(pass, counted);
+            for (const w of WORKERS) {
+              assert.deepEqual(
+                pass.unfinishedOf(w),
+                allMicroBatches.filter((m) => holder.get(m) === w && !counted.has(m)),
+              );
+            }
             assert.deepEqual(
-              kind === 'revoke all' ? pass.revoke(worker) : pass.revoke(worker, asked),
-              expected,
+              pass.unleased(),
+              allMicroBatches.filter((m) => !holder.has(m)),
             );
-            for (const m of expected) holder.delete(m);
-          } else if (kind === 'contribute') contribute(worker, microBatches);
-          else contribute(worker, pass.unfinishedOf(worker));
-          checkLedger(pass, counted);
-          for (const w of WORKERS) {
-            assert.deepEqual(pass.unfinishedOf(w), allMicroBatches.filter((m) => holder.get(m) === w && !counted.has(m))); // prettier-ignore
           }
-          assert.deepEqual(pass.unleased(), allMicroBatches.filter((m) => !holder.has(m))); // prettier-ignore
-        }
-      }),
-      { numRuns: 500 },
-    );
-  });
+        }),
+        { numRuns: 500 },
+      );
+    },
+  );
 
   function checkLedger(pass: Pass, counted: ReadonlySet<number>): void {
     const samples = [...counted].reduce((sum, m) => sum + SAMPLES[m]!, 0);
@@ -113,7 +127,10 @@ describe('Pass', () => {
     pass.count([4, 0, 2].map(recordOf));
 
     assert.equal(pass.isComplete, true);
-    assert.deepEqual(pass.records().map(({ microBatch }) => microBatch), allMicroBatches); // prettier-ignore
+    assert.deepEqual(
+      pass.records().map(({ microBatch }) => microBatch),
+      allMicroBatches,
+    );
   });
 
   test('refuses to lease what somebody holds', () => {

@@ -17,10 +17,13 @@ export interface PassSpec {
 }
 
 /**
- * The lease table of one pass: every micro-batch is held by at most one worker and counted exactly once.
+ * The lease table of one pass: every micro-batch is held by at most one worker and counted exactly
+ * once.
  *
- * Invariant: a contribution counts only if its sender holds the lease of every micro-batch in it and none is
- * counted yet. So a late, repeated or revoked contribution can never be counted, whatever order messages take.
+ * Invariant: a contribution counts only if its sender holds the lease of every micro-batch in it
+ *            and none is
+ * counted yet. So a late, repeated or revoked contribution can never be counted, whatever order
+ * messages take.
  */
 export class Pass {
   readonly spec: PassSpec;
@@ -45,7 +48,10 @@ export class Pass {
   /** Gives leases of micro-batches that nobody holds. */
   lease(workerId: string, microBatches: readonly number[]): void {
     for (const microBatch of microBatches) {
-      invariant(this.#holders[microBatch] === undefined, `micro-batch ${microBatch} is already leased`);
+      invariant(
+        this.#holders[microBatch] === undefined,
+        `micro-batch ${microBatch} is already leased`,
+      );
       this.#holders[microBatch] = workerId;
     }
   }
@@ -61,7 +67,10 @@ export class Pass {
   }
 
   /** Takes back those of `microBatches` that `workerId` holds uncounted; returns them. */
-  revoke(workerId: string, microBatches: readonly number[] = this.unfinishedOf(workerId)): number[] {
+  revoke(
+    workerId: string,
+    microBatches: readonly number[] = this.unfinishedOf(workerId),
+  ): number[] {
     const revoked = microBatches.filter(
       (m) => this.#holders[m] === workerId && this.#records[m] === undefined,
     );
@@ -87,7 +96,9 @@ export class Pass {
     }
   }
 
-  /** The records of a complete pass in order of micro-batch, so that sums over them have one order. */
+  /**
+   * The records of a complete pass in order of micro-batch, so that sums over them have one order.
+   */
   records(): MicroBatchRecord[] {
     const records = this.#records.filter((record) => record !== undefined);
     invariant(records.length === this.spec.microBatchCount, 'the pass is complete');

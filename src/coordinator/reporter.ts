@@ -1,4 +1,7 @@
-/** Turns what happens in a run into events and tallies; every step and every evaluation is reported once. */
+/**
+ * Turns what happens in a run into events and tallies; every step and every evaluation is reported
+ * once.
+ */
 import type { RunEvent } from '../metrics/events.ts';
 import type { Contribution, MicroBatchRecord } from '../protocol/messages.ts';
 import { learnSpeed, type Member } from './member.ts';
@@ -79,7 +82,10 @@ export class Reporter {
     this.#emit({ kind: 'numerics-differ', classes });
   }
 
-  /** Somebody was turned away. After many it is not told any more: whoever knocks must not fill the disk. */
+  /**
+   * Somebody was turned away. After many it is not told any more: whoever knocks must not fill the
+   * disk.
+   */
   refused(refusal: Refusal): void {
     if (this.#refusalCount++ < MAX_REFUSALS) this.#emit({ kind: 'worker-refused', ...refusal });
   }
@@ -96,7 +102,13 @@ export class Reporter {
     member.givenMs = nowMs;
     const { busyMs } = contribution;
     const { rank } = member;
-    this.#times.contribution(nowMs, { rank, samples, microBatches: records.length, turnaroundMs, busyMs });
+    this.#times.contribution(nowMs, {
+      rank,
+      samples,
+      microBatches: records.length,
+      turnaroundMs,
+      busyMs,
+    });
     this.#slow.contribution(member, contribution, turnaroundMs);
   }
 
@@ -144,7 +156,12 @@ export class Reporter {
     });
   }
 
-  evaluated(spec: PassSpec, records: readonly MicroBatchRecord[], beganMs: number, nowMs: number): void {
+  evaluated(
+    spec: PassSpec,
+    records: readonly MicroBatchRecord[],
+    beganMs: number,
+    nowMs: number,
+  ): void {
     this.#times.skip(nowMs);
     const { step, epoch, sampleCount } = spec;
     const split = this.#plan.evaluate?.split ?? 'test';
@@ -190,7 +207,8 @@ export class Reporter {
   /** What every worker did: those in `present`, and those that are gone. */
   tallies(present: readonly Member[]): WorkerTally[] {
     const all = new Map(this.#tallies);
-    for (const member of present) if (member.isLoaded) all.set(member.workerId, this.#tallyOf(member));
+    for (const member of present)
+      if (member.isLoaded) all.set(member.workerId, this.#tallyOf(member));
     return [...all.values()].sort((a, b) => a.rank - b.rank);
   }
 
@@ -210,6 +228,9 @@ export class Reporter {
   ): { lossMean: number; accuracy?: number } {
     const lossMean = records.reduce((sum, record) => sum + (record.lossSum ?? 0), 0) / sampleCount;
     if (this.#plan.job.task === 'regression') return { lossMean };
-    return { lossMean, accuracy: records.reduce((sum, record) => sum + record.correctSum, 0) / sampleCount };
+    return {
+      lossMean,
+      accuracy: records.reduce((sum, record) => sum + record.correctSum, 0) / sampleCount,
+    };
   }
 }

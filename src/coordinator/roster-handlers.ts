@@ -4,7 +4,10 @@ import type { Member } from './member.ts';
 /** Somebody was turned away. */
 export interface Refusal {
   readonly peer: string;
-  /** The rank that it asked for, or that the member has that it says it is; absent when it named none. */
+  /**
+   * The rank that it asked for, or that the member has that it says it is; absent when it named
+   * none.
+   */
   readonly rank?: number;
   readonly reason: string;
 }

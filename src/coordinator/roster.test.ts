@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { connect as connectSocket } from 'node:net';
 import { describe, test } from 'node:test';
-import { DATA_DIGEST, makeTestPlan, ScriptedWorker, SleepyClock } from '../../test/scripted-worker.ts';
+import {
+  DATA_DIGEST,
+  makeTestPlan,
+  ScriptedWorker,
+  SleepyClock,
+} from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import type { Hello, ToCoordinator } from '../protocol/messages.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
@@ -39,7 +44,8 @@ function createWorld() {
         refusals.push(reason);
         refusedRanks.push(rank);
       },
-      onClockJumped: (member, jumpMs) => void told.push(`${member.workerId} jumped by ${jumpMs} ms`),
+      onClockJumped: (member, jumpMs) =>
+        void told.push(`${member.workerId} jumped by ${jumpMs} ms`),
       onTick: () => {},
     },
   );
@@ -55,7 +61,10 @@ describe('Roster at its door', () => {
     worker().join();
 
     assert.deepEqual(told, ['w ready']);
-    assert.deepEqual(roster.members().map(({ phase }) => phase), ['ready']); // prettier-ignore
+    assert.deepEqual(
+      roster.members().map(({ phase }) => phase),
+      ['ready'],
+    );
   });
 
   test('refuses another protocol and names both versions and the remedy', () => {
@@ -101,10 +110,14 @@ describe('Roster at its door', () => {
     const member = worker().join();
     const stranger = worker();
 
-    for (const session of ['', 'session-1', 'guess']) stranger.dial('data', stranger.hello('data', session));
+    for (const session of ['', 'session-1', 'guess'])
+      stranger.dial('data', stranger.hello('data', session));
     clock.advance(10);
 
-    assert.deepEqual(stranger.all('refused').map(({ reason }) => reason), Array(3).fill('this connection belongs to no member of the run')); // prettier-ignore
+    assert.deepEqual(
+      stranger.all('refused').map(({ reason }) => reason),
+      Array(3).fill('this connection belongs to no member of the run'),
+    );
     assert.equal(roster.members().length, 1);
     assert.deepEqual(member.ended, []);
   });
@@ -182,7 +195,10 @@ describe('Roster at its door', () => {
       return joining.last('welcome')!.rank;
     };
 
-    assert.deepEqual([rankOf('a', 3), rankOf('b', 3), rankOf('c', 1), rankOf('d', null)], [3, 4, 1, 5]);
+    assert.deepEqual(
+      [rankOf('a', 3), rankOf('b', 3), rankOf('c', 1), rankOf('d', null)],
+      [3, 4, 1, 5],
+    );
   });
 
   test('ends a connection whose first frame is larger than a greeting', () => {
@@ -281,24 +297,34 @@ describe('Roster at its door', () => {
     assert.deepEqual(told, ['w lost: not ready after 120.0 s']);
   });
 
-  test('does not take a worker for ready whose data connection never came, and puts it out in the end', () => {
-    const { clock, roster, told, worker } = createWorld();
-    const half = worker();
-    half.control = half.dial('control', half.hello('control', ''));
-    clock.advance(10);
-    half.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'one', loadMs: 1 });
-    clock.advance(3_000);
-    half.heartbeat = half.dial('heartbeat', half.hello('heartbeat', half.last('welcome')!.session));
-    half.startBeating();
-    clock.advance(1_000);
+  test(
+    'does not take a worker for ready whose data connection never came, and puts it out in the ' +
+      'end',
+    () => {
+      const { clock, roster, told, worker } = createWorld();
+      const half = worker();
+      half.control = half.dial('control', half.hello('control', ''));
+      clock.advance(10);
+      half.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'one', loadMs: 1 });
+      clock.advance(3_000);
+      half.heartbeat = half.dial(
+        'heartbeat',
+        half.hello('heartbeat', half.last('welcome')!.session),
+      );
+      half.startBeating();
+      clock.advance(1_000);
 
-    assert.deepEqual(roster.members().map(({ phase }) => phase), ['loading']); // prettier-ignore
-    clock.advance(DEFAULT_TIMING.loadingMs);
+      assert.deepEqual(
+        roster.members().map(({ phase }) => phase),
+        ['loading'],
+      );
+      clock.advance(DEFAULT_TIMING.loadingMs);
 
-    assert.equal(roster.members().length, 0);
-    assert.equal(told.at(-1), 'w lost: not ready after 120.0 s');
-    assert.ok(!told.includes('w ready'));
-  });
+      assert.equal(roster.members().length, 0);
+      assert.equal(told.at(-1), 'w lost: not ready after 120.0 s');
+      assert.ok(!told.includes('w ready'));
+    },
+  );
 });
 
 describe("Roster and the clocks of workers' machines", () => {
@@ -329,7 +355,10 @@ describe("Roster and the clocks of workers' machines", () => {
   });
 
   test('says nothing of a clock that is corrected little by little, however far', () => {
-    const times = Array.from({ length: 100 }, (_, i) => ({ wallMs: 1e6 + i * 1_250, upMs: i * 250 }));
+    const times = Array.from({ length: 100 }, (_, i) => ({
+      wallMs: 1e6 + i * 1_250,
+      upMs: i * 250,
+    }));
 
     assert.deepEqual(tellTimes(times), []);
   });
@@ -347,7 +376,10 @@ describe("Roster and the clocks of workers' machines", () => {
     for (let ms = 250; ms <= 4_500; ms += 250) beat(ms);
     clock.advance(10);
 
-    assert.deepEqual(told.filter((line) => line.includes('jumped')), []); // prettier-ignore
+    assert.deepEqual(
+      told.filter((line) => line.includes('jumped')),
+      [],
+    );
   });
 
   test('takes heartbeats that tell no time', () => {
@@ -436,20 +468,24 @@ describe('Roster and its members', () => {
     assert.deepEqual(told, ['w ready']);
   });
 
-  test('notices a death after its own sleep as fast as ever, though it heard of the worker before it judged', () => {
-    const { clock, sleepy, host, told, worker } = createWorld();
-    const dying = worker().join();
-    clock.advance(1_000);
+  test(
+    'notices a death after its own sleep as fast as ever, though it heard of the worker before ' +
+      'it judged',
+    () => {
+      const { clock, sleepy, host, told, worker } = createWorld();
+      const dying = worker().join();
+      clock.advance(1_000);
 
-    // The network wakes up a little before the timers: what waited there is heard first.
-    host.frozenUntilMs = clock.now() + 59_990;
-    sleepy.sleep(60_000);
-    clock.advance(60_000);
-    dying.stopBeating();
-    clock.advance(5_500);
+      // The network wakes up a little before the timers: what waited there is heard first.
+      host.frozenUntilMs = clock.now() + 59_990;
+      sleepy.sleep(60_000);
+      clock.advance(60_000);
+      dying.stopBeating();
+      clock.advance(5_500);
 
-    assert.match(told.at(-1)!, /^w lost: no sign of life for 5\.\d s$/);
-  });
+      assert.match(told.at(-1)!, /^w lost: no sign of life for 5\.\d s$/);
+    },
+  );
 
   test('loses a member when any of its connections ends, and then closes the others', () => {
     for (const channel of ['control', 'data', 'heartbeat'] as const) {

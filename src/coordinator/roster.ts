@@ -1,6 +1,7 @@
 /**
- * Who is in the run: accepts connections, welcomes workers, watches their signs of life, and tells its owner
- * when a member is ready, stalls, comes back or is lost. It knows nothing of steps and gradients.
+ * Who is in the run: accepts connections, welcomes workers, watches their signs of life, and tells
+ * its owner when a member is ready, stalls, comes back or is lost. It knows nothing of steps and
+ * gradients.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
@@ -48,7 +49,9 @@ export interface RosterOptions {
   readonly timing: Timing;
   readonly job: Job;
   readonly jobFiles: Uint8Array;
-  /** What a member may send on its data connection: records and sums of a whole pass, and the state. */
+  /**
+   * What a member may send on its data connection: records and sums of a whole pass, and the state.
+   */
   readonly dataLimits: FrameLimits;
   /** An unguessable word that ties a member's connections together. */
   readonly newSession: () => string;
@@ -124,7 +127,10 @@ export class Roster {
     this.#banned.set(workerId, reason);
   }
 
-  /** Marks a member as stalled: called by the owner when it makes no progress, by the roster when it is silent. */
+  /**
+   * Marks a member as stalled: called by the owner when it makes no progress, by the roster when it
+   * is silent.
+   */
   stall(member: Member, kind: 'silent' | 'stuck', silentMs: number, reason: string): void {
     member.wasActive = member.phase === 'active';
     member.phase = 'stalled';
@@ -147,7 +153,11 @@ export class Roster {
     if (message.channel === 'control') return this.#welcome(connection, message);
     const member = this.#members.get(message.workerId);
     if (member === undefined || member.session !== message.session) {
-      return this.#refuse(connection, 'this connection belongs to no member of the run', message.rank);
+      return this.#refuse(
+        connection,
+        'this connection belongs to no member of the run',
+        message.rank,
+      );
     }
     this.#attach(member, connection, message.channel);
   }
@@ -156,7 +166,11 @@ export class Roster {
     const ban = this.#banned.get(hello.workerId);
     if (ban !== undefined) return ban;
     if (hello.protocol !== PROTOCOL_VERSION) {
-      return `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ${hello.protocol} (${hello.software}). Install the same version of Lockstep on both machines.`;
+      return (
+        `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ` +
+        `${hello.protocol} (${hello.software}). Install the same version of Lockstep on both ` +
+        'machines.'
+      );
     }
     if (hello.channel === 'control' && this.#members.size >= MAX_MEMBERS)
       return `the run has ${MAX_MEMBERS} workers already`;
@@ -170,14 +184,15 @@ export class Roster {
   }
 
   /**
-   * Two cannot be the same worker. If this is the same one after all, its old connections will be silent soon, or end:
-   * it may try again. That is told once.
+   * Two cannot be the same worker. If this is the same one after all, its old connections will be
+   * silent soon, or end: it may try again. That is told once.
    */
   #refuseDouble(connection: Connection, member: Member): void {
     const reason = `the worker with this identity is in the run already, as rank ${member.rank}, and alive`;
     tell(connection, { kind: 'refused', reason, isForNow: true });
     connection.close();
-    if (!member.hasDouble) this.#handlers.onRefused({ peer: connection.peer, rank: member.rank, reason });
+    if (!member.hasDouble)
+      this.#handlers.onRefused({ peer: connection.peer, rank: member.rank, reason });
     member.hasDouble = true;
   }
 
@@ -186,7 +201,8 @@ export class Roster {
     const nowMs = clock.now();
     const previous = this.#members.get(hello.workerId);
     if (previous !== undefined) {
-      if (nowMs - previous.heardMs < timing.stallMs) return this.#refuseDouble(connection, previous);
+      if (nowMs - previous.heardMs < timing.stallMs)
+        return this.#refuseDouble(connection, previous);
       this.expel(previous, 'the same worker connected again');
     }
     const member: Member = {
@@ -240,7 +256,11 @@ export class Roster {
 
   #attach(member: Member, connection: Connection, channel: 'data' | 'heartbeat'): void {
     if (member[channel] !== undefined)
-      return this.#refuse(connection, `the worker has a ${channel} connection already`, member.rank);
+      return this.#refuse(
+        connection,
+        `the worker has a ${channel} connection already`,
+        member.rank,
+      );
     member[channel] = connection;
     connection.limits = channel === 'data' ? this.#options.dataLimits : HEARTBEAT_LIMITS;
     this.#listen(member, connection);
@@ -256,7 +276,9 @@ export class Roster {
       },
       payloadTarget: (header, byteLength) => {
         const kind: unknown =
-          typeof header === 'object' && header !== null && 'kind' in header ? header.kind : undefined;
+          typeof header === 'object' && header !== null && 'kind' in header
+            ? header.kind
+            : undefined;
         return this.#handlers.payloadTarget(member, kind, byteLength);
       },
     };
@@ -269,12 +291,17 @@ export class Roster {
     if (message.kind === 'heartbeat') this.#beat(member, connection, message);
     else if (message.kind === 'ready') this.#load(member, message);
     else if (message.kind === 'failed') this.expel(member, message.reason);
-    else if (message.kind === 'hello') throw new ProtocolError(`worker ${member.rank}: said hello twice`);
+    else if (message.kind === 'hello')
+      throw new ProtocolError(`worker ${member.rank}: said hello twice`);
     else this.#handlers.onMessage(member, message, payload);
     if (member.stall === 'silent') this.#revive(member);
   }
 
-  #beat(member: Member, connection: Connection, beat: Extract<ToCoordinator, { kind: 'heartbeat' }>): void {
+  #beat(
+    member: Member,
+    connection: Connection,
+    beat: Extract<ToCoordinator, { kind: 'heartbeat' }>,
+  ): void {
     const { progress } = beat;
     tell(connection, { kind: 'heartbeat', progress });
     this.#compareClocks(member, beat);
@@ -284,8 +311,14 @@ export class Roster {
     if (member.stall === 'stuck') this.#revive(member);
   }
 
-  /** The two clocks of a worker's machine run alike. When one leaps it was set, or the machine was suspended. */
-  #compareClocks(member: Member, { wallMs, upMs }: Extract<ToCoordinator, { kind: 'heartbeat' }>): void {
+  /**
+   * The two clocks of a worker's machine run alike. When one leaps it was set, or the machine was
+   * suspended.
+   */
+  #compareClocks(
+    member: Member,
+    { wallMs, upMs }: Extract<ToCoordinator, { kind: 'heartbeat' }>,
+  ): void {
     if (wallMs === undefined || upMs === undefined) return;
     const jumpMs = wallMs - upMs - (member.wallAheadMs ?? wallMs - upMs);
     member.wallAheadMs = wallMs - upMs;
@@ -302,7 +335,9 @@ export class Roster {
   #load(member: Member, ready: Extract<ToCoordinator, { kind: 'ready' }>): void {
     const { dataDigest } = this.#options.job;
     if (ready.dataDigest !== dataDigest) {
-      const reason = `the worker's data differ from the coordinator's: expected SHA-256 ${dataDigest}, got ${ready.dataDigest}. Give both the same files.`;
+      const reason =
+        `the worker's data differ from the coordinator's: expected SHA-256 ${dataDigest}, got ` +
+        `${ready.dataDigest}. Give both the same files.`;
       this.#members.delete(member.workerId);
       tell(member.control, { kind: 'refused', reason });
       for (const connection of connectionsOf(member)) connection.close();
@@ -327,7 +362,8 @@ export class Roster {
       const nowMs = clock.now();
       const overslept = nowMs - this.#tick.lastMs - timing.tickMs;
       this.#tick.lastMs = nowMs;
-      // If we ourselves were frozen (a laptop's lid), the silence was ours: nobody is judged for it.
+      // If we ourselves were frozen (a laptop's lid), the silence was ours: nobody is judged for
+      // it.
       if (overslept > timing.stallMs / 2) this.#forgive(overslept, nowMs);
       this.#scheduleTick();
       for (const member of this.members()) this.#judge(member, nowMs);
@@ -335,7 +371,10 @@ export class Roster {
     });
   }
 
-  /** Moves what was last seen forward, but never past now: who was heard after the pause was heard now. */
+  /**
+   * Moves what was last seen forward, but never past now: who was heard after the pause was heard
+   * now.
+   */
   #forgive(durationMs: number, nowMs: number): void {
     const later = (ms: number): number => Math.min(nowMs, ms + durationMs);
     for (const member of this.members()) {

@@ -11,7 +11,10 @@ import { SlowWorkers } from './slow-workers.ts';
 
 const FAST_MS = 1;
 
-/** Three workers in a run of many steps, computed pass by pass: each takes so long for one micro-batch. */
+/**
+ * Three workers in a run of many steps, computed pass by pass: each takes so long for one
+ * micro-batch.
+ */
 function startRun() {
   const clock = new ManualClock();
   const host = new SimulatedHost('coordinator');
@@ -107,7 +110,10 @@ describe('a worker that has become slow', () => {
 });
 
 describe('SlowWorkers', () => {
-  /** What one worker does in a step: micro-batches of these times on its lanes, busy so long, away so long. */
+  /**
+   * What one worker does in a step: micro-batches of these times on its lanes, busy so long, away
+   * so long.
+   */
   interface Work {
     readonly computeMs: readonly number[];
     readonly lanes?: number;
@@ -122,12 +128,23 @@ describe('SlowWorkers', () => {
     for (let step = 1; step <= 10; step++) {
       for (const [rank, { computeMs, lanes = 1, busyMs, turnaroundMs }] of works.entries()) {
         const records = computeMs.map((ms, microBatch) => {
-          return { microBatch, sampleCount: 1, lossSum: 1, correctSum: 0, maxima: [], computeMs: ms };
+          return {
+            microBatch,
+            sampleCount: 1,
+            lossSum: 1,
+            correctSum: 0,
+            maxima: [],
+            computeMs: ms,
+          };
         });
         const member = { rank, workerId: `worker ${rank}`, hello: { lanes } as Hello };
         slow.contribution(member, { records, busyMs }, turnaroundMs);
       }
-      reports.push(...slow.committed(step).map(({ rank, workerId, where, step: at }) => `${rank} ${workerId} ${where} ${at}`)); // prettier-ignore
+      reports.push(
+        ...slow
+          .committed(step)
+          .map(({ rank, workerId, where, step: at }) => `${rank} ${workerId} ${where} ${at}`),
+      );
     }
     return reports;
   }
@@ -141,7 +158,9 @@ describe('SlowWorkers', () => {
   });
 
   test('sees a link that takes its time', () => {
-    assert.deepEqual(reportsOf(usual, { ...usual, turnaroundMs: 260 }, usual), ['1 worker 1 link 4']);
+    assert.deepEqual(reportsOf(usual, { ...usual, turnaroundMs: 260 }, usual), [
+      '1 worker 1 link 4',
+    ]);
   });
 
   test('does not take an update of the state for slowness of who has few micro-batches', () => {

@@ -19,13 +19,21 @@ export class SlowWorkers {
   readonly #outliers = new Outliers();
   readonly #parts = new Map<number, Part>();
 
-  /** A contribution to the step under way was counted; `turnaroundMs` since it was given the work. */
+  /**
+   * A contribution to the step under way was counted; `turnaroundMs` since it was given the work.
+   */
   contribution(
     { rank, workerId, hello }: Pick<Member, 'rank' | 'workerId' | 'hello'>,
     { records, busyMs }: Pick<Contribution, 'records' | 'busyMs'>,
     turnaroundMs: number,
   ): void {
-    const part = this.#parts.get(rank) ?? { workerId, microBatches: 0, laneMs: 0, besidesMs: 0, linkMs: 0 };
+    const part = this.#parts.get(rank) ?? {
+      workerId,
+      microBatches: 0,
+      laneMs: 0,
+      besidesMs: 0,
+      linkMs: 0,
+    };
     const times = records.map(({ computeMs }) => computeMs);
     const shortestMs = Math.ceil(times.length / Math.max(1, hello.lanes)) * Math.max(0, ...times);
     part.microBatches += times.length;

@@ -1,6 +1,6 @@
 /**
- * The state of the run, which lives on the workers: hands it to newcomers, fetches it from one of them into the
- * snapshot, and knows whose state is the newest.
+ * The state of the run, which lives on the workers: hands it to newcomers, fetches it from one of
+ * them into the snapshot, and knows whose state is the newest.
  */
 import type { Clock } from '../base/clock.ts';
 import type { ToWorker } from '../protocol/messages.ts';
@@ -10,7 +10,10 @@ import type { Reporter } from './reporter.ts';
 import type { RunPlan } from './run-plan.ts';
 import type { Trajectory } from './trajectory.ts';
 
-/** Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets one more for so many. */
+/**
+ * Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets
+ * one more for so many.
+ */
 const ANSWER_MS = 10_000;
 const ANSWER_BYTES_PER_MS = 100_000;
 
@@ -37,7 +40,10 @@ export class StateKeeper {
   #keptMs: number;
   /** The step whose state a stalled member holds, once it has read what was sent to it. */
   #heldStep = new WeakMap<Member, number>();
-  /** By worker id, the step at which it first had the state: nothing of it is in any state up to there. */
+  /**
+   * By worker id, the step at which it first had the state: nothing of it is in any state up to
+   * there.
+   */
   readonly #firstStep = new Map<string, number>();
   /** By rank, of the present step. */
   readonly #digests = new Map<number, Digests>();
@@ -53,8 +59,9 @@ export class StateKeeper {
   }
 
   /**
-   * Gives the state to members that have none. A newcomer is active at once if the snapshot is of this step; else an
-   * active member is asked for the state, and the commit of the coming pass waits for it.
+   * Gives the state to members that have none. A newcomer is active at once if the snapshot is of
+   * this step; else an active member is asked for the state, and the commit of the coming pass
+   * waits for it.
    */
   serve(): void {
     const { plan, clock, trajectory, membersIn } = this.#options;
@@ -74,7 +81,10 @@ export class StateKeeper {
     this.#donor?.data?.send({ kind: 'sendState', step: trajectory.step } satisfies ToWorker);
   }
 
-  /** Whether `payload`, the state that `member` sent, is what it was asked for; then it is the snapshot. */
+  /**
+   * Whether `payload`, the state that `member` sent, is what it was asked for; then it is the
+   * snapshot.
+   */
   take(member: Member, step: number, payload: Uint8Array): boolean {
     const { clock, trajectory, membersIn } = this.#options;
     if (member !== this.#donor || step !== trajectory.step) return false;
@@ -108,11 +118,16 @@ export class StateKeeper {
     return this.#heldStep.get(member) === this.#options.trajectory.step;
   }
 
-  /** Everyone gets a state in which there is nothing of `workerIds`, if the present one may have something. */
+  /**
+   * Everyone gets a state in which there is nothing of `workerIds`, if the present one may have
+   * something.
+   */
   undo(workerIds: readonly string[]): void {
     const { clock, trajectory, reporter, membersIn } = this.#options;
     const fromStep = trajectory.step;
-    const trustedStep = Math.min(...workerIds.map((workerId) => this.#firstStep.get(workerId) ?? 0));
+    const trustedStep = Math.min(
+      ...workerIds.map((workerId) => this.#firstStep.get(workerId) ?? 0),
+    );
     trajectory.undo(trustedStep);
     if (trustedStep >= fromStep) return;
     reporter.undone(fromStep, trajectory.step, clock.now());
@@ -123,7 +138,8 @@ export class StateKeeper {
 
   askForDigests(holders: readonly Member[]): void {
     const { step } = this.#options.trajectory;
-    for (const member of holders) member.data?.send({ kind: 'sendDigest', step } satisfies ToWorker);
+    for (const member of holders)
+      member.data?.send({ kind: 'sendDigest', step } satisfies ToWorker);
   }
 
   takeDigest({ rank }: Member, step: number, digests: Digests): void {
@@ -134,15 +150,21 @@ export class StateKeeper {
     return this.#digests.get(rank);
   }
 
-  /** How long each active member that owes its state, or with `wantsDigests` a digest, has sent nothing, if that is too long. */
-  overdue(wantsDigests: boolean): readonly { readonly member: Member; readonly silentMs: number }[] {
+  /**
+   * How long each active member that owes its state, or with `wantsDigests` a digest, has sent
+   * nothing, if that is too long.
+   */
+  overdue(
+    wantsDigests: boolean,
+  ): readonly { readonly member: Member; readonly silentMs: number }[] {
     const { plan, clock, membersIn } = this.#options;
     const nowMs = clock.now();
     const allowedMs = ANSWER_MS + plan.stateBytes / ANSWER_BYTES_PER_MS;
     return membersIn('active').flatMap((member) => {
       const owesDigest = wantsDigests && !this.#digests.has(member.rank);
       const bytes = member.data?.bytesReceived ?? 0;
-      if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes) member.answerMs = nowMs;
+      if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes)
+        member.answerMs = nowMs;
       member.answerBytes = bytes;
       const silentMs = nowMs - member.answerMs;
       return silentMs > allowedMs ? [{ member, silentMs }] : [];
@@ -153,7 +175,12 @@ export class StateKeeper {
     const { trajectory, reporter } = this.#options;
     const { step, isKept, snapshot } = trajectory;
     if (!isKept)
-      reporter.event({ kind: 'rolled-back', fromStep: step, toStep: snapshot.step, reason: 'lost' });
+      reporter.event({
+        kind: 'rolled-back',
+        fromStep: step,
+        toStep: snapshot.step,
+        reason: 'lost',
+      });
     trajectory.rollBack();
   }
 
@@ -163,7 +190,8 @@ export class StateKeeper {
     this.#sendSnapshot(members);
     for (const member of members) {
       member.phase = 'active';
-      if (!this.#firstStep.has(member.workerId)) this.#firstStep.set(member.workerId, trajectory.step);
+      if (!this.#firstStep.has(member.workerId))
+        this.#firstStep.set(member.workerId, trajectory.step);
       onActive(member);
       reporter.joined(member, trajectory.step, membersIn('active'));
     }

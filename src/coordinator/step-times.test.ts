@@ -7,7 +7,13 @@ const of = (
   rank: number,
   turnaroundMs: number,
   busyMs: number,
-): Parameters<StepTimes['contribution']>[1] => ({ rank, samples: 10, microBatches: 1, turnaroundMs, busyMs });
+): Parameters<StepTimes['contribution']>[1] => ({
+  rank,
+  samples: 10,
+  microBatches: 1,
+  turnaroundMs,
+  busyMs,
+});
 
 describe('StepTimes', () => {
   test('splits a step into computing, communicating, waiting and the rest, which add up', () => {

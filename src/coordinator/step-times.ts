@@ -1,4 +1,7 @@
-/** Where the time of every step goes. All of it is measured on the coordinator's clock, but for what a worker is busy. */
+/**
+ * Where the time of every step goes. All of it is measured on the coordinator's clock, but for what
+ * a worker is busy.
+ */
 import type { RankStep } from '../metrics/events.ts';
 
 /** Where the wall time of a run went, in seconds, as the mean over the workers of each step. */
@@ -44,9 +47,9 @@ export interface TimedContribution {
 }
 
 /**
- * A step lasts from the commit before it to its own; within it lie one or more passes. In a pass a worker is busy,
- * communicates (the rest of its turnaround: plan and totals on their way to it, its sum on the way back), and waits
- * from its last contribution to the last of all.
+ * A step lasts from the commit before it to its own; within it lie one or more passes. In a pass a
+ * worker is busy, communicates (the rest of its turnaround: plan and totals on their way to it, its
+ * sum on the way back), and waits from its last contribution to the last of all.
  */
 export class StepTimes {
   #startMs = 0;
@@ -55,7 +58,9 @@ export class StepTimes {
   #passBeganMs = 0;
   #arrivalMs = 0;
   readonly #ranks = new Map<number, RankTimes>();
-  /** Ranks with a contribution to the pass under way, and their busy and communicating time in it. */
+  /**
+   * Ranks with a contribution to the pass under way, and their busy and communicating time in it.
+   */
   readonly #passMs = new Map<number, number>();
   #computeMs = 0;
   #communicateMs = 0;
@@ -93,7 +98,10 @@ export class StepTimes {
     this.#arrivalMs = nowMs;
   }
 
-  /** The pass is complete and the step is computed again: what was spent on it counts, the samples do not. */
+  /**
+   * The pass is complete and the step is computed again: what was spent on it counts, the samples
+   * do not.
+   */
   redo(): void {
     this.#endPass();
     for (const times of this.#ranks.values()) times.samples = times.microBatches = 0;
@@ -150,7 +158,8 @@ export class StepTimes {
   #endPass(): void {
     for (const [rank, spentMs] of this.#passMs) {
       const times = this.#ranks.get(rank);
-      if (times !== undefined) times.waitMs += Math.max(0, this.#arrivalMs - this.#passBeganMs - spentMs);
+      if (times !== undefined)
+        times.waitMs += Math.max(0, this.#arrivalMs - this.#passBeganMs - spentMs);
     }
     this.#passMs.clear();
   }

@@ -11,13 +11,21 @@ function settle(trajectory: Trajectory, largest: number): string {
   pass.lease('a', microBatches);
   pass.count(
     microBatches.map((microBatch) => {
-      return { microBatch, sampleCount: 2, lossSum: 1, correctSum: 0, maxima: [largest], computeMs: 1 };
+      return {
+        microBatch,
+        sampleCount: 2,
+        lossSum: 1,
+        correctSum: 0,
+        maxima: [largest],
+        computeMs: 1,
+      };
     }),
   );
   return trajectory.settle(pass).kind;
 }
 
-const gridOf = (trajectory: Trajectory): readonly number[] => trajectory.specOf('train', 1, 'star').exponents;
+const gridOf = (trajectory: Trajectory): readonly number[] =>
+  trajectory.specOf('train', 1, 'star').exponents;
 
 describe('Trajectory', () => {
   test('undone within a step, forgets how far passes of it have widened the grid', () => {

@@ -1,11 +1,17 @@
 /**
- * Where the run stands: step, grid, ledger, and the snapshot to which it can go back. All of it follows from the
- * run plan and from sums that have no order; nothing here knows who computed what.
+ * Where the run stands: step, grid, ledger, and the snapshot to which it can go back. All of it
+ * follows from the run plan and from sums that have no order; nothing here knows who computed what.
  */
 import { type LockstepError, NonFiniteError } from '../base/errors.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
 import type { Ledger } from '../metrics/events.ts';
-import { gridExponents, type GridMaxima, mergeMaxima, nextMaxima, overflowsGrid } from '../plan/grid.ts';
+import {
+  gridExponents,
+  type GridMaxima,
+  mergeMaxima,
+  nextMaxima,
+  overflowsGrid,
+} from '../plan/grid.ts';
 import type { Commit, MicroBatchRecord } from '../protocol/messages.ts';
 import type { Pass, PassSpec } from './pass.ts';
 import type { RunPlan } from './run-plan.ts';
@@ -21,7 +27,11 @@ export interface Snapshot {
 
 /** What a complete pass means for the run. */
 export type Outcome =
-  | { readonly kind: 'commit'; readonly commit: Commit; readonly records: readonly MicroBatchRecord[] }
+  | {
+      readonly kind: 'commit';
+      readonly commit: Commit;
+      readonly records: readonly MicroBatchRecord[];
+    }
   | { readonly kind: 'redo'; readonly reason: 'calibration' | 'overflow' }
   | { readonly kind: 'evaluated'; readonly records: readonly MicroBatchRecord[] }
   | { readonly kind: 'failed'; readonly error: LockstepError };
@@ -35,7 +45,10 @@ export class Trajectory {
   #evaluatedStep = -1;
   /** Undefined until the first attempt of the first step has measured them. */
   #maxima: GridMaxima | undefined;
-  /** The same when the step began: passes that are computed again widen the grid, and may be void later. */
+  /**
+   * The same when the step began: passes that are computed again widen the grid, and may be void
+   * later.
+   */
   #committedMaxima: GridMaxima | undefined;
   #ledger: Ledger = NO_SAMPLES;
   #snapshot: Snapshot;
@@ -110,7 +123,9 @@ export class Trajectory {
   #settleTraining(pass: Pass, records: readonly MicroBatchRecord[]): Outcome {
     const { spec } = pass;
     const before = this.#maxima;
-    const observed = records.map((record) => record.maxima.map((value) => value ?? 0)).reduce(mergeMaxima);
+    const observed = records
+      .map((record) => record.maxima.map((value) => value ?? 0))
+      .reduce(mergeMaxima);
     if (before === undefined) {
       this.#maxima = nextMaxima(observed, observed);
       return { kind: 'redo', reason: 'calibration' };
@@ -132,12 +147,18 @@ export class Trajectory {
 
   /** Keeps the state of the present step. */
   keep(bytes: Uint8Array): void {
-    this.#snapshot = { step: this.#step, bytes, maxima: this.#committedMaxima, ledger: this.#ledger };
+    this.#snapshot = {
+      step: this.#step,
+      bytes,
+      maxima: this.#committedMaxima,
+      ledger: this.#ledger,
+    };
   }
 
   /**
-   * Goes back to a state in which nobody's work after `step` is: the present one, the snapshot, or the initial state when
-   * the snapshot is newer. What was evaluated since then will be evaluated again.
+   * Goes back to a state in which nobody's work after `step` is: the present one, the snapshot, or
+   * the initial state when the snapshot is newer. What was evaluated since then will be evaluated
+   * again.
    */
   undo(step: number): void {
     if (step >= this.#step) {
@@ -165,12 +186,17 @@ export class Trajectory {
     const { microBatch, lossSum, maxima } = record;
     const tensor = this.#plan.job.parameters[maxima.indexOf(null)]?.name;
     const what = lossSum === null ? 'the loss' : `the gradient of ${tensor}`;
-    const [unit, part] = this.#plan.job.rounds === undefined ? ['step', 'micro-batch'] : ['round', 'shard'];
+    const [unit, part] =
+      this.#plan.job.rounds === undefined ? ['step', 'micro-batch'] : ['round', 'shard'];
     const where =
-      work === 'train' ? `${unit} ${step}, ${part}` : `evaluation after ${unit} ${step}, micro-batch`;
-    const effect = work === 'train' ? `Nothing of this ${unit} was applied.` : 'The model has diverged.';
+      work === 'train'
+        ? `${unit} ${step}, ${part}`
+        : `evaluation after ${unit} ${step}, micro-batch`;
+    const effect =
+      work === 'train' ? `Nothing of this ${unit} was applied.` : 'The model has diverged.';
     return new NonFiniteError(
-      `${where} ${microBatch}: ${what} is not finite. ${effect} Lower --lr, or clip gradients with --clip-norm.`,
+      `${where} ${microBatch}: ${what} is not finite. ${effect} Lower --lr, or clip gradients ` +
+        'with --clip-norm.',
       { step, microBatch, tensor },
     );
   }

@@ -8,7 +8,9 @@ import { makeDataset } from './dataset-digest.ts';
 const SIZE = 6;
 const PIXELS = 2 * SIZE * SIZE;
 
-/** Images of two channels without zeros, every pixel of an image another; one in 64 images repeats. */
+/**
+ * Images of two channels without zeros, every pixel of an image another; one in 64 images repeats.
+ */
 function images(sampleCount: number, augmentation?: Augmentation): Dataset {
   const x = new Uint8Array(new SharedArrayBuffer(sampleCount * PIXELS));
   x.forEach((_, i) => (x[i] = 1 + (((i % PIXELS) + 3 * Math.floor(i / PIXELS)) % 200)));
@@ -51,7 +53,10 @@ function variant(image: Uint8Array, down: number, right: number, isFlipped: bool
   });
 }
 
-/** The ways to get `made` from `image` by moving it at most `reach` pixels each way, and mirroring it. */
+/**
+ * The ways to get `made` from `image` by moving it at most `reach` pixels each way, and mirroring
+ * it.
+ */
 function waysTo(made: Uint8Array, image: Uint8Array, reach: number): string[] {
   const moves = Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
   return moves
@@ -59,7 +64,8 @@ function waysTo(made: Uint8Array, image: Uint8Array, reach: number): string[] {
       moves.flatMap((right) => [true, false].map((isFlipped) => ({ down, right, isFlipped }))),
     )
     .filter(
-      ({ down, right, isFlipped }) => Buffer.compare(variant(image, down, right, isFlipped), made) === 0,
+      ({ down, right, isFlipped }) =>
+        Buffer.compare(variant(image, down, right, isFlipped), made) === 0,
     )
     .map(({ down, right, isFlipped }) => `${down} ${right} ${isFlipped}`);
 }
@@ -83,7 +89,11 @@ describe('createBatchFiller with an augmentation', () => {
     const dataset = images(40, { cropPadding: 2, flips: true });
     const all = batch(dataset, 3);
     const x = new Uint8Array(2 * PIXELS);
-    const filler = createBatchFiller(dataset, { x, y: new Int32Array(2), sampleWeight: new Float32Array(2) });
+    const filler = createBatchFiller(dataset, {
+      x,
+      y: new Int32Array(2),
+      sampleWeight: new Float32Array(2),
+    });
 
     filler.fill(Uint32Array.of(5, 31, 8), 1, 2, { seed: 7, epoch: 3 });
 
@@ -92,14 +102,18 @@ describe('createBatchFiller with an augmentation', () => {
     assert.notDeepEqual(batch(dataset, 3, 8), all);
   });
 
-  test('leaves images as they are without a draw, without flips and padding, and when nothing is asked for', () => {
-    const asked = images(20, { cropPadding: 2, flips: true });
-    const stored = batch(images(20), undefined);
+  test(
+    'leaves images as they are without a draw, without flips and padding, and when nothing is ' +
+      'asked for',
+    () => {
+      const asked = images(20, { cropPadding: 2, flips: true });
+      const stored = batch(images(20), undefined);
 
-    assert.deepEqual(batch(asked, undefined), stored);
-    assert.deepEqual(batch(images(20, { cropPadding: 0, flips: false }), 0), stored);
-    assert.deepEqual(batch(images(20), 0), stored);
-  });
+      assert.deepEqual(batch(asked, undefined), stored);
+      assert.deepEqual(batch(images(20, { cropPadding: 0, flips: false }), 0), stored);
+      assert.deepEqual(batch(images(20), 0), stored);
+    },
+  );
 
   test('refuses samples that are no images', () => {
     const flat: Dataset = { ...images(2, { cropPadding: 1, flips: true }), features: [PIXELS] };

@@ -1,4 +1,6 @@
-/** Random variants of training images: a function of (seed, epoch, sample) alone, whoever computes. */
+/**
+ * Random variants of training images: a function of (seed, epoch, sample) alone, whoever computes.
+ */
 import { invariant } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
 import type { Augmentation } from './dataset.ts';
@@ -12,17 +14,24 @@ export interface AugmentationDraw {
 
 type Pixels = Uint8Array | Float32Array | Int32Array;
 
-/** Writes a variant of image `sample` of `source` [N, C, H, W] as image `row` of `target` [B, C, H, W]. */
+/**
+ * Writes a variant of image `sample` of `source` [N, C, H, W] as image `row` of `target` [B, C, H,
+ * W].
+ */
 export type ImageAugmenter = (source: Pixels, sample: number, target: Pixels, row: number) => void;
 
-/** Words that are drawn for each sample: how far down, how far right, whether mirrored. One block of Philox. */
+/**
+ * Words that are drawn for each sample: how far down, how far right, whether mirrored. One block of
+ * Philox.
+ */
 const WORDS_PER_SAMPLE = 4;
 
 /**
  * Makes augmenters of images of shape `features` = [C, H, W], one for each draw.
  *
- * The image is surrounded by `cropPadding` zeros (stored values, before normalisation), a window of its own size is
- * cut from anywhere, and every other window is mirrored: RandomCrop and RandomHorizontalFlip of torchvision.
+ * The image is surrounded by `cropPadding` zeros (stored values, before normalisation), a window of
+ * its own size is cut from anywhere, and every other window is mirrored: RandomCrop and
+ * RandomHorizontalFlip of torchvision.
  * Throws: INTERNAL when `features` is no image.
  */
 export function createImageAugmenter(
@@ -55,7 +64,10 @@ function clear(target: Pixels, start: number, length: number): void {
   for (let i = 0; i < length; i++) target[start + i] = 0;
 }
 
-/** One line of pixels, moved left by `right` pixels and then mirrored if `isFlipped`; zeros where nothing moved in. */
+/**
+ * One line of pixels, moved left by `right` pixels and then mirrored if `isFlipped`; zeros where
+ * nothing moved in.
+ */
 function copyLine(
   source: Pixels,
   from: number,
@@ -68,7 +80,8 @@ function copyLine(
   const start = Math.max(0, -right);
   const end = Math.min(width, width - right);
   const last = to + width - 1;
-  if (isFlipped) for (let i = start; i < end; i++) target[last - i] = source[from + right + i] as number;
+  if (isFlipped)
+    for (let i = start; i < end; i++) target[last - i] = source[from + right + i] as number;
   else for (let i = start; i < end; i++) target[to + i] = source[from + right + i] as number;
   clear(target, isFlipped ? last - start + 1 : to, start);
   clear(target, isFlipped ? to : to + end, width - end);

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { createBatchFiller, epochOrder, microBatchesOfStep, sampleRange, stepsPerEpoch } from './batches.ts';
+import {
+  createBatchFiller,
+  epochOrder,
+  microBatchesOfStep,
+  sampleRange,
+  stepsPerEpoch,
+} from './batches.ts';
 import type { EpochLayout } from './batches.ts';
 import { AS_STORED } from './dataset.ts';
 import type { Dataset } from './dataset.ts';
@@ -50,7 +56,11 @@ describe('microBatchesOfStep', () => {
     });
     fc.assert(
       fc.property(layouts, ({ sampleCount, microBatch, microBatches }) => {
-        const cut: EpochLayout = { sampleCount, microBatch, globalBatch: microBatch * microBatches };
+        const cut: EpochLayout = {
+          sampleCount,
+          microBatch,
+          globalBatch: microBatch * microBatches,
+        };
         let next = 0;
         for (let step = 0; step < stepsPerEpoch(sampleCount, cut.globalBatch); step++) {
           const { microBatchCount, sampleCount: ofStep } = microBatchesOfStep(cut, step);
@@ -93,7 +103,9 @@ describe('createBatchFiller', () => {
       createBatchFiller(dataset, { x, y, sampleWeight }).fill(order, 17, 3);
 
       const rows = [17, 18, 19].map((at) => order[at]!);
-      const expected = rows.flatMap((row) => [...dataset.x.subarray(row * width, (row + 1) * width)]);
+      const expected = rows.flatMap((row) => [
+        ...dataset.x.subarray(row * width, (row + 1) * width),
+      ]);
       assert.deepEqual([...x], [...expected, ...Array.from({ length: width }, () => 0)]);
       assert.deepEqual([...y], [...rows.map((row) => row % 10), 0]);
       assert.deepEqual([...sampleWeight], [1, 1, 1, 0]);
@@ -102,7 +114,11 @@ describe('createBatchFiller', () => {
 
   test('takes natural order when none is given, and can be used again', () => {
     const dataset = labelled(20, 8);
-    const destination = { x: new Uint8Array(16), y: new Int32Array(2), sampleWeight: new Float32Array(2) };
+    const destination = {
+      x: new Uint8Array(16),
+      y: new Int32Array(2),
+      sampleWeight: new Float32Array(2),
+    };
     const filler = createBatchFiller(dataset, destination);
 
     filler.fill(undefined, 4, 1);
@@ -134,11 +150,17 @@ describe('createBatchFiller', () => {
     const dataset = labelled(20, 8);
     const fits = { x: new Uint8Array(16), y: new Int32Array(2), sampleWeight: new Float32Array(2) };
 
-    assert.throws(() => createBatchFiller(dataset, { ...fits, x: new Uint8Array(15) }), { code: 'INTERNAL' });
+    assert.throws(() => createBatchFiller(dataset, { ...fits, x: new Uint8Array(15) }), {
+      code: 'INTERNAL',
+    });
     assert.throws(() => createBatchFiller(dataset, { ...fits, x: new Float32Array(16) }), {
       code: 'INTERNAL',
     });
-    assert.throws(() => createBatchFiller(dataset, fits).fill(undefined, 19, 2), { code: 'INTERNAL' });
-    assert.throws(() => createBatchFiller(dataset, fits).fill(undefined, 0, 3), { code: 'INTERNAL' });
+    assert.throws(() => createBatchFiller(dataset, fits).fill(undefined, 19, 2), {
+      code: 'INTERNAL',
+    });
+    assert.throws(() => createBatchFiller(dataset, fits).fill(undefined, 0, 3), {
+      code: 'INTERNAL',
+    });
   });
 });

@@ -1,7 +1,7 @@
 /**
  * Which samples make which step: pure arithmetic on (seed, epoch, step, micro-batch), the same for
- * everyone, whoever computes. An epoch is a permutation of the samples cut into global batches, each cut
- * into micro-batches; the last of either may be shorter.
+ * everyone, whoever computes. An epoch is a permutation of the samples cut into global batches,
+ * each cut into micro-batches; the last of either may be shorter.
  */
 import { invariant } from '../base/errors.ts';
 import { permutation, RandomWords } from '../base/random.ts';
@@ -28,25 +28,43 @@ export function stepsPerEpoch(sampleCount: number, globalBatch: number): number 
   return Math.ceil(sampleCount / globalBatch);
 }
 
-/** Samples of a step and the micro-batches that hold any of them (the last may be partly filled). */
+/**
+ * Samples of a step and the micro-batches that hold any of them (the last may be partly filled).
+ */
 export function microBatchesOfStep(
   layout: EpochLayout,
   stepInEpoch: number,
 ): { readonly microBatchCount: number; readonly sampleCount: number } {
-  invariant(layout.globalBatch % layout.microBatch === 0, 'global batch is a multiple of the micro-batch');
+  invariant(
+    layout.globalBatch % layout.microBatch === 0,
+    'global batch is a multiple of the micro-batch',
+  );
   const left = layout.sampleCount - stepInEpoch * layout.globalBatch;
   const sampleCount = Math.max(0, Math.min(layout.globalBatch, left));
   return { microBatchCount: Math.ceil(sampleCount / layout.microBatch), sampleCount };
 }
 
-/** Positions, in the epoch's order, of micro-batch `microBatchIndex` (0-based within the step); count 0 past the end. */
-export function sampleRange(layout: EpochLayout, stepInEpoch: number, microBatchIndex: number): SampleRange {
+/**
+ * Positions, in the epoch's order, of micro-batch `microBatchIndex` (0-based within the step);
+ * count 0 past the end.
+ */
+export function sampleRange(
+  layout: EpochLayout,
+  stepInEpoch: number,
+  microBatchIndex: number,
+): SampleRange {
   const start = stepInEpoch * layout.globalBatch + microBatchIndex * layout.microBatch;
-  const end = Math.min(start + layout.microBatch, (stepInEpoch + 1) * layout.globalBatch, layout.sampleCount);
+  const end = Math.min(
+    start + layout.microBatch,
+    (stepInEpoch + 1) * layout.globalBatch,
+    layout.sampleCount,
+  );
   return { start, count: Math.max(0, end - start) };
 }
 
-/** The order in which an epoch (0-based) visits the samples; evaluation uses natural order instead. */
+/**
+ * The order in which an epoch (0-based) visits the samples; evaluation uses natural order instead.
+ */
 export function epochOrder(seed: number, epoch: number, sampleCount: number): Uint32Array {
   return permutation(sampleCount, new RandomWords(seed, 'shuffle', epoch));
 }
@@ -68,8 +86,9 @@ export interface BatchFiller {
   /** B, the size of the destination. */
   readonly batchSize: number;
   /**
-   * Gathers samples `order[start] .. order[start + count - 1]` (without `order`: start .. start + count - 1).
-   * With `draw` they are augmented as the data set says; without it, or if the data set says nothing, they are as stored.
+   * Gathers samples `order[start] .. order[start + count - 1]` (without `order`: start .. start +
+   * count - 1). With `draw` they are augmented as the data set says; without it, or if the data set
+   * says nothing, they are as stored.
    *
    * Effect: rows 0 .. count - 1 hold the samples with weight 1; the rest are zeros with weight 0.
    * Cost:   no allocation; 17 us for 32 x 784 bytes.
@@ -96,16 +115,21 @@ export function createBatchFiller(dataset: Dataset, destination: BatchDestinatio
   const source = wide ? asWords(dataset.x) : dataset.x;
   const target = wide ? asWords(x) : x;
   const rowLength = source.length / dataset.sampleCount;
-  const augmenter = dataset.augmentation && createImageAugmenter(dataset.augmentation, dataset.features);
+  const augmenter =
+    dataset.augmentation && createImageAugmenter(dataset.augmentation, dataset.features);
   return {
     batchSize,
     fill(order, start, count, draw) {
       const end = order === undefined ? dataset.sampleCount : order.length;
-      invariant(start >= 0 && count <= batchSize && start + count <= end, 'range lies in the data set');
+      invariant(
+        start >= 0 && count <= batchSize && start + count <= end,
+        'range lies in the data set',
+      );
       const augment = draw && augmenter?.(draw);
       for (let row = 0; row < count; row++) {
         const sample = order === undefined ? start + row : (order[start + row] as number);
-        if (augment === undefined) copyRow(source, sample * rowLength, target, row * rowLength, rowLength);
+        if (augment === undefined)
+          copyRow(source, sample * rowLength, target, row * rowLength, rowLength);
         else augment(dataset.x, sample, x, row);
         copyRow(dataset.y, sample * targetCount, y, row * targetCount, targetCount);
       }
@@ -123,7 +147,10 @@ function isSameType(a: Numbers, b: Numbers): boolean {
   return a.constructor === b.constructor;
 }
 
-/** Rows of bytes whose length and position are multiples of four can be copied as words, at twice the speed. */
+/**
+ * Rows of bytes whose length and position are multiples of four can be copied as words, at twice
+ * the speed.
+ */
 function hasWordRows(rowLength: number, bytes: Numbers): boolean {
   return bytes instanceof Uint8Array && rowLength % 4 === 0 && bytes.byteOffset % 4 === 0;
 }
@@ -132,7 +159,8 @@ function asWords(bytes: Numbers): Int32Array {
   return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-// A loop, not `target.set(source.subarray(...))`: that makes a view per row, garbage on the hot path.
+// A loop, not `target.set(source.subarray(...))`: that makes a view per row, garbage on the hot
+// path.
 function copyRow(source: Numbers, from: number, target: Numbers, to: number, length: number): void {
   for (let i = 0; i < length; i++) target[to + i] = source[from + i] as number;
 }

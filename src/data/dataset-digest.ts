@@ -4,13 +4,15 @@ import { elementTypeOf, featureCountOf, targetCountOf } from './dataset.ts';
 import type { Dataset, DatasetTarget } from './dataset.ts';
 
 /**
- * SHA-256 (hex) of a data set's canonical content: one line of JSON with shapes and types, then the bytes
- * of x, then those of y (little-endian). Names, origin, normalisation and augmentation do not enter.
+ * SHA-256 (hex) of a data set's canonical content: one line of JSON with shapes and types, then the
+ * bytes of x, then those of y (little-endian). Names, origin, normalisation and augmentation do not
+ * enter.
  *
  * Cost: about 1 ms per 2 MB.
  */
 export function digestOf(content: Omit<Dataset, 'digest'>): string {
-  // Every platform Node.js and ONNX Runtime support is little-endian; a big-endian one would need swapping here.
+  // Every platform Node.js and ONNX Runtime support is little-endian; a big-endian one would need
+  // swapping here.
   invariant(
     new Uint8Array(new Uint16Array([1]).buffer)[0] === 1,
     'data digests need a little-endian machine',
@@ -46,11 +48,16 @@ function targetHeader(target: DatasetTarget): readonly (string | number)[] {
   }
 }
 
-/** A data set with its digest, after checking that its arrays have the lengths its shapes promise. */
+/**
+ * A data set with its digest, after checking that its arrays have the lengths its shapes promise.
+ */
 export function makeDataset(content: Omit<Dataset, 'digest'>): Dataset {
   const featureCount = featureCountOf(content);
   const targetCount = targetCountOf(content);
-  invariant(content.x.length === content.sampleCount * featureCount, `${content.name}: length of x`);
+  invariant(
+    content.x.length === content.sampleCount * featureCount,
+    `${content.name}: length of x`,
+  );
   invariant(content.y.length === content.sampleCount * targetCount, `${content.name}: length of y`);
   return { ...content, digest: digestOf(content) };
 }

@@ -1,6 +1,13 @@
-import type { AugmentName, BadRowAction, NormaliseName, TokenKind } from '../config/train-config.ts';
+import type {
+  AugmentName,
+  BadRowAction,
+  NormaliseName,
+  TokenKind,
+} from '../config/train-config.ts';
 
-/** How a data set is made or read, where it leaves a choice; each is explained in `TRAIN_OPTIONS`. */
+/**
+ * How a data set is made or read, where it leaves a choice; each is explained in `TRAIN_OPTIONS`.
+ */
 export interface DatasetSettings {
   readonly samples: number;
   readonly classes?: number | undefined;

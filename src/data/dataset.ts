@@ -8,15 +8,18 @@ export type DatasetTarget =
   | { readonly kind: 'sequence'; readonly classes: number; readonly length: number };
 
 /**
- * Turns a stored feature into the float a model sees: `x = stored * scale + shift`; float32 numbers, one for all
- * features or one per channel (`features[0]`).
+ * Turns a stored feature into the float a model sees: `x = stored * scale + shift`; float32
+ * numbers, one for all features or one per channel (`features[0]`).
  */
 export interface Normalisation {
   readonly scale: readonly number[];
   readonly shift: readonly number[];
 }
 
-/** What is done to a training image of bytes [channels, height, width] each time it is used, at random. */
+/**
+ * What is done to a training image of bytes [channels, height, width] each time it is used, at
+ * random.
+ */
 export interface Augmentation {
   /** Zeros around the image, from which one of its own size is cut; 0 for none. */
   readonly cropPadding: number;
@@ -25,12 +28,12 @@ export interface Augmentation {
 }
 
 /**
- * Samples of one split, in shared memory: plain data, so posting it to the compute threads of a process
- * shares the one copy.
+ * Samples of one split, in shared memory: plain data, so posting it to the compute threads of a
+ * process shares the one copy.
  *
- * Shapes: x [sampleCount, ...features] row-major, bytes or float32 to be normalised, or int32 token ids;
- *         y [sampleCount] labels 0 .. classes - 1 (int32), [sampleCount, length] for a sequence (int32), or
- *         [sampleCount, outputs] float32.
+ * Shapes: x [sampleCount, ...features] row-major, bytes or float32 to be normalised, or int32 token
+ *         ids; y [sampleCount] labels 0 .. classes - 1 (int32), [sampleCount, length] for a
+ *         sequence (int32), or [sampleCount, outputs] float32.
  */
 export interface Dataset {
   readonly name: string;
@@ -42,7 +45,8 @@ export interface Dataset {
   readonly vocabulary?: number;
   /** Names of the classes, or the characters of the tokens, where they have any. */
   readonly classNames?: readonly string[];
-  readonly x: Uint8Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer> | Int32Array<SharedArrayBuffer>;
+  readonly x:
+    Uint8Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer> | Int32Array<SharedArrayBuffer>;
   readonly y: Int32Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer>;
   readonly normalisation: Normalisation;
   /** Training split only. */
@@ -51,12 +55,17 @@ export interface Dataset {
   readonly digest: string;
 }
 
-/** A data set as training uses it: `test` is what evaluation reports; `validation` exists only when it was asked for. */
+/**
+ * A data set as training uses it: `test` is what evaluation reports; `validation` exists only when
+ * it was asked for.
+ */
 export interface DatasetSplits {
   readonly name: string;
   /** Where the samples came from, in words: a folder, a package, an address, a formula. */
   readonly origin: string;
-  /** What the user should know of how they were read: what was left out, what could not be verified. */
+  /**
+   * What the user should know of how they were read: what was left out, what could not be verified.
+   */
   readonly notes?: readonly string[];
   readonly train: Dataset;
   readonly test: Dataset;
@@ -67,9 +76,13 @@ export interface DatasetSplits {
 export interface DataPlaces {
   /** The user's own folder, searched first. */
   readonly dataDir?: string | undefined;
-  /** Lockstep's cache folder; downloads go to a folder of the data set's name in it. Need not exist. */
+  /**
+   * Lockstep's cache folder; downloads go to a folder of the data set's name in it. Need not exist.
+   */
   readonly cacheDir: string;
-  /** Folders from which installed npm packages are resolved, as `require` would from a file in them. */
+  /**
+   * Folders from which installed npm packages are resolved, as `require` would from a file in them.
+   */
   readonly packageDirs: readonly string[];
 }
 
@@ -93,7 +106,10 @@ export function elementTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'i
 /** No normalisation: features are used as they are stored. */
 export const AS_STORED: Normalisation = { scale: [1], shift: [0] };
 
-/** The normalisation that maps stored bytes to `(byte / 255 - mean) / std`, for all channels or for each. */
+/**
+ * The normalisation that maps stored bytes to `(byte / 255 - mean) / std`, for all channels or for
+ * each.
+ */
 export function normalisationOfBytes(
   mean: number | readonly number[],
   std: number | readonly number[],

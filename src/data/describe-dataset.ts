@@ -28,7 +28,9 @@ export interface DatasetDescription {
   readonly splits: readonly SplitDescription[];
 }
 
-/** Names, counts, shapes, class counts, digests and origin of a data set, before any augmentation. */
+/**
+ * Names, counts, shapes, class counts, digests and origin of a data set, before any augmentation.
+ */
 export function describeDataset(splits: DatasetSplits): DatasetDescription {
   const { name, origin, notes, train, validation, test } = splits;
   return {
@@ -70,5 +72,8 @@ function momentsOf(values: Dataset['y']): { targetMean: number; targetStd: numbe
     squares += value * value;
   }
   const mean = sum / values.length;
-  return { targetMean: mean, targetStd: Math.sqrt(Math.max(0, squares / values.length - mean * mean)) };
+  return {
+    targetMean: mean,
+    targetStd: Math.sqrt(Math.max(0, squares / values.length - mean * mean)),
+  };
 }

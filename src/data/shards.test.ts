@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { microBatchesOfStep, sampleRange } from './batches.ts';
-import { localStepAt, localStepCount, roundAsStep, type RoundLayout, shardCount } from './shards.ts';
+import {
+  localStepAt,
+  localStepCount,
+  roundAsStep,
+  type RoundLayout,
+  shardCount,
+} from './shards.ts';
 
 const layouts = fc
   .record({
@@ -23,7 +29,10 @@ const ROUND = 3;
 function samplesOfShard(layout: RoundLayout, shard: number): number {
   let samples = 0;
   for (let index = 0; index < localStepCount(layout, shard); index++)
-    samples += microBatchesOfStep(layout, localStepAt(layout, 0, shard, index).stepInEpoch).sampleCount;
+    samples += microBatchesOfStep(
+      layout,
+      localStepAt(layout, 0, shard, index).stepInEpoch,
+    ).sampleCount;
   return samples;
 }
 

@@ -1,10 +1,11 @@
 /**
- * Which samples make which shard of a round, when workers train on shards by themselves and their results are averaged:
- * pure arithmetic, the same for everyone, whoever computes.
+ * Which samples make which shard of a round, when workers train on shards by themselves and their
+ * results are averaged: pure arithmetic, the same for everyone, whoever computes.
  *
- * A local epoch is an epoch like any other: a permutation of the samples, cut into steps. Shard k has adjacent steps
- * of it, in every local epoch of the round the same ones of another permutation. So every sample is in one shard of
- * each epoch, and one shard alone has the very steps of ordinary training.
+ * A local epoch is an epoch like any other: a permutation of the samples, cut into steps. Shard k
+ * has adjacent steps of it, in every local epoch of the round the same ones of another permutation.
+ * So every sample is in one shard of each epoch, and one shard alone has the very steps of ordinary
+ * training.
  */
 import { type EpochLayout, stepsPerEpoch } from './batches.ts';
 
@@ -32,7 +33,9 @@ export function shardCount(layout: RoundLayout): number {
   return Math.ceil(stepsPerEpoch(layout.sampleCount, layout.globalBatch) / stepsPerShard(layout));
 }
 
-/** The round as one step whose micro-batches are the shards; a sample counts once per local epoch. */
+/**
+ * The round as one step whose micro-batches are the shards; a sample counts once per local epoch.
+ */
 export function roundAsStep(layout: RoundLayout): EpochLayout {
   const { sampleCount, globalBatch, localEpochs } = layout;
   const microBatch = stepsPerShard(layout) * globalBatch * localEpochs;
@@ -49,7 +52,12 @@ export function localStepCount(layout: RoundLayout, shard: number): number {
 }
 
 /** Update `index` of a shard in a round; all three count from 0. */
-export function localStepAt(layout: RoundLayout, round: number, shard: number, index: number): LocalStep {
+export function localStepAt(
+  layout: RoundLayout,
+  round: number,
+  shard: number,
+  index: number,
+): LocalStep {
   const steps = stepsOfShard(layout, shard);
   return {
     epoch: round * layout.localEpochs + Math.floor(index / steps),

@@ -1,10 +1,18 @@
-/** Memory of data sets: shared between the threads of a process, bounded, and with a clear word when there is none. */
+/**
+ * Memory of data sets: shared between the threads of a process, bounded, and with a clear word when
+ * there is none.
+ */
 import { DataError } from '../base/errors.ts';
 
-/** Largest array of features or targets of one split, and largest file that is read whole: 2 GiB. */
+/**
+ * Largest array of features or targets of one split, and largest file that is read whole: 2 GiB.
+ */
 export const MAX_ARRAY_BYTES: number = 2 ** 31;
 
-/** `length` zero bytes. `what` names the data in the message. Throws DataError when that is too much. */
+/**
+ * `length` zero bytes. `what` names the data in the message. Throws DataError when that is too
+ * much.
+ */
 export function sharedBytes(length: number, what: string): Uint8Array<SharedArrayBuffer> {
   return new Uint8Array(allocate(length, what));
 }
@@ -22,7 +30,8 @@ export function sharedInt32(length: number, what: string): Int32Array<SharedArra
 function allocate(byteLength: number, what: string): SharedArrayBuffer {
   if (byteLength > MAX_ARRAY_BYTES)
     throw new DataError(
-      `${what}: expected at most ${MAX_ARRAY_BYTES} bytes, the samples of one split take ${byteLength}. ` +
+      `${what}: expected at most ${MAX_ARRAY_BYTES} bytes, the samples of one split take ` +
+        `${byteLength}. ` +
         'All samples are held in memory: use fewer or smaller ones, or store images as bytes.',
       { byteLength, limit: MAX_ARRAY_BYTES },
     );
@@ -30,7 +39,8 @@ function allocate(byteLength: number, what: string): SharedArrayBuffer {
     return new SharedArrayBuffer(byteLength);
   } catch (error) {
     throw new DataError(
-      `${what}: there is no memory for ${byteLength} bytes of samples. Every worker holds the whole data set: use fewer workers on this machine, or fewer samples.`,
+      `${what}: there is no memory for ${byteLength} bytes of samples. Every worker holds the ` +
+        'whole data set: use fewer workers on this machine, or fewer samples.',
       { byteLength },
       { cause: error },
     );

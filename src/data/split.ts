@@ -5,18 +5,25 @@ import type { Dataset, DatasetSplits } from './dataset.ts';
 import { makeDataset } from './dataset-digest.ts';
 
 /**
- * Moves a random `fraction` of the training samples to `validation`; the rest stays in `train`, both in
- * their original order. Which samples move is a function of the seed: the same on every host.
+ * Moves a random `fraction` of the training samples to `validation`; the rest stays in `train`,
+ * both in their original order. Which samples move is a function of the seed: the same on every
+ * host.
  *
- * `fraction` lies between 0 and 1, exclusive; the count is rounded to the nearest sample (0.1 of 60,000 is 6,000).
+ * `fraction` lies between 0 and 1, exclusive; the count is rounded to the nearest sample (0.1 of
+ * 60,000 is 6,000).
  * Throws: ConfigError when one of the two would be empty.
  */
-export function withValidationSplit(splits: DatasetSplits, fraction: number, seed: number): DatasetSplits {
+export function withValidationSplit(
+  splits: DatasetSplits,
+  fraction: number,
+  seed: number,
+): DatasetSplits {
   const { train } = splits;
   const validationCount = Math.round(train.sampleCount * fraction);
   if (!(validationCount >= 1 && validationCount < train.sampleCount))
     throw new ConfigError(
-      `validation_split ${fraction} of ${train.sampleCount} samples leaves ${validationCount} for validation; both parts need at least one.`,
+      `validation_split ${fraction} of ${train.sampleCount} samples leaves ${validationCount} ` +
+        'for validation; both parts need at least one.',
       [
         {
           path: 'validation_split',
@@ -38,8 +45,8 @@ export function withValidationSplit(splits: DatasetSplits, fraction: number, see
 const TEST_PART = 0.1;
 
 /**
- * A data set that has no test part, divided: a random tenth (at least one sample) becomes the test, both in their
- * original order. Which samples is a function of the seed: the same on every host.
+ * A data set that has no test part, divided: a random tenth (at least one sample) becomes the test,
+ * both in their original order. Which samples is a function of the seed: the same on every host.
  *
  * Throws: DataError when there are fewer than two samples.
  */

@@ -16,7 +16,8 @@ describe('encodeText', () => {
   test('refuses characters that the table does not have, naming them', () => {
     assert.throws(
       () => encodeText(TABLE, 'abba'),
-      (error) => error instanceof ConfigError && error.message.includes('got "b". It knows " aé🐳"'),
+      (error) =>
+        error instanceof ConfigError && error.message.includes('got "b". It knows " aé🐳"'),
     );
   });
 
@@ -35,7 +36,13 @@ describe('parseTokenTable', () => {
     assert.deepEqual(parseTokenTable(JSON.parse(JSON.stringify(TABLE)), 'tokens.json'), TABLE);
   });
 
-  for (const value of [null, {}, { kind: 'char' }, { kind: 'char', characters: ['ab'] }, { kind: 'word' }]) {
+  for (const value of [
+    null,
+    {},
+    { kind: 'char' },
+    { kind: 'char', characters: ['ab'] },
+    { kind: 'word' },
+  ]) {
     test(`refuses ${JSON.stringify(value)}`, () => {
       assert.throws(() => parseTokenTable(value, 'tokens.json'), ConfigError);
     });

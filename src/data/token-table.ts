@@ -1,4 +1,7 @@
-/** What the token ids of a text data set stand for: kept with a trained language model, so that it can be talked to. */
+/**
+ * What the token ids of a text data set stand for: kept with a trained language model, so that it
+ * can be talked to.
+ */
 import { ConfigError } from '../base/errors.ts';
 import type { Dataset } from './dataset.ts';
 
@@ -22,7 +25,9 @@ export function parseTokenTable(value: unknown, where: string): TokenTable {
   const { kind, characters } = table;
   if (kind === 'byte') return { kind };
   if (kind === 'char' && isCharacters(characters)) return { kind, characters };
-  throw new ConfigError(`${where}: expected what Lockstep writes there, a table of characters or "byte"`);
+  throw new ConfigError(
+    `${where}: expected what Lockstep writes there, a table of characters or "byte"`,
+  );
 }
 
 function isCharacters(value: unknown): value is readonly string[] {
@@ -45,7 +50,9 @@ export function encodeText(table: TokenTable, text: string): number[] {
   const unknown = new Set(Array.from(text).filter((character) => !ids.has(character)));
   if (unknown.size > 0) {
     throw new ConfigError(
-      `prompt: expected characters that the model was trained on, got ${JSON.stringify([...unknown].join(''))}. It knows ${JSON.stringify(table.characters.join(''))}.`,
+      'prompt: expected characters that the model was trained on, got ' +
+        `${JSON.stringify([...unknown].join(''))}. It knows ` +
+        `${JSON.stringify(table.characters.join(''))}.`,
     );
   }
   return Array.from(text, (character) => ids.get(character) ?? 0);

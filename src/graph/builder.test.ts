@@ -38,14 +38,20 @@ describe('GraphBuilder', () => {
     const [left, right] = g.split(x, [2, 4], 1);
     g.output('left', left!);
     g.output('right', right!);
-    const node = { name: 'halves', inputs: ['x'], outputs: ['a', '', 'c'], attributes: { axis: 1 } };
+    const node = {
+      name: 'halves',
+      inputs: ['x'],
+      outputs: ['a', '', 'c'],
+      attributes: { axis: 1 },
+    };
     const halves = g.append({ operator: 'Split', ...node });
     g.output('c', halves[1]!);
 
     assert.deepEqual(
       printGraph(g.build()).split('\n').slice(-4),
       [
-        '  left: float32 [batch, 2], right: float32 [batch, 4] = Split: Split(x, constant.0, axis=1)',
+        '  left: float32 [batch, 2], right: float32 [batch, 4] = Split: Split(x, constant.0, ' +
+          'axis=1)',
         '  a: float32 [batch, 2], -, c: float32 [batch, 2] = halves: Split(x, axis=1)',
         '  return left, right, c',
       ].toSpliced(0, 0, '  constant.0: int64 [2] = {2, 4}'),

@@ -1,4 +1,6 @@
-/** Builds graphs: one method per operator. Here: products, convolution, normalisation, reductions. */
+/**
+ * Builds graphs: one method per operator. Here: products, convolution, normalisation, reductions.
+ */
 import { SelectionBuilder } from './selection-builder.ts';
 import type { GraphFile, GraphNode } from './types.ts';
 import type { Attributes, ValueInfo } from './values/types.ts';
@@ -10,7 +12,10 @@ export interface GemmOptions {
   readonly transB?: boolean;
 }
 
-/** Numbers per spatial axis; strides and dilations are 1, pads (all begins, then all ends) 0 when absent. */
+/**
+ * Numbers per spatial axis; strides and dilations are 1, pads (all begins, then all ends) 0 when
+ * absent.
+ */
 export interface WindowOptions {
   readonly strides?: readonly number[];
   readonly pads?: readonly number[];
@@ -22,7 +27,9 @@ export interface ConvOptions extends WindowOptions {
 }
 
 export interface ConvTransposeOptions extends ConvOptions {
-  /** Elements more at the end of each axis: which of the sizes that a stride maps to one is meant. */
+  /**
+   * Elements more at the end of each axis: which of the sizes that a stride maps to one is meant.
+   */
   readonly outputPadding?: readonly number[];
 }
 
@@ -45,15 +52,20 @@ export interface ReductionOptions {
 }
 
 /**
- * A graph in the making, by operator. Values are handles: what a method returns goes into the next one.
+ * A graph in the making, by operator. Values are handles: what a method returns goes into the next
+ * one.
  *
  * Every method infers the shape of its result and throws ShapeError when the inputs do not fit.
  */
 export class GraphBuilder extends SelectionBuilder {
-  /** A builder that goes on where `graph` ends, with the same names and outputs; `append` may draw a node in another way. */
+  /**
+   * A builder that goes on where `graph` ends, with the same names and outputs; `append` may draw a
+   * node in another way.
+   */
   static from(
     graph: GraphFile,
-    append: (builder: GraphBuilder, node: GraphNode) => void = (builder, node) => void builder.append(node),
+    append: (builder: GraphBuilder, node: GraphNode) => void = (builder, node) =>
+      void builder.append(node),
   ): GraphBuilder {
     const builder = new GraphBuilder(graph.name);
     for (const { name, type, shape } of graph.inputs) builder.input(name, type, shape);
@@ -101,7 +113,10 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('MaxPool', [x], poolAttributes(options));
   }
 
-  /** `values` at `indices` into all elements of a tensor of `shape`, zeros elsewhere: a MaxPool backwards. */
+  /**
+   * `values` at `indices` into all elements of a tensor of `shape`, zeros elsewhere: a MaxPool
+   * backwards.
+   */
   maxUnpool(
     values: ValueInfo,
     indices: ValueInfo,
@@ -121,7 +136,9 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('GlobalAveragePool', [x]);
   }
 
-  /** scale (x - mean) / sqrt(variance + epsilon) + bias, per channel: x [B, C, ...], the others [C]. */
+  /**
+   * scale (x - mean) / sqrt(variance + epsilon) + bias, per channel: x [B, C, ...], the others [C].
+   */
   batchNormalization(
     x: ValueInfo,
     scale: ValueInfo,
@@ -133,9 +150,15 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('BatchNormalization', [x, scale, bias, mean, variance], { epsilon });
   }
 
-  /** `x` with `value` around it: pads are all begins, then all ends, one per axis; negative ones cut. */
+  /**
+   * `x` with `value` around it: pads are all begins, then all ends, one per axis; negative ones
+   * cut.
+   */
   pad(x: ValueInfo, pads: readonly number[], value = 0): ValueInfo {
-    return this.apply('Pad', value === 0 ? [x, this.ints(pads)] : [x, this.ints(pads), this.scalar(value)]);
+    return this.apply(
+      'Pad',
+      value === 0 ? [x, this.ints(pads)] : [x, this.ints(pads), this.scalar(value)],
+    );
   }
 
   softmax(x: ValueInfo, axis = -1): ValueInfo {
@@ -147,8 +170,8 @@ export class GraphBuilder extends SelectionBuilder {
   }
 
   /**
-   * scale (x - mean) / sqrt(variance + epsilon) + bias, with mean and variance over the axes from `axis` on, which
-   * are those of scale and bias.
+   * scale (x - mean) / sqrt(variance + epsilon) + bias, with mean and variance over the axes from
+   * `axis` on, which are those of scale and bias.
    */
   layerNormalization(
     x: ValueInfo,
@@ -157,7 +180,10 @@ export class GraphBuilder extends SelectionBuilder {
     { axis = -1, epsilon = 1e-5 }: LayerNormalizationOptions = {},
   ): ValueInfo {
     // All three outputs, because its gradient is made from the statistics.
-    return this.applyAll('LayerNormalization', bias ? [x, scale, bias] : [x, scale], 3, { axis, epsilon })[0];
+    return this.applyAll('LayerNormalization', bias ? [x, scale, bias] : [x, scale], 3, {
+      axis,
+      epsilon,
+    })[0];
   }
 
   reduceSum(x: ValueInfo, { axes, keepsAxes = false }: ReductionOptions = {}): ValueInfo {

@@ -30,12 +30,17 @@ describe('checkGraph', () => {
     'a node name that is used twice': withNode(sound, 1, { name: sound.nodes[0]!.name }),
     'a node without a name': withNode(sound, 1, { name: '' }),
     'an operator that we do not know': withNode(sound, 0, { operator: 'PyOp' as 'Exp' }),
-    'an operator called like a property of objects': withNode(sound, 0, { operator: 'constructor' as 'Exp' }),
+    'an operator called like a property of objects': withNode(sound, 0, {
+      operator: 'constructor' as 'Exp',
+    }),
     'an attribute of another operator': withNode(sound, 0, { attributes: { axis: 1 } }),
     'an attribute of another kind': withNode(sound, 2, { attributes: { axis: 'last' } }),
     'too many inputs': withNode(sound, 0, { inputs: ['x', 'x'] }),
     'too many outputs': withNode(sound, 0, { outputs: ['Exp', 'more'] }),
-    'an output that nothing defines': { ...sound, outputs: [{ ...sound.outputs[0]!, name: 'nothing' }] },
+    'an output that nothing defines': {
+      ...sound,
+      outputs: [{ ...sound.outputs[0]!, name: 'nothing' }],
+    },
     'an output of another shape': { ...sound, outputs: [{ ...sound.outputs[0]!, shape: [3, 2] }] },
     'a value of another type': {
       ...sound,

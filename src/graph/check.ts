@@ -7,14 +7,17 @@ import { type Graph } from './types.ts';
 import { ELEMENT_TYPES, type ValueInfo } from './values/types.ts';
 
 export interface CheckOptions {
-  /** Most bytes that all values together may take, symbolic sizes counted as 1; 16 GiB when absent. */
+  /**
+   * Most bytes that all values together may take, symbolic sizes counted as 1; 16 GiB when absent.
+   */
   readonly maxBytes?: number;
 }
 
 /**
- * Returns when the graph is sound: nodes in topological order, every input defined before its use, no name twice,
- * only operators of the standard domain that we know, with their attributes, and all shapes as they follow from
- * the inputs. Data lies inside by construction: a Graph cannot name a file.
+ * Returns when the graph is sound: nodes in topological order, every input defined before its use,
+ * no name twice, only operators of the standard domain that we know, with their attributes, and all
+ * shapes as they follow from the inputs. Data lies inside by construction: a Graph cannot name a
+ * file.
  *
  * Throws: GraphError or ShapeError naming the node or value that is not.
  */
@@ -22,7 +25,8 @@ export function checkGraph(graph: Graph, { maxBytes = 16 * 2 ** 30 }: CheckOptio
   checkNodes(graph);
   const rebuilt = rebuild(graph);
   const inferred = new Map(rebuilt.values.map((value) => [value.name, value]));
-  for (const value of [...graph.values, ...graph.outputs]) checkValue(graph, value, inferred.get(value.name));
+  for (const value of [...graph.values, ...graph.outputs])
+    checkValue(graph, value, inferred.get(value.name));
   if (graph.values.length !== rebuilt.values.length) {
     throw new GraphError(
       `graph ${graph.name}: expected ${rebuilt.values.length} values, got ${graph.values.length}`,
@@ -30,10 +34,13 @@ export function checkGraph(graph: Graph, { maxBytes = 16 * 2 ** 30 }: CheckOptio
   }
   const bytes = graph.values.reduce((sum, value) => sum + bytesOf(value), 0);
   if (bytes > maxBytes) {
-    throw new GraphError(`graph ${graph.name}: expected ${maxBytes} bytes of values at most, got ${bytes}`, {
-      bytes,
-      maxBytes,
-    });
+    throw new GraphError(
+      `graph ${graph.name}: expected ${maxBytes} bytes of values at most, got ${bytes}`,
+      {
+        bytes,
+        maxBytes,
+      },
+    );
   }
 }
 
@@ -41,12 +48,17 @@ function checkNodes(graph: Graph): void {
   const names = new Set<string>();
   for (const { name, operator } of graph.nodes) {
     if (!isOperatorName(operator)) {
-      throw new GraphError(`${String(operator)} at ${name}: not an operator that we know`, { node: name });
-    }
-    if (name === '' || names.has(name)) {
-      throw new GraphError(`graph ${graph.name}: expected distinct node names, got "${name}" again`, {
+      throw new GraphError(`${String(operator)} at ${name}: not an operator that we know`, {
         node: name,
       });
+    }
+    if (name === '' || names.has(name)) {
+      throw new GraphError(
+        `graph ${graph.name}: expected distinct node names, got "${name}" again`,
+        {
+          node: name,
+        },
+      );
     }
     names.add(name);
   }
@@ -65,7 +77,8 @@ function checkValue(graph: Graph, value: ValueInfo, inferred: ValueInfo | undefi
   if (inferred?.type === value.type && isSameShape(inferred.shape, value.shape)) return;
   const expected = inferred ? `${inferred.type} ${formatShape(inferred.shape)}` : 'no such value';
   throw new GraphError(
-    `graph ${graph.name}, value ${value.name}: expected ${expected}, got ${value.type} ${formatShape(value.shape)}`,
+    `graph ${graph.name}, value ${value.name}: expected ${expected}, got ${value.type} ` +
+      formatShape(value.shape),
     { value: value.name },
   );
 }

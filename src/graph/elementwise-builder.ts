@@ -75,13 +75,21 @@ export class ElementwiseBuilder extends GraphAssembly {
 
   /** base ^ exponent; the exponent may be a number. */
   pow(base: ValueInfo, exponent: ValueInfo | number): ValueInfo {
-    return this.apply('Pow', [base, typeof exponent === 'number' ? this.scalar(exponent) : exponent]);
+    return this.apply('Pow', [
+      base,
+      typeof exponent === 'number' ? this.scalar(exponent) : exponent,
+    ]);
   }
 
   /** min <= y <= max; Infinity stands for no bound. */
   clip(x: ValueInfo, min: number, max: number): ValueInfo {
-    const [low, high] = [min, max].map((bound) => (Number.isFinite(bound) ? this.scalar(bound) : undefined));
-    return this.apply('Clip', high === undefined ? (low === undefined ? [x] : [x, low]) : [x, low, high]);
+    const [low, high] = [min, max].map((bound) =>
+      Number.isFinite(bound) ? this.scalar(bound) : undefined,
+    );
+    return this.apply(
+      'Clip',
+      high === undefined ? (low === undefined ? [x] : [x, low]) : [x, low, high],
+    );
   }
 
   min(...values: readonly ValueInfo[]): ValueInfo {
@@ -93,7 +101,8 @@ export class ElementwiseBuilder extends GraphAssembly {
   }
 
   /**
-   * x times the share of a standard normal distribution below x; `tanh` is the approximation of GPT-2.
+   * x times the share of a standard normal distribution below x; `tanh` is the approximation of
+   * GPT-2.
    *
    * Source: Hendrycks & Gimpel 2016.
    */

@@ -1,4 +1,7 @@
-/** Arithmetic on constants: float32 rounded after every operation, integers exact and wrapped, as where graphs run. */
+/**
+ * Arithmetic on constants: float32 rounded after every operation, integers exact and wrapped, as
+ * where graphs run.
+ */
 import { type Constant, constantAt, type Folder } from './folder.ts';
 import { refuse } from './operators/operator.ts';
 import { broadcastCopy, emptyData } from './values/strided-copy.ts';
@@ -21,7 +24,8 @@ function elementwise(onNumbers: OnNumbers, onIntegers?: OnIntegers): Folder {
           (total, other) => onIntegers(BigInt(total), BigInt(other[i] ?? 0)),
           BigInt(first?.[i] ?? 0),
         );
-        made[i] = made instanceof BigInt64Array ? BigInt(value) : Number(BigInt.asIntN(32, BigInt(value)));
+        made[i] =
+          made instanceof BigInt64Array ? BigInt(value) : Number(BigInt.asIntN(32, BigInt(value)));
       } else {
         const value = others.reduce<number | boolean>(
           (total, other) => onNumbers(Number(total), Number(other[i] ?? 0)),
@@ -35,7 +39,10 @@ function elementwise(onNumbers: OnNumbers, onIntegers?: OnIntegers): Folder {
 }
 
 /** y = f(x); of integers, exactly where `onIntegers` says how. */
-function unary(onNumbers: (x: number) => number | boolean, onIntegers?: (x: bigint) => bigint): Folder {
+function unary(
+  onNumbers: (x: number) => number | boolean,
+  onIntegers?: (x: bigint) => bigint,
+): Folder {
   return (_, inputs, result) => {
     const { data } = constantAt(inputs, 0);
     const made = emptyData(result.type, data.length);
@@ -48,7 +55,9 @@ function unary(onNumbers: (x: number) => number | boolean, onIntegers?: (x: bigi
   };
 }
 
-/** Elements of another type: to integers by cutting the fraction off, to bool by comparing with 0. */
+/**
+ * Elements of another type: to integers by cutting the fraction off, to bool by comparing with 0.
+ */
 const cast: Folder = (call, inputs, { type }) => {
   const { data } = constantAt(inputs, 0);
   const made = emptyData(type, data.length);
@@ -86,16 +95,22 @@ const range: Folder = (_, inputs, { type, shape }) => {
 
 /** A float as int64, towards 0. */
 function integerOf(call: Parameters<Folder>[0], value: number): bigint {
-  return Number.isFinite(value) ? BigInt(Math.trunc(value)) : refuse(call, `${value} is not an integer`);
+  return Number.isFinite(value)
+    ? BigInt(Math.trunc(value))
+    : refuse(call, `${value} is not an integer`);
 }
 
 /** Integers towards 0, as in C. */
 const divide: Folder = (call, inputs, result) => {
   const { type, data } = constantAt(inputs, 1);
-  if (type !== 'float32' && data.some((value) => Number(value) === 0)) refuse(call, 'division by zero');
+  if (type !== 'float32' && data.some((value) => Number(value) === 0))
+    refuse(call, 'division by zero');
   return quotient(call, inputs, result);
 };
-const quotient = elementwise((a, b) => a / b, (a, b) => a / b); // prettier-ignore
+const quotient = elementwise(
+  (a, b) => a / b,
+  (a, b) => a / b,
+);
 
 export const ARITHMETIC_FOLDERS = {
   Add: elementwise(

@@ -10,12 +10,17 @@ import type { Attributes, ElementType, Tensor } from './values/types.ts';
 
 type Constant = Omit<Tensor, 'name'>;
 
-function constant(type: ElementType, shape: readonly number[], elements: readonly number[]): Constant {
+function constant(
+  type: ElementType,
+  shape: readonly number[],
+  elements: readonly number[],
+): Constant {
   return { type, shape, data: makeTensorData(type, elements) };
 }
 const ints = (...elements: number[]): Constant => constant('int64', [elements.length], elements);
 const int = (element: number): Constant => constant('int64', [], [element]);
-const floats = (...elements: number[]): Constant => constant('float32', [elements.length], elements);
+const floats = (...elements: number[]): Constant =>
+  constant('float32', [elements.length], elements);
 const matrix = constant('float32', [2, 3], [1, -2, 3.5, 4, 0, -6]);
 const cube = constant('int32', [2, 3, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 
@@ -42,7 +47,10 @@ const CASES: readonly (readonly [OperatorName, readonly Constant[], Attributes?]
   ['Concat', [matrix, constant('float32', [2, 1], [8, 9])], { axis: -1 }],
   ['Range', [int(2), int(9), int(3)]],
   ['Range', [int(5), int(0), int(-2)]],
-  ['Range', [constant('float32', [], [0]), constant('float32', [], [1]), constant('float32', [], [0.25])]],
+  [
+    'Range',
+    [constant('float32', [], [0]), constant('float32', [], [1]), constant('float32', [], [0.25])],
+  ],
   ['ConstantOfShape', [ints(2, 2)]],
   ['ConstantOfShape', [ints(3)], { value: { name: '', ...ints(7) } }],
   ['Where', [constant('bool', [3], [1, 0, 1]), matrix, floats(9)]],
@@ -83,7 +91,9 @@ describe('foldConstants', () => {
   for (const [number, [operator, inputs, attributes = {}]] of CASES.entries()) {
     test(`gives what ONNX Runtime computes: ${operator} (case ${number})`, async () => {
       const g = new GraphBuilder('fold');
-      const values = inputs.map(({ type, shape, data }, i) => g.initializer(`input.${i}`, type, shape, data));
+      const values = inputs.map(({ type, shape, data }, i) =>
+        g.initializer(`input.${i}`, type, shape, data),
+      );
       const y = g.apply(operator, values, attributes);
       g.output('y', y);
       const computed = (await runGraph(g.build(), {})).get('y');
@@ -95,7 +105,10 @@ describe('foldConstants', () => {
         inputs: inputs.map(({ data, ...type }) => ({ ...type, constant: data })),
       });
 
-      assert.deepEqual(folded && Array.from(folded.data as ArrayLike<number | bigint>, Number), computed);
+      assert.deepEqual(
+        folded && Array.from(folded.data as ArrayLike<number | bigint>, Number),
+        computed,
+      );
       assert.deepEqual([folded?.type, folded?.shape], [y.type, y.shape]);
     });
   }
@@ -112,8 +125,10 @@ describe('foldConstants', () => {
     const known = { type: 'float32', shape: [1], constant: Float32Array.of(1) } as const;
     const unknown = { type: 'float32', shape: [1] } as const;
     const symbolic = { type: 'float32', shape: ['batch'] } as const;
-    const fold = (operator: OperatorName, ...inputs: Parameters<typeof foldConstants>[0]['inputs']) =>
-      foldConstants({ operator, name: 'node', inputs, attributes: {} });
+    const fold = (
+      operator: OperatorName,
+      ...inputs: Parameters<typeof foldConstants>[0]['inputs']
+    ) => foldConstants({ operator, name: 'node', inputs, attributes: {} });
 
     assert.equal(fold('Add', known, unknown), undefined);
     assert.equal(fold('Shape', symbolic), undefined);
@@ -135,7 +150,11 @@ describe('foldConstants', () => {
   }
 
   test('leaves a constant of gigabytes to ONNX Runtime when its inputs are as large', () => {
-    const large = { type: 'bool', shape: [5000, 5000], constant: new Uint8Array(25_000_000) } as const;
+    const large = {
+      type: 'bool',
+      shape: [5000, 5000],
+      constant: new Uint8Array(25_000_000),
+    } as const;
 
     assert.equal(
       foldConstants({ operator: 'Not', name: 'node', inputs: [large], attributes: {} }),

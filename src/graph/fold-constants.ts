@@ -1,30 +1,43 @@
 /**
- * Computes nodes whose inputs are all known before the graph runs. Files from PyTorch compute shapes with nodes
- * (Shape, Gather, Concat, Reshape); once the batch size is a number these are numbers too.
+ * Computes nodes whose inputs are all known before the graph runs. Files from PyTorch compute
+ * shapes with nodes (Shape, Gather, Concat, Reshape); once the batch size is a number these are
+ * numbers too.
  */
 import { GraphError } from '../base/errors.ts';
 import { ARITHMETIC_FOLDERS } from './fold-arithmetic.ts';
 import { type Constant, constantAt, type FoldableCall, type Folder } from './folder.ts';
-import { axisAttribute, inputAt, intAttribute, intsAttribute, refuse } from './operators/operator.ts';
+import {
+  axisAttribute,
+  inputAt,
+  intAttribute,
+  intsAttribute,
+  refuse,
+} from './operators/operator.ts';
 import { inferOutputs } from './operators/operators.ts';
 import { sliceRanges } from './operators/selection-operators.ts';
 import { isStatic, staticElementCount } from './values/shape.ts';
 import { broadcastCopy, emptyData, stridedCopy, stridesOf } from './values/strided-copy.ts';
 
-/** Masks of a few thousand positions squared fit; a file that makes more has something else in mind. */
+/**
+ * Masks of a few thousand positions squared fit; a file that makes more has something else in mind.
+ */
 const MAX_ELEMENTS = 2 ** 24;
 
 /**
- * The one output of a node whose inputs are constants (of Shape and Size, only the shape counts), or undefined when
- * they are not, or when the work is left to ONNX Runtime.
+ * The one output of a node whose inputs are constants (of Shape and Size, only the shape counts),
+ * or undefined when they are not, or when the work is left to ONNX Runtime.
  *
- * Throws: ShapeError when the inputs do not fit the operator; GraphError for a result of more than 2^24 elements.
+ * Throws: ShapeError when the inputs do not fit the operator; GraphError for a result of more than
+ *         2^24 elements.
  */
 export function foldConstants(call: FoldableCall): Constant | undefined {
   const { operator } = call;
   const folder = Object.hasOwn(FOLDERS, operator) ? FOLDERS[operator] : undefined;
   const needsShapeOnly = operator === 'Shape' || operator === 'Size';
-  if (folder === undefined || !call.inputs.every((input) => input !== undefined && isStatic(input.shape)))
+  if (
+    folder === undefined ||
+    !call.inputs.every((input) => input !== undefined && isStatic(input.shape))
+  )
     return undefined;
   const inputs = needsShapeOnly ? [] : constantsOf(call);
   if (inputs === undefined) return undefined;
@@ -35,8 +48,15 @@ export function foldConstants(call: FoldableCall): Constant | undefined {
   return { type, shape, data: folder(call, inputs, { type, shape }) };
 }
 
-/** Large weights are left to ONNX Runtime. A large constant made of small ones is a mistake or meant to hurt. */
-function isSmall({ operator, name }: FoldableCall, inputs: readonly Constant[], count: number): boolean {
+/**
+ * Large weights are left to ONNX Runtime. A large constant made of small ones is a mistake or meant
+ * to hurt.
+ */
+function isSmall(
+  { operator, name }: FoldableCall,
+  inputs: readonly Constant[],
+  count: number,
+): boolean {
   if (count <= MAX_ELEMENTS) return true;
   if (inputs.some(({ data }) => data.length >= count)) return false;
   throw new GraphError(
@@ -59,12 +79,17 @@ const keep: Folder = (_, inputs) => constantAt(inputs, 0).data;
 
 const shapeOf: Folder = (call) => {
   const { shape } = inputAt(call, 0);
-  const sizes = shape.slice(intAttribute(call, 'start', 0), intAttribute(call, 'end', shape.length));
+  const sizes = shape.slice(
+    intAttribute(call, 'start', 0),
+    intAttribute(call, 'end', shape.length),
+  );
   return BigInt64Array.from(sizes, BigInt);
 };
 
 const sizeOf: Folder = (call) =>
-  BigInt64Array.of(inputAt(call, 0).shape.reduce<bigint>((count, size) => count * BigInt(size), 1n));
+  BigInt64Array.of(
+    inputAt(call, 0).shape.reduce<bigint>((count, size) => count * BigInt(size), 1n),
+  );
 
 const expand: Folder = (_, inputs, result) => {
   const { type, shape, data } = constantAt(inputs, 0);
@@ -103,7 +128,9 @@ const gather: Folder = (call, inputs, result) => {
   const block = stridesOf(shape)[axis] ?? 1;
   const picked = [...constantAt(inputs, 1).data].map((given) => {
     const index = Number(given) < 0 ? Number(given) + size : Number(given);
-    return index >= 0 && index < size ? index : refuse(call, `index ${given} is outside axis ${axis}`);
+    return index >= 0 && index < size
+      ? index
+      : refuse(call, `index ${given} is outside axis ${axis}`);
   });
   const made = emptyData(type, staticElementCount(result.shape));
   const rows = staticElementCount(shape.slice(0, axis));

@@ -14,7 +14,10 @@ export interface FoldableCall {
 
 export type Constant = Omit<Tensor, 'name'>;
 
-/** The elements of the output of a call; its type and shape have been inferred, and so its inputs fit. */
+/**
+ * The elements of the output of a call; its type and shape have been inferred, and so its inputs
+ * fit.
+ */
 export type Folder = (
   call: FoldableCall,
   inputs: readonly Constant[],

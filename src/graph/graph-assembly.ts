@@ -3,7 +3,14 @@ import { GraphError } from '../base/errors.ts';
 import { attributeKind, inferOutputs, type OperatorName } from './operators/operators.ts';
 import { formatShape, shapeProblem, staticElementCount } from './values/shape.ts';
 import type { Graph, GraphNode } from './types.ts';
-import type { Attributes, ElementType, Shape, Tensor, TensorData, ValueInfo } from './values/types.ts';
+import type {
+  Attributes,
+  ElementType,
+  Shape,
+  Tensor,
+  TensorData,
+  ValueInfo,
+} from './values/types.ts';
 
 /** Constants up to this many elements are shared when they are equal. */
 const MAX_SHARED_ELEMENTS = 2 ** 14;
@@ -14,8 +21,8 @@ const BYTES_AS_TEXT = new TextDecoder('latin1');
 /**
  * A graph in the making. Values are handles: what a method returns goes into the next one.
  *
- * A node is named after its scope and operator (`layers.0/Gemm`), with a number when that is taken, and its
- * output after the node. Every method throws ShapeError at the call that does not fit.
+ * A node is named after its scope and operator (`layers.0/Gemm`), with a number when that is taken,
+ * and its output after the node. Every method throws ShapeError at the call that does not fit.
  */
 export class GraphAssembly {
   readonly #name: string;
@@ -42,7 +49,12 @@ export class GraphAssembly {
   }
 
   /** Adds a named constant; the data is kept, not copied. */
-  initializer(name: string, type: ElementType, shape: readonly number[], data: TensorData): ValueInfo {
+  initializer(
+    name: string,
+    type: ElementType,
+    shape: readonly number[],
+    data: TensorData,
+  ): ValueInfo {
     if (data.length !== staticElementCount(shape)) {
       throw new GraphError(
         `initializer ${name}: expected ${staticElementCount(shape)} elements for ${formatShape(shape)}, got ${data.length}`,
@@ -52,11 +64,15 @@ export class GraphAssembly {
     const value = this.#define({ name, type, shape });
     this.#initializers.push({ name, type, shape, data });
     this.#constants.set(name, data);
-    if (data.length <= MAX_SHARED_ELEMENTS) this.#constantsByContent.set(contentOf(type, shape, data), value);
+    if (data.length <= MAX_SHARED_ELEMENTS)
+      this.#constantsByContent.set(contentOf(type, shape, data), value);
     return value;
   }
 
-  /** A small constant without a name of its own; equal ones are shared, and one that nothing uses is left out. */
+  /**
+   * A small constant without a name of its own; equal ones are shared, and one that nothing uses is
+   * left out.
+   */
   constant(type: ElementType, shape: readonly number[], elements: readonly number[]): ValueInfo {
     const data = makeTensorData(type, elements);
     const known = this.#constantsByContent.get(contentOf(type, shape, data));
@@ -103,7 +119,8 @@ export class GraphAssembly {
   /** Makes `value` an output of the graph, called `name`. */
   output(name: string, value: ValueInfo): void {
     const isTaken = this.#outputs.has(name) || (this.#values.has(name) && name !== value.name);
-    if (isTaken) throw new GraphError(`graph ${this.#name}: the name ${name} is taken`, { output: name });
+    if (isTaken)
+      throw new GraphError(`graph ${this.#name}: the name ${name} is taken`, { output: name });
     this.#outputs.set(name, this.value(value.name).name);
   }
 
@@ -116,7 +133,10 @@ export class GraphAssembly {
     return this.applyAll(operator, inputs, 1, attributes)[0];
   }
 
-  /** Applies an operator and returns its first `count` outputs; those behind the first have a number in their names. */
+  /**
+   * Applies an operator and returns its first `count` outputs; those behind the first have a number
+   * in their names.
+   */
   applyAll(
     operator: OperatorName,
     inputs: readonly (ValueInfo | undefined)[],
@@ -147,7 +167,13 @@ export class GraphAssembly {
       return constant === undefined ? { type, shape } : { type, shape, constant };
     });
     const { operator, name, attributes } = node;
-    const types = inferOutputs({ operator, name, inputs, attributes, outputCount: node.outputs.length });
+    const types = inferOutputs({
+      operator,
+      name,
+      inputs,
+      attributes,
+      outputCount: node.outputs.length,
+    });
     if (node.outputs.length > types.length) {
       throw new GraphError(
         `${operator} at ${name}: expected at most ${types.length} outputs, got ${node.outputs.length}`,
@@ -172,13 +198,18 @@ export class GraphAssembly {
       if (canRename) names.set(from, name);
       else copies.push([from, name]);
     }
-    const nodes = [...this.#nodes, ...copies.map(copyNode)].map((node) => renameValues(node, names));
+    const nodes = [...this.#nodes, ...copies.map(copyNode)].map((node) =>
+      renameValues(node, names),
+    );
     const used = new Set([...nodes.flatMap(({ inputs }) => inputs), ...this.#outputs.keys()]);
     const initializers = this.#initializers.filter(
       ({ name }) => !this.#anonymous.has(name) || used.has(name),
     );
     const original = new Map([...names, ...copies].map(([from, name]) => [name, from]));
-    const typed = (name: string): ValueInfo => ({ ...this.value(original.get(name) ?? name), name });
+    const typed = (name: string): ValueInfo => ({
+      ...this.value(original.get(name) ?? name),
+      name,
+    });
     return {
       name: this.#name,
       inputs: [...this.#inputs],
@@ -205,7 +236,9 @@ export class GraphAssembly {
           ? 'the name is taken'
           : shapeProblem(value.shape);
     if (problem !== undefined) {
-      throw new GraphError(`graph ${this.#name}, value "${value.name}": ${problem}`, { value: value.name });
+      throw new GraphError(`graph ${this.#name}, value "${value.name}": ${problem}`, {
+        value: value.name,
+      });
     }
     this.#values.set(value.name, value);
     return value;

@@ -5,11 +5,11 @@ import { type Graph } from './types.ts';
 import { ELEMENT_TYPES } from './values/types.ts';
 
 /**
- * Bytes of the results of nodes that are alive at once, at most, when the nodes run in their order and every result
- * is freed after its last use. Inputs and constants do not count.
+ * Bytes of the results of nodes that are alive at once, at most, when the nodes run in their order
+ * and every result is freed after its last use. Inputs and constants do not count.
  *
- * An engine may need less (a reshape in place) or more (a workspace): it is an estimate to choose sizes by.
- * All shapes must be numbers.
+ * An engine may need less (a reshape in place) or more (a workspace): it is an estimate to choose
+ * sizes by. All shapes must be numbers.
  */
 export function peakBytes(graph: Graph): number {
   const values = GraphBuilder.from(graph);

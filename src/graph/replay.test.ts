@@ -5,7 +5,9 @@ import { printGraph } from './print.ts';
 import { replayGraph } from './replay.ts';
 import type { GraphFile } from './types.ts';
 
-/** x [batch, 2, 3] is flattened by a shape that nodes compute, dropped from, and multiplied by w. */
+/**
+ * x [batch, 2, 3] is flattened by a shape that nodes compute, dropped from, and multiplied by w.
+ */
 const FILE: GraphFile = {
   name: 'file',
   inputs: [{ name: 'x', type: 'float32', shape: ['batch', 2, 3] }],
@@ -18,7 +20,13 @@ const FILE: GraphFile = {
   ],
   nodes: [
     { operator: 'Shape', name: 'Shape', inputs: ['x'], outputs: ['shape'], attributes: {} },
-    { operator: 'Gather', name: 'Gather', inputs: ['shape', 'first'], outputs: ['size'], attributes: {} },
+    {
+      operator: 'Gather',
+      name: 'Gather',
+      inputs: ['shape', 'first'],
+      outputs: ['size'],
+      attributes: {},
+    },
     {
       operator: 'Concat',
       name: 'Concat',
@@ -26,8 +34,20 @@ const FILE: GraphFile = {
       outputs: ['to'],
       attributes: { axis: 0 },
     },
-    { operator: 'Reshape', name: 'Reshape', inputs: ['x', 'to'], outputs: ['flat'], attributes: {} },
-    { operator: 'Dropout', name: 'Dropout', inputs: ['flat', 'half'], outputs: ['kept'], attributes: {} },
+    {
+      operator: 'Reshape',
+      name: 'Reshape',
+      inputs: ['x', 'to'],
+      outputs: ['flat'],
+      attributes: {},
+    },
+    {
+      operator: 'Dropout',
+      name: 'Dropout',
+      inputs: ['flat', 'half'],
+      outputs: ['kept'],
+      attributes: {},
+    },
     { operator: 'Mul', name: 'Mul', inputs: ['kept', 'w'], outputs: ['y'], attributes: {} },
   ],
 };
@@ -38,7 +58,13 @@ describe('replayGraph', () => {
     const x = g.input('x', 'float32', [5, 2, 3]);
     const w = g.input('w', 'float32', [6]);
 
-    const [y] = replayGraph(g, FILE, { prefix: 'net/', values: new Map([['x', x], ['w', w]]) }); // prettier-ignore
+    const [y] = replayGraph(g, FILE, {
+      prefix: 'net/',
+      values: new Map([
+        ['x', x],
+        ['w', w],
+      ]),
+    });
     g.output('y', y!);
 
     assert.equal(
@@ -63,7 +89,12 @@ describe('replayGraph', () => {
       values: new Map([['x', x]]),
       draw(node, inputs) {
         if (node.operator !== 'Dropout') return undefined;
-        seen.push(inputs.value(0)?.shape, inputs.constant(1)?.data, inputs.value(2), inputs.constant(0));
+        seen.push(
+          inputs.value(0)?.shape,
+          inputs.constant(1)?.data,
+          inputs.value(2),
+          inputs.constant(0),
+        );
         return g.neg(inputs.value(0)!);
       },
     });

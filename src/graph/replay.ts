@@ -1,4 +1,6 @@
-/** Draws the nodes of a file into a graph that is being built, with constants computed on the way. */
+/**
+ * Draws the nodes of a file into a graph that is being built, with constants computed on the way.
+ */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from './builder.ts';
 import { foldConstants } from './fold-constants.ts';
@@ -7,7 +9,10 @@ import type { OperatorInput } from './operators/operator.ts';
 import type { GraphFile, GraphNode } from './types.ts';
 import type { ValueInfo } from './values/types.ts';
 
-/** Elements of all constants that one drawing may compute, beside some times those of the file: more than it needs. */
+/**
+ * Elements of all constants that one drawing may compute, beside some times those of the file: more
+ * than it needs.
+ */
 const FOLDED_ELEMENTS = 2 ** 26;
 const FOLDED_PER_ELEMENT = 8;
 
@@ -31,8 +36,8 @@ export interface ReplayInputs {
 /**
  * Adds the computation of `file` to `g` and gives its outputs, in their order.
  *
- * What can be computed from constants and sizes is computed, and Identity and Dropout pass their input on: the
- * graph holds only what depends on the values.
+ * What can be computed from constants and sizes is computed, and Identity and Dropout pass their
+ * input on: the graph holds only what depends on the values.
  * Throws: ShapeError or GraphError naming the node that does not fit.
  */
 export function replayGraph(g: GraphBuilder, file: GraphFile, options: ReplayOptions): ValueInfo[] {
@@ -72,14 +77,20 @@ class Replay {
   value(name: string): ValueInfo {
     const known = this.#of(name);
     if ('name' in known) return known;
-    const value = this.#g.initializer(this.#options.prefix + name, known.type, known.shape, known.data);
+    const value = this.#g.initializer(
+      this.#options.prefix + name,
+      known.type,
+      known.shape,
+      known.data,
+    );
     this.#known.set(name, value);
     return value;
   }
 
   #of(name: string): ValueInfo | Constant {
     const known = this.#known.get(name);
-    if (known === undefined) throw new GraphError(`nothing makes the value ${name}`, { value: name });
+    if (known === undefined)
+      throw new GraphError(`nothing makes the value ${name}`, { value: name });
     return known;
   }
 
@@ -112,10 +123,13 @@ class Replay {
     if (constant === undefined) return false;
     this.#foldable -= constant.data.length;
     if (this.#foldable < 0) {
-      throw new GraphError(`${operator} at ${name}: the constants that the file computes are too many`, {
-        operator,
-        node: name,
-      });
+      throw new GraphError(
+        `${operator} at ${name}: the constants that the file computes are too many`,
+        {
+          operator,
+          node: name,
+        },
+      );
     }
     this.#known.set(output, constant);
     return true;

@@ -3,7 +3,10 @@ import { ElementwiseBuilder } from './elementwise-builder.ts';
 import { isSameShape } from './values/shape.ts';
 import type { ValueInfo } from './values/types.ts';
 
-/** One entry per axis that is cut; counted from the end when negative, moved to the edge when outside. */
+/**
+ * One entry per axis that is cut; counted from the end when negative, moved to the edge when
+ * outside.
+ */
 export interface SliceOptions {
   readonly axes: readonly number[];
   readonly starts: readonly number[];
@@ -60,12 +63,17 @@ export class SelectionBuilder extends ElementwiseBuilder {
     return this.apply('ScatterElements', [data, indices, updates], { axis, reduction: 'add' });
   }
 
-  /** `data` with `updates` [...rows, ...rest] added at the int64 positions `indices` [...rows, depth] of its first axes. */
+  /**
+   * `data` with `updates` [...rows, ...rest] added at the int64 positions `indices` [...rows,
+   * depth] of its first axes.
+   */
   scatterAddND(data: ValueInfo, indices: ValueInfo, updates: ValueInfo): ValueInfo {
     return this.apply('ScatterND', [data, indices, updates], { reduction: 'add' });
   }
 
-  /** The slices of `data` along `axis` that `indices` name: with axis 0, rows of an embedding table. */
+  /**
+   * The slices of `data` along `axis` that `indices` name: with axis 0, rows of an embedding table.
+   */
   gather(data: ValueInfo, indices: ValueInfo, axis = 0): ValueInfo {
     return this.apply('Gather', [data, indices], { axis });
   }
@@ -89,15 +97,25 @@ export class SelectionBuilder extends ElementwiseBuilder {
     return this.apply('Tile', [x, this.ints(repeats)]);
   }
 
-  /** The triangle of the last two axes on and below (`upper`: above) the diagonal that is `offset` right of the main one. */
+  /**
+   * The triangle of the last two axes on and below (`upper`: above) the diagonal that is `offset`
+   * right of the main one.
+   */
   triangle(x: ValueInfo, half: 'lower' | 'upper', offset = 0): ValueInfo {
     return this.apply('Trilu', [x, this.constant('int64', [], [offset])], {
       upper: half === 'upper' ? 1 : 0,
     });
   }
 
-  /** Sums of the elements up to each one along `axis`; `reverse`: from each one on; `exclusive`: without it. */
-  cumSum(x: ValueInfo, axis: number, { reverse = false, exclusive = false }: CumSumOptions = {}): ValueInfo {
+  /**
+   * Sums of the elements up to each one along `axis`; `reverse`: from each one on; `exclusive`:
+   * without it.
+   */
+  cumSum(
+    x: ValueInfo,
+    axis: number,
+    { reverse = false, exclusive = false }: CumSumOptions = {},
+  ): ValueInfo {
     const attributes = { reverse: reverse ? 1 : 0, exclusive: exclusive ? 1 : 0 };
     return this.apply('CumSum', [x, this.constant('int64', [], [axis])], attributes);
   }

@@ -1,4 +1,6 @@
-/** An ONNX graph as plain readonly data: what is built, differentiated, encoded, sent and printed. */
+/**
+ * An ONNX graph as plain readonly data: what is built, differentiated, encoded, sent and printed.
+ */
 import type { OperatorName } from './operators/operators.ts';
 import type { Attributes, Tensor, ValueInfo } from './values/types.ts';
 
@@ -14,7 +16,8 @@ export interface GraphNode {
 /**
  * A computation: nodes in topological order.
  *
- * `values` holds type and shape of every value (inputs, initializers, node outputs) in order of definition.
+ * `values` holds type and shape of every value (inputs, initializers, node outputs) in order of
+ * definition.
  */
 export interface Graph {
   readonly name: string;

@@ -13,7 +13,13 @@ describe('parseDatasetSpec', () => {
   test('gives back what a job carries, with every setting of the data', () => {
     for (const flags of [
       {},
-      { dataset: './a.csv', labelColumn: 'kind', onBadRow: 'skip', augment: 'crop-flip', normalise: 'none' },
+      {
+        dataset: './a.csv',
+        labelColumn: 'kind',
+        onBadRow: 'skip',
+        augment: 'crop-flip',
+        normalise: 'none',
+      },
       {
         dataset: 'synthetic-text',
         classes: '3',
@@ -22,7 +28,13 @@ describe('parseDatasetSpec', () => {
         samples: '64',
         seed: '7',
       },
-      { dataset: 'b.txt', textTokens: 'byte', imageSize: '16', channels: '1', validationSplit: '0.25' },
+      {
+        dataset: 'b.txt',
+        textTokens: 'byte',
+        imageSize: '16',
+        channels: '1',
+        validationSplit: '0.25',
+      },
     ])
       assert.deepEqual(parseDatasetSpec(overTheWire(specOf(flags))), overTheWire(specOf(flags)));
   });
@@ -38,26 +50,33 @@ describe('parseDatasetSpec', () => {
       [{ ...spec, settings: { ...spec.settings, samples: 1e12 } }, 'samples'],
       [{ ...spec, settings: { ...spec.settings, augment: 'mixup' } }, 'augment'],
     ] as const)
-      assert.throws(() => parseDatasetSpec(value), { code: 'PROTOCOL_INVALID', message: new RegExp(part) });
+      assert.throws(() => parseDatasetSpec(value), {
+        code: 'PROTOCOL_INVALID',
+        message: new RegExp(part),
+      });
   });
 });
 
 describe('loadRunData', () => {
-  test("finds the user's file in each worker's own folder, with one digest, and notices another content", async (t) => {
-    const folders = [0, 1, 2].map(() => mkdtempSync(join(tmpdir(), 'lockstep-source-')));
-    t.after(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
-    const rows = Array.from({ length: 30 }, (_, i) => `${i},${i % 3}`);
-    folders.forEach((folder, i) =>
-      writeFileSync(join(folder, 't.csv'), [...rows, `${i === 2 ? 99 : 7},1`].join('\n')),
-    );
-    const spec = specOf({ dataset: '/home/someone/t.csv' });
+  test(
+    "finds the user's file in each worker's own folder, with one digest, and notices another " +
+      'content',
+    async (t) => {
+      const folders = [0, 1, 2].map(() => mkdtempSync(join(tmpdir(), 'lockstep-source-')));
+      t.after(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
+      const rows = Array.from({ length: 30 }, (_, i) => `${i},${i % 3}`);
+      folders.forEach((folder, i) =>
+        writeFileSync(join(folder, 't.csv'), [...rows, `${i === 2 ? 99 : 7},1`].join('\n')),
+      );
+      const spec = specOf({ dataset: '/home/someone/t.csv' });
 
-    const [first, second, third] = await Promise.all(
-      folders.map((folder) => loadRunData(spec, dataPlaces(folder, {}))),
-    );
+      const [first, second, third] = await Promise.all(
+        folders.map((folder) => loadRunData(spec, dataPlaces(folder, {}))),
+      );
 
-    assert.equal(second?.digest, first?.digest);
-    assert.notEqual(third?.digest, first?.digest);
-    assert.equal(first?.evaluateSplit, 'test');
-  });
+      assert.equal(second?.digest, first?.digest);
+      assert.notEqual(third?.digest, first?.digest);
+      assert.equal(first?.evaluateSplit, 'test');
+    },
+  );
 });

@@ -1,11 +1,18 @@
-/** Finds the data of a job on this machine: the same call on the coordinator and on every worker. */
+/**
+ * Finds the data of a job on this machine: the same call on the coordinator and on every worker.
+ */
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
-import { AUGMENT_NAMES, BAD_ROW_ACTIONS, NORMALISE_NAMES, TOKEN_KINDS } from '../config/train-config.ts';
+import {
+  AUGMENT_NAMES,
+  BAD_ROW_ACTIONS,
+  NORMALISE_NAMES,
+  TOKEN_KINDS,
+} from '../config/train-config.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from '../data/dataset.ts';
 import { loadDataset } from '../data/sources/datasets.ts';
@@ -47,7 +54,9 @@ export function datasetSpecOf(config: TrainConfig): DatasetSpec {
 export function parseDatasetSpec(value: unknown): DatasetSpec {
   const result = datasetSpec.safeParse(value);
   if (result.success) return result.data;
-  throw new ProtocolError(`job: expected a data set with its settings: ${z.prettifyError(result.error)}`);
+  throw new ProtocolError(
+    `job: expected a data set with its settings: ${z.prettifyError(result.error)}`,
+  );
 }
 
 /** A data set as a run uses it. */
@@ -61,7 +70,10 @@ export interface RunData {
 }
 
 /** Where data are looked for, given the user's own folder if any. */
-export function dataPlaces(dataDir: string | undefined, environment: NodeJS.ProcessEnv): DataPlaces {
+export function dataPlaces(
+  dataDir: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): DataPlaces {
   const cacheHome = environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   const here = dirname(fileURLToPath(import.meta.url));
   return { dataDir, cacheDir: join(cacheHome, 'lockstep'), packageDirs: [here, process.cwd()] };
@@ -70,7 +82,11 @@ export function dataPlaces(dataDir: string | undefined, environment: NodeJS.Proc
 /** Loads the data that `spec` names. Throws DataError or ConfigError. */
 export async function loadRunData(spec: DatasetSpec, places: DataPlaces): Promise<RunData> {
   const { name, ...how } = spec;
-  const splits = await loadDataset(name, { ...how, places, network: { fetch, clock: systemClock } });
+  const splits = await loadDataset(name, {
+    ...how,
+    places,
+    network: { fetch, clock: systemClock },
+  });
   const { train, test, validation } = splits;
   const evaluate = validation ?? test;
   return {

@@ -3,7 +3,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { convForms, convWorkKey, convWorkOf, type ConvForm, type ConvWork } from '../autodiff/conv-forms.ts';
+import {
+  convForms,
+  convWorkKey,
+  convWorkOf,
+  type ConvForm,
+  type ConvWork,
+} from '../autodiff/conv-forms.ts';
 import type { Model } from '../models/model.ts';
 import { makeModel } from '../models/models.ts';
 import { makeEvaluateGraph } from '../models/step-graphs.ts';
@@ -17,7 +23,9 @@ const model = makeModel('simple_cnn', {
   target: { kind: 'classification', classes: 3 },
 });
 
-/** Chooses with a measurement that always takes form `choice` of the valid ones; counts and notes. */
+/**
+ * Chooses with a measurement that always takes form `choice` of the valid ones; counts and notes.
+ */
 function chooser(cacheDir: string, choice: number) {
   const notes: string[] = [];
   let measurements = 0;
@@ -91,7 +99,10 @@ describe('chooseConvForms', () => {
       assert.match(again.notes[0]!, /^ignoring the cached convolution forms in .*\.json: /);
       assert.equal(await chooser(cacheDir, 0).choose(), measured);
       assert.deepEqual(readdirSync(join(cacheDir, 'forms')), [file]);
-      assert.match(readFileSync(join(cacheDir, 'forms', file!), 'utf8'), /"machine": "onnxruntime /);
+      assert.match(
+        readFileSync(join(cacheDir, 'forms', file!), 'utf8'),
+        /"machine": "onnxruntime /,
+      );
     });
   }
 

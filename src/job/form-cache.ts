@@ -1,6 +1,6 @@
 /**
- * Which forms a model's convolutions take on this machine: measured once, then kept in the cache folder, so that all
- * runs here draw the same step and come to the same digest.
+ * Which forms a model's convolutions take on this machine: measured once, then kept in the cache
+ * folder, so that all runs here draw the same step and come to the same digest.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,9 @@ import { makeEvaluateGraph } from '../models/step-graphs.ts';
 import { measureForms } from '../runtime/measure-forms.ts';
 
 export interface FormCacheOptions {
-  /** The folder `forms` in it holds one file per model and micro-batch; both are made when missing. */
+  /**
+   * The folder `forms` in it holds one file per model and micro-batch; both are made when missing.
+   */
   readonly cacheDir: string;
   /** Takes what the user should know: a file that could not be read or written. */
   readonly onNote: (note: string) => void;
@@ -31,9 +33,10 @@ export interface FormCacheOptions {
 /**
  * The chooser for a model's training step; undefined when the model has no convolution.
  *
- * Measures when nothing is cached, which takes up to about two seconds. Of runs that measure at the same time the
- * first to finish decides for all. A cache that cannot be written means the default forms, since a choice that is
- * not kept could be another one in the next run; a corrupt file is replaced. Both are noted.
+ * Measures when nothing is cached, which takes up to about two seconds. Of runs that measure at the
+ * same time the first to finish decides for all. A cache that cannot be written means the default
+ * forms, since a choice that is not kept could be another one in the next run; a corrupt file is
+ * replaced. Both are noted.
  */
 export async function chooseConvForms(
   model: Model,
@@ -57,7 +60,9 @@ function cacheFile(cacheDir: string, works: readonly ConvWork[]): string {
 }
 
 function machineName(): string {
-  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as {
+    version: string;
+  };
   return `onnxruntime ${version}, ${process.arch}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}`;
 }
 
@@ -69,7 +74,8 @@ function readChoices(
   try {
     return parseChoices(readFileSync(file, 'utf8'), works);
   } catch (error) {
-    if (!isMissing(error)) onNote(`ignoring the cached convolution forms in ${file}: ${messageOf(error)}`);
+    if (!isMissing(error))
+      onNote(`ignoring the cached convolution forms in ${file}: ${messageOf(error)}`);
     return undefined;
   }
 }
@@ -98,7 +104,10 @@ async function measureInto(
     // Before measuring: where nothing can be written the measurement is of no use.
     writeFileSync(temporary, '');
   } catch (error) {
-    onNote(`convolutions take their default forms, since the cache cannot be written: ${messageOf(error)}`);
+    onNote(
+      'convolutions take their default forms, since the cache cannot be written: ' +
+        messageOf(error),
+    );
     return new Map();
   }
   try {
@@ -111,7 +120,10 @@ async function measureInto(
   }
 }
 
-/** Moves the file to its place; gives what another run has put there first. A corrupt file is overwritten. */
+/**
+ * Moves the file to its place; gives what another run has put there first. A corrupt file is
+ * overwritten.
+ */
 function publish(temporary: string, file: string, works: readonly ConvWork[]): Choices | undefined {
   try {
     linkSync(temporary, file);
@@ -129,5 +141,9 @@ function publish(temporary: string, file: string, works: readonly ConvWork[]): C
 
 /** Whether there simply is no such file, or no such folder. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+  );
 }

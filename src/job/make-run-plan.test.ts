@@ -8,7 +8,12 @@ import { checkJobFiles, makeInitialState, stateBytesOf } from '../state/initial-
 import { makeRunPlan, type PlannedRun } from './make-run-plan.ts';
 
 async function planOf(settings: Partial<TrainConfig>): Promise<PlannedRun> {
-  const { config } = parseTrainConfig([], { microBatch: 4, globalBatch: 8, samples: 1200, ...settings });
+  const { config } = parseTrainConfig([], {
+    microBatch: 4,
+    globalBatch: 8,
+    samples: 1200,
+    ...settings,
+  });
   const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, {}));
   return makeRunPlan(config, data, 'test', 1);
 }
@@ -32,15 +37,26 @@ describe('makeRunPlan', () => {
     const larger = await planOf({ ...images, microBatch: 100, globalBatch: 100 });
 
     assert.equal(small.plan.job.evaluateMicroBatch, 256);
-    // Of 100 test samples; one takes at least the 2 MiB of the first layer's 128 channels of 64x64, twice.
+    // Of 100 test samples; one takes at least the 2 MiB of the first layer's 128 channels of 64x64,
+    // twice.
     const { evaluateMicroBatch } = large.plan.job;
     assert.ok(evaluateMicroBatch > 4 && evaluateMicroBatch < 100, `${evaluateMicroBatch} at once`);
     assert.equal(larger.plan.job.evaluateMicroBatch, 100, 'what training can hold, evaluation can');
   });
 
   test('tells workers which parameters are running statistics, and which masks to draw', async () => {
-    const resnet = await planOf({ model: 'resnet18', dataset: 'synthetic_image', imageSize: 8, width: 4 });
-    const cnn = await planOf({ model: 'simple_cnn', dataset: 'synthetic_image', imageSize: 8, width: 4 });
+    const resnet = await planOf({
+      model: 'resnet18',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      width: 4,
+    });
+    const cnn = await planOf({
+      model: 'simple_cnn',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      width: 4,
+    });
 
     const statistics = resnet.plan.job.parameters.filter(
       ({ statisticMomentum }) => statisticMomentum !== null,
@@ -56,15 +72,27 @@ describe('makeRunPlan', () => {
 
   test('makes a round a step, its shards micro-batches, and only weights travel', async () => {
     const settings = {
-      model: 'mlp', dataset: 'synthetic_image', imageSize: 8, strategy: 'rounds', epochs: 6, localEpochs: 2,
-      schedule: 'step', stepSize: 1, gamma: 0.5, lr: 0.5,
-    } as const; // prettier-ignore
+      model: 'mlp',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      strategy: 'rounds',
+      epochs: 6,
+      localEpochs: 2,
+      schedule: 'step',
+      stepSize: 1,
+      gamma: 0.5,
+      lr: 0.5,
+    } as const;
     const { plan, rounds, notes } = await planOf({ ...settings, samples: 1200 });
     const sync = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8 });
 
     // 150 steps of 8 samples: three shards of 38 steps and one of 36.
     assert.deepEqual(rounds, { shards: 4, localEpochs: 2, localSteps: 2 * 38 });
-    assert.deepEqual(plan.train, { sampleCount: 2400, globalBatch: 4 * 2 * 38 * 8, microBatch: 2 * 38 * 8 });
+    assert.deepEqual(plan.train, {
+      sampleCount: 2400,
+      globalBatch: 4 * 2 * 38 * 8,
+      microBatch: 2 * 38 * 8,
+    });
     assert.deepEqual(plan.job.rounds, { shards: 4, localEpochs: 2, rates: [0.5, 0.25, 0.125] });
     assert.deepEqual([plan.totalSteps, plan.scalarsOf(2)['learningRate']], [3, 1]);
     assert.equal(plan.job.optimizer['kind'], 'adam');
@@ -74,20 +102,36 @@ describe('makeRunPlan', () => {
   });
 
   test('says when the steps of an epoch do not make all shards, and keeps a constant rate short', async () => {
-    const settings = { model: 'mlp', dataset: 'synthetic_image', imageSize: 8, samples: 40 } as const;
+    const settings = {
+      model: 'mlp',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      samples: 40,
+    } as const;
     const { plan, rounds, notes } = await planOf({ ...settings, strategy: 'rounds', rounds: 100 });
 
     assert.equal(rounds?.shards, 3);
-    assert.deepEqual(notes, ['shards: 5 steps of 8 samples make 3 shards, not 4; a smaller --global-batch makes more steps']); // prettier-ignore
+    assert.deepEqual(notes, [
+      'shards: 5 steps of 8 samples make 3 shards, not 4; a smaller --global-batch makes more ' +
+        'steps',
+    ]);
     assert.deepEqual(plan.job.rounds?.rates, [0.001]);
     assert.equal(plan.totalSteps, 100);
   });
 
   test('takes snapshots of a large state less often', async () => {
-    const { plan } = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8, hidden: [4] });
+    const { plan } = await planOf({
+      model: 'mlp',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      hidden: [4],
+    });
     const large = await planOf({
-      model: 'mlp', dataset: 'synthetic_image', imageSize: 8, hidden: [3000, 3500],
-    }); // prettier-ignore
+      model: 'mlp',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      hidden: [3000, 3500],
+    });
 
     assert.equal(plan.snapshotMs, 10_000);
     assert.equal(large.plan.snapshotMs, large.plan.stateBytes / 10_000);
@@ -113,7 +157,9 @@ describe('stateBytesOf', () => {
     assert.throws(() => stateBytesOf(tensorOf(count), adam), {
       code: 'CONFIG_INVALID',
       message:
-        'model: expected at most 2 GiB of parameters and optimizer state, got 2.2 GiB for 200000000 parameters with adam. Choose a smaller model, or an optimizer that keeps less: --optimizer sgd.',
+        'model: expected at most 2 GiB of parameters and optimizer state, got 2.2 GiB for ' +
+        '200000000 parameters with adam. Choose a smaller model, or an optimizer that keeps ' +
+        'less: --optimizer sgd.',
     });
     assert.equal(stateBytesOf(tensorOf(count), sgd), 4 * count);
     assert.throws(

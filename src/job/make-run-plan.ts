@@ -1,4 +1,7 @@
-/** From a configuration and its data to the plan of a run: model, compiled steps, schedule, initial state. */
+/**
+ * From a configuration and its data to the plan of a run: model, compiled steps, schedule, initial
+ * state.
+ */
 import { ConfigError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { RunPlan } from '../coordinator/run-plan.ts';
@@ -26,7 +29,10 @@ export interface PlannedRun {
   readonly model: Model;
   /** Of the file that the model came from, if it came from one. */
   readonly modelSha256?: string;
-  /** The optimizer of the workers, and the one whose state travels: the same, unless the run is done in rounds. */
+  /**
+   * The optimizer of the workers, and the one whose state travels: the same, unless the run is done
+   * in rounds.
+   */
   readonly optimizer: OptimizerSpec;
   readonly sharedOptimizer: OptimizerSpec;
   /** Of a run in rounds. */
@@ -46,11 +52,17 @@ export interface RunPlanOptions {
   readonly chooseForm?: ConvFormChooser | undefined;
 }
 
-/** Micro-batches of an evaluation are larger than those of training, as far as this memory goes on each lane. */
+/**
+ * Micro-batches of an evaluation are larger than those of training, as far as this memory goes on
+ * each lane.
+ */
 const EVALUATE_MICRO_BATCH = 256;
 const EVALUATE_BYTES = 256 << 20;
 const GATHER_MS = 15_000;
-/** A snapshot is taken this often, and less often if it is large: about one hundredth of the time goes into it. */
+/**
+ * A snapshot is taken this often, and less often if it is large: about one hundredth of the time
+ * goes into it.
+ */
 const SNAPSHOT_MS = 10_000;
 const SNAPSHOT_BYTES_PER_MS = 10_000;
 
@@ -79,7 +91,11 @@ export function makeRunPlan(
   const bytesPerSample = peakBytes(stepGraphs.evaluate) / config.microBatch;
   const evaluateMicroBatch = Math.max(
     config.microBatch,
-    Math.min(EVALUATE_MICRO_BATCH, evaluate.sampleCount, Math.floor(EVALUATE_BYTES / bytesPerSample)),
+    Math.min(
+      EVALUATE_MICRO_BATCH,
+      evaluate.sampleCount,
+      Math.floor(EVALUATE_BYTES / bytesPerSample),
+    ),
   );
   const stepModel = encodeGraph(stepGraphs.train);
   const evaluateModel = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch, { objective }));
@@ -132,7 +148,8 @@ export function makeRunPlan(
       split: data.evaluateSplit,
     },
     evaluatesAfter: (step) => step > 0 && (step % evalEvery === 0 || step === totalSteps),
-    scalarsOf: rounds?.scalarsOf ?? ((step) => ({ ...optimizerScalars(optimizer, step + 1, rateOf(step)) })),
+    scalarsOf:
+      rounds?.scalarsOf ?? ((step) => ({ ...optimizerScalars(optimizer, step + 1, rateOf(step)) })),
     learningRateOf: rateOf,
     auditRate: config.audit,
     minWorkers,

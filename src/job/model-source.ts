@@ -11,7 +11,10 @@ import { modelOptionsOf } from '../models/model-options.ts';
 import type { Model, ModelTask } from '../models/model.ts';
 import { makeModel } from '../models/models.ts';
 
-/** Protobuf, in which ONNX files are written, ends at 2 GiB; so does what one array of bytes can hold here. */
+/**
+ * Protobuf, in which ONNX files are written, ends at 2 GiB; so does what one array of bytes can
+ * hold here.
+ */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** A network as it lies in a file. */
@@ -30,8 +33,8 @@ export interface ChosenModel {
 /**
  * The model of a configuration for a task.
  *
- * Throws: ConfigError for a file that cannot be read or a setting that does not fit; GraphError or ShapeError for a
- *         network that cannot be trained, or not on such data.
+ * Throws: ConfigError for a file that cannot be read or a setting that does not fit; GraphError or
+ *         ShapeError for a network that cannot be trained, or not on such data.
  */
 export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
   if (!isModelFile(config.model)) {
@@ -45,7 +48,8 @@ export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
 function notOnnx(path: string): ConfigError {
   const expected = 'a path that ends in .onnx';
   return new ConfigError(
-    `model: expected ${expected}, got ${path}. Export the network with torch.onnx.export; for the models that have a name see --help.`,
+    `model: expected ${expected}, got ${path}. Export the network with torch.onnx.export; for ` +
+      'the models that have a name see --help.',
     [{ path: 'model', expected, got: path }],
   );
 }
@@ -58,7 +62,8 @@ export function isModelFile(model: string): boolean {
 /**
  * Reads the network in an `.onnx` file, which is called by the file's name from here on.
  *
- * Throws: ConfigError when there is no such file; GraphError when it is too large or not a network that we know.
+ * Throws: ConfigError when there is no such file; GraphError when it is too large or not a network
+ *         that we know.
  */
 export function readModelFile(path: string): ModelFile {
   const bytes = readBytes(path);
@@ -82,7 +87,8 @@ function readBytes(path: string): Uint8Array {
   try {
     file = openSync(path, 'r');
     const stats = fstatSync(file);
-    if (!stats.isFile()) throw new ConfigError(`model ${path}: expected a file, got something else`);
+    if (!stats.isFile())
+      throw new ConfigError(`model ${path}: expected a file, got something else`);
     if (stats.size > MAX_FILE_BYTES) {
       throw new GraphError(`model ${path}: expected at most 2 GiB, got ${stats.size} bytes`, {
         bytes: stats.size,

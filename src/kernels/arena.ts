@@ -1,6 +1,7 @@
 /**
- * An arena is one WebAssembly.Memory of fixed size, cut into named regions. ONNX Runtime reads parameters from views
- * of it and writes gradients into them, and the kernels work on the same bytes: nothing is copied.
+ * An arena is one WebAssembly.Memory of fixed size, cut into named regions. ONNX Runtime reads
+ * parameters from views of it and writes gradients into them, and the kernels work on the same
+ * bytes: nothing is copied.
  */
 import { ConfigError, invariant, LockstepError, messageOf } from '../base/errors.ts';
 import type { Block, TensorSlot } from './layout.ts';
@@ -9,7 +10,9 @@ const ALIGNMENT_BYTES = 64;
 const PAGE_BYTES = 65_536;
 const MAX_PAGES = 65_536;
 
-/** A region to allocate; `byteLength` for float32 or int32 of a layout is 4 * layout.paddedLength. */
+/**
+ * A region to allocate; `byteLength` for float32 or int32 of a layout is 4 * layout.paddedLength.
+ */
 export interface RegionRequest {
   readonly name: string;
   readonly byteLength: number;
@@ -18,7 +21,10 @@ export interface RegionRequest {
 export interface ArenaOptions {
   /** Whether several threads will use the memory; default false. */
   readonly shared?: boolean;
-  /** A memory that another thread made from the same requests, in place of a new one; `shared` must agree. */
+  /**
+   * A memory that another thread made from the same requests, in place of a new one; `shared` must
+   * agree.
+   */
   readonly memory?: WebAssembly.Memory;
 }
 
@@ -31,10 +37,11 @@ interface Region {
 export type RegionPart = Pick<TensorSlot | Block, 'offset' | 'length'>;
 
 /**
- * Named regions in one memory, each 64-byte aligned and zero at first. The memory never grows, so views stay valid as
- * long as the arena. Offset 0 belongs to no region.
+ * Named regions in one memory, each 64-byte aligned and zero at first. The memory never grows, so
+ * views stay valid as long as the arena. Offset 0 belongs to no region.
  *
- * Throws: ConfigError when the regions exceed 4 GiB; RUNTIME_FAILED when the system refuses the memory.
+ * Throws: ConfigError when the regions exceed 4 GiB; RUNTIME_FAILED when the system refuses the
+ *         memory.
  */
 export class Arena {
   readonly memory: WebAssembly.Memory;
@@ -50,7 +57,10 @@ export class Arena {
       end += Math.ceil(byteLength / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     }
     this.memory = options.memory ?? reserveMemory(end, this.shared);
-    invariant(this.memory.buffer.byteLength >= end, 'arena: the given memory is too small for the regions');
+    invariant(
+      this.memory.buffer.byteLength >= end,
+      'arena: the given memory is too small for the regions',
+    );
   }
 
   /** Whether `name` was requested. */
@@ -58,7 +68,10 @@ export class Arena {
     return this.#regions.has(name);
   }
 
-  /** Where a region, or element `element` (4 bytes each) of it, starts in the memory: the pointer for kernels. */
+  /**
+   * Where a region, or element `element` (4 bytes each) of it, starts in the memory: the pointer
+   * for kernels.
+   */
   byteOffset(name: string, element = 0): number {
     return this.#region(name).byteOffset + 4 * element;
   }
@@ -103,14 +116,17 @@ function reserveMemory(byteLength: number, shared: boolean): WebAssembly.Memory 
   const mebibytes = Math.ceil(byteLength / 2 ** 20);
   if (pages > MAX_PAGES) {
     throw new ConfigError(
-      `arena: expected at most 4096 MiB of parameters, gradients and optimizer state per thread, got ${mebibytes} MiB.` +
+      'arena: expected at most 4096 MiB of parameters, gradients and optimizer state per ' +
+        `thread, got ${mebibytes} MiB.` +
         ' Choose a smaller model or batch.',
     );
   }
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (error) {
-    const message = `arena: reserving ${mebibytes} MiB failed: ${messageOf(error)}. Use fewer lanes or a smaller model.`;
+    const message =
+      `arena: reserving ${mebibytes} MiB failed: ${messageOf(error)}. Use fewer lanes or a ` +
+      'smaller model.';
     throw new LockstepError('RUNTIME_FAILED', message, { mebibytes, shared }, { cause: error });
   }
 }

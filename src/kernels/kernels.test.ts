@@ -14,7 +14,18 @@ const SMALLEST_NORMAL = 2 ** -126;
 /** Values at which rounding, saturation, infinities and subnormals show. */
 const EDGES = [
   [0, -0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.5, 1e-40, -1e-40, SMALLEST_NORMAL, -SMALLEST_NORMAL],
-  [2 ** 23 + 0.5, 2 ** 24 + 2, 2147483520, 2147483648, -2147483648, 4e9, -4e9, 3.4e38, -3.4e38, 1e-20],
+  [
+    2 ** 23 + 0.5,
+    2 ** 24 + 2,
+    2147483520,
+    2147483648,
+    -2147483648,
+    4e9,
+    -4e9,
+    3.4e38,
+    -3.4e38,
+    1e-20,
+  ],
 ]
   .flat()
   .map(f);
@@ -104,40 +115,51 @@ for (const shared of [false, true]) {
       bench = new Bench(Math.max(...LENGTHS), shared);
     });
 
-    test('quantizeAdd rounds ties to even, saturates, adds modulo 2^32 and gives the largest magnitude', () => {
-      for (const length of LENGTHS) {
-        for (const scale of [1, 2 ** 16, 2 ** -3]) {
-          const gradient = someFloats(length, 1);
-          const sums = someIntegers(length, 2);
-          bench.floats('a', gradient);
-          const accumulator = bench.integers('b', sums);
+    test(
+      'quantizeAdd rounds ties to even, saturates, adds modulo 2^32 and gives the largest ' +
+        'magnitude',
+      () => {
+        for (const length of LENGTHS) {
+          for (const scale of [1, 2 ** 16, 2 ** -3]) {
+            const gradient = someFloats(length, 1);
+            const sums = someIntegers(length, 2);
+            bench.floats('a', gradient);
+            const accumulator = bench.integers('b', sums);
 
-          const largest = bench.kernels.quantizeAdd(bench.at('a'), bench.at('b'), length, scale);
+            const largest = bench.kernels.quantizeAdd(bench.at('a'), bench.at('b'), length, scale);
 
-          const expected = sums.map((sum, i) => (sum + toInt32(f(gradient[i]! * scale))) | 0);
-          assert.deepEqual(accumulator.subarray(0, length), expected);
-          assert.equal(largest, Math.max(...gradient.map(Math.abs)));
+            const expected = sums.map((sum, i) => (sum + toInt32(f(gradient[i]! * scale))) | 0);
+            assert.deepEqual(accumulator.subarray(0, length), expected);
+            assert.equal(largest, Math.max(...gradient.map(Math.abs)));
+          }
         }
-      }
-    });
+      },
+    );
 
-    test('quantizeAdd and maxAbs give Infinity or NaN wherever the gradient holds one, NaN before Infinity', () => {
-      for (let i = 0; i < 20; i++) {
-        for (const bad of [Infinity, -Infinity, NaN]) {
-          const values = new Float32Array(20).fill(3e38);
-          values[i] = bad;
-          values[(i + 7) % 20] = bad === -Infinity ? bad : -Infinity;
-          bench.floats('a', values);
-          const accumulator = bench.integers('b', new Int32Array(20));
+    test(
+      'quantizeAdd and maxAbs give Infinity or NaN wherever the gradient holds one, NaN before ' +
+        'Infinity',
+      () => {
+        for (let i = 0; i < 20; i++) {
+          for (const bad of [Infinity, -Infinity, NaN]) {
+            const values = new Float32Array(20).fill(3e38);
+            values[i] = bad;
+            values[(i + 7) % 20] = bad === -Infinity ? bad : -Infinity;
+            bench.floats('a', values);
+            const accumulator = bench.integers('b', new Int32Array(20));
 
-          const largest = bench.kernels.quantizeAdd(bench.at('a'), bench.at('b'), 20, 1);
+            const largest = bench.kernels.quantizeAdd(bench.at('a'), bench.at('b'), 20, 1);
 
-          assert.equal(largest, Math.abs(bad));
-          assert.equal(bench.kernels.maxAbs(bench.at('a'), 20), Math.abs(bad));
-          assert.equal(accumulator[i], Number.isNaN(bad) ? 0 : bad > 0 ? 2147483647 : -2147483648);
+            assert.equal(largest, Math.abs(bad));
+            assert.equal(bench.kernels.maxAbs(bench.at('a'), 20), Math.abs(bad));
+            assert.equal(
+              accumulator[i],
+              Number.isNaN(bad) ? 0 : bad > 0 ? 2147483647 : -2147483648,
+            );
+          }
         }
-      }
-    });
+      },
+    );
 
     test('a negative NaN is a NaN too', () => {
       const values = bench.floats('a', new Float32Array(4));
@@ -211,7 +233,13 @@ for (const shared of [false, true]) {
         for (let i = 0; i < length; i++) source[i] = (i * 37) & 255;
         bench.floats('b', new Float32Array(300).fill(7));
 
-        bench.kernels.bytesToFloat32(bench.at('a') + 3, bench.at('b') + 4, length, 1 / 255, -0.1307);
+        bench.kernels.bytesToFloat32(
+          bench.at('a') + 3,
+          bench.at('b') + 4,
+          length,
+          1 / 255,
+          -0.1307,
+        );
 
         const expected = [...source].map((x) => f(f(x * f(1 / 255)) + f(-0.1307)));
         sameBits(bench.arena.float32('b').subarray(0, length + 2), [7, ...expected, 7]);
@@ -259,7 +287,10 @@ for (const shared of [false, true]) {
         );
         sameBits(target, [...expected, ...new Float32Array(20).fill(7)]);
       }
-      assert.throws(() => bench.kernels.randomMask(64, 8, 1, 1, 1, 1, 0, 1, 1), WebAssembly.RuntimeError);
+      assert.throws(
+        () => bench.kernels.randomMask(64, 8, 1, 1, 1, 1, 0, 1, 1),
+        WebAssembly.RuntimeError,
+      );
     });
 
     test('copyBytes and zeroBytes move and clear exactly the given bytes', () => {
@@ -274,40 +305,48 @@ for (const shared of [false, true]) {
       assert.deepEqual([...target], [9, 1, 0, 0, 4, 5, 9, 9]);
     });
 
-    test('sgd, momentum, adam and adamw have the bits of plain float32 arithmetic and touch nothing else', () => {
-      for (const length of LENGTHS) {
-        for (const optimizer of SCALAR_OPTIMIZERS) {
-          const state = [someFloats(length, 8), someFloats(length, 9), someFloats(length, 10).map(Math.abs)];
-          const totals = someIntegers(length, 11);
-          const [w, m, v] = [
-            bench.floats('a', state[0]!),
-            bench.floats('b', state[1]!),
-            bench.floats('c', state[2]!),
-          ];
-          bench.integers('d', totals);
-          const guard = [w, m, v].map((view) => view.slice(length));
+    test(
+      'sgd, momentum, adam and adamw have the bits of plain float32 arithmetic and touch ' +
+        'nothing else',
+      () => {
+        for (const length of LENGTHS) {
+          for (const optimizer of SCALAR_OPTIMIZERS) {
+            const state = [
+              someFloats(length, 8),
+              someFloats(length, 9),
+              someFloats(length, 10).map(Math.abs),
+            ];
+            const totals = someIntegers(length, 11);
+            const [w, m, v] = [
+              bench.floats('a', state[0]!),
+              bench.floats('b', state[1]!),
+              bench.floats('c', state[2]!),
+            ];
+            bench.integers('d', totals);
+            const guard = [w, m, v].map((view) => view.slice(length));
 
-          optimizer.kernel(bench, length);
+            optimizer.kernel(bench, length);
 
-          const expected = [...totals].map((t, i) =>
-            optimizer.scalar(state[0]![i]!, state[1]![i]!, state[2]![i]!, f(f(t) * f(FACTOR))),
-          );
-          sameBits(
-            w.subarray(0, length),
-            expected.map((x) => x[0]),
-          );
-          sameBits(
-            m.subarray(0, length),
-            expected.map((x) => x[1]),
-          );
-          sameBits(
-            v.subarray(0, length),
-            expected.map((x) => x[2]),
-          );
-          [w, m, v].forEach((view, i) => sameBits(view.slice(length), guard[i]!));
+            const expected = [...totals].map((t, i) =>
+              optimizer.scalar(state[0]![i]!, state[1]![i]!, state[2]![i]!, f(f(t) * f(FACTOR))),
+            );
+            sameBits(
+              w.subarray(0, length),
+              expected.map((x) => x[0]),
+            );
+            sameBits(
+              m.subarray(0, length),
+              expected.map((x) => x[1]),
+            );
+            sameBits(
+              v.subarray(0, length),
+              expected.map((x) => x[2]),
+            );
+            [w, m, v].forEach((view, i) => sameBits(view.slice(length), guard[i]!));
+          }
         }
-      }
-    });
+      },
+    );
 
     test('the optimizers keep NaN and flush subnormal state to zero', () => {
       const m = bench.floats('b', [NaN, 1e-40, -1e-40, SMALLEST_NORMAL]);
@@ -404,7 +443,8 @@ function momentumCase(nesterov: boolean): ScalarOptimizer {
 
 const SCALAR_OPTIMIZERS: readonly ScalarOptimizer[] = [
   {
-    kernel: (bench, length) => bench.kernels.sgd(bench.at('a'), bench.at('d'), length, FACTOR, LR, DECAY),
+    kernel: (bench, length) =>
+      bench.kernels.sgd(bench.at('a'), bench.at('d'), length, FACTOR, LR, DECAY),
     scalar: (w, m, v, raw) => [f(w - f(f(LR) * f(raw + f(f(DECAY) * w)))), m, v],
   },
   momentumCase(false),
@@ -424,7 +464,10 @@ describe('quantizeAdd', () => {
     const length = 64;
     const bench = new Bench(length, false);
     const gradients = fc.array(
-      fc.array(fc.float({ min: -8, max: 8, noNaN: true }), { minLength: length, maxLength: length }),
+      fc.array(fc.float({ min: -8, max: 8, noNaN: true }), {
+        minLength: length,
+        maxLength: length,
+      }),
       { minLength: 1, maxLength: 7 },
     );
 
@@ -478,7 +521,10 @@ describe('checksum', () => {
     );
 
     for (const position of [0, 4, 1000])
-      assert.equal(bench.kernels.checksum(bench.at('a'), length, position), expected(values, position));
+      assert.equal(
+        bench.kernels.checksum(bench.at('a'), length, position),
+        expected(values, position),
+      );
   });
 
   test('of a gradient is that of what quantizeAdd adds, edge values included', () => {

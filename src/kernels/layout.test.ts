@@ -34,7 +34,12 @@ describe('makeArenaLayout', () => {
     const layout = makeArenaLayout(NETWORK);
 
     assert.deepEqual(
-      layout.tensors.map(({ name, offset, length, paddedLength }) => [name, offset, length, paddedLength]),
+      layout.tensors.map(({ name, offset, length, paddedLength }) => [
+        name,
+        offset,
+        length,
+        paddedLength,
+      ]),
       [
         ['hidden.weight', 0, 100352, 100352],
         ['hidden.bias', 100352, 128, 128],
@@ -119,7 +124,9 @@ describe('sliceBlocks', () => {
               const { offset: start, paddedLength } = layout.tensors[block.tensor]!;
               assert.equal(block.offset, offset);
               assert.ok(block.length > 0 && block.length <= size && block.length % 16 === 0);
-              assert.ok(block.offset >= start && block.offset + block.length <= start + paddedLength);
+              assert.ok(
+                block.offset >= start && block.offset + block.length <= start + paddedLength,
+              );
               offset += block.length;
             }
             index = range.end;

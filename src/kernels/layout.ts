@@ -1,10 +1,12 @@
 /**
- * Layout arithmetic: where each parameter lies in a flat region, and how a region is cut into blocks.
+ * Layout arithmetic: where each parameter lies in a flat region, and how a region is cut into
+ * blocks.
  *
- * A region holds the tensors of a model one after another, each from a multiple of 16 elements (64 bytes: a cache
- * line, and whole vectors for the kernels) and padded to the next with zeros. Weights, gradients, int32 totals and
- * optimizer state of one model all have this layout. The order of the tensors is the model's parameter order; it
- * is the canonical order of digests and hand-overs, which leave the padding out (`packRegion`).
+ * A region holds the tensors of a model one after another, each from a multiple of 16 elements (64
+ * bytes: a cache line, and whole vectors for the kernels) and padded to the next with zeros.
+ * Weights, gradients, int32 totals and optimizer state of one model all have this layout. The order
+ * of the tensors is the model's parameter order; it is the canonical order of digests and
+ * hand-overs, which leave the padding out (`packRegion`).
  */
 import { invariant, ShapeError } from '../base/errors.ts';
 
@@ -38,7 +40,10 @@ export interface ArenaLayout {
   readonly paddedLength: number;
 }
 
-/** Adjacent elements of one tensor, padding included; offset in elements from the start of the region. */
+/**
+ * Adjacent elements of one tensor, padding included; offset in elements from the start of the
+ * region.
+ */
 export interface Block {
   /** Index into `layout.tensors`. */
   readonly tensor: number;
@@ -66,7 +71,8 @@ export function makeArenaLayout(parameters: readonly ParameterShape[]): ArenaLay
   let length = 0;
   let offset = 0;
   for (const { name, shape } of parameters) {
-    if (names.has(name)) throw new ShapeError(`arena layout: parameter ${name} comes twice`, { name });
+    if (names.has(name))
+      throw new ShapeError(`arena layout: parameter ${name} comes twice`, { name });
     names.add(name);
     const slot = { name, shape, offset, ...lengthsOf(name, shape) };
     tensors.push(slot);
@@ -76,10 +82,14 @@ export function makeArenaLayout(parameters: readonly ParameterShape[]): ArenaLay
   return { tensors, length, paddedLength: offset };
 }
 
-function lengthsOf(name: string, shape: readonly number[]): { length: number; paddedLength: number } {
+function lengthsOf(
+  name: string,
+  shape: readonly number[],
+): { length: number; paddedLength: number } {
   if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
     throw new ShapeError(
-      `arena layout: parameter ${name}: expected positive integer dimensions, got [${shape.join(', ')}]`,
+      `arena layout: parameter ${name}: expected positive integer dimensions, got ` +
+        `[${shape.join(', ')}]`,
       { name, shape },
     );
   }
@@ -91,8 +101,8 @@ function lengthsOf(name: string, shape: readonly number[]): { length: number; pa
 export type RegionRange = Pick<BlockRange, 'offset' | 'length'>;
 
 /**
- * The elements of a region without padding, in canonical order, copied to `packed`: [layout.length] from
- * [layout.paddedLength]. With `range` only the elements in that part of the region are copied.
+ * The elements of a region without padding, in canonical order, copied to `packed`: [layout.length]
+ * from [layout.paddedLength]. With `range` only the elements in that part of the region are copied.
  */
 export function packRegion(
   region: Float32Array,
@@ -122,12 +132,19 @@ export function unpackRegion(
   region: Float32Array,
   range: RegionRange = { offset: 0, length: layout.paddedLength },
 ): void {
-  invariant(packed.length === layout.length, 'unpackRegion: the packed elements are not of this layout');
-  invariant(region.length === layout.paddedLength, 'unpackRegion: the region is not of this layout');
+  invariant(
+    packed.length === layout.length,
+    'unpackRegion: the packed elements are not of this layout',
+  );
+  invariant(
+    region.length === layout.paddedLength,
+    'unpackRegion: the region is not of this layout',
+  );
   let position = 0;
   for (const { offset, length, paddedLength } of layout.tensors) {
     const { from, to } = clip(offset, offset + length, range);
-    if (from < to) region.set(packed.subarray(position + from - offset, position + to - offset), from);
+    if (from < to)
+      region.set(packed.subarray(position + from - offset, position + to - offset), from);
     const padding = clip(offset + length, offset + paddedLength, range);
     if (padding.from < padding.to) region.fill(0, padding.from, padding.to);
     position += length;
@@ -140,11 +157,11 @@ function clip(from: number, to: number, range: RegionRange): { from: number; to:
 }
 
 /**
- * Cuts a region into blocks of at most `blockLength` elements (a multiple of 16) that start anew at each tensor.
- * Together they cover the region, padding included, once and in order.
+ * Cuts a region into blocks of at most `blockLength` elements (a multiple of 16) that start anew at
+ * each tensor. Together they cover the region, padding included, once and in order.
  *
- * The blocks depend on the layout only. Sums over blocks, added in block order (`sumBlocksByTensor`), therefore have
- * the same bits however many lanes computed them.
+ * The blocks depend on the layout only. Sums over blocks, added in block order
+ * (`sumBlocksByTensor`), therefore have the same bits however many lanes computed them.
  */
 export function makeBlocks(layout: ArenaLayout, blockLength = 4096): Block[] {
   invariant(
@@ -161,11 +178,14 @@ export function makeBlocks(layout: ArenaLayout, blockLength = 4096): Block[] {
 }
 
 /**
- * Divides blocks, in order, among `parts` lanes: contiguous ranges of about equal element counts, which cover every
- * block once. With fewer blocks than parts some ranges are empty.
+ * Divides blocks, in order, among `parts` lanes: contiguous ranges of about equal element counts,
+ * which cover every block once. With fewer blocks than parts some ranges are empty.
  */
 export function sliceBlocks(blocks: readonly Block[], parts: number): BlockRange[] {
-  invariant(Number.isSafeInteger(parts) && parts > 0, 'sliceBlocks: parts must be a positive integer');
+  invariant(
+    Number.isSafeInteger(parts) && parts > 0,
+    'sliceBlocks: parts must be a positive integer',
+  );
   const start = blocks[0]?.offset ?? 0;
   const total = blocks.reduce((sum, block) => sum + block.length, 0);
   const ranges: BlockRange[] = [];
@@ -199,8 +219,8 @@ export function joinBlocks(blocks: readonly Block[], range: BlockRange): Block[]
 }
 
 /**
- * Adds one number per block to one per tensor, in block order (float64): the same bits however the blocks were sliced.
- * With `sumOfSquares` of each block these are squared norms.
+ * Adds one number per block to one per tensor, in block order (float64): the same bits however the
+ * blocks were sliced. With `sumOfSquares` of each block these are squared norms.
  *
  * Shapes: blockSums [blocks.length], result [layout.tensors.length].
  */

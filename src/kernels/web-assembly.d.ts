@@ -1,6 +1,6 @@
 /**
- * The part of the WebAssembly JavaScript interface that we use. Every runtime has it, but neither the
- * ES library nor Node's types declare it, and the browser library would bring `document` along.
+ * The part of the WebAssembly JavaScript interface that we use. Every runtime has it, but neither
+ * the ES library nor Node's types declare it, and the browser library would bring `document` along.
  */
 declare namespace WebAssembly {
   interface MemoryDescriptor {
@@ -22,7 +22,10 @@ declare namespace WebAssembly {
   const Module: new (bytes: ArrayBuffer | ArrayBufferView) => Module;
 
   class Instance {
-    constructor(module: Module, imports?: Readonly<Record<string, Readonly<Record<string, unknown>>>>);
+    constructor(
+      module: Module,
+      imports?: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+    );
     readonly exports: Readonly<Record<string, unknown>>;
   }
 

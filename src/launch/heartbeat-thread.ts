@@ -1,6 +1,7 @@
 /**
- * The heartbeat of a worker process: a thread and a connection of its own, so that neither a long computation nor
- * a long transfer can be taken for death. It beats, carries the progress counter and the time, and expects an echo.
+ * The heartbeat of a worker process: a thread and a connection of its own, so that neither a long
+ * computation nor a long transfer can be taken for death. It beats, carries the progress counter
+ * and the time, and expects an echo.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';

@@ -44,15 +44,23 @@ export class LocalWorkers {
       [
         ...self.arguments,
         'worker',
-        ...['--join', `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`],
+        ...[
+          '--join',
+          `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
+        ],
         ...['--rank', String(rank)],
         ...['--device', device],
         ...['--lanes', String(lanes)],
         ...['--retry', String(RETRY_SECONDS)],
         ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
       ],
-      // Its own process group: Ctrl-C in the terminal reaches the run, and the run ends its workers.
-      { stdio: ['ignore', log, log], detached: true, env: { ...process.env, LOCKSTEP_NO_BUILD: '1' } },
+      // Its own process group: Ctrl-C in the terminal reaches the run, and the run ends its
+      // workers.
+      {
+        stdio: ['ignore', log, log],
+        detached: true,
+        env: { ...process.env, LOCKSTEP_NO_BUILD: '1' },
+      },
     );
     closeSync(log);
     this.#children.add(child);
@@ -68,7 +76,9 @@ export class LocalWorkers {
     return [...this.#children].map((child) => child.pid).filter((pid) => pid !== undefined);
   }
 
-  /** Ranks of the workers that somebody else ended with SIGKILL: often Linux, when memory runs out. */
+  /**
+   * Ranks of the workers that somebody else ended with SIGKILL: often Linux, when memory runs out.
+   */
   get killedRanks(): readonly number[] {
     return [...this.#killed];
   }

@@ -9,21 +9,27 @@ export interface MachineShare {
 }
 
 /**
- * The shares of `workers` local workers, by rank. They take `devices` in turn; a worker in front of a GPU has one
- * lane; the cores that are left are shared out among the others, unless `lanes` says.
+ * The shares of `workers` local workers, by rank. They take `devices` in turn; a worker in front of
+ * a GPU has one lane; the cores that are left are shared out among the others, unless `lanes` says.
  */
 export function shareMachine(
   { workers, lanes }: Pick<TrainConfig, 'workers' | 'lanes'>,
   devices: readonly Device[],
   cores: number = availableParallelism(),
 ): readonly MachineShare[] {
-  const deviceOfRank = Array.from({ length: workers }, (_, rank) => devices[rank % devices.length] ?? 'cpu');
+  const deviceOfRank = Array.from(
+    { length: workers },
+    (_, rank) => devices[rank % devices.length] ?? 'cpu',
+  );
   const cpuRanks = [...deviceOfRank.keys()].filter((rank) => deviceOfRank[rank] === 'cpu');
   const coresLeft = cores - (workers - cpuRanks.length);
   return deviceOfRank.map((device, rank) => {
     if (device !== 'cpu') return { device, lanes: GPU_LANES };
     if (lanes !== 'auto') return { device, lanes };
     const isAmongFirst = cpuRanks.indexOf(rank) < coresLeft % cpuRanks.length;
-    return { device, lanes: Math.max(1, Math.floor(coresLeft / cpuRanks.length) + (isAmongFirst ? 1 : 0)) };
+    return {
+      device,
+      lanes: Math.max(1, Math.floor(coresLeft / cpuRanks.length) + (isAmongFirst ? 1 : 0)),
+    };
   });
 }

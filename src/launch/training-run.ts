@@ -1,4 +1,7 @@
-/** One training run, the coordinator's side: opens the door, plans, coordinates, writes the files, sums up. */
+/**
+ * One training run, the coordinator's side: opens the door, plans, coordinates, writes the files,
+ * sums up.
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RendezvousError, RuntimeError } from '../base/errors.ts';
@@ -30,7 +33,10 @@ export interface TrainingRunOptions {
   readonly devices: readonly Device[];
   /** Starts `config.workers` local workers this way; without it all workers join by themselves. */
   readonly self: SelfCommand | undefined;
-  /** Starts a local worker in another way than usual, or has it join by way of another address: for fault tests. */
+  /**
+   * Starts a local worker in another way than usual, or has it join by way of another address: for
+   * fault tests.
+   */
   readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
@@ -107,7 +113,10 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   }
 }
 
-/** Loads the data, chooses and compiles the model, and writes down what the run is made of. Throws LockstepError. */
+/**
+ * Loads the data, chooses and compiles the model, and writes down what the run is made of. Throws
+ * LockstepError.
+ */
 async function planRun(
   { config, name, places, onNote }: TrainingRunOptions,
   shares: readonly MachineShare[],
@@ -119,7 +128,10 @@ async function planRun(
   const isOnCpu = shares.every(({ device }) => device === 'cpu');
   const isMeasured = config.convForms === 'measured' && isOnCpu;
   if (config.convForms === 'measured' && !isOnCpu)
-    onNote('conv_forms: forms are measured for CPUs only; with a GPU in the run the default ones are used');
+    onNote(
+      'conv_forms: forms are measured for CPUs only; with a GPU in the run the default ones ' +
+        'are used',
+    );
   const { cacheDir } = places;
   const chooseForm = isMeasured
     ? await chooseConvForms(chosen.model, config.microBatch, { cacheDir, onNote })
@@ -128,7 +140,8 @@ async function planRun(
   for (const note of planned.notes) onNote(note);
   if (config.audit > 0 && config.workers < 3)
     onNote(
-      'audit: it takes three workers to tell which of two that disagree is wrong; with fewer the run ends then',
+      'audit: it takes three workers to tell which of two that disagree is wrong; with fewer ' +
+        'the run ends then',
     );
   checkLocalMemory(planned, shares);
   const tokens = tokenTableOf(data.train);
@@ -149,14 +162,21 @@ function checkLocalMemory(
     coordinatorBytes(job, sharedOptimizer, shares.length),
   );
   const count = `${shares.length} worker${isAlone ? '' : 's'}`;
-  checkMemory(shares.length === 0 ? 'the coordinator' : `this run with ${count} on this machine`, bytes);
+  checkMemory(
+    shares.length === 0 ? 'the coordinator' : `this run with ${count} on this machine`,
+    bytes,
+  );
 }
 
-function allWorkersGone({ config, name }: TrainingRunOptions, { killedRanks }: LocalWorkers): LockstepError {
+function allWorkersGone(
+  { config, name }: TrainingRunOptions,
+  { killedRanks }: LocalWorkers,
+): LockstepError {
   const reason =
     killedRanks.length === 0
       ? `see the logs in ${config.outDir}/${name}/logs for why`
-      : `killed with SIGKILL: rank ${killedRanks.join(', ')}. If memory ran out, lower --workers, --lanes or --micro-batch, or choose a smaller model`;
+      : `killed with SIGKILL: rank ${killedRanks.join(', ')}. If memory ran out, lower ` +
+        '--workers, --lanes or --micro-batch, or choose a smaller model';
   return new RendezvousError(
     `all ${config.workers} local workers have ended, and no other is in the run; ${reason}`,
     { workers: config.workers, killedRanks },
@@ -223,7 +243,10 @@ class ObservedRun {
     settle.reject(error);
   }
 
-  /** Only `left` local workers live: no more are waited for. Without any, the run lasts as long as others are in it. */
+  /**
+   * Only `left` local workers live: no more are waited for. Without any, the run lasts as long as
+   * others are in it.
+   */
   loseLocalWorkers(left: number, desertion: () => LockstepError): void {
     this.coordinator.expectAtMost(Math.max(1, left));
     if (left === 0) this.#desertion = desertion();
@@ -272,18 +295,26 @@ class ObservedRun {
   #finish(result: RunResult): void {
     const count = stateElementCountOf(this.#planned.model);
     const digests = digestsOf(result.state, count);
-    const odd = result.replicaDigests.find((replica) => replica.stateDigest !== digests.stateDigest);
+    const odd = result.replicaDigests.find(
+      (replica) => replica.stateDigest !== digests.stateDigest,
+    );
     if (odd !== undefined) {
       return this.fail(
         new RuntimeError(
-          `rank ${odd.rank} ended with another state than the coordinator has of step ${result.steps}: ${odd.stateDigest} instead of ${digests.stateDigest}. The model was not written.`,
+          `rank ${odd.rank} ended with another state than the coordinator has of step ` +
+            `${result.steps}: ${odd.stateDigest} instead of ${digests.stateDigest}. The model ` +
+            'was not written.',
         ),
       );
     }
     const { config, name } = this.#options;
     const facts = { model: config.model, dataset: config.dataset, run: name, ...digests };
     try {
-      this.#files.writeModel(this.#planned.model, asFloat32(result.state.subarray(0, 4 * count)), facts);
+      this.#files.writeModel(
+        this.#planned.model,
+        asFloat32(result.state.subarray(0, 4 * count)),
+        facts,
+      );
       const summary = this.#summary('finished', digests);
       this.#files.finish(summary, systemClock.now());
       this.#settle?.resolve(summary);
@@ -318,7 +349,9 @@ class ObservedRun {
       workers: summariseWorkers(coordinator.tallies()),
       ...this.#tally.summary(),
       wallSeconds: seconds(systemClock.now() - startedMs),
-      ...(this.#firstStepMs !== undefined && { firstStepSeconds: seconds(this.#firstStepMs - startedMs) }),
+      ...(this.#firstStepMs !== undefined && {
+        firstStepSeconds: seconds(this.#firstStepMs - startedMs),
+      }),
       parameters: parameterCountOf(this.#planned.model),
       stepDigest: createHash('sha256').update(this.#planned.stepModel).digest('hex'),
       ...digests,

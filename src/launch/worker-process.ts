@@ -1,6 +1,6 @@
 /**
- * A worker process: connects the worker's state machine to sockets, lanes, data and a heartbeat, and joins again
- * when the coordinator is lost.
+ * A worker process: connects the worker's state machine to sockets, lanes, data and a heartbeat,
+ * and joins again when the coordinator is lost.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -20,7 +20,12 @@ import { RoundsEngine } from '../strategies/rounds-engine.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import { Worker, type WorkerEnd } from '../worker/worker.ts';
-import { type DatasetSpec, loadRunData, parseDatasetSpec, type RunData } from '../job/data-source.ts';
+import {
+  type DatasetSpec,
+  loadRunData,
+  parseDatasetSpec,
+  type RunData,
+} from '../job/data-source.ts';
 import type { HeartbeatLost, HeartbeatStart } from './heartbeat-thread.ts';
 import { SOFTWARE } from './software.ts';
 
@@ -47,7 +52,10 @@ export interface WorkerParts {
   readonly workerId?: string;
   readonly loadData?: (spec: DatasetSpec, places: DataPlaces) => Promise<RunData>;
   readonly laneProgram?: LanePoolOptions['laneProgram'];
-  /** A program for the heartbeat's thread, which finds `extra` beside a `HeartbeatStart` in its `workerData`. */
+  /**
+   * A program for the heartbeat's thread, which finds `extra` beside a `HeartbeatStart` in its
+   * `workerData`.
+   */
   readonly heartbeatProgram?: { readonly url: URL; readonly extra: unknown };
 }
 
@@ -62,7 +70,8 @@ const INTERRUPTED = 'the worker was interrupted';
 
 /**
  * Works until the coordinator dismisses it; resolves with the coordinator's words.
- * Throws: RendezvousError when it is refused or finds no coordinator within `retryMs`; what made the engine fail.
+ * Throws: RendezvousError when it is refused or finds no coordinator within `retryMs`; what made
+ *         the engine fail.
  */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
   const { workerId = randomUUID(), loadData: load = loadRunData } = options.parts ?? {};
@@ -80,7 +89,9 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
     if (end.kind === 'failed') throw end.error;
     if (search.isOver) {
       search.restart();
-      options.log(`lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`);
+      options.log(
+        `lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`,
+      );
     } else await search.fail(end.reason, { wasThere: end.wasRefused === true });
   }
 }
@@ -103,8 +114,14 @@ class Search {
     this.isOver = false;
   }
 
-  /** Records an attempt that failed and pauses. Throws RendezvousError when there is no time for another. */
-  async fail(reason: string, how: { readonly cause?: unknown; readonly wasThere?: boolean }): Promise<void> {
+  /**
+   * Records an attempt that failed and pauses. Throws RendezvousError when there is no time for
+   * another.
+   */
+  async fail(
+    reason: string,
+    how: { readonly cause?: unknown; readonly wasThere?: boolean },
+  ): Promise<void> {
     const { address, retryMs } = this.#options;
     this.#attempts++;
     const waitedMs = systemClock.now() - this.#startedMs;
@@ -115,7 +132,8 @@ class Search {
       throw new RendezvousError(
         how.wasThere === true
           ? `joining ${where}: refused: ${reason}; ${tried}`
-          : `joining ${where}: no coordinator there; ${tried} (last: ${reason}). Is \`lockstep coordinator\` running, and is the address right?`,
+          : `joining ${where}: no coordinator there; ${tried} (last: ${reason}). Is \`lockstep ` +
+              'coordinator` running, and is the address right?',
         { attempts: this.#attempts, waitedMs },
         { cause: how.cause },
       );
@@ -169,12 +187,14 @@ async function joinOnce(
           worker.disconnect(messageOf(error)),
         );
       },
-      startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.disconnect(reason)),
+      startHeartbeat: (hello) =>
+        resources.beat(address, hello, (reason) => worker.disconnect(reason)),
       onWelcome: (given, job) => {
         deadline.cancel();
         search.isOver = true;
         log(
-          `joined run ${job.runId} as rank ${given} with ${lanes} lane${lanes === 1 ? '' : 's'} on ${device}`,
+          `joined run ${job.runId} as rank ${given} with ${lanes} ` +
+            `lane${lanes === 1 ? '' : 's'} on ${device}`,
         );
       },
       onEnd: (how) => {
@@ -257,7 +277,11 @@ async function findCoordinator(
 
 type ComputeOptions = Pick<WorkerProcessOptions, 'device' | 'lanes' | 'log' | 'parts'>;
 
-function engineFactory(options: ComputeOptions, loadData: DataLoader, resources: Resources): EngineFactory {
+function engineFactory(
+  options: ComputeOptions,
+  loadData: DataLoader,
+  resources: Resources,
+): EngineFactory {
   return (job, files, handlers) => ({
     whenReady(ready, failed) {
       makeEngine(job, files, handlers, options, loadData).then(
@@ -268,7 +292,9 @@ function engineFactory(options: ComputeOptions, loadData: DataLoader, resources:
         },
         (error: unknown) =>
           failed(
-            error instanceof LockstepError ? error : new RuntimeError(messageOf(error), {}, { cause: error }),
+            error instanceof LockstepError
+              ? error
+              : new RuntimeError(messageOf(error), {}, { cause: error }),
           ),
       );
     },
@@ -298,7 +324,10 @@ async function makeEngine(
     handlers,
     ...(parts?.laneProgram !== undefined && { laneProgram: parts.laneProgram }),
   };
-  const profileOf = (numericsClass: string): EngineProfile => ({ dataDigest: data.digest, numericsClass });
+  const profileOf = (numericsClass: string): EngineProfile => ({
+    dataDigest: data.digest,
+    numericsClass,
+  });
   if (job.rounds !== undefined) {
     const { pool, engine, numericsClass } = await RoundsEngine.create(options);
     return { pool, engine, profile: profileOf(numericsClass) };

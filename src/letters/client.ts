@@ -1,6 +1,12 @@
 /** A client: gives a coordinator node a job and listens until it is done. */
 import { systemClock, type Timer } from '../base/clock.ts';
-import { ConfigError, DataError, LockstepError, PeerLostError, RendezvousError } from '../base/errors.ts';
+import {
+  ConfigError,
+  DataError,
+  LockstepError,
+  PeerLostError,
+  RendezvousError,
+} from '../base/errors.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
@@ -41,8 +47,8 @@ const SILENCE_MS = 15_000;
 /**
  * Trains; resolves when the job is done, and with undefined when `signal` gave it up.
  *
- * Throws: ConfigError, DataError and others as the coordinator reports them; PeerLostError when it cannot be reached
- *         or is lost on the way; RendezvousError when it refuses.
+ * Throws: ConfigError, DataError and others as the coordinator reports them; PeerLostError when it
+ *         cannot be reached or is lost on the way; RendezvousError when it refuses.
  */
 export async function runClient(options: ClientOptions): Promise<JobResult | undefined> {
   const connection = await connectTo(options.coordinator);
@@ -63,7 +69,8 @@ async function connectTo(coordinator: Address): Promise<Connection> {
   } catch (error) {
     if (!(error instanceof PeerLostError)) throw error;
     throw new PeerLostError(
-      `${error.message}. Is a coordinator node running there? Start one: lockstep coordinator-node ${coordinator.port} load-balancing`,
+      `${error.message}. Is a coordinator node running there? Start one: lockstep ` +
+        `coordinator-node ${coordinator.port} load-balancing`,
       error.context,
       { cause: error },
     );
@@ -74,7 +81,10 @@ class Conversation {
   readonly result: Promise<JobResult | undefined>;
   readonly #connection: Connection;
   readonly #options: ClientOptions;
-  readonly #settle: { resolve: (result: JobResult | undefined) => void; reject: (error: unknown) => void };
+  readonly #settle: {
+    resolve: (result: JobResult | undefined) => void;
+    reject: (error: unknown) => void;
+  };
   #heardMs = systemClock.now();
   #timer: Timer | undefined;
 
@@ -109,7 +119,9 @@ class Conversation {
         return this.#send({ kind: 'train', spec: this.#options.spec });
       case 'refused':
         return this.#settle.reject(
-          new RendezvousError(`${nodeName(this.#options.coordinator)} refused us: ${message.reason}`),
+          new RendezvousError(
+            `${nodeName(this.#options.coordinator)} refused us: ${message.reason}`,
+          ),
         );
       case 'pong':
         return;
@@ -144,7 +156,9 @@ class Conversation {
 function errorOf({ code, reason }: Extract<JobEvent, { kind: 'failed' }>): LockstepError {
   if (code === 'CONFIG_INVALID') return new ConfigError(reason);
   if (code === 'DATA_INVALID') return new DataError(reason);
-  return code === 'NON_FINITE' ? new LockstepError('NON_FINITE', reason) : new RendezvousError(reason);
+  return code === 'NON_FINITE'
+    ? new LockstepError('NON_FINITE', reason)
+    : new RendezvousError(reason);
 }
 
 function withResolvers<T>(): {

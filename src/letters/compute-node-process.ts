@@ -1,4 +1,6 @@
-/** A compute node with its door: both interfaces on one port, and registration with a coordinator. */
+/**
+ * A compute node with its door: both interfaces on one port, and registration with a coordinator.
+ */
 import { systemClock, type Timer } from '../base/clock.ts';
 import { messageOf, PeerLostError } from '../base/errors.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -51,7 +53,9 @@ export async function startComputeNode(options: ComputeNodeProcessOptions): Prom
     (stream) => serveSeedNode(stream, node),
   );
   const registration =
-    options.join === undefined ? undefined : new Registration(options.join, listener.address.port, log);
+    options.join === undefined
+      ? undefined
+      : new Registration(options.join, listener.address.port, log);
   return {
     address: listener.address,
     async close() {
@@ -110,7 +114,8 @@ class Registration {
 
   #receive(message: FromCoordinator): void {
     if (message.kind === 'welcome') this.#say('registered with the coordinator');
-    if (message.kind === 'refused') throw new PeerLostError(`the coordinator refused us: ${message.reason}`);
+    if (message.kind === 'refused')
+      throw new PeerLostError(`the coordinator refused us: ${message.reason}`);
   }
 
   #retry(reason: string): void {

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '../base/clock.ts';
 import type { FileResult } from './numeric/train-file.ts';
-import { ComputeNode, type ComputeNodeOptions, type NodeTask, type Trainer } from './compute-node.ts';
+import {
+  ComputeNode,
+  type ComputeNodeOptions,
+  type NodeTask,
+  type Trainer,
+} from './compute-node.ts';
 
 const RESULT: FileResult = { delta: Float64Array.of(1), trainingError: 0.5, epochs: 1 };
 const TASK = { mayReject: true, rows: { count: 0 }, task: {} } as unknown as NodeTask;

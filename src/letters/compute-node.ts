@@ -1,6 +1,6 @@
 /**
- * A compute node: takes one task after the other, says no or lingers as its load probability wants it, and trains.
- * A state machine: time, randomness and the training itself are given to it.
+ * A compute node: takes one task after the other, says no or lingers as its load probability wants
+ * it, and trains. A state machine: time, randomness and the training itself are given to it.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -18,8 +18,8 @@ export interface Trainer {
 }
 
 /**
- * The order of the draws of a request's load. rejection-first: a rejected request costs nothing. seed: as in the seed
- * system, the delay is drawn and waited for first.
+ * The order of the draws of a request's load. rejection-first: a rejected request costs nothing.
+ * seed: as in the seed system, the delay is drawn and waited for first.
  */
 export type DrawOrder = 'rejection-first' | 'seed';
 
@@ -117,7 +117,8 @@ export class ComputeNode {
     if (request.isCancelled) return { kind: 'cancelled' };
     const isDelayed = random() < loadProbability;
     if (isDelayed) {
-      // The load is not ours to end: a request that is cancelled meanwhile keeps the node busy all the same.
+      // The load is not ours to end: a request that is cancelled meanwhile keeps the node busy all
+      // the same.
       await new Promise<void>((resolve) => void clock.after(delayMs, resolve));
       this.#delays++;
     }

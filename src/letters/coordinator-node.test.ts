@@ -111,7 +111,9 @@ class FakeLink implements NodeLink {
 
   #train(task: Task): Outcome {
     const rows = DATA.train[task.file]!.rows;
-    const x = rows.x.map((value, i) => (value - task.scaling!.shift[i % 2]!) * task.scaling!.factor[i % 2]!);
+    const x = rows.x.map(
+      (value, i) => (value - task.scaling!.shift[i % 2]!) * task.scaling!.factor[i % 2]!,
+    );
     const { delta, trainingError } = trainOnFile({ ...rows, x }, task)!;
     return { kind: 'done', delta, trainingError, computeMs: 1, injectedMs: 0 };
   }
@@ -138,7 +140,9 @@ function cluster(nodes: Record<string, FakeNode>, policy: PolicyName = 'load-bal
     readNodeList: () => parseNodeList(state.list, 'compute_nodes.txt'),
     loadDirectory: () => Promise.resolve(DATA),
   });
-  const submit = async (spec: JobSpec = SPEC): Promise<{ events: JobEvent[]; giveUp: () => void }> => {
+  const submit = async (
+    spec: JobSpec = SPEC,
+  ): Promise<{ events: JobEvent[]; giveUp: () => void }> => {
     const events: JobEvent[] = [];
     const giveUp = coordinator.submit(spec, (event) => events.push(event));
     for (let i = 0; i < 5; i++) await Promise.resolve();
@@ -164,7 +168,12 @@ async function undisturbed(): Promise<readonly number[]> {
 describe('CoordinatorNode', () => {
   for (const policy of ['random', 'load-balancing', 'round-robin'] as const) {
     test(`gives the same errors with ${policy}, on nodes of any speed that reject and die`, async () => {
-      const nodes = { a: new FakeNode(10), b: new FakeNode(35), c: new FakeNode(7), d: new FakeNode(90) };
+      const nodes = {
+        a: new FakeNode(10),
+        b: new FakeNode(35),
+        c: new FakeNode(7),
+        d: new FakeNode(90),
+      };
       nodes.c.judge = (given) => (given % 2 === 0 ? { kind: 'rejected' } : undefined);
       const { clock, submit } = cluster(nodes, policy);
       const { events } = await submit();
@@ -222,7 +231,10 @@ describe('CoordinatorNode', () => {
     clock.advance(100_000);
 
     assert.equal(kinds(events), 'started trouble waiting');
-    assert.deepEqual(events[2], { kind: 'waiting', nodes: [{ node: 'a:1', reason: 'it was killed' }] });
+    assert.deepEqual(events[2], {
+      kind: 'waiting',
+      nodes: [{ node: 'a:1', reason: 'it was killed' }],
+    });
     assert.ok(state.openings < 30, `${state.openings} attempts in 100 s`);
     node.isUp = true;
     clock.advance(20_000);
@@ -240,7 +252,8 @@ describe('CoordinatorNode', () => {
     assert.deepEqual(events.at(-1), {
       kind: 'failed',
       code: 'RENDEZVOUS_FAILED',
-      reason: 'no compute node for 10 minutes (list of nodes: it is empty, and no node has registered)',
+      reason:
+        'no compute node for 10 minutes (list of nodes: it is empty, and no node has registered)',
     });
     assert.equal(clock.pendingCount(), 0);
   });
@@ -285,7 +298,9 @@ describe('CoordinatorNode', () => {
 
     assert.deepEqual(errorsOf(events), await undisturbed());
     assert.ok(
-      events.some((event) => event.kind === 'trouble' && event.node === 'b:1' && /NaN/.test(event.reason)),
+      events.some(
+        (event) => event.kind === 'trouble' && event.node === 'b:1' && /NaN/.test(event.reason),
+      ),
     );
   });
 
@@ -304,7 +319,9 @@ describe('CoordinatorNode', () => {
 
     const last = failing.at(-1);
     assert.ok(
-      last?.kind === 'failed' && last.code === 'NON_FINITE' && /Choose an eta below 0\.01/.test(last.reason),
+      last?.kind === 'failed' &&
+        last.code === 'NON_FINITE' &&
+        /Choose an eta below 0\.01/.test(last.reason),
     );
   });
 
@@ -326,7 +343,9 @@ describe('CoordinatorNode', () => {
     for (let i = 0; i < 6; i++) jobs.push(await submit());
     assert.deepEqual(jobs[5]!.events, [{ kind: 'queued', ahead: 5 }]);
     clock.advance(300);
-    const rounds = jobs.slice(0, 4).map(({ events }) => events.filter(({ kind }) => kind === 'round').length);
+    const rounds = jobs
+      .slice(0, 4)
+      .map(({ events }) => events.filter(({ kind }) => kind === 'round').length);
     assert.ok(Math.max(...rounds) - Math.min(...rounds) <= 1, rounds.join());
 
     for (let i = 0; i < 50; i++) {
@@ -354,6 +373,8 @@ describe('CoordinatorNode', () => {
   test('refuses what is out of range', () => {
     const { coordinator } = cluster({ a: new FakeNode(10) });
 
-    assert.throws(() => coordinator.submit({ ...SPEC, rounds: 0 }, () => {}), { code: 'CONFIG_INVALID' });
+    assert.throws(() => coordinator.submit({ ...SPEC, rounds: 0 }, () => {}), {
+      code: 'CONFIG_INVALID',
+    });
   });
 });

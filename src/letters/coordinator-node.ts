@@ -1,9 +1,10 @@
 /**
- * The coordinator of the letters system: takes jobs, gives their tasks to compute nodes, and tells clients how it goes.
- * A state machine: time, randomness, nodes, files are given to it.
+ * The coordinator of the letters system: takes jobs, gives their tasks to compute nodes, and tells
+ * clients how it goes. A state machine: time, randomness, nodes, files are given to it.
  *
- * A task that is lost with its node goes to another one. When no task is left to be given, a free node gets a second
- * copy of one that takes suspiciously long elsewhere; whichever copy is done first counts, and the results are the same.
+ * A task that is lost with its node goes to another one. When no task is left to be given, a free
+ * node gets a second copy of one that takes suspiciously long elsewhere; whichever copy is done
+ * first counts, and the results are the same.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { LockstepError, messageOf } from '../base/errors.ts';
@@ -169,7 +170,9 @@ export class CoordinatorNode {
       SUSPICIOUS_MS,
       SUSPICIOUS_FACTOR * (this.#pool.usualMs() ?? UNKNOWN_USUAL_MS),
     );
-    const running = this.#pool.running().filter(({ task, isCancelled }) => !isCancelled && this.#needs(task));
+    const running = this.#pool
+      .running()
+      .filter(({ task, isCancelled }) => !isCancelled && this.#needs(task));
     running.sort((a, b) => a.startedMs - b.startedMs);
     for (const { task, startedMs } of running) {
       if (running.filter((other) => other.task.id === task.id).length >= MAX_COPIES) continue;
@@ -228,19 +231,29 @@ export class CoordinatorNode {
     entry.tell(done, parameters);
   }
 
-  /** One node's word that training diverges may be a broken node; two nodes' word is the job's fault. */
+  /**
+   * One node's word that training diverges may be a broken node; two nodes' word is the job's
+   * fault.
+   */
   #doubt(entry: Entry, job: Job, node: PooledNode, task: Task): void {
     const witnesses = entry.divergence.get(task.id) ?? new Set();
     witnesses.add(node.name);
     entry.divergence.set(task.id, witnesses);
-    entry.tell({ kind: 'trouble', node: node.name, reason: 'its parameters became infinite or NaN' });
-    const others = this.#pool.nodes.filter((other) => other.canDo(task) && !witnesses.has(other.name));
+    entry.tell({
+      kind: 'trouble',
+      node: node.name,
+      reason: 'its parameters became infinite or NaN',
+    });
+    const others = this.#pool.nodes.filter(
+      (other) => other.canDo(task) && !witnesses.has(other.name),
+    );
     if (witnesses.size >= WITNESSES || others.length === 0) {
       const { eta } = job.spec;
       return this.#fail(
         entry,
         'NON_FINITE',
-        `round ${job.round + 1}, ${task.name}: the parameters became infinite or NaN (found by ${[...witnesses].join(', ')}). Choose an eta below ${eta}.`,
+        `round ${job.round + 1}, ${task.name}: the parameters became infinite or NaN (found ` +
+          `by ${[...witnesses].join(', ')}). Choose an eta below ${eta}.`,
       );
     }
     this.#giveBack(task);
@@ -286,7 +299,9 @@ export class CoordinatorNode {
   #giveUp(): void {
     this.#surrender = undefined;
     for (const entry of this.#active.filter(({ isWaiting }) => isWaiting)) {
-      const nodes = this.#pool.describe(entry.spec.mode).map(({ node, reason }) => `${node}: ${reason}`);
+      const nodes = this.#pool
+        .describe(entry.spec.mode)
+        .map(({ node, reason }) => `${node}: ${reason}`);
       const reason = `no compute node for ${GIVE_UP_MS / 60_000} minutes (${nodes.join('; ')})`;
       this.#fail(entry, 'RENDEZVOUS_FAILED', reason);
     }
@@ -305,7 +320,9 @@ export class CoordinatorNode {
       if (this.#jobOfTask.get(task.id) === entry) this.#pool.cancelCopies(task);
     for (const [id, owner] of this.#jobOfTask) if (owner === entry) this.#jobOfTask.delete(id);
     this.#startQueued();
-    this.#queued.forEach((queued, i) => queued.tell({ kind: 'queued', ahead: this.#active.length + i }));
+    this.#queued.forEach((queued, i) =>
+      queued.tell({ kind: 'queued', ahead: this.#active.length + i }),
+    );
     if (this.#active.length > 0) return;
     this.#suspicion?.cancel();
     this.#surrender?.cancel();

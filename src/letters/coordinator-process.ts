@@ -1,4 +1,7 @@
-/** A coordinator node with its door: clients and nodes of Lockstep, and clients of the seed system, on one port. */
+/**
+ * A coordinator node with its door: clients and nodes of Lockstep, and clients of the seed system,
+ * on one port.
+ */
 import { readFileSync, statSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { ConfigError, LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
@@ -20,7 +23,12 @@ import { GREETING_MS } from './node-session.ts';
 import { createOpenLink } from './open-link.ts';
 import type { PolicyName } from '../plan/policies.ts';
 import { CoordinatorNode } from './coordinator-node.ts';
-import { encodeException, encodeTrainReply, parseTrainCall, TRAIN } from './thrift/seed-interface.ts';
+import {
+  encodeException,
+  encodeTrainReply,
+  parseTrainCall,
+  TRAIN,
+} from './thrift/seed-interface.ts';
 import { ThriftDecoder } from './thrift/thrift-decoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
 
@@ -42,8 +50,13 @@ export interface RunningCoordinator {
 
 const MAX_LIST_BYTES = 1 << 20;
 
-/** Opens the door. Throws: ConfigError for a list of nodes with bad lines, PeerLostError when the port cannot be had. */
-export async function startCoordinator(options: CoordinatorProcessOptions): Promise<RunningCoordinator> {
+/**
+ * Opens the door. Throws: ConfigError for a list of nodes with bad lines, PeerLostError when the
+ * port cannot be had.
+ */
+export async function startCoordinator(
+  options: CoordinatorProcessOptions,
+): Promise<RunningCoordinator> {
   const { policy, random, log } = options;
   const readNodeList = createListReader(options.nodesFile);
   const listed = readNodeList();
@@ -117,7 +130,8 @@ class CoordinatorSession {
 
   #receive(header: unknown): void {
     const message = parseToCoordinator(header);
-    if (message.kind === 'ping') return this.#connection.send({ kind: 'pong' } satisfies FromCoordinator);
+    if (message.kind === 'ping')
+      return this.#connection.send({ kind: 'pong' } satisfies FromCoordinator);
     if (message.kind === 'train') {
       if (this.#role !== 'client') throw new ProtocolError('expected a greeting, got train');
       this.#role = 'unknown';
@@ -156,7 +170,10 @@ class CoordinatorSession {
   }
 }
 
-/** Submits a job and logs how it goes; a job that is refused is told like one that failed. Gives how to end it. */
+/**
+ * Submits a job and logs how it goes; a job that is refused is told like one that failed. Gives how
+ * to end it.
+ */
 function submit(
   coordinator: CoordinatorNode,
   spec: Parameters<CoordinatorNode['submit']>[0],
@@ -164,7 +181,9 @@ function submit(
   tell: (event: JobEvent, payload?: Float64Array) => void,
 ): () => void {
   const { directory, rounds, epochs, hidden, eta, mode } = spec;
-  log(`train ${directory}: rounds ${rounds}, epochs ${epochs}, h ${hidden}, eta ${eta}, mode ${mode}`);
+  log(
+    `train ${directory}: rounds ${rounds}, epochs ${epochs}, h ${hidden}, eta ${eta}, mode ${mode}`,
+  );
   const told = (event: JobEvent, payload?: Float64Array): void => {
     const line = lineOf(event);
     if (line !== undefined) log(line);
@@ -190,7 +209,9 @@ function lineOf(event: JobEvent): string | undefined {
     case 'trouble':
       return `${event.node}: ${event.reason}`;
     case 'waiting':
-      return `no compute node: ${event.nodes.map(({ node, reason }) => `${node}: ${reason}`).join('; ')}`;
+      return (
+        'no compute node: ' + event.nodes.map(({ node, reason }) => `${node}: ${reason}`).join('; ')
+      );
     case 'resumed':
       return 'a compute node is back';
     case 'failed':
@@ -236,13 +257,16 @@ function answerTrain(
   log: (line: string) => void,
 ): () => void {
   if (call.kind !== 'call' || call.name !== TRAIN) {
-    stream.write(encodeException(call, 'unknownMethod', `a coordinator node has no method ${call.name}`));
+    stream.write(
+      encodeException(call, 'unknownMethod', `a coordinator node has no method ${call.name}`),
+    );
     return () => {};
   }
   const { directory, rounds, epochs, hidden, classes, eta } = parseTrainCall(call);
   const spec = { ...SEED_DEFAULTS, directory, rounds, epochs, hidden, classes, eta };
   return submit(coordinator, spec, log, (event) => {
-    if (event.kind === 'done') stream.write(encodeTrainReply(call.sequence, event.errors.at(-1) ?? -1));
+    if (event.kind === 'done')
+      stream.write(encodeTrainReply(call.sequence, event.errors.at(-1) ?? -1));
     if (event.kind === 'failed') stream.write(encodeException(call, 'internalError', event.reason));
   });
 }

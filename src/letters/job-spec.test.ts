@@ -30,7 +30,10 @@ describe('checkJobSpec', () => {
   ];
   for (const [change, message] of bad) {
     test(`refuses ${JSON.stringify(change)}`, () => {
-      assert.throws(() => checkJobSpec({ ...SPEC, ...change }), { code: 'CONFIG_INVALID', message });
+      assert.throws(() => checkJobSpec({ ...SPEC, ...change }), {
+        code: 'CONFIG_INVALID',
+        message,
+      });
     });
   }
 

@@ -4,8 +4,9 @@ import { type NetworkShape, parameterCount } from './numeric/parameters.ts';
 import { type Recipe, seedRecipe } from './numeric/recipe.ts';
 
 /**
- * seed: to the last digit what the seed system computes: its start, its linear "ReLU", its stop rule, files averaged
- * without weights. default: a real ReLU, inputs scaled to mean 0 and variance 1, files weighted by their rows.
+ * seed: to the last digit what the seed system computes: its start, its linear "ReLU", its stop
+ * rule, files averaged without weights. default: a real ReLU, inputs scaled to mean 0 and variance
+ * 1, files weighted by their rows.
  */
 export const MODES = ['default', 'seed'] as const;
 export type Mode = (typeof MODES)[number];
@@ -70,7 +71,9 @@ export function checkJobSpec(spec: JobSpec): void {
   if (spec.mode === 'seed' && spec.optimizer !== 'gradient')
     add('optimizer', 'gradient in mode seed', spec.optimizer);
   if (issues.length === 0) return;
-  const words = issues.map(({ path, expected, got }) => `${path}: expected ${expected}, got ${got}`);
+  const words = issues.map(
+    ({ path, expected, got }) => `${path}: expected ${expected}, got ${got}`,
+  );
   throw new ConfigError(words.join('; '), issues);
 }
 
@@ -79,7 +82,8 @@ export function shapeOf(spec: JobSpec, features: number): NetworkShape {
   const shape = { features, hidden: spec.hidden, classes: spec.classes };
   if (parameterCount(shape) > MAX_PARAMETERS) {
     throw new ConfigError(
-      `h: expected a network of at most ${MAX_PARAMETERS} parameters, got ${parameterCount(shape)} with h ${spec.hidden}`,
+      `h: expected a network of at most ${MAX_PARAMETERS} parameters, got ` +
+        `${parameterCount(shape)} with h ${spec.hidden}`,
     );
   }
   return shape;

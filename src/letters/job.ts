@@ -36,7 +36,9 @@ export class Job {
     this.#recipe = recipeOf(spec);
     const isSeed = spec.mode === 'seed';
     this.#scaling = isSeed ? null : measureScaling(data.train.map(({ rows }) => rows));
-    this.#parameters = isSeed ? seedParameters(this.shape) : initialParameters(this.shape, spec.seed);
+    this.#parameters = isSeed
+      ? seedParameters(this.shape)
+      : initialParameters(this.shape, spec.seed);
     this.#beginRound();
   }
 
@@ -77,7 +79,10 @@ export class Job {
     return true;
   }
 
-  /** Once every file is in: averages them, begins the next round and gives this one's validation error. */
+  /**
+   * Once every file is in: averages them, begins the next round and gives this one's validation
+   * error.
+   */
   endRoundIfComplete(): number | undefined {
     if (this.#missing > 0 || this.isOver) return undefined;
     const averaging = this.spec.mode === 'seed' ? 'files' : 'rows';

@@ -1,8 +1,9 @@
 /**
- * Every message of the letters system, with the parsers that turn a frame header from a peer into it.
+ * Every message of the letters system, with the parsers that turn a frame header from a peer into
+ * it.
  *
- * A connection begins with `hello`, answered by `welcome` or `refused`. Who connects: a coordinator to a compute node,
- * a client or a compute node (to register) to a coordinator.
+ * A connection begins with `hello`, answered by `welcome` or `refused`. Who connects: a coordinator
+ * to a compute node, a client or a compute node (to register) to a coordinator.
  */
 import { z } from 'zod';
 import { ProtocolError } from '../base/errors.ts';
@@ -105,7 +106,10 @@ export type NodeState = z.infer<typeof nodeState>;
 const taskTime = z.object({
   file: text,
   node: text,
-  /** Sending the task to receiving the result, less what the node measured; the node's own clock for the rest. */
+  /**
+   * Sending the task to receiving the result, less what the node measured; the node's own clock for
+   * the rest.
+   */
   transferMs: milliseconds,
   computeMs: milliseconds.nullable(),
   injectedMs: milliseconds.nullable(),
@@ -158,7 +162,10 @@ const fromNode = z.discriminatedUnion('kind', [
 const alive = z.object({ kind: z.literal('pong') });
 
 const toCoordinator = z.discriminatedUnion('kind', [hello, train, ping]);
-const fromCoordinator = z.union([z.discriminatedUnion('kind', [welcome, refused, alive]), jobEvent]);
+const fromCoordinator = z.union([
+  z.discriminatedUnion('kind', [welcome, refused, alive]),
+  jobEvent,
+]);
 
 export type ToNode = z.infer<typeof toNode>;
 export type FromNode = z.infer<typeof fromNode>;
@@ -185,7 +192,10 @@ export function parseFromCoordinator(header: unknown): FromCoordinator {
 /** Why a greeting is refused; undefined when it is not. */
 export function refusal(greeting: { readonly protocol: number }): string | undefined {
   if (greeting.protocol === LETTERS_PROTOCOL) return undefined;
-  return `expected version ${LETTERS_PROTOCOL} of the letters protocol, got ${greeting.protocol}. Update the older end.`;
+  return (
+    `expected version ${LETTERS_PROTOCOL} of the letters protocol, got ${greeting.protocol}. ` +
+    'Update the older end.'
+  );
 }
 
 /** Float64 numbers as a payload. */
@@ -193,11 +203,15 @@ export function payloadOf(values: Float64Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-/** The numbers of a payload, in memory of their own. Throws: ProtocolError when there are not `length` of them. */
+/**
+ * The numbers of a payload, in memory of their own. Throws: ProtocolError when there are not
+ * `length` of them.
+ */
 export function numbersOf(payload: Uint8Array, length: number, what: string): Float64Array {
   if (payload.byteLength !== length * 8)
     throw new ProtocolError(
-      `reading ${what}: expected ${length} numbers, got ${payload.byteLength} bytes in place of ${length * 8}`,
+      `reading ${what}: expected ${length} numbers, got ${payload.byteLength} bytes in place ` +
+        `of ${length * 8}`,
     );
   return new Float64Array(payload.slice().buffer);
 }
@@ -207,6 +221,7 @@ function parse<T>(schema: z.ZodType<T>, header: unknown, what: string): T {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new ProtocolError(
-    `reading ${what}: ${issue === undefined ? 'not understood' : `${issue.path.join('.')}: ${issue.message}`}`,
+    `reading ${what}: ` +
+      (issue === undefined ? 'not understood' : `${issue.path.join('.')}: ${issue.message}`),
   );
 }

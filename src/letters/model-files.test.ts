@@ -14,9 +14,9 @@ import { modelAsOnnx, timingText, writeJobFiles } from './model-files.ts';
 import { predictFile } from './predict.ts';
 
 const SHAPE = { features: 3, hidden: 5, classes: 4 };
-const TEXT = Array.from({ length: 40 }, (_, i) => [i % 7, (i * 5) % 11, (i * i) % 13, i % 4].join(',')).join(
-  '\n',
-);
+const TEXT = Array.from({ length: 40 }, (_, i) =>
+  [i % 7, (i * 5) % 11, (i * i) % 13, i % 4].join(','),
+).join('\n');
 const ROWS = parseLettersText(TEXT, { name: 'rows', classes: 4 });
 
 function result(activation: 'relu' | 'seed'): JobResult {
@@ -85,7 +85,13 @@ describe('modelAsOnnx', () => {
 describe('writeJobFiles', () => {
   test('writes model, errors and times', async () => {
     const tasks = [
-      { file: 'train_letters1.txt', node: 'a:1', transferMs: 1.25, computeMs: 20, injectedMs: null },
+      {
+        file: 'train_letters1.txt',
+        node: 'a:1',
+        transferMs: 1.25,
+        computeMs: 20,
+        injectedMs: null,
+      },
     ];
     const rounds = [{ kind: 'round', round: 1, validationError: 0.5, wallMs: 30, tasks }] as const;
     const spec = {
@@ -100,7 +106,8 @@ describe('writeJobFiles', () => {
 
     await writeJobFiles(join(folder, 'deep/er'), spec, result('relu'), rounds);
 
-    const text = (name: string): Promise<string> => readFile(join(folder, 'deep/er', name), 'latin1');
+    const text = (name: string): Promise<string> =>
+      readFile(join(folder, 'deep/er', name), 'latin1');
     assert.equal(await text('errors.csv'), 'round,validation_error,wall_ms\n1,0.5,30\n');
     assert.match(await text('timing.txt'), /^1 +train_letters1\.txt +a:1 +20\.0 +1\.3 +-$/m);
     assert.match(await text('model.safetensors'), /"W":\{"dtype":"F32","shape":\[4,5\]/);

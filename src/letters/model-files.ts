@@ -13,7 +13,8 @@ import type { JobEvent } from './messages.ts';
 type RoundEvent = Extract<JobEvent, { kind: 'round' }>;
 
 /**
- * Writes model.onnx, model.safetensors, errors.csv and timing.txt to `folder`, which is made if it is missing.
+ * Writes model.onnx, model.safetensors, errors.csv and timing.txt to `folder`, which is made if it
+ * is missing.
  *
  * Throws: LockstepError when the folder cannot be written.
  */
@@ -34,7 +35,8 @@ export async function writeJobFiles(
   };
   try {
     await mkdir(folder, { recursive: true });
-    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
+    for (const [name, content] of Object.entries(files))
+      await writeFile(join(folder, name), content);
   } catch (error) {
     const reason = `writing the model to ${folder}: ${messageOf(error)}`;
     throw new LockstepError('CHECKPOINT_INVALID', reason, { folder }, { cause: error });
@@ -42,8 +44,8 @@ export async function writeJobFiles(
 }
 
 /**
- * The model as a graph from `x`, float32 [batch, features] as in the files, to `logits` [batch, classes]. Scaling is part
- * of it. Parameters are rounded to float32.
+ * The model as a graph from `x`, float32 [batch, features] as in the files, to `logits` [batch,
+ * classes]. Scaling is part of it. Parameters are rounded to float32.
  */
 export function modelAsOnnx({ done, parameters }: JobResult): Uint8Array {
   const { shape, activation, scaling } = done;
@@ -51,12 +53,26 @@ export function modelAsOnnx({ done, parameters }: JobResult): Uint8Array {
   const graph = new GraphBuilder('letters');
   let h = graph.input('x', 'float32', ['batch', features]); // [batch, features]
   if (scaling !== null) {
-    const shift = graph.initializer('shift', 'float32', [features], Float32Array.from(scaling.shift));
-    const factor = graph.initializer('factor', 'float32', [features], Float32Array.from(scaling.factor));
+    const shift = graph.initializer(
+      'shift',
+      'float32',
+      [features],
+      Float32Array.from(scaling.shift),
+    );
+    const factor = graph.initializer(
+      'factor',
+      'float32',
+      [features],
+      Float32Array.from(scaling.factor),
+    );
     h = graph.mul(graph.sub(h, shift), factor);
   }
   const start = outputWeightCount(shape);
-  const part = (name: string, from: number, size: readonly number[]): ReturnType<GraphBuilder['input']> => {
+  const part = (
+    name: string,
+    from: number,
+    size: readonly number[],
+  ): ReturnType<GraphBuilder['input']> => {
     const count = size.reduce((a, b) => a * b, 1);
     return graph.initializer(
       name,
@@ -77,8 +93,16 @@ function modelAsSafetensors(spec: JobSpec, { done, parameters }: JobResult): Uin
   const { features, hidden, classes } = shape;
   const start = outputWeightCount(shape);
   const tensors: NamedTensor[] = [
-    { name: 'V', shape: [hidden + 1, classes], data: Float32Array.from(parameters.subarray(0, start)) },
-    { name: 'W', shape: [features + 1, hidden], data: Float32Array.from(parameters.subarray(start)) },
+    {
+      name: 'V',
+      shape: [hidden + 1, classes],
+      data: Float32Array.from(parameters.subarray(0, start)),
+    },
+    {
+      name: 'W',
+      shape: [features + 1, hidden],
+      data: Float32Array.from(parameters.subarray(start)),
+    },
   ];
   if (scaling !== null) {
     tensors.push({ name: 'shift', shape: [features], data: Float32Array.from(scaling.shift) });
@@ -110,7 +134,9 @@ export function timingText(rounds: readonly RoundEvent[]): string {
   );
   const head = ['round', 'file', 'node', 'compute ms', 'transfer ms', 'injected ms'];
   const table = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...table.map((row) => (row[column] ?? '').length)));
+  const widths = head.map((_, column) =>
+    Math.max(...table.map((row) => (row[column] ?? '').length)),
+  );
   const sum = (key: 'computeMs' | 'transferMs' | 'injectedMs'): string =>
     rounds
       .reduce((total, { tasks }) => total + tasks.reduce((t, task) => t + (task[key] ?? 0), 0), 0)
@@ -122,7 +148,10 @@ export function timingText(rounds: readonly RoundEvent[]): string {
       .join('  ')
       .trimEnd(),
   );
-  return `${lines.join('\n')}\n\nin all: wall ${wallMs} ms, compute ${sum('computeMs')} ms, transfer ${sum('transferMs')} ms, injected ${sum('injectedMs')} ms\n`;
+  return (
+    `${lines.join('\n')}\n\nin all: wall ${wallMs} ms, compute ${sum('computeMs')} ms, transfer ` +
+    `${sum('transferMs')} ms, injected ${sum('injectedMs')} ms\n`
+  );
 }
 
 function cell(ms: number | null): string {

@@ -60,14 +60,18 @@ class Scene {
         if (kind !== 'ping') this.received.push(kind);
         if (payload.length > 0) this.payloads.push(payload);
         if (kind === 'hello') this.say({ kind: 'welcome' });
-        if (kind === 'ping' && this.answersPings) this.say({ kind: 'pong', progress: this.progress });
+        if (kind === 'ping' && this.answersPings)
+          this.say({ kind: 'pong', progress: this.progress });
       },
       onClose: () => {},
     };
     this.link = new NativeLink(
       ours,
       this.clock,
-      { onReady: () => this.told.push('ready'), onLost: (reason) => this.told.push(`lost: ${reason}`) },
+      {
+        onReady: () => this.told.push('ready'),
+        onLost: (reason) => this.told.push(`lost: ${reason}`),
+      },
       true,
     );
     this.clock.advance(10);

@@ -34,7 +34,12 @@ export class NativeLink implements NodeLink {
   #running: { readonly task: Task; readonly done: (outcome: Outcome) => void } | undefined;
 
   /** `mayReject`: whether a busy node may refuse tasks. */
-  constructor(connection: Connection, clock: Clock, handlers: NodeLinkHandlers, mayReject: boolean) {
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    handlers: NodeLinkHandlers,
+    mayReject: boolean,
+  ) {
     this.#connection = connection;
     this.#clock = clock;
     this.#handlers = handlers;
@@ -58,9 +63,18 @@ export class NativeLink implements NodeLink {
     this.#progressedMs = this.#clock.now();
     const { id, round, file, name, digest, shape, recipe, scaling, seed } = task;
     const message: TaskMessage = {
-      kind: 'task', id, round, file, name, digest, shape, recipe, seed, mayReject: this.#mayReject,
+      kind: 'task',
+      id,
+      round,
+      file,
+      name,
+      digest,
+      shape,
+      recipe,
+      seed,
+      mayReject: this.#mayReject,
       scaling: scaling === null ? null : { shift: [...scaling.shift], factor: [...scaling.factor] },
-    }; // prettier-ignore
+    };
     this.#connection.send(message, payloadOf(task.start));
   }
 
@@ -117,7 +131,8 @@ export class NativeLink implements NodeLink {
 
   #finish(id: number, outcome: Outcome): void {
     const running = this.#running;
-    if (running?.task.id !== id) return this.#lose(`it answered to a task that it was not given (${id})`);
+    if (running?.task.id !== id)
+      return this.#lose(`it answered to a task that it was not given (${id})`);
     this.#running = undefined;
     running.done(outcome);
   }
@@ -125,7 +140,8 @@ export class NativeLink implements NodeLink {
   #sendFile(digest: string): void {
     const task = this.#running?.task;
     if (task === undefined) return;
-    if (task.digest !== digest) return this.#lose('it asked for a file that it was not given a task for');
+    if (task.digest !== digest)
+      return this.#lose('it asked for a file that it was not given a task for');
     this.#connection.send({ kind: 'data', digest } satisfies ToNode, task.bytes);
   }
 

@@ -7,8 +7,9 @@ const MAX_NODES = 10_000;
 const HOST = /^[A-Za-z0-9_.:%[\]-]{1,253}$/;
 
 /**
- * The nodes of the list, each once, in order. Blank lines and those that begin with # are passed over; a third column,
- * the load probability that some versions of the seed system have there, is checked and left to the node.
+ * The nodes of the list, each once, in order. Blank lines and those that begin with # are passed
+ * over; a third column, the load probability that some versions of the seed system have there, is
+ * checked and left to the node.
  *
  * Throws: ConfigError naming every line that cannot be used.
  */
@@ -26,7 +27,9 @@ export function parseNodeList(text: string, file: string): Address[] {
   if (nodes.size > MAX_NODES)
     issues.push({ path: 'lines', expected: `at most ${MAX_NODES}`, got: `${nodes.size}` });
   if (issues.length === 0) return [...nodes.values()];
-  const words = issues.map(({ path, expected, got }) => `${path}: expected ${expected}, got "${got}"`);
+  const words = issues.map(
+    ({ path, expected, got }) => `${path}: expected ${expected}, got "${got}"`,
+  );
   throw new ConfigError(`${file}: ${words.join('; ')}. Example: localhost,9091`, issues);
 }
 
@@ -41,5 +44,7 @@ function parseLine(line: string): Address | undefined {
   const isPort = /^\d{1,5}$/.test(port) && number >= 1 && number <= 65_535;
   const probability = Number(load);
   const isLoad = load !== '' && probability >= 0 && probability <= 1;
-  return HOST.test(host) && isPort && isLoad && rest.length === 0 ? { host, port: number } : undefined;
+  return HOST.test(host) && isPort && isLoad && rest.length === 0
+    ? { host, port: number }
+    : undefined;
 }

@@ -1,4 +1,7 @@
-/** The compute nodes that a coordinator may use: from the list, which is read again and again, and by registration. */
+/**
+ * The compute nodes that a coordinator may use: from the list, which is read again and again, and
+ * by registration.
+ */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Address } from '../transport/tcp.ts';
@@ -74,9 +77,13 @@ export class NodePool {
     this.#match();
   }
 
-  /** The node that the policy gives the task to; undefined when none is free but those in `except`. */
+  /**
+   * The node that the policy gives the task to; undefined when none is free but those in `except`.
+   */
   choose(task: Task, except?: ReadonlySet<string>): PooledNode | undefined {
-    const free = this.nodes.filter((node) => node.isFreeFor(task) && except?.has(node.name) !== true);
+    const free = this.nodes.filter(
+      (node) => node.isFreeFor(task) && except?.has(node.name) !== true,
+    );
     return free.length === 0 ? undefined : free[this.#policy(free)];
   }
 
@@ -102,14 +109,19 @@ export class NodePool {
 
   /** Whether every node is known not to be of use. */
   isOutOfNodes(mode: Mode): boolean {
-    return this.nodes.every((node) => (node.isReady ? !node.canDo({ mode }) : node.trouble !== undefined));
+    return this.nodes.every((node) =>
+      node.isReady ? !node.canDo({ mode }) : node.trouble !== undefined,
+    );
   }
 
   /** Every node with the reason why it is of no use at the moment. */
   describe(mode: Mode): NodeState[] {
     if (this.#nodes.size === 0)
       return [
-        { node: 'list of nodes', reason: this.#listTrouble ?? 'it is empty, and no node has registered' },
+        {
+          node: 'list of nodes',
+          reason: this.#listTrouble ?? 'it is empty, and no node has registered',
+        },
       ];
     return this.nodes.map((node) => ({ node: node.name, reason: reasonOf(node, mode) }));
   }
@@ -127,7 +139,10 @@ export class NodePool {
     this.#timer = this.#options.clock.after(REREAD_MS, () => this.#reread());
   }
 
-  /** Adds the nodes that are new; those that were taken off get nothing more, and go once they have nothing to do. */
+  /**
+   * Adds the nodes that are new; those that were taken off get nothing more, and go once they have
+   * nothing to do.
+   */
   #match(): void {
     if (!this.#isStarted) return;
     const wanted = new Map(this.#registered);

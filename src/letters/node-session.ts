@@ -104,7 +104,11 @@ export class NodeSession {
       if (digestOf(bytes) !== digest)
         throw new ProtocolError(`${name}: other bytes came than were announced`);
       const text = new TextDecoder('latin1').decode(bytes);
-      const rows = parseLettersText(text, { name, classes: shape.classes, features: shape.features });
+      const rows = parseLettersText(text, {
+        name,
+        classes: shape.classes,
+        features: shape.features,
+      });
       this.#files.put(digest, shape.classes, rows);
       this.#submit(waiting, rows);
     } catch (error) {
@@ -115,7 +119,8 @@ export class NodeSession {
   #submit({ message, start }: Waiting, rows: LettersRows): void {
     const { id, shape, recipe, seed, round, file, mayReject, scaling } = message;
     const hasScaling =
-      scaling === null || [scaling.shift, scaling.factor].every((list) => list.length === shape.features);
+      scaling === null ||
+      [scaling.shift, scaling.factor].every((list) => list.length === shape.features);
     if (rows.features !== shape.features || !hasScaling) {
       const reason = `${message.name}: expected ${shape.features} features, got ${rows.features}`;
       return this.#send({ kind: 'failed', id, reason });
@@ -139,11 +144,15 @@ export class NodeSession {
   }
 
   #report(id: number, outcome: NodeOutcome): void {
-    if (outcome.kind === 'failed') return this.#send({ kind: 'failed', id, reason: outcome.reason });
+    if (outcome.kind === 'failed')
+      return this.#send({ kind: 'failed', id, reason: outcome.reason });
     if (outcome.kind !== 'done') return this.#send({ kind: outcome.kind, id });
     const { result, computeMs, injectedMs } = outcome;
     const { delta, trainingError, epochs } = result;
-    this.#send({ kind: 'result', id, trainingError, epochs, computeMs, injectedMs }, payloadOf(delta));
+    this.#send(
+      { kind: 'result', id, trainingError, epochs, computeMs, injectedMs },
+      payloadOf(delta),
+    );
   }
 
   #send(message: FromNode, payload?: Uint8Array): void {

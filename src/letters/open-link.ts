@@ -35,7 +35,12 @@ export function createOpenLink(dialler: Dialler, clock: Clock, mayReject: boolea
     known.set(nodeName(address), dialect);
     if (dialect === 'lockstep')
       return new NativeLink(await dialler.connect(address, CONNECT_MS), clock, handlers, mayReject);
-    return new SeedLink(() => dialler.connectBytes(address, CONNECT_MS), clock, handlers, mayReject ? 2 : 1);
+    return new SeedLink(
+      () => dialler.connectBytes(address, CONNECT_MS),
+      clock,
+      handlers,
+      mayReject ? 2 : 1,
+    );
   };
   return (address, handlers) => {
     const forgetful: NodeLinkHandlers = {
@@ -85,7 +90,10 @@ class OpeningLink implements NodeLink {
   }
 }
 
-/** Throws: PeerLostError when the node gives no answer in time, ProtocolError for an answer that is not Thrift. */
+/**
+ * Throws: PeerLostError when the node gives no answer in time, ProtocolError for an answer that is
+ * not Thrift.
+ */
 async function ask(dialler: Dialler, address: Address, clock: Clock): Promise<Dialect> {
   const stream = await dialler.connectBytes(address, CONNECT_MS);
   const name = nodeName(address);
@@ -96,13 +104,17 @@ async function ask(dialler: Dialler, address: Address, clock: Clock): Promise<Di
       settle();
     };
     const timer = clock.after(ANSWER_MS, () =>
-      end(() => reject(new PeerLostError(`${name}: connected, but no answer for ${ANSWER_MS / 1000} s`))),
+      end(() =>
+        reject(new PeerLostError(`${name}: connected, but no answer for ${ANSWER_MS / 1000} s`)),
+      ),
     );
     const decoder = new ThriftDecoder((message) => end(() => resolve(dialectOf(message))));
     stream.handlers = {
       onBytes: (bytes) => decoder.push(bytes),
       onClose: (error) =>
-        end(() => reject(error ?? new PeerLostError(`${name}: it closed the connection without an answer`))),
+        end(() =>
+          reject(error ?? new PeerLostError(`${name}: it closed the connection without an answer`)),
+        ),
     };
     stream.write(encodeThrift('call', WHO_ARE_YOU, 1, {}));
   });

@@ -13,7 +13,10 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 /** A node that rejected a task is not asked again before. */
 const REJECTED_PAUSE_MS = 50;
-/** Weight of the newest task in the recent time, and of the newest answer in the share of rejections. */
+/**
+ * Weight of the newest task in the recent time, and of the newest answer in the share of
+ * rejections.
+ */
 const NEWEST = 0.3;
 /** Tasks whose times are remembered. */
 const REMEMBERED = 8;
@@ -72,7 +75,8 @@ export class PooledNode implements Candidate {
 
   /** Whether it may be given this task now. */
   isFreeFor(task: Task): boolean {
-    const isIdle = this.#isReady && this.running === undefined && this.#clock.now() >= this.#pausedUntilMs;
+    const isIdle =
+      this.#isReady && this.running === undefined && this.#clock.now() >= this.#pausedUntilMs;
     return isIdle && !this.isLeaving && this.#link?.can(task.mode) === true;
   }
 
@@ -135,7 +139,8 @@ export class PooledNode implements Candidate {
     if (isRejected) this.#pause(REJECTED_PAUSE_MS);
     if (outcome.kind !== 'done') return;
     this.#failures = 0;
-    this.recentMs = this.recentMs === undefined ? wallMs : this.recentMs + NEWEST * (wallMs - this.recentMs);
+    this.recentMs =
+      this.recentMs === undefined ? wallMs : this.recentMs + NEWEST * (wallMs - this.recentMs);
     this.#times = [...this.#times.slice(1 - REMEMBERED), wallMs];
   }
 

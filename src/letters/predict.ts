@@ -7,7 +7,10 @@ import { createSession, onnxRuntime } from '../runtime/session.ts';
 export interface Predictions {
   /** One class per row. */
   readonly classes: readonly number[];
-  /** The share of rows that are classified wrong, between 0 and 1; undefined when the file has no classes. */
+  /**
+   * The share of rows that are classified wrong, between 0 and 1; undefined when the file has no
+   * classes.
+   */
   readonly errorRate: number | undefined;
 }
 
@@ -17,13 +20,14 @@ const BATCH = 1024;
 /**
  * Classifies every row of a file in the letters format, with or without classes.
  *
- * Throws: LockstepError when the model cannot be read or is not one from `x` [batch, features] to logits; DataError
- *         when the file does not fit it.
+ * Throws: LockstepError when the model cannot be read or is not one from `x` [batch, features] to
+ *         logits; DataError when the file does not fit it.
  */
 export async function predictFile(modelPath: string, dataPath: string): Promise<Predictions> {
   const session = await createSession(await readModel(modelPath), modelPath, 'cpu');
   const [input, output] = [session.inputMetadata[0], session.outputMetadata[0]];
-  const features = input?.isTensor === true && input.type === 'float32' ? input.shape[1] : undefined;
+  const features =
+    input?.isTensor === true && input.type === 'float32' ? input.shape[1] : undefined;
   const classes = output?.isTensor === true ? output.shape[1] : undefined;
   if (
     input === undefined ||
@@ -33,7 +37,8 @@ export async function predictFile(modelPath: string, dataPath: string): Promise<
   )
     throw new LockstepError(
       'CHECKPOINT_INVALID',
-      `${modelPath}: expected a model from float32 [batch, features] to [batch, classes], such as \`lockstep client\` writes`,
+      `${modelPath}: expected a model from float32 [batch, features] to [batch, classes], ` +
+        'such as `lockstep client` writes',
     );
   const options = { name: dataPath, classes, features, mayLackLabels: true };
   const { rows } = await readLettersFile(dataPath, options);

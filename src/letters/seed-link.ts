@@ -1,4 +1,7 @@
-/** A coordinator's link to a compute node of the seed system: one connection per task, as its own coordinator does. */
+/**
+ * A coordinator's link to a compute node of the seed system: one connection per task, as its own
+ * coordinator does.
+ */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
@@ -75,7 +78,9 @@ export class SeedLink implements NodeLink {
     };
     const { epochs, eta } = task.recipe;
     const { path, shape, start } = task;
-    stream.write(encodeFileCall(task.id, { path, shape, start, epochs, eta, policy: this.#policy }));
+    stream.write(
+      encodeFileCall(task.id, { path, shape, start, epochs, eta, policy: this.#policy }),
+    );
   }
 
   #lose(reason: string): void {

@@ -43,19 +43,29 @@ async function answer(
   call: ThriftMessage,
   open: Set<() => void>,
 ): Promise<void> {
-  if (call.kind !== 'call') throw new ProtocolError(`expected a call, got a message of kind ${call.kind}`);
+  if (call.kind !== 'call')
+    throw new ProtocolError(`expected a call, got a message of kind ${call.kind}`);
   if (call.name === WHO_ARE_YOU) {
     stream.write(
-      encodeThrift('reply', call.name, call.sequence, { 0: { type: 'string', value: IS_LOCKSTEP } }),
+      encodeThrift('reply', call.name, call.sequence, {
+        0: { type: 'string', value: IS_LOCKSTEP },
+      }),
     );
   } else if (call.name === TRAIN_WITH_WEIGHTS) {
     const asked = parseFileCall(call);
     const outcome = await train(node, asked, open);
     stream.write(encodeOutcome(call, asked, outcome));
-  } else stream.write(encodeException(call, 'unknownMethod', `a compute node has no method ${call.name}`));
+  } else
+    stream.write(
+      encodeException(call, 'unknownMethod', `a compute node has no method ${call.name}`),
+    );
 }
 
-async function train(node: ComputeNode, call: FileCall, open: Set<() => void>): Promise<NodeOutcome> {
+async function train(
+  node: ComputeNode,
+  call: FileCall,
+  open: Set<() => void>,
+): Promise<NodeOutcome> {
   const { shape, start, epochs, eta, path } = call;
   const { features, hidden, classes } = shape;
   checkJobSpec({ ...SEED_DEFAULTS, directory: path, epochs, eta, hidden, classes });
@@ -75,7 +85,8 @@ async function train(node: ComputeNode, call: FileCall, open: Set<() => void>): 
 
 function encodeOutcome(call: ThriftMessage, { shape }: FileCall, outcome: NodeOutcome): Uint8Array {
   if (outcome.kind === 'done') return encodeFileReply(call.sequence, outcome.result, shape);
-  if (outcome.kind === 'rejected') return encodeFileReply(call.sequence, { trainingError: -1 }, shape);
+  if (outcome.kind === 'rejected')
+    return encodeFileReply(call.sequence, { trainingError: -1 }, shape);
   const reason = outcome.kind === 'failed' ? outcome.reason : outcome.kind;
   return encodeException(call, 'internalError', reason);
 }

@@ -1,6 +1,6 @@
 /**
- * What a run tells the world: one line of `metrics.jsonl` each, and the input of every progress bar,
- * dashboard and tracker. Numbers are measured; what was not measured is absent.
+ * What a run tells the world: one line of `metrics.jsonl` each, and the input of every progress
+ * bar, dashboard and tracker. Numbers are measured; what was not measured is absent.
  */
 export type RunEvent =
   | RunStarted
@@ -28,7 +28,10 @@ export interface RunStarted {
   readonly parameterCount: number;
   readonly microBatch: number;
   readonly globalBatch: number;
-  /** When the run is done in rounds, each of which is a step here; `globalBatch` is then the samples of a local step. */
+  /**
+   * When the run is done in rounds, each of which is a step here; `globalBatch` is then the samples
+   * of a local step.
+   */
   readonly rounds?: RoundSizes;
 }
 
@@ -74,10 +77,16 @@ export interface WorkerStalled {
   readonly reason: string;
 }
 
-/** Not all workers compute the same bits for the same micro-batch: the digest depends on who computed what. */
+/**
+ * Not all workers compute the same bits for the same micro-batch: the digest depends on who
+ * computed what.
+ */
 export interface NumericsDiffer {
   readonly kind: 'numerics-differ';
-  readonly classes: readonly { readonly numericsClass: string; readonly ranks: readonly number[] }[];
+  readonly classes: readonly {
+    readonly numericsClass: string;
+    readonly ranks: readonly number[];
+  }[];
 }
 
 export interface MicroBatchesReissued {
@@ -87,7 +96,10 @@ export interface MicroBatchesReissued {
   readonly microBatches: readonly number[];
 }
 
-/** A gradient left the integer grid (or the grid was not known yet): the step is computed again on a wider one. */
+/**
+ * A gradient left the integer grid (or the grid was not known yet): the step is computed again on a
+ * wider one.
+ */
 export interface StepRedone {
   readonly kind: 'step-redone';
   readonly step: number;
@@ -95,8 +107,9 @@ export interface StepRedone {
 }
 
 /**
- * The run goes on from an older state: `lost`, no worker holds the newest any more, what follows has the same results;
- * `distrusted`, a worker that computed wrong numbers had a part in the steps in between, which are void.
+ * The run goes on from an older state: `lost`, no worker holds the newest any more, what follows
+ * has the same results; `distrusted`, a worker that computed wrong numbers had a part in the steps
+ * in between, which are void.
  */
 export interface RolledBack {
   readonly kind: 'rolled-back';
@@ -105,7 +118,10 @@ export interface RolledBack {
   readonly reason: 'lost' | 'distrusted';
 }
 
-/** Others computed another result for the same micro-batch: the worker is out for good, its steps are void. */
+/**
+ * Others computed another result for the same micro-batch: the worker is out for good, its steps
+ * are void.
+ */
 export interface WorkerDistrusted {
   readonly kind: 'worker-distrusted';
   readonly rank: number;
@@ -125,14 +141,20 @@ export interface WorkerRefused {
   readonly reason: string;
 }
 
-/** Much slower than the other workers for some time: in computing, or on its way to and from the coordinator. */
+/**
+ * Much slower than the other workers for some time: in computing, or on its way to and from the
+ * coordinator.
+ */
 export interface WorkerSlow {
   readonly kind: 'worker-slow';
   readonly rank: number;
   readonly workerId: string;
   readonly step: number;
   readonly where: 'compute' | 'link';
-  /** Milliseconds per micro-batch (compute) or per step (link), of this worker and of the others' median. */
+  /**
+   * Milliseconds per micro-batch (compute) or per step (link), of this worker and of the others'
+   * median.
+   */
   readonly ms: number;
   readonly othersMs: number;
 }
@@ -161,11 +183,17 @@ export interface StepCommitted {
   readonly sampleCount: number;
   /** Mean over the samples of the step, before the update. */
   readonly lossMean: number;
-  /** Share of right answers, 0..1: of samples, of yes-or-no answers, of a sequence's positions; not for a regression. */
+  /**
+   * Share of right answers, 0..1: of samples, of yes-or-no answers, of a sequence's positions; not
+   * for a regression.
+   */
   readonly accuracy?: number;
   readonly learningRate: number;
   readonly stepMs: number;
-  /** Means over the step's workers, which add up to `stepMs`: computing and updating; sums and totals on their way; */
+  /**
+   * Means over the step's workers, which add up to `stepMs`: computing and updating; sums and
+   * totals on their way;
+   */
   readonly computeMs: number;
   readonly communicateMs: number;
   /** waiting for slower workers; and the coordinator's own work. */

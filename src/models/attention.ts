@@ -11,7 +11,10 @@ export interface AttentionOptions {
   readonly dropout?: number;
 }
 
-/** What is added to a score that must not count. Not -Infinity, of which some devices make NaN; e^-1e9 is 0, too. */
+/**
+ * What is added to a score that must not count. Not -Infinity, of which some devices make NaN;
+ * e^-1e9 is 0, too.
+ */
 const MASKED = -1e9;
 
 /**

@@ -2,8 +2,8 @@
  * BERT with a classification head: a transformer in which every position sees all others.
  *
  * Source: Devlin et al. 2018; layout, parameter names and initial weights as in Hugging Face's
- * BertForSequenceClassification. Sizes other than BERT-base's follow Turc et al. 2019: one head per 64 units of width,
- * a feed-forward layer of 4 times the width.
+ * BertForSequenceClassification. Sizes other than BERT-base's follow Turc et al. 2019: one head per
+ * 64 units of width, a feed-forward layer of 4 times the width.
  */
 import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -32,16 +32,27 @@ interface BertSizes {
 }
 
 /**
- * Tokens [T] -> embeddings -> `layers` blocks -> the first position, linear, tanh -> linear -> outputs.
+ * Tokens [T] -> embeddings -> `layers` blocks -> the first position, linear, tanh -> linear ->
+ * outputs.
  *
- * All tokens are of type 0, and all count: sequences have one length. 109,483,778 parameters by default with 2 classes.
+ * All tokens are of type 0, and all count: sequences have one length. 109,483,778 parameters by
+ * default with 2 classes.
  */
 export function makeBert(task: ModelTask, settings: SettingsOf<'bert'>): Model {
   requireOneAnswer('bert', task);
-  const { width, heads = Math.max(1, Math.floor(width / HEAD_SIZE)), feedForward = 4 * width } = settings;
+  const {
+    width,
+    heads = Math.max(1, Math.floor(width / HEAD_SIZE)),
+    feedForward = 4 * width,
+  } = settings;
   checkedHeads('bert', heads, width);
   const layers = singleCount('bert', settings.layers);
-  const sizes: BertSizes = { ...settings, ...tokenSequenceOf('bert', task, settings), heads, feedForward };
+  const sizes: BertSizes = {
+    ...settings,
+    ...tokenSequenceOf('bert', task, settings),
+    heads,
+    feedForward,
+  };
   return defineModel('bert', task, (net, ids) => {
     const pooled = net.within('bert', () => {
       let h = net.within('embeddings', () => drawEmbeddings(net, ids, sizes)); // [B, T, D]
@@ -78,7 +89,10 @@ function drawBlock(net: Net, x: ValueInfo, sizes: BertSizes): ValueInfo {
   return drawOutput(net, 'output', ACTIVATIONS[activation](g, inner), first, sizes);
 }
 
-/** The end of each half of a block: [B, T, in] -> linear, dropout, sum with `residual` [B, T, D], norm. */
+/**
+ * The end of each half of a block: [B, T, in] -> linear, dropout, sum with `residual` [B, T, D],
+ * norm.
+ */
 function drawOutput(
   net: Net,
   name: string,

@@ -7,7 +7,8 @@ import { requireOneAnswer, tokenSequenceOf } from './task-checks.ts';
 /**
  * Tokens [T] -> the mean of their embeddings -> linear, ReLU -> linear -> outputs.
  *
- * Parameters: `embedding.weight` [rows, width], `fc1`, `fc2`; for 10,000 tokens and one output 1,313,281.
+ * Parameters: `embedding.weight` [rows, width], `fc1`, `fc2`; for 10,000 tokens and one output
+ *             1,313,281.
  */
 export function makeEmbedding(
   task: ModelTask,

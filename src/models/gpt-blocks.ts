@@ -1,7 +1,8 @@
 /**
  * What GPT-2 and the language model share: tables, and blocks with the norms before their halves.
  *
- * Source: Radford et al. 2019; layout, parameter names and initial weights as in Hugging Face's GPT2Model, where the
+ * Source: Radford et al. 2019; layout, parameter names and initial weights as in Hugging Face's
+ *         GPT2Model, where the
  * weight of a linear layer is [in, out].
  */
 import type { SettingsOf } from '../config/model-settings.ts';
@@ -66,13 +67,21 @@ function drawFeedForward(net: Net, x: ValueInfo, sizes: GptSizes): ValueInfo {
   });
 }
 
-/** Smaller, so that the sum over the 2 * layers halves begins no larger than one of them would be. */
+/**
+ * Smaller, so that the sum over the 2 * layers halves begins no larger than one of them would be.
+ */
 function lastInit({ layers }: GptSizes): ParameterInit {
   return { kind: 'normal', std: 0.02 / Math.sqrt(2 * layers) };
 }
 
 /** [B, T, in] -> [B, T, out] */
-function dense(net: Net, name: string, x: ValueInfo, outputs: number, init: ParameterInit): ValueInfo {
+function dense(
+  net: Net,
+  name: string,
+  x: ValueInfo,
+  outputs: number,
+  init: ParameterInit,
+): ValueInfo {
   return net.within(name, () => {
     const weight = net.parameter('weight', [Number(x.shape.at(-1)), outputs], init);
     return net.affine(x, weight, net.parameter('bias', [outputs], ZEROS));

@@ -1,6 +1,6 @@
 /**
- * A language model: at every position of a text, which token comes next. Its blocks are GPT-2's (gpt-blocks.ts), its
- * default size is for characters or bytes and a CPU.
+ * A language model: at every position of a text, which token comes next. Its blocks are GPT-2's
+ * (gpt-blocks.ts), its default size is for characters or bytes and a CPU.
  */
 import { ConfigError } from '../base/errors.ts';
 import type { SettingsOf } from '../config/model-settings.ts';
@@ -10,10 +10,11 @@ import { defineModel } from './net.ts';
 import { checkedHeads, misfit, singleCount, tokenSequenceOf } from './task-checks.ts';
 
 /**
- * Tokens [T] -> embeddings -> `layers` blocks -> norm -> logits [T, classes] of what follows each position.
+ * Tokens [T] -> embeddings -> `layers` blocks -> norm -> logits [T, classes] of what follows each
+ * position.
  *
- * Tables have the sizes of the data. A tied head is the token table again: fewer parameters, and what is learned about
- * a token as input serves as output, too.
+ * Tables have the sizes of the data. A tied head is the token table again: fewer parameters, and
+ * what is learned about a token as input serves as output, too.
  */
 export function makeGpt(task: ModelTask, settings: SettingsOf<'gpt'>): Model {
   const { width, feedForward = 4 * width, tiedHead } = settings;
@@ -25,7 +26,9 @@ export function makeGpt(task: ModelTask, settings: SettingsOf<'gpt'>): Model {
       expected: `false for ${classes} labels of ${table.tokens} tokens`,
       got: 'true',
     };
-    throw new ConfigError(`gpt option tied_head: expected ${issue.expected}, got ${issue.got}`, [issue]);
+    throw new ConfigError(`gpt option tied_head: expected ${issue.expected}, got ${issue.got}`, [
+      issue,
+    ]);
   }
   const sizes: GptSizes = {
     ...settings,
@@ -35,7 +38,9 @@ export function makeGpt(task: ModelTask, settings: SettingsOf<'gpt'>): Model {
     feedForward,
   };
   return defineModel('gpt', task, (net, ids) => {
-    const h = net.within('transformer', () => net.layerNorm('ln_f', drawGptBlocks(net, ids, sizes))); // [B, T, D]
+    const h = net.within('transformer', () =>
+      net.layerNorm('ln_f', drawGptBlocks(net, ids, sizes)),
+    ); // [B, T, D]
     if (!tiedHead) return net.linear('lm_head', h, classes, { weightInit: NORMAL, hasBias: false }); // [B, T, classes]
     const tokens = net.parameter('transformer.wte.weight', [table.tokens, width], NORMAL);
     return net.affine(h, tokens, undefined, { transposed: true }); // [B, T, tokens]

@@ -9,13 +9,18 @@ import { checkedHeads, requireOneAnswer, singleCount, tokenSequenceOf } from './
 const HEAD_SIZE = 64;
 
 /**
- * Tokens [T] -> embeddings -> `layers` blocks -> the last position, which has seen all, norm -> linear -> outputs.
+ * Tokens [T] -> embeddings -> `layers` blocks -> the last position, which has seen all, norm ->
+ * linear -> outputs.
  *
  * 124,441,346 parameters by default with 2 classes: GPT-2 small's 124,439,808 and the head's.
  */
 export function makeGpt2(task: ModelTask, settings: SettingsOf<'gpt2'>): Model {
   requireOneAnswer('gpt2', task);
-  const { width, heads = Math.max(1, Math.floor(width / HEAD_SIZE)), feedForward = 4 * width } = settings;
+  const {
+    width,
+    heads = Math.max(1, Math.floor(width / HEAD_SIZE)),
+    feedForward = 4 * width,
+  } = settings;
   const sizes: GptSizes = {
     ...settings,
     ...tokenSequenceOf('gpt2', task, settings),

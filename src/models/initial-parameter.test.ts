@@ -3,7 +3,11 @@ import { describe, test } from 'node:test';
 import { initialParameter } from './initial-parameter.ts';
 import type { ParameterSpec } from './model.ts';
 
-const weight: ParameterSpec = { name: 'w', shape: [50, 100], init: { kind: 'uniform', bound: 0.1 } };
+const weight: ParameterSpec = {
+  name: 'w',
+  shape: [50, 100],
+  init: { kind: 'uniform', bound: 0.1 },
+};
 
 describe('initialParameter', () => {
   test('gives the same bits for the same seed and place, and others for others', () => {
@@ -32,14 +36,21 @@ describe('initialParameter', () => {
   });
 
   test('gives normal numbers of the deviation asked for, whether their count is even or odd', () => {
-    const normal: ParameterSpec = { name: 'n', shape: [20_001], init: { kind: 'normal', std: 0.02 } };
+    const normal: ParameterSpec = {
+      name: 'n',
+      shape: [20_001],
+      init: { kind: 'normal', std: 0.02 },
+    };
     const values = Array.from(initialParameter(normal, 5, 2), (value) => value / 0.02);
     const moment = (power: number): number =>
       values.reduce((sum, value) => sum + value ** power, 0) / values.length;
     const near = values.filter((value) => Math.abs(value) < 1).length / values.length;
-    const neighbours = values.slice(1).reduce((sum, value, i) => sum + value * values[i]!, 0) / values.length;
+    const neighbours =
+      values.slice(1).reduce((sum, value, i) => sum + value * values[i]!, 0) / values.length;
 
-    assert.ok(Math.abs(moment(1)) < 0.02 && Math.abs(moment(2) - 1) < 0.03 && Math.abs(moment(4) - 3) < 0.2);
+    assert.ok(
+      Math.abs(moment(1)) < 0.02 && Math.abs(moment(2) - 1) < 0.03 && Math.abs(moment(4) - 3) < 0.2,
+    );
     assert.ok(Math.abs(near - 0.6827) < 0.01);
     assert.ok(Math.abs(neighbours) < 0.02);
     assert.ok(values.every((value) => value !== 0 && Math.abs(value) < 5.8));
@@ -47,14 +58,22 @@ describe('initialParameter', () => {
 
   test('copies values that are given', () => {
     const given = Float32Array.of(1, 2);
-    const values = initialParameter({ name: 'v', shape: [2], init: { kind: 'values', values: given } }, 1, 0);
+    const values = initialParameter(
+      { name: 'v', shape: [2], init: { kind: 'values', values: given } },
+      1,
+      0,
+    );
 
     assert.deepEqual(values, given);
     assert.notEqual(values, given);
   });
 
   test('fills a constant', () => {
-    const values = initialParameter({ name: 's', shape: [2], init: { kind: 'constant', value: 1 } }, 1, 0);
+    const values = initialParameter(
+      { name: 's', shape: [2], init: { kind: 'constant', value: 1 } },
+      1,
+      0,
+    );
 
     assert.deepEqual([...values], [1, 1]);
   });

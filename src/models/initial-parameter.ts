@@ -3,11 +3,12 @@ import { staticElementCount } from '../graph/values/shape.ts';
 import type { ParameterSpec } from './model.ts';
 
 /**
- * The values with which a parameter begins: a function of the seed and of the parameter's place in the model.
+ * The values with which a parameter begins: a function of the seed and of the parameter's place in
+ * the model.
  *
- * Uniform ones have the same bits everywhere: element i is fround(fround(2u - 1) * bound), u the i-th uniform number
- * of 24 bits. Normal ones pass Math.log and Math.cos, whose last bit is up to the JavaScript engine: the coordinator
- * computes them once and sends them.
+ * Uniform ones have the same bits everywhere: element i is fround(fround(2u - 1) * bound), u the
+ * i-th uniform number of 24 bits. Normal ones pass Math.log and Math.cos, whose last bit is up to
+ * the JavaScript engine: the coordinator computes them once and sends them.
  */
 export function initialParameter(spec: ParameterSpec, seed: number, index: number): Float32Array {
   const values = new Float32Array(staticElementCount(spec.shape));
@@ -17,13 +18,15 @@ export function initialParameter(spec: ParameterSpec, seed: number, index: numbe
   if (spec.init.kind === 'normal') return fillNormal(values, words, spec.init.std);
   const bound = Math.fround(spec.init.bound);
   // 2u - 1 has 24 bits, so it is exact; one product, rounded once.
-  for (let i = 0; i < values.length; i++) values[i] = Math.fround((2 * words.uniform(i) - 1) * bound);
+  for (let i = 0; i < values.length; i++)
+    values[i] = Math.fround((2 * words.uniform(i) - 1) * bound);
   return values;
 }
 
 /**
- * Two normal numbers from two uniform ones, u and v: sqrt(-2 log(1 - u)) times cos(2 pi v) and sin(2 pi v). Element i
- * is made of words 2 floor(i / 2) and the one behind it; no value is further out than 5.8 deviations.
+ * Two normal numbers from two uniform ones, u and v: sqrt(-2 log(1 - u)) times cos(2 pi v) and
+ * sin(2 pi v). Element i is made of words 2 floor(i / 2) and the one behind it; no value is further
+ * out than 5.8 deviations.
  *
  * Source: Box and Muller 1958.
  */

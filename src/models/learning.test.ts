@@ -25,9 +25,15 @@ function pictures(step: number): Batch {
 /** Each token follows from the one before it and its place. */
 function sentences(step: number): Batch {
   const texts = [...ONES.keys()].map((i) =>
-    Array.from({ length: 7 }, (_, place) => (((i * 3 + step * 5) % 11) + (place * (place + 1)) / 2) % 11),
+    Array.from(
+      { length: 7 },
+      (_, place) => (((i * 3 + step * 5) % 11) + (place * (place + 1)) / 2) % 11,
+    ),
   );
-  return { x: texts.flatMap((text) => text.slice(0, -1)), y: texts.flatMap((text) => text.slice(1)) };
+  return {
+    x: texts.flatMap((text) => text.slice(0, -1)),
+    y: texts.flatMap((text) => text.slice(1)),
+  };
 }
 
 /** PyTorch's Adam with its defaults, in plain numbers. */
@@ -40,7 +46,10 @@ class Adam {
     this.#learningRate = learningRate;
   }
 
-  step(parameters: Map<string, Float32Array>, gradientOf: (name: string) => readonly number[]): void {
+  step(
+    parameters: Map<string, Float32Array>,
+    gradientOf: (name: string) => readonly number[],
+  ): void {
     this.#steps++;
     for (const [name, values] of parameters) {
       const length = values.length;
@@ -61,17 +70,29 @@ class Adam {
 }
 
 /** The mean loss of each step. */
-async function learn(model: Model, batchOf: (step: number) => Batch, learningRate: number, steps: number) {
+async function learn(
+  model: Model,
+  batchOf: (step: number) => Batch,
+  learningRate: number,
+  steps: number,
+) {
   const { train, masks } = makeStepGraphs(model, BATCH);
   const run = await loadGraph(train);
   const parameters = new Map(
     model.parameters.map(({ name, shape }) => [name, Float32Array.from(numbersFor(name, shape))]),
   );
   const adam = new Adam(learningRate);
-  const noDropout = masks.map(({ name, shape }) => [name, Array(shape.reduce((a, b) => a * b)).fill(1)]);
+  const noDropout = masks.map(({ name, shape }) => [
+    name,
+    Array(shape.reduce((a, b) => a * b)).fill(1),
+  ]);
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
-    const feeds = { ...Object.fromEntries(parameters), ...Object.fromEntries(noDropout), ...batchOf(step) };
+    const feeds = {
+      ...Object.fromEntries(parameters),
+      ...Object.fromEntries(noDropout),
+      ...batchOf(step),
+    };
     const outputs = await run({ ...feeds, sampleWeight: ONES });
     losses.push(outputs.get('loss')![0]! / BATCH);
     adam.step(parameters, (name) => outputs.get(gradientName(name))!.map((value) => value / BATCH));
@@ -86,12 +107,17 @@ describe('training', () => {
   ] as const) {
     test(`of ${name} goes down PyTorch's curve of losses`, async () => {
       const { model } = CASES.find((candidate) => candidate.name === name)!;
-      const { losses: expected, learningRate } = recordedCurves().find((curve) => curve.name === name)!;
+      const { losses: expected, learningRate } = recordedCurves().find(
+        (curve) => curve.name === name,
+      )!;
 
       const losses = await learn(model, batchOf, learningRate, expected.length);
 
       for (const [step, loss] of expected.entries())
-        assert.ok(Math.abs(losses[step]! - loss) < 1e-4, `step ${step}: ${loss}, got ${losses[step]}`);
+        assert.ok(
+          Math.abs(losses[step]! - loss) < 1e-4,
+          `step ${step}: ${loss}, got ${losses[step]}`,
+        );
       assert.ok(losses.at(-1)! < losses[0]! / 2, `${losses[0]} only fell to ${losses.at(-1)}`);
     });
   }

@@ -6,9 +6,11 @@ import { defineModel } from './net.ts';
 import { requireNumbers, requireOneAnswer } from './task-checks.ts';
 
 /**
- * features -> hidden[0] -> ... -> hidden[n-1] -> outputs; no hidden layer at all is (logistic or linear) regression.
+ * features -> hidden[0] -> ... -> hidden[n-1] -> outputs; no hidden layer at all is (logistic or
+ * linear) regression.
  *
- * Parameters (shapes as in PyTorch's nn.Linear, and 1 to 3 % faster in ONNX Runtime than [in, out]):
+ * Parameters (shapes as in PyTorch's nn.Linear, and 1 to 3 % faster in ONNX Runtime than [in,
+ * out]):
  *   `layers.<i>.weight` [out, in], `layers.<i>.bias` [out], uniform in +-1/sqrt(in).
  */
 export function makeMlp(task: ModelTask, { hidden, activation }: SettingsOf<'mlp'>): Model {

@@ -1,4 +1,7 @@
-/** Small models of every kind with the inputs for which scripts/record-pytorch-models.py recorded PyTorch's numbers. */
+/**
+ * Small models of every kind with the inputs for which scripts/record-pytorch-models.py recorded
+ * PyTorch's numbers.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { staticElementCount } from '../graph/values/shape.ts';
@@ -18,7 +21,9 @@ export interface ModelCase {
 export interface RecordedModel {
   readonly name: string;
   readonly loss: number;
-  readonly gradients: Readonly<Record<string, { readonly norm: number; readonly first: readonly number[] }>>;
+  readonly gradients: Readonly<
+    Record<string, { readonly norm: number; readonly first: readonly number[] }>
+  >;
 }
 
 /** Mean losses of 50 steps of Adam, from the same weights. */
@@ -51,7 +56,8 @@ export function pattern(count: number, salt: number): number[] {
 
 /** A parameter's values, as the script computes them from its name and shape. */
 export function numbersFor(name: string, shape: readonly number[]): number[] {
-  const salt = Array.from(name).reduce((sum, letter, i) => sum + (i + 1) * letter.charCodeAt(0), 0) % 1000;
+  const salt =
+    Array.from(name).reduce((sum, letter, i) => sum + (i + 1) * letter.charCodeAt(0), 0) % 1000;
   const count = staticElementCount(shape);
   const values = pattern(count, salt);
   const [rows = 1] = shape;
@@ -65,7 +71,11 @@ const integers = (count: number, step: number, classes: number): number[] =>
 
 const classification = { kind: 'classification', classes: 5 } as const;
 const images = (size: number): ModelTask => ({ features: [3, size, size], target: classification });
-const tokens = (vocabulary: number): ModelTask => ({ features: [6], vocabulary, target: classification });
+const tokens = (vocabulary: number): ModelTask => ({
+  features: [6],
+  vocabulary,
+  target: classification,
+});
 const text: ModelTask = { ...tokens(11), target: { kind: 'sequence', classes: 11, length: 6 } };
 const sequences: ModelTask = { features: [5, 8], target: { kind: 'regression', outputs: 1 } };
 

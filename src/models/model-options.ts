@@ -51,7 +51,13 @@ function checked(name: string, key: ModelSettingKey, value: unknown): unknown {
   throw invalid(name, key, expectedOf(type), value, hint === '' ? '' : `; ${hint}`);
 }
 
-function invalid(name: string, key: string, expected: string, got: unknown, next: string): ConfigError {
+function invalid(
+  name: string,
+  key: string,
+  expected: string,
+  got: unknown,
+  next: string,
+): ConfigError {
   const shown = JSON.stringify(got) ?? String(got);
   return new ConfigError(`${name} option ${key}: expected ${expected}, got ${shown}${next}`, [
     { path: key, expected, got: shown },

@@ -38,8 +38,9 @@ describe('MODELS', () => {
     );
   });
 
-  // The heterogeneous-cluster trainer's SimpleCNN; MiniCluster's workloads; torchvision's documentation of ResNet;
-  // Hugging Face's BertForSequenceClassification of bert-base-uncased; GPT2Model's 124,439,808 and a linear head.
+  // The heterogeneous-cluster trainer's SimpleCNN; MiniCluster's workloads; torchvision's
+  // documentation of ResNet; Hugging Face's BertForSequenceClassification of bert-base-uncased;
+  // GPT2Model's 124,439,808 and a linear head.
   const published: readonly (readonly [string, ModelTask, Record<string, unknown>, number])[] = [
     ['simple_cnn', thumbnails, {}, 2_473_610],
     ['mlp', { features: [10], target: number }, { hidden: [128] }, 1_537],
@@ -86,7 +87,11 @@ describe('MODELS', () => {
   });
 
   test('takes images of any size from 8 by 8, with any number of channels', () => {
-    const cnn = makeModel('simple_cnn', { features: [1, 28, 31], target: classes(10) }, { width: 4 });
+    const cnn = makeModel(
+      'simple_cnn',
+      { features: [1, 28, 31], target: classes(10) },
+      { width: 4 },
+    );
 
     assert.ok(shapesOf(cnn).includes('conv1.weight [4,1,3,3]'));
     assert.ok(shapesOf(cnn).includes('fc1.weight [32,144]'));
@@ -112,34 +117,110 @@ describe('MODELS', () => {
     assert.deepEqual(masks('simple_cnn', thumbnails, { width: 2, dropout: 0 }), []);
     assert.deepEqual(masks('gpt', language(9, 6), { layers: 1 }), []);
     const hidden = '0.1 [2,6,8]';
-    assert.deepEqual(masks('bert', text(9, 6), tiny), [hidden, '0.1 [2,2,6,6]', hidden, hidden, '0.1 [2,8]']);
+    assert.deepEqual(masks('bert', text(9, 6), tiny), [
+      hidden,
+      '0.1 [2,2,6,6]',
+      hidden,
+      hidden,
+      '0.1 [2,8]',
+    ]);
     assert.deepEqual(masks('gpt2', text(9, 6), tiny), [hidden, '0.1 [2,2,6,6]', hidden, hidden]);
   });
 
   const refused: readonly (readonly [string, ModelTask, Record<string, unknown>, RegExp])[] = [
-    ['simple_cnn', flat, {}, /expected images \[channels, height, width\], 8 by 8 at least, got samples of numbers \[784\]/],
-    ['simple_cnn', { ...thumbnails, features: [3, 7, 32] }, {}, /8 by 8 at least, got samples of numbers \[3, 7, 32\]/],
-    ['resnet18', text(256), {}, /expected images .*got samples of tokens 0 to 255 \[128\]; for such data: embedding, bert, gpt2$/],
-    ['resnet18', thumbnails, { layers: [1, 1, 1, 1, 1, 1, 1, 1, 1] }, /layers: expected 1 to 8 whole numbers/],
-    ['mlp', text(256), {}, /expected numbers, got samples of tokens 0 to 255 \[128\]; for such data: embedding/],
+    [
+      'simple_cnn',
+      flat,
+      {},
+      /expected images \[channels, height, width\], 8 by 8 at least, got samples of numbers \[784\]/,
+    ],
+    [
+      'simple_cnn',
+      { ...thumbnails, features: [3, 7, 32] },
+      {},
+      /8 by 8 at least, got samples of numbers \[3, 7, 32\]/,
+    ],
+    [
+      'resnet18',
+      text(256),
+      {},
+      /expected images .*got samples of tokens 0 to 255 \[128\]; for such data: embedding, bert, gpt2$/,
+    ],
+    [
+      'resnet18',
+      thumbnails,
+      { layers: [1, 1, 1, 1, 1, 1, 1, 1, 1] },
+      /layers: expected 1 to 8 whole numbers/,
+    ],
+    [
+      'mlp',
+      text(256),
+      {},
+      /expected numbers, got samples of tokens 0 to 255 \[128\]; for such data: embedding/,
+    ],
     ['mlp', { ...language(9), features: [64] }, {}, /expected numbers/],
     ['bert', thumbnails, {}, /expected tokens \[length\], got samples of numbers \[3, 32, 32\]/],
-    ['bert', language(256), {}, /one answer each, got samples of tokens 0 to 255 \[64\], each with a label; for such data: gpt$/],
-    ['bert', text(40_000), {}, /its token_table has 30522 rows, the data have a vocabulary of 40000; give token_table/],
-    ['bert', text(256, 600), {}, /its position_table has 512 rows, the data have sequences of 600 tokens/],
+    [
+      'bert',
+      language(256),
+      {},
+      /one answer each, got samples of tokens 0 to 255 \[64\], each with a label; for such data: gpt$/,
+    ],
+    [
+      'bert',
+      text(40_000),
+      {},
+      /its token_table has 30522 rows, the data have a vocabulary of 40000; give token_table/,
+    ],
+    [
+      'bert',
+      text(256, 600),
+      {},
+      /its position_table has 512 rows, the data have sequences of 600 tokens/,
+    ],
     ['bert', text(256), { heads: 5 }, /heads: expected a divisor of the width 768, got 5/],
     ['bert', text(256), { layers: [2, 2] }, /layers: expected one number, got \[2, 2\]/],
     ['gpt2', text(60_000), {}, /token_table has 50257 rows/],
-    ['gpt', text(256), {}, /expected tokens with a label for each, got samples of tokens 0 to 255 \[128\]; for such data: embedding/],
-    ['gpt', { ...language(9), vocabulary: 12 }, {}, /tied_head: expected false for 9 labels of 12 tokens, got true/],
-    ['transformer', flat, {}, /expected number sequences \[length, width\], got samples of numbers \[784\]/],
+    [
+      'gpt',
+      text(256),
+      {},
+      /expected tokens with a label for each, got samples of tokens 0 to 255 \[128\]; for such data: embedding/,
+    ],
+    [
+      'gpt',
+      { ...language(9), vocabulary: 12 },
+      {},
+      /tied_head: expected false for 9 labels of 12 tokens, got true/,
+    ],
+    [
+      'transformer',
+      flat,
+      {},
+      /expected number sequences \[length, width\], got samples of numbers \[784\]/,
+    ],
     ['transformer', sequences, { heads: 7 }, /heads: expected a divisor of the width 256, got 7/],
     ['embedding', flat, {}, /expected tokens \[length\], got samples of numbers \[784\]/],
-    ['embedding', text(50), { tokenTable: 40 }, /token_table has 40 rows, the data have a vocabulary of 50/],
-    ['simple_cnn', thumbnails, { heads: 2 }, /simple_cnn option heads: expected one of width, dropout, got "heads"/],
-    ['simple_cnn', thumbnails, { dropout: 1 }, /simple_cnn option dropout: expected a number from 0 to below 1, got 1/],
+    [
+      'embedding',
+      text(50),
+      { tokenTable: 40 },
+      /token_table has 40 rows, the data have a vocabulary of 50/,
+    ],
+    [
+      'simple_cnn',
+      thumbnails,
+      { heads: 2 },
+      /simple_cnn option heads: expected one of width, dropout, got "heads"/,
+    ],
+    [
+      'simple_cnn',
+      thumbnails,
+      { dropout: 1 },
+      /simple_cnn option dropout: expected a number from 0 to below 1, got 1/,
+    ],
     ['gpt', language(9), { activation: 'rulu' }, /got "rulu"; did you mean "relu"\?/],
-  ]; // prettier-ignore
+  ];
   for (const [name, task, options, message] of refused) {
     test(`refuses ${name} on ${JSON.stringify(task)} with ${JSON.stringify(options)}`, () => {
       assert.throws(

@@ -1,10 +1,16 @@
-/** What a model is to the rest of the program: parameters, and a function that draws its forward pass. */
+/**
+ * What a model is to the rest of the program: parameters, and a function that draws its forward
+ * pass.
+ */
 import type { DatasetTarget } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { GraphFile } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 
-/** How a parameter begins. `uniform`: -bound <= value < bound; `normal`: mean 0; `values`: as they are. */
+/**
+ * How a parameter begins. `uniform`: -bound <= value < bound; `normal`: mean 0; `values`: as they
+ * are.
+ */
 export type ParameterInit =
   | { readonly kind: 'uniform'; readonly bound: number }
   | { readonly kind: 'normal'; readonly std: number }
@@ -17,8 +23,10 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   readonly init: ParameterInit;
   /**
-   * Absent: trained by the gradient of the loss. Otherwise a running statistic (BatchNorm's mean and variance): it
-   * moves by this part towards what a step observed, averaged over its samples, and no optimizer touches it.
+   * Absent: trained by the gradient of the loss. Otherwise a running statistic (BatchNorm's mean
+   *         and variance): it
+   * moves by this part towards what a step observed, averaged over its samples, and no optimizer
+   * touches it.
    */
   readonly statisticMomentum?: number;
 }
@@ -38,8 +46,8 @@ export interface TrainingPass {
   /** Reports what the micro-batch says of the running statistic `name`; same shape. */
   readonly observe: (name: string, value: ValueInfo) => void;
   /**
-   * float32 of `shape`, drawn anew for every micro-batch of every step, the same whoever computes it:
-   * 0 with probability `rate`, else 1 / (1 - rate).
+   * float32 of `shape`, drawn anew for every micro-batch of every step, the same whoever computes
+   * it: 0 with probability `rate`, else 1 / (1 - rate).
    */
   readonly mask: (shape: readonly number[], rate: number) => ValueInfo;
 }
@@ -60,15 +68,21 @@ export interface Model extends ModelTask {
   /**
    * Adds the forward pass to `pass.g`.
    *
-   * Shapes: x [B, ...features] -> logits (before the softmax) or predictions of `outputShapeOf` behind B, which may
-   *         be symbolic unless training.
+   * Shapes: x [B, ...features] -> logits (before the softmax) or predictions of `outputShapeOf`
+   *         behind B, which may be symbolic unless training.
    */
   readonly forward: (pass: ForwardPass, x: ValueInfo) => ValueInfo;
-  /** The model as its user runs it, where it comes from a file and keeps the file's names; absent: drawn anew. */
+  /**
+   * The model as its user runs it, where it comes from a file and keeps the file's names; absent:
+   * drawn anew.
+   */
   readonly inference?: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }
 
-/** Shape of what a model puts out for one sample: [classes], [outputs], or [length, classes] for a sequence. */
+/**
+ * Shape of what a model puts out for one sample: [classes], [outputs], or [length, classes] for a
+ * sequence.
+ */
 export function outputShapeOf({ target }: Pick<ModelTask, 'target'>): readonly number[] {
   switch (target.kind) {
     case 'classification':
@@ -88,9 +102,13 @@ export function outputSizeOf(task: Pick<ModelTask, 'target'>): number {
   return outputShapeOf(task).at(-1) ?? 1;
 }
 
-/** Elements of all trained parameters together; running statistics are not counted, as in PyTorch. */
+/**
+ * Elements of all trained parameters together; running statistics are not counted, as in PyTorch.
+ */
 export function parameterCountOf(model: Pick<Model, 'parameters'>): number {
-  const trained = model.parameters.filter(({ statisticMomentum }) => statisticMomentum === undefined);
+  const trained = model.parameters.filter(
+    ({ statisticMomentum }) => statisticMomentum === undefined,
+  );
   return stateElementCountOf({ parameters: trained });
 }
 

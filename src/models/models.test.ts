@@ -51,7 +51,10 @@ function assertClose(
   what: string,
 ) {
   for (const [i, value] of Array.from(expected).entries())
-    assert.ok(Math.abs(actual[i]! - value) <= tolerance, `${what}[${i}]: ${value}, got ${actual[i]}`);
+    assert.ok(
+      Math.abs(actual[i]! - value) <= tolerance,
+      `${what}[${i}]: ${value}, got ${actual[i]}`,
+    );
 }
 
 for (const sample of CASES) {
@@ -86,7 +89,10 @@ for (const sample of CASES) {
 
       assert.deepEqual(actual, expected);
       for (const [output, values] of nothing)
-        assert.ok(values.every((value) => value === 0), `${output}: ${values.slice(0, 3).join()}`); // prettier-ignore
+        assert.ok(
+          values.every((value) => value === 0),
+          `${output}: ${values.slice(0, 3).join()}`,
+        );
     });
 
     test('predicts after training what evaluation measures', async () => {
@@ -95,7 +101,9 @@ for (const sample of CASES) {
       const feeds = { ...feedsFor(sample), sampleWeight: [1, 1, 1, 1] };
 
       const evaluated = await runGraph(makeStepGraphs(model, BATCH).evaluate, feeds);
-      const [[, predicted]] = [...(await runGraph(inference, { input: sample.x }))] as [[string, number[]]];
+      const [[, predicted]] = [...(await runGraph(inference, { input: sample.x }))] as [
+        [string, number[]],
+      ];
 
       const loss = lossOf(model, predicted, sample.y);
       assertClose(evaluated.get('loss')!, [loss], 1e-5 * loss, 'loss');

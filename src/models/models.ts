@@ -30,9 +30,11 @@ export const MODELS: { readonly [Name in ModelName]: ModelMaker } = {
 };
 
 /**
- * The model called `name` for a task; options that are absent or undefined have the defaults of `MODEL_SETTINGS`.
+ * The model called `name` for a task; options that are absent or undefined have the defaults of
+ * `MODEL_SETTINGS`.
  *
- * Throws: ConfigError for an unknown name, bad options, or data that do not fit, saying what is allowed.
+ * Throws: ConfigError for an unknown name, bad options, or data that do not fit, saying what is
+ *         allowed.
  */
 export function makeModel(
   name: string,

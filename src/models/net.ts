@@ -1,4 +1,7 @@
-/** The vocabulary of the model pages: layers that make their own parameters, named as PyTorch names them. */
+/**
+ * The vocabulary of the model pages: layers that make their own parameters, named as PyTorch names
+ * them.
+ */
 import { drawBatchStatistics } from '../autodiff/batch-statistics.ts';
 import { invariant } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -7,8 +10,8 @@ import type { ValueInfo } from '../graph/values/types.ts';
 import type { ForwardPass, Model, ModelTask, ParameterInit, ParameterSpec } from './model.ts';
 
 /**
- * A model from one function that draws its forward pass. Parameters are what that function asks for, in the order
- * in which it asks.
+ * A model from one function that draws its forward pass. Parameters are what that function asks
+ * for, in the order in which it asks.
  */
 export function defineModel(
   name: string,
@@ -28,7 +31,10 @@ function parametersOf(task: ModelTask, forward: Model['forward']): ParameterSpec
     specs.push(spec);
     return g.input(spec.name, 'float32', spec.shape);
   };
-  const x = g.input('x', task.vocabulary === undefined ? 'float32' : 'int32', ['batch', ...task.features]);
+  const x = g.input('x', task.vocabulary === undefined ? 'float32' : 'int32', [
+    'batch',
+    ...task.features,
+  ]);
   forward({ g, parameter }, x);
   return specs;
 }
@@ -78,7 +84,10 @@ export class Net {
     return this.#pass.parameter({ name: this.#path + name, shape, init });
   }
 
-  /** [..., in] -> [..., out]: x W^T + b. Parameters `weight` [out, in], `bias` [out], by default uniform in +-1/sqrt(in). */
+  /**
+   * [..., in] -> [..., out]: x W^T + b. Parameters `weight` [out, in], `bias` [out], by default
+   * uniform in +-1/sqrt(in).
+   */
   linear(name: string, x: ValueInfo, outputs: number, options: LinearOptions = {}): ValueInfo {
     const inputs = Number(x.shape.at(-1));
     const uniform = { kind: 'uniform', bound: 1 / Math.sqrt(inputs) } as const;
@@ -110,7 +119,9 @@ export class Net {
     return bias === undefined ? product : g.add(product, bias);
   }
 
-  /** Ids [..] -> [.., width]. Parameter `weight` [rows, width], by default normal with deviation 1. */
+  /**
+   * Ids [..] -> [.., width]. Parameter `weight` [rows, width], by default normal with deviation 1.
+   */
   embedding(
     name: string,
     ids: ValueInfo,
@@ -118,12 +129,14 @@ export class Net {
     width: number,
     init: ParameterInit = { kind: 'normal', std: 1 },
   ): ValueInfo {
-    return this.within(name, () => this.g.gather(this.parameter('weight', [rows, width], init), ids, 0));
+    return this.within(name, () =>
+      this.g.gather(this.parameter('weight', [rows, width], init), ids, 0),
+    );
   }
 
   /**
-   * [B, C, H, W] -> [B, channels, H', W'], for a square kernel. Parameters `weight` [channels, C, kernel, kernel],
-   * `bias` [channels], by default uniform in +-1/sqrt(C kernel^2).
+   * [B, C, H, W] -> [B, channels, H', W'], for a square kernel. Parameters `weight` [channels, C,
+   * kernel, kernel], `bias` [channels], by default uniform in +-1/sqrt(C kernel^2).
    */
   conv2d(
     name: string,
@@ -144,8 +157,9 @@ export class Net {
   }
 
   /**
-   * Normalises each channel of [B, C, H, W]: in training with the statistics of the micro-batch, which the running ones
-   * follow, otherwise with these. Parameters `weight`, `bias`, `running_mean`, `running_var` [C].
+   * Normalises each channel of [B, C, H, W]: in training with the statistics of the micro-batch,
+   * which the running ones follow, otherwise with these. Parameters `weight`, `bias`,
+   * `running_mean`, `running_var` [C].
    */
   batchNorm2d(name: string, x: ValueInfo): ValueInfo {
     const channels = Number(x.shape[1]);
@@ -181,12 +195,18 @@ export class Net {
   layerNorm(name: string, x: ValueInfo, epsilon = 1e-5): ValueInfo {
     const size = Number(x.shape.at(-1));
     return this.within(name, () => {
-      const [scale, bias] = [this.parameter('weight', [size], ONES), this.parameter('bias', [size], ZEROS)];
+      const [scale, bias] = [
+        this.parameter('weight', [size], ONES),
+        this.parameter('bias', [size], ZEROS),
+      ];
       return this.g.layerNormalization(x, scale, bias, { axis: -1, epsilon });
     });
   }
 
-  /** In training, each value is 0 with probability `rate`, and otherwise divided by what is left of 1. */
+  /**
+   * In training, each value is 0 with probability `rate`, and otherwise divided by what is left of
+   * 1.
+   */
   dropout(x: ValueInfo, rate: number): ValueInfo {
     const { training } = this.#pass;
     if (training === undefined || rate === 0) return x;

@@ -23,7 +23,14 @@ async function measure(
   const prediction = g.input('prediction', 'float32', [samples, ...outputShapeOf({ target })]);
   const { type, shape } = targetTypeOf(target, samples);
   const weights = g.input('sampleWeight', 'float32', [samples]);
-  const objective = drawObjective(g, target, prediction, g.input('y', type, shape), weights, options);
+  const objective = drawObjective(
+    g,
+    target,
+    prediction,
+    g.input('y', type, shape),
+    weights,
+    options,
+  );
   g.output('loss', objective.loss);
   if (objective.correct) g.output('correct', objective.correct);
   const outputs = await runGraph(g.build(), { ...feeds, sampleWeight });
@@ -44,7 +51,12 @@ const REGRESSION: DatasetTarget = { kind: 'regression', outputs: 2 };
 
 describe('drawObjective', () => {
   test('measures every position of a sequence alike, and leaves out the ignored ones', async () => {
-    const rows = [[1, 2, 3], [0, 1, 0], [4, 4, 5], [2, 0, 1]]; // prettier-ignore
+    const rows = [
+      [1, 2, 3],
+      [0, 1, 0],
+      [4, 4, 5],
+      [2, 0, 1],
+    ];
     const target: DatasetTarget = { kind: 'sequence', classes: 3, length: 2 };
 
     const { loss, correct } = await measure(target, {
@@ -53,7 +65,11 @@ describe('drawObjective', () => {
       sampleWeight: [1, 0.5],
     });
 
-    const [a, c, d] = [crossEntropy(rows[0]!, 2), crossEntropy(rows[2]!, 0), crossEntropy(rows[3]!, 0)];
+    const [a, c, d] = [
+      crossEntropy(rows[0]!, 2),
+      crossEntropy(rows[2]!, 0),
+      crossEntropy(rows[3]!, 0),
+    ];
     assertNear(loss, a / 2 + (0.5 * (c + d)) / 2);
     assert.equal(correct, 1 / 2 + 0.5 / 2);
   });
@@ -62,7 +78,9 @@ describe('drawObjective', () => {
     const row = [1, 2, 4];
     const samples = { prediction: row, y: [1], sampleWeight: [2] };
 
-    const { loss } = await measure({ kind: 'classification', classes: 3 }, samples, { labelSmoothing: 0.3 });
+    const { loss } = await measure({ kind: 'classification', classes: 3 }, samples, {
+      labelSmoothing: 0.3,
+    });
 
     const mean = (crossEntropy(row, 0) + crossEntropy(row, 1) + crossEntropy(row, 2)) / 3;
     assertNear(loss, 2 * (0.7 * crossEntropy(row, 1) + 0.3 * mean));
@@ -97,7 +115,8 @@ describe('drawObjective', () => {
       REGRESSION,
     ];
     for (const target of targets) {
-      const perSample = target.kind === 'classification' || target.kind === 'sequence' ? [1] : [1, 0];
+      const perSample =
+        target.kind === 'classification' || target.kind === 'sequence' ? [1] : [1, 0];
       const samples = {
         prediction: [1, 2, 1e30, -1e30],
         y: [...perSample, ...perSample.map(() => -999)],
@@ -136,14 +155,18 @@ describe('lossOf', () => {
     );
   });
 
-  test('throws ConfigError for a smoothing that is no part of 1, or without classes to spread it over', () => {
-    const classes: DatasetTarget = { kind: 'classification', classes: 2 };
-    for (const labelSmoothing of [-0.1, 1, Number.NaN]) {
-      assert.throws(() => lossOf(classes, { labelSmoothing }), ConfigError);
-    }
-    assert.throws(
-      () => lossOf(REGRESSION, { labelSmoothing: 0.1 }),
-      /label_smoothing: expected 0 with the loss mse/,
-    );
-  });
+  test(
+    'throws ConfigError for a smoothing that is no part of 1, or without classes to spread it ' +
+      'over',
+    () => {
+      const classes: DatasetTarget = { kind: 'classification', classes: 2 };
+      for (const labelSmoothing of [-0.1, 1, Number.NaN]) {
+        assert.throws(() => lossOf(classes, { labelSmoothing }), ConfigError);
+      }
+      assert.throws(
+        () => lossOf(REGRESSION, { labelSmoothing: 0.1 }),
+        /label_smoothing: expected 0 with the loss mse/,
+      );
+    },
+  );
 });

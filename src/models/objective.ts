@@ -1,4 +1,7 @@
-/** What a prediction is measured by: loss and right answers of one micro-batch, by the kind of target and the loss asked for. */
+/**
+ * What a prediction is measured by: loss and right answers of one micro-batch, by the kind of
+ * target and the loss asked for.
+ */
 import {
   binaryCrossEntropySum,
   correctBinarySum,
@@ -16,7 +19,10 @@ import { outputSizeOf } from './model.ts';
 export interface ObjectiveOptions {
   /** `auto`, the default, is the first of the losses that fit the data; `lossOf` tells which do. */
   readonly loss?: LossName;
-  /** For a cross-entropy: the part of the target that is spread over all classes, 0 <= part < 1; 0 when absent. */
+  /**
+   * For a cross-entropy: the part of the target that is spread over all classes, 0 <= part < 1; 0
+   * when absent.
+   */
   readonly labelSmoothing?: number;
 }
 
@@ -28,7 +34,10 @@ export interface Objective {
 }
 
 /** Type and shape of the targets of B samples. */
-export function targetTypeOf(target: DatasetTarget, samples: number): { type: ElementType; shape: number[] } {
+export function targetTypeOf(
+  target: DatasetTarget,
+  samples: number,
+): { type: ElementType; shape: number[] } {
   switch (target.kind) {
     case 'classification':
       return { type: 'int32', shape: [samples] };
@@ -53,8 +62,8 @@ const LOSSES = {
 /**
  * The loss that `options` ask for on this target.
  *
- * Throws: ConfigError when the loss does not fit the target, or when a smoothing is no part of 1 or is asked for
- *         without a cross-entropy.
+ * Throws: ConfigError when the loss does not fit the target, or when a smoothing is no part of 1 or
+ *         is asked for without a cross-entropy.
  */
 export function lossOf(
   target: DatasetTarget,
@@ -81,7 +90,8 @@ function misfit(path: string, expected: string, got: string): ConfigError {
  * Loss and right answers of B samples.
  *
  * Shapes: prediction [B, ...outputShapeOf], y as `targetTypeOf`, sampleWeight [B].
- * A sequence's loss is the sum over its positions divided by its length, whatever part of them is ignored.
+ * A sequence's loss is the sum over its positions divided by its length, whatever part of them is
+ * ignored.
  * Throws: ConfigError as `lossOf`.
  */
 export function drawObjective(

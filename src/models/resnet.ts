@@ -1,7 +1,8 @@
 /**
  * Residual networks: stages of blocks whose output is added to their input.
  *
- * Source: He et al. 2015, "Deep residual learning for image recognition"; layout, names and initial weights as in
+ * Source: He et al. 2015, "Deep residual learning for image recognition"; layout, names and initial
+ *         weights as in
  * torchvision, which puts a bottleneck's stride into its 3x3 convolution.
  */
 import type { SettingsOf } from '../config/model-settings.ts';
@@ -12,7 +13,9 @@ import { imageSizeOf } from './task-checks.ts';
 
 type ResnetSettings = SettingsOf<'resnet18' | 'resnet50'>;
 
-/** Draws a block's own branch: [B, in, H, W] -> [B, out, H / stride, W / stride], before the sum. */
+/**
+ * Draws a block's own branch: [B, in, H, W] -> [B, out, H / stride, W / stride], before the sum.
+ */
 interface BlockKind {
   /** Channels of the output per unit of width. */
   readonly expansion: number;
@@ -38,7 +41,10 @@ const BOTTLENECK: BlockKind = {
   },
 };
 
-/** Residual blocks of two 3x3 convolutions; 11,689,512 parameters for 224x224 images of 1000 classes. */
+/**
+ * Residual blocks of two 3x3 convolutions; 11,689,512 parameters for 224x224 images of 1000
+ * classes.
+ */
 export function makeResnet18(task: ModelTask, settings: ResnetSettings): Model {
   return makeResnet('resnet18', task, settings, BASIC);
 }
@@ -48,7 +54,12 @@ export function makeResnet50(task: ModelTask, settings: ResnetSettings): Model {
   return makeResnet('resnet50', task, settings, BOTTLENECK);
 }
 
-function makeResnet(name: string, task: ModelTask, settings: ResnetSettings, block: BlockKind): Model {
+function makeResnet(
+  name: string,
+  task: ModelTask,
+  settings: ResnetSettings,
+  block: BlockKind,
+): Model {
   const { layers, width } = settings;
   const hasSmallStem = isStemSmall(name, task, settings);
   return defineModel(name, task, (net, x) => {
@@ -56,7 +67,9 @@ function makeResnet(name: string, task: ModelTask, settings: ResnetSettings, blo
     layers.forEach((count, stage) => {
       for (let i = 0; i < count; i++) {
         const stride = stage > 0 && i === 0 ? 2 : 1;
-        h = net.within(`layer${stage + 1}.${i}`, () => drawBlock(net, h, width * 2 ** stage, stride, block));
+        h = net.within(`layer${stage + 1}.${i}`, () =>
+          drawBlock(net, h, width * 2 ** stage, stride, block),
+        );
       }
     });
     h = net.g.flatten(net.g.globalAveragePool(h)); // [B, channels of the last stage]
@@ -64,7 +77,10 @@ function makeResnet(name: string, task: ModelTask, settings: ResnetSettings, blo
   });
 }
 
-/** Below this many pixels a large stem, which divides each side by 4, leaves too little for the stages. */
+/**
+ * Below this many pixels a large stem, which divides each side by 4, leaves too little for the
+ * stages.
+ */
 const LARGE_STEM_PIXELS = 64;
 
 function isStemSmall(name: string, task: ModelTask, { stem }: ResnetSettings): boolean {
@@ -83,11 +99,19 @@ function drawSmallStem(net: Net, x: ValueInfo, width: number): ValueInfo {
   return net.g.relu(convAndNorm(net, 1, x, width, 3, 1));
 }
 
-function drawBlock(net: Net, x: ValueInfo, width: number, stride: number, block: BlockKind): ValueInfo {
+function drawBlock(
+  net: Net,
+  x: ValueInfo,
+  width: number,
+  stride: number,
+  block: BlockKind,
+): ValueInfo {
   const channels = width * block.expansion;
   const branch = block.draw(net, x, width, stride);
   const isSameShape = stride === 1 && x.shape[1] === channels;
-  const shortcut = isSameShape ? x : net.within('downsample', () => drawDownsample(net, x, channels, stride));
+  const shortcut = isSameShape
+    ? x
+    : net.within('downsample', () => drawDownsample(net, x, channels, stride));
   return net.g.relu(net.g.add(branch, shortcut)); // [B, channels, H / stride, W / stride]
 }
 
@@ -104,7 +128,10 @@ function convAndNorm(
   kernel: number,
   stride: number,
 ): ValueInfo {
-  return net.batchNorm2d(`bn${index}`, convWithoutBias(net, `conv${index}`, x, channels, kernel, stride));
+  return net.batchNorm2d(
+    `bn${index}`,
+    convWithoutBias(net, `conv${index}`, x, channels, kernel, stride),
+  );
 }
 
 function convWithoutBias(

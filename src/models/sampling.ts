@@ -2,14 +2,18 @@
 import { invariant } from '../base/errors.ts';
 
 export interface SamplingOptions {
-  /** Divides the logits: below 1 likely tokens become likelier; 0 always takes the likeliest (the first of equals). */
+  /**
+   * Divides the logits: below 1 likely tokens become likelier; 0 always takes the likeliest (the
+   * first of equals).
+   */
   readonly temperature: number;
   /** Only so many of the likeliest tokens are in question. */
   readonly topK: number;
 }
 
 /**
- * The id of one token, drawn with probability softmax(logits / temperature) among the `topK` likeliest.
+ * The id of one token, drawn with probability softmax(logits / temperature) among the `topK`
+ * likeliest.
  *
  * Shapes: logits [vocabulary]; `uniform` is a random number from 0 to below 1.
  */

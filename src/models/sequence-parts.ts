@@ -5,7 +5,10 @@ import type { ValueInfo } from '../graph/values/types.ts';
 import type { ParameterInit } from './model.ts';
 import type { Net } from './net.ts';
 
-/** A table of `rows` embeddings, of which a sequence of `length` uses the first: -> [length, width]. Parameter `name.weight`. */
+/**
+ * A table of `rows` embeddings, of which a sequence of `length` uses the first: -> [length, width].
+ * Parameter `name.weight`.
+ */
 export function firstEmbeddings(
   net: Net,
   name: string,
@@ -25,7 +28,10 @@ export function atPosition(g: GraphBuilder, x: ValueInfo, index: number): ValueI
 }
 
 /** Query, key and value of one product: [B, T, 3 D] -> three times [B, T, D]. */
-export function splitInThree(g: GraphBuilder, x: ValueInfo): readonly [ValueInfo, ValueInfo, ValueInfo] {
+export function splitInThree(
+  g: GraphBuilder,
+  x: ValueInfo,
+): readonly [ValueInfo, ValueInfo, ValueInfo] {
   const width = Number(x.shape.at(-1)) / 3;
   const [query, key, value] = g.split(x, [width, width, width], 2);
   invariant(

@@ -1,4 +1,7 @@
-/** The convolutional network of the heterogeneous-cluster trainer: three convolutions, two linear layers. */
+/**
+ * The convolutional network of the heterogeneous-cluster trainer: three convolutions, two linear
+ * layers.
+ */
 import type { SettingsOf } from '../config/model-settings.ts';
 import { outputSizeOf, type Model, type ModelTask } from './model.ts';
 import { defineModel } from './net.ts';
@@ -8,13 +11,18 @@ import { imageSizeOf } from './task-checks.ts';
 const SMALLEST_IMAGE = 8;
 
 /**
- * Images [C, H, W] -> 3 x (convolution, ReLU, pooling) -> linear, ReLU, dropout -> linear -> outputs.
+ * Images [C, H, W] -> 3 x (convolution, ReLU, pooling) -> linear, ReLU, dropout -> linear ->
+ * outputs.
  *
- * Parameters: `conv1` to `conv3` with `width`, 2 and 4 times `width` channels, `fc1` with 8 times `width` units, `fc2`;
- * at width 64 for 3x32x32 images of 10 classes 2,473,610. Any size of image from 8x8; rows that do not fill a pooling
- * window are left out.
+ * Parameters: `conv1` to `conv3` with `width`, 2 and 4 times `width` channels, `fc1` with 8 times
+ *             `width` units, `fc2`;
+ * at width 64 for 3x32x32 images of 10 classes 2,473,610. Any size of image from 8x8; rows that do
+ * not fill a pooling window are left out.
  */
-export function makeSimpleCnn(task: ModelTask, { width, dropout }: SettingsOf<'simple_cnn'>): Model {
+export function makeSimpleCnn(
+  task: ModelTask,
+  { width, dropout }: SettingsOf<'simple_cnn'>,
+): Model {
   imageSizeOf('simple_cnn', task, SMALLEST_IMAGE);
   return defineModel('simple_cnn', task, (net, x) => {
     const { g } = net;

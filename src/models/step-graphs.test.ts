@@ -128,7 +128,9 @@ describe('makeStepGraphs', () => {
       const clean = feedsFor(model, 4, [1, 0, 0.5, 0]);
       const features = staticElementCount(model.features);
       const zeros = Array.from(clean['x']!, (value, i) => (isPadding(i, features) ? 0 : value));
-      const garbage = Array.from(clean['x']!, (value, i) => (isPadding(i, features) ? value * -1e30 : value));
+      const garbage = Array.from(clean['x']!, (value, i) =>
+        isPadding(i, features) ? value * -1e30 : value,
+      );
       const targets = clean['y']!.length / 4;
       const y = Array.from(clean['y']!, (value, i) => (isPadding(i, targets) ? -999 : value));
 
@@ -140,7 +142,10 @@ describe('makeStepGraphs', () => {
     });
 
     test(`gives exact zeros when every weight is 0: ${kind}`, async () => {
-      const outputs = await runGraph(makeStepGraphs(model, 4).train, feedsFor(model, 4, [0, 0, 0, 0]));
+      const outputs = await runGraph(
+        makeStepGraphs(model, 4).train,
+        feedsFor(model, 4, [0, 0, 0, 0]),
+      );
 
       for (const [name, values] of outputs)
         assert.ok(
@@ -186,14 +191,20 @@ describe('makeStepGraphs', () => {
     });
   }
 
-  test("makes models that ONNX's own checker accepts, of every kind", { skip: onnxCheckerMissing() }, () => {
-    const models = MODEL_KINDS.flatMap((model) => {
-      const { train, evaluate } = makeStepGraphs(model, 4);
-      return [train, evaluate, makeInferenceGraph(model, initialParameters(model))].map(encodeGraph);
-    });
+  test(
+    "makes models that ONNX's own checker accepts, of every kind",
+    { skip: onnxCheckerMissing() },
+    () => {
+      const models = MODEL_KINDS.flatMap((model) => {
+        const { train, evaluate } = makeStepGraphs(model, 4);
+        return [train, evaluate, makeInferenceGraph(model, initialParameters(model))].map(
+          encodeGraph,
+        );
+      });
 
-    assert.equal(checkWithOnnx(models), '');
-  });
+      assert.equal(checkWithOnnx(models), '');
+    },
+  );
 });
 
 describe('makeInferenceGraph', () => {

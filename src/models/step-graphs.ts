@@ -1,5 +1,9 @@
 /** From a model to the graphs that run: training step, evaluation, inference. */
-import { differentiateGraph, gradientName, type DifferentiateOptions } from '../autodiff/differentiate.ts';
+import {
+  differentiateGraph,
+  gradientName,
+  type DifferentiateOptions,
+} from '../autodiff/differentiate.ts';
 import { ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, GraphFile } from '../graph/types.ts';
@@ -7,7 +11,10 @@ import type { ValueInfo } from '../graph/values/types.ts';
 import type { Model, ParameterSpec, TrainingPass } from './model.ts';
 import { drawObjective, targetTypeOf, type ObjectiveOptions } from './objective.ts';
 
-/** An input of the training step that is drawn at random for each micro-batch; see `TrainingPass.mask`. */
+/**
+ * An input of the training step that is drawn at random for each micro-batch; see
+ * `TrainingPass.mask`.
+ */
 export interface MaskSpec {
   readonly name: string;
   readonly shape: readonly number[];
@@ -29,20 +36,28 @@ export interface StepOptions extends DifferentiateOptions {
 /**
  * The graphs of one micro-batch of B samples.
  *
- * Inputs:  every parameter by its name; `x` [B, ...features], float32 or (tokens) int32; `y` as `targetTypeOf`;
- *          `sampleWeight` float32 [B], 0 for padding; in `train` also the masks.
- * Outputs: `loss` [], the sum over samples of weight * loss; `correct` [] (not for a regression), the sum of the
- *          weights of the samples that are right; in `train` also one `gradient.<parameter>` for each parameter, of
- *          the loss or, for a running statistic, the sum of the weights times (statistic - observed).
+ * Inputs:  every parameter by its name; `x` [B, ...features], float32 or (tokens) int32; `y` as
+ *          `targetTypeOf`; `sampleWeight` float32 [B], 0 for padding; in `train` also the masks.
+ * Outputs: `loss` [], the sum over samples of weight * loss; `correct` [] (not for a regression),
+ *          the sum of the weights of the samples that are right; in `train` also one
+ *          `gradient.<parameter>` for each parameter, of the loss or, for a running statistic, the
+ *          sum of the weights times (statistic - observed).
  */
-export function makeStepGraphs(model: Model, microBatch: number, options: StepOptions = {}): StepGraphs {
+export function makeStepGraphs(
+  model: Model,
+  microBatch: number,
+  options: StepOptions = {},
+): StepGraphs {
   return {
     evaluate: makeEvaluateGraph(model, microBatch, options),
     ...makeTrainGraph(model, microBatch, options),
   };
 }
 
-/** The evaluation of one micro-batch: loss and right answers with running statistics and without dropout. */
+/**
+ * The evaluation of one micro-batch: loss and right answers with running statistics and without
+ * dropout.
+ */
 export function makeEvaluateGraph(
   model: Model,
   microBatch: number,
@@ -73,17 +88,23 @@ function makeTrainGraph(
     },
   };
   drawLoss(g, model, inputs, training, objective);
-  const statistics = model.parameters.filter(({ statisticMomentum }) => statisticMomentum !== undefined);
+  const statistics = model.parameters.filter(
+    ({ statisticMomentum }) => statisticMomentum !== undefined,
+  );
   g.within('statistics', () => {
     for (const { name } of statistics) {
       const value = observed.get(name);
       if (value === undefined)
-        throw new ShapeError(`${model.name}: nothing observes the running statistic ${name}`, { name });
+        throw new ShapeError(`${model.name}: nothing observes the running statistic ${name}`, {
+          name,
+        });
       const total = g.reduceSum(inputs.sampleWeight);
       g.output(gradientName(name), g.mul(g.sub(g.value(name), value), total));
     }
   });
-  const trained = model.parameters.filter((spec) => !statistics.includes(spec)).map(({ name }) => name);
+  const trained = model.parameters
+    .filter((spec) => !statistics.includes(spec))
+    .map(({ name }) => name);
   return { train: differentiateGraph(g.build(), 'loss', trained, options), masks };
 }
 
@@ -123,18 +144,27 @@ function drawLoss(
   if (correct !== undefined) g.output('correct', correct);
 }
 
-/** The file in which a user gets the model: as it came, if it came in one, otherwise `makeInferenceGraph`. */
-export function makeInferenceFile(model: Model, parameters: ReadonlyMap<string, Float32Array>): GraphFile {
+/**
+ * The file in which a user gets the model: as it came, if it came in one, otherwise
+ * `makeInferenceGraph`.
+ */
+export function makeInferenceFile(
+  model: Model,
+  parameters: ReadonlyMap<string, Float32Array>,
+): GraphFile {
   return model.inference?.(parameters) ?? makeInferenceGraph(model, parameters);
 }
 
 /**
- * The model as its user runs it: parameters inside, `input` [batch, ...features] -> `logits` or, for a regression,
- * `prediction`, for any batch.
+ * The model as its user runs it: parameters inside, `input` [batch, ...features] -> `logits` or,
+ * for a regression, `prediction`, for any batch.
  *
  * Throws: ShapeError when a parameter is missing or has another number of elements.
  */
-export function makeInferenceGraph(model: Model, parameters: ReadonlyMap<string, Float32Array>): Graph {
+export function makeInferenceGraph(
+  model: Model,
+  parameters: ReadonlyMap<string, Float32Array>,
+): Graph {
   const g = new GraphBuilder(model.name);
   for (const { name, shape } of model.parameters) {
     const data = parameters.get(name);

@@ -1,4 +1,7 @@
-/** Whether data fit a model: each check gives the sizes that the model needs, or one message with both shapes. */
+/**
+ * Whether data fit a model: each check gives the sizes that the model needs, or one message with
+ * both shapes.
+ */
 import { ConfigError } from '../base/errors.ts';
 import type { ModelName } from '../config/train-config.ts';
 import { formatShape } from '../graph/values/shape.ts';
@@ -13,12 +16,14 @@ export interface ImageSize {
 /**
  * The sizes of the images of a task.
  *
- * Throws: ConfigError when samples are no images of at least `smallest` by `smallest`, or have a label per position.
+ * Throws: ConfigError when samples are no images of at least `smallest` by `smallest`, or have a
+ *         label per position.
  */
 export function imageSizeOf(model: string, task: ModelTask, smallest: number): ImageSize {
   requireOneAnswer(model, task);
   const [channels, height, width, ...rest] = task.features;
-  const isImage = channels !== undefined && height !== undefined && width !== undefined && rest.length === 0;
+  const isImage =
+    channels !== undefined && height !== undefined && width !== undefined && rest.length === 0;
   if (!isImage || task.vocabulary !== undefined || Math.min(height, width) < smallest) {
     const least = smallest === 1 ? '' : `, ${smallest} by ${smallest} at least`;
     throw misfit(model, task, `images [channels, height, width]${least}`);
@@ -31,10 +36,18 @@ export function imageSizeOf(model: string, task: ModelTask, smallest: number): I
  *
  * Throws: ConfigError when samples are no rows of numbers, or have a label per position.
  */
-export function numberSequenceOf(model: string, task: ModelTask): { length: number; width: number } {
+export function numberSequenceOf(
+  model: string,
+  task: ModelTask,
+): { length: number; width: number } {
   requireOneAnswer(model, task);
   const [length, width, ...rest] = task.features;
-  if (length === undefined || width === undefined || rest.length > 0 || task.vocabulary !== undefined) {
+  if (
+    length === undefined ||
+    width === undefined ||
+    rest.length > 0 ||
+    task.vocabulary !== undefined
+  ) {
     throw misfit(model, task, 'number sequences [length, width]');
   }
   return { length, width };
@@ -66,8 +79,10 @@ export function tokenSequenceOf(model: string, task: ModelTask, tables: TableSiz
     throw misfit(model, task, 'tokens [length]');
   }
   const { tokenTable: tokens = vocabulary, positionTable: positions = length } = tables;
-  if (vocabulary > tokens) throw tooSmall(model, 'token_table', tokens, `a vocabulary of ${vocabulary}`);
-  if (length > positions) throw tooSmall(model, 'position_table', positions, `sequences of ${length} tokens`);
+  if (vocabulary > tokens)
+    throw tooSmall(model, 'token_table', tokens, `a vocabulary of ${vocabulary}`);
+  if (length > positions)
+    throw tooSmall(model, 'position_table', positions, `sequences of ${length} tokens`);
   return { length, tokens, positions };
 }
 
@@ -87,7 +102,9 @@ export function requireOneAnswer(model: string, task: ModelTask): void {
 export function checkedHeads(model: string, heads: number, width: number): number {
   if (width % heads === 0) return heads;
   const issue = { path: 'heads', expected: `a divisor of the width ${width}`, got: String(heads) };
-  throw new ConfigError(`${model} option heads: expected ${issue.expected}, got ${issue.got}`, [issue]);
+  throw new ConfigError(`${model} option heads: expected ${issue.expected}, got ${issue.got}`, [
+    issue,
+  ]);
 }
 
 /** The number of blocks of a model that has no stages. */
@@ -95,7 +112,9 @@ export function singleCount(model: string, layers: readonly number[]): number {
   const [count, ...rest] = layers;
   if (count !== undefined && rest.length === 0) return count;
   const issue = { path: 'layers', expected: 'one number', got: formatShape(layers) };
-  throw new ConfigError(`${model} option layers: expected ${issue.expected}, got ${issue.got}`, [issue]);
+  throw new ConfigError(`${model} option layers: expected ${issue.expected}, got ${issue.got}`, [
+    issue,
+  ]);
 }
 
 function tooSmall(
@@ -104,9 +123,14 @@ function tooSmall(
   rows: number,
   needed: string,
 ): ConfigError {
-  const issue = { path: option, expected: 'at least as many rows as the data need', got: String(rows) };
+  const issue = {
+    path: option,
+    expected: 'at least as many rows as the data need',
+    got: String(rows),
+  };
   return new ConfigError(
-    `model ${model} and the data do not fit: its ${option} has ${rows} rows, the data have ${needed}; give ${option} a larger number`,
+    `model ${model} and the data do not fit: its ${option} has ${rows} rows, the data have ` +
+      `${needed}; give ${option} a larger number`,
     [issue],
   );
 }
@@ -119,7 +143,8 @@ export function misfit(model: string, task: ModelTask, expected: string): Config
   const got = `samples of ${kind} ${formatShape(features)}${labels}`;
   const others = modelsFor(task).filter((name) => name !== model);
   return new ConfigError(
-    `model ${model} and the data do not fit: expected ${expected}, got ${got}; for such data: ${others.join(', ')}`,
+    `model ${model} and the data do not fit: expected ${expected}, got ${got}; for such data: ` +
+      others.join(', '),
     [{ path: 'model', expected, got }],
   );
 }

@@ -1,4 +1,7 @@
-/** MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind the sums. */
+/**
+ * MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind
+ * the sums.
+ */
 import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { attend } from './attention.ts';
@@ -10,12 +13,17 @@ import { checkedHeads, numberSequenceOf } from './task-checks.ts';
 const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
 
 /**
- * Sequences [T, D] -> attention, sum, norm -> feed-forward, sum, norm -> mean over positions -> linear -> outputs.
+ * Sequences [T, D] -> attention, sum, norm -> feed-forward, sum, norm -> mean over positions ->
+ * linear -> outputs.
  *
- * Parameters: `attn` as in PyTorch's nn.MultiheadAttention, `norm1`, `ffn.0`, `ffn.2`, `norm2`, `head`; for sequences
+ * Parameters: `attn` as in PyTorch's nn.MultiheadAttention, `norm1`, `ffn.0`, `ffn.2`, `norm2`,
+ *             `head`; for sequences
  * of width 256 and one output 790,017.
  */
-export function makeTransformer(task: ModelTask, { heads, feedForward }: SettingsOf<'transformer'>): Model {
+export function makeTransformer(
+  task: ModelTask,
+  { heads, feedForward }: SettingsOf<'transformer'>,
+): Model {
   const { width } = numberSequenceOf('transformer', task);
   checkedHeads('transformer', heads, width);
   return defineModel('transformer', task, (net, x) => {
@@ -28,7 +36,10 @@ export function makeTransformer(task: ModelTask, { heads, feedForward }: Setting
   });
 }
 
-/** [B, T, D] -> [B, T, D]; query, key and value from one matrix, uniform in +-sqrt(6 / (in + out)), without biases. */
+/**
+ * [B, T, D] -> [B, T, D]; query, key and value from one matrix, uniform in +-sqrt(6 / (in + out)),
+ * without biases.
+ */
 function drawSelfAttention(net: Net, x: ValueInfo, heads: number): ValueInfo {
   const width = Number(x.shape.at(-1));
   const bound = Math.sqrt(6 / (4 * width));
@@ -36,5 +47,7 @@ function drawSelfAttention(net: Net, x: ValueInfo, heads: number): ValueInfo {
   const bias = net.parameter('in_proj_bias', [3 * width], ZEROS);
   const all = net.affine(x, weight, bias, { transposed: true }); // [B, T, 3 D]
   const [query, key, value] = splitInThree(net.g, all);
-  return net.linear('out_proj', attend(net, query, key, value, { heads }), width, { biasInit: ZEROS });
+  return net.linear('out_proj', attend(net, query, key, value, { heads }), width, {
+    biasInit: ZEROS,
+  });
 }

@@ -28,13 +28,20 @@ const fixture = JSON.parse(
 ) as Fixture;
 
 /**
- * Asserts agreement within 1e-6 of the largest value that each element had so far: where terms cancel, what is left
- * carries their rounding, and PyTorch rounds some products and sums together.
+ * Asserts agreement within 1e-6 of the largest value that each element had so far: where terms
+ * cancel, what is left carries their rounding, and PyTorch rounds some products and sums together.
  */
-function assertClose(actual: Float32Array, history: readonly (readonly number[])[], what: string): void {
+function assertClose(
+  actual: Float32Array,
+  history: readonly (readonly number[])[],
+  what: string,
+): void {
   history.at(-1)!.forEach((value, i) => {
     const largest = Math.max(...history.map((values) => Math.abs(values[i]!)));
-    assert.ok(Math.abs(actual[i]! - value) <= 1e-6 * largest, `${what}[${i}]: ${actual[i]} is not ${value}`);
+    assert.ok(
+      Math.abs(actual[i]! - value) <= 1e-6 * largest,
+      `${what}[${i}]: ${actual[i]} is not ${value}`,
+    );
   });
 }
 
@@ -90,8 +97,12 @@ describe('applyOptimizer', () => {
         const arena = makeArena(spec, layout.paddedLength);
         const kernels = loadKernels(arena.memory, false);
         for (const { offset, length } of layout.tensors) {
-          arena.float32('weights', { offset, length }).forEach((_, i, all) => (all[i] = Math.sin(i)));
-          arena.int32('total', { offset, length }).forEach((_, i, all) => (all[i] = (i * 7919) % 10007));
+          arena
+            .float32('weights', { offset, length })
+            .forEach((_, i, all) => (all[i] = Math.sin(i)));
+          arena
+            .int32('total', { offset, length })
+            .forEach((_, i, all) => (all[i] = (i * 7919) % 10007));
         }
         for (let step = 1; step <= 3; step++) {
           const scalars = optimizerScalars(spec, step, 0.01);

@@ -13,13 +13,18 @@ export interface UpdateRange {
   readonly total: number;
   /** Elements, padding included; a multiple of 4. */
   readonly length: number;
-  /** What one unit of the total is worth: 1 / (grid scale * sample count), times the clip coefficient. */
+  /**
+   * What one unit of the total is worth: 1 / (grid scale * sample count), times the clip
+   * coefficient.
+   */
   readonly factor: number;
   /** Whether weight decay applies; default true; see `isDecayed`. */
   readonly decayed?: boolean;
 }
 
-/** Whether a tensor decays: every one, or with `decayBias` false those of two or more dimensions. */
+/**
+ * Whether a tensor decays: every one, or with `decayBias` false those of two or more dimensions.
+ */
 export function isDecayed(spec: OptimizerSpec, shape: readonly number[]): boolean {
   return spec.decayBias || shape.length >= 2;
 }
@@ -27,8 +32,8 @@ export function isDecayed(spec: OptimizerSpec, shape: readonly number[]): boolea
 /**
  * Makes one optimizer step on `range`: g = float32(total) * factor, then the rule of `spec.kind`.
  *
- * Elements do not influence each other: dividing a tensor into ranges, on any number of lanes, gives the same bits.
- * Padding (zero weight, state and total) stays zero.
+ * Elements do not influence each other: dividing a tensor into ranges, on any number of lanes,
+ * gives the same bits. Padding (zero weight, state and total) stays zero.
  * Effect: overwrites weights and states in the memory of `kernels`.
  */
 export function applyOptimizer(
@@ -51,15 +56,37 @@ export function applyOptimizer(
       const nesterov = spec.nesterov ? 1 : 0;
       const { momentum, dampening } = scalars;
       return kernels.momentum(
-        weights, first, total, length, factor, learningRate, momentum, dampening, nesterov, weightDecay,
-      ); // prettier-ignore
+        weights,
+        first,
+        total,
+        length,
+        factor,
+        learningRate,
+        momentum,
+        dampening,
+        nesterov,
+        weightDecay,
+      );
     }
     case 'adam':
     case 'adamw': {
-      invariant(first !== undefined && second !== undefined, `${spec.kind} needs two state regions`);
+      invariant(
+        first !== undefined && second !== undefined,
+        `${spec.kind} needs two state regions`,
+      );
       const common = [
-        weights, first, second, total, length, factor, beta1, beta2, epsilon, stepSize, biasCorrection2Sqrt,
-      ] as const; // prettier-ignore
+        weights,
+        first,
+        second,
+        total,
+        length,
+        factor,
+        beta1,
+        beta2,
+        epsilon,
+        stepSize,
+        biasCorrection2Sqrt,
+      ] as const;
       if (spec.kind === 'adam') return kernels.adam(...common, weightDecay);
       return kernels.adamw(...common, decayFactor);
     }

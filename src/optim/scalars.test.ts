@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ProtocolError } from '../base/errors.ts';
-import { clipCoefficient, integerPower, optimizerScalars, parseOptimizerScalars } from './scalars.ts';
+import {
+  clipCoefficient,
+  integerPower,
+  optimizerScalars,
+  parseOptimizerScalars,
+} from './scalars.ts';
 import { makeOptimizerSpec } from './spec.ts';
 
 describe('parseOptimizerScalars', () => {

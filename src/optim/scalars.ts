@@ -1,11 +1,13 @@
 /**
- * The numbers of one update. They are computed once, on the coordinator, and sent: powers and roots in other engines
- * need not have the same last bit, and every replica must use the same numbers.
+ * The numbers of one update. They are computed once, on the coordinator, and sent: powers and roots
+ * in other engines need not have the same last bit, and every replica must use the same numbers.
  */
 import { invariant, ProtocolError } from '../base/errors.ts';
 import type { OptimizerSpec } from './spec.ts';
 
-/** Float64 scalars of one update; those that the optimizer does not use are at their neutral values. */
+/**
+ * Float64 scalars of one update; those that the optimizer does not use are at their neutral values.
+ */
 export interface OptimizerScalars {
   /** After the schedule. */
   readonly learningRate: number;
@@ -39,7 +41,11 @@ const NEUTRAL: OptimizerScalars = {
 };
 
 /** The scalars of update `step` (the first is 1) at the given learning rate. */
-export function optimizerScalars(spec: OptimizerSpec, step: number, learningRate: number): OptimizerScalars {
+export function optimizerScalars(
+  spec: OptimizerSpec,
+  step: number,
+  learningRate: number,
+): OptimizerScalars {
   invariant(Number.isSafeInteger(step) && step >= 1, `optimizer steps count from 1, got ${step}`);
   const { weightDecay } = spec;
   switch (spec.kind) {
@@ -54,7 +60,15 @@ export function optimizerScalars(spec: OptimizerSpec, step: number, learningRate
       const { beta1, beta2, epsilon } = spec;
       const stepSize = learningRate / (1 - integerPower(beta1, step));
       const biasCorrection2Sqrt = Math.sqrt(1 - integerPower(beta2, step));
-      const moments = { ...NEUTRAL, learningRate, beta1, beta2, epsilon, stepSize, biasCorrection2Sqrt };
+      const moments = {
+        ...NEUTRAL,
+        learningRate,
+        beta1,
+        beta2,
+        epsilon,
+        stepSize,
+        biasCorrection2Sqrt,
+      };
       return spec.kind === 'adam'
         ? { ...moments, weightDecay }
         : { ...moments, decayFactor: 1 - learningRate * weightDecay };
@@ -70,7 +84,9 @@ export function parseOptimizerScalars(value: Readonly<Record<string, unknown>>):
   for (const name of Object.keys(NEUTRAL)) {
     const scalar = value[name];
     if (typeof scalar !== 'number' || !Number.isFinite(scalar)) {
-      throw new ProtocolError(`optimizer scalars: ${name}: expected a finite number, got ${String(scalar)}`);
+      throw new ProtocolError(
+        `optimizer scalars: ${name}: expected a finite number, got ${String(scalar)}`,
+      );
     }
     scalars[name] = scalar;
   }
@@ -78,8 +94,8 @@ export function parseOptimizerScalars(value: Readonly<Record<string, unknown>>):
 }
 
 /**
- * base^exponent for a whole exponent >= 0, by squaring: only exact IEEE products, hence the same bits in every engine,
- * which Math.pow does not promise.
+ * base^exponent for a whole exponent >= 0, by squaring: only exact IEEE products, hence the same
+ * bits in every engine, which Math.pow does not promise.
  */
 export function integerPower(base: number, exponent: number): number {
   let result = 1;
@@ -92,7 +108,8 @@ export function integerPower(base: number, exponent: number): number {
 }
 
 /**
- * The factor that brings gradients of L2 norm `globalNorm` to at most `maxNorm`: min(1, maxNorm / (globalNorm + 1e-6)).
+ * The factor that brings gradients of L2 norm `globalNorm` to at most `maxNorm`: min(1, maxNorm /
+ * (globalNorm + 1e-6)).
  * Source: torch.nn.utils.clip_grad_norm_.
  */
 export function clipCoefficient(globalNorm: number, maxNorm: number): number {

@@ -16,7 +16,10 @@ describe('learningRateAt', () => {
   for (const { spec, values } of schedules) {
     test(`moves as PyTorch's schedulers do: ${JSON.stringify(spec)}`, () => {
       rates(spec, values.length).forEach((rate, i) => {
-        assert.ok(Math.abs(rate - values[i]!) <= 1e-12, `step ${i + 1}: ${rate} is not ${values[i]}`);
+        assert.ok(
+          Math.abs(rate - values[i]!) <= 1e-12,
+          `step ${i + 1}: ${rate} is not ${values[i]}`,
+        );
       });
     });
   }
@@ -40,7 +43,12 @@ describe('learningRateAt', () => {
   });
 
   test('ends a cosine at its minimum, also when training goes on or is shorter than the warm-up', () => {
-    const schedule: ScheduleSpec = { kind: 'cosine', learningRate: 1, minimum: 0.1, warmupSteps: 5 };
+    const schedule: ScheduleSpec = {
+      kind: 'cosine',
+      learningRate: 1,
+      minimum: 0.1,
+      warmupSteps: 5,
+    };
 
     assert.equal(learningRateAt(schedule, 11, 10), 0.1);
     assert.equal(learningRateAt(schedule, 99, 10), 0.1);
@@ -52,17 +60,31 @@ describe('checkSchedule', () => {
   test('accepts what can be computed and names what cannot', () => {
     for (const { spec } of schedules) checkSchedule(spec);
 
-    const cosine: ScheduleSpec = { kind: 'cosine', learningRate: 0.1, minimum: 0.2, warmupSteps: 0 };
+    const cosine: ScheduleSpec = {
+      kind: 'cosine',
+      learningRate: 0.1,
+      minimum: 0.2,
+      warmupSteps: 0,
+    };
     assert.throws(() => checkSchedule(cosine), {
       code: 'CONFIG_INVALID',
       message: 'schedule: minimum: expected a number from 0 to 0.1, got 0.2',
     });
-    assert.throws(() => checkSchedule({ kind: 'constant', learningRate: 0, warmupSteps: 0 }), /learningRate/);
+    assert.throws(
+      () => checkSchedule({ kind: 'constant', learningRate: 0, warmupSteps: 0 }),
+      /learningRate/,
+    );
     assert.throws(
       () => checkSchedule({ kind: 'constant', learningRate: 1, warmupSteps: 0.5 }),
       /warmupSteps/,
     );
-    const step: ScheduleSpec = { kind: 'step', learningRate: 1, warmupSteps: 0, gamma: 2, everySteps: 1 };
+    const step: ScheduleSpec = {
+      kind: 'step',
+      learningRate: 1,
+      warmupSteps: 0,
+      gamma: 2,
+      everySteps: 1,
+    };
     assert.throws(() => checkSchedule(step), /gamma/);
     assert.throws(() => checkSchedule({ ...step, gamma: 0.5, everySteps: 0 }), /everySteps/);
   });

@@ -5,7 +5,9 @@ import { integerPower } from './scalars.ts';
 interface Base {
   /** Highest learning rate, above 0. */
   readonly learningRate: number;
-  /** Updates during which the rate rises in equal parts: learningRate * step / warmupSteps. 0: none. */
+  /**
+   * Updates during which the rate rises in equal parts: learningRate * step / warmupSteps. 0: none.
+   */
   readonly warmupSteps: number;
 }
 
@@ -13,14 +15,20 @@ export interface ConstantSchedule extends Base {
   readonly kind: 'constant';
 }
 
-/** Half a cosine from the end of the warm-up to the end of training. Source: torch CosineAnnealingLR. */
+/**
+ * Half a cosine from the end of the warm-up to the end of training. Source: torch
+ * CosineAnnealingLR.
+ */
 export interface CosineSchedule extends Base {
   readonly kind: 'cosine';
   /** Reached after the last update; 0 <= minimum <= learningRate. */
   readonly minimum: number;
 }
 
-/** Falls by `gamma` every `everySteps` updates, counted from the start of training. Source: torch StepLR. */
+/**
+ * Falls by `gamma` every `everySteps` updates, counted from the start of training. Source: torch
+ * StepLR.
+ */
 export interface StepSchedule extends Base {
   readonly kind: 'step';
   /** 0 < gamma <= 1. */
@@ -32,11 +40,14 @@ export interface StepSchedule extends Base {
 export type ScheduleSpec = ConstantSchedule | CosineSchedule | StepSchedule;
 
 /**
- * The learning rate of update `step` (the first is 1) of `totalSteps`; beyond the end it stays as it ended.
- * Compute it once and send it: cosines may differ between engines in their last bit.
+ * The learning rate of update `step` (the first is 1) of `totalSteps`; beyond the end it stays as
+ * it ended. Compute it once and send it: cosines may differ between engines in their last bit.
  */
 export function learningRateAt(schedule: ScheduleSpec, step: number, totalSteps: number): number {
-  invariant(Number.isSafeInteger(step) && step >= 1, `learning rate: steps count from 1, got ${step}`);
+  invariant(
+    Number.isSafeInteger(step) && step >= 1,
+    `learning rate: steps count from 1, got ${step}`,
+  );
   const { learningRate, warmupSteps } = schedule;
   const warmth = step < warmupSteps ? step / warmupSteps : 1;
   switch (schedule.kind) {
@@ -58,18 +69,31 @@ export function learningRateAt(schedule: ScheduleSpec, step: number, totalSteps:
   }
 }
 
-/** Throws ConfigError when a number of the schedule is out of its range; every issue is in its context. */
+/**
+ * Throws ConfigError when a number of the schedule is out of its range; every issue is in its
+ * context.
+ */
 export function checkSchedule(schedule: ScheduleSpec): void {
   const { learningRate, warmupSteps } = schedule;
   const issues: ConfigIssue[] = [];
   const need = (holds: boolean, path: string, expected: string, got: number): void => {
     if (!holds) issues.push({ path, expected, got: String(got) });
   };
-  need(learningRate > 0 && learningRate < Infinity, 'learningRate', 'a finite number above 0', learningRate);
+  need(
+    learningRate > 0 && learningRate < Infinity,
+    'learningRate',
+    'a finite number above 0',
+    learningRate,
+  );
   need(isCount(warmupSteps, 0), 'warmupSteps', 'a whole number from 0', warmupSteps);
   if (schedule.kind === 'cosine') {
     const { minimum } = schedule;
-    need(minimum >= 0 && minimum <= learningRate, 'minimum', `a number from 0 to ${learningRate}`, minimum);
+    need(
+      minimum >= 0 && minimum <= learningRate,
+      'minimum',
+      `a number from 0 to ${learningRate}`,
+      minimum,
+    );
   }
   if (schedule.kind === 'step') {
     const { gamma, everySteps } = schedule;
@@ -78,7 +102,10 @@ export function checkSchedule(schedule: ScheduleSpec): void {
   }
   const [first] = issues;
   if (first === undefined) return;
-  throw new ConfigError(`schedule: ${first.path}: expected ${first.expected}, got ${first.got}`, issues);
+  throw new ConfigError(
+    `schedule: ${first.path}: expected ${first.expected}, got ${first.got}`,
+    issues,
+  );
 }
 
 function isCount(value: number, from: number): boolean {

@@ -24,8 +24,14 @@ describe('makeOptimizerSpec', () => {
     assert.throws(() => makeOptimizerSpec('sgd', { weightDecay: Infinity }), ConfigError);
     assert.throws(() => makeOptimizerSpec('adam', { epsilon: 0 }), ConfigError);
     assert.throws(() => makeOptimizerSpec('adam', { epsilon: NaN }), ConfigError);
-    assert.throws(() => makeOptimizerSpec('momentum', { nesterov: true, dampening: 0.1 }), /dampening 0/);
-    assert.throws(() => makeOptimizerSpec('momentum', { nesterov: true, momentum: 0 }), ConfigError);
+    assert.throws(
+      () => makeOptimizerSpec('momentum', { nesterov: true, dampening: 0.1 }),
+      /dampening 0/,
+    );
+    assert.throws(
+      () => makeOptimizerSpec('momentum', { nesterov: true, momentum: 0 }),
+      ConfigError,
+    );
   });
 });
 
@@ -34,7 +40,10 @@ describe('parseOptimizerSpec', () => {
     for (const kind of ['sgd', 'momentum', 'adam', 'adamw'] as const) {
       const spec = makeOptimizerSpec(kind);
 
-      assert.deepEqual(parseOptimizerSpec(JSON.parse(JSON.stringify(spec)) as Record<string, unknown>), spec);
+      assert.deepEqual(
+        parseOptimizerSpec(JSON.parse(JSON.stringify(spec)) as Record<string, unknown>),
+        spec,
+      );
     }
   });
 

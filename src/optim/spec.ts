@@ -1,4 +1,6 @@
-/** Optimizers as data: what the user chooses, its defaults (those of torch.optim) and its limits. */
+/**
+ * Optimizers as data: what the user chooses, its defaults (those of torch.optim) and its limits.
+ */
 import { ConfigError, type ConfigIssue } from '../base/errors.ts';
 
 interface Decay {
@@ -33,7 +35,10 @@ interface Moments extends Decay {
   readonly epsilon: number;
 }
 
-/** Steps of about learningRate, scaled by running moments. Source: torch.optim.Adam, without amsgrad. */
+/**
+ * Steps of about learningRate, scaled by running moments. Source: torch.optim.Adam, without
+ * amsgrad.
+ */
 export interface AdamSpec extends Moments {
   readonly kind: 'adam';
 }
@@ -49,14 +54,19 @@ type SpecOf<K extends OptimizerKind> = Extract<OptimizerSpec, { readonly kind: K
 
 /** What an optimizer keeps, and what it does unless told otherwise. */
 export interface OptimizerEntry<S extends OptimizerSpec> {
-  /** Float32 regions of the weights' layout, zero at first; PyTorch's names, in the order that `applyOptimizer` takes. */
+  /**
+   * Float32 regions of the weights' layout, zero at first; PyTorch's names, in the order that
+   * `applyOptimizer` takes.
+   */
   readonly stateNames: readonly string[];
   readonly defaults: S;
   /** For users who name none. */
   readonly learningRate: number;
 }
 
-/** Every optimizer. Defaults are PyTorch's; momentum, which has none there, takes the customary 0.9. */
+/**
+ * Every optimizer. Defaults are PyTorch's; momentum, which has none there, takes the customary 0.9.
+ */
 export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<K>> } = {
   sgd: {
     stateNames: [],
@@ -77,12 +87,26 @@ export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<
   },
   adam: {
     stateNames: ['exp_avg', 'exp_avg_sq'],
-    defaults: { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, decayBias: true },
+    defaults: {
+      kind: 'adam',
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      decayBias: true,
+    },
     learningRate: 0.001,
   },
   adamw: {
     stateNames: ['exp_avg', 'exp_avg_sq'],
-    defaults: { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, decayBias: true },
+    defaults: {
+      kind: 'adamw',
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0.01,
+      decayBias: true,
+    },
     learningRate: 0.001,
   },
 };
@@ -120,7 +144,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 };
 
-/** The spec of `kind` with PyTorch's defaults for whatever `overrides` leaves out. Throws: as `parseOptimizerSpec`. */
+/**
+ * The spec of `kind` with PyTorch's defaults for whatever `overrides` leaves out. Throws: as
+ * `parseOptimizerSpec`.
+ */
 export function makeOptimizerSpec<K extends OptimizerKind>(
   kind: K,
   overrides: Partial<Omit<SpecOf<K>, 'kind'>> = {},
@@ -162,7 +189,11 @@ function issuesOf(spec: Readonly<Record<string, unknown>>): ConfigIssue[] {
   const unknown = Object.keys(spec).filter((name) => !names.includes(name));
   const broken = names.filter((name) => RULES[name]?.holds(spec[name], spec) === false);
   return [
-    ...broken.map((path) => ({ path, expected: RULES[path]?.expected ?? '', got: String(spec[path]) })),
+    ...broken.map((path) => ({
+      path,
+      expected: RULES[path]?.expected ?? '',
+      got: String(spec[path]),
+    })),
     ...unknown.map((path) => ({ path, expected: `one of ${names.join(', ')}`, got: path })),
   ];
 }

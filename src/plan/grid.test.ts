@@ -35,23 +35,35 @@ const someFloat32 = fc.oneof(
     .map(([exponent, offset]) => Math.fround(2 ** exponent * (1 + offset * 2 ** -23))),
 );
 const someMaximum = someFloat32.map(Math.abs);
-const someMicroBatchCount = fc.oneof(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 2 ** 20 }));
+const someMicroBatchCount = fc.oneof(
+  fc.integer({ min: 1, max: 64 }),
+  fc.integer({ min: 1, max: 2 ** 20 }),
+);
 
 describe('gridExponents', () => {
-  test('lets any allowed number of micro-batches be added without leaving int32, up to what counts as overflow', () => {
-    fc.assert(
-      fc.property(someMaximum, someMicroBatchCount, someFloat32, (maximum, microBatchCount, element) => {
-        const exponents = gridExponents([maximum], microBatchCount);
-        fc.pre(!overflowsGrid([Math.abs(element)], exponents, microBatchCount));
+  test(
+    'lets any allowed number of micro-batches be added without leaving int32, up to what counts ' +
+      'as overflow',
+    () => {
+      fc.assert(
+        fc.property(
+          someMaximum,
+          someMicroBatchCount,
+          someFloat32,
+          (maximum, microBatchCount, element) => {
+            const exponents = gridExponents([maximum], microBatchCount);
+            fc.pre(!overflowsGrid([Math.abs(element)], exponents, microBatchCount));
 
-        const [rounded] = round([element], exponents[0]!);
+            const [rounded] = round([element], exponents[0]!);
 
-        const largestSum = BigInt(microBatchCount) * BigInt(Math.abs(rounded!));
-        assert.ok(largestSum <= INT32_LIMIT, `${microBatchCount} times ${rounded}`);
-      }),
-      { numRuns: 3000 },
-    );
-  });
+            const largestSum = BigInt(microBatchCount) * BigInt(Math.abs(rounded!));
+            assert.ok(largestSum <= INT32_LIMIT, `${microBatchCount} times ${rounded}`);
+          },
+        ),
+        { numRuns: 3000 },
+      );
+    },
+  );
 
   test('has room for gradients eight times as large as expected', () => {
     fc.assert(
@@ -67,26 +79,37 @@ describe('gridExponents', () => {
 
   test('gives a step that overflowed a grid on which it fits, so that it is redone once', () => {
     fc.assert(
-      fc.property(someMaximum, someMaximum, someMicroBatchCount, (expected, observed, microBatchCount) => {
-        const retried = nextMaxima([observed], mergeMaxima([observed], [expected]));
+      fc.property(
+        someMaximum,
+        someMaximum,
+        someMicroBatchCount,
+        (expected, observed, microBatchCount) => {
+          const retried = nextMaxima([observed], mergeMaxima([observed], [expected]));
 
-        assert.equal(
-          overflowsGrid([observed], gridExponents(retried, microBatchCount), microBatchCount),
-          false,
-        );
-      }),
+          assert.equal(
+            overflowsGrid([observed], gridExponents(retried, microBatchCount), microBatchCount),
+            false,
+          );
+        },
+      ),
       { numRuns: 3000 },
     );
   });
 
   test('gives coarser grids, never finer ones, for larger maxima and for more micro-batches', () => {
     fc.assert(
-      fc.property(someMaximum, someMaximum, someMicroBatchCount, someMicroBatchCount, (a, b, m, n) => {
-        const [coarse] = gridExponents([Math.max(a, b)], Math.max(m, n));
-        const [fine] = gridExponents([Math.min(a, b)], Math.min(m, n));
+      fc.property(
+        someMaximum,
+        someMaximum,
+        someMicroBatchCount,
+        someMicroBatchCount,
+        (a, b, m, n) => {
+          const [coarse] = gridExponents([Math.max(a, b)], Math.max(m, n));
+          const [fine] = gridExponents([Math.min(a, b)], Math.min(m, n));
 
-        assert.ok(coarse! <= fine!);
-      }),
+          assert.ok(coarse! <= fine!);
+        },
+      ),
     );
   });
 
@@ -96,7 +119,10 @@ describe('gridExponents', () => {
         const [exponent] = gridExponents([maximum], microBatchCount);
 
         assert.ok(Number.isInteger(exponent));
-        assert.ok(exponent! >= -126 && exponent! <= 126, `2^${exponent} and 2^${-exponent!} are normal`);
+        assert.ok(
+          exponent! >= -126 && exponent! <= 126,
+          `2^${exponent} and 2^${-exponent!} are normal`,
+        );
       }),
     );
   });
@@ -133,7 +159,10 @@ describe('overflowsGrid', () => {
 describe('sums on the grid', () => {
   test('have the same bits in every order and every grouping, which float32 sums have not', () => {
     const gradients = fc.array(
-      fc.array(fc.float({ min: -1, max: 1, noNaN: true }), { minLength: LENGTH, maxLength: LENGTH }),
+      fc.array(fc.float({ min: -1, max: 1, noNaN: true }), {
+        minLength: LENGTH,
+        maxLength: LENGTH,
+      }),
       { minLength: 2, maxLength: 12 },
     );
     fc.assert(
@@ -173,7 +202,10 @@ describe('mergeMaxima', () => {
   test('gives the same for every order of the micro-batches', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(someMaximum, someMaximum), { minLength: 1 }), (maxima) => {
-        assert.deepEqual(maxima.reduceRight<readonly number[]>(mergeMaxima, [0, 0]), maxima.reduce<readonly number[]>(mergeMaxima, [0, 0])); // prettier-ignore
+        assert.deepEqual(
+          maxima.reduceRight<readonly number[]>(mergeMaxima, [0, 0]),
+          maxima.reduce<readonly number[]>(mergeMaxima, [0, 0]),
+        );
       }),
     );
   });

@@ -1,16 +1,22 @@
 /**
- * The grid of the integer gradients. Each micro-batch's gradient is rounded to a multiple of 2^-exponent per
- * tensor, so that sums are sums of integers and do not depend on their order. The exponents follow from
- * committed maxima alone: whoever computes, and however often, gets the same ones.
+ * The grid of the integer gradients. Each micro-batch's gradient is rounded to a multiple of
+ * 2^-exponent per tensor, so that sums are sums of integers and do not depend on their order. The
+ * exponents follow from committed maxima alone: whoever computes, and however often, gets the same
+ * ones.
  */
 
-/** Largest |gradient element| expected of any micro-batch, per tensor: part of the committed state. */
+/**
+ * Largest |gradient element| expected of any micro-batch, per tensor: part of the committed state.
+ */
 export type GridMaxima = readonly number[];
 
 /** A gradient may grow by this factor from one step to the next before its step must be redone. */
 const HEADROOM_BITS = 3;
 const SMALLEST_MAXIMUM = 2 ** -60;
-/** 2^-126 is the smallest float32 that kernels can multiply by without losing bits; no float32 needs a coarser grid. */
+/**
+ * 2^-126 is the smallest float32 that kernels can multiply by without losing bits; no float32 needs
+ * a coarser grid.
+ */
 const SMALLEST_EXPONENT = -126;
 const LARGEST_EXPONENT = 90;
 
@@ -22,7 +28,10 @@ function floorLog2(x: number): number {
   return ((floatBits.getUint32(0) >>> 20) & 0x7ff) - 1023;
 }
 
-/** The largest integer one micro-batch may add to any element: `microBatchCount` of them stay inside int32. */
+/**
+ * The largest integer one micro-batch may add to any element: `microBatchCount` of them stay inside
+ * int32.
+ */
 function elementLimit(microBatchCount: number): number {
   return Math.floor((2 ** 31 - 1) / Math.max(1, microBatchCount));
 }
@@ -31,7 +40,8 @@ function elementLimit(microBatchCount: number): number {
 export function gridExponents(maxima: GridMaxima, microBatchCount: number): number[] {
   const limitBits = floorLog2(elementLimit(microBatchCount));
   return maxima.map((maximum) => {
-    const exponent = limitBits - HEADROOM_BITS - (floorLog2(Math.max(maximum, SMALLEST_MAXIMUM)) + 1);
+    const exponent =
+      limitBits - HEADROOM_BITS - (floorLog2(Math.max(maximum, SMALLEST_MAXIMUM)) + 1);
     return Math.min(LARGEST_EXPONENT, Math.max(SMALLEST_EXPONENT, exponent));
   });
 }
@@ -53,5 +63,7 @@ export function mergeMaxima(a: GridMaxima, b: GridMaxima): number[] {
 
 /** The maxima to expect next: what was seen, but falling by at most half per step. */
 export function nextMaxima(committed: GridMaxima, observed: GridMaxima): number[] {
-  return committed.map((value, tensor) => Math.max(observed[tensor] ?? 0, value / 2, SMALLEST_MAXIMUM));
+  return committed.map((value, tensor) =>
+    Math.max(observed[tensor] ?? 0, value / 2, SMALLEST_MAXIMUM),
+  );
 }

@@ -6,7 +6,9 @@ import { type Outlier, Outliers, type Pace } from './outliers.ts';
 /** Feeds one step after the other; gives what was reported, with the step's index. */
 function watch(steps: readonly (readonly Pace[])[]): [number, Outlier][] {
   const outliers = new Outliers();
-  return steps.flatMap((paces, step) => outliers.step(paces).map((o): [number, Outlier] => [step, o]));
+  return steps.flatMap((paces, step) =>
+    outliers.step(paces).map((o): [number, Outlier] => [step, o]),
+  );
 }
 
 /** Paces of ranks 0, 1, ... that compute in these times; undefined: no work. */
@@ -39,15 +41,23 @@ describe('Outliers', () => {
       computing(undefined, 500, 0.5),
     ];
 
-    assert.deepEqual(watch(steps).map(([step, { rank }]) => [step, rank]), [[8, 1]]); // prettier-ignore
+    assert.deepEqual(
+      watch(steps).map(([step, { rank }]) => [step, rank]),
+      [[8, 1]],
+    );
   });
 
   test('reports frames that are late on one link as such, the sooner the later they are', () => {
     const reportedAfter = (linkMs: number): number => {
       const late = (step: number, rank: number): number => (step >= 5 && rank === 2 ? linkMs : 0.8);
-      const steps = repeat(30, (step) => [0, 1, 2].map((rank) => ({ rank, computeMs: 0.3, linkMs: late(step, rank) }))); // prettier-ignore
+      const steps = repeat(30, (step) =>
+        [0, 1, 2].map((rank) => ({ rank, computeMs: 0.3, linkMs: late(step, rank) })),
+      );
       const found = watch(steps);
-      assert.deepEqual(found.map(([, { rank, where }]) => [rank, where]), [[2, 'link']]); // prettier-ignore
+      assert.deepEqual(
+        found.map(([, { rank, where }]) => [rank, where]),
+        [[2, 'link']],
+      );
       return found[0]![0] - 4;
     };
 
@@ -55,9 +65,15 @@ describe('Outliers', () => {
   });
 
   test('compares two workers with each other', () => {
-    const steps = [...repeat(4, () => computing(0.4, 0.3)), ...repeat(5, () => computing(120, 0.3))];
+    const steps = [
+      ...repeat(4, () => computing(0.4, 0.3)),
+      ...repeat(5, () => computing(120, 0.3)),
+    ];
 
-    assert.deepEqual(watch(steps).map(([step, { rank }]) => [step, rank]), [[6, 0]]); // prettier-ignore
+    assert.deepEqual(
+      watch(steps).map(([step, { rank }]) => [step, rank]),
+      [[6, 0]],
+    );
   });
 
   test('has nothing to compare a lone worker with', () => {
@@ -70,7 +86,10 @@ describe('Outliers', () => {
       ...repeat(5, () => computing(400, undefined, undefined)),
     ];
 
-    assert.deepEqual(watch(steps).map(([, { rank, othersMs }]) => [rank, othersMs]), [[0, 0.3]]); // prettier-ignore
+    assert.deepEqual(
+      watch(steps).map(([, { rank, othersMs }]) => [rank, othersMs]),
+      [[0, 0.3]],
+    );
   });
 
   test('tells once, and again only after the worker has kept up for a while', () => {
@@ -90,11 +109,16 @@ describe('Outliers', () => {
   });
 
   test('says nothing of the first step, in which everything warms up', () => {
-    assert.deepEqual(watch([computing(40, 900, 50), ...repeat(10, () => computing(0.4, 0.4, 0.4))]), []);
+    assert.deepEqual(
+      watch([computing(40, 900, 50), ...repeat(10, () => computing(0.4, 0.4, 0.4))]),
+      [],
+    );
   });
 
   test('says nothing when all become slow together', () => {
-    const steps = repeat(30, (step) => computing(...(step < 10 ? [0.4, 0.3, 0.5] : [90, 120, 100])));
+    const steps = repeat(30, (step) =>
+      computing(...(step < 10 ? [0.4, 0.3, 0.5] : [90, 120, 100])),
+    );
 
     assert.deepEqual(watch(steps), []);
   });

@@ -17,12 +17,16 @@ export interface Outlier {
   readonly othersMs: number;
 }
 
-/** Slow is: more than so many times what it takes the others, and by so much more. Less may be noise of a busy machine. */
+/**
+ * Slow is: more than so many times what it takes the others, and by so much more. Less may be noise
+ * of a busy machine.
+ */
 const FACTOR = 3;
 const FLOOR_MS = 20;
 /**
- * Reported is who was slow in every step that it had a part in until it was so late altogether. A step counts for no
- * more than a third of it: one hiccup, however long, is none of our business, and two neither.
+ * Reported is who was slow in every step that it had a part in until it was so late altogether. A
+ * step counts for no more than a third of it: one hiccup, however long, is none of our business,
+ * and two neither.
  */
 const LATE_MS = 300;
 const MAX_LATE_MS_PER_STEP = 100;
@@ -64,7 +68,10 @@ class Watch {
     this.#tracks.delete(rank);
   }
 
-  /** What it takes the others, now or usually, whichever is more: a burden on all of them is nobody's slowness. */
+  /**
+   * What it takes the others, now or usually, whichever is more: a burden on all of them is
+   * nobody's slowness.
+   */
   #othersMs(rank: number, times: ReadonlyMap<number, number>): number | undefined {
     const now = [...times].filter(([other]) => other !== rank).map(([, ms]) => ms);
     const usual = [...this.#tracks]
@@ -109,7 +116,10 @@ function median(values: readonly number[]): number {
 export class Outliers {
   readonly #watches = { compute: new Watch('compute'), link: new Watch('link') };
 
-  /** Who has now been much slower than the others for some time; told once, until it has kept up for a while. */
+  /**
+   * Who has now been much slower than the others for some time; told once, until it has kept up for
+   * a while.
+   */
   step(paces: readonly Pace[]): Outlier[] {
     const { compute, link } = this.#watches;
     return [

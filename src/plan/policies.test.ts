@@ -12,14 +12,10 @@ const node = (name: string, more: Partial<Candidate> = {}): Candidate => ({
 
 describe('parsePolicyName', () => {
   test('takes numbers and names', () => {
-    assert.deepEqual(['1', '2', '3', 'random', 'load-balancing', 'round-robin'].map(parsePolicyName), [
-      'random',
-      'load-balancing',
-      'round-robin',
-      'random',
-      'load-balancing',
-      'round-robin',
-    ]);
+    assert.deepEqual(
+      ['1', '2', '3', 'random', 'load-balancing', 'round-robin'].map(parsePolicyName),
+      ['random', 'load-balancing', 'round-robin', 'random', 'load-balancing', 'round-robin'],
+    );
   });
 
   test('refuses anything else', () => {
@@ -55,7 +51,10 @@ describe('createPolicy', () => {
     const policy = createPolicy('load-balancing', () => 0);
 
     assert.equal(policy([node('a', { recentMs: 50 }), node('b', { recentMs: 20 })]), 1);
-    assert.equal(policy([node('a', { recentMs: 50 }), node('b', { recentMs: 20, rejectedShare: 0.8 })]), 0);
+    assert.equal(
+      policy([node('a', { recentMs: 50 }), node('b', { recentMs: 20, rejectedShare: 0.8 })]),
+      0,
+    );
     assert.equal(policy([node('a', { recentMs: 50 }), node('b')]), 1);
     assert.equal(policy([node('a', { given: 2 }), node('b', { given: 1 })]), 1);
   });

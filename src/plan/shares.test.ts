@@ -49,7 +49,9 @@ describe('planLeases', () => {
   /** When the last party is done. */
   function finishMs(counts: readonly number[], capacities: readonly Capacity[]): number {
     return Math.max(
-      ...capacities.map(({ lanes, microBatchMs }, i) => Math.ceil(counts[i]! / lanes) * microBatchMs!),
+      ...capacities.map(
+        ({ lanes, microBatchMs }, i) => Math.ceil(counts[i]! / lanes) * microBatchMs!,
+      ),
     );
   }
 
@@ -62,15 +64,21 @@ describe('planLeases', () => {
 
   test('finishes as early as the best of all divisions', () => {
     fc.assert(
-      fc.property(fc.nat(9), fc.array(someCapacity, { minLength: 1, maxLength: 3 }), (total, capacities) => {
-        const counts = planLeases(total, capacities);
+      fc.property(
+        fc.nat(9),
+        fc.array(someCapacity, { minLength: 1, maxLength: 3 }),
+        (total, capacities) => {
+          const counts = planLeases(total, capacities);
 
-        const best = Math.min(
-          ...[...divisions(total, capacities.length)].map((division) => finishMs(division, capacities)),
-        );
-        assert.equal(sumOf(counts), total);
-        assert.equal(finishMs(counts, capacities), best);
-      }),
+          const best = Math.min(
+            ...[...divisions(total, capacities.length)].map((division) =>
+              finishMs(division, capacities),
+            ),
+          );
+          assert.equal(sumOf(counts), total);
+          assert.equal(finishMs(counts, capacities), best);
+        },
+      ),
     );
   });
 
@@ -78,17 +86,24 @@ describe('planLeases', () => {
     const anyCapacity = fc.record({
       lanes: fc.nat(8),
       microBatchMs: fc.option(
-        fc.oneof(fc.double({ min: 0, noNaN: true }), fc.constantFrom(0, Infinity, Number.MAX_VALUE)),
+        fc.oneof(
+          fc.double({ min: 0, noNaN: true }),
+          fc.constantFrom(0, Infinity, Number.MAX_VALUE),
+        ),
         { nil: undefined },
       ),
     });
     fc.assert(
-      fc.property(fc.nat(100), fc.array(anyCapacity, { minLength: 1, maxLength: 6 }), (total, capacities) => {
-        const counts = planLeases(total, capacities);
+      fc.property(
+        fc.nat(100),
+        fc.array(anyCapacity, { minLength: 1, maxLength: 6 }),
+        (total, capacities) => {
+          const counts = planLeases(total, capacities);
 
-        assert.equal(counts.length, capacities.length);
-        assert.equal(sumOf(counts), total);
-      }),
+          assert.equal(counts.length, capacities.length);
+          assert.equal(sumOf(counts), total);
+        },
+      ),
     );
   });
 

@@ -1,14 +1,17 @@
 /** Shares out whole units in proportion to weights: pure arithmetic, no worker is named. */
 
 /**
- * Whole counts that add up to `total`, as near to proportional as whole counts can be (largest remainder).
+ * Whole counts that add up to `total`, as near to proportional as whole counts can be (largest
+ * remainder).
  *
  * `weights` are finite and >= 0; if all are 0 they count as equal. Ties go to the lower index.
  */
 export function apportion(total: number, weights: readonly number[]): number[] {
   if (weights.length === 0) return [];
   const sum = weights.reduce((a, b) => a + b, 0);
-  const quotas = weights.map((weight) => (total * (sum > 0 ? weight : 1)) / (sum > 0 ? sum : weights.length));
+  const quotas = weights.map(
+    (weight) => (total * (sum > 0 ? weight : 1)) / (sum > 0 ? sum : weights.length),
+  );
   const counts = quotas.map(Math.floor);
   const byRemainder = quotas
     .map((quota, index) => ({ index, remainder: quota - Math.floor(quota) }))

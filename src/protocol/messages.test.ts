@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { ProtocolError } from '../base/errors.ts';
-import { parseToCoordinator, parseToWorker, type ToCoordinator, type ToWorker } from './messages.ts';
+import {
+  parseToCoordinator,
+  parseToWorker,
+  type ToCoordinator,
+  type ToWorker,
+} from './messages.ts';
 
 type Samples<T extends { kind: string }> = { readonly [K in T['kind']]: Extract<T, { kind: K }> };
 
@@ -25,7 +30,14 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
     kind: 'contribution',
     pass: 3,
     records: [
-      { microBatch: 0, sampleCount: 4, lossSum: null, correctSum: 1, maxima: [0.5, null], computeMs: 2 },
+      {
+        microBatch: 0,
+        sampleCount: 4,
+        lossSum: null,
+        correctSum: 1,
+        maxima: [0.5, null],
+        computeMs: 2,
+      },
     ],
     busyMs: 1,
   },
@@ -156,7 +168,8 @@ for (const { name, parse, samples } of DIRECTIONS) {
     test('refuses a message that lacks any of its fields', () => {
       for (const message of Object.values(samples)) {
         for (const path of pathsIn(message)) {
-          if (isFree(path) || !Number.isNaN(Number(path.at(-1))) || path.at(-2) === 'scalars') continue;
+          if (isFree(path) || !Number.isNaN(Number(path.at(-1))) || path.at(-2) === 'scalars')
+            continue;
           assert.throws(
             () => parse(changed(message, path), 'peer'),
             ProtocolError,
@@ -194,13 +207,20 @@ for (const { name, parse, samples } of DIRECTIONS) {
         { kind: { toString: 'x' } },
         { kind: '__proto__' },
       ]) {
-        assert.throws(() => parse(header, 'worker 3'), { name: 'ProtocolError', message: /worker 3/ });
+        assert.throws(() => parse(header, 'worker 3'), {
+          name: 'ProtocolError',
+          message: /worker 3/,
+        });
       }
     });
 
     test('refuses counts that are negative, fractional or too large to be exact', () => {
       for (const progress of [-1, 0.5, 2 ** 53, 1e300]) {
-        assert.throws(() => parse({ kind: 'heartbeat', progress }, 'peer'), ProtocolError, String(progress));
+        assert.throws(
+          () => parse({ kind: 'heartbeat', progress }, 'peer'),
+          ProtocolError,
+          String(progress),
+        );
       }
     });
 
@@ -213,10 +233,15 @@ for (const { name, parse, samples } of DIRECTIONS) {
         withSparseArray: true,
       });
       fc.assert(
-        fc.property(anything, kinds, fc.dictionary(fc.string(), anything), (value, kind, fields) => {
-          throwsOnlyProtocolErrors(() => parse(value, 'peer'));
-          throwsOnlyProtocolErrors(() => parse({ ...fields, kind }, 'peer'));
-        }),
+        fc.property(
+          anything,
+          kinds,
+          fc.dictionary(fc.string(), anything),
+          (value, kind, fields) => {
+            throwsOnlyProtocolErrors(() => parse(value, 'peer'));
+            throwsOnlyProtocolErrors(() => parse({ ...fields, kind }, 'peer'));
+          },
+        ),
       );
     });
 
@@ -270,7 +295,9 @@ describe('parseToCoordinator of a huge message', () => {
     assert.throws(
       () => parseToCoordinator({ ...TO_COORDINATOR.contribution, records }, 'peer'),
       (error) =>
-        error instanceof ProtocolError && /records\.0/.test(error.message) && error.message.length < 300,
+        error instanceof ProtocolError &&
+        /records\.0/.test(error.message) &&
+        error.message.length < 300,
     );
   });
 

@@ -28,7 +28,10 @@ const hello = z.object({
   channel,
   /** Stable over reconnections of one worker process. */
   workerId: text,
-  /** Given by `welcome`; ties the other two connections to the first. Empty on the control connection. */
+  /**
+   * Given by `welcome`; ties the other two connections to the first. Empty on the control
+   * connection.
+   */
   session: text,
   host: text,
   /** The rank that the launcher meant for it; it gets it unless taken. */
@@ -40,7 +43,10 @@ const hello = z.object({
   software: text,
 });
 
-/** The whole job as data: a worker never receives code. The payload holds `train` then `evaluate` as ONNX files. */
+/**
+ * The whole job as data: a worker never receives code. The payload holds `train` then `evaluate` as
+ * ONNX files.
+ */
 const job = z.object({
   runId: text,
   seed: count,
@@ -60,7 +66,10 @@ const job = z.object({
     z.object({
       name: text,
       shape: z.array(count),
-      /** A running statistic moves by this part towards what was observed; a trained parameter has null. */
+      /**
+       * A running statistic moves by this part towards what was observed; a trained parameter has
+       * null.
+       */
       statisticMomentum: z.number().min(0).max(1).nullable(),
     }),
   ),
@@ -74,7 +83,10 @@ const job = z.object({
   tracksNorms: z.boolean(),
   /** Whether records carry checksums, so that other workers' results can be compared with them. */
   isAudited: z.boolean(),
-  /** When workers train on shards by themselves and their results are averaged: a step is a round of that. */
+  /**
+   * When workers train on shards by themselves and their results are averaged: a step is a round of
+   * that.
+   */
   rounds: z
     .object({
       shards: count.min(1),
@@ -90,7 +102,11 @@ export type Job = z.infer<typeof job>;
 
 const welcome = z.object({ kind: z.literal('welcome'), session: text, rank: count, job });
 /** `isForNow`: the same worker may be let in a little later. */
-const refused = z.object({ kind: z.literal('refused'), reason: text, isForNow: z.boolean().optional() });
+const refused = z.object({
+  kind: z.literal('refused'),
+  reason: text,
+  isForNow: z.boolean().optional(),
+});
 
 /** The worker has its data and sessions and can be given state and work. */
 const ready = z.object({
@@ -101,7 +117,10 @@ const ready = z.object({
   loadMs: milliseconds,
 });
 
-/** How gradient sums become totals: through the coordinator, or not at all because one worker has them all. */
+/**
+ * How gradient sums become totals: through the coordinator, or not at all because one worker has
+ * them all.
+ */
 const reduction = z.enum(['star', 'alone']);
 
 /**
@@ -127,11 +146,15 @@ export type Plan = z.infer<typeof plan>;
 const lease = z.object({ kind: z.literal('lease'), pass: count, microBatches: z.array(count) });
 /** Asks for up to `count` micro-batches back that are not started; answered by `released`. */
 const release = z.object({ kind: z.literal('release'), pass: count, count });
-const released = z.object({ kind: z.literal('released'), pass: count, microBatches: z.array(count) });
+const released = z.object({
+  kind: z.literal('released'),
+  pass: count,
+  microBatches: z.array(count),
+});
 
 /**
- * Asks for the records of micro-batches that somebody else has computed in the pass under way, to compare them;
- * answered by `audited`. They are in no sum.
+ * Asks for the records of micro-batches that somebody else has computed in the pass under way, to
+ * compare them; answered by `audited`. They are in no sum.
  */
 const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.array(count) });
 
@@ -147,8 +170,8 @@ const record = z.object({
   /** Largest |gradient element| per tensor (train); null when not finite. */
   maxima: z.array(z.number().nullable()),
   /**
-   * When the job is audited, of a training micro-batch: the sum of its rounded gradient's elements times odd numbers
-   * (see `kernels/`), modulo 2^32. Checksums add up as gradients do.
+   * When the job is audited, of a training micro-batch: the sum of its rounded gradient's elements
+   * times odd numbers (see `kernels/`), modulo 2^32. Checksums add up as gradients do.
    */
   checksum: checksum.optional(),
   /** The same of the weights' bits that it was computed from: equal on all replicas. */
@@ -162,7 +185,10 @@ const contribution = z.object({
   kind: z.literal('contribution'),
   pass: count,
   records: z.array(record),
-  /** From the beginning of the pass, which starts with the update before it, or of what was leased later, to this message. */
+  /**
+   * From the beginning of the pass, which starts with the update before it, or of what was leased
+   * later, to this message.
+   */
   busyMs: milliseconds,
 });
 export type Contribution = z.infer<typeof contribution>;
@@ -178,7 +204,10 @@ const update = z.object({
 });
 export type Update = z.infer<typeof update>;
 
-/** Step `step` is committed: apply it. The payload holds the int32 totals unless the pass was reduced alone. */
+/**
+ * Step `step` is committed: apply it. The payload holds the int32 totals unless the pass was
+ * reduced alone.
+ */
 const commit = z.object({
   kind: z.literal('commit'),
   pass: count,
@@ -188,25 +217,46 @@ const commit = z.object({
 });
 export type Commit = z.infer<typeof commit>;
 
-/** The update is applied; norms of the averaged gradient per tensor, before clipping, when the job tracks them. */
-const applied = z.object({ kind: z.literal('applied'), step: count, norms: z.array(z.number().nullable()) });
+/**
+ * The update is applied; norms of the averaged gradient per tensor, before clipping, when the job
+ * tracks them.
+ */
+const applied = z.object({
+  kind: z.literal('applied'),
+  step: count,
+  norms: z.array(z.number().nullable()),
+});
 
-/** Asks for the state after `step` updates; answered by `state` with the payload. On the data connection. */
+/**
+ * Asks for the state after `step` updates; answered by `state` with the payload. On the data
+ * connection.
+ */
 const sendState = z.object({ kind: z.literal('sendState'), step: count });
 /** The whole state after `step` updates: parameters, then optimizer regions, unpadded float32. */
 const state = z.object({ kind: z.literal('state'), step: count });
 
 /** Asks for the digest of the state after `step` updates. */
 const sendDigest = z.object({ kind: z.literal('sendDigest'), step: count });
-const digest = z.object({ kind: z.literal('digest'), step: count, weightsDigest: text, stateDigest: text });
+const digest = z.object({
+  kind: z.literal('digest'),
+  step: count,
+  weightsDigest: text,
+  stateDigest: text,
+});
 
-/** Proof of life, echoed by the coordinator. `progress` counts finished micro-batches of this process. */
+/**
+ * Proof of life, echoed by the coordinator. `progress` counts finished micro-batches of this
+ * process.
+ */
 const heartbeat = z.object({
   kind: z.literal('heartbeat'),
   progress: count,
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
   wallMs: z.number().optional(),
-  /** Its monotonic clock at the same moment: against it a jump of the other is seen, whatever the way here takes. */
+  /**
+   * Its monotonic clock at the same moment: against it a jump of the other is seen, whatever the
+   * way here takes.
+   */
   upMs: z.number().optional(),
 });
 

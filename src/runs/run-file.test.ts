@@ -27,7 +27,8 @@ describe('GrowingFile', () => {
     assert.throws(() => file.write('line\n'), {
       code: 'FILE_FAILED',
       message:
-        'writing /dev/full: the disk is full. Free some space, or choose a folder on another disk, and start again.',
+        'writing /dev/full: the disk is full. Free some space, or choose a folder on ' +
+        'another disk, and start again.',
     });
     file.close();
   });
@@ -35,7 +36,8 @@ describe('GrowingFile', () => {
 
 describe('GrowingFile on a disk that fills up', () => {
   test('has every piece whole or not at all, and goes on when there is room again', () => {
-    // A limit on the size of files stands for the disk: what goes beyond it is written in part, then refused.
+    // A limit on the size of files stands for the disk: what goes beyond it is written in part,
+    // then refused.
     const path = join(folder, 'limited');
     const script = `
       import { GrowingFile } from ${JSON.stringify(new URL('run-file.ts', import.meta.url).href)};
@@ -57,7 +59,10 @@ describe('GrowingFile on a disk that fills up', () => {
 
     assert.equal(stdout, 'FILE_FAILED\n', stderr);
     const lines = readFileSync(path, 'utf8').split('\n');
-    assert.deepEqual(lines.map((line) => line.length), [1004, 503, 0]); // prettier-ignore
+    assert.deepEqual(
+      lines.map((line) => line.length),
+      [1004, 503, 0],
+    );
   });
 });
 

@@ -15,18 +15,26 @@ import { LockstepError, messageOf } from '../base/errors.ts';
 /** One write call takes no more. */
 const MAX_WRITE_BYTES = 1 << 30;
 
-/** Text that grows at the end of a file: each piece is in it whole or not at all. Writing throws FILE_FAILED. */
+/**
+ * Text that grows at the end of a file: each piece is in it whole or not at all. Writing throws
+ * FILE_FAILED.
+ */
 export class GrowingFile {
   readonly #path: string;
   readonly #descriptor: number;
   /** Of what was written whole. */
   #byteLength: number;
 
-  /** Begins an empty file, or with `a` goes on where there is one. Throws what the file system says. */
+  /**
+   * Begins an empty file, or with `a` goes on where there is one. Throws what the file system says.
+   */
   constructor(path: string, flag: 'w' | 'a') {
     this.#path = path;
     const empty = flag === 'w' ? constants.O_TRUNC : 0;
-    this.#descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | empty);
+    this.#descriptor = openSync(
+      path,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | empty,
+    );
     this.#byteLength = fstatSync(this.#descriptor).size;
   }
 
@@ -36,7 +44,8 @@ export class GrowingFile {
       writeAll(this.#descriptor, bytes);
       this.#byteLength += bytes.length;
     } catch (error) {
-      // Half a line helps nobody, and what it takes may be room for the last words. A device has no length.
+      // Half a line helps nobody, and what it takes may be room for the last words. A device has no
+      // length.
       if (fstatSync(this.#descriptor).isFile()) ftruncateSync(this.#descriptor, this.#byteLength);
       throw fileError(this.#path, error);
     }
@@ -78,5 +87,10 @@ function fileError(path: string, error: unknown): LockstepError {
     code === 'ENOSPC' || code === 'EDQUOT'
       ? 'the disk is full. Free some space, or choose a folder on another disk, and start again.'
       : `${messageOf(error)}. Start again with another folder.`;
-  return new LockstepError('FILE_FAILED', `writing ${path}: ${remedy}`, { path, code }, { cause: error });
+  return new LockstepError(
+    'FILE_FAILED',
+    `writing ${path}: ${remedy}`,
+    { path, code },
+    { cause: error },
+  );
 }

@@ -1,4 +1,7 @@
-/** The files of a run, in `<out-dir>/<name>/`: written as it goes, so that a crash leaves what was true until then. */
+/**
+ * The files of a run, in `<out-dir>/<name>/`: written as it goes, so that a crash leaves what was
+ * true until then.
+ */
 import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError, messageOf } from '../base/errors.ts';
@@ -14,7 +17,10 @@ import { makeInferenceFile } from '../models/step-graphs.ts';
 import { GrowingFile, writeWhole } from './run-file.ts';
 import type { RunSummary } from './run-summary.ts';
 
-/** Steps are written in batches of about this size: a crash loses less than a second of them, not the file. */
+/**
+ * Steps are written in batches of about this size: a crash loses less than a second of them, not
+ * the file.
+ */
 const FLUSH_BYTES = 16 << 10;
 const FLUSH_MS = 500;
 
@@ -78,7 +84,9 @@ export class RunFiles {
       mkdirSync(join(this.folder, 'logs'));
       this.#metrics = new GrowingFile(join(this.folder, 'metrics.jsonl'), 'a');
     } catch (error) {
-      throw new ConfigError(`making the folder of the run: ${this.#reasonOf(error)}`, [], { cause: error });
+      throw new ConfigError(`making the folder of the run: ${this.#reasonOf(error)}`, [], {
+        cause: error,
+      });
     }
   }
 
@@ -86,7 +94,8 @@ export class RunFiles {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const { folder } = this;
     if (code === 'EEXIST') return `${folder} exists already. Choose another --name.`;
-    if (code === 'ENOTDIR') return `part of the path ${folder} is a file. Choose another --out-dir.`;
+    if (code === 'ENOTDIR')
+      return `part of the path ${folder} is a file. Choose another --out-dir.`;
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
       return `${folder} may not be made (${code}). Choose another --out-dir.`;
     return `${messageOf(error)}. Choose another --out-dir.`;
@@ -131,8 +140,15 @@ export class RunFiles {
     if (isDue || !isFrequent) this.#flush(nowMs);
   }
 
-  /** Writes the trained model: `model.onnx` to run it, `model.safetensors` to go on with it elsewhere. */
-  writeModel(model: Model, weights: Float32Array, metadata: Readonly<Record<string, string>>): void {
+  /**
+   * Writes the trained model: `model.onnx` to run it, `model.safetensors` to go on with it
+   * elsewhere.
+   */
+  writeModel(
+    model: Model,
+    weights: Float32Array,
+    metadata: Readonly<Record<string, string>>,
+  ): void {
     const parameters = new Map<string, Float32Array>();
     let offset = 0;
     for (const { name, length } of makeArenaLayout(model.parameters).tensors) {
@@ -149,8 +165,9 @@ export class RunFiles {
   }
 
   /**
-   * Writes what is left of the metrics, then `summary.json`, and closes everything. When something cannot be written it
-   * throws FILE_FAILED; the summary of a run that did not finish is tried all the same.
+   * Writes what is left of the metrics, then `summary.json`, and closes everything. When something
+   * cannot be written it throws FILE_FAILED; the summary of a run that did not finish is tried all
+   * the same.
    */
   finish(summary: RunSummary, nowMs: number): void {
     const failures: unknown[] = [];
@@ -171,7 +188,10 @@ export class RunFiles {
     if (failures.length > 0) throw failures[0];
   }
 
-  /** The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot tell apart are null. */
+  /**
+   * The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot
+   * tell apart are null.
+   */
   #recordRanks(event: StepCommitted): void {
     for (const { rank, samples } of event.ranks) {
       const metrics =
@@ -201,13 +221,17 @@ export class RunFiles {
   }
 
   #writeWhole(name: string, content: string | readonly Uint8Array[]): void {
-    writeWhole(join(this.folder, name), typeof content === 'string' ? [Buffer.from(content)] : content);
+    writeWhole(
+      join(this.folder, name),
+      typeof content === 'string' ? [Buffer.from(content)] : content,
+    );
   }
 }
 
 /**
  * Makes `path` and what is missing above it; gives what was made, outermost first.
- * One folder at a time: Node.js 20's own recursive `mkdir` never returns where nothing can be made, as in /proc.
+ * One folder at a time: Node.js 20's own recursive `mkdir` never returns where nothing can be made,
+ * as in /proc.
  */
 export function makeFolders(path: string): string[] {
   const folder = resolve(path);

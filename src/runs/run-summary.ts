@@ -67,14 +67,20 @@ export interface RunSummary {
   readonly folder: string;
 }
 
-/** SHA-256 of the weights, and of weights and optimizer state, in canonical order: parameters as in the model, then each optimizer region. */
+/**
+ * SHA-256 of the weights, and of weights and optimizer state, in canonical order: parameters as in
+ * the model, then each optimizer region.
+ */
 export function digestsOf(
   state: Uint8Array,
   parameterCount: number,
 ): { weightsDigest: string; stateDigest: string } {
   const hash = createHash('sha256').update(state.subarray(0, 4 * parameterCount));
   const weightsDigest = hash.copy().digest('hex');
-  return { weightsDigest, stateDigest: hash.update(state.subarray(4 * parameterCount)).digest('hex') };
+  return {
+    weightsDigest,
+    stateDigest: hash.update(state.subarray(4 * parameterCount)).digest('hex'),
+  };
 }
 
 /** Gathers from the events what a summary needs. */
@@ -112,7 +118,8 @@ export class EventTally {
   }
 
   #addStep(event: Extract<RunEvent, { kind: 'step' }>): void {
-    if (event.epoch !== this.#epoch) [this.#epoch, this.#epochLoss, this.#epochSteps] = [event.epoch, 0, 0];
+    if (event.epoch !== this.#epoch)
+      [this.#epoch, this.#epochLoss, this.#epochSteps] = [event.epoch, 0, 0];
     this.#epochLoss += event.lossMean;
     this.#epochSteps++;
     this.#stepMs += event.stepMs;
@@ -127,7 +134,8 @@ export class EventTally {
     return {
       ...(evaluation !== undefined &&
         (isTest ? { testLoss: evaluation.lossMean } : { validationLoss: evaluation.lossMean })),
-      ...(accuracy !== undefined && (isTest ? { testAccuracy: accuracy } : { validationAccuracy: accuracy })),
+      ...(accuracy !== undefined &&
+        (isTest ? { testAccuracy: accuracy } : { validationAccuracy: accuracy })),
       ...(this.#epochSteps > 0 && { trainLoss: this.#epochLoss / this.#epochSteps }),
       ...(this.#stepMs > 0 && { samplesPerSecond: rounded((this.#samples / this.#stepMs) * 1000) }),
       numericsClasses: [...this.#classes],

@@ -24,7 +24,9 @@ function shared<T extends Uint8Array | Int32Array | Float32Array>(
 }
 
 /** What the graph of a session saw of the samples 1 and 2 of `dataset`, with one row of padding. */
-async function seenBy(dataset: Dataset): Promise<{ x: number[]; y: number[]; sampleWeight: number[] }> {
+async function seenBy(
+  dataset: Dataset,
+): Promise<{ x: number[]; y: number[]; sampleWeight: number[] }> {
   const g = new GraphBuilder('echo');
   const isTokens = dataset.vocabulary !== undefined;
   const target = targetTypeOf(dataset.target, BATCH);

@@ -8,7 +8,10 @@ import { targetTypeOf } from '../models/objective.ts';
 import type { InPlaceSession } from './in-place-session.ts';
 import { onnxRuntime } from './session.ts';
 
-/** The arena regions that micro-batches of `batchSize` samples of `dataset` need, named from `prefix`. */
+/**
+ * The arena regions that micro-batches of `batchSize` samples of `dataset` need, named from
+ * `prefix`.
+ */
 export function batchRegions(prefix: string, dataset: Dataset, batchSize: number): RegionRequest[] {
   const x = batchSize * featureCountOf(dataset);
   return [
@@ -35,7 +38,8 @@ export interface GraphBinding {
 }
 
 /**
- * One compiled graph with its inputs and outputs bound to an arena: fill it, run it, read the results in place.
+ * One compiled graph with its inputs and outputs bound to an arena: fill it, run it, read the
+ * results in place.
  */
 export class BoundGraph {
   readonly #session: InPlaceSession;
@@ -72,7 +76,8 @@ export class BoundGraph {
     ]);
     const tensorOf = (name: string): Tensor => {
       const tensor = own.get(name) ?? tensors.get(name);
-      if (tensor === undefined) throw new TypeError(`the graph names ${name}, which the lane does not have`);
+      if (tensor === undefined)
+        throw new TypeError(`the graph names ${name}, which the lane does not have`);
       return tensor;
     };
     this.#feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensorOf(name)]));
@@ -80,10 +85,15 @@ export class BoundGraph {
   }
 
   /**
-   * Gathers `count` samples from position `start` of `order` (natural order if undefined); the rest is padding.
-   * With `draw` they are augmented as the data set says.
+   * Gathers `count` samples from position `start` of `order` (natural order if undefined); the rest
+   * is padding. With `draw` they are augmented as the data set says.
    */
-  fill(order: Uint32Array | undefined, start: number, count: number, draw?: AugmentationDraw): void {
+  fill(
+    order: Uint32Array | undefined,
+    start: number,
+    count: number,
+    draw?: AugmentationDraw,
+  ): void {
     this.#filler.fill(order, start, count, draw);
     this.#normalise();
   }
@@ -104,7 +114,10 @@ export class BoundGraph {
   }
 }
 
-/** What turns stored features into those that the graph reads: planes of samples, each with its scale and shift. */
+/**
+ * What turns stored features into those that the graph reads: planes of samples, each with its
+ * scale and shift.
+ */
 function normaliserOf({ arena, kernels, prefix, dataset, batchSize }: GraphBinding): () => void {
   const { x, normalisation } = dataset;
   const { scale, shift } = normalisation;

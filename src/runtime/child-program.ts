@@ -11,14 +11,20 @@ export interface ChildEnd {
   readonly failure: string | undefined;
 }
 
-/** Runs `name` of this folder with `args` and bytes on stdin; it is killed after `timeoutMs`, and when this process exits. */
+/**
+ * Runs `name` of this folder with `args` and bytes on stdin; it is killed after `timeoutMs`, and
+ * when this process exits.
+ */
 export async function runChildProgram(
   name: string,
   args: readonly string[],
   input: Uint8Array,
   timeoutMs: number,
 ): Promise<ChildEnd> {
-  const child = spawn(process.execPath, [fileURLToPath(siblingModule(import.meta.url, name)), ...args]);
+  const child = spawn(process.execPath, [
+    fileURLToPath(siblingModule(import.meta.url, name)),
+    ...args,
+  ]);
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));

@@ -3,18 +3,27 @@ import { decodeGraph } from '../graph/file/decode.ts';
 import type { Graph, GraphNode } from '../graph/types.ts';
 import type { Device } from './device.ts';
 
-/** Names of the nodes of `model` that must be left to the CPU although `device` offers to compute them. */
+/**
+ * Names of the nodes of `model` that must be left to the CPU although `device` offers to compute
+ * them.
+ */
 export function nodesForCpu(model: Uint8Array, device: Device): readonly string[] {
   if (device !== 'webgpu') return [];
   const graph = decodeGraph(model);
   return graph.nodes.filter((node) => failsOnWebGpu(node, graph)).map(({ name }) => name);
 }
 
-/** Whether a node fails when it runs on WebGPU. Nodes without a kernel go to the CPU by themselves. */
-function failsOnWebGpu({ operator, inputs, outputs, attributes }: GraphNode, graph: Graph): boolean {
+/**
+ * Whether a node fails when it runs on WebGPU. Nodes without a kernel go to the CPU by themselves.
+ */
+function failsOnWebGpu(
+  { operator, inputs, outputs, attributes }: GraphNode,
+  graph: Graph,
+): boolean {
   if (operator === 'MaxPool') return outputs.length > 1; // "The Indices output is not supported yet."
   if (operator !== 'LayerNormalization') return false;
-  // "Size of scale and bias must match": it does not repeat a scale of fewer axes than are normalised.
+  // "Size of scale and bias must match": it does not repeat a scale of fewer axes than are
+  // normalised.
   const [rank = 0, scaleRank = 0] = inputs.map(
     (input) => graph.values.find(({ name }) => name === input)?.shape.length,
   );

@@ -1,6 +1,7 @@
 /**
- * Trying a device: a real session on it, a matrix product that must be right, the time it takes, and the graphics
- * drivers that were loaded for it. A broken driver may hang or crash: `devices.ts` does it in a process of its own.
+ * Trying a device: a real session on it, a matrix product that must be right, the time it takes,
+ * and the graphics drivers that were loaded for it. A broken driver may hang or crash: `devices.ts`
+ * does it in a process of its own.
  */
 import { readFileSync } from 'node:fs';
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
@@ -23,7 +24,10 @@ interface Chain {
 }
 
 const SHORT: Chain = { size: 256, count: 1 };
-/** Long enough to hide the way to a GPU and back; a device that is slow already with the short one is spared it. */
+/**
+ * Long enough to hide the way to a GPU and back; a device that is slow already with the short one
+ * is spared it.
+ */
 const LONG: Chain = { size: 512, count: 32 };
 const SLOW_GIGAFLOPS = 5;
 
@@ -77,12 +81,16 @@ async function runChecked(
   const y = (await session.run(feeds))['y']?.data as Float32Array;
   const odd = y.find((value) => !(Math.abs(value - expected) < 0.1));
   if (odd !== undefined)
-    throw new RuntimeError(`it computes wrongly: a matrix product gave ${odd} instead of ${expected}`);
+    throw new RuntimeError(
+      `it computes wrongly: a matrix product gave ${odd} instead of ${expected}`,
+    );
 }
 
 const DRIVER_FILE = /\/(?:libvk_|libvulkan_|libnvidia-glcore|libcuda\.|amdvlk)[^/\s]*$/;
 
-/** Files of graphics drivers that this process has loaded; Linux tells, elsewhere the list is empty. */
+/**
+ * Files of graphics drivers that this process has loaded; Linux tells, elsewhere the list is empty.
+ */
 function loadedDrivers(): string[] {
   if (process.platform !== 'linux') return [];
   const files = readFileSync('/proc/self/maps', 'utf8')

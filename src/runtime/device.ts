@@ -7,10 +7,16 @@ export type Device = Exclude<DeviceName, 'auto'>;
 /** In the order in which they are listed. */
 export const DEVICES: readonly Device[] = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
 
-/** What `auto` chooses from. CoreML is not in it: most of its operators want constant weights, and a step's are inputs. */
+/**
+ * What `auto` chooses from. CoreML is not in it: most of its operators want constant weights, and a
+ * step's are inputs.
+ */
 export const AUTO_DEVICES: readonly Device[] = ['cpu', 'webgpu', 'cuda', 'dml'];
 
-/** Lanes of a worker on a GPU: one keeps it busy, and ONNX Runtime's WebGPU crashes when two threads of a process use it. */
+/**
+ * Lanes of a worker on a GPU: one keeps it busy, and ONNX Runtime's WebGPU crashes when two threads
+ * of a process use it.
+ */
 export const GPU_LANES = 1;
 
 interface DeviceNeeds {
@@ -18,7 +24,10 @@ interface DeviceNeeds {
   readonly title: string;
   /** Why ONNX Runtime does not offer it on machines that are not listed by it. */
   readonly elsewhere: string;
-  /** What to do on a machine where ONNX Runtime offers it and it does not work, by `process.platform`. */
+  /**
+   * What to do on a machine where ONNX Runtime offers it and it does not work, by
+   * `process.platform`.
+   */
   readonly advice: Readonly<Partial<Record<NodeJS.Platform, string>>>;
 }
 
@@ -30,7 +39,9 @@ export const DEVICE_NEEDS: Readonly<Record<Device, DeviceNeeds>> = {
     title: 'GPU through Vulkan, Metal or Direct3D 12',
     elsewhere: 'ONNX Runtime for Node.js has WebGPU on Windows, macOS and Linux x64',
     advice: {
-      linux: `${GRAPHICS_DRIVER} with Vulkan: on Debian and Ubuntu, apt-get install libvulkan1 mesa-vulkan-drivers (AMD, Intel), or NVIDIA's own driver`,
+      linux:
+        `${GRAPHICS_DRIVER} with Vulkan: on Debian and Ubuntu, apt-get install libvulkan1 ` +
+        "mesa-vulkan-drivers (AMD, Intel), or NVIDIA's own driver",
       win32: GRAPHICS_DRIVER,
     },
   },
@@ -41,7 +52,11 @@ export const DEVICE_NEEDS: Readonly<Record<Device, DeviceNeeds>> = {
       linux: "install NVIDIA's driver, CUDA 12 and cuDNN 9 so that the loader finds them",
     },
   },
-  coreml: { title: 'Apple GPU and Neural Engine', elsewhere: 'CoreML is a part of macOS', advice: {} },
+  coreml: {
+    title: 'Apple GPU and Neural Engine',
+    elsewhere: 'CoreML is a part of macOS',
+    advice: {},
+  },
   dml: {
     title: 'GPU through DirectML',
     elsewhere: 'DirectML is a part of Windows',

@@ -27,7 +27,10 @@ describe('chooseDevices', () => {
   test('refuses a device that is not here, saying why and what there is', async () => {
     await assert.rejects(chooseDevices(['cpu', elsewhere]), (error) => {
       assert.ok(error instanceof ConfigError);
-      assert.match(error.message, /^--device \w+: not available on this machine: .+\. `lockstep devices`/);
+      assert.match(
+        error.message,
+        /^--device \w+: not available on this machine: .+\. `lockstep devices`/,
+      );
       return true;
     });
   });
@@ -40,7 +43,11 @@ describe('chooseDevices', () => {
 });
 
 describe('fastest', () => {
-  const report = (device: DeviceReport['device'], gigaflops?: number, advice?: string): DeviceReport => ({
+  const report = (
+    device: DeviceReport['device'],
+    gigaflops?: number,
+    advice?: string,
+  ): DeviceReport => ({
     device,
     title: '',
     isAvailable: gigaflops !== undefined,
@@ -72,17 +79,22 @@ describe('fastest', () => {
 describe('plainReason', () => {
   test("names the missing library, which is only in ONNX Runtime's log", () => {
     const log =
-      'Failed to load library /a/libx.so with error: libcudnn.so.9: cannot open shared object file: No such file';
+      'Failed to load library /a/libx.so with error: libcudnn.so.9: cannot open shared ' +
+      'object file: No such file';
 
     assert.equal(
-      plainReason('OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library', log),
+      plainReason(
+        'OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library',
+        log,
+      ),
       'the library libcudnn.so.9 is not there',
     );
   });
 
   test('leaves out source lines', () => {
     const reason =
-      '/src/context.cc:136 Initialize(const Config&) status == Success was false. Failed to get a WebGPU adapter: No supported adapters\n';
+      '/src/context.cc:136 Initialize(const Config&) status == Success was false. Failed to ' +
+      'get a WebGPU adapter: No supported adapters\n';
 
     assert.equal(plainReason(reason, ''), 'Failed to get a WebGPU adapter: No supported adapters');
   });

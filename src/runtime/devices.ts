@@ -1,4 +1,6 @@
-/** What this machine offers to compute on: found out by trying, each device in a process of its own. */
+/**
+ * What this machine offers to compute on: found out by trying, each device in a process of its own.
+ */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
@@ -15,7 +17,10 @@ export interface DeviceReport {
   readonly device: Device;
   readonly title: string;
   readonly isAvailable: boolean;
-  /** Billions of multiplications and additions per second in a product of matrices, on one lane; when available. */
+  /**
+   * Billions of multiplications and additions per second in a product of matrices, on one lane;
+   * when available.
+   */
   readonly gigaflops?: number;
   /** Files of graphics drivers that were loaded for it, where the system tells. */
   readonly drivers?: readonly string[];
@@ -28,8 +33,13 @@ export interface DeviceReport {
 /** A driver that has not answered by then hangs. Starting the first shader may take seconds. */
 const PROBE_TIMEOUT_MS = 30_000;
 
-/** Reports on every device, or on those asked for; one after the other, so that their speeds can be compared. */
-export async function listDevices(devices: readonly Device[] = DEVICES): Promise<readonly DeviceReport[]> {
+/**
+ * Reports on every device, or on those asked for; one after the other, so that their speeds can be
+ * compared.
+ */
+export async function listDevices(
+  devices: readonly Device[] = DEVICES,
+): Promise<readonly DeviceReport[]> {
   const reports: DeviceReport[] = [];
   for (const device of devices) reports.push(await reportOn(device));
   return reports;
@@ -43,19 +53,23 @@ export interface DeviceChoice {
 }
 
 /**
- * The devices to use for those asked for, in the same order. `cpu` is taken at its word; others are tried; `auto` is
- * the fastest that works.
+ * The devices to use for those asked for, in the same order. `cpu` is taken at its word; others are
+ * tried; `auto` is the fastest that works.
  *
- * Throws: ConfigError that says what is missing and what to do when a device asked for does not work.
+ * Throws: ConfigError that says what is missing and what to do when a device asked for does not
+ *         work.
  */
-export async function chooseDevices(wanted: readonly DeviceName[]): Promise<readonly DeviceChoice[]> {
+export async function chooseDevices(
+  wanted: readonly DeviceName[],
+): Promise<readonly DeviceChoice[]> {
   const candidates = wanted.includes('auto') ? AUTO_DEVICES : [];
   const needed = DEVICES.filter(
     (device) => candidates.includes(device) || (device !== 'cpu' && wanted.includes(device)),
   );
   const reports = await listDevices(needed);
   return wanted.map((name) => {
-    if (name === 'auto') return fastest(reports.filter(({ device }) => candidates.includes(device)));
+    if (name === 'auto')
+      return fastest(reports.filter(({ device }) => candidates.includes(device)));
     const report = reports.find(({ device }) => device === name);
     if (report?.isAvailable === false) throw unavailable(report);
     return { device: name };
@@ -70,7 +84,8 @@ export function defaultLanes(device: Device): number {
 function unavailable({ device, reason, advice }: DeviceReport): ConfigError {
   const next = advice === undefined ? '' : ` To get it: ${advice}.`;
   return new ConfigError(
-    `--device ${device}: not available on this machine: ${reason ?? 'unknown'}.${next} \`lockstep devices\` lists what is; --device auto takes the fastest of them.`,
+    `--device ${device}: not available on this machine: ${reason ?? 'unknown'}.${next} ` +
+      '`lockstep devices` lists what is; --device auto takes the fastest of them.',
     [{ path: '--device', expected: 'a device of this machine', got: device }],
   );
 }
@@ -81,7 +96,9 @@ export function fastest(
   lanesOf: (device: Device) => number = defaultLanes,
 ): DeviceChoice {
   const speedOf = ({ device, gigaflops = 0 }: DeviceReport): number => gigaflops * lanesOf(device);
-  const works = reports.filter(({ isAvailable }) => isAvailable).toSorted((a, b) => speedOf(b) - speedOf(a));
+  const works = reports
+    .filter(({ isAvailable }) => isAvailable)
+    .toSorted((a, b) => speedOf(b) - speedOf(a));
   const best = works[0]?.device ?? 'cpu';
   const speeds = works.map((report) => `${report.device} ${speedText(speedOf(report))}`);
   // Only those that could be had: nobody misses DirectML on Linux.
@@ -109,10 +126,19 @@ async function reportOn(device: Device): Promise<DeviceReport> {
   }
   const steps = [general[process.platform], device === 'cuda' ? cudaFilesAdvice() : undefined];
   const advice = steps.filter((step) => step !== undefined).join(', and ');
-  return { device, title, isAvailable: false, reason: result.reason, ...(advice !== '' && { advice }) };
+  return {
+    device,
+    title,
+    isAvailable: false,
+    reason: result.reason,
+    ...(advice !== '' && { advice }),
+  };
 }
 
-/** The command that fetches ONNX Runtime's CUDA files, which its npm package leaves to an install script. */
+/**
+ * The command that fetches ONNX Runtime's CUDA files, which its npm package leaves to an install
+ * script.
+ */
 function cudaFilesAdvice(): string | undefined {
   const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   const binaries = join(folder, 'bin', 'napi-v6', process.platform, process.arch);
@@ -123,11 +149,19 @@ function cudaFilesAdvice(): string | undefined {
 
 async function probe(device: Device): Promise<ProbeResult> {
   const program = 'device-probe-process';
-  const { stdout, stderr, failure } = await runChildProgram(program, [device], NOTHING, PROBE_TIMEOUT_MS);
+  const { stdout, stderr, failure } = await runChildProgram(
+    program,
+    [device],
+    NOTHING,
+    PROBE_TIMEOUT_MS,
+  );
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
-  if (line === undefined) return { kind: 'fails', reason: `its driver ${failure ?? 'says nothing'}` };
+  if (line === undefined)
+    return { kind: 'fails', reason: `its driver ${failure ?? 'says nothing'}` };
   const result = JSON.parse(line) as ProbeResult;
-  return result.kind === 'works' ? result : { kind: 'fails', reason: plainReason(result.reason, stderr) };
+  return result.kind === 'works'
+    ? result
+    : { kind: 'fails', reason: plainReason(result.reason, stderr) };
 }
 
 const NOTHING = new Uint8Array(0);
@@ -135,9 +169,13 @@ const NOTHING = new Uint8Array(0);
 /** In ONNX Runtime's errors: between the source line that refused and what it says. */
 const ASSERTION = ' was false. ';
 
-/** Why a session could not be made, without source lines; the library that is missing is only in the log. */
+/**
+ * Why a session could not be made, without source lines; the library that is missing is only in the
+ * log.
+ */
 export function plainReason(reason: string, log: string): string {
   const missing = /(\S+): cannot open shared object file/.exec(log)?.[1];
-  if (missing !== undefined) return `the library ${missing.slice(missing.lastIndexOf('/') + 1)} is not there`;
+  if (missing !== undefined)
+    return `the library ${missing.slice(missing.lastIndexOf('/') + 1)} is not there`;
   return (reason.split(ASSERTION).at(-1) ?? reason).trim().replace(/\.$/, '');
 }

@@ -47,7 +47,8 @@ describe('InPlaceSession', () => {
 
     assert.deepEqual([session.inputNames, session.outputNames], [['x'], ['next', 'square', 'sum']]);
     const expected = await plain.run(feeds);
-    for (const name of session.outputNames) assert.deepEqual(fetches[name]!.data, expected[name]!.data, name);
+    for (const name of session.outputNames)
+      assert.deepEqual(fetches[name]!.data, expected[name]!.data, name);
   });
 
   test('leaves no copies of the outputs behind', async () => {
@@ -65,6 +66,9 @@ describe('InPlaceSession', () => {
     const session = await InPlaceSession.create(makeFile(), 'test', 'cpu');
     const x = new Tensor('float32', new Float32Array(4), [2, 2]);
 
-    await assert.rejects(session.run({ x }, makeFetches()), /invalid dimensions|Got: 2 Expected: 512/);
+    await assert.rejects(
+      session.run({ x }, makeFetches()),
+      /invalid dimensions|Got: 2 Expected: 512/,
+    );
   });
 });

@@ -1,14 +1,15 @@
 /**
  * A session whose outputs are written where the caller wants them and nowhere else.
  *
- * ONNX Runtime's Node.js binding fills preallocated outputs, and then copies each of them once more into a new array
- * to return it: all gradients, at every micro-batch, until the garbage is collected. It copies one after the other in
- * the graph's order, and stops with an error at one that is no tensor. So the graph gets one output more, before all
- * others: an empty sequence. The error comes when everything is computed and in its place, and is what we wait for.
- * A binding that can return sequences would only copy again.
+ * ONNX Runtime's Node.js binding fills preallocated outputs, and then copies each of them once more
+ * into a new array to return it: all gradients, at every micro-batch, until the garbage is
+ * collected. It copies one after the other in the graph's order, and stops with an error at one
+ * that is no tensor. So the graph gets one output more, before all others: an empty sequence. The
+ * error comes when everything is computed and in its place, and is what we wait for. A binding that
+ * can return sequences would only copy again.
  *
- * It saves 3 % (gpt) to 23 % (simple_cnn) of the time of a step, and several times the size of the gradients in memory:
- * `npm run bench -- sessions`.
+ * It saves 3 % (gpt) to 23 % (simple_cnn) of the time of a step, and several times the size of the
+ * gradients in memory: `npm run bench -- sessions`.
  */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import { messageOf } from '../base/errors.ts';
@@ -35,7 +36,10 @@ export class InPlaceSession {
     return new InPlaceSession(await createSession(model, name, device, nothingFirst()));
   }
 
-  /** Computes; `fetches` has a tensor for every output, and holds the results afterwards. Throws what ONNX Runtime says. */
+  /**
+   * Computes; `fetches` has a tensor for every output, and holds the results afterwards. Throws
+   * what ONNX Runtime says.
+   */
   async run(
     feeds: Readonly<Record<string, OnnxValue>>,
     fetches: Readonly<Record<string, OnnxValue>>,
@@ -48,7 +52,10 @@ export class InPlaceSession {
   }
 }
 
-/** An ONNX file with nothing but an empty sequence as its output. Field numbers are those of onnx.proto3. */
+/**
+ * An ONNX file with nothing but an empty sequence as its output. Field numbers are those of
+ * onnx.proto3.
+ */
 function nothingFirst(): Uint8Array {
   const head = new ProtoWriter();
   head.message(7, (graph) => {
@@ -58,7 +65,8 @@ function nothingFirst(): Uint8Array {
     });
     graph.message(12, (output) => {
       output.string(1, NOTHING);
-      const elements = (type: ProtoWriter): void => type.message(1, (tensor) => tensor.int(1, FLOAT32));
+      const elements = (type: ProtoWriter): void =>
+        type.message(1, (tensor) => tensor.int(1, FLOAT32));
       output.message(2, (type) => type.message(4, (sequence) => sequence.message(1, elements)));
     });
   });

@@ -1,6 +1,6 @@
 /**
- * What the threads of a worker share besides numbers: the lease table, a barrier, wake-up calls and the progress
- * counter, all in one shared Int32Array.
+ * What the threads of a worker share besides numbers: the lease table, a barrier, wake-up calls and
+ * the progress counter, all in one shared Int32Array.
  */
 import { RuntimeError } from '../base/errors.ts';
 
@@ -26,11 +26,15 @@ export class LaneControl {
   readonly #laneCount: number;
   readonly #table: number;
 
-  /** `words` of another thread, or fresh ones for `laneCount` lanes and up to `microBatchCount` micro-batches per pass. */
+  /**
+   * `words` of another thread, or fresh ones for `laneCount` lanes and up to `microBatchCount`
+   * micro-batches per pass.
+   */
   constructor(laneCount: number, microBatchCount: number, words?: Int32Array<SharedArrayBuffer>) {
     this.#laneCount = laneCount;
     this.#table = FIXED + laneCount;
-    this.words = words ?? new Int32Array(new SharedArrayBuffer(4 * (this.#table + microBatchCount)));
+    this.words =
+      words ?? new Int32Array(new SharedArrayBuffer(4 * (this.#table + microBatchCount)));
   }
 
   // ---- the pool's side ----
@@ -42,7 +46,8 @@ export class LaneControl {
   }
 
   lease(microBatches: readonly number[]): void {
-    for (const microBatch of microBatches) Atomics.store(this.words, this.#table + microBatch, AVAILABLE);
+    for (const microBatch of microBatches)
+      Atomics.store(this.words, this.#table + microBatch, AVAILABLE);
   }
 
   /** Takes back up to `count` micro-batches that no lane has started, from the end. */
@@ -96,7 +101,10 @@ export class LaneControl {
     if (!this.#spin(FIXED + lane, seen)) Atomics.wait(this.words, FIXED + lane, seen);
   }
 
-  /** Watches a word for a moment; true once it differs from `seen`. Falling asleep and waking up costs more than that. */
+  /**
+   * Watches a word for a moment; true once it differs from `seen`. Falling asleep and waking up
+   * costs more than that.
+   */
   #spin(word: number, seen: number): boolean {
     for (let turn = 0; turn < SPIN_TURNS; turn++) {
       if (Atomics.load(this.words, word) !== seen) return true;

@@ -66,8 +66,9 @@ export function stateBytesOf(job: Job, optimizer: OptimizerSpec): number {
 }
 
 /**
- * The memory that all threads of a worker share: gradient sums per lane, their total, totals received from the
- * cluster, and the whole state, unpadded, when it is handed over. Pages that are never touched cost nothing.
+ * The memory that all threads of a worker share: gradient sums per lane, their total, totals
+ * received from the cluster, and the whole state, unpadded, when it is handed over. Pages that are
+ * never touched cost nothing.
  */
 export function makeSharedArena(
   job: Job,
@@ -77,7 +78,8 @@ export function makeSharedArena(
 ): Arena {
   const byteLength = 4 * layoutOf(job).paddedLength;
   // One lane has nobody to exchange weights and sums with.
-  const sums = laneCount === 1 ? [] : Array.from({ length: laneCount }, (_, lane) => sumRegion(lane));
+  const sums =
+    laneCount === 1 ? [] : Array.from({ length: laneCount }, (_, lane) => sumRegion(lane));
   const names = ['gathered', 'received', ...(laneCount === 1 ? [] : ['weights']), ...sums];
   const requests: RegionRequest[] = [
     ...names.map((name) => ({ name, byteLength })),

@@ -30,17 +30,37 @@ const evaluate = encodeGraph(graphs.evaluate);
 
 function makeJob(changes: Partial<Job> = {}): Job {
   return {
-    runId: 'test', seed: 1, dataset: {}, dataDigest: '', task: 'regression', featureCount: 5, targetCount: 2,
-    microBatch: MICRO_BATCH, globalBatch: MICRO_BATCH * MICRO_BATCHES, evaluateMicroBatch: MICRO_BATCH,
-    parameters: model.parameters.map(({ name, shape }) => ({ name, shape: [...shape], statisticMomentum: null })), masks: [],
-    optimizer: { ...optimizer }, clipNorm: null, tracksNorms: false, isAudited: false, trainBytes: train.length, evaluateBytes: evaluate.length,
+    runId: 'test',
+    seed: 1,
+    dataset: {},
+    dataDigest: '',
+    task: 'regression',
+    featureCount: 5,
+    targetCount: 2,
+    microBatch: MICRO_BATCH,
+    globalBatch: MICRO_BATCH * MICRO_BATCHES,
+    evaluateMicroBatch: MICRO_BATCH,
+    parameters: model.parameters.map(({ name, shape }) => ({
+      name,
+      shape: [...shape],
+      statisticMomentum: null,
+    })),
+    masks: [],
+    optimizer: { ...optimizer },
+    clipNorm: null,
+    tracksNorms: false,
+    isAudited: false,
+    trainBytes: train.length,
+    evaluateBytes: evaluate.length,
     ...changes,
-  }; // prettier-ignore
+  };
 }
 
 function initialState(): Uint8Array {
   const weights = model.parameters.flatMap((spec, index) => [...initialParameter(spec, 1, index)]);
-  const state = new Float32Array(weights.length * (1 + OPTIMIZERS[optimizer.kind].stateNames.length));
+  const state = new Float32Array(
+    weights.length * (1 + OPTIMIZERS[optimizer.kind].stateNames.length),
+  );
   state.set(weights);
   return new Uint8Array(state.buffer);
 }
@@ -57,7 +77,13 @@ async function makePool(
   let resolve: (done: Done) => void = () => {};
   const queue: Done[] = [];
   const options: LanePoolOptions = {
-    laneCount, device: 'cpu', job, optimizer, files, train: splits.train, evaluate: splits.test,
+    laneCount,
+    device: 'cpu',
+    job,
+    optimizer,
+    files,
+    train: splits.train,
+    evaluate: splits.test,
     handlers: {
       onDone: (pass, records, sum) => {
         queue.push({ pass, records, sum: sum.slice() });
@@ -67,7 +93,7 @@ async function makePool(
         throw error;
       },
     },
-  }; // prettier-ignore
+  };
   const { pool } = await LanePool.create(options);
   pools.push(pool);
   const done = async (): Promise<Done> => {
@@ -83,7 +109,12 @@ interface Done {
   readonly sum: Uint8Array;
 }
 
-function planOf(pass: number, step: number, leases: number[], reduction: Plan['reduction'] = 'star'): Plan {
+function planOf(
+  pass: number,
+  step: number,
+  leases: number[],
+  reduction: Plan['reduction'] = 'star',
+): Plan {
   const exponents = gridExponents(
     model.parameters.map(() => 4),
     MICRO_BATCHES,
@@ -128,41 +159,49 @@ async function trainSteps(
     const plan = planOf(step, step, [0, 1, 2, 3, 4, 5], reduction);
     pool.begin(plan);
     const { sum } = await done();
-    pool.apply(commitOf(plan), reduction === 'star' ? sum : undefined, (given) => norms.push([...given]));
+    pool.apply(commitOf(plan), reduction === 'star' ? sum : undefined, (given) =>
+      norms.push([...given]),
+    );
   }
   return { digest: await digestOf(pool), norms };
 }
 
 describe('LanePool', () => {
   for (const laneCount of [1, 2]) {
-    test(`computes audited micro-batches again to the same records without changing a sum, with ${laneCount} lanes`, async () => {
-      const { pool, done } = await makePool(laneCount, makeJob({ isAudited: true }));
-      pool.importState(initialState(), () => {});
-      const plan = planOf(0, 0, [0, 1, 2, 3, 4, 5]);
-      pool.begin(plan);
-      const whole = await done();
-      const audit = new Promise<readonly MicroBatchRecord[]>((resolve) => pool.audit([4, 1], resolve));
-      const audited = await audit;
-      const withoutTime = (record: MicroBatchRecord): object => ({ ...record, computeMs: 0 });
-      const sorted = (records: readonly MicroBatchRecord[]): object[] =>
-        records.toSorted((a, b) => a.microBatch - b.microBatch).map(withoutTime);
+    test(
+      'computes audited micro-batches again to the same records without changing a sum, with ' +
+        `${laneCount} lanes`,
+      async () => {
+        const { pool, done } = await makePool(laneCount, makeJob({ isAudited: true }));
+        pool.importState(initialState(), () => {});
+        const plan = planOf(0, 0, [0, 1, 2, 3, 4, 5]);
+        pool.begin(plan);
+        const whole = await done();
+        const audit = new Promise<readonly MicroBatchRecord[]>((resolve) =>
+          pool.audit([4, 1], resolve),
+        );
+        const audited = await audit;
+        const withoutTime = (record: MicroBatchRecord): object => ({ ...record, computeMs: 0 });
+        const sorted = (records: readonly MicroBatchRecord[]): object[] =>
+          records.toSorted((a, b) => a.microBatch - b.microBatch).map(withoutTime);
 
-      assert.deepEqual(
-        sorted(audited),
-        sorted(whole.records.filter(({ microBatch }) => [1, 4].includes(microBatch))),
-      );
-      const reducer = new StarReducer(whole.sum.length / 4);
-      const total = whole.records.reduce((sum, { checksum = 0 }) => (sum + checksum) >>> 0, 0);
-      assert.equal(reducer.checksumOf(whole.sum), total);
-      pool.apply(commitOf(plan), undefined, () => {});
-      const digest = await digestOf(pool);
-      const plain = await makePool(1, makeJob());
-      plain.pool.importState(initialState(), () => {});
-      plain.pool.begin(plan);
-      await plain.done();
-      plain.pool.apply(commitOf(plan), undefined, () => {});
-      assert.equal(digest, await digestOf(plain.pool));
-    });
+        assert.deepEqual(
+          sorted(audited),
+          sorted(whole.records.filter(({ microBatch }) => [1, 4].includes(microBatch))),
+        );
+        const reducer = new StarReducer(whole.sum.length / 4);
+        const total = whole.records.reduce((sum, { checksum = 0 }) => (sum + checksum) >>> 0, 0);
+        assert.equal(reducer.checksumOf(whole.sum), total);
+        pool.apply(commitOf(plan), undefined, () => {});
+        const digest = await digestOf(pool);
+        const plain = await makePool(1, makeJob());
+        plain.pool.importState(initialState(), () => {});
+        plain.pool.begin(plan);
+        await plain.done();
+        plain.pool.apply(commitOf(plan), undefined, () => {});
+        assert.equal(digest, await digestOf(plain.pool));
+      },
+    );
   }
 
   test('computes what is leased during an audit, once it is told that the last sum is not needed', async () => {
@@ -186,9 +225,18 @@ describe('LanePool', () => {
     const job = makeJob({ clipNorm: 0.5, tracksNorms: true });
     const reference = await trainSteps(1, job, 'alone');
 
-    for (const [lanes, reduction] of [[1, 'star'], [2, 'alone'], [2, 'star'], [4, 'star']] as const) {
-      assert.deepEqual(await trainSteps(lanes, job, reduction), reference, `${lanes} lanes, ${reduction}`);
-    } // prettier-ignore
+    for (const [lanes, reduction] of [
+      [1, 'star'],
+      [2, 'alone'],
+      [2, 'star'],
+      [4, 'star'],
+    ] as const) {
+      assert.deepEqual(
+        await trainSteps(lanes, job, reduction),
+        reference,
+        `${lanes} lanes, ${reduction}`,
+      );
+    }
     assert.equal(reference.norms.length, 4);
     assert.ok(reference.norms.every((perTensor) => perTensor.every((norm) => norm > 0)));
   });

@@ -1,4 +1,7 @@
-/** The engine of a worker process: lanes of ONNX Runtime on threads, side by side over shared memory. */
+/**
+ * The engine of a worker process: lanes of ONNX Runtime on threads, side by side over shared
+ * memory.
+ */
 import { createHash } from 'node:crypto';
 import { Worker as Thread } from 'node:worker_threads';
 import { invariant, messageOf, RuntimeError } from '../base/errors.ts';
@@ -12,7 +15,13 @@ import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.t
 import type { Device } from './device.ts';
 import type { Engine, EngineHandlers } from './engine.ts';
 import { LaneControl } from './lane-control.ts';
-import { type LaneAnswer, type LaneCommand, type LaneStart, layoutOf, makeSharedArena } from './lane-job.ts';
+import {
+  type LaneAnswer,
+  type LaneCommand,
+  type LaneStart,
+  layoutOf,
+  makeSharedArena,
+} from './lane-job.ts';
 
 /** What a pool of lanes is made from. */
 export interface LanePoolOptions {
@@ -24,7 +33,10 @@ export interface LanePoolOptions {
   readonly train: Dataset;
   readonly evaluate: Dataset;
   readonly handlers: EngineHandlers;
-  /** Another program than the ordinary one for the lanes' threads, which hands `extra` (plain data) to its hooks. */
+  /**
+   * Another program than the ordinary one for the lanes' threads, which hands `extra` (plain data)
+   * to its hooks.
+   */
   readonly laneProgram?: { readonly url: URL; readonly extra: unknown };
 }
 
@@ -51,7 +63,10 @@ export class LanePool implements Engine {
   /** Given to the lanes and not answered by all, oldest first. */
   readonly #running: Operation[] = [];
   #pass: Plan | undefined;
-  /** Updates that were asked for, are not done, and have their totals in the shared memory, or will have. */
+  /**
+   * Updates that were asked for, are not done, and have their totals in the shared memory, or will
+   * have.
+   */
   #receivedUses = 0;
   #isClosed = false;
   /** Told of a failure while the pool is being made; later failures go to the handlers. */
@@ -92,8 +107,12 @@ export class LanePool implements Engine {
     });
   }
 
-  /** Starts the lanes; resolves once all have compiled, with the numerics class that they agree on. */
-  static async create(options: LanePoolOptions): Promise<{ pool: LanePool; numericsClass: string }> {
+  /**
+   * Starts the lanes; resolves once all have compiled, with the numerics class that they agree on.
+   */
+  static async create(
+    options: LanePoolOptions,
+  ): Promise<{ pool: LanePool; numericsClass: string }> {
     const pool = new LanePool(options);
     try {
       await pool.#perform(undefined);
@@ -138,7 +157,10 @@ export class LanePool implements Engine {
     return this.control.release(count);
   }
 
-  audit(microBatches: readonly number[], done: (records: readonly MicroBatchRecord[]) => void): void {
+  audit(
+    microBatches: readonly number[],
+    done: (records: readonly MicroBatchRecord[]) => void,
+  ): void {
     const plan = this.#pass;
     if (plan === undefined) return;
     this.#enqueue({
@@ -152,14 +174,19 @@ export class LanePool implements Engine {
     });
   }
 
-  apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
+  apply(
+    commit: Commit,
+    totals: Uint8Array | undefined,
+    done: (norms: readonly number[]) => void,
+  ): void {
     this.#void();
     const received = this.#shared.uint8('received');
     const uses = totals === undefined ? 0 : 1;
     this.#receivedUses += uses;
     this.#enqueue({
       command: { kind: 'apply', commit, source: totals === undefined ? 'own' : 'received' },
-      prepare: () => totals !== undefined && totals.buffer !== received.buffer && received.set(totals),
+      prepare: () =>
+        totals !== undefined && totals.buffer !== received.buffer && received.set(totals),
       done: (answers) => {
         this.#receivedUses -= uses;
         const first = answers.find((answer) => answer.kind === 'applied');
@@ -243,7 +270,11 @@ export class LanePool implements Engine {
     const records = recordsOf(answers);
     const isSummed = plan.work === 'train' && plan.reduction === 'star';
     if (records.length > 0) {
-      this.#options.handlers.onDone(plan.pass, records, isSummed ? this.#shared.uint8('gathered') : NOTHING);
+      this.#options.handlers.onDone(
+        plan.pass,
+        records,
+        isSummed ? this.#shared.uint8('gathered') : NOTHING,
+      );
     }
     // The sum that was handed out stays as it is until its receiver says `extend`.
     else this.#resume();
@@ -256,14 +287,16 @@ export class LanePool implements Engine {
   }
 
   /**
-   * Gives the lanes the next operation. A pass may follow an update before that is answered, which saves a wake-up;
-   * everything else waits: leases must not be set, nor shared memory changed, while lanes may still look at them.
+   * Gives the lanes the next operation. A pass may follow an update before that is answered, which
+   * saves a wake-up; everything else waits: leases must not be set, nor shared memory changed,
+   * while lanes may still look at them.
    */
   #pump(): void {
     const next = this.#waiting[0];
     if (next === undefined) return;
     const mayFollow =
-      next.command.kind === 'pass' && this.#running.every(({ command }) => command.kind === 'apply');
+      next.command.kind === 'pass' &&
+      this.#running.every(({ command }) => command.kind === 'apply');
     if (this.#running.length > 0 && !mayFollow) return;
     this.#waiting.shift();
     this.#running.push(next);
@@ -310,7 +343,8 @@ export class LanePool implements Engine {
     if (this.#isClosed) return;
     if (answer.kind === 'failed')
       return this.#fail(new RuntimeError(`lane ${lane}: ${answer.message}`, { code: answer.code }));
-    // Every lane answers in order, so this is its answer to the oldest operation that it has not answered.
+    // Every lane answers in order, so this is its answer to the oldest operation that it has not
+    // answered.
     this.#running.find(({ answers }) => !answers.has(lane))?.answers.set(lane, answer);
     const oldest = this.#running[0];
     if (oldest === undefined || oldest.answers.size < this.#threads.length) return;

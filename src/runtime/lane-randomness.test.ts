@@ -15,7 +15,12 @@ import { LanePool } from './lane-pool.ts';
 const MICRO_BATCH = 4;
 const MICRO_BATCHES = 3;
 const FEATURES = 5;
-const splits = makeSyntheticRegression({ seed: 5, sampleCount: 10, testSampleCount: 4, features: FEATURES });
+const splits = makeSyntheticRegression({
+  seed: 5,
+  sampleCount: 10,
+  testSampleCount: 4,
+  features: FEATURES,
+});
 const optimizer = makeOptimizerSpec('adamw', { weightDecay: 0.5 });
 const LEARNING_RATE = 0.01;
 
@@ -61,26 +66,53 @@ interface Bench {
   readonly planOf: (leases: number[], step?: number) => Plan;
 }
 
-async function bench(model: Model, laneCount: number, clipNorm: number | null = null): Promise<Bench> {
+async function bench(
+  model: Model,
+  laneCount: number,
+  clipNorm: number | null = null,
+): Promise<Bench> {
   const graphs = makeStepGraphs(model, MICRO_BATCH);
   const files = { train: encodeGraph(graphs.train), evaluate: encodeGraph(graphs.evaluate) };
   const job: Job = {
-    runId: 'test', seed: 9, dataset: {}, dataDigest: '', task: 'regression', featureCount: FEATURES, targetCount: 1,
-    microBatch: MICRO_BATCH, globalBatch: MICRO_BATCH * MICRO_BATCHES, evaluateMicroBatch: MICRO_BATCH,
-    parameters: model.parameters.map(({ name, shape, statisticMomentum = null }) => ({ name, shape: [...shape], statisticMomentum })),
+    runId: 'test',
+    seed: 9,
+    dataset: {},
+    dataDigest: '',
+    task: 'regression',
+    featureCount: FEATURES,
+    targetCount: 1,
+    microBatch: MICRO_BATCH,
+    globalBatch: MICRO_BATCH * MICRO_BATCHES,
+    evaluateMicroBatch: MICRO_BATCH,
+    parameters: model.parameters.map(({ name, shape, statisticMomentum = null }) => ({
+      name,
+      shape: [...shape],
+      statisticMomentum,
+    })),
     masks: graphs.masks.map(({ name, shape, rate }) => ({ name, shape: [...shape], rate })),
-    optimizer: { ...optimizer }, clipNorm, tracksNorms: false, isAudited: false, trainBytes: files.train.length, evaluateBytes: files.evaluate.length,
-  }; // prettier-ignore
+    optimizer: { ...optimizer },
+    clipNorm,
+    tracksNorms: false,
+    isAudited: false,
+    trainBytes: files.train.length,
+    evaluateBytes: files.evaluate.length,
+  };
   let tell: (sum: Uint8Array) => void = () => {};
   const { pool } = await LanePool.create({
-    laneCount, device: 'cpu', job, optimizer, files, train: splits.train, evaluate: splits.test,
+    laneCount,
+    device: 'cpu',
+    job,
+    optimizer,
+    files,
+    train: splits.train,
+    evaluate: splits.test,
     handlers: {
       onDone: (_pass, _records, sum) => tell(sum.slice()),
       onFailed: (error) => {
         throw error;
       },
     },
-  }); // prettier-ignore
+  });
   pools.push(pool);
   const values = model.parameters.flatMap(({ shape, init }) => {
     assert.ok(init.kind === 'constant');
@@ -90,9 +122,19 @@ async function bench(model: Model, laneCount: number, clipNorm: number | null = 
   pool.importState(new Uint8Array(state.buffer), () => {});
   let pass = 0;
   const planOf: Bench['planOf'] = (leases, step = 0) => ({
-    kind: 'plan', pass: ++pass, work: 'train', step, epoch: 0, stepInEpoch: 0, leases,
-    exponents: gridExponents(model.parameters.map(() => 4), MICRO_BATCHES), reduction: 'star',
-  }); // prettier-ignore
+    kind: 'plan',
+    pass: ++pass,
+    work: 'train',
+    step,
+    epoch: 0,
+    stepInEpoch: 0,
+    leases,
+    exponents: gridExponents(
+      model.parameters.map(() => 4),
+      MICRO_BATCHES,
+    ),
+    reduction: 'star',
+  });
   return {
     pool,
     planOf,
@@ -102,7 +144,9 @@ async function bench(model: Model, laneCount: number, clipNorm: number | null = 
       return new Int32Array((await sum).buffer);
     },
     state: async () =>
-      new Promise((resolve) => pool.exportState((bytes) => resolve(new Float32Array(bytes.slice().buffer)))),
+      new Promise((resolve) =>
+        pool.exportState((bytes) => resolve(new Float32Array(bytes.slice().buffer))),
+      ),
   };
 }
 
@@ -117,8 +161,12 @@ async function stateAfterOneStep(
   const { pass, exponents } = planOf([]);
   const scalars = { ...optimizerScalars(optimizer, 1, LEARNING_RATE) };
   const commit: Commit = {
-    kind: 'commit', pass, step: 0, exponents, update: { sampleCount: 10, scalars },
-  }; // prettier-ignore
+    kind: 'commit',
+    pass,
+    step: 0,
+    exponents,
+    update: { sampleCount: 10, scalars },
+  };
   pool.apply(commit, undefined, () => {});
   return state();
 }
@@ -127,18 +175,22 @@ describe('running statistics', () => {
   const model = scriptedModel([WEIGHT, MEAN], 0);
   const count = 2 * FEATURES;
 
-  test('move by their momentum towards the mean of what the samples of a step show, and nothing decays them', async () => {
-    const state = await stateAfterOneStep(model, 1, 1e-3);
+  test(
+    'move by their momentum towards the mean of what the samples of a step show, and nothing ' +
+      'decays them',
+    async () => {
+      const state = await stateAfterOneStep(model, 1, 1e-3);
 
-    const { x } = splits.train;
-    for (let feature = 0; feature < FEATURES; feature++) {
-      let sum = 0;
-      for (let sample = 0; sample < 10; sample++) sum += x[sample * FEATURES + feature]!;
-      const expected = (0.25 * sum) / 10;
-      const got = state[FEATURES + feature]!;
-      assert.ok(Math.abs(got - expected) < 1e-6, `feature ${feature}: ${expected}, got ${got}`);
-    }
-  });
+      const { x } = splits.train;
+      for (let feature = 0; feature < FEATURES; feature++) {
+        let sum = 0;
+        for (let sample = 0; sample < 10; sample++) sum += x[sample * FEATURES + feature]!;
+        const expected = (0.25 * sum) / 10;
+        const got = state[FEATURES + feature]!;
+        assert.ok(Math.abs(got - expected) < 1e-6, `feature ${feature}: ${expected}, got ${got}`);
+      }
+    },
+  );
 
   test('have no optimizer state', async () => {
     const state = await stateAfterOneStep(model, 1, null);
@@ -150,25 +202,43 @@ describe('running statistics', () => {
     }
   });
 
-  test('leave the trained parameters exactly as they are without them, also when gradients are clipped', async () => {
-    const withMean = await stateAfterOneStep(model, 2, 1e-3);
-    const without = await stateAfterOneStep(scriptedModel([WEIGHT], 0), 2, 1e-3);
+  test(
+    'leave the trained parameters exactly as they are without them, also when gradients are ' +
+      'clipped',
+    async () => {
+      const withMean = await stateAfterOneStep(model, 2, 1e-3);
+      const without = await stateAfterOneStep(scriptedModel([WEIGHT], 0), 2, 1e-3);
 
-    assert.deepEqual(withMean.slice(0, FEATURES), without.slice(0, FEATURES));
-    assert.deepEqual(withMean.slice(count, count + FEATURES), without.slice(FEATURES, 2 * FEATURES));
-  });
+      assert.deepEqual(withMean.slice(0, FEATURES), without.slice(0, FEATURES));
+      assert.deepEqual(
+        withMean.slice(count, count + FEATURES),
+        without.slice(FEATURES, 2 * FEATURES),
+      );
+    },
+  );
 
   test('end with the same bits on one lane and on three', async () => {
-    assert.deepEqual(await stateAfterOneStep(model, 1, 0.1), await stateAfterOneStep(model, 3, 0.1));
+    assert.deepEqual(
+      await stateAfterOneStep(model, 1, 0.1),
+      await stateAfterOneStep(model, 3, 0.1),
+    );
   });
 });
 
 describe('masks', () => {
-  /** One sample with features of 1 would show the mask itself; here the gradient is 0 exactly where all are dropped. */
+  /**
+   * One sample with features of 1 would show the mask itself; here the gradient is 0 exactly where
+   * all are dropped.
+   */
   test('are drawn from seed, step and micro-batch alone, as RandomWords gives them', async () => {
     const rate = 0.75;
     const { compute } = await bench(scriptedModel([WEIGHT], rate), 1);
-    for (const [step, microBatch] of [[0, 0], [0, 1], [1, 0], [6, 2]] as const) {
+    for (const [step, microBatch] of [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [6, 2],
+    ] as const) {
       const words = new RandomWords(9, 'dropout', step, microBatch);
       const samples = microBatch === 2 ? 2 : MICRO_BATCH;
       const isKept = (i: number): boolean => words.word(i) >= rate * 2 ** 32;
@@ -176,12 +246,19 @@ describe('masks', () => {
       const sum = await compute([microBatch], step);
 
       for (let feature = 0; feature < FEATURES; feature++) {
-        // A sample whose features are all dropped has its error all the same: only the kept ones pass it back.
-        const reaches = Array.from({ length: samples }, (_, row) => isKept(row * FEATURES + feature));
-        assert.equal(sum[feature] !== 0, reaches.includes(true), `step ${step}, ${microBatch}, ${feature}`);
+        // A sample whose features are all dropped has its error all the same: only the kept ones
+        // pass it back.
+        const reaches = Array.from({ length: samples }, (_, row) =>
+          isKept(row * FEATURES + feature),
+        );
+        assert.equal(
+          sum[feature] !== 0,
+          reaches.includes(true),
+          `step ${step}, ${microBatch}, ${feature}`,
+        );
       }
     }
-  }); // prettier-ignore
+  });
 
   test('are the same when a pass is computed again, and on other lanes', async () => {
     const model = scriptedModel([WEIGHT], 0.5);

@@ -1,6 +1,7 @@
 /**
- * The update of a committed step, on one lane. Lanes divide it among themselves: each updates the blocks of its
- * slice, whose optimizer state only it has, and takes the other slices' new weights from the shared memory.
+ * The update of a committed step, on one lane. Lanes divide it among themselves: each updates the
+ * blocks of its slice, whose optimizer state only it has, and takes the other slices' new weights
+ * from the shared memory.
  */
 import type { Arena } from '../kernels/arena.ts';
 import type { Kernels } from '../kernels/kernels.ts';
@@ -48,8 +49,9 @@ export class LaneUpdate {
   }
 
   /**
-   * Applies the update to this lane's slice, from the totals in the arena's region `sum`, and takes over the others'.
-   * Gives the norm of the averaged gradient per tensor, before clipping, if the job tracks them.
+   * Applies the update to this lane's slice, from the totals in the arena's region `sum`, and takes
+   * over the others'. Gives the norm of the averaged gradient per tensor, before clipping, if the
+   * job tracks them.
    */
   apply(commit: Commit): readonly number[] {
     const { job, laneCount } = this.#start;
@@ -68,7 +70,10 @@ export class LaneUpdate {
     for (let index = this.slice.first; index < this.slice.end; index++) {
       const block = this.#blocks[index];
       if (block !== undefined)
-        blockSums[index] = kernels.sumOfSquares(arena.byteOffset('sum', block.offset), block.length);
+        blockSums[index] = kernels.sumOfSquares(
+          arena.byteOffset('sum', block.offset),
+          block.length,
+        );
     }
     control.barrier();
     const squares = sumBlocksByTensor(this.#layout, this.#blocks, blockSums);

@@ -1,6 +1,7 @@
 /**
- * A lane: one compute thread with its own sessions and its own arena, in which parameters, gradients and gradient
- * sums lie. It computes the micro-batches that it claims, and its part of the update (lane-update.ts).
+ * A lane: one compute thread with its own sessions and its own arena, in which parameters,
+ * gradients and gradient sums lie. It computes the micro-batches that it claims, and its part of
+ * the update (lane-update.ts).
  */
 import { createHash } from 'node:crypto';
 import type { Tensor } from 'onnxruntime-node';
@@ -15,7 +16,13 @@ import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
 import { InPlaceSession } from './in-place-session.ts';
 import { LaneControl } from './lane-control.ts';
-import { type LaneStart, layoutOf, makeSharedArena, stateRegionsOf, sumRegion } from './lane-job.ts';
+import {
+  type LaneStart,
+  layoutOf,
+  makeSharedArena,
+  stateRegionsOf,
+  sumRegion,
+} from './lane-job.ts';
 import { LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
 import { onnxRuntime } from './session.ts';
@@ -25,8 +32,8 @@ const NO_RECORDS: readonly MicroBatchRecord[] = [];
 /** What somebody may do to a lane at work, e.g. to put faults into it. */
 export interface LaneHooks {
   /**
-   * Called with the whole gradient region [padded elements of all tensors] of a micro-batch once it is computed, before
-   * it is rounded; `step` is that of the state it was computed from.
+   * Called with the whole gradient region [padded elements of all tensors] of a micro-batch once it
+   * is computed, before it is rounded; `step` is that of the state it was computed from.
    */
   readonly afterGradients?: (
     gradients: Float32Array,
@@ -100,7 +107,10 @@ export class Lane {
     const layout = layoutOf(job);
     const byteLength = 4 * layout.paddedLength;
     const arena = new Arena([
-      ...['gradient', 'sum', ...stateRegionsOf(start.optimizer)].map((name) => ({ name, byteLength })),
+      ...['gradient', 'sum', ...stateRegionsOf(start.optimizer)].map((name) => ({
+        name,
+        byteLength,
+      })),
       ...maskRegions(job),
       ...batchRegions('train', start.train, job.microBatch),
       ...batchRegions('evaluate', start.evaluate, job.evaluateMicroBatch),
@@ -109,7 +119,12 @@ export class Lane {
     const tensors = new Map([...tensorsOf(layout, arena), ...maskTensors(job, arena)]);
     const train = await InPlaceSession.create(start.trainModel, 'training', start.device);
     const evaluate = await InPlaceSession.create(start.evaluateModel, 'evaluation', start.device);
-    const bind = (session: InPlaceSession, prefix: string, dataset: Dataset, batchSize: number): BoundGraph =>
+    const bind = (
+      session: InPlaceSession,
+      prefix: string,
+      dataset: Dataset,
+      batchSize: number,
+    ): BoundGraph =>
       new BoundGraph({ session, arena, kernels, prefix, dataset, batchSize, tensors });
     return new Lane(
       start,
@@ -134,7 +149,9 @@ export class Lane {
     const records: MicroBatchRecord[] = [];
     this.#hasSum = false;
     for (let m = this.control.claim(); m !== undefined; m = this.control.claim()) {
-      records.push(plan.work === 'train' ? await this.#trainOn(plan, m) : await this.#evaluateOn(m));
+      records.push(
+        plan.work === 'train' ? await this.#trainOn(plan, m) : await this.#evaluateOn(m),
+      );
       this.control.countProgress();
     }
     if (plan.work === 'train') this.#gather(plan);
@@ -155,7 +172,10 @@ export class Lane {
     const startedMs = performance.now();
     const { job } = this.#start;
     const { start, count } = sampleRange(this.#trainLayout, plan.stepInEpoch, microBatch);
-    this.#train.fill(this.#orderOf(plan.epoch), start, count, { seed: job.seed, epoch: plan.epoch });
+    this.#train.fill(this.#orderOf(plan.epoch), start, count, {
+      seed: job.seed,
+      epoch: plan.epoch,
+    });
     drawMasks(job, this.#arena, this.#kernels, plan.step, microBatch);
     await this.#run(this.#train, 'training');
     await this.#hooks.afterGradients?.(this.#arena.float32('gradient'), plan.step, microBatch);
@@ -204,9 +224,13 @@ export class Lane {
     }
   }
 
-  /** Rounds the gradient in the arena to the grid and adds it to this lane's sum; gives its largest elements. */
+  /**
+   * Rounds the gradient in the arena to the grid and adds it to this lane's sum; gives its largest
+   * elements.
+   */
   #addGradients(exponents: readonly number[]): (number | null)[] {
-    if (!this.#hasSum) this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
+    if (!this.#hasSum)
+      this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
     this.#hasSum = true;
     return this.#layout.tensors.map(({ offset, paddedLength }, tensor) => {
       const gradient = this.#arena.byteOffset('gradient', offset);
@@ -239,13 +263,17 @@ export class Lane {
     return { checksum, weightsChecksum: this.#weightsChecked.sum };
   }
 
-  /** Adds the lanes' sums in shared memory, each lane its slice; one lane alone keeps its sum where it is. */
+  /**
+   * Adds the lanes' sums in shared memory, each lane its slice; one lane alone keeps its sum where
+   * it is.
+   */
   #gather({ reduction }: Plan): void {
     const { lane, laneCount } = this.#start;
     const isAlone = laneCount === 1 && reduction === 'alone';
     this.#ownTotal = isAlone ? 'arena' : 'gathered';
     if (isAlone) return;
-    if (!this.#hasSum) this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
+    if (!this.#hasSum)
+      this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
     const target = laneCount === 1 ? 'gathered' : sumRegion(lane);
     this.#shared.int32(target).set(this.#arena.int32('sum'));
     this.control.barrier();
@@ -256,13 +284,24 @@ export class Lane {
   #addSlices(): void {
     const { offset, length } = this.#update.slice;
     const target = this.#shared.byteOffset('gathered', offset);
-    this.#sharedKernels.copyBytes(target, this.#shared.byteOffset(sumRegion(0), offset), 4 * length);
+    this.#sharedKernels.copyBytes(
+      target,
+      this.#shared.byteOffset(sumRegion(0), offset),
+      4 * length,
+    );
     for (let other = 1; other < this.#start.laneCount; other++) {
-      this.#sharedKernels.addInt32(target, this.#shared.byteOffset(sumRegion(other), offset), length);
+      this.#sharedKernels.addInt32(
+        target,
+        this.#shared.byteOffset(sumRegion(other), offset),
+        length,
+      );
     }
   }
 
-  /** Applies the update to this lane's slice and takes over the others'; gives the gradient norm per tensor if asked. */
+  /**
+   * Applies the update to this lane's slice and takes over the others'; gives the gradient norm per
+   * tensor if asked.
+   */
   apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
     if (this.#hooks.skipsUpdate?.(commit.step) === true) return [];
     this.#fetchTotal(source);
@@ -288,17 +327,22 @@ export class Lane {
   }
 
   /**
-   * Hash of loss and gradient of the first samples under fixed weights: workers with the same hash belong to one
-   * numerics class. Also warms the session up.
+   * Hash of loss and gradient of the first samples under fixed weights: workers with the same hash
+   * belong to one numerics class. Also warms the session up.
    */
   async probe(): Promise<string> {
     const words = new RandomWords(0, 'probe');
     const weights = this.#arena.float32('weights');
     const pattern = Float32Array.from({ length: 4096 }, (_, i) => (words.uniform(i) - 0.5) / 8);
     for (const { offset, length } of this.#layout.tensors) {
-      for (let i = 0; i < length; i++) weights[offset + i] = pattern[(i + offset) % pattern.length] as number;
+      for (let i = 0; i < length; i++)
+        weights[offset + i] = pattern[(i + offset) % pattern.length] as number;
     }
-    this.#train.fill(undefined, 0, Math.min(this.#start.job.microBatch, this.#start.train.sampleCount));
+    this.#train.fill(
+      undefined,
+      0,
+      Math.min(this.#start.job.microBatch, this.#start.train.sampleCount),
+    );
     drawMasks(this.#start.job, this.#arena, this.#kernels, 0, 0);
     await this.#run(this.#train, 'training');
     const hash = createHash('sha256').update(String(this.#train.lossSum));
@@ -309,7 +353,10 @@ export class Lane {
 
   #orderOf(epoch: number): Uint32Array {
     if (this.#order?.epoch !== epoch) {
-      this.#order = { epoch, order: epochOrder(this.#start.job.seed, epoch, this.#start.train.sampleCount) };
+      this.#order = {
+        epoch,
+        order: epochOrder(this.#start.job.seed, epoch, this.#start.train.sampleCount),
+      };
     }
     return this.#order.order;
   }

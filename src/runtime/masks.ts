@@ -1,4 +1,7 @@
-/** The random inputs of a training step: dropout masks, the same for a micro-batch whoever computes it, however often. */
+/**
+ * The random inputs of a training step: dropout masks, the same for a micro-batch whoever computes
+ * it, however often.
+ */
 import type { Tensor } from 'onnxruntime-node';
 import { PURPOSES } from '../base/random.ts';
 import type { Arena, RegionRequest } from '../kernels/arena.ts';
@@ -36,8 +39,8 @@ export function maskTensors({ masks }: Pick<Job, 'masks'>, arena: Arena): Map<st
 
 /**
  * Draws all masks of one micro-batch: element i of a mask is 0 if word start + i of
- * `RandomWords(seed, 'dropout', step, microBatch)` is below rate * 2^32, else 1 / (1 - rate). The first mask starts at
- * word 0, each other behind the one before, at a multiple of 16.
+ * `RandomWords(seed, 'dropout', step, microBatch)` is below rate * 2^32, else 1 / (1 - rate). The
+ * first mask starts at word 0, each other behind the one before, at a multiple of 16.
  */
 export function drawMasks(
   { masks, seed }: Pick<Job, 'masks' | 'seed'>,

@@ -1,4 +1,7 @@
-/** Finds by measurement in which form each convolution, and each of its gradients, is fastest on this machine. */
+/**
+ * Finds by measurement in which form each convolution, and each of its gradients, is fastest on
+ * this machine.
+ */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import {
   convForms,
@@ -14,13 +17,19 @@ import type { Graph } from '../graph/types.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
 export interface MeasureFormsOptions {
-  /** Time for all works together; those that it does not suffice for keep their default. 1500 when absent. */
+  /**
+   * Time for all works together; those that it does not suffice for keep their default. 1500 when
+   * absent.
+   */
   readonly budgetMs?: number;
   /** Replaces the measurement, for tests: milliseconds of one run. */
   readonly timeForm?: (work: ConvWork, form: ConvForm) => Promise<number>;
 }
 
-/** Another form must be this much faster than the default: less is noise, and choices should not change with it. */
+/**
+ * Another form must be this much faster than the default: less is noise, and choices should not
+ * change with it.
+ */
 const WORTHWHILE = 0.9;
 const RUNS = 4;
 /** A form that takes this many times the default's time, even in a first run, is not run again. */
@@ -29,8 +38,8 @@ const HOPELESS = 2;
 /**
  * The form to use for each work, by `convWorkKey`; every work has an entry.
  *
- * Measures in the given order on one thread, the runs of all forms of a work in turn, and takes the least time
- * of each: what else runs on the machine makes a run longer, never shorter.
+ * Measures in the given order on one thread, the runs of all forms of a work in turn, and takes the
+ * least time of each: what else runs on the machine makes a run longer, never shorter.
  * Throws: RuntimeError when ONNX Runtime cannot load a form.
  */
 export async function measureForms(
@@ -41,7 +50,9 @@ export async function measureForms(
   const choices = new Map<string, ConvForm>();
   for (const work of works) {
     const choice =
-      performance.now() < deadlineMs ? await fastestForm(work, deadlineMs, timeForm) : defaultConvForm(work);
+      performance.now() < deadlineMs
+        ? await fastestForm(work, deadlineMs, timeForm)
+        : defaultConvForm(work);
     choices.set(convWorkKey(work), choice);
   }
   return choices;
@@ -85,7 +96,10 @@ export interface Trial {
   readonly release: () => Promise<void>;
 }
 
-/** Makes a session for one form; `release` ends it. Throws RuntimeError when ONNX Runtime cannot load it. */
+/**
+ * Makes a session for one form; `release` ends it. Throws RuntimeError when ONNX Runtime cannot
+ * load it.
+ */
 export async function startTrial(work: ConvWork, form: ConvForm): Promise<Trial> {
   const graph = makeConvFormGraph(work, form);
   const session = await createSession(encodeGraph(graph), graph.name, 'cpu');
@@ -119,7 +133,10 @@ function tensorsFor(values: Graph['inputs']): Record<string, OnnxValue> {
   const { Tensor } = onnxRuntime();
   const tensors = values.map(({ name, shape }) => {
     const sizes = isStatic(shape) ? shape : [];
-    const data = Float32Array.from({ length: staticElementCount(sizes) }, (_, i) => ((i % 61) - 30) / 32);
+    const data = Float32Array.from(
+      { length: staticElementCount(sizes) },
+      (_, i) => ((i % 61) - 30) / 32,
+    );
     return [name, new Tensor('float32', data, sizes)] as const;
   });
   return Object.fromEntries(tensors);

@@ -12,9 +12,13 @@ const adam = makeOptimizerSpec('adam', {});
 const MILLION_FLOATS = 4_000_000;
 
 describe('workerBytes', () => {
-  test('counts what one lane alone holds: weights, gradient, sum, two moments, and the state on its way', () => {
-    assert.equal(workerBytes(job, adam, 1, true), (3 + 2 + 3) * MILLION_FLOATS);
-  });
+  test(
+    'counts what one lane alone holds: weights, gradient, sum, two moments, and the state on ' +
+      'its way',
+    () => {
+      assert.equal(workerBytes(job, adam, 1, true), (3 + 2 + 3) * MILLION_FLOATS);
+    },
+  );
 
   test('adds sums and totals when there are other workers, and copies for more lanes', () => {
     assert.equal(workerBytes(job, adam, 1, false), (3 + 2 + 3 + 2) * MILLION_FLOATS);
@@ -35,7 +39,9 @@ describe('checkMemory', () => {
     assert.throws(() => checkMemory('this worker', 6 * 2 ** 30, 4.5 * 2 ** 30), {
       code: 'RUNTIME_FAILED',
       message:
-        'this worker needs at least 6.0 GiB of memory, and 4.5 GiB are free. Lower --workers or --lanes, choose a smaller model, or an optimizer that keeps less: --optimizer sgd.',
+        'this worker needs at least 6.0 GiB of memory, and 4.5 GiB are free. Lower ' +
+        '--workers or --lanes, choose a smaller model, or an optimizer that keeps less: ' +
+        '--optimizer sgd.',
     });
   });
 

@@ -1,4 +1,7 @@
-/** Which nodes of a graph a device computes: what it has no kernel for, ONNX Runtime computes on the CPU. */
+/**
+ * Which nodes of a graph a device computes: what it has no kernel for, ONNX Runtime computes on the
+ * CPU.
+ */
 import { runChildProgram } from './child-program.ts';
 import type { Device } from './device.ts';
 
@@ -11,15 +14,22 @@ export interface NodePlacement {
 
 const TIMEOUT_MS = 60_000;
 
-/** Loads `model` on a GPU in another process and reads the log; undefined when that tells nothing. */
-export async function placeNodes(model: Uint8Array, device: Device): Promise<NodePlacement | undefined> {
+/**
+ * Loads `model` on a GPU in another process and reads the log; undefined when that tells nothing.
+ */
+export async function placeNodes(
+  model: Uint8Array,
+  device: Device,
+): Promise<NodePlacement | undefined> {
   const { stderr } = await runChildProgram('node-placement-process', [device], model, TIMEOUT_MS);
   return parsePlacement(stderr);
 }
 
 const COPY = /^Memcpy(?:To|From)Host$/;
 
-/** What ONNX Runtime logs about placement at its most talkative; undefined when it is not in `log`. */
+/**
+ * What ONNX Runtime logs about placement at its most talkative; undefined when it is not in `log`.
+ */
 export function parsePlacement(log: string): NodePlacement | undefined {
   const onCpu: Record<string, number> = {};
   let onDevice = 0;

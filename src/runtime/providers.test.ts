@@ -1,4 +1,7 @@
-/** A GPU (in software) against the CPU and PyTorch: losses and gradients of every model, every operator by itself. */
+/**
+ * A GPU (in software) against the CPU and PyTorch: losses and gradients of every model, every
+ * operator by itself.
+ */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Tensor } from 'onnxruntime-node';
@@ -18,7 +21,10 @@ import { placeNodes } from './node-placement.ts';
 import { onnxRuntime } from './session.ts';
 
 const BATCH = 4;
-/** Of the largest element of a tensor: the two add in another order, and have their own exp and tanh. */
+/**
+ * Of the largest element of a tensor: the two add in another order, and have their own exp and
+ * tanh.
+ */
 const TOLERANCE = 2e-5;
 /** For gradients that are 0 but for rounding. */
 const NOISE = 1e-7;
@@ -48,7 +54,8 @@ function valuesOf({ x, y, mask }: ModelCase, { name, shape }: ValueInfo): readon
   if (name === 'x') return x;
   if (name === 'y') return y;
   if (name === 'sampleWeight') return [1, 0, 1, 1];
-  if (name.startsWith('mask.')) return mask?.(sizes) ?? Array<number>(staticElementCount(sizes)).fill(1);
+  if (name.startsWith('mask.'))
+    return mask?.(sizes) ?? Array<number>(staticElementCount(sizes)).fill(1);
   return numbersFor(name, sizes);
 }
 
@@ -65,7 +72,10 @@ async function computeOn(
   });
   const fetches = graph.outputs.map(({ name, shape }) => {
     const sizes = shape.map(Number);
-    return [name, tensorOf('float32', Array<number>(staticElementCount(sizes)).fill(NaN), sizes)] as const;
+    return [
+      name,
+      tensorOf('float32', Array<number>(staticElementCount(sizes)).fill(NaN), sizes),
+    ] as const;
   });
   const session = await InPlaceSession.create(encodeGraph(graph), what, device);
   await session.run(Object.fromEntries(feeds), Object.fromEntries(fetches));
@@ -110,7 +120,9 @@ describe('an operator on a GPU', { skip }, () => {
       const values = ({ name }: ValueInfo): readonly number[] => inputs.get(name) ?? one.projection;
       const outputs = await computeOn('webgpu', makeCaseGraph(one), values, one.name);
 
-      const expected = one.gradients.map((numbers, i) => [gradientName(INPUT_NAMES[i]!), numbers] as const);
+      const expected = one.gradients.map(
+        (numbers, i) => [gradientName(INPUT_NAMES[i]!), numbers] as const,
+      );
       for (const [name, numbers] of [['output', one.output] as const, ...expected]) {
         const errors = numbers.map(
           (value, i) => Math.abs(outputs.get(name)![i]! - value) / (1 + Math.abs(value)),

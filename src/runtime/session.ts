@@ -4,7 +4,8 @@ import { messageOf, RuntimeError } from '../base/errors.ts';
 import type { Device } from './device.ts';
 import { nodesForCpu } from './device-gaps.ts';
 
-// ONNX Runtime is CommonJS; `require` keeps its types and loads 40 ms faster than an interop import.
+// ONNX Runtime is CommonJS; `require` keeps its types and loads 40 ms faster than an interop
+// import.
 const require = createRequire(import.meta.url);
 
 /** The ONNX Runtime module; loaded once per thread, on first use. */
@@ -17,24 +18,28 @@ export function sessionOptions(model: Uint8Array, device: Device): InferenceSess
   const forceCpuNodeNames = nodesForCpu(model, device);
   return {
     // What a GPU has no kernel for ONNX Runtime computes on the CPU.
-    executionProviders: [forceCpuNodeNames.length === 0 ? device : { name: device, forceCpuNodeNames }],
+    executionProviders: [
+      forceCpuNodeNames.length === 0 ? device : { name: device, forceCpuNodeNames },
+    ],
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
-    // It plans one block beside what the first run has taken: up to 40 % more memory, and no faster (bench/sessions.ts).
+    // It plans one block beside what the first run has taken: up to 40 % more memory, and no faster
+    // (bench/sessions.ts).
     enableMemPattern: false,
-    // Not `set_denormal_as_zero`: it would hold for JavaScript and WebAssembly on the same thread, too.
+    // Not `set_denormal_as_zero`: it would hold for JavaScript and WebAssembly on the same thread,
+    // too.
     logSeverityLevel: 3,
   };
 }
 
 /**
- * A session for training: one thread, because a sum split over threads has other bits for another number of
- * them; lanes and workers give the parallelism instead.
+ * A session for training: one thread, because a sum split over threads has other bits for another
+ * number of them; lanes and workers give the parallelism instead.
  *
- * `head` is merged into the file, its nodes and outputs before the others. Protobuf messages are merged by joining their
- * bytes.
+ * `head` is merged into the file, its nodes and outputs before the others. Protobuf messages are
+ * merged by joining their bytes.
  *
  * Throws: RuntimeError naming the graph and what ONNX Runtime said.
  */

@@ -28,7 +28,8 @@ export interface TextGenerator {
 }
 
 /**
- * Loads the `model.onnx` of a run of a language model: int32 `input` [batch, T] -> `logits` [batch, T, vocabulary].
+ * Loads the `model.onnx` of a run of a language model: int32 `input` [batch, T] -> `logits` [batch,
+ * T, vocabulary].
  * Throws: GraphError when the file holds anything else.
  */
 export async function createTextGenerator(model: Uint8Array): Promise<TextGenerator> {
@@ -43,7 +44,9 @@ export async function createTextGenerator(model: Uint8Array): Promise<TextGenera
     output?.shape.length === 3;
   if (!isLanguageModel || typeof length !== 'number' || typeof vocabulary !== 'number') {
     throw new GraphError(
-      `generating text with ${graph.name}: expected a language model (token ids to one choice per position), got ${input?.type ?? 'nothing'} ${formatShape(input?.shape ?? [])} -> ${formatShape(output?.shape ?? [])}. Train one with --model gpt.`,
+      `generating text with ${graph.name}: expected a language model (token ids to one choice ` +
+        `per position), got ${input?.type ?? 'nothing'} ${formatShape(input?.shape ?? [])} -> ` +
+        `${formatShape(output?.shape ?? [])}. Train one with --model gpt.`,
     );
   }
   const session = await createSession(model, 'language model', 'cpu');
@@ -65,7 +68,10 @@ export async function createTextGenerator(model: Uint8Array): Promise<TextGenera
   };
 }
 
-/** What the model says follows `window`: [vocabulary]. Zeros behind it are not seen, since the model looks back only. */
+/**
+ * What the model says follows `window`: [vocabulary]. Zeros behind it are not seen, since the model
+ * looks back only.
+ */
 async function logitsAfter(
   session: InferenceSession,
   window: readonly number[],

@@ -14,7 +14,10 @@ function regionCountOf({ kind }: OptimizerSpec): number {
   return 1 + OPTIMIZERS[kind].stateNames.length;
 }
 
-/** Bytes of parameters and optimizer state together. Throws ConfigError when they are too many for a cluster. */
+/**
+ * Bytes of parameters and optimizer state together. Throws ConfigError when they are too many for a
+ * cluster.
+ */
 export function stateBytesOf(model: Pick<Model, 'parameters'>, optimizer: OptimizerSpec): number {
   const count = stateElementCountOf(model);
   const bytes = 4 * count * regionCountOf(optimizer);
@@ -27,20 +30,28 @@ export function stateBytesOf(model: Pick<Model, 'parameters'>, optimizer: Optimi
     );
   }
   const sumElements = makeArenaLayout(model.parameters).paddedLength;
-  if (sumElements > MAX_SUM_ELEMENTS) throw tooLarge(`at most ${MAX_SUM_ELEMENTS} parameters`, String(count));
+  if (sumElements > MAX_SUM_ELEMENTS)
+    throw tooLarge(`at most ${MAX_SUM_ELEMENTS} parameters`, String(count));
   return bytes;
 }
 
-/** Throws ConfigError when the compiled steps, with what is frozen in them, are too large to be sent. */
+/**
+ * Throws ConfigError when the compiled steps, with what is frozen in them, are too large to be
+ * sent.
+ */
 export function checkJobFiles(byteLength: number): void {
   if (byteLength > MAX_MESSAGE_BYTES)
-    throw tooLarge('compiled steps of at most 2 GiB, frozen weights included', gibibytes(byteLength));
+    throw tooLarge(
+      'compiled steps of at most 2 GiB, frozen weights included',
+      gibibytes(byteLength),
+    );
 }
 
 function tooLarge(expected: string, got: string, alternative = ''): ConfigError {
-  return new ConfigError(`model: expected ${expected}, got ${got}. Choose a smaller model${alternative}.`, [
-    { path: 'model', expected, got },
-  ]);
+  return new ConfigError(
+    `model: expected ${expected}, got ${got}. Choose a smaller model${alternative}.`,
+    [{ path: 'model', expected, got }],
+  );
 }
 
 function gibibytes(bytes: number): string {

@@ -54,7 +54,11 @@ describe('AveragedWeights', () => {
   });
 
   test('gives the same bits in whatever order shards are added', () => {
-    const orders = [[0, 1, 2], [2, 0, 1], [1, 2, 0]]; // prettier-ignore
+    const orders = [
+      [0, 1, 2],
+      [2, 0, 1],
+      [1, 2, 0],
+    ];
     const [first, ...others] = orders.map((order) => averageOf(numbers(0), ends, order));
 
     for (const other of others) assert.deepEqual(other, first);

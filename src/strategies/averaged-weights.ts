@@ -1,4 +1,7 @@
-/** The weights of a run that is done in rounds, as one worker has them: where shards start from and what becomes of them. */
+/**
+ * The weights of a run that is done in rounds, as one worker has them: where shards start from and
+ * what becomes of them.
+ */
 import { Arena } from '../kernels/arena.ts';
 import { type Kernels, loadKernels } from '../kernels/kernels.ts';
 import { type ArenaLayout, makeArenaLayout, packRegion, unpackRegion } from '../kernels/layout.ts';
@@ -11,7 +14,9 @@ import { AVERAGING } from './averaging.ts';
 export type Change = Float32Array;
 
 /** What a record says of a change that is rounded to the grid. */
-export type ChangeNumbers = Required<Pick<MicroBatchRecord, 'maxima' | 'checksum' | 'weightsChecksum'>>;
+export type ChangeNumbers = Required<
+  Pick<MicroBatchRecord, 'maxima' | 'checksum' | 'weightsChecksum'>
+>;
 
 export class AveragedWeights {
   readonly #layout: ArenaLayout;
@@ -43,7 +48,10 @@ export class AveragedWeights {
     unpackRegion(packed, this.#layout, this.#arena.float32('weights'));
   }
 
-  /** What training on `sampleCount` samples changed, if it ended with `end` (unpadded); each element is rounded once. */
+  /**
+   * What training on `sampleCount` samples changed, if it ended with `end` (unpadded); each element
+   * is rounded once.
+   */
   changeTo(end: Float32Array, sampleCount: number): Change {
     const start = this.#arena.float32('weights');
     const change = new Float32Array(this.#layout.paddedLength);
@@ -83,7 +91,8 @@ export class AveragedWeights {
     const maxima = this.#layout.tensors.map(({ offset, paddedLength }, tensor) => {
       const values = this.#arena.byteOffset('change', offset);
       const scale = 2 ** (exponents[tensor] ?? 0);
-      checksum = (checksum + this.#kernels.gradientChecksum(values, paddedLength, scale, offset)) >>> 0;
+      checksum =
+        (checksum + this.#kernels.gradientChecksum(values, paddedLength, scale, offset)) >>> 0;
       const maximum = this.#kernels.maxAbs(values, paddedLength);
       return Number.isFinite(maximum) ? maximum : null;
     });

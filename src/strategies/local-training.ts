@@ -1,13 +1,19 @@
 /**
- * Trains on one shard of a round: a run in miniature, with its own optimizer and its own grid, on the lanes of one
- * worker. Nothing leaves the worker before the end.
+ * Trains on one shard of a round: a run in miniature, with its own optimizer and its own grid, on
+ * the lanes of one worker. Nothing leaves the worker before the end.
  */
 import { invariant } from '../base/errors.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
 import { type LocalStep, localStepAt, localStepCount, type RoundLayout } from '../data/shards.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
-import { gridExponents, type GridMaxima, mergeMaxima, nextMaxima, overflowsGrid } from '../plan/grid.ts';
+import {
+  gridExponents,
+  type GridMaxima,
+  mergeMaxima,
+  nextMaxima,
+  overflowsGrid,
+} from '../plan/grid.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
 
@@ -23,13 +29,20 @@ export interface LocalRecipe {
 
 /** What training on a shard came to, apart from the weights. */
 export interface LocalOutcome {
-  /** Sum over the samples of all its steps, each before its update; null as soon as one was not finite. */
+  /**
+   * Sum over the samples of all its steps, each before its update; null as soon as one was not
+   * finite.
+   */
   readonly lossSum: number | null;
   readonly correctSum: number;
 }
 
 /** The recipe of a job that is done in rounds. */
-export function localRecipeOf(job: Job, optimizer: OptimizerSpec, sampleCount: number): LocalRecipe {
+export function localRecipeOf(
+  job: Job,
+  optimizer: OptimizerSpec,
+  sampleCount: number,
+): LocalRecipe {
   const { rounds, globalBatch, microBatch, parameters } = job;
   invariant(rounds !== undefined, 'the job is done in rounds');
   const { shards, localEpochs, rates } = rounds;
@@ -65,16 +78,35 @@ export class LocalLanes {
     return new Promise((done) => this.#engine.importState(target, done));
   }
 
-  /** Computes all micro-batches of a step; gives their records in order, so that sums over them have one order. */
-  async compute(step: Omit<Plan, 'kind' | 'pass' | 'work' | 'reduction'>): Promise<MicroBatchRecord[]> {
-    const computed = new Promise<readonly MicroBatchRecord[]>((resolve) => (this.#awaited = resolve));
-    this.#engine.begin({ kind: 'plan', pass: this.#passCount++, work: 'train', reduction: 'alone', ...step });
+  /**
+   * Computes all micro-batches of a step; gives their records in order, so that sums over them have
+   * one order.
+   */
+  async compute(
+    step: Omit<Plan, 'kind' | 'pass' | 'work' | 'reduction'>,
+  ): Promise<MicroBatchRecord[]> {
+    const computed = new Promise<readonly MicroBatchRecord[]>(
+      (resolve) => (this.#awaited = resolve),
+    );
+    this.#engine.begin({
+      kind: 'plan',
+      pass: this.#passCount++,
+      work: 'train',
+      reduction: 'alone',
+      ...step,
+    });
     return [...(await computed)].sort((a, b) => a.microBatch - b.microBatch);
   }
 
   /** Updates the weights by what was last computed; what is asked for next waits for it. */
   update(step: number, exponents: readonly number[], update: Commit['update']): void {
-    const commit: Commit = { kind: 'commit', pass: this.#passCount, step, exponents: [...exponents], update };
+    const commit: Commit = {
+      kind: 'commit',
+      pass: this.#passCount,
+      step,
+      exponents: [...exponents],
+      update,
+    };
     this.#engine.apply(commit, undefined, () => {});
   }
 
@@ -86,11 +118,11 @@ export class LocalLanes {
 }
 
 /**
- * Trains on shard `shard` of round `round` from the weights that `lanes` hold, which then hold the result. Gives
- * undefined when `isVoid`, asked before every step, says so.
+ * Trains on shard `shard` of round `round` from the weights that `lanes` hold, which then hold the
+ * result. Gives undefined when `isVoid`, asked before every step, says so.
  *
- * The result is a function of the recipe, the data and the weights alone: not of the number of lanes, nor of what they
- * did before. With one shard, its updates are those of ordinary training.
+ * The result is a function of the recipe, the data and the weights alone: not of the number of
+ * lanes, nor of what they did before. With one shard, its updates are those of ordinary training.
  */
 export async function trainOnShard(
   lanes: LocalLanes,
@@ -120,24 +152,34 @@ export async function trainOnShard(
   return { lossSum, correctSum };
 }
 
-/** Computes a step until its gradients lie on their grid; undefined when something is not finite. */
+/**
+ * Computes a step until its gradients lie on their grid; undefined when something is not finite.
+ */
 async function computeStep(
   lanes: LocalLanes,
   grid: LocalGrid,
-  { microBatchCount, ...step }: LocalStep & { readonly step: number; readonly microBatchCount: number },
+  {
+    microBatchCount,
+    ...step
+  }: LocalStep & { readonly step: number; readonly microBatchCount: number },
 ): Promise<
-  { readonly records: readonly MicroBatchRecord[]; readonly exponents: readonly number[] } | undefined
+  | { readonly records: readonly MicroBatchRecord[]; readonly exponents: readonly number[] }
+  | undefined
 > {
   const leases = Array.from({ length: microBatchCount }, (_, microBatch) => microBatch);
   for (;;) {
     const exponents = grid.exponents(microBatchCount);
     const records = await lanes.compute({ ...step, leases, exponents });
-    if (records.some(({ lossSum, maxima }) => lossSum === null || maxima.includes(null))) return undefined;
+    if (records.some(({ lossSum, maxima }) => lossSum === null || maxima.includes(null)))
+      return undefined;
     if (grid.accepts(records, exponents)) return { records, exponents };
   }
 }
 
-/** The grid of a shard's gradients, which begins anew with every task: it must not depend on what was done before. */
+/**
+ * The grid of a shard's gradients, which begins anew with every task: it must not depend on what
+ * was done before.
+ */
 class LocalGrid {
   readonly #tensorCount: number;
   #maxima: GridMaxima | undefined;
@@ -147,12 +189,20 @@ class LocalGrid {
   }
 
   exponents(microBatchCount: number): number[] {
-    return gridExponents(this.#maxima ?? Array.from({ length: this.#tensorCount }, () => 1), microBatchCount);
+    return gridExponents(
+      this.#maxima ?? Array.from({ length: this.#tensorCount }, () => 1),
+      microBatchCount,
+    );
   }
 
-  /** Whether gradients lie on the grid they were rounded to; if not, the step is to be computed again on a wider one. */
+  /**
+   * Whether gradients lie on the grid they were rounded to; if not, the step is to be computed
+   * again on a wider one.
+   */
   accepts(records: readonly MicroBatchRecord[], exponents: readonly number[]): boolean {
-    const observed = records.map(({ maxima }) => maxima.map((value) => value ?? 0)).reduce(mergeMaxima);
+    const observed = records
+      .map(({ maxima }) => maxima.map((value) => value ?? 0))
+      .reduce(mergeMaxima);
     const before = this.#maxima;
     const isWide = before !== undefined && !overflowsGrid(observed, exponents, records.length);
     if (before === undefined) this.#maxima = nextMaxima(observed, observed);

@@ -31,13 +31,31 @@ const SAMPLES = [2 * 48, 2 * 48, 2 * 4];
 
 function makeJob(changes: Partial<Job> = {}): Job {
   return {
-    runId: 'test', seed: 1, dataset: {}, dataDigest: '', task: 'regression', featureCount: 5, targetCount: 2,
-    microBatch: 4, globalBatch: 16, evaluateMicroBatch: 4,
-    parameters: model.parameters.map(({ name, shape }) => ({ name, shape: [...shape], statisticMomentum: null })), masks: [],
-    optimizer: { ...optimizer }, clipNorm: null, tracksNorms: false, isAudited: true, trainBytes: train.length, evaluateBytes: evaluate.length,
+    runId: 'test',
+    seed: 1,
+    dataset: {},
+    dataDigest: '',
+    task: 'regression',
+    featureCount: 5,
+    targetCount: 2,
+    microBatch: 4,
+    globalBatch: 16,
+    evaluateMicroBatch: 4,
+    parameters: model.parameters.map(({ name, shape }) => ({
+      name,
+      shape: [...shape],
+      statisticMomentum: null,
+    })),
+    masks: [],
+    optimizer: { ...optimizer },
+    clipNorm: null,
+    tracksNorms: false,
+    isAudited: true,
+    trainBytes: train.length,
+    evaluateBytes: evaluate.length,
     rounds: { shards: 3, localEpochs: 2, rates: [0.01, 0.005] },
     ...changes,
-  }; // prettier-ignore
+  };
 }
 
 const pools: LanePool[] = [];
@@ -87,7 +105,18 @@ async function makeEngine(
 function planOf(changes: Partial<Plan> = {}): Plan {
   const exponents = model.parameters.map(() => 16);
   const leases = [...SHARDS];
-  return { kind: 'plan', pass: 1, work: 'train', step: 0, epoch: 0, stepInEpoch: 0, leases, exponents, reduction: 'star', ...changes }; // prettier-ignore
+  return {
+    kind: 'plan',
+    pass: 1,
+    work: 'train',
+    step: 0,
+    epoch: 0,
+    stepInEpoch: 0,
+    leases,
+    exponents,
+    reduction: 'star',
+    ...changes,
+  };
 }
 
 /** Everything of the records that does not tell the time. */
@@ -110,7 +139,12 @@ describe('RoundsEngine', () => {
     engine.begin(planOf());
     const done = [await next(), await next(), await next()];
 
-    assert.deepEqual(done.map(({ records }) => records.map(({ microBatch, sampleCount }) => [microBatch, sampleCount])), SHARDS.map((shard) => [[shard, SAMPLES[shard]]])); // prettier-ignore
+    assert.deepEqual(
+      done.map(({ records }) =>
+        records.map(({ microBatch, sampleCount }) => [microBatch, sampleCount]),
+      ),
+      SHARDS.map((shard) => [[shard, SAMPLES[shard]]]),
+    );
     assert.ok(done.every(({ sum }) => sum.some((byte) => byte !== 0)));
     assert.ok(done.flatMap(({ records }) => records).every(({ lossSum }) => lossSum! > 0));
   });
@@ -124,7 +158,10 @@ describe('RoundsEngine', () => {
     }
 
     assert.deepEqual(resultsOf(outcomes[1]!), resultsOf(outcomes[0]!));
-    assert.deepEqual(outcomes[1]!.map(({ sum }) => sum), outcomes[0]!.map(({ sum }) => sum)); // prettier-ignore
+    assert.deepEqual(
+      outcomes[1]!.map(({ sum }) => sum),
+      outcomes[0]!.map(({ sum }) => sum),
+    );
   });
 
   test('gives a shard the same bits whatever it did before', async () => {
@@ -159,7 +196,10 @@ describe('RoundsEngine', () => {
     assert.equal(second.records[0]!.computeMs, first.records[0]!.computeMs);
     assert.deepEqual(second.records[0]!.maxima, first.records[0]!.maxima);
     assert.notDeepEqual(second.sum, first.sum);
-    assert.ok(third.records[0]!.lossSum! < first.records[0]!.lossSum!, 'training goes on from the average');
+    assert.ok(
+      third.records[0]!.lossSum! < first.records[0]!.lossSum!,
+      'training goes on from the average',
+    );
   });
 
   test('updates from its own sum as from the one that came back', async () => {
@@ -172,7 +212,9 @@ describe('RoundsEngine', () => {
     own.engine.begin({ ...plan, reduction: 'alone' });
     received.engine.begin(plan);
     const contributions = [await own.next(), await own.next()];
-    const sums = [await received.next(), await received.next()].map(({ sum }) => new Int32Array(sum.buffer));
+    const sums = [await received.next(), await received.next()].map(
+      ({ sum }) => new Int32Array(sum.buffer),
+    );
     const total = sums[0]!.map((value, i) => value + sums[1]![i]!);
     own.engine.apply(commit, undefined, () => {});
     received.engine.apply(commit, new Uint8Array(total.buffer), () => {});
@@ -195,7 +237,13 @@ describe('RoundsEngine', () => {
     const done = [await next(), await next()];
     await digestOf(engine);
 
-    assert.deepEqual(done.map(({ pass, records }) => [pass, records[0]!.microBatch]), [[2, 2], [2, 1]]); // prettier-ignore
+    assert.deepEqual(
+      done.map(({ pass, records }) => [pass, records[0]!.microBatch]),
+      [
+        [2, 2],
+        [2, 1],
+      ],
+    );
     assert.equal(waiting.length, 0);
   });
 
@@ -223,7 +271,10 @@ describe('RoundsEngine', () => {
       judge.engine.audit([0, 1], resolve),
     );
 
-    assert.deepEqual(resultsOf([{ pass: 1, records, sum: new Uint8Array() }]), resultsOf(contributed));
+    assert.deepEqual(
+      resultsOf([{ pass: 1, records, sum: new Uint8Array() }]),
+      resultsOf(contributed),
+    );
     assert.ok(records.every(({ checksum }) => checksum !== undefined));
   });
 
@@ -234,6 +285,9 @@ describe('RoundsEngine', () => {
     engine.begin(planOf({ leases: [0] }));
     const { records } = await next();
 
-    assert.deepEqual(records.map(({ lossSum, sampleCount }) => [lossSum, sampleCount]), [[null, SAMPLES[0]]]); // prettier-ignore
+    assert.deepEqual(
+      records.map(({ lossSum, sampleCount }) => [lossSum, sampleCount]),
+      [[null, SAMPLES[0]]],
+    );
   });
 });

@@ -1,8 +1,8 @@
 /**
- * The engine of a worker whose run is done in rounds. To the coordinator it is an engine like any other: a round is a
- * step, a shard is a micro-batch, and what training on the shard changed is its gradient (averaging.ts). Shards are
- * trained one after the other, each with all lanes; a finished one is contributed at once, so that a worker that dies
- * takes no more than its current one along.
+ * The engine of a worker whose run is done in rounds. To the coordinator it is an engine like any
+ * other: a round is a step, a shard is a micro-batch, and what training on the shard changed is its
+ * gradient (averaging.ts). Shards are trained one after the other, each with all lanes; a finished
+ * one is contributed at once, so that a worker that dies takes no more than its current one along.
  */
 import { createHash } from 'node:crypto';
 import { LockstepError, messageOf, RuntimeError } from '../base/errors.ts';
@@ -15,7 +15,10 @@ import { AveragedWeights, type Change, type ChangeNumbers } from './averaged-wei
 import { LocalLanes, type LocalRecipe, localRecipeOf, trainOnShard } from './local-training.ts';
 
 const NOTHING = new Uint8Array(0);
-/** What shards changed is kept until the round is committed, as far as this goes: then another grid costs no training. */
+/**
+ * What shards changed is kept until the round is committed, as far as this goes: then another grid
+ * costs no training.
+ */
 const MAX_KEPT_BYTES = 512 << 20;
 
 /** A shard that is trained. */
@@ -55,7 +58,10 @@ export class RoundsEngine implements Engine {
     this.#weights = new AveragedWeights(job.parameters);
   }
 
-  /** Starts the lanes; `optimizer` is that of local training. Gives them too: their threads end after the engine. */
+  /**
+   * Starts the lanes; `optimizer` is that of local training. Gives them too: their threads end
+   * after the engine.
+   */
   static async create(
     options: LanePoolOptions,
   ): Promise<{ engine: RoundsEngine; pool: LanePool; numericsClass: string }> {
@@ -96,7 +102,10 @@ export class RoundsEngine implements Engine {
     return this.#waiting.splice(Math.max(0, this.#waiting.length - count));
   }
 
-  audit(microBatches: readonly number[], done: (records: readonly MicroBatchRecord[]) => void): void {
+  audit(
+    microBatches: readonly number[],
+    done: (records: readonly MicroBatchRecord[]) => void,
+  ): void {
     const plan = this.#pass;
     if (plan === undefined) return;
     this.#perform(async () => {
@@ -104,13 +113,19 @@ export class RoundsEngine implements Engine {
       for (const shard of microBatches) {
         const trained = await this.#train(plan, shard);
         if (trained === undefined) return;
-        records.push(this.#recordOf(trained, this.#weights.measure(trained.change, plan.exponents)));
+        records.push(
+          this.#recordOf(trained, this.#weights.measure(trained.change, plan.exponents)),
+        );
       }
       done(records);
     });
   }
 
-  apply(commit: Commit, totals: Uint8Array | undefined, done: (norms: readonly number[]) => void): void {
+  apply(
+    commit: Commit,
+    totals: Uint8Array | undefined,
+    done: (norms: readonly number[]) => void,
+  ): void {
     this.#void();
     this.#perform(() => {
       if (totals !== undefined) this.#weights.sum.set(totals);
@@ -180,7 +195,9 @@ export class RoundsEngine implements Engine {
     this.#isBusy = true;
     this.#finish(work).catch((error: unknown) =>
       this.#handlers.onFailed(
-        error instanceof LockstepError ? error : new RuntimeError(messageOf(error), {}, { cause: error }),
+        error instanceof LockstepError
+          ? error
+          : new RuntimeError(messageOf(error), {}, { cause: error }),
       ),
     );
   }
@@ -215,20 +232,32 @@ export class RoundsEngine implements Engine {
     this.#pool.begin({ ...plan, leases: this.#waiting.splice(0) });
   }
 
-  /** Trains on a shard, unless that was done already from the same weights; undefined when the pass has become void. */
+  /**
+   * Trains on a shard, unless that was done already from the same weights; undefined when the pass
+   * has become void.
+   */
   async #train(plan: Plan, shard: number): Promise<TrainedShard | undefined> {
     const isVoid = (): boolean => this.#pass !== plan;
     const known = this.#trained.get(shard);
     if (isVoid() || known !== undefined) return isVoid() ? undefined : known;
     const startedMs = performance.now();
     await this.#lanes.load(this.#weights.packed());
-    const outcome = await trainOnShard(this.#lanes, this.#recipe, { round: plan.step, shard }, isVoid);
+    const outcome = await trainOnShard(
+      this.#lanes,
+      this.#recipe,
+      { round: plan.step, shard },
+      isVoid,
+    );
     if (outcome === undefined || isVoid()) return undefined;
     const { count: sampleCount } = sampleRange(roundAsStep(this.#recipe.layout), 0, shard);
-    const change = this.#weights.changeTo(await this.#lanes.weights(this.#weights.length), sampleCount);
+    const change = this.#weights.changeTo(
+      await this.#lanes.weights(this.#weights.length),
+      sampleCount,
+    );
     const computeMs = performance.now() - startedMs;
     const trained = { change, record: { microBatch: shard, sampleCount, ...outcome, computeMs } };
-    if ((this.#trained.size + 1) * change.byteLength <= MAX_KEPT_BYTES) this.#trained.set(shard, trained);
+    if ((this.#trained.size + 1) * change.byteLength <= MAX_KEPT_BYTES)
+      this.#trained.set(shard, trained);
     return trained;
   }
 

@@ -6,7 +6,10 @@ import type { RoundSizes } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 import { AVERAGING_SCALARS } from './averaging.ts';
 
-/** The part of a plan that rounds decide; the workers' optimizer is the job's, that of the plan is `AVERAGING`. */
+/**
+ * The part of a plan that rounds decide; the workers' optimizer is the job's, that of the plan is
+ * `AVERAGING`.
+ */
 export interface RoundsPlan extends Pick<RunPlan, 'train' | 'scalarsOf'> {
   readonly job: Required<Pick<Job, 'rounds'>>;
   readonly sizes: RoundSizes;
@@ -45,7 +48,14 @@ function withoutTail(values: readonly number[]): number[] {
   return values.slice(0, end + 2);
 }
 
-function fewerShards({ shards, globalBatch }: TrainConfig, sampleCount: number, made: number): string {
+function fewerShards(
+  { shards, globalBatch }: TrainConfig,
+  sampleCount: number,
+  made: number,
+): string {
   const steps = Math.ceil(sampleCount / globalBatch);
-  return `shards: ${steps} steps of ${globalBatch} samples make ${made} shard${made === 1 ? '' : 's'}, not ${shards}; a smaller --global-batch makes more steps`;
+  return (
+    `shards: ${steps} steps of ${globalBatch} samples make ${made} ` +
+    `shard${made === 1 ? '' : 's'}, not ${shards}; a smaller --global-batch makes more steps`
+  );
 }

@@ -16,13 +16,21 @@ export interface ConnectionHandlers {
    * The payload's memory is the receiver's, unless `payloadTarget` gave it.
    */
   onFrame(header: unknown, payload: Uint8Array): void;
-  /** The end, told exactly once, also after our own `close`. `error` is absent after an orderly end. */
+  /**
+   * The end, told exactly once, also after our own `close`. `error` is absent after an orderly end.
+   */
   onClose(error?: LockstepError): void;
-  /** Where the payload announced by `header` shall be written; without an answer it gets memory of its own. */
+  /**
+   * Where the payload announced by `header` shall be written; without an answer it gets memory of
+   * its own.
+   */
   payloadTarget?(header: unknown, byteLength: number): Uint8Array | undefined;
 }
 
-/** A payload for several connections: a transport may store it once, and notes where in `place`, and its checksum. */
+/**
+ * A payload for several connections: a transport may store it once, and notes where in `place`, and
+ * its checksum.
+ */
 export class Broadcast {
   readonly bytes: Uint8Array;
   place: unknown;
@@ -34,8 +42,9 @@ export class Broadcast {
 }
 
 /**
- * An ordered, reliable channel of frames to one peer. Two connections to the same peer are not ordered
- * against each other. Sending never blocks; what is not flushed yet counts in `queuedBytes`.
+ * An ordered, reliable channel of frames to one peer. Two connections to the same peer are not
+ * ordered against each other. Sending never blocks; what is not flushed yet counts in
+ * `queuedBytes`.
  */
 export interface Connection {
   /** The other end in words, for messages. */
@@ -48,9 +57,15 @@ export interface Connection {
   /** Nothing is read before they are set. */
   handlers: ConnectionHandlers;
   limits: FrameLimits;
-  /** Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the connection ends). */
+  /**
+   * Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the
+   * connection ends).
+   */
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void;
-  /** Ends the connection after flushing what is queued. No frame is delivered after this call or `destroy`. */
+  /**
+   * Ends the connection after flushing what is queued. No frame is delivered after this call or
+   * `destroy`.
+   */
   close(): void;
   /** Ends the connection at once; queued frames are lost. */
   destroy(): void;

@@ -64,7 +64,9 @@ describe('FrameDecoder', () => {
         fc.array(someFrame, { maxLength: 6 }),
         fc.array(fc.integer({ min: 1, max: 97 }), { minLength: 1 }),
         (sent, cuts) => {
-          const stream = Buffer.concat(sent.map(({ header, payload }) => encodeFrame(header, payload)));
+          const stream = Buffer.concat(
+            sent.map(({ header, payload }) => encodeFrame(header, payload)),
+          );
           const { decoder, frames } = createCollector();
 
           let offset = 0;
@@ -108,8 +110,17 @@ describe('FrameDecoder', () => {
     decoder.push(encodeFrame({ n: 1 }, Uint8Array.of(1, 2, 3, 4)));
     decoder.push(encodeFrame({ n: 2 }, Uint8Array.of(5, 6)));
 
-    assert.deepEqual(asked, [[{ n: 1 }, 4], [{ n: 2 }, 2]]); // prettier-ignore
-    assert.deepEqual(frames.map(({ payload }) => [...payload]), [[1, 2, 3, 4], [5, 6]]); // prettier-ignore
+    assert.deepEqual(asked, [
+      [{ n: 1 }, 4],
+      [{ n: 2 }, 2],
+    ]);
+    assert.deepEqual(
+      frames.map(({ payload }) => [...payload]),
+      [
+        [1, 2, 3, 4],
+        [5, 6],
+      ],
+    );
     assert.deepEqual([...target.subarray(0, 5)], [5, 6, 3, 4, 9]);
   });
 
@@ -137,23 +148,27 @@ describe('FrameDecoder', () => {
     assert.equal(frames.length, 1);
   });
 
-  test('refuses lengths beyond the limits as soon as the prefix is there, before it takes any memory', () => {
-    const limits = { maxHeaderBytes: 100, maxPayloadBytes: 1000 };
-    const before = process.memoryUsage().arrayBuffers;
+  test(
+    'refuses lengths beyond the limits as soon as the prefix is there, before it takes any ' +
+      'memory',
+    () => {
+      const limits = { maxHeaderBytes: 100, maxPayloadBytes: 1000 };
+      const before = process.memoryUsage().arrayBuffers;
 
-    for (const claim of [
-      { headerLength: 101 },
-      { headerLength: 0xffffffff },
-      { headerLength: 0 },
-      { payloadLength: 1001 },
-      { payloadLength: 0xffffffff },
-    ]) {
-      const { decoder } = createCollector(limits, () => assert.fail('asked for memory'));
-      assert.throws(() => decoder.push(prefix(claim)), ProtocolError, JSON.stringify(claim));
-    }
+      for (const claim of [
+        { headerLength: 101 },
+        { headerLength: 0xffffffff },
+        { headerLength: 0 },
+        { payloadLength: 1001 },
+        { payloadLength: 0xffffffff },
+      ]) {
+        const { decoder } = createCollector(limits, () => assert.fail('asked for memory'));
+        assert.throws(() => decoder.push(prefix(claim)), ProtocolError, JSON.stringify(claim));
+      }
 
-    assert.ok(process.memoryUsage().arrayBuffers - before < 1 << 20);
-  });
+      assert.ok(process.memoryUsage().arrayBuffers - before < 1 << 20);
+    },
+  );
 
   test('reads the limits afresh for every frame', () => {
     let limits: FrameLimits = { maxHeaderBytes: 100, maxPayloadBytes: 0 };
@@ -189,13 +204,20 @@ describe('FrameDecoder', () => {
   });
 
   test('refuses a header that is not JSON, or not UTF-8', () => {
-    for (const header of [Buffer.from('{'), Buffer.from('nonsense'), Uint8Array.of(0x22, 0xff, 0x22)]) {
+    for (const header of [
+      Buffer.from('{'),
+      Buffer.from('nonsense'),
+      Uint8Array.of(0x22, 0xff, 0x22),
+    ]) {
       const { decoder } = createCollector();
       const bytes = Buffer.concat([
         prefix({ headerLength: header.length, headerCrc: crc32(header) }),
         header,
       ]);
-      assert.throws(() => decoder.push(bytes), { name: 'ProtocolError', message: /expected a JSON header/ });
+      assert.throws(() => decoder.push(bytes), {
+        name: 'ProtocolError',
+        message: /expected a JSON header/,
+      });
     }
   });
 
@@ -261,9 +283,15 @@ describe('FrameDecoder', () => {
 
   test('refuses each of 100,000 frames of which one bit was flipped on its way', () => {
     const random = new RandomWords(7, 'synthetic', 1);
-    const payloads = [new Uint8Array(0), Uint8Array.from({ length: 400 }, (_, i) => (i * 37) & 0xff)];
+    const payloads = [
+      new Uint8Array(0),
+      Uint8Array.from({ length: 400 }, (_, i) => (i * 37) & 0xff),
+    ];
     const streams = payloads.map((payload) =>
-      encodeFrame({ kind: 'contribution', pass: 12, records: [{ microBatch: 3, lossSum: 0.25 }] }, payload),
+      encodeFrame(
+        { kind: 'contribution', pass: 12, records: [{ microBatch: 3, lossSum: 0.25 }] },
+        payload,
+      ),
     );
     let refused = 0;
 
@@ -289,13 +317,19 @@ describe('FrameDecoder', () => {
   });
 
   test('throws nothing but ProtocolError on frames with changed, lost or added bytes', () => {
-    const mutation = fc.record({ at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }), how: fc.nat(2) });
+    const mutation = fc.record({
+      at: fc.nat(),
+      byte: fc.integer({ min: 0, max: 255 }),
+      how: fc.nat(2),
+    });
     fc.assert(
       fc.property(
         fc.array(someFrame, { minLength: 1, maxLength: 3 }),
         fc.array(mutation),
         (frames, mutations) => {
-          const bytes = [...Buffer.concat(frames.map(({ header, payload }) => encodeFrame(header, payload)))];
+          const bytes = [
+            ...Buffer.concat(frames.map(({ header, payload }) => encodeFrame(header, payload))),
+          ];
           for (const { at, byte, how } of mutations) {
             const index = at % (bytes.length + 1);
             if (how === 0) bytes[index] = byte;

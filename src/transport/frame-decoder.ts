@@ -20,7 +20,10 @@ export interface FrameSink {
   limits(): FrameLimits;
   payloadTarget(header: unknown, byteLength: number): Uint8Array | undefined;
   frame(header: unknown, payload: Uint8Array): void;
-  /** Fills `target` with what the sender put at `offset` of its file; without it such frames are refused. */
+  /**
+   * Fills `target` with what the sender put at `offset` of its file; without it such frames are
+   * refused.
+   */
   readLocal?(offset: number, target: Uint8Array): void;
   /** A message between the two transports, not checked yet; ignored without it. */
   link?(message: unknown): void;
@@ -29,8 +32,9 @@ export interface FrameSink {
 const NOTHING = new Uint8Array(0);
 
 /**
- * Cuts a byte stream into frames, whatever pieces it arrives in. Payload bytes are copied once, straight to
- * where the owner wants them. Throws ProtocolError at the first byte that is not ours; the stream is then dead.
+ * Cuts a byte stream into frames, whatever pieces it arrives in. Payload bytes are copied once,
+ * straight to where the owner wants them. Throws ProtocolError at the first byte that is not ours;
+ * the stream is then dead.
  */
 export class FrameDecoder {
   readonly #sink: FrameSink;
@@ -109,7 +113,8 @@ export class FrameDecoder {
     if (view.getUint32(0, true) !== MAGIC) throw notOurs();
     if (view.getUint8(4) !== LAYOUT) {
       throw new ProtocolError(
-        `reading a frame: expected frame layout ${LAYOUT}, got ${view.getUint8(4)}. Update the older end.`,
+        `reading a frame: expected frame layout ${LAYOUT}, got ${view.getUint8(4)}. Update ` +
+          'the older end.',
       );
     }
     checkCrc('prefix', view.getUint32(PREFIX_CRC, true), prefixCrc);
@@ -127,7 +132,8 @@ export class FrameDecoder {
     }
     if (this.#payloadLength > maxPayloadBytes) {
       throw new ProtocolError(
-        `reading a frame: expected a payload of at most ${maxPayloadBytes} bytes, got ${this.#payloadLength}`,
+        `reading a frame: expected a payload of at most ${maxPayloadBytes} bytes, got ` +
+          `${this.#payloadLength}`,
       );
     }
     this.#headerBytes = new Uint8Array(headerLength);
@@ -150,7 +156,8 @@ export class FrameDecoder {
     const payload = target?.subarray(0, this.#payloadLength) ?? new Uint8Array(this.#payloadLength);
     if (payload.length !== this.#payloadLength) {
       throw new ProtocolError(
-        `reading a frame: expected a payload of at most ${payload.length} bytes here, got ${this.#payloadLength}`,
+        `reading a frame: expected a payload of at most ${payload.length} bytes here, got ` +
+          `${this.#payloadLength}`,
       );
     }
     return payload;
@@ -193,7 +200,8 @@ function checkCrc(part: 'prefix' | 'header' | 'payload', sent: number, arrived: 
   if (sent === arrived) return;
   const hex = (crc: number): string => crc.toString(16).padStart(8, '0');
   throw new ProtocolError(
-    `reading a frame: it was damaged on its way: expected a ${part} with CRC-32 ${hex(sent)}, got ${hex(arrived)}`,
+    `reading a frame: it was damaged on its way: expected a ${part} with CRC-32 ${hex(sent)}, ` +
+      `got ${hex(arrived)}`,
   );
 }
 

@@ -14,9 +14,10 @@
  *  20  CRC-32   u32  of the payload; 0 when that does not travel on the socket
  *  24  CRC-32   u32  of the 24 bytes before
  *
- * All integers little-endian. Lengths are checked against the connection's limits before anything is allocated.
- * TCP's own checksum has 16 bits, and a network card or a proxy may compute it anew over bytes that it has damaged. So
- * nothing is used here before its checksum agrees: a frame arrives as it was sent, or the connection ends.
+ * All integers little-endian. Lengths are checked against the connection's limits before anything
+ * is allocated. TCP's own checksum has 16 bits, and a network card or a proxy may compute it anew
+ * over bytes that it has damaged. So nothing is used here before its checksum agrees: a frame
+ * arrives as it was sent, or the connection ends.
  */
 import { crc32 } from 'node:zlib';
 

@@ -1,11 +1,12 @@
 /**
- * Large payloads between processes of one machine go through a file in memory instead of the socket: no system call
- * per 64 KiB, no garbage, and a payload for many is written once. The frames themselves, and with them order, ends
- * and errors, stay on the socket.
+ * Large payloads between processes of one machine go through a file in memory instead of the
+ * socket: no system call per 64 KiB, no garbage, and a payload for many is written once. The frames
+ * themselves, and with them order, ends and errors, stay on the socket.
  *
- * A sender offers the file by process id and descriptor. The other side accepts if it can open that (so it is on the same
- * machine and of the same user) and finds the nonce in it. The file has no name: nothing is left behind, however
- * the processes end. Until an offer is accepted, and whenever no slot is free, payloads travel inline.
+ * A sender offers the file by process id and descriptor. The other side accepts if it can open that
+ * (so it is on the same machine and of the same user) and finds the nonce in it. The file has no
+ * name: nothing is left behind, however the processes end. Until an offer is accepted, and whenever
+ * no slot is free, payloads travel inline.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -22,13 +23,19 @@ import { join } from 'node:path';
 import { ProtocolError } from '../base/errors.ts';
 import type { LinkMessage, LocalOffer } from './frame.ts';
 
-/** Smaller payloads are not worth it. Larger ones, states of large models, are rare: the memory is worth more. */
+/**
+ * Smaller payloads are not worth it. Larger ones, states of large models, are rare: the memory is
+ * worth more.
+ */
 export const MIN_LOCAL_BYTES: number = 64 << 10;
 export const MAX_LOCAL_BYTES: number = 1 << 30;
 const MAX_SLOTS = 16;
 const NONCE_BYTES = 32;
 const PAGE = 4096;
-/** Linux: a file system in memory, and other processes' open files by number. Elsewhere payloads travel inline. */
+/**
+ * Linux: a file system in memory, and other processes' open files by number. Elsewhere payloads
+ * travel inline.
+ */
 const FOLDER = '/dev/shm';
 const IS_AVAILABLE = existsSync(FOLDER) && existsSync('/proc/self/fd');
 
@@ -42,7 +49,10 @@ interface Slot {
 /** A place in an outbox that some connections have announced. */
 export type LocalPlace = Slot;
 
-/** The file of a sender, shared by all its connections: slots that are filled once and read by one or many. */
+/**
+ * The file of a sender, shared by all its connections: slots that are filled once and read by one
+ * or many.
+ */
 export class Outbox {
   readonly #slots: Slot[] = [];
   #file: { readonly descriptor: number; readonly offer: LocalOffer } | undefined;
@@ -55,7 +65,9 @@ export class Outbox {
     return this.#file?.offer;
   }
 
-  /** Copies `payload` into a free slot; undefined when there is none. The caller counts the readers. */
+  /**
+   * Copies `payload` into a free slot; undefined when there is none. The caller counts the readers.
+   */
   put(payload: Uint8Array): LocalPlace | undefined {
     if (this.#file === undefined || this.#isClosed) return undefined;
     const slot =
@@ -63,7 +75,9 @@ export class Outbox {
       this.#addSlot(payload.length);
     if (slot === undefined) return undefined;
     try {
-      if (writeSync(this.#file.descriptor, payload, 0, payload.length, slot.offset) === payload.length)
+      if (
+        writeSync(this.#file.descriptor, payload, 0, payload.length, slot.offset) === payload.length
+      )
         return slot;
     } catch {
       // The memory file system is full: the payload travels inline.
@@ -91,10 +105,17 @@ function createFile(): { descriptor: number; offer: LocalOffer } | undefined {
   const path = join(FOLDER, `lockstep-${randomBytes(16).toString('hex')}`);
   const nonce = randomBytes(NONCE_BYTES);
   try {
-    const descriptor = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600);
+    const descriptor = openSync(
+      path,
+      constants.O_CREAT | constants.O_EXCL | constants.O_RDWR,
+      0o600,
+    );
     unlinkSync(path);
     writeSync(descriptor, nonce, 0, NONCE_BYTES, 0);
-    return { descriptor, offer: { processId: process.pid, descriptor, nonce: nonce.toString('hex') } };
+    return {
+      descriptor,
+      offer: { processId: process.pid, descriptor, nonce: nonce.toString('hex') },
+    };
   } catch {
     return undefined; // Not being able to take the short way is no error: payloads travel inline.
   }
@@ -147,7 +168,9 @@ export class LocalPayloads {
     this.#tell({ free: offset });
   }
 
-  /** A message of the other transport, not checked yet. Throws ProtocolError when it makes no sense. */
+  /**
+   * A message of the other transport, not checked yet. Throws ProtocolError when it makes no sense.
+   */
   receive(message: unknown): void {
     if (typeof message !== 'object' || message === null)
       throw new ProtocolError('link message: expected an object');
@@ -182,19 +205,31 @@ export class LocalPayloads {
 function isOffer(value: unknown): value is LocalOffer {
   if (typeof value !== 'object' || value === null) return false;
   const { processId, descriptor, nonce } = value as Readonly<Record<string, unknown>>;
-  return Number.isSafeInteger(processId) && Number.isSafeInteger(descriptor) && typeof nonce === 'string';
+  return (
+    Number.isSafeInteger(processId) && Number.isSafeInteger(descriptor) && typeof nonce === 'string'
+  );
 }
 
-/** Opens what was offered, or gives undefined when it is not here, not ours, or not what it claims to be. */
+/**
+ * Opens what was offered, or gives undefined when it is not here, not ours, or not what it claims
+ * to be.
+ */
 function openOffered({ processId, descriptor, nonce }: LocalOffer): number | undefined {
   if (!IS_AVAILABLE || processId <= 0 || descriptor < 0) return undefined;
   let file: number | undefined;
   try {
     // O_NONBLOCK: should the number belong to a pipe, opening it must not wait.
-    file = openSync(`/proc/${processId}/fd/${descriptor}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    file = openSync(
+      `/proc/${processId}/fd/${descriptor}`,
+      constants.O_RDONLY | constants.O_NONBLOCK,
+    );
     const found = Buffer.alloc(NONCE_BYTES);
     const isFile = fstatSync(file).isFile();
-    if (isFile && readSync(file, found, 0, NONCE_BYTES, 0) === NONCE_BYTES && found.toString('hex') === nonce)
+    if (
+      isFile &&
+      readSync(file, found, 0, NONCE_BYTES, 0) === NONCE_BYTES &&
+      found.toString('hex') === nonce
+    )
       return file;
   } catch {
     // Another machine, user or container: the offer is declined, payloads travel inline.

@@ -24,7 +24,8 @@ function createWorld(delayMs: (byteLength: number) => number = () => 10) {
   const farEnds: (LockstepError | undefined)[] = [];
   far.limits = near.limits = { maxHeaderBytes: 1000, maxPayloadBytes: 1000 };
   far.handlers = {
-    onFrame: (header, payload) => void arrivals.push({ atMs: clock.now(), header, payload: [...payload] }),
+    onFrame: (header, payload) =>
+      void arrivals.push({ atMs: clock.now(), header, payload: [...payload] }),
     onClose: (error) => void farEnds.push(error),
   };
   near.handlers = { onFrame: () => {}, onClose: (error) => void nearEnds.push(error) };
@@ -42,7 +43,9 @@ describe('connectInMemory', () => {
     near.send({ n: 1 }, Uint8Array.of(1, 2, 3));
     clock.advance(1000);
 
-    assert.deepEqual(arrivals, [{ atMs: '{"n":1}'.length + 3, header: { n: 1 }, payload: [1, 2, 3] }]);
+    assert.deepEqual(arrivals, [
+      { atMs: '{"n":1}'.length + 3, header: { n: 1 }, payload: [1, 2, 3] },
+    ]);
   });
 
   test('does not let a small frame overtake a large one', () => {
@@ -77,7 +80,13 @@ describe('connectInMemory', () => {
     clock.advance(1000);
     kept[0]!.fill(9);
 
-    assert.deepEqual(kept.map((bytes) => [...bytes]), [[9, 9], [1, 2]]); // prettier-ignore
+    assert.deepEqual(
+      kept.map((bytes) => [...bytes]),
+      [
+        [9, 9],
+        [1, 2],
+      ],
+    );
     assert.deepEqual([...payload], [1, 2]);
   });
 
@@ -90,7 +99,10 @@ describe('connectInMemory', () => {
     near.send({ n: 2 });
     clock.advance(1000);
 
-    assert.deepEqual(arrivals.map(({ atMs }) => atMs), [500, 500]); // prettier-ignore
+    assert.deepEqual(
+      arrivals.map(({ atMs }) => atMs),
+      [500, 500],
+    );
     assert.deepEqual(namesOf(arrivals), [1, 2]);
   });
 
@@ -120,14 +132,19 @@ describe('connectInMemory', () => {
   });
 
   test('keeps the order of every direction under random delays, freezes and holds', () => {
-    const action = fc.record({ kind: fc.constantFrom('send', 'freeze', 'hold', 'wait'), ms: fc.nat(50) });
+    const action = fc.record({
+      kind: fc.constantFrom('send', 'freeze', 'hold', 'wait'),
+      ms: fc.nat(50),
+    });
     fc.assert(
       fc.property(
         fc.array(action, { maxLength: 60 }),
         fc.array(fc.nat(40), { minLength: 1 }),
         (actions, delays) => {
           let drawn = 0;
-          const { clock, link, b, near, arrivals } = createWorld(() => delays[drawn++ % delays.length]!);
+          const { clock, link, b, near, arrivals } = createWorld(
+            () => delays[drawn++ % delays.length]!,
+          );
           let sent = 0;
 
           for (const { kind, ms } of actions) {
@@ -138,7 +155,10 @@ describe('connectInMemory', () => {
           }
           clock.advance(10_000);
 
-          assert.deepEqual(namesOf(arrivals), Array.from({ length: sent }, (_, i) => i)); // prettier-ignore
+          assert.deepEqual(
+            namesOf(arrivals),
+            Array.from({ length: sent }, (_, i) => i),
+          );
           assert.equal(clock.pendingCount(), 0);
         },
       ),

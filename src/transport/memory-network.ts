@@ -1,6 +1,7 @@
 /**
- * Connections inside one process on a `Clock`: the transport of the simulation and of tests. Frames arrive
- * after a delay, in order per connection and direction; hosts can be frozen or dead, links held or cut.
+ * Connections inside one process on a `Clock`: the transport of the simulation and of tests. Frames
+ * arrive after a delay, in order per connection and direction; hosts can be frozen or dead, links
+ * held or cut.
  */
 import type { Clock } from '../base/clock.ts';
 import { PeerLostError, ProtocolError } from '../base/errors.ts';
@@ -12,7 +13,9 @@ import {
   type FrameLimits,
 } from './connection.ts';
 
-/** A machine of the simulated network. What reaches it while it is frozen waits; a dead one is gone. */
+/**
+ * A machine of the simulated network. What reaches it while it is frozen waits; a dead one is gone.
+ */
 export class SimulatedHost {
   readonly name: string;
   frozenUntilMs = 0;
@@ -47,7 +50,10 @@ export class SimulatedHost {
   }
 }
 
-/** How one link behaves: delay per frame, and the time until which nothing is delivered (a partition). */
+/**
+ * How one link behaves: delay per frame, and the time until which nothing is delivered (a
+ * partition).
+ */
 export interface SimulatedLink {
   delayMs(byteLength: number): number;
   heldUntilMs: number;
@@ -67,7 +73,10 @@ class MemoryConnection implements Connection {
   readonly #clock: Clock;
   readonly #link: SimulatedLink;
   readonly #unflushed = new Set<() => void>();
-  /** What is on its way to the other end, oldest first: nothing overtakes, whatever happens to the link. */
+  /**
+   * What is on its way to the other end, oldest first: nothing overtakes, whatever happens to the
+   * link.
+   */
   readonly #underWay: { readonly dueMs: number; readonly arrival: () => void }[] = [];
   #isClosed = false;
 
@@ -85,7 +94,8 @@ class MemoryConnection implements Connection {
       return;
     }
     const text = JSON.stringify(header);
-    const bytes = (payload instanceof Broadcast ? payload.bytes : payload)?.slice() ?? new Uint8Array(0);
+    const bytes =
+      (payload instanceof Broadcast ? payload.bytes : payload)?.slice() ?? new Uint8Array(0);
     this.bytesSent += text.length + bytes.length;
     this.queuedBytes += bytes.length;
     const flushed = (): void => {
@@ -120,23 +130,28 @@ class MemoryConnection implements Connection {
     this.bytesReceived += text.length + bytes.length;
     if (text.length > this.limits.maxHeaderBytes || bytes.length > this.limits.maxPayloadBytes) {
       return this.#fail(
-        new ProtocolError(`reading a frame: larger than allowed (${text.length} + ${bytes.length} bytes)`),
+        new ProtocolError(
+          `reading a frame: larger than allowed (${text.length} + ${bytes.length} bytes)`,
+        ),
       );
     }
     try {
       this.#hand(JSON.parse(text), bytes);
     } catch (error) {
-      // A frame that was refused ends the connection; anything else is a mistake of ours and must be seen.
+      // A frame that was refused ends the connection; anything else is a mistake of ours and must
+      // be seen.
       if (!(error instanceof ProtocolError)) throw error;
       this.#fail(error);
     }
   }
 
   #hand(header: unknown, bytes: Uint8Array): void {
-    const target = bytes.length === 0 ? undefined : this.handlers.payloadTarget?.(header, bytes.length);
+    const target =
+      bytes.length === 0 ? undefined : this.handlers.payloadTarget?.(header, bytes.length);
     if (target !== undefined && target.length < bytes.length) {
       throw new ProtocolError(
-        `reading a frame: expected a payload of at most ${target.length} bytes here, got ${bytes.length}`,
+        `reading a frame: expected a payload of at most ${target.length} bytes here, got ` +
+          `${bytes.length}`,
       );
     }
     target?.set(bytes);
@@ -161,7 +176,10 @@ class MemoryConnection implements Connection {
     if (!this.host.isDead) tellOwner();
   }
 
-  /** Runs `arrival` at the other host: after the delay, in order, once the link and that host let it. */
+  /**
+   * Runs `arrival` at the other host: after the delay, in order, once the link and that host let
+   * it.
+   */
   #deliver(byteLength: number, arrival: () => void): void {
     const lastDueMs = this.#underWay.at(-1)?.dueMs ?? 0;
     const dueMs = Math.max(lastDueMs, this.#clock.now() + this.#link.delayMs(byteLength));

@@ -6,11 +6,14 @@ export type Rule =
   /** Every byte arrives this much later, in order. */
   | { readonly kind: 'delay'; readonly ms: number }
   /**
-   * All packets are lost: nothing arrives, neither bytes nor ends, and nothing is closed. When the rule changes, what
-   * was sent in the meantime arrives after all, as TCP would send it again.
+   * All packets are lost: nothing arrives, neither bytes nor ends, and nothing is closed. When the
+   * rule changes, what was sent in the meantime arrives after all, as TCP would send it again.
    */
   | { readonly kind: 'drop' }
-  /** Flips bit `bit` (default 0) of the byte that comes after `afterBytes` more, once; all else passes. */
+  /**
+   * Flips bit `bit` (default 0) of the byte that comes after `afterBytes` more, once; all else
+   * passes.
+   */
   | { readonly kind: 'corrupt'; readonly afterBytes: number; readonly bit?: number }
   /** Each connection carries at most so many bytes in a second. */
   | { readonly kind: 'rate'; readonly bytesPerSecond: number };
@@ -27,7 +30,10 @@ export class Direction {
     this.untilCorrupt = rule.kind === 'corrupt' ? rule.afterBytes : undefined;
   }
 
-  /** The bytes as they go on: with a flipped bit if it is their turn. Memory of `bytes` is changed then. */
+  /**
+   * The bytes as they go on: with a flipped bit if it is their turn. Memory of `bytes` is changed
+   * then.
+   */
   take(bytes: Uint8Array): Uint8Array {
     this.forwardedBytes += bytes.length;
     const at = this.untilCorrupt;

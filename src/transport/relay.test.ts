@@ -103,7 +103,9 @@ describe('openRelay', () => {
     const { near, far: farOf, relay } = await connectThroughRelay();
     const far = await farOf();
     const seen: string[] = [];
-    far.on('data', (bytes: Buffer) => seen.push(bytes.toString())).on('end', () => seen.push('end'));
+    far
+      .on('data', (bytes: Buffer) => seen.push(bytes.toString()))
+      .on('end', () => seen.push('end'));
     relay.set({ up: { kind: 'drop' } });
 
     near.end('hello');
@@ -139,7 +141,10 @@ describe('openRelay', () => {
     near.write(Buffer.alloc(64 << 20));
     await pause(100);
 
-    assert.ok(near.writableLength > 32 << 20, `${near.writableLength} bytes still wait at the sender`);
+    assert.ok(
+      near.writableLength > 32 << 20,
+      `${near.writableLength} bytes still wait at the sender`,
+    );
     assert.ok(process.memoryUsage().arrayBuffers - before < 80 << 20);
   });
 

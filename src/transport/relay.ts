@@ -1,6 +1,6 @@
 /**
- * A TCP relay that stands between two ends and makes the link between them as bad as it is told to: for tests and
- * for faults that are injected on purpose. It knows nothing of frames.
+ * A TCP relay that stands between two ends and makes the link between them as bad as it is told to:
+ * for tests and for faults that are injected on purpose. It knows nothing of frames.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { systemClock } from '../base/clock.ts';
@@ -32,7 +32,9 @@ export interface Relay {
 
 const MAX_CONNECTIONS = 1024;
 
-/** Opens a relay to `target` on a free port of this machine. Throws PeerLostError when it cannot. */
+/**
+ * Opens a relay to `target` on a free port of this machine. Throws PeerLostError when it cannot.
+ */
 export async function openRelay(target: Address): Promise<Relay> {
   const directions = { up: new Direction(), down: new Direction() };
   const links = new Set<Link>();
@@ -48,7 +50,8 @@ export async function openRelay(target: Address): Promise<Relay> {
     server.listen({ host: '127.0.0.1', port: 0 }, () => {
       const bound = server.address();
       server.removeListener('error', refuse);
-      // Accepting may fail later on, e.g. with too many open files: the newcomer then sees a dead link, as it should.
+      // Accepting may fail later on, e.g. with too many open files: the newcomer then sees a dead
+      // link, as it should.
       server.on('error', () => {});
       if (typeof bound === 'object' && bound !== null) resolve(bound.port);
     });
@@ -103,7 +106,8 @@ class Link {
   /** Moves what may be moved, e.g. since a rule has changed. */
   pump(): void {
     // The target is not called while packets do not get through to it, or back.
-    const isCut = this.#directions.up.rule.kind === 'drop' || this.#directions.down.rule.kind === 'drop';
+    const isCut =
+      this.#directions.up.rule.kind === 'drop' || this.#directions.down.rule.kind === 'drop';
     if (this.#far === undefined && !isCut) this.#connect();
     this.#up?.pump();
     this.#down?.pump();

@@ -13,7 +13,10 @@ interface Waiting {
   readonly arrivedMs: number;
 }
 
-/** One direction of one relayed connection: bytes wait in order until the rule of their direction lets them go on. */
+/**
+ * One direction of one relayed connection: bytes wait in order until the rule of their direction
+ * lets them go on.
+ */
 export class RelayedBytes {
   readonly #from: Socket;
   readonly #to: Socket;
@@ -77,7 +80,8 @@ export class RelayedBytes {
     const first = this.#waiting[0];
     const { rule } = this.#direction;
     if (first === undefined || rule.kind === 'drop') return false;
-    const dueMs = rule.kind === 'delay' ? first.arrivedMs + rule.ms : rule.kind === 'rate' ? this.#freeMs : 0;
+    const dueMs =
+      rule.kind === 'delay' ? first.arrivedMs + rule.ms : rule.kind === 'rate' ? this.#freeMs : 0;
     const waitMs = dueMs - this.#clock.now();
     if (waitMs > 0) {
       this.#timer = this.#clock.after(Math.ceil(waitMs), () => this.pump());

@@ -19,7 +19,10 @@ async function door(onBytes?: (stream: ByteStream, bytes: Uint8Array) => void) {
   const listener = await listen(
     LOOPBACK,
     (connection) => {
-      connection.handlers = { onFrame: () => connection.send({ kind: 'framed' }), onClose: () => {} };
+      connection.handlers = {
+        onFrame: () => connection.send({ kind: 'framed' }),
+        onClose: () => {},
+      };
     },
     () => {},
     (stream) => {
@@ -49,7 +52,10 @@ describe('a door with two interfaces', () => {
     const foreign = await connectBytes(address, 5_000);
     open.push(() => foreign.destroy());
     const reply = new Promise<string>((resolve) => {
-      foreign.handlers = { onBytes: (bytes) => resolve(Buffer.from(bytes).toString()), onClose: () => {} };
+      foreign.handlers = {
+        onBytes: (bytes) => resolve(Buffer.from(bytes).toString()),
+        onClose: () => {},
+      };
     });
     foreign.write(Buffer.from('hello'));
 

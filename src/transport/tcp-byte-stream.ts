@@ -3,7 +3,10 @@ import { systemClock, type Timer } from '../base/clock.ts';
 import { LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
 import type { ByteStream, ByteStreamHandlers } from './byte-stream.ts';
 
-/** A stream that we have closed waits this long for the peer to take what is left, and to close its half. */
+/**
+ * A stream that we have closed waits this long for the peer to take what is left, and to close its
+ * half.
+ */
 const LINGER_MS = 2_000;
 
 /** A `ByteStream` over one TCP socket; `translate` makes system errors ours. */

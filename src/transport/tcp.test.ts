@@ -75,7 +75,9 @@ async function openDoor(onConnection: (connection: Connection) => void): Promise
 }
 
 /** A connection over loopback; both ends may send anything of reasonable size. */
-async function connectPair(onFrame?: (end: End) => void): Promise<{ near: End; far: End; door: Listener }> {
+async function connectPair(
+  onFrame?: (end: End) => void,
+): Promise<{ near: End; far: End; door: Listener }> {
   let arrived: (end: End) => void = () => {};
   const far = new Promise<End>((resolve) => (arrived = resolve));
   const door = await openDoor((connection) => arrived(new End(connection, onFrame)));
@@ -132,7 +134,10 @@ describe('connect and listen', () => {
     await far.receivesFrames(3);
     await near.receivesFrames(1);
 
-    assert.deepEqual(far.frames.map(({ header }) => header), [{ n: 1 }, { n: 2 }, { n: 3 }]); // prettier-ignore
+    assert.deepEqual(
+      far.frames.map(({ header }) => header),
+      [{ n: 1 }, { n: 2 }, { n: 3 }],
+    );
     assert.ok(Buffer.from(far.frames[1]!.payload).equals(large));
     assert.deepEqual([...far.frames[2]!.payload], [7]);
     assert.deepEqual(near.frames[0]!.header, { n: 4 });
@@ -244,7 +249,10 @@ describe('a TCP connection that is closed', () => {
     for (let n = 0; n < 5; n++) near.connection.send({ n });
     await far.ended();
 
-    assert.deepEqual(far.frames.map(({ header }) => header), [{ n: 0 }]); // prettier-ignore
+    assert.deepEqual(
+      far.frames.map(({ header }) => header),
+      [{ n: 0 }],
+    );
     assert.deepEqual(far.ends, [undefined]);
   });
 
@@ -328,7 +336,8 @@ describe('connect', () => {
   });
 
   test('gives PeerLostError when there is no answer in time', async () => {
-    // A connection to a network for documentation (RFC 5737) is refused or never answered; both end in time.
+    // A connection to a network for documentation (RFC 5737) is refused or never answered; both end
+    // in time.
     await assert.rejects(connect({ host: '192.0.2.1', port: 9 }, 1), PeerLostError);
   });
 });
@@ -342,7 +351,9 @@ describe('listen', () => {
       listen(door.address, () => {}),
       {
         name: 'PeerLostError',
-        message: `listening on 127.0.0.1:${port}: port ${port} is in use. Stop the program that holds it, or choose another with --port (0 takes any free one).`,
+        message:
+          `listening on 127.0.0.1:${port}: port ${port} is in use. Stop the program that ` +
+          'holds it, or choose another with --port (0 takes any free one).',
       },
     );
   });

@@ -34,7 +34,10 @@ export interface Address {
   readonly port: number;
 }
 
-/** A connection that we have closed waits this long for the peer to take what is left, and to close its half. */
+/**
+ * A connection that we have closed waits this long for the peer to take what is left, and to close
+ * its half.
+ */
 const LINGER_MS = 2_000;
 
 /** A connection that may be somebody else's says what it is within this time. */
@@ -113,7 +116,10 @@ class TcpConnection implements Connection {
     const place = this.#placeOf(payload, bytes);
     const head =
       place === undefined
-        ? encodeFrameHead(header, payload instanceof Broadcast ? factsOfBroadcast(payload) : factsOf(bytes))
+        ? encodeFrameHead(
+            header,
+            payload instanceof Broadcast ? factsOfBroadcast(payload) : factsOf(bytes),
+          )
         : encodeFrameHead(
             { offset: this.#local.announce(place), header },
             { byteLength: bytes.length, checksum: 0 },
@@ -133,11 +139,14 @@ class TcpConnection implements Connection {
 
   #receiveLink(message: unknown): void {
     const failed =
-      typeof message === 'object' && message !== null && 'failed' in message ? message.failed : undefined;
+      typeof message === 'object' && message !== null && 'failed' in message
+        ? message.failed
+        : undefined;
     if (typeof failed === 'string')
       throw new ProtocolError(`${this.peer} could not go on: ${failed.slice(0, MAX_REASON)}`);
     // Only a peer on this machine may speak of files: a stranger must not make us open any.
-    if (!this.#isLoopback) throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
+    if (!this.#isLoopback)
+      throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
     this.#local.receive(message);
   }
 
@@ -161,8 +170,9 @@ class TcpConnection implements Connection {
   close(): void {
     if (this.#linger !== undefined || this.#isOver) return;
     this.#decoder.stop();
-    // Were the socket destroyed while the peer's bytes wait in it, the kernel would throw away ours as well. So it
-    // is read to its end, which comes as soon as the peer has seen ours; one that is silent must not keep us.
+    // Were the socket destroyed while the peer's bytes wait in it, the kernel would throw away ours
+    // as well. So it is read to its end, which comes as soon as the peer has seen ours; one that is
+    // silent must not keep us.
     const linger = (): void => {
       this.#linger?.cancel();
       this.#linger = systemClock.after(LINGER_MS, () => this.#socket.destroy());
@@ -184,7 +194,8 @@ class TcpConnection implements Connection {
     try {
       this.#decoder.push(bytes);
     } catch (error) {
-      // Bytes that are not ours, or a handler that refused the frame: this connection is over either way.
+      // Bytes that are not ours, or a handler that refused the frame: this connection is over
+      // either way.
       this.#fail(
         error instanceof BaseError
           ? error
@@ -194,8 +205,8 @@ class TcpConnection implements Connection {
   }
 
   /**
-   * A peer that is ours is told why, on the connection itself, before it hears of its end. Our side hears of it now:
-   * its other connections to the same peer may end while this one lingers.
+   * A peer that is ours is told why, on the connection itself, before it hears of its end. Our side
+   * hears of it now: its other connections to the same peer may end while this one lingers.
    */
   #fail(error: LockstepError): void {
     this.#failure ??= error;
@@ -213,7 +224,9 @@ class TcpConnection implements Connection {
     this.#isOver = true;
     this.#local.close();
     if (this.#failure === undefined && !this.#decoder.isBetweenFrames) {
-      this.#failure = new PeerLostError(`reading from ${this.peer}: the connection ended inside a frame`);
+      this.#failure = new PeerLostError(
+        `reading from ${this.peer}: the connection ended inside a frame`,
+      );
     }
     this.#handlers?.onClose(this.#failure);
   }
@@ -225,7 +238,10 @@ function factsOfBroadcast(payload: Broadcast): PayloadFacts {
   return { byteLength: payload.bytes.length, checksum: payload.checksum };
 }
 
-/** Whether the other end may be on this machine; a tunnel may also look so, which `LocalPayloads` finds out. */
+/**
+ * Whether the other end may be on this machine; a tunnel may also look so, which `LocalPayloads`
+ * finds out.
+ */
 function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
 }
@@ -245,15 +261,17 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** How many connections may be open at a door at once: three per worker, for a few hundred workers. */
+/**
+ * How many connections may be open at a door at once: three per worker, for a few hundred workers.
+ */
 const MAX_CONNECTIONS = 1024;
 
 /**
- * Opens a door at `address` (port 0: any free one). Throws PeerLostError with the remedy when it cannot.
- * `onAcceptFailed` is told of a connection that could not be accepted later on, e.g. because this process has too many
- * files open; the door stays open.
- * With `onForeign` a connection whose first byte does not begin a frame is given there, as it is; one that says nothing
- * for 10 s is closed. Without it every connection is taken for ours at once.
+ * Opens a door at `address` (port 0: any free one). Throws PeerLostError with the remedy when it
+ * cannot. `onAcceptFailed` is told of a connection that could not be accepted later on, e.g.
+ * because this process has too many files open; the door stays open.
+ * With `onForeign` a connection whose first byte does not begin a frame is given there, as it is;
+ * one that says nothing for 10 s is closed. Without it every connection is taken for ours at once.
  */
 export async function listen(
   address: Address,
@@ -269,7 +287,8 @@ export async function listen(
     const peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
     const accept = (): void => onConnection(new TcpConnection(socket, peer, outbox));
     if (onForeign === undefined) accept();
-    else tellApart(socket, accept, () => onForeign(new TcpByteStream(socket, peer, fromSystemError)));
+    else
+      tellApart(socket, accept, () => onForeign(new TcpByteStream(socket, peer, fromSystemError)));
   });
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
@@ -298,7 +317,8 @@ export async function listen(
 function cannotListen(error: Error & { code?: string }, { host, port }: Address): PeerLostError {
   const remedy =
     error.code === 'EADDRINUSE'
-      ? `port ${port} is in use. Stop the program that holds it, or choose another with --port (0 takes any free one).`
+      ? `port ${port} is in use. Stop the program that holds it, or choose another with --port ` +
+        '(0 takes any free one).'
       : error.code === 'EACCES'
         ? `port ${port} needs more rights. Choose one above 1023 with --port.`
         : error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'

@@ -1,8 +1,10 @@
 /**
- * The worker: does what the coordinator's messages say, in whatever order its connections deliver them.
+ * The worker: does what the coordinator's messages say, in whatever order its connections deliver
+ * them.
  *
- * It knows which state (after so many updates) its engine has or will have, a plan that waits for a state or is
- * being computed, and commits that wait for their turn. `#advance` looks at these and gives the engine what is next.
+ * It knows which state (after so many updates) its engine has or will have, a plan that waits for a
+ * state or is being computed, and commits that wait for their turn. `#advance` looks at these and
+ * gives the engine what is next.
  */
 import type { Clock } from '../base/clock.ts';
 import { type LockstepError, ProtocolError } from '../base/errors.ts';
@@ -31,7 +33,10 @@ export interface WorkerOptions {
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
   readonly createEngine: EngineFactory;
-  /** Opens another connection to the same coordinator; calls back with it, or not at all if that fails. */
+  /**
+   * Opens another connection to the same coordinator; calls back with it, or not at all if that
+   * fails.
+   */
   readonly openConnection: (opened: (connection: Connection) => void) => void;
   /** Starts beating on a connection of its own, from a thread of its own. */
   readonly startHeartbeat: (hello: Hello) => void;
@@ -91,7 +96,8 @@ export class Worker {
     this.#options = options;
     control.limits = WELCOME_LIMITS;
     control.handlers = {
-      onFrame: (header, payload) => this.#receiveControl(parseToWorker(header, control.peer), payload),
+      onFrame: (header, payload) =>
+        this.#receiveControl(parseToWorker(header, control.peer), payload),
       onClose: (error) =>
         this.#end({
           kind: 'disconnected',
@@ -113,7 +119,13 @@ export class Worker {
   }
 
   #hello(channel: Hello['channel'], session: string): Hello {
-    return { kind: 'hello', protocol: PROTOCOL_VERSION, channel, session, ...this.#options.identity };
+    return {
+      kind: 'hello',
+      protocol: PROTOCOL_VERSION,
+      channel,
+      session,
+      ...this.#options.identity,
+    };
   }
 
   // ---- messages ----
@@ -132,7 +144,8 @@ export class Worker {
       case 'goodbye':
         return this.#end({ kind: 'dismissed', reason: message.reason });
       case 'plan':
-        // The same pass again: the coordinator has taken this worker back in, and its old leases are void.
+        // The same pass again: the coordinator has taken this worker back in, and its old leases
+        // are void.
         if (message.pass === this.#begunPass) this.#begunPass = -1;
         this.#plan = message;
         this.#waitingAudits = [];
@@ -176,12 +189,16 @@ export class Worker {
     const { job, session, rank } = welcome;
     if (payload.length !== job.trainBytes + job.evaluateBytes) {
       throw new ProtocolError(
-        `welcome: expected ${job.trainBytes + job.evaluateBytes} bytes of compiled steps, got ${payload.length}`,
+        `welcome: expected ${job.trainBytes + job.evaluateBytes} bytes of compiled steps, got ` +
+          `${payload.length}`,
       );
     }
     this.#control.limits = CONTROL_LIMITS;
     this.#options.onWelcome(rank, job);
-    const files = { train: payload.slice(0, job.trainBytes), evaluate: payload.slice(job.trainBytes) };
+    const files = {
+      train: payload.slice(0, job.trainBytes),
+      evaluate: payload.slice(job.trainBytes),
+    };
     const startedMs = this.#options.clock.now();
     this.#options.openConnection((connection) => this.#attachData(connection, session));
     this.#options.startHeartbeat(this.#hello('heartbeat', session));
@@ -209,10 +226,13 @@ export class Worker {
     this.#data = connection;
     connection.limits = DATA_LIMITS;
     connection.handlers = {
-      onFrame: (header, payload) => this.#receiveData(parseToWorker(header, connection.peer), payload),
-      onClose: (error) => this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
+      onFrame: (header, payload) =>
+        this.#receiveData(parseToWorker(header, connection.peer), payload),
+      onClose: (error) =>
+        this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
       payloadTarget: (header, byteLength) => {
-        const kind = typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';
+        const kind =
+          typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';
         const target = this.#payloadTarget(kind);
         return target?.length === byteLength ? target : undefined;
       },
@@ -224,15 +244,20 @@ export class Worker {
   #payloadTarget(kind: unknown): Uint8Array | undefined {
     // A waiting commit may have its totals in the engine's memory.
     if (kind === 'commit' && this.#commits.length === 0) return this.#engine?.totalsTarget();
-    if (kind !== 'state' || this.#newState !== undefined || this.#statesOnTheirWay > 0) return undefined;
-    // What was asked of the state before this one is void, and must not be put where this one comes in.
+    if (kind !== 'state' || this.#newState !== undefined || this.#statesOnTheirWay > 0)
+      return undefined;
+    // What was asked of the state before this one is void, and must not be put where this one comes
+    // in.
     this.#stateRequest = this.#digestRequest = undefined;
     return this.#engine?.stateTarget();
   }
 
   // ---- what happens next ----
 
-  /** Gives the engine everything that can be done from the state it will then have; it works in this order. */
+  /**
+   * Gives the engine everything that can be done from the state it will then have; it works in this
+   * order.
+   */
   #advance(): void {
     const engine = this.#engine;
     if (engine === undefined) return;
@@ -252,7 +277,8 @@ export class Worker {
     }
     if (this.#digestRequest === this.#step) return this.#giveDigest(engine, this.#step);
     const plan = this.#plan;
-    if (plan === undefined || plan.step !== this.#step || plan.pass === this.#begunPass) return false;
+    if (plan === undefined || plan.step !== this.#step || plan.pass === this.#begunPass)
+      return false;
     this.#begin(engine, plan);
     return true;
   }
@@ -299,7 +325,10 @@ export class Worker {
     this.#say(this.#control, { kind: 'released', pass, microBatches: [...microBatches] });
   }
 
-  /** Computes what another worker has computed too; before the pass has begun the request waits for it. */
+  /**
+   * Computes what another worker has computed too; before the pass has begun the request waits for
+   * it.
+   */
   #audit(pass: number, microBatches: readonly number[]): void {
     if (this.#plan?.pass !== pass) return;
     if (this.#begunPass !== pass) {
@@ -313,7 +342,12 @@ export class Worker {
   }
 
   #contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {
-    if (this.#isOver || this.#data === undefined || this.#begunPass !== pass || this.#plan?.pass !== pass)
+    if (
+      this.#isOver ||
+      this.#data === undefined ||
+      this.#begunPass !== pass ||
+      this.#plan?.pass !== pass
+    )
       return;
     const message: ToCoordinator = {
       kind: 'contribution',

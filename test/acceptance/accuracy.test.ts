@@ -10,16 +10,36 @@ import { samplesOf, worthOf } from './inference.ts';
 /** Three times what the longest run here takes on two free cores. */
 const DEADLINE_MS = 180_000;
 const FASHION = '/usr/share/datasets/fashion-mnist';
-const skip = existsSync(FASHION) ? false : 'no Fashion-MNIST: apt-get install dataset-fashion-mnist';
+const skip = existsSync(FASHION)
+  ? false
+  : 'no Fashion-MNIST: apt-get install dataset-fashion-mnist';
 
-const TEXT = { dataset: 'synthetic_text', samples: '4000', vocabulary: '100', 'sequence-length': '32' };
+const TEXT = {
+  dataset: 'synthetic_text',
+  samples: '4000',
+  vocabulary: '100',
+  'sequence-length': '32',
+};
 const SMALL_TRANSFORMER = [
-  ...['--layers', '2', '--width', '32', '--heads', '2', '--token-table', '128', '--position-table', '32'],
+  ...[
+    '--layers',
+    '2',
+    '--width',
+    '32',
+    '--heads',
+    '2',
+    '--token-table',
+    '128',
+    '--position-table',
+    '32',
+  ],
   ...['--epochs', '5', '--micro-batch', '32', '--global-batch', '64'],
   ...['--lr', '0.003', '--schedule', 'cosine', '--warmup-steps', '20'],
 ];
 
-/** Trains on two workers, and asks for an accuracy on the test samples that ONNX Runtime confirms. */
+/**
+ * Trains on two workers, and asks for an accuracy on the test samples that ONNX Runtime confirms.
+ */
 async function assertLearns(
   t: TestContext,
   data: Readonly<Record<string, string>>,
@@ -41,9 +61,16 @@ async function assertLearns(
   const { summary } = await run.outcome(DEADLINE_MS);
 
   assert.ok(summary.testAccuracy! >= least, `accuracy ${summary.testAccuracy}, expected ${least}`);
-  for (const { rank, samples } of summary.workers) assert.ok(samples > 0, `rank ${rank} did nothing`);
-  const { accuracy, loss } = await worthOf(join(run.folder, 'model.onnx'), (await samplesOf(data)).test);
-  assert.ok(Math.abs(accuracy - summary.testAccuracy!) < 0.001, `${accuracy}, not ${summary.testAccuracy}`);
+  for (const { rank, samples } of summary.workers)
+    assert.ok(samples > 0, `rank ${rank} did nothing`);
+  const { accuracy, loss } = await worthOf(
+    join(run.folder, 'model.onnx'),
+    (await samplesOf(data)).test,
+  );
+  assert.ok(
+    Math.abs(accuracy - summary.testAccuracy!) < 0.001,
+    `${accuracy}, not ${summary.testAccuracy}`,
+  );
   assert.ok(Math.abs(loss - summary.testLoss!) < 0.001, `${loss}, not ${summary.testLoss}`);
 }
 

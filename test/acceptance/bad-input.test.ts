@@ -1,4 +1,7 @@
-/** Input that cannot be trained on: one message each, the exit code that belongs to it, and nothing left behind. */
+/**
+ * Input that cannot be trained on: one message each, the exit code that belongs to it, and nothing
+ * left behind.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
@@ -62,25 +65,29 @@ family('a model that the data do not fit, with both shapes', 2, {
   'tokens for a network of images': {
     args: ['--model', 'resnet18', '--dataset', 'synthetic_text'],
     says: only(
-      'model resnet18 and the data do not fit: expected images \\[channels, height, width\\], got samples of tokens 0 to 999 \\[128\\]; for such data: embedding, bert, gpt2',
+      'model resnet18 and the data do not fit: expected images \\[channels, height, width\\], ' +
+        'got samples of tokens 0 to 999 \\[128\\]; for such data: embedding, bert, gpt2',
     ),
   },
   'images for a language model': {
     args: ['--model', 'gpt', '--dataset', 'digits'],
     says: only(
-      'model gpt and [^\\n]+ expected tokens \\[length\\], got samples of numbers \\[1, 8, 8\\]; [^\\n]+',
+      'model gpt and [^\\n]+ expected tokens \\[length\\], got samples of numbers \\[1, 8, ' +
+        '8\\]; [^\\n]+',
     ),
   },
   'images that are too small': {
     args: ['--model', 'simple_cnn', '--dataset', 'synthetic_image', '--image-size', '4'],
     says: only(
-      'model simple_cnn and [^\\n]+, 8 by 8 at least, got samples of numbers \\[3, 4, 4\\]; [^\\n]+',
+      'model simple_cnn and [^\\n]+, 8 by 8 at least, got samples of numbers \\[3, 4, 4\\]; ' +
+        '[^\\n]+',
     ),
   },
   'a token table that is too small': {
     args: ['--model', 'bert', '--dataset', 'synthetic_text', '--token-table', '100'],
     says: only(
-      'model bert and [^\\n]+ token_table has 100 rows, the data have a vocabulary of 1000; [^\\n]+',
+      'model bert and [^\\n]+ token_table has 100 rows, the data have a vocabulary of 1000; ' +
+        '[^\\n]+',
     ),
   },
   'sequences that are too long': {
@@ -91,9 +98,8 @@ family('a model that the data do not fit, with both shapes', 2, {
 
 /** An array in NumPy's file format. */
 function npy(type: '<i4' | '<f4', shape: readonly number[], values: readonly number[]): Uint8Array {
-  const header = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`.padEnd(
-    117,
-  );
+  const header =
+    `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`.padEnd(117);
   const data = type === '<i4' ? Int32Array.from(values) : Float32Array.from(values);
   return Buffer.concat([
     Buffer.from('\x93NUMPY\x01\x00', 'latin1'),
@@ -142,7 +148,13 @@ function onnx(write: (graph: ProtoWriter) => void): Uint8Array {
   return model.finish();
 }
 
-function node(graph: ProtoWriter, operator: string, input: string, output: string, domain = ''): void {
+function node(
+  graph: ProtoWriter,
+  operator: string,
+  input: string,
+  output: string,
+  domain = '',
+): void {
   graph.message(1, (out) => {
     out.string(1, input);
     out.string(2, output);
@@ -177,7 +189,8 @@ family('a hostile .onnx file', 2, {
     args: NETWORK,
     files: { 'net.onnx': onnx((graph) => node(graph, 'Gelu', 'x', 'y', 'com.microsoft')) },
     says: only(
-      'model net\\.onnx: Gelu at the-Gelu: expected an operator of the standard domain, got com\\.microsoft[^\\n]*',
+      'model net\\.onnx: Gelu at the-Gelu: expected an operator of the standard domain, got ' +
+        'com\\.microsoft[^\\n]*',
     ),
   },
   'with a weight that would fill the memory': {
@@ -210,32 +223,53 @@ const GOOD_ROWS = Array.from(
   { length: 60 },
   (_, i) => `${i / 10},${i % 7},${i % 2 === 0 ? 'even' : 'odd'}\n`,
 );
-const TABLE = ['a,b,label\n', ...GOOD_ROWS.slice(0, 30), 'x,1,odd\n', ...GOOD_ROWS.slice(30), '1,2\n'].join(
-  '',
-);
-const BAD_ROWS = 'line 32: column 1: expected a number, found "x"; line 63: expected 3 cells, found 2';
+const TABLE = [
+  'a,b,label\n',
+  ...GOOD_ROWS.slice(0, 30),
+  'x,1,odd\n',
+  ...GOOD_ROWS.slice(30),
+  '1,2\n',
+].join('');
+const BAD_ROWS =
+  'line 32: column 1: expected a number, found "x"; line 63: expected 3 cells, found 2';
 
 family('a table with bad rows', 1, {
   'is not used, and the lines are named': {
     args: ['--dataset', 'table.csv'],
     files: { 'table.csv': TABLE },
     says: only(
-      `reading table\\.csv: 2 of 62 rows cannot be used: ${BAD_ROWS}\\. Correct them, or leave them out with --on-bad-row skip\\.`,
+      `reading table\\.csv: 2 of 62 rows cannot be used: ${BAD_ROWS}\\. Correct them, or ` +
+        'leave them out with --on-bad-row skip\\.',
     ),
   },
 });
 
 test('a table with bad rows is used without them when told so, and both runs count the same', async (t) => {
   const outcomes: Outcome[] = [];
-  for (const [table, isSkipping] of [[TABLE, true], [`a,b,label\n${GOOD_ROWS.join('')}`, false]] as const) {
+  for (const [table, isSkipping] of [
+    [TABLE, true],
+    [`a,b,label\n${GOOD_ROWS.join('')}`, false],
+  ] as const) {
     const path = join(folderWith(t, { 'table.csv': table }), 'table.csv');
     const run = startRun(t, [
-      ...['--dataset', path, '--on-bad-row', isSkipping ? 'skip' : 'stop', '--hidden', '8', '--epochs', '1'],
+      ...[
+        '--dataset',
+        path,
+        '--on-bad-row',
+        isSkipping ? 'skip' : 'stop',
+        '--hidden',
+        '8',
+        '--epochs',
+        '1',
+      ],
       ...['--micro-batch', '6', '--global-batch', '12', '--workers', '1'],
     ]);
     outcomes.push(await run.outcome());
-    assert.equal(run.program.stderr.includes(`table.csv: 2 of 62 rows skipped (${BAD_ROWS})`), isSkipping);
-  } // prettier-ignore
+    assert.equal(
+      run.program.stderr.includes(`table.csv: 2 of 62 rows skipped (${BAD_ROWS})`),
+      isSkipping,
+    );
+  }
 
   const [skipped, clean] = outcomes.map(({ summary }) => summary);
   assert.equal(skipped!.ledger.counted, 54);
@@ -246,7 +280,9 @@ family('a folder of images with something else in it', 1, {
   'is not used, and the file is named': {
     args: ['--model', 'simple_cnn', '--dataset', './pictures'],
     files: { 'pictures/README.md': '# Cats and dogs' },
-    says: only('reading \\S*README\\.md: expected a folder of images of one class, found a file\\. [^\\n]+'),
+    says: only(
+      'reading \\S*README\\.md: expected a folder of images of one class, found a file\\. [^\\n]+',
+    ),
   },
 });
 
@@ -261,12 +297,20 @@ const absent = process.platform === 'win32' ? 'coreml' : 'dml';
 family('a device that this machine does not have', 2, {
   'is named, with the reason': {
     args: ['--device', `cpu,${absent}`],
-    says: only(`--device ${absent}: not available on this machine: [^\\n]+ \`lockstep devices\` [^\\n]+`),
+    says: only(
+      `--device ${absent}: not available on this machine: [^\\n]+ \`lockstep devices\` [^\\n]+`,
+    ),
   },
 });
 
-/** Sends every address that `lockstep` fetches to a server of the test, which takes note of the ranges asked for. */
-async function withNetwork(t: TestContext, answer: (response: ServerResponse) => void): Promise<string[]> {
+/**
+ * Sends every address that `lockstep` fetches to a server of the test, which takes note of the
+ * ranges asked for.
+ */
+async function withNetwork(
+  t: TestContext,
+  answer: (response: ServerResponse) => void,
+): Promise<string[]> {
   const ranges: string[] = [];
   const server = createServer((request, response) => {
     ranges.push(request.headers.range ?? 'all');

@@ -30,9 +30,15 @@ test('a network that PyTorch has trained becomes better, and what is frozen stay
   const trained = join(run.folder, 'model.onnx');
   const after = await worthOf(trained, held);
   // Measured: from 0.870 to 0.955, and the loss from 0.460 to 0.153.
-  assert.ok(after.accuracy > before.accuracy + 0.05, `accuracy ${after.accuracy} after ${before.accuracy}`);
+  assert.ok(
+    after.accuracy > before.accuracy + 0.05,
+    `accuracy ${after.accuracy} after ${before.accuracy}`,
+  );
   assert.ok(after.loss < before.loss / 2, `loss ${after.loss} after ${before.loss}`);
-  assert.ok(Math.abs(after.accuracy - summary.testAccuracy!) < 0.001, `not ${summary.testAccuracy}`);
+  assert.ok(
+    Math.abs(after.accuracy - summary.testAccuracy!) < 0.001,
+    `not ${summary.testAccuracy}`,
+  );
   const [old, moved] = [weightsOf(PRETRAINED), weightsOf(trained)];
   assert.deepEqual(new Set(moved.keys()), new Set(old.keys()));
   for (const [name, values] of moved) {

@@ -1,13 +1,23 @@
-/** What a trained `model.onnx` is worth, measured with plain ONNX Runtime: nothing of the training is used. */
+/**
+ * What a trained `model.onnx` is worth, measured with plain ONNX Runtime: nothing of the training
+ * is used.
+ */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
-import { type Dataset, type DatasetSplits, featureCountOf, targetCountOf } from '../../src/data/dataset.ts';
+import {
+  type Dataset,
+  type DatasetSplits,
+  featureCountOf,
+  targetCountOf,
+} from '../../src/data/dataset.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/job/data-source.ts';
 
 const BATCH = 100;
 
 /** The samples that a run with these settings has. */
-export async function samplesOf(settings: Readonly<Record<string, string>>): Promise<DatasetSplits> {
+export async function samplesOf(
+  settings: Readonly<Record<string, string>>,
+): Promise<DatasetSplits> {
   const { config } = parseTrainConfig([], settings);
   return (await loadRunData(datasetSpecOf(config), dataPlaces(config.dataDir, process.env))).splits;
 }
@@ -20,7 +30,10 @@ export interface Worth {
   readonly loss: number;
 }
 
-/** Runs the model in a file over all samples that have labels: one for each sample, or one for each position. */
+/**
+ * Runs the model in a file over all samples that have labels: one for each sample, or one for each
+ * position.
+ */
 export async function worthOf(path: string, samples: Dataset): Promise<Worth> {
   const session = await InferenceSession.create(path);
   const [inputName, outputName] = [session.inputNames[0]!, session.outputNames[0]!];

@@ -16,7 +16,10 @@ const TRAINING = [
 /** Three times what the run takes on two free cores. */
 const DEADLINE_MS = 120_000;
 
-/** Mean loss on `held`, in nats, of models that count characters, or pairs of them, in `train`; none has count 0. */
+/**
+ * Mean loss on `held`, in nats, of models that count characters, or pairs of them, in `train`; none
+ * has count 0.
+ */
 function countingLosses(train: Dataset, held: Dataset): { unigram: number; bigram: number } {
   const size = train.vocabulary!;
   const single = new Float64Array(size).fill(1);
@@ -101,8 +104,12 @@ test('a gpt learns more of Moby Dick than which character follows which, and wri
       /^error: prompt: expected characters that the model was trained on, got "\u{1f433}"\. [^\n]*\n$/u,
     );
     assert.equal(empty.stderr, 'error: --prompt: expected at least one character\n');
-    assert.match(many.stderr, /^error: --tokens: expected a whole number from 1 to \d+, got "many"\n$/);
-    for (const { status, stdout } of [unknown, empty, many]) assert.deepEqual([status, stdout], [2, '']);
+    assert.match(
+      many.stderr,
+      /^error: --tokens: expected a whole number from 1 to \d+, got "many"\n$/,
+    );
+    for (const { status, stdout } of [unknown, empty, many])
+      assert.deepEqual([status, stdout], [2, '']);
   });
 });
 
@@ -114,8 +121,15 @@ describe('lockstep generate', () => {
     const nowhere = await generate(t, join(run.folder, 'nowhere'));
     const classifier = await generate(t, run.folder);
 
-    assert.match(nowhere.stderr, /^error: \S+nowhere: expected the folder of a finished run, [^\n]+\n$/);
-    assert.match(classifier.stderr, /^error: \S+: there is no tokens\.json, [^\n]+--model gpt[^\n]+\n$/);
-    for (const { status, stdout } of [nowhere, classifier]) assert.deepEqual([status, stdout], [2, '']);
+    assert.match(
+      nowhere.stderr,
+      /^error: \S+nowhere: expected the folder of a finished run, [^\n]+\n$/,
+    );
+    assert.match(
+      classifier.stderr,
+      /^error: \S+: there is no tokens\.json, [^\n]+--model gpt[^\n]+\n$/,
+    );
+    for (const { status, stdout } of [nowhere, classifier])
+      assert.deepEqual([status, stdout], [2, '']);
   });
 });

@@ -25,7 +25,17 @@ const LARGE = ['--steps', '3', '--micro-batch', '16', '--global-batch', '112'];
 const RUNS: Readonly<Record<string, readonly string[]>> = {
   'simple_cnn, with dropout': ['--model', 'simple_cnn', '--width', '4', ...IMAGES],
   'resnet18, with augmented images': [
-    ...['--model', 'resnet18', '--layers', '1,1', '--width', '4', ...IMAGES, '--augment', 'crop-flip'],
+    ...[
+      '--model',
+      'resnet18',
+      '--layers',
+      '1,1',
+      '--width',
+      '4',
+      ...IMAGES,
+      '--augment',
+      'crop-flip',
+    ],
   ],
   resnet50: ['--model', 'resnet50', '--layers', '1,1', '--width', '2', ...IMAGES],
   'bert, with dropout': ['--model', 'bert', ...SMALL_TRANSFORMER, ...TABLES, ...TEXT],
@@ -36,12 +46,31 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
     ...['--dataset', 'moby_dick', '--sequence-length', '128', ...LARGE],
   ],
   'a network of PyTorch with BatchNorm': [
-    ...['--model', join(REPOSITORY, 'test/fixtures/onnx/pretrained-13.onnx'), '--freeze', 'conv1.*'],
+    ...[
+      '--model',
+      join(REPOSITORY, 'test/fixtures/onnx/pretrained-13.onnx'),
+      '--freeze',
+      'conv1.*',
+    ],
     ...['--dataset', 'mnist', ...LARGE],
   ],
 };
-/** Seven micro-batches a step, so that no number of workers shares them out evenly; the last one is not full. */
-const STEPS = ['--micro-batch', '6', '--global-batch', '42', '--epochs', '2', '--seed', '5', '--lanes', '1'];
+/**
+ * Seven micro-batches a step, so that no number of workers shares them out evenly; the last one is
+ * not full.
+ */
+const STEPS = [
+  '--micro-batch',
+  '6',
+  '--global-batch',
+  '42',
+  '--epochs',
+  '2',
+  '--seed',
+  '5',
+  '--lanes',
+  '1',
+];
 
 describe('the digest of a run is the same on 1, 2 and 3 workers for', () => {
   for (const [title, args] of Object.entries(RUNS))
@@ -58,7 +87,11 @@ describe('the digest of a run is the same on 1, 2 and 3 workers for', () => {
 
 /** Long enough that a worker can be killed in the middle. */
 const LONG_RUNS = {
-  'running statistics and augmented images': [...RUNS['resnet18, with augmented images']!, '--epochs', '25'],
+  'running statistics and augmented images': [
+    ...RUNS['resnet18, with augmented images']!,
+    '--epochs',
+    '25',
+  ],
   dropout: [...RUNS['gpt']!, '--steps', '60', '--eval-every', '1000000'],
 };
 

@@ -136,7 +136,10 @@ function filesIn(folder: string): ReadonlySet<string> {
   return new Set(readdirSync(folder, { recursive: true, encoding: 'utf8' }));
 }
 
-/** Runs a command in a folder of its own; nothing may be printed on stdout or written beside `files`. */
+/**
+ * Runs a command in a folder of its own; nothing may be printed on stdout or written beside
+ * `files`.
+ */
 async function tryCommand(
   t: TestContext,
   { args, files = {} }: Pick<Mistake, 'args' | 'files'>,
@@ -158,7 +161,10 @@ async function tryCommand(
 }
 
 /** A door on this machine that does what `greet` says with who comes in. */
-async function openDoor(t: TestContext, greet: (socket: Socket) => void = () => {}): Promise<number> {
+async function openDoor(
+  t: TestContext,
+  greet: (socket: Socket) => void = () => {},
+): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
     t.after(() => socket.destroy());
@@ -181,7 +187,9 @@ describe('exit code 2 and one message for', () => {
   // Node.js 20's own recursive mkdir never returns from here.
   if (process.platform === 'linux')
     test('an --out-dir where nothing can be made', async (t) => {
-      const { status, stderr } = await tryCommand(t, { args: ['train', '--out-dir', '/proc/nowhere/runs'] });
+      const { status, stderr } = await tryCommand(t, {
+        args: ['train', '--out-dir', '/proc/nowhere/runs'],
+      });
 
       assert.match(
         stderr,
@@ -250,7 +258,10 @@ describe('exit code 1 and one message for', () => {
       spoilt.stderr,
       /\nerror: reading \S+train-labels-idx1-ubyte: expected dimensions 60000, found 10000\./,
     );
-    assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: left before it was ready: reading /);
+    assert.match(
+      run.program.stderr,
+      /! 127\.0\.0\.1:\d+ was refused: left before it was ready: reading /,
+    );
     assert.equal(summary.events.workersJoined, 1);
     assert.equal((await good.end()).status, 0);
   });
@@ -258,12 +269,15 @@ describe('exit code 1 and one message for', () => {
   test('a port that is in use', async (t) => {
     const port = await openDoor(t);
 
-    const { status, stderr } = await tryCommand(t, { args: ['coordinator', '--port', String(port)] });
+    const { status, stderr } = await tryCommand(t, {
+      args: ['coordinator', '--port', String(port)],
+    });
 
     assert.match(
       stderr,
       new RegExp(
-        `^error: listening on 127\\.0\\.0\\.1:${port}: port ${port} is in use\\. [^\\n]*--port[^\\n]*\\n$`,
+        `^error: listening on 127\\.0\\.0\\.1:${port}: port ${port} is in use\\. ` +
+          '[^\\n]*--port[^\\n]*\\n$',
       ),
     );
     assert.equal(status, 1);
@@ -306,9 +320,13 @@ describe('exit code 1 and one message for', () => {
 
   test('a coordinator that refuses, at once', async (t) => {
     const reason = 'protocol versions differ: the coordinator speaks 999, the worker 1.';
-    const port = await openDoor(t, (socket) => socket.end(encodeFrameHead({ kind: 'refused', reason })));
+    const port = await openDoor(t, (socket) =>
+      socket.end(encodeFrameHead({ kind: 'refused', reason })),
+    );
 
-    const { status, stderr } = await tryCommand(t, { args: ['worker', '--join', `127.0.0.1:${port}`] });
+    const { status, stderr } = await tryCommand(t, {
+      args: ['worker', '--join', `127.0.0.1:${port}`],
+    });
 
     assert.equal(stderr, `error: joining 127.0.0.1:${port}: refused: ${reason}\n`);
     assert.equal(status, 1);

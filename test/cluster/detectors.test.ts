@@ -1,4 +1,7 @@
-/** What a run notices about its links, with real processes and a relay between one worker and the coordinator. */
+/**
+ * What a run notices about its links, with real processes and a relay between one worker and the
+ * coordinator.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
@@ -13,7 +16,10 @@ const SMALL: readonly string[] = [...PROMISE, '--hidden', '20'];
 const RELAYED_RANK = 1;
 
 /** A run on three workers, one of which joins by way of a relay. */
-async function startRelayedRun(t: TestContext, args: readonly string[]): Promise<{ run: Run; relay: Relay }> {
+async function startRelayedRun(
+  t: TestContext,
+  args: readonly string[],
+): Promise<{ run: Run; relay: Relay }> {
   const run = startRun(t, [...args, '--workers', '3'], 'coordinator');
   const [host, port] = (await run.address()).split(':') as [string, string];
   const relay = await openRelay({ host, port: Number(port) });
@@ -30,22 +36,32 @@ async function startRelayedRun(t: TestContext, args: readonly string[]): Promise
 
 describe('a run with a bad link', () => {
   for (const direction of ['up', 'down'] as const) {
-    test(`names the worker of which a frame was damaged on its way ${direction}, takes it back, and ends with the same model`, async (t) => {
-      const reference = await referenceOf(t, SMALL);
-      const { run, relay } = await startRelayedRun(t, SMALL);
+    test(
+      `names the worker of which a frame was damaged on its way ${direction}, takes it back, ` +
+        'and ends with the same model',
+      async (t) => {
+        const reference = await referenceOf(t, SMALL);
+        const { run, relay } = await startRelayedRun(t, SMALL);
 
-      await run.reachesStep(20);
-      // Most bytes by far are of a gradient sum or of totals.
-      relay.set({ [direction]: { kind: 'corrupt', afterBytes: 200_000, bit: 5 } });
-      const outcome = await run.outcome();
+        await run.reachesStep(20);
+        // Most bytes by far are of a gradient sum or of totals.
+        relay.set({ [direction]: { kind: 'corrupt', afterBytes: 200_000, bit: 5 } });
+        const outcome = await run.outcome();
 
-      assertSameModel(outcome, reference);
-      const lost = run.eventsOf('worker-lost');
-      assert.deepEqual(lost.map(({ rank }) => rank), [RELAYED_RANK]); // prettier-ignore
-      assert.match(lost[0]!.reason, /reading a frame: it was damaged on its way: expected a \w+ with CRC-32/);
-      const joined = run.eventsOf('worker-joined').filter(({ rank }) => rank === RELAYED_RANK);
-      assert.equal(joined.length, 2, 'it joined again');
-    });
+        assertSameModel(outcome, reference);
+        const lost = run.eventsOf('worker-lost');
+        assert.deepEqual(
+          lost.map(({ rank }) => rank),
+          [RELAYED_RANK],
+        );
+        assert.match(
+          lost[0]!.reason,
+          /reading a frame: it was damaged on its way: expected a \w+ with CRC-32/,
+        );
+        const joined = run.eventsOf('worker-joined').filter(({ rank }) => rank === RELAYED_RANK);
+        assert.equal(joined.length, 2, 'it joined again');
+      },
+    );
   }
 
   test('reports the worker whose frames are late, and no other', async (t) => {
@@ -87,7 +103,9 @@ describe('a worker that is refused for now', () => {
     assert.ok(calls > 2, `it called ${calls} times`);
     assert.match(
       worker.stderr,
-      new RegExp(`error: joining 127.0.0.1:${port}: refused: ${reason}; tried \\d+ times in \\d\\.\\d s\\n`),
+      new RegExp(
+        `error: joining 127.0.0.1:${port}: refused: ${reason}; tried \\d+ times in \\d\\.\\d s\\n`,
+      ),
     );
   });
 });

@@ -14,11 +14,18 @@ const SMALL = [
   ...['--micro-batch', '16', '--global-batch', '32', '--eval-every', '1000000'],
 ];
 
-function assertNear(actual: readonly number[], expected: readonly number[], tolerance: number): void {
+function assertNear(
+  actual: readonly number[],
+  expected: readonly number[],
+  tolerance: number,
+): void {
   assert.equal(actual.length, expected.length);
   for (const [step, loss] of actual.entries()) {
     const reference = expected[step]!;
-    assert.ok(Math.abs(loss - reference) <= tolerance * reference, `step ${step + 1}: ${loss}, ${reference}`);
+    assert.ok(
+      Math.abs(loss - reference) <= tolerance * reference,
+      `step ${step + 1}: ${loss}, ${reference}`,
+    );
   }
 }
 
@@ -37,7 +44,7 @@ describe('lockstep train --device', { skip }, () => {
     assert.deepEqual(
       summary.workers.map(({ device, lanes }) => [device, lanes]),
       [['webgpu', 1]],
-    ); // prettier-ignore
+    );
   });
 
   // That all replicas are the same is checked by the coordinator: the run would fail.
@@ -47,7 +54,9 @@ describe('lockstep train --device', { skip }, () => {
     const run = startRun(t, [...args, '--workers', '2'], 'coordinator');
     const gpuWorker = await startWorker(t, run, '--device', 'webgpu', '--rank', '0');
     // Shaders take time: the worker on the CPU would be done before the other begins.
-    await gpuWorker.saying(/webgpu computes \d+ nodes of the training step; left to the CPU: .*LogSoftmax/);
+    await gpuWorker.saying(
+      /webgpu computes \d+ nodes of the training step; left to the CPU: .*LogSoftmax/,
+    );
     await startWorker(t, run, '--rank', '1');
 
     const { summary, losses } = await run.outcome();
@@ -81,7 +90,8 @@ describe('a device that cannot be used', () => {
       assert.match(
         program.stderr,
         new RegExp(
-          `^error: --device ${absent}: not available on this machine: .+\\. \`lockstep devices\` lists`,
+          `^error: --device ${absent}: not available on this machine: .+\\. \`lockstep ` +
+            'devices` lists',
           'm',
         ),
       );

@@ -55,7 +55,16 @@ describe('lockstep train', () => {
   });
 
   test('fails before the update that a loss without bounds would make', async (t) => {
-    const run = startRun(t, ['--optimizer', 'momentum', '--lr', '1000', '--steps', '300', '--seed', '7']);
+    const run = startRun(t, [
+      '--optimizer',
+      'momentum',
+      '--lr',
+      '1000',
+      '--steps',
+      '300',
+      '--seed',
+      '7',
+    ]);
 
     const { status } = await run.program.end();
 

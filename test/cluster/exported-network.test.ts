@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -14,17 +21,24 @@ const CNN = join(NETWORKS, 'cnn-13.onnx');
 const RUN = ['--dataset', 'mnist', '--steps', '40', '--lr', '0.01', '--seed', '7'];
 
 describe('lockstep train --model file.onnx', () => {
-  test('trains a network of PyTorch, BatchNorm and Dropout in training form, to the same bits on any number of workers', async (t) => {
-    const one = await startRun(t, ['--model', CNN, ...RUN, '--workers', '1']).outcome();
-    const run = startRun(t, ['--model', CNN, ...RUN, '--workers', '3']);
-    const three = await run.outcome();
+  test(
+    'trains a network of PyTorch, BatchNorm and Dropout in training form, to the same bits on ' +
+      'any number of workers',
+    async (t) => {
+      const one = await startRun(t, ['--model', CNN, ...RUN, '--workers', '1']).outcome();
+      const run = startRun(t, ['--model', CNN, ...RUN, '--workers', '3']);
+      const three = await run.outcome();
 
-    assertSameModel(three, one);
-    assert.ok(one.summary.testAccuracy! > 0.8, `accuracy ${one.summary.testAccuracy}`);
-    assert.equal(one.summary.model, CNN);
-    assert.equal(one.summary.modelSha256, createHash('sha256').update(readFileSync(CNN)).digest('hex'));
-    assert.equal(one.summary.parameters, 1846);
-  });
+      assertSameModel(three, one);
+      assert.ok(one.summary.testAccuracy! > 0.8, `accuracy ${one.summary.testAccuracy}`);
+      assert.equal(one.summary.model, CNN);
+      assert.equal(
+        one.summary.modelSha256,
+        createHash('sha256').update(readFileSync(CNN)).digest('hex'),
+      );
+      assert.equal(one.summary.parameters, 1846);
+    },
+  );
 
   test('writes a network that ONNX Runtime runs and that trains on from where it is', async (t) => {
     const first = startRun(t, ['--model', CNN, ...RUN, '--workers', '2']);
@@ -34,7 +48,15 @@ describe('lockstep train --model file.onnx', () => {
     const session = await InferenceSession.create(trained);
     const image = new Tensor('float32', new Float32Array(5 * 28 * 28), [5, 1, 28, 28]);
     const { scores } = await session.run({ image });
-    const again = startRun(t, ['--model', trained, ...RUN, '--workers', '2', '--freeze', 'conv*,bn*']);
+    const again = startRun(t, [
+      '--model',
+      trained,
+      ...RUN,
+      '--workers',
+      '2',
+      '--freeze',
+      'conv*,bn*',
+    ]);
     const { losses: laterLosses, summary } = await again.outcome();
 
     assert.deepEqual([session.inputNames, session.outputNames], [['image'], ['scores']]);
@@ -58,10 +80,9 @@ describe('lockstep model', () => {
     const program = startLockstep(t, ['model', CNN]);
     const { status } = await program.end();
 
-    const { input, output, weights, weightCount, operators, notes } = JSON.parse(program.stdout) as Record<
-      string,
-      unknown
-    >;
+    const { input, output, weights, weightCount, operators, notes } = JSON.parse(
+      program.stdout,
+    ) as Record<string, unknown>;
 
     assert.equal(status, 0, program.stderr);
     assert.deepEqual(input, { name: 'image', type: 'float32', shape: ['batch', 1, 28, 28] });
@@ -146,7 +167,16 @@ describe('an .onnx file that cannot be trained', () => {
 
       const program = startLockstep(
         t,
-        ['train', '--model', 'net.onnx', '--dataset', 'mnist', '--steps', '3', ...(mistake.more ?? [])],
+        [
+          'train',
+          '--model',
+          'net.onnx',
+          '--dataset',
+          'mnist',
+          '--steps',
+          '3',
+          ...(mistake.more ?? []),
+        ],
         folder,
       );
       const { status } = await program.end();

@@ -18,7 +18,10 @@ const COMEBACK_MS = 9_000;
 /** Samples that `rank` computed for steps after `step`. */
 function samplesAfter(run: Run, rank: number, step: number): number {
   const later = run.eventsOf('step').filter((event) => event.step > step);
-  return later.reduce((sum, { ranks }) => sum + (ranks.find((each) => each.rank === rank)?.samples ?? 0), 0);
+  return later.reduce(
+    (sum, { ranks }) => sum + (ranks.find((each) => each.rank === rank)?.samples ?? 0),
+    0,
+  );
 }
 
 /** A rank of three and a step to hit it at. */

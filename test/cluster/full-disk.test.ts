@@ -1,4 +1,7 @@
-/** A run whose disk is full. A limit on the size of its files stands for the disk: it needs no rights to be set. */
+/**
+ * A run whose disk is full. A limit on the size of its files stands for the disk: it needs no
+ * rights to be set.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -15,10 +18,25 @@ const SMALL = [
 /** Starts a run of which no file can be larger than so many KiB. */
 function startLimitedRun(t: TestContext, kib: number, args: readonly string[]): Run {
   const outDir = temporaryFolder(t);
-  const lockstep = [process.execPath, join(REPOSITORY, 'bin/lockstep.js'), 'train', ...SMALL, ...args];
+  const lockstep = [
+    process.execPath,
+    join(REPOSITORY, 'bin/lockstep.js'),
+    'train',
+    ...SMALL,
+    ...args,
+  ];
   const child = spawn(
     'bash',
-    ['-c', `ulimit -f ${kib}; exec "$@"`, 'bash', ...lockstep, '--out-dir', outDir, '--name', 'run'],
+    [
+      '-c',
+      `ulimit -f ${kib}; exec "$@"`,
+      'bash',
+      ...lockstep,
+      '--out-dir',
+      outDir,
+      '--name',
+      'run',
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LOCKSTEP_NO_BUILD: '1' } },
   );
   t.after(() => child.kill('SIGKILL'));
@@ -47,7 +65,11 @@ describe('a run whose disk is full', () => {
     const text = readFileSync(join(run.folder, 'metrics.jsonl'), 'utf8');
     assert.ok(text.endsWith('}\n'));
     const steps = run.eventsOf('step').map(({ step }) => step);
-    assert.deepEqual(steps, Array.from({ length: steps.length }, (_, index) => index + 1), 'no step is missing'); // prettier-ignore
+    assert.deepEqual(
+      steps,
+      Array.from({ length: steps.length }, (_, index) => index + 1),
+      'no step is missing',
+    );
     const summary = run.summary();
     assert.deepEqual([summary.status, summary.code], ['failed', 'FILE_FAILED']);
     assert.ok(summary.steps >= steps.length);
@@ -64,7 +86,9 @@ describe('a run whose disk is full', () => {
 
     assert.equal(run.eventsOf('step').length, 5);
     assert.deepEqual([run.summary().status, run.summary().code], ['failed', 'FILE_FAILED']);
-    const left = readdirSync(run.folder).filter((name) => name.startsWith('model.') || name.includes('partial')); // prettier-ignore
+    const left = readdirSync(run.folder).filter(
+      (name) => name.startsWith('model.') || name.includes('partial'),
+    );
     assert.deepEqual(left, []);
   });
 

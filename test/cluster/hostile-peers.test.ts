@@ -16,7 +16,10 @@ class Peer {
 
   constructor(t: TestContext, address: string) {
     const colon = address.lastIndexOf(':');
-    this.socket = connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });
+    this.socket = connect({
+      host: address.slice(0, colon),
+      port: Number(address.slice(colon + 1)),
+    });
     const decoder = new FrameDecoder({
       limits: () => ({ maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 30 }),
       payloadTarget: () => undefined,
@@ -33,7 +36,9 @@ class Peer {
   }
 
   async hearing(kind: string): Promise<Record<string, unknown>> {
-    return waitFor(`a message ${kind}`, () => this.heard.find((message) => message['kind'] === kind));
+    return waitFor(`a message ${kind}`, () =>
+      this.heard.find((message) => message['kind'] === kind),
+    );
   }
 
   async closed(): Promise<void> {
@@ -116,7 +121,8 @@ describe("the coordinator's door", () => {
       /^protocol versions differ: the coordinator speaks \d+, the worker 999 \(a test\)/;
     assert.match(String(refusal['reason']), needsSameVersion);
     assert.equal(secondRefusal['reason'], 'this connection belongs to no member of the run');
-    const needsSameData = /^the worker's data differ from the coordinator's: expected .*, got of other data/;
+    const needsSameData =
+      /^the worker's data differ from the coordinator's: expected .*, got of other data/;
     assert.match(String(thirdRefusal['reason']), needsSameData);
     assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: protocol versions differ: /);
     assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: the worker's data differ /);

@@ -1,4 +1,7 @@
-/** Real `lockstep` processes for the cluster tests: each belongs to a test, which ends it whatever happens. */
+/**
+ * Real `lockstep` processes for the cluster tests: each belongs to a test, which ends it whatever
+ * happens.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -95,7 +98,11 @@ export class Program {
 
   /** How it ended, or a failure with what it said when it does not end. */
   async end(deadlineMs: number = DEADLINE_MS): Promise<Ending> {
-    await waitFor(`the end of process ${this.pid}; it said:\n${this.stderr}`, () => this.isOver, deadlineMs);
+    await waitFor(
+      `the end of process ${this.pid}; it said:\n${this.stderr}`,
+      () => this.isOver,
+      deadlineMs,
+    );
     return this.ended;
   }
 
@@ -112,10 +119,16 @@ export class Program {
 let isBuilt = false;
 
 /** Starts `lockstep` with these arguments. */
-export function startLockstep(t: TestContext, args: readonly string[], folder: string = REPOSITORY): Program {
+export function startLockstep(
+  t: TestContext,
+  args: readonly string[],
+  folder: string = REPOSITORY,
+): Program {
   const bin = join(REPOSITORY, 'bin/lockstep.js');
   if (!isBuilt) {
-    const { status, stderr } = spawnSync(process.execPath, [bin, '--version'], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [bin, '--version'], {
+      encoding: 'utf8',
+    });
     assert.equal(status, 0, stderr);
     isBuilt = true;
   }
@@ -163,7 +176,9 @@ export async function assertGone(pids: readonly number[], deadlineMs = 2_000): P
   );
 }
 
-/** Freezes a process until the returned function is called, at the latest at the end of the test. */
+/**
+ * Freezes a process until the returned function is called, at the latest at the end of the test.
+ */
 export function freeze(t: TestContext, pid: number): () => void {
   process.kill(pid, 'SIGSTOP');
   const thaw = (): void => {

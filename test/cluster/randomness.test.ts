@@ -1,4 +1,7 @@
-/** Models with running statistics, dropout and augmented data: what is random belongs to the step, not to the worker. */
+/**
+ * Models with running statistics, dropout and augmented data: what is random belongs to the step,
+ * not to the worker.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,9 +10,17 @@ import { REPOSITORY } from './processes.ts';
 import { assertSameModel, referenceOf, startRun, testSeed } from './runs.ts';
 
 const STEPS = 240;
-/** A network exported from PyTorch with two BatchNorms and a Dropout, on images that are shifted and mirrored. */
+/**
+ * A network exported from PyTorch with two BatchNorms and a Dropout, on images that are shifted and
+ * mirrored.
+ */
 const CNN: readonly string[] = [
-  ...['--model', join(REPOSITORY, 'test/fixtures/onnx/cnn-13.onnx'), '--dataset', 'synthetic_image'],
+  ...[
+    '--model',
+    join(REPOSITORY, 'test/fixtures/onnx/cnn-13.onnx'),
+    '--dataset',
+    'synthetic_image',
+  ],
   ...['--image-size', '28', '--channels', '1', '--classes', '10', '--samples', '300'],
   ...['--augment', 'crop-flip', '--clip-norm', '1', '--optimizer', 'adamw', '--lr', '0.003'],
   ...[
@@ -39,7 +50,18 @@ const GPT: readonly string[] = [
     '--width',
     '16',
   ],
-  ...['--heads', '2', '--dropout', '0.2', '--micro-batch', '4', '--global-batch', '16', '--steps', '12'],
+  ...[
+    '--heads',
+    '2',
+    '--dropout',
+    '0.2',
+    '--micro-batch',
+    '4',
+    '--global-batch',
+    '16',
+    '--steps',
+    '12',
+  ],
   ...['--eval-every', '12', '--seed', '7'],
 ];
 

@@ -6,7 +6,18 @@ import { assertSameModel, referenceOf, type Run, startRun, startWorker } from '.
 
 /** Seventeen shards of three steps. */
 const DIGITS: readonly string[] = [
-  ...['--strategy', 'rounds', '--model', 'mlp', '--hidden', '64', '--dataset', 'digits', '--seed', '7'],
+  ...[
+    '--strategy',
+    'rounds',
+    '--model',
+    'mlp',
+    '--hidden',
+    '64',
+    '--dataset',
+    'digits',
+    '--seed',
+    '7',
+  ],
   ...['--shards', '17', '--global-batch', '32', '--rounds', '3'],
 ];
 
@@ -14,7 +25,9 @@ const DIGITS: readonly string[] = [
 function weightsOf(run: Run): Float32Array {
   const bytes = readFileSync(join(run.folder, 'model.safetensors'));
   const start = 8 + Number(bytes.readBigUInt64LE());
-  return new Float32Array(bytes.buffer.slice(bytes.byteOffset + start, bytes.byteOffset + bytes.length));
+  return new Float32Array(
+    bytes.buffer.slice(bytes.byteOffset + start, bytes.byteOffset + bytes.length),
+  );
 }
 
 describe('lockstep train --strategy rounds', () => {
@@ -44,20 +57,47 @@ describe('lockstep train --strategy rounds', () => {
     const outcome = await run.outcome();
 
     assertSameModel(outcome, reference);
-    assert.deepEqual(run.eventsOf('worker-lost').map(({ rank }) => rank), [1]); // prettier-ignore
+    assert.deepEqual(
+      run.eventsOf('worker-lost').map(({ rank }) => rank),
+      [1],
+    );
   });
 
   test('trains one shard as ordinary training does, but for rounding the result', async (t) => {
-    const same = ['--model', 'mlp', '--hidden', '64', '--dataset', 'digits', '--global-batch', '64', '--workers', '1', '--epochs', '2']; // prettier-ignore
+    const same = [
+      '--model',
+      'mlp',
+      '--hidden',
+      '64',
+      '--dataset',
+      'digits',
+      '--global-batch',
+      '64',
+      '--workers',
+      '1',
+      '--epochs',
+      '2',
+    ];
     const ordinary = startRun(t, same);
-    const rounds = startRun(t, [...same, '--strategy', 'rounds', '--shards', '1', '--local-epochs', '2']);
+    const rounds = startRun(t, [
+      ...same,
+      '--strategy',
+      'rounds',
+      '--shards',
+      '1',
+      '--local-epochs',
+      '2',
+    ]);
     const { losses } = await ordinary.outcome();
     const { summary } = await rounds.outcome();
 
     const sizes = ordinary.eventsOf('step').map(({ sampleCount }) => sampleCount);
     const lossSum = losses.reduce((sum, loss, step) => sum + loss * sizes[step]!, 0);
     assert.equal(summary.steps, 1);
-    assert.ok(Math.abs(summary.trainLoss! - lossSum / (2 * 1617)) < 1e-12, 'the same loss at every step');
+    assert.ok(
+      Math.abs(summary.trainLoss! - lossSum / (2 * 1617)) < 1e-12,
+      'the same loss at every step',
+    );
     const [end, expected] = [weightsOf(rounds), weightsOf(ordinary)];
     assert.equal(end.length, 64 * 64 + 64 + 64 * 10 + 10);
     assert.ok(expected.some((value) => Math.abs(value) > 0.1));
@@ -65,7 +105,18 @@ describe('lockstep train --strategy rounds', () => {
   });
 
   test('learns digits', async (t) => {
-    const args = ['--strategy', 'rounds', '--dataset', 'digits', '--global-batch', '32', '--epochs', '12', '--local-epochs', '2']; // prettier-ignore
+    const args = [
+      '--strategy',
+      'rounds',
+      '--dataset',
+      'digits',
+      '--global-batch',
+      '32',
+      '--epochs',
+      '12',
+      '--local-epochs',
+      '2',
+    ];
     const { summary } = await startRun(t, args).outcome();
 
     assert.ok(summary.testAccuracy! >= 0.95, `accuracy ${summary.testAccuracy}`);
@@ -73,7 +124,26 @@ describe('lockstep train --strategy rounds', () => {
   });
 
   test('learns with running statistics and dropout, whatever workers and lanes there are', async (t) => {
-    const args = ['--strategy', 'rounds', '--model', 'simple_cnn', '--width', '4', '--dataset', 'synthetic_image', '--image-size', '8', '--samples', '256', '--global-batch', '64', '--shards', '2', '--rounds', '2']; // prettier-ignore
+    const args = [
+      '--strategy',
+      'rounds',
+      '--model',
+      'simple_cnn',
+      '--width',
+      '4',
+      '--dataset',
+      'synthetic_image',
+      '--image-size',
+      '8',
+      '--samples',
+      '256',
+      '--global-batch',
+      '64',
+      '--shards',
+      '2',
+      '--rounds',
+      '2',
+    ];
     const reference = await referenceOf(t, args);
 
     const outcome = await startRun(t, [...args, '--workers', '2', '--lanes', '2']).outcome();
@@ -105,12 +175,30 @@ describe('lockstep train --strategy rounds', () => {
   });
 
   test('fails with exit code 1 when training diverges, naming the shard', async (t) => {
-    const args = ['--strategy', 'rounds', '--dataset', 'synthetic_regression', '--samples', '1024', '--optimizer', 'sgd', '--lr', '1000', '--global-batch', '32', '--rounds', '9']; // prettier-ignore
+    const args = [
+      '--strategy',
+      'rounds',
+      '--dataset',
+      'synthetic_regression',
+      '--samples',
+      '1024',
+      '--optimizer',
+      'sgd',
+      '--lr',
+      '1000',
+      '--global-batch',
+      '32',
+      '--rounds',
+      '9',
+    ];
     const run = startRun(t, args);
     const { status } = await run.program.end();
 
     assert.equal(status, 1);
-    assert.match(run.program.stderr, /^error: round \d+, shard \d+: the loss is not finite\. Nothing of this round was applied\. Lower --lr/m); // prettier-ignore
+    assert.match(
+      run.program.stderr,
+      /^error: round \d+, shard \d+: the loss is not finite\. Nothing of this round was applied\. Lower --lr/m,
+    );
     assert.equal(run.summary().code, 'NON_FINITE');
   });
 });

@@ -7,9 +7,19 @@ import { decodeGraph } from '../../src/graph/file/decode.ts';
 import { startProgram } from './processes.ts';
 import { type Outcome, type Run, startRun } from './runs.ts';
 
-const FLAGS = { steps: '60', seed: '7', workers: '2', hidden: '64,32', clipNorm: '5', evalEvery: '30' };
+const FLAGS = {
+  steps: '60',
+  seed: '7',
+  workers: '2',
+  hidden: '64,32',
+  clipNorm: '5',
+  evalEvery: '30',
+};
 
-/** Reads the test images as any user of the model would, and classifies them with plain ONNX Runtime. */
+/**
+ * Reads the test images as any user of the model would, and classifies them with plain ONNX
+ * Runtime.
+ */
 const CLASSIFY = `
   import { readFileSync } from 'node:fs';
   import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -39,10 +49,16 @@ interface SafetensorsEntry {
 /** The safetensors format, read from its description. */
 function readSafetensors(file: Buffer): {
   readonly metadata: Record<string, string>;
-  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly bytes: Buffer }>;
+  readonly tensors: ReadonlyMap<
+    string,
+    { readonly shape: readonly number[]; readonly bytes: Buffer }
+  >;
 } {
   const headerLength = Number(file.readBigUInt64LE(0));
-  const header = JSON.parse(file.subarray(8, 8 + headerLength).toString()) as Record<string, unknown>;
+  const header = JSON.parse(file.subarray(8, 8 + headerLength).toString()) as Record<
+    string,
+    unknown
+  >;
   const { __metadata__: metadata, ...entries } = header;
   const data = file.subarray(8 + headerLength);
   const tensors = Object.entries(entries as Record<string, SafetensorsEntry>).map(
@@ -144,14 +160,26 @@ describe('the files of a run', () => {
     assert.deepEqual(Object.keys(summary.ledger), ['expected', 'counted', 'dropped', 'duplicated']);
     assert.deepEqual(Object.keys(summary.timeSplit), ['compute', 'communicate', 'wait', 'other']);
     for (const worker of summary.workers) {
-      assert.deepEqual(Object.keys(worker), ['rank', 'host', 'device', 'lanes', 'samples', 'microBatches']);
+      assert.deepEqual(Object.keys(worker), [
+        'rank',
+        'host',
+        'device',
+        'lanes',
+        'samples',
+        'microBatches',
+      ]);
       assert.ok(worker.samples > 0);
     }
   });
 
   test('hold every evaluation and what each rank did in each step', () => {
-    const evaluations = run.eventsOf('evaluation').map(({ step, sampleCount }) => [step, sampleCount]);
-    assert.deepEqual(evaluations, [[30, 10_000], [60, 10_000]]); // prettier-ignore
+    const evaluations = run
+      .eventsOf('evaluation')
+      .map(({ step, sampleCount }) => [step, sampleCount]);
+    assert.deepEqual(evaluations, [
+      [30, 10_000],
+      [60, 10_000],
+    ]);
     let samples = 0;
     for (const rank of [0, 1]) {
       assert.match(
@@ -165,7 +193,13 @@ describe('the files of a run', () => {
       for (const record of records) {
         assert.deepEqual(Object.keys(record), [
           ...['epoch', 'iteration', 'loss', 'throughput', 'iteration_time', 'data_loading_time'],
-          ...['forward_time', 'backward_time', 'optimizer_time', 'gpu_utilization', 'gpu_memory_percent'],
+          ...[
+            'forward_time',
+            'backward_time',
+            'optimizer_time',
+            'gpu_utilization',
+            'gpu_memory_percent',
+          ],
         ]);
         assert.equal(record['loss'], outcome.losses[record['iteration']! - 1]);
         samples += Math.round(record['throughput']! * record['iteration_time']!);
@@ -176,7 +210,12 @@ describe('the files of a run', () => {
 
   test('hold a model that has the reported accuracy in plain ONNX Runtime', async (t) => {
     const model = join(run.folder, 'model.onnx');
-    const user = startProgram(t, process.execPath, ['--input-type=module', '--eval', CLASSIFY, model]);
+    const user = startProgram(t, process.execPath, [
+      '--input-type=module',
+      '--eval',
+      CLASSIFY,
+      model,
+    ]);
 
     const { status } = await user.end();
 

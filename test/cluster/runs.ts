@@ -89,7 +89,10 @@ export class Run {
     );
   }
 
-  /** The outcome of a run that must end well, with every sample counted once and nothing left running. */
+  /**
+   * The outcome of a run that must end well, with every sample counted once and nothing left
+   * running.
+   */
   async outcome(deadlineMs?: number): Promise<Outcome> {
     const { status } = await this.program.end(deadlineMs);
     assert.equal(status, 0, this.program.stderr);
@@ -108,24 +111,41 @@ export class Run {
   }
 }
 
-/** Starts `lockstep train` (or `coordinator`) with its files in a folder that goes with the test. */
+/**
+ * Starts `lockstep train` (or `coordinator`) with its files in a folder that goes with the test.
+ */
 export function startRun(t: TestContext, args: readonly string[], command = 'train'): Run {
   const outDir = temporaryFolder(t);
-  const program = startLockstep(t, [command, ...args, '--json', '--out-dir', outDir, '--name', 'run']);
+  const program = startLockstep(t, [
+    command,
+    ...args,
+    '--json',
+    '--out-dir',
+    outDir,
+    '--name',
+    'run',
+  ]);
   return new Run(program, join(outDir, 'run'));
 }
 
 /** Starts `lockstep worker` for a run, by hand. */
-export async function startWorker(t: TestContext, run: Run, ...more: readonly string[]): Promise<Program> {
+export async function startWorker(
+  t: TestContext,
+  run: Run,
+  ...more: readonly string[]
+): Promise<Program> {
   return startLockstep(t, ['worker', '--join', await run.address(), '--lanes', '1', ...more]);
 }
 
 const references = new Map<string, Promise<Outcome>>();
 
-/** What one worker with one lane, undisturbed, makes of these settings. Computed once per test file. */
+/**
+ * What one worker with one lane, undisturbed, makes of these settings. Computed once per test file.
+ */
 export async function referenceOf(t: TestContext, args: readonly string[]): Promise<Outcome> {
   const key = args.join(' ');
-  const known = references.get(key) ?? startRun(t, [...args, '--workers', '1', '--lanes', '1']).outcome();
+  const known =
+    references.get(key) ?? startRun(t, [...args, '--workers', '1', '--lanes', '1']).outcome();
   references.set(key, known);
   return known;
 }
@@ -144,7 +164,8 @@ export function assertSameModel({ summary, losses }: Outcome, reference: Outcome
 }
 
 function numbersOf(summary: RunSummary): object {
-  const { stateDigest, weightsDigest, steps, epochs, testAccuracy, testLoss, trainLoss, ledger } = summary;
+  const { stateDigest, weightsDigest, steps, epochs, testAccuracy, testLoss, trainLoss, ledger } =
+    summary;
   return { stateDigest, weightsDigest, steps, epochs, testAccuracy, testLoss, trainLoss, ledger };
 }
 

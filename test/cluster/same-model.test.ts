@@ -27,7 +27,13 @@ describe('lockstep train', () => {
     test(`ends with the same model on ${lanes} lanes of one worker`, async (t) => {
       const reference = await referenceOf(t, PROMISE);
 
-      const outcome = await startRun(t, [...PROMISE, '--workers', '1', '--lanes', String(lanes)]).outcome();
+      const outcome = await startRun(t, [
+        ...PROMISE,
+        '--workers',
+        '1',
+        '--lanes',
+        String(lanes),
+      ]).outcome();
 
       assertSameModel(outcome, reference);
       assert.equal(outcome.summary.workers[0]!.lanes, lanes);
@@ -43,7 +49,10 @@ describe('lockstep train', () => {
     const { microBatchesAudited, events } = outcome.summary;
     assert.ok(microBatchesAudited! > PROMISE_STEPS / 5, `audited ${microBatchesAudited}`);
     assert.equal(events.workersDistrusted, 0);
-    assert.match(run.program.stderr, /audits +[\d,]+ computed twice and compared, 0 workers put out/);
+    assert.match(
+      run.program.stderr,
+      /audits +[\d,]+ computed twice and compared, 0 workers put out/,
+    );
   });
 
   test('notes that two workers cannot tell who of them is wrong', async (t) => {

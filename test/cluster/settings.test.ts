@@ -28,7 +28,18 @@ dataset:
 
 const SHORT = ['--hidden', '64,32', '--steps', '12', '--seed', '7'];
 const OPTIMIZERS: readonly (readonly string[])[] = [
-  ['--optimizer', 'sgd', '--lr', '0.1', '--clip-norm', '0.5', '--schedule', 'step', '--step-size', '4'],
+  [
+    '--optimizer',
+    'sgd',
+    '--lr',
+    '0.1',
+    '--clip-norm',
+    '0.5',
+    '--schedule',
+    'step',
+    '--step-size',
+    '4',
+  ],
   [
     '--optimizer',
     'momentum',
@@ -44,7 +55,10 @@ const OPTIMIZERS: readonly (readonly string[])[] = [
   ['--optimizer', 'adamw', '--clip-norm', '1', '--weight-decay', '0.1', '--activation', 'tanh'],
 ];
 
-async function trained(t: TestContext, args: readonly string[]): Promise<{ run: Run; outcome: Outcome }> {
+async function trained(
+  t: TestContext,
+  args: readonly string[],
+): Promise<{ run: Run; outcome: Outcome }> {
   const run = startRun(t, args);
   return { run, outcome: await run.outcome() };
 }
@@ -56,16 +70,33 @@ describe('lockstep train', () => {
     writeFileSync(files[0]!, CLUSTER);
     writeFileSync(files[1]!, NETWORK);
 
-    const { run, outcome } = await trained(t, [...files, '--epochs', '1', '--steps', '20', '--port', '0']);
+    const { run, outcome } = await trained(t, [
+      ...files,
+      '--epochs',
+      '1',
+      '--steps',
+      '20',
+      '--port',
+      '0',
+    ]);
 
     assert.equal(outcome.summary.steps, 20);
     assert.equal(outcome.summary.parameters, 784 * 128 + 128 + 128 * 10 + 10);
     assert.equal(outcome.summary.ledger.counted, 20 * 96);
     assert.equal(run.eventsOf('gradient-norms').length, 20);
     const said = run.program.stderr;
-    for (const [file, line, key] of [['cluster', 1, 'host_ip'], ['cluster', 5, 'timeout'], ['nn', 1, 'batch_size'], ['nn', 7, 'model.type']]) {
-      assert.match(said, new RegExp(`note: \\S*${file}_config\\.yaml:${line}: .*`), `a note about ${key}`);
-    } // prettier-ignore
+    for (const [file, line, key] of [
+      ['cluster', 1, 'host_ip'],
+      ['cluster', 5, 'timeout'],
+      ['nn', 1, 'batch_size'],
+      ['nn', 7, 'model.type'],
+    ]) {
+      assert.match(
+        said,
+        new RegExp(`note: \\S*${file}_config\\.yaml:${line}: .*`),
+        `a note about ${key}`,
+      );
+    }
   });
 
   for (const args of OPTIMIZERS)

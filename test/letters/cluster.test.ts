@@ -11,26 +11,31 @@ const CASE_1 = [5, 15, 20, 0.0001, '--compat', 'seed'] as const;
 const CASE_1_ERROR = 0.8054285714285714;
 
 describe('lockstep client', () => {
-  test('gets the published error with slow nodes, one of them killed and two added while the job runs', async (t) => {
-    const cluster = await Cluster.create(t);
-    // Slow enough for newcomers to find work: alone, a node would take 17 s.
-    const load = [1, '--delay', '300'] as const;
-    const doomed = await cluster.startNode(...load);
-    await cluster.startNode(...load);
-    const { port, program: coordinator } = await cluster.startCoordinator('1');
-    const client = cluster.startClient(port, ...CASE_1);
-    await waitFor('the first round', () => client.stderr.includes('round 1/5'));
+  test(
+    'gets the published error with slow nodes, one of them killed and two added while the job ' +
+      'runs',
+    async (t) => {
+      const cluster = await Cluster.create(t);
+      // Slow enough for newcomers to find work: alone, a node would take 17 s.
+      const load = [1, '--delay', '300'] as const;
+      const doomed = await cluster.startNode(...load);
+      await cluster.startNode(...load);
+      const { port, program: coordinator } = await cluster.startCoordinator('1');
+      const client = cluster.startClient(port, ...CASE_1);
+      await waitFor('the first round', () => client.stderr.includes('round 1/5'));
 
-    doomed.signal('SIGKILL');
-    const late = await cluster.startNode(...load);
-    const registered = cluster.startUnlistedNode(...load, '--join', `127.0.0.1:${port}`);
+      doomed.signal('SIGKILL');
+      const late = await cluster.startNode(...load);
+      const registered = cluster.startUnlistedNode(...load, '--join', `127.0.0.1:${port}`);
 
-    assert.equal(await finalError(client), CASE_1_ERROR);
-    assert.match(coordinator.stderr, /compute node 127\.0\.0\.1:\d+ registered/);
-    const timing = readFileSync(join(cluster.folder, 'out/timing.txt'), 'utf8');
-    assert.equal(timing.match(/^\d .*train_letters\d+\.txt .*127/gm)?.length, 5 * 11);
-    for (const node of [late, registered]) assert.match(timing, new RegExp(`:${await portOf(node)} `));
-  });
+      assert.equal(await finalError(client), CASE_1_ERROR);
+      assert.match(coordinator.stderr, /compute node 127\.0\.0\.1:\d+ registered/);
+      const timing = readFileSync(join(cluster.folder, 'out/timing.txt'), 'utf8');
+      assert.equal(timing.match(/^\d .*train_letters\d+\.txt .*127/gm)?.length, 5 * 11);
+      for (const node of [late, registered])
+        assert.match(timing, new RegExp(`:${await portOf(node)} `));
+    },
+  );
 
   test('is told when every node is down, and goes on when one returns', async (t) => {
     const cluster = await Cluster.create(t);
@@ -93,7 +98,9 @@ describe('lockstep client', () => {
     const cluster = await Cluster.create(t);
     await cluster.startNode(0);
     const { port } = await cluster.startCoordinator('2');
-    const error = await finalError(cluster.startClient(port, 2, 5, 24, 0.01, '--optimizer', 'adam'));
+    const error = await finalError(
+      cluster.startClient(port, 2, 5, 24, 0.01, '--optimizer', 'adam'),
+    );
     const errors = readFileSync(join(cluster.folder, 'out/errors.csv'), 'utf8');
 
     const predict = startLockstep(t, [
@@ -118,7 +125,11 @@ describe('what the user gives', () => {
       ['compute-node', '0', '1.5'],
       /load_probability: expected a number from 0 to 1, got "1\.5"/,
     ],
-    ['a port that is none', ['compute-node', '70000', '0'], /port: expected a whole number from 0 to 65535/],
+    [
+      'a port that is none',
+      ['compute-node', '70000', '0'],
+      /port: expected a whole number from 0 to 65535/,
+    ],
     [
       'an unknown policy',
       ['coordinator-node', '0', '7'],
@@ -153,7 +164,16 @@ describe('what the user gives', () => {
     const cluster = await Cluster.create(t);
     await cluster.startNode(0);
     const { port } = await cluster.startCoordinator('2');
-    const missing = startLockstep(t, ['client', '127.0.0.1', String(port), '/nowhere', '1', '1', '1', '1']);
+    const missing = startLockstep(t, [
+      'client',
+      '127.0.0.1',
+      String(port),
+      '/nowhere',
+      '1',
+      '1',
+      '1',
+      '1',
+    ]);
     assert.equal((await missing.end()).status, 1);
     assert.match(
       missing.stderr,
@@ -175,6 +195,9 @@ describe('what the user gives', () => {
     writeFileSync(cluster.list, 'localhost,1\nlocalhost 2\n');
     const badList = startLockstep(t, ['coordinator-node', '0', '2', '--nodes', cluster.list]);
     assert.equal((await badList.end()).status, 2);
-    assert.match(badList.stderr, /compute_nodes\.txt: line 2: expected host,port, got "localhost 2"/);
+    assert.match(
+      badList.stderr,
+      /compute_nodes\.txt: line 2: expected host,port, got "localhost 2"/,
+    );
   });
 });

@@ -16,7 +16,9 @@ import {
 
 const PYTHON = '/usr/bin/python3';
 
-/** Why the programs in Python cannot run here; false when they can. For the `skip` option of tests. */
+/**
+ * Why the programs in Python cannot run here; false when they can. For the `skip` option of tests.
+ */
 export function pythonThriftMissing(): string | false {
   const { status } = spawnSync(PYTHON, ['-c', 'import thrift, numpy'], { timeout: 60_000 });
   return status === 0
@@ -25,7 +27,11 @@ export function pythonThriftMissing(): string | false {
 }
 
 /** A program of ours in Python. */
-export function startPython(t: TestContext, script: string, args: readonly (string | number)[]): Program {
+export function startPython(
+  t: TestContext,
+  script: string,
+  args: readonly (string | number)[],
+): Program {
   const path = join(REPOSITORY, 'test/letters', script);
   return startProgram(t, PYTHON, ['-B', path, ...args.map(String)]);
 }
@@ -69,7 +75,14 @@ export class Cluster {
   }
 
   startUnlistedNode(load: number, ...flags: string[]): Program {
-    return startLockstep(this.#t, ['compute-node', '0', String(load), '--host', '127.0.0.1', ...flags]);
+    return startLockstep(this.#t, [
+      'compute-node',
+      '0',
+      String(load),
+      '--host',
+      '127.0.0.1',
+      ...flags,
+    ]);
   }
 
   addToList(port: number): void {

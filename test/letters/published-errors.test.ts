@@ -1,10 +1,16 @@
-/** The errors that the seed system has published, and those that the default mode promises; without processes. */
+/**
+ * The errors that the seed system has published, and those that the default mode promises; without
+ * processes.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type LettersDirectory, readLettersDirectory } from '../../src/letters/numeric/letters-directory.ts';
+import {
+  type LettersDirectory,
+  readLettersDirectory,
+} from '../../src/letters/numeric/letters-directory.ts';
 import { writeLettersDirectory } from '../../src/letters/numeric/packed-letters.ts';
 import { scaleRows } from '../../src/letters/numeric/scaling.ts';
 import { trainOnFile } from '../../src/letters/numeric/train-file.ts';
@@ -39,11 +45,15 @@ function run(spec: Partial<JobSpec>, pick: (count: number) => number = () => 0):
   );
   while (!job.isOver) {
     const tasks = [];
-    for (let task = job.takePending(); task !== undefined; task = job.takePending()) tasks.push(task);
+    for (let task = job.takePending(); task !== undefined; task = job.takePending())
+      tasks.push(task);
     while (tasks.length > 0) {
       const task = tasks.splice(pick(tasks.length), 1)[0]!;
       const rows = data.train[task.file]!.rows;
-      const result = trainOnFile(task.scaling === null ? rows : scaleRows(rows, task.scaling), task)!;
+      const result = trainOnFile(
+        task.scaling === null ? rows : scaleRows(rows, task.scaling),
+        task,
+      )!;
       job.count(task, { kind: 'done', ...result, computeMs: 0, injectedMs: 0 });
     }
     job.endRoundIfComplete();

@@ -1,10 +1,19 @@
-/** The letters system together with programs of the seed system's interface, in Python with Apache Thrift. */
+/**
+ * The letters system together with programs of the seed system's interface, in Python with Apache
+ * Thrift.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { waitFor } from '../cluster/processes.ts';
-import { Cluster, finalError, portOf, pythonThriftMissing, startPython } from './letters-cluster.ts';
+import {
+  Cluster,
+  finalError,
+  portOf,
+  pythonThriftMissing,
+  startPython,
+} from './letters-cluster.ts';
 
 const skip = pythonThriftMissing();
 const CASE_1_ERROR = 0.8054285714285714;
@@ -15,7 +24,15 @@ describe('programs that speak Thrift', { skip }, () => {
     await cluster.startNode(0.6, '--delay', '20');
     const { port } = await cluster.startCoordinator('2');
 
-    const client = startPython(t, 'seed_client.py', ['127.0.0.1', port, cluster.letters, 5, 15, 20, 0.0001]);
+    const client = startPython(t, 'seed_client.py', [
+      '127.0.0.1',
+      port,
+      cluster.letters,
+      5,
+      15,
+      20,
+      0.0001,
+    ]);
 
     assert.equal(await finalError(client), CASE_1_ERROR);
   });
@@ -24,10 +41,21 @@ describe('programs that speak Thrift', { skip }, () => {
     const cluster = await Cluster.create(t);
     const { port } = await cluster.startCoordinator('2');
 
-    const client = startPython(t, 'seed_client.py', ['127.0.0.1', port, '/nowhere', 5, 15, 20, 0.0001]);
+    const client = startPython(t, 'seed_client.py', [
+      '127.0.0.1',
+      port,
+      '/nowhere',
+      5,
+      15,
+      20,
+      0.0001,
+    ]);
 
     assert.equal((await client.end()).status, 1);
-    assert.match(client.stderr, /TApplicationException: \/nowhere: expected a directory with train_letters/);
+    assert.match(
+      client.stderr,
+      /TApplicationException: \/nowhere: expected a directory with train_letters/,
+    );
   });
 
   test('compute nodes of theirs, one with load, and one of ours train for our coordinator', async (t) => {
@@ -54,7 +82,9 @@ describe('programs that speak Thrift', { skip }, () => {
     cluster.addToList(Number(await waitFor('a port', () => /^(\d+)\n/.exec(theirs.stdout)?.[1])));
     const { port } = await cluster.startCoordinator('2');
     const client = cluster.startClient(port, 1, 1, 20, 0.0001);
-    await waitFor('word of it', () => /speaks the seed system's interface only/.test(client.stderr));
+    await waitFor('word of it', () =>
+      /speaks the seed system's interface only/.test(client.stderr),
+    );
 
     await cluster.startNode(0);
 
@@ -67,7 +97,11 @@ describe('programs that speak Thrift', { skip }, () => {
     const free = await portOf(cluster.startUnlistedNode(0));
     const busy = await portOf(cluster.startUnlistedNode(1, '--delay', '10'));
 
-    const ask = async (port: number, path: string, policy: number): Promise<Record<string, unknown>> => {
+    const ask = async (
+      port: number,
+      path: string,
+      policy: number,
+    ): Promise<Record<string, unknown>> => {
       const program = startPython(t, 'seed_task.py', ['127.0.0.1', port, path, 15, 20, policy]);
       assert.equal((await program.end()).status, 0, program.stderr);
       return JSON.parse(program.stdout) as Record<string, unknown>;
@@ -89,9 +123,19 @@ describe('programs that speak Thrift', { skip }, () => {
     const cluster = await Cluster.create(t);
     const port = await portOf(cluster.startUnlistedNode(0));
 
-    const program = startPython(t, 'seed_task.py', ['127.0.0.1', port, '/nowhere/a.txt', 15, 20, 1]);
+    const program = startPython(t, 'seed_task.py', [
+      '127.0.0.1',
+      port,
+      '/nowhere/a.txt',
+      15,
+      20,
+      1,
+    ]);
 
     assert.equal((await program.end()).status, 1);
-    assert.match(program.stderr, /TApplicationException: reading \/nowhere\/a\.txt: it is not there/);
+    assert.match(
+      program.stderr,
+      /TApplicationException: reading \/nowhere\/a\.txt: it is not there/,
+    );
   });
 });

@@ -29,31 +29,35 @@ describe('audits in a simulated cluster', () => {
   const expected = undisturbedDigest(1);
 
   for (const [lie, alter] of Object.entries(LIES)) {
-    test(`put out the one worker of three whose gradients are ${lie}, and end with the state as if it had not been there`, () => {
-      for (let seed = 1; seed <= 25; seed++) {
-        const name = `worker-${seed % 3}`;
-        const cluster = new SimulatedCluster({
-          seed,
-          workers: 3,
-          steps: STEPS,
-          isDisturbed: false,
-          auditRate: 0.25,
-          liar: liarFrom(seed % 8, name, alter),
-        });
-        const { result, events } = cluster.run();
-        const distrusted = events.flatMap((event) =>
-          event.kind === 'worker-distrusted' ? [event.workerId] : [],
-        );
+    test(
+      `put out the one worker of three whose gradients are ${lie}, and end with the state as if ` +
+        'it had not been there',
+      () => {
+        for (let seed = 1; seed <= 25; seed++) {
+          const name = `worker-${seed % 3}`;
+          const cluster = new SimulatedCluster({
+            seed,
+            workers: 3,
+            steps: STEPS,
+            isDisturbed: false,
+            auditRate: 0.25,
+            liar: liarFrom(seed % 8, name, alter),
+          });
+          const { result, events } = cluster.run();
+          const distrusted = events.flatMap((event) =>
+            event.kind === 'worker-distrusted' ? [event.workerId] : [],
+          );
 
-        assert.deepEqual(distrusted, [name], `seed ${seed}`);
-        assert.equal(digestOf(result.state), expected, `seed ${seed}`);
-        assert.deepEqual(
-          [result.ledger.dropped, result.ledger.duplicated, result.ledger.counted],
-          [0, 0, result.ledger.expected],
-          `seed ${seed}`,
-        );
-      }
-    });
+          assert.deepEqual(distrusted, [name], `seed ${seed}`);
+          assert.equal(digestOf(result.state), expected, `seed ${seed}`);
+          assert.deepEqual(
+            [result.ledger.dropped, result.ledger.duplicated, result.ledger.counted],
+            [0, 0, result.ledger.expected],
+            `seed ${seed}`,
+          );
+        }
+      },
+    );
   }
 
   test('put out a replica that missed an update, in the next step', () => {
@@ -77,7 +81,9 @@ describe('audits in a simulated cluster', () => {
         },
       });
       const { result, events } = cluster.run();
-      const steps = events.flatMap((event) => (event.kind === 'worker-distrusted' ? [event.step] : []));
+      const steps = events.flatMap((event) =>
+        event.kind === 'worker-distrusted' ? [event.step] : [],
+      );
 
       assert.deepEqual(steps, [missed + 1], `seed ${seed}`);
       assert.equal(digestOf(result.state), expected, `seed ${seed}`);
@@ -92,41 +98,45 @@ describe('audits in a simulated cluster', () => {
     }
   });
 
-  test('never accuse an honest worker in histories of faults with a liar, nor end with a state that it touched and was caught at', () => {
-    let caught = 0;
-    for (let seed = 1; seed <= 200; seed++) {
-      const cluster = new SimulatedCluster({
-        seed,
-        workers: 4,
-        steps: STEPS,
-        isDisturbed: true,
-        auditRate: 0.5,
-        liar: liarFrom(seed % 5, 'worker-1', LIES['off by one bit in one place']!),
-      });
-      let digest: string | undefined;
-      try {
-        digest = digestOf(cluster.run().result.state);
-      } catch (error) {
-        // With others gone there may be nobody left to tell who is right: then the run says so.
-        assert.ok(
-          error instanceof LockstepError && /no other worker is there/.test(messageOf(error)),
-          `seed ${seed}: ${messageOf(error)}`,
+  test(
+    'never accuse an honest worker in histories of faults with a liar, nor end with a state ' +
+      'that it touched and was caught at',
+    () => {
+      let caught = 0;
+      for (let seed = 1; seed <= 200; seed++) {
+        const cluster = new SimulatedCluster({
+          seed,
+          workers: 4,
+          steps: STEPS,
+          isDisturbed: true,
+          auditRate: 0.5,
+          liar: liarFrom(seed % 5, 'worker-1', LIES['off by one bit in one place']!),
+        });
+        let digest: string | undefined;
+        try {
+          digest = digestOf(cluster.run().result.state);
+        } catch (error) {
+          // With others gone there may be nobody left to tell who is right: then the run says so.
+          assert.ok(
+            error instanceof LockstepError && /no other worker is there/.test(messageOf(error)),
+            `seed ${seed}: ${messageOf(error)}`,
+          );
+        }
+        const named = cluster.events.flatMap((event) =>
+          event.kind === 'worker-distrusted' ? [event.workerId] : [],
         );
+        assert.ok(
+          named.every((workerId) => workerId === 'worker-1'),
+          `seed ${seed}: ${named.join(' ')}`,
+        );
+        if (named.length === 0) continue;
+        caught++;
+        assert.equal(digest, expected, `seed ${seed}: ${cluster.faults.join('; ')}`);
       }
-      const named = cluster.events.flatMap((event) =>
-        event.kind === 'worker-distrusted' ? [event.workerId] : [],
-      );
-      assert.ok(
-        named.every((workerId) => workerId === 'worker-1'),
-        `seed ${seed}: ${named.join(' ')}`,
-      );
-      if (named.length === 0) continue;
-      caught++;
-      assert.equal(digest, expected, `seed ${seed}: ${cluster.faults.join('; ')}`);
-    }
-    // In the others it was killed, or alone, before anybody looked.
-    assert.ok(caught > 100, `caught ${caught} of 200`);
-  });
+      // In the others it was killed, or alone, before anybody looked.
+      assert.ok(caught > 100, `caught ${caught} of 200`);
+    },
+  );
 
   test('end the run with a clear error when two workers disagree and there is no third', () => {
     const cluster = new SimulatedCluster({

@@ -1,4 +1,7 @@
-/** The simulation must be able to fail: parts that are broken on purpose, and what its checks say to them. */
+/**
+ * The simulation must be able to fail: parts that are broken on purpose, and what its checks say to
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { messageOf } from '../../src/base/errors.ts';
@@ -19,7 +22,10 @@ interface Outcome {
   readonly findings: readonly string[];
 }
 
-/** Runs histories of two or more workers in which `breakPart` breaks engines at each `every`th opportunity. */
+/**
+ * Runs histories of two or more workers in which `breakPart` breaks engines at each `every`th
+ * opportunity.
+ */
 function runBroken(breakPart: (isDue: () => boolean) => EngineWrapper, every = 6): Outcome {
   const findings: string[] = [];
   let injected = 0;
@@ -64,8 +70,14 @@ function alterDone(alter: (told: EngineHandlers) => EngineHandlers['onDone']): E
 
 function assertNoticed({ injected, findings }: Outcome, what: RegExp): void {
   assert.ok(injected >= HISTORIES / 4, `injected ${injected} times`);
-  assert.ok(findings.length >= HISTORIES / 4, `noticed in ${findings.length} of ${HISTORIES} histories`);
-  assert.ok(findings.some((finding) => what.test(finding)), findings[0]); // prettier-ignore
+  assert.ok(
+    findings.length >= HISTORIES / 4,
+    `noticed in ${findings.length} of ${HISTORIES} histories`,
+  );
+  assert.ok(
+    findings.some((finding) => what.test(finding)),
+    findings[0],
+  );
 }
 
 describe('the simulation', () => {
@@ -79,17 +91,21 @@ describe('the simulation', () => {
     assert.deepEqual(findings, []);
   });
 
-  test('notices an engine that now and then does not apply an update, and so computes from the wrong step', () => {
-    const outcome = runBroken((isDue) => (create, handlers) => {
-      const engine = create(handlers);
-      return override(engine, {
-        apply: (commit, totals, done) =>
-          isDue() ? engine.digest(() => done([])) : engine.apply(commit, totals, done),
+  test(
+    'notices an engine that now and then does not apply an update, and so computes from the ' +
+      'wrong step',
+    () => {
+      const outcome = runBroken((isDue) => (create, handlers) => {
+        const engine = create(handlers);
+        return override(engine, {
+          apply: (commit, totals, done) =>
+            isDue() ? engine.digest(() => done([])) : engine.apply(commit, totals, done),
+        });
       });
-    });
 
-    assertNoticed(outcome, /final state|replica/);
-  });
+      assertNoticed(outcome, /final state|replica/);
+    },
+  );
 
   test('notices an engine that now and then loses the gradients of its micro-batches', () => {
     const outcome = runBroken((isDue) =>
@@ -104,7 +120,11 @@ describe('the simulation', () => {
   test('notices an engine that now and then sums a micro-batch without reporting it', () => {
     const outcome = runBroken((isDue) =>
       alterDone((told) => (pass, records, sum) => {
-        told.onDone(pass, records.length > 1 && sum.length > 0 && isDue() ? records.slice(1) : records, sum);
+        told.onDone(
+          pass,
+          records.length > 1 && sum.length > 0 && isDue() ? records.slice(1) : records,
+          sum,
+        );
       }),
     );
 
@@ -118,11 +138,15 @@ describe('the simulation', () => {
     assert.deepEqual(findings, []);
   });
 
-  test('notices a lease table that counts whatever comes, once there are contributions that come twice', (t) => {
-    t.mock.method(Pass.prototype, 'accepts', () => true);
+  test(
+    'notices a lease table that counts whatever comes, once there are contributions that come ' +
+      'twice',
+    (t) => {
+      t.mock.method(Pass.prototype, 'accepts', () => true);
 
-    assertNoticed(runBroken(contributeTwice), /duplicated samples|final state|hung/);
-  });
+      assertNoticed(runBroken(contributeTwice), /duplicated samples|final state|hung/);
+    },
+  );
 
   test('shows that an engine which goes on with micro-batches that it gave back does no harm', () => {
     const { injected, findings } = runBroken(keepReleased, 1);

@@ -6,14 +6,29 @@ import { digestOf } from './simulated-engine.ts';
 
 export const STEPS = 10;
 
-/** The digest of the state that every history must end with: the one of `workers` workers without any fault. */
+/**
+ * The digest of the state that every history must end with: the one of `workers` workers without
+ * any fault.
+ */
 export function undisturbedDigest(workers: number): string {
-  const history = new SimulatedCluster({ seed: 0, workers, steps: STEPS, isDisturbed: false }).run();
+  const history = new SimulatedCluster({
+    seed: 0,
+    workers,
+    steps: STEPS,
+    isDisturbed: false,
+  }).run();
   return digestOf(history.result.state);
 }
 
-/** Throws, with the way to replay it, unless history `seed` ends exactly as if nothing had gone wrong. */
-export function checkHistory(seed: number, expected: string, changes: Partial<HistoryOptions> = {}): void {
+/**
+ * Throws, with the way to replay it, unless history `seed` ends exactly as if nothing had gone
+ * wrong.
+ */
+export function checkHistory(
+  seed: number,
+  expected: string,
+  changes: Partial<HistoryOptions> = {},
+): void {
   const cluster = new SimulatedCluster({
     seed,
     workers: 1 + (seed % 4),
@@ -34,7 +49,8 @@ export function checkHistory(seed: number, expected: string, changes: Partial<Hi
   } catch (error) {
     const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test test/simulation/simulation.test.ts`;
     throw new Error(
-      `history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ${cluster.faults.join('; ')}`,
+      `history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ` +
+        cluster.faults.join('; '),
       { cause: error },
     );
   }
@@ -53,6 +69,8 @@ function checkReports(cluster: SimulatedCluster): void {
     Array.from({ length: STEPS }, (_, i) => i + 1),
     'reported steps',
   );
-  const evaluations = events.filter((event) => event.kind === 'evaluation').map((event) => event.step);
+  const evaluations = events
+    .filter((event) => event.kind === 'evaluation')
+    .map((event) => event.step);
   assert.deepEqual(evaluations, [4, 8, 10], 'reported evaluations');
 }

@@ -1,6 +1,7 @@
 /**
- * A whole cluster in one process on virtual time: the real coordinator and worker state machines over an
- * in-memory network, with faults drawn from a seed. Every history can be run again by its seed.
+ * A whole cluster in one process on virtual time: the real coordinator and worker state machines
+ * over an in-memory network, with faults drawn from a seed. Every history can be run again by its
+ * seed.
  */
 import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
 import type { LockstepError } from '../../src/base/errors.ts';
@@ -15,7 +16,13 @@ import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
 import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../../src/transport/memory-network.ts';
 import { Worker, type WorkerEnd } from '../../src/worker/worker.ts';
-import { ELEMENTS, initialState, SimulatedEngine, TENSOR_COUNT, TENSOR_LENGTH } from './simulated-engine.ts';
+import {
+  ELEMENTS,
+  initialState,
+  SimulatedEngine,
+  TENSOR_COUNT,
+  TENSOR_LENGTH,
+} from './simulated-engine.ts';
 
 const HEARTBEAT_MS = 250;
 const REJOIN_MS = 500;
@@ -310,24 +317,31 @@ export class SimulatedCluster {
     while (!this.isOver && this.clock.now() < HUNG_MS && this.clock.step());
     if (this.#error !== undefined) throw this.#error;
     if (this.#result === undefined)
-      throw new Error(`hung at step ${this.#coordinator.committedSteps}: ${this.faults.join('; ')}`);
+      throw new Error(
+        `hung at step ${this.#coordinator.committedSteps}: ${this.faults.join('; ')}`,
+      );
     const virtualMs = this.clock.now();
-    // Whatever is still on its way arrives; frozen hosts thaw and find the run over. Then nothing may be left.
+    // Whatever is still on its way arrives; frozen hosts thaw and find the run over. Then nothing
+    // may be left.
     for (let i = 0; i < 100_000 && this.clock.step(); i++);
     this.#checkNothingIsLeft();
     return { result: this.#result, events: this.events, faults: this.faults, virtualMs };
   }
 
   #checkNothingIsLeft(): void {
-    const open = this.#workers.filter(({ host }) => host.connectionCount() > 0).map(({ host }) => host.name);
+    const open = this.#workers
+      .filter(({ host }) => host.connectionCount() > 0)
+      .map(({ host }) => host.name);
     if (open.length > 0) throw new Error(`connections left open by ${open.join(', ')}`);
     if (this.#door.connectionCount() > 0)
       throw new Error(`the coordinator left ${this.#door.connectionCount()} connections open`);
-    if (this.clock.pendingCount() > 0) throw new Error(`${this.clock.pendingCount()} timers left running`);
+    if (this.clock.pendingCount() > 0)
+      throw new Error(`${this.clock.pendingCount()} timers left running`);
   }
 
   #addWorker(name: string, atMs: number): SimulatedWorker {
-    // A slow one now and then makes passes last longer than stalls do, so that late contributions meet their pass.
+    // A slow one now and then makes passes last longer than stalls do, so that late contributions
+    // meet their pass.
     const isSlow = this.#options.isDisturbed && this.choices.chance(0.2);
     const speedMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
     const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
@@ -352,11 +366,16 @@ export class SimulatedCluster {
       this.clock.after(atMs, action);
     };
     const name = target.host.name;
-    if (kind === 0) at(`kill ${name}, a replacement joins`, () => this.#kill(target, `replacement-${index}`));
+    if (kind === 0)
+      at(`kill ${name}, a replacement joins`, () => this.#kill(target, `replacement-${index}`));
     else if (kind === 1)
-      at(`freeze ${name} for ${durationMs.toFixed(0)} ms`, () => this.#freeze(target.host, durationMs));
+      at(`freeze ${name} for ${durationMs.toFixed(0)} ms`, () =>
+        this.#freeze(target.host, durationMs),
+      );
     else if (kind === 2)
-      at(`partition ${name} for ${durationMs.toFixed(0)} ms`, () => this.#hold(target.host, durationMs));
+      at(`partition ${name} for ${durationMs.toFixed(0)} ms`, () =>
+        this.#hold(target.host, durationMs),
+      );
     else if (kind === 3) at(`cut the connections of ${name}`, () => target.host.cutConnections());
     else if (kind === 4) at('a worker joins late', () => void this.#addWorker(`late-${index}`, 0));
     else if (kind === 5)
@@ -364,7 +383,9 @@ export class SimulatedCluster {
         this.#freeze(this.#door, durationMs),
       );
     else if (kind === 6)
-      at(`slow down ${name} for ${durationMs.toFixed(0)} ms`, () => target.slowDown(20, durationMs));
+      at(`slow down ${name} for ${durationMs.toFixed(0)} ms`, () =>
+        target.slowDown(20, durationMs),
+      );
     else if (this.#workers.length > 1) at(`kill ${name} for good`, () => this.#killForGood(target));
   }
 
@@ -383,6 +404,7 @@ export class SimulatedCluster {
   }
 
   #hold(host: SimulatedHost, durationMs: number): void {
-    for (const link of this.#links) if (link.host === host) link.heldUntilMs = this.clock.now() + durationMs;
+    for (const link of this.#links)
+      if (link.host === host) link.heldUntilMs = this.clock.now() + durationMs;
   }
 }

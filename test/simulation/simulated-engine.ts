@@ -1,7 +1,7 @@
 /**
- * An engine on virtual time: a tiny model with real float32 state, real integer gradients on the real grid, and
- * compute times drawn by the simulation. Any micro-batch lost, counted twice, or computed from the wrong state
- * changes its digest.
+ * An engine on virtual time: a tiny model with real float32 state, real integer gradients on the
+ * real grid, and compute times drawn by the simulation. Any micro-batch lost, counted twice, or
+ * computed from the wrong state changes its digest.
  */
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../src/base/clock.ts';
@@ -34,12 +34,17 @@ function mix(weight: number, ...parts: readonly number[]): number {
   return (hash ^ (hash >>> 15)) >>> 0;
 }
 
-/** A gradient that depends on every bit of the weights; now and then it is so large that the grid overflows. */
+/**
+ * A gradient that depends on every bit of the weights; now and then it is so large that the grid
+ * overflows.
+ */
 function gradientOf(weights: Float32Array, step: number, microBatch: number): Float32Array {
   const burst = mix(0, step, 77) % 5 === 0 ? 500 : 1;
   return weights.map(
     (weight, i) =>
-      ((mix(weight, step, microBatch, i) / 2 ** 32) * 2 - 1) * burst * (i < TENSOR_LENGTH ? 1 : 1e-3),
+      ((mix(weight, step, microBatch, i) / 2 ** 32) * 2 - 1) *
+      burst *
+      (i < TENSOR_LENGTH ? 1 : 1e-3),
   );
 }
 
@@ -60,7 +65,10 @@ export class SimulatedEngine implements Engine {
   readonly #momentum = new Float32Array(ELEMENTS);
   readonly #sum = new Int32Array(ELEMENTS);
   #sent = new Uint8Array(0);
-  /** One memory for every hand-over, as the lanes have it: whoever reads it too late reads something else. */
+  /**
+   * One memory for every hand-over, as the lanes have it: whoever reads it too late reads something
+   * else.
+   */
   readonly #stateBytes = new Uint8Array(8 * ELEMENTS);
   #isStateUsed = false;
   #plan: Plan | undefined;
@@ -92,7 +100,10 @@ export class SimulatedEngine implements Engine {
     this.#pump();
   }
 
-  audit(microBatches: readonly number[], done: (records: readonly MicroBatchRecord[]) => void): void {
+  audit(
+    microBatches: readonly number[],
+    done: (records: readonly MicroBatchRecord[]) => void,
+  ): void {
     const plan = this.#plan;
     const weights = this.#weights.slice();
     // At the earliest when the update before the pass is done, as lanes have it.
@@ -102,7 +113,8 @@ export class SimulatedEngine implements Engine {
       const state = plan === undefined ? this.#weights.slice() : weights;
       this.#after(this.#options.computeMs() * microBatches.length, () => {
         this.progress++;
-        if (this.#plan === begun) done(microBatches.map((m) => this.#compute(begun, m, state, undefined)));
+        if (this.#plan === begun)
+          done(microBatches.map((m) => this.#compute(begun, m, state, undefined)));
       });
     });
   }
@@ -124,7 +136,8 @@ export class SimulatedEngine implements Engine {
         const exponent = commit.exponents[Math.floor(i / TENSOR_LENGTH)]!;
         const gradient = Math.fround(total[i]! * 2 ** -exponent) / commit.update.sampleCount;
         this.#momentum[i] = 0.9 * this.#momentum[i]! + gradient;
-        this.#weights[i] = this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
+        this.#weights[i] =
+          this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
       }
       this.#after(1, () => done([]));
     });
@@ -237,7 +250,10 @@ export class SimulatedEngine implements Engine {
       correctSum: sampleCount / SAMPLES_PER_MICRO_BATCH,
       maxima,
       checksum,
-      weightsChecksum: new Int32Array(weights.slice().buffer).reduce((all, bits) => (all + bits) >>> 0, 0),
+      weightsChecksum: new Int32Array(weights.slice().buffer).reduce(
+        (all, bits) => (all + bits) >>> 0,
+        0,
+      ),
       computeMs: 1,
     };
   }

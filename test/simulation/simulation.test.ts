@@ -14,7 +14,9 @@ describe('a simulated cluster', () => {
 
   test('ends with the undisturbed state in every history of faults', () => {
     const seeds =
-      ONLY_SEED === undefined ? Array.from({ length: HISTORIES }, (_, i) => i + 1) : [Number(ONLY_SEED)];
+      ONLY_SEED === undefined
+        ? Array.from({ length: HISTORIES }, (_, i) => i + 1)
+        : [Number(ONLY_SEED)];
     for (const seed of seeds) checkHistory(seed, expected);
   });
 });

@@ -25,7 +25,16 @@ describe('lockstep baseline', () => {
     );
     const loose = await lockstep(
       t,
-      ...['baseline', 'compare', '--metrics', CURRENT, ...baseline, '--latency-threshold', '7', '--json'],
+      ...[
+        'baseline',
+        'compare',
+        '--metrics',
+        CURRENT,
+        ...baseline,
+        '--latency-threshold',
+        '7',
+        '--json',
+      ],
     );
 
     assert.deepEqual([saved.status, compared.status, loose.status], [0, 1, 0]);
@@ -38,7 +47,10 @@ describe('lockstep baseline', () => {
       /total_allreduce_time_ms +25300\.000000 → 26850\.000000 \(\+6\.13%\) +✗ REGRESS\n/,
     );
     assert.match(compared.stderr, /Noise: +unknown, one run on each side/);
-    assert.match(compared.stderr, /^::error title=lockstep baseline compare%3A total_allreduce_time_ms::/m);
+    assert.match(
+      compared.stderr,
+      /^::error title=lockstep baseline compare%3A total_allreduce_time_ms::/m,
+    );
     assert.match(readFileSync(join(folder, 'junit.xml'), 'utf8'), /tests="6" failures="1"/);
     assert.equal((JSON.parse(loose.stdout) as ComparisonReport).has_regressions, false);
   });
@@ -51,7 +63,17 @@ describe('lockstep baseline', () => {
     const run = await lockstep(t, 'run', '--steps', '10', ...outputs, ...health);
     const train = await lockstep(
       t,
-      ...['train', '--dataset', 'synthetic_regression', '--samples', '64', '--epochs', '1', '--workers', '1'],
+      ...[
+        'train',
+        '--dataset',
+        'synthetic_regression',
+        '--samples',
+        '64',
+        '--epochs',
+        '1',
+        '--workers',
+        '1',
+      ],
       ...['--out-dir', folder, '--name', 'trained'],
     );
     assert.deepEqual([run.status, train.status], [0, 0], run.stderr + train.stderr);
@@ -86,9 +108,16 @@ describe('lockstep baseline', () => {
     long.signal('SIGTERM');
     const { status } = await long.end(20_000);
 
-    assert.deepEqual([saved.status, compared.status, status], [0, 0, 130], saved.stderr + compared.stderr);
+    assert.deepEqual(
+      [saved.status, compared.status, status],
+      [0, 0, 130],
+      saved.stderr + compared.stderr,
+    );
     const report = JSON.parse(compared.stdout) as ComparisonReport;
-    assert.deepEqual([report.noise_known, report.comparisons['total_time_sec']?.current_runs], [true, 2]);
+    assert.deepEqual(
+      [report.noise_known, report.comparisons['total_time_sec']?.current_runs],
+      [true, 2],
+    );
     assert.equal(report.comparisons['final_loss']?.percent_change, 0);
     assert.equal(existsSync(join(folder, 'long.json')), false);
   });
@@ -115,26 +144,54 @@ describe('lockstep baseline', () => {
     const compare = ['baseline', 'compare', '--baseline-dir', baselines];
     const save = ['baseline', 'save', '--baseline-dir', baselines];
     const cases: [args: string[], said: RegExp][] = [
-      [[...compare, '--name', 'stable', '--metrics', CURRENT], /no baseline "stable".*there are: stable_v1\. Did you mean "stable_v1"\?/],
-      [[...compare, '--name', 'stable_v1', '--metrics', join(folder, 'none.json')], /there is no such file/],
-      [[...compare, '--name', 'stable_v1', '--metrics', join(folder, 'health.json')], /got a health file/],
-      [[...compare, '--name', 'stable_v1', '--metrics', join(folder, 'other.json')], /no metric in common/],
-      [[...compare, '--name', 'stable_v1', '--metrics', CURRENT, '--latency-threshold', '-5'], /--latency-threshold: expected a number from 0 to 1000/],
-      [[...compare, '--name', 'stable_v1', '--metrics', CURRENT, '--p99-threshold', 'x'], /--p99-threshold/],
-      [[...compare, '--name', 'stable_v1', '--metrics', CURRENT, '--output', folder], /--output .*this is a folder/],
+      [
+        [...compare, '--name', 'stable', '--metrics', CURRENT],
+        /no baseline "stable".*there are: stable_v1\. Did you mean "stable_v1"\?/,
+      ],
+      [
+        [...compare, '--name', 'stable_v1', '--metrics', join(folder, 'none.json')],
+        /there is no such file/,
+      ],
+      [
+        [...compare, '--name', 'stable_v1', '--metrics', join(folder, 'health.json')],
+        /got a health file/,
+      ],
+      [
+        [...compare, '--name', 'stable_v1', '--metrics', join(folder, 'other.json')],
+        /no metric in common/,
+      ],
+      [
+        [...compare, '--name', 'stable_v1', '--metrics', CURRENT, '--latency-threshold', '-5'],
+        /--latency-threshold: expected a number from 0 to 1000/,
+      ],
+      [
+        [...compare, '--name', 'stable_v1', '--metrics', CURRENT, '--p99-threshold', 'x'],
+        /--p99-threshold/,
+      ],
+      [
+        [...compare, '--name', 'stable_v1', '--metrics', CURRENT, '--output', folder],
+        /--output .*this is a folder/,
+      ],
       [[...save, '--name', '../outside', '--metrics', STABLE], /--name: expected letters/],
       [[...save, '--name', 'x'], /--metrics: expected the file of a run, or --runs/],
       [[...save, '--name', 'x', '--metrics', STABLE, '--', '--workers', '1'], /only with --runs/],
       [[...save, '--name', 'x', '--runs', '0'], /--runs: expected a whole number from 1 to 100/],
       [[...save, '--name', 'x', '--runs', '1', '--', '--workers', 'many'], /run 1 of 1: --workers/],
-      [['baseline', 'save', '--name', 'x', '--metrics', STABLE, '--baseline-dir', '/proc/none'], /--baseline-dir/],
-    ]; // prettier-ignore
+      [
+        ['baseline', 'save', '--name', 'x', '--metrics', STABLE, '--baseline-dir', '/proc/none'],
+        /--baseline-dir/,
+      ],
+    ];
 
     for (const [args, said] of cases) {
       const { status, stdout, stderr } = await lockstep(t, ...args);
       assert.match(stderr, said);
       assert.doesNotMatch(stderr, /\n {4}at /);
-      assert.deepEqual([status, stdout, readdirSync(baselines)], [2, '', ['stable_v1.json']], args.join(' '));
+      assert.deepEqual(
+        [status, stdout, readdirSync(baselines)],
+        [2, '', ['stable_v1.json']],
+        args.join(' '),
+      );
     }
     assert.equal(existsSync(join(folder, 'outside.json')), false);
   });

@@ -8,7 +8,11 @@ import { lockstep } from './lockstep-command.ts';
 
 /** Processes that a process has started and that live. */
 function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number); // prettier-ignore
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean)
+    .map(Number);
 }
 
 describe('lockstep bench-collective', () => {
@@ -23,20 +27,40 @@ describe('lockstep bench-collective', () => {
     assert.equal(status, 0, stderr);
     assert.equal(readFileSync(output, 'utf8'), stdout);
     const result = JSON.parse(stdout);
-    assert.deepEqual([result.workers, result.iterations, result.backend, result.size_mb], [3, 5, 'star', 1]);
-    for (const key of ['mean', 'p50', 'p99', 'min'].map((name) => `${name}_bandwidth_gbps`)) assert.ok(result[key] > 0, key); // prettier-ignore
-    assert.deepEqual(result.results.map((one: { size_mb: number }) => one.size_mb), [0.05, 1]); // prettier-ignore
-    assert.deepEqual(result.results.map((one: { checked_iterations: number }) => one.checked_iterations), [8, 8]); // prettier-ignore
+    assert.deepEqual(
+      [result.workers, result.iterations, result.backend, result.size_mb],
+      [3, 5, 'star', 1],
+    );
+    for (const key of ['mean', 'p50', 'p99', 'min'].map((name) => `${name}_bandwidth_gbps`))
+      assert.ok(result[key] > 0, key);
+    assert.deepEqual(
+      result.results.map((one: { size_mb: number }) => one.size_mb),
+      [0.05, 1],
+    );
+    assert.deepEqual(
+      result.results.map((one: { checked_iterations: number }) => one.checked_iterations),
+      [8, 8],
+    );
     // Only large payloads go through shared memory, where there is one.
     assert.equal(result.results[0].path, 'tcp');
-    if (process.platform === 'linux') assert.equal(result.results[1].path, 'loopback shared memory');
+    if (process.platform === 'linux')
+      assert.equal(result.results[1].path, 'loopback shared memory');
     const expected = (4 / 3) * (result.bytes / (result.mean_time_ms / 1000) / 1e9);
-    assert.ok(result.mean_bandwidth_gbps >= expected * 0.999, 'the mean of speeds is at least the speed of the mean time'); // prettier-ignore
+    assert.ok(
+      result.mean_bandwidth_gbps >= expected * 0.999,
+      'the mean of speeds is at least the speed of the mean time',
+    );
     assert.match(stderr, /loopback shared memory/);
   });
 
   test('ends its workers when interrupted', async (t) => {
-    const program = startLockstep(t, ['bench-collective', '--size-mb', '4', '--iterations', '1000000']);
+    const program = startLockstep(t, [
+      'bench-collective',
+      '--size-mb',
+      '4',
+      '--iterations',
+      '1000000',
+    ]);
     const children = await waitFor('two workers', () => {
       const found = childrenOf(program.pid);
       return found.length === 2 && found;
@@ -48,7 +72,13 @@ describe('lockstep bench-collective', () => {
   });
 
   test('says so when a worker dies, and ends the other', async (t) => {
-    const program = startLockstep(t, ['bench-collective', '--size-mb', '4', '--iterations', '1000000']);
+    const program = startLockstep(t, [
+      'bench-collective',
+      '--size-mb',
+      '4',
+      '--iterations',
+      '1000000',
+    ]);
     const children = await waitFor('two workers', () => {
       const found = childrenOf(program.pid);
       return found.length === 2 && found;
@@ -61,7 +91,13 @@ describe('lockstep bench-collective', () => {
   });
 
   test('leaves no worker when it is killed itself', async (t) => {
-    const program = startLockstep(t, ['bench-collective', '--size-mb', '4', '--iterations', '1000000']);
+    const program = startLockstep(t, [
+      'bench-collective',
+      '--size-mb',
+      '4',
+      '--iterations',
+      '1000000',
+    ]);
     const children = await waitFor('two workers', () => {
       const found = childrenOf(program.pid);
       return found.length === 2 && found;
@@ -77,7 +113,10 @@ describe('lockstep bench-collective', () => {
     const cases: [string[], RegExp][] = [
       [['--workers', '1'], /--workers: expected a whole number from 2 to 64, got "1"/],
       [['--size-mb', '0'], /--size-mb: expected a number from 0.001 to 1024/],
-      [['--size-mb', '1000', '--workers', '64'], /64 workers need 253.9 GiB of memory.*Choose at most/],
+      [
+        ['--size-mb', '1000', '--workers', '64'],
+        /64 workers need 253.9 GiB of memory.*Choose at most/,
+      ],
       [['--sizes', '1,,2'], /--sizes: expected a number/],
       [['--iterations', '0'], /--iterations: expected a whole number/],
       [['--backend', 'mpi'], /--backend/],

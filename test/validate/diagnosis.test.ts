@@ -1,4 +1,6 @@
-/** What `validate` says of real wrong training: the real model, data and engine, with one mistake. */
+/**
+ * What `validate` says of real wrong training: the real model, data and engine, with one mistake.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +27,8 @@ const singles = new Map<number, Promise<LossCurve>>();
 async function validate(
   options: WrongTrainingOptions & { readonly seed: number },
 ): Promise<ValidationReport> {
-  const single = singles.get(options.seed) ?? train({ mistake: 'none', workers: 1, seed: options.seed });
+  const single =
+    singles.get(options.seed) ?? train({ mistake: 'none', workers: 1, seed: options.seed });
   singles.set(options.seed, single);
   return compareRuns(await single, await train(options), { tolerance: 0.01, isExact: false });
 }
@@ -42,21 +45,42 @@ function assertNamed(report: ValidationReport, cause: Cause, firstStep: number):
 describe('the diagnosis of a failed validation', () => {
   for (const seed of SEEDS) {
     test(`passes right training of two workers, of equal and unequal shares (seed ${seed})`, async () => {
-      for (const shares of [[1, 1], [3, 1]]) {
+      for (const shares of [
+        [1, 1],
+        [3, 1],
+      ]) {
         const report = await validate({ mistake: 'none', workers: 2, seed, shares });
-        assert.deepEqual([report.overall_passed, report.digests_equal, report.first_different_step], [true, true, null]);
-      } // prettier-ignore
+        assert.deepEqual(
+          [report.overall_passed, report.digests_equal, report.first_different_step],
+          [true, true, null],
+        );
+      }
     });
 
     test(`names missing gradient exchange (seed ${seed})`, async () => {
-      for (const [workers, shares] of [[2, [1, 1]], [2, [3, 1]], [4, [1, 1, 1, 1]]] as const)
-        assertNamed(await validate({ mistake: 'no-exchange', workers, seed, shares }), 'missing-exchange', 1);
-    }); // prettier-ignore
+      for (const [workers, shares] of [
+        [2, [1, 1]],
+        [2, [3, 1]],
+        [4, [1, 1, 1, 1]],
+      ] as const)
+        assertNamed(
+          await validate({ mistake: 'no-exchange', workers, seed, shares }),
+          'missing-exchange',
+          1,
+        );
+    });
 
     test(`names wrong weighting of unequal shares (seed ${seed})`, async () => {
-      for (const [workers, shares] of [[2, [3, 1]], [3, [2, 1, 1]]] as const)
-        assertNamed(await validate({ mistake: 'unweighted-average', workers, seed, shares }), 'wrong-weighting', 1);
-    }); // prettier-ignore
+      for (const [workers, shares] of [
+        [2, [3, 1]],
+        [3, [2, 1, 1]],
+      ] as const)
+        assertNamed(
+          await validate({ mistake: 'unweighted-average', workers, seed, shares }),
+          'wrong-weighting',
+          1,
+        );
+    });
 
     test(`names a corrupted worker, and the step after its first wrong one (seed ${seed})`, async () => {
       for (const workers of [2, 3])

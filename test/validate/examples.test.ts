@@ -1,4 +1,7 @@
-/** The examples of the suite's pages: commands that exist, a workflow that is one, a program that runs. */
+/**
+ * The examples of the suite's pages: commands that exist, a workflow that is one, a program that
+ * runs.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -73,12 +76,16 @@ function blocksIn(text: string, language: string): string[] {
 
 describe('the example workflow', () => {
   test('is YAML with the steps that validate a training, all of whose commands can be parsed', () => {
-    const { jobs } = parse(workflow) as { jobs: { validate: { steps: { run?: string; uses?: string }[] } } };
+    const { jobs } = parse(workflow) as {
+      jobs: { validate: { steps: { run?: string; uses?: string }[] } };
+    };
     const runs = jobs.validate.steps.flatMap(({ run }) => run ?? []);
     const commands = commandsIn(runs.join('\n'));
 
     assert.ok(runs.includes('npm ci'));
-    assert.ok(jobs.validate.steps.some(({ uses }) => uses?.startsWith('actions/upload-artifact@') === true));
+    assert.ok(
+      jobs.validate.steps.some(({ uses }) => uses?.startsWith('actions/upload-artifact@') === true),
+    );
     assert.deepEqual(
       commands.map(([name]) => name),
       ['run', 'run', 'validate', 'baseline', 'fault-test', 'report'],
@@ -89,9 +96,11 @@ describe('the example workflow', () => {
 
 describe('the pages of the suite', () => {
   test('show only commands that can be parsed', () => {
-    const commands = ['validate-your-own-training.md', 'validation.md', 'fault-detection.md'].flatMap(
-      (name) => commandsIn(readFileSync(join(docs, name), 'utf8')),
-    );
+    const commands = [
+      'validate-your-own-training.md',
+      'validation.md',
+      'fault-detection.md',
+    ].flatMap((name) => commandsIn(readFileSync(join(docs, name), 'utf8')));
 
     assert.ok(commands.length >= 10, `${commands.length} commands`);
     for (const words of commands) assertParses(words);
@@ -137,8 +146,14 @@ describe('a training program of its own', { skip: hasPython ? false : 'without p
   test('with another learning rate on three workers fails, and the setting is named', async (t) => {
     const folder = temporaryFolder(t);
     writeFileSync(join(folder, 'my_training.py'), blocksIn(page, 'python')[0] ?? '');
-    for (const args of [['1', 'single.json'], ['3', 'multi.json', '0.15']])
-      assert.equal(spawnSync('python3', ['my_training.py', ...args], { cwd: folder, timeout: 60_000 }).status, 0);
+    for (const args of [
+      ['1', 'single.json'],
+      ['3', 'multi.json', '0.15'],
+    ])
+      assert.equal(
+        spawnSync('python3', ['my_training.py', ...args], { cwd: folder, timeout: 60_000 }).status,
+        0,
+      );
 
     const validated = startLockstep(t, ['validate', 'single.json', 'multi.json', '--json'], folder);
     const { status } = await validated.end();
@@ -146,5 +161,5 @@ describe('a training program of its own', { skip: hasPython ? false : 'without p
     const report = JSON.parse(validated.stdout) as ValidationReport;
     assert.deepEqual([status, report.diagnosis?.cause], [1, 'other-hyperparameters']);
     assert.match(report.diagnosis?.evidence.at(-1) ?? '', /learning_rate 0\.1 and 0\.15/);
-  }); // prettier-ignore
+  });
 });

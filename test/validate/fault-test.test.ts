@@ -20,22 +20,35 @@ interface Tested {
   readonly program: Program;
 }
 
-function startFaultTest(t: TestContext, args: readonly string[]): { program: Program; output: string } {
+function startFaultTest(
+  t: TestContext,
+  args: readonly string[],
+): { program: Program; output: string } {
   const output = join(folder, `${Math.random().toString(36).slice(2)}.json`);
-  return { program: startLockstep(t, ['fault-test', '--output', output, '--json', ...args]), output };
+  return {
+    program: startLockstep(t, ['fault-test', '--output', output, '--json', ...args]),
+    output,
+  };
 }
 
 async function faultTest(t: TestContext, ...args: readonly string[]): Promise<Tested> {
   const { program, output } = startFaultTest(t, args);
   const { status } = await program.end(DEADLINE_MS);
   const report = faultReportSchema.parse(JSON.parse(program.stdout));
-  assert.deepEqual(report, JSON.parse(readFileSync(output, 'utf8')), 'the file is what was printed');
+  assert.deepEqual(
+    report,
+    JSON.parse(readFileSync(output, 'utf8')),
+    'the file is what was printed',
+  );
   const left = readdirSync(folder).filter((name) => name.startsWith('lockstep-'));
   assert.deepEqual(left, [], 'no files of runs are left');
   return { status, report, program };
 }
 
-/** Every fault was really injected, found with the right worker, and survived with the clean run's model. */
+/**
+ * Every fault was really injected, found with the right worker, and survived with the clean run's
+ * model.
+ */
 function assertAllFound({ status, report, program }: Tested, names: readonly string[]): void {
   assert.deepEqual(report.control?.false_alarms, []);
   assert.deepEqual(
@@ -46,8 +59,12 @@ function assertAllFound({ status, report, program }: Tested, names: readonly str
     const { fault_type: name, injection_step: injected, detected_step: detected } = result;
     assert.equal(result['status'], 'detected', `${name}: ${result.reason}`);
     assert.equal(result.named_rank, result.affected_rank, name);
-    assert.ok(typeof injected === 'number' && typeof detected === 'number' && detected >= injected, name);
-    if (name !== 'disk_full') assert.deepEqual([result.recovered, result.digest_equal], [true, true], name);
+    assert.ok(
+      typeof injected === 'number' && typeof detected === 'number' && detected >= injected,
+      name,
+    );
+    if (name !== 'disk_full')
+      assert.deepEqual([result.recovered, result.digest_equal], [true, true], name);
   }
   assert.equal(status, 0, program.stderr);
 }
@@ -70,7 +87,11 @@ describe('lockstep fault-test', () => {
     assertAllFound(tested, names);
     const { results, control } = tested.report;
     for (const { fault_type: name, loss_curve: losses } of results)
-      assert.deepEqual(losses, control?.loss_curve, `${name}: every step as if nothing had happened`);
+      assert.deepEqual(
+        losses,
+        control?.loss_curve,
+        `${name}: every step as if nothing had happened`,
+      );
   });
 
   test('finds workers that are gone or cannot be reached, and bytes that were damaged', async (t) => {
@@ -93,12 +114,23 @@ describe('lockstep fault-test', () => {
 
     assertAllFound(tested, names);
     const full = tested.report.results.at(-1);
-    assert.match(full!.reason, /^FILE_FAILED: writing .*model\.onnx: the disk is full\. Free some space/);
+    assert.match(
+      full!.reason,
+      /^FILE_FAILED: writing .*model\.onnx: the disk is full\. Free some space/,
+    );
     assert.equal(full!.recovered, false);
   });
 
   test('raises no alarm in clean runs', async (t) => {
-    const { report, status } = await faultTest(t, '--faults', 'kill', '--runs', '4', '--seed', '100');
+    const { report, status } = await faultTest(
+      t,
+      '--faults',
+      'kill',
+      '--runs',
+      '4',
+      '--seed',
+      '100',
+    );
 
     assert.equal(status, 0);
     assert.equal((report['controls'] as unknown[]).length, 4);

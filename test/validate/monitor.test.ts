@@ -32,8 +32,24 @@ describe('lockstep monitor watch', () => {
   test('follows a run from before its first step to its end', async (t) => {
     const folder = temporaryFolder(t);
     const health = join(folder, 'health.json');
-    const watch = startLockstep(t, ['monitor', 'watch', '--checkpoint', health, '--timeout', '60', '--json']);
-    const run = startLockstep(t, ['run', '--steps', '300', '--output', join(folder, 'run.json'), '--health-checkpoint-path', health]); // prettier-ignore
+    const watch = startLockstep(t, [
+      'monitor',
+      'watch',
+      '--checkpoint',
+      health,
+      '--timeout',
+      '60',
+      '--json',
+    ]);
+    const run = startLockstep(t, [
+      'run',
+      '--steps',
+      '300',
+      '--output',
+      join(folder, 'run.json'),
+      '--health-checkpoint-path',
+      health,
+    ]);
 
     assert.equal((await run.end()).status, 0, run.stderr);
     assert.equal((await watch.end()).status, 0, watch.stderr);
@@ -54,7 +70,15 @@ describe('lockstep monitor watch', () => {
     assert.match(none.stderr, /no health file at .* within 0.3 s/);
 
     writeFileSync(health, healthText([WORKER]));
-    const silent = await lockstep(t, 'monitor', 'watch', '--checkpoint', health, '--timeout', '0.3');
+    const silent = await lockstep(
+      t,
+      'monitor',
+      'watch',
+      '--checkpoint',
+      health,
+      '--timeout',
+      '0.3',
+    );
     assert.equal(silent.status, 1);
     assert.match(silent.stderr, /no new checkpoint .* at step 10 of 100/);
 
@@ -71,8 +95,16 @@ describe('lockstep monitor status and report', () => {
     const [health, page] = [join(folder, 'health.json'), join(folder, 'report.html')];
     const cases: [string, number, object[]][] = [
       ['HEALTHY', 0, [WORKER, { ...WORKER, worker_id: 1 }]],
-      ['DEGRADED', 0, [WORKER, { ...WORKER, worker_id: 1, throughput_samples_per_sec: 20, status: 'slow' }]],
-      ['CRITICAL', 1, [WORKER, { ...WORKER, worker_id: 1, throughput_samples_per_sec: 0, status: 'failed' }]],
+      [
+        'DEGRADED',
+        0,
+        [WORKER, { ...WORKER, worker_id: 1, throughput_samples_per_sec: 20, status: 'slow' }],
+      ],
+      [
+        'CRITICAL',
+        1,
+        [WORKER, { ...WORKER, worker_id: 1, throughput_samples_per_sec: 0, status: 'failed' }],
+      ],
     ];
     for (const [word, code, workers] of cases) {
       writeFileSync(health, healthText(workers));
@@ -92,8 +124,16 @@ describe('lockstep monitor status and report', () => {
       );
       assert.equal(report.status, 0, report.stderr);
       const json = JSON.parse(report.stdout);
-      for (const key of ['status', 'run_id', 'completed_steps', 'total_steps', 'anomaly_counts', 'worker_statuses', 'recommendations'])
-        assert.ok(key in json, key); // prettier-ignore
+      for (const key of [
+        'status',
+        'run_id',
+        'completed_steps',
+        'total_steps',
+        'anomaly_counts',
+        'worker_statuses',
+        'recommendations',
+      ])
+        assert.ok(key in json, key);
       assert.equal(json.status, word);
       assert.ok(readFileSync(page, 'utf8').includes(`>${word}</span>`));
     }
@@ -110,7 +150,13 @@ describe('lockstep monitor status and report', () => {
     ];
     for (const [text, message] of refusals) {
       if (text !== undefined) writeFileSync(path, text);
-      const { status, stdout, stderr } = await lockstep(t, 'monitor', 'status', '--checkpoint', path);
+      const { status, stdout, stderr } = await lockstep(
+        t,
+        'monitor',
+        'status',
+        '--checkpoint',
+        path,
+      );
       assert.equal(status, 2, stderr);
       assert.match(stderr, message);
       assert.equal(stdout, '');

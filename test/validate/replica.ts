@@ -1,4 +1,7 @@
-/** A copy of a model on an engine of its own, told what to compute and what to apply by whoever holds it. */
+/**
+ * A copy of a model on an engine of its own, told what to compute and what to apply by whoever
+ * holds it.
+ */
 import type { RunData } from '../../src/job/data-source.ts';
 import type { PlannedRun } from '../../src/job/make-run-plan.ts';
 import type { MicroBatchRecord } from '../../src/protocol/messages.ts';
@@ -66,7 +69,8 @@ export class Replica {
   async compute(place: Place, leases: readonly number[]): Promise<Part> {
     const pass = ++this.#pass;
     const { sumElements } = this.#planned.plan;
-    if (leases.length === 0) return { records: [], sum: new Int32Array(sumElements), sampleCount: 0 };
+    if (leases.length === 0)
+      return { records: [], sum: new Int32Array(sumElements), sampleCount: 0 };
     return new Promise((resolve) => {
       this.#finished = resolve;
       this.#pool.begin({
@@ -86,7 +90,11 @@ export class Replica {
     const update = { sampleCount, scalars: { ...this.#planned.plan.scalarsOf(step) } };
     const bytes = new Uint8Array(total.buffer);
     await new Promise<unknown>((resolve) =>
-      this.#pool.apply({ kind: 'commit', pass: this.#pass, step, exponents, update }, bytes, resolve),
+      this.#pool.apply(
+        { kind: 'commit', pass: this.#pass, step, exponents, update },
+        bytes,
+        resolve,
+      ),
     );
   }
 

@@ -1,4 +1,7 @@
-/** What `lockstep run` measures on a link of limited rate: a network namespace of its own, whose loopback is throttled. */
+/**
+ * What `lockstep run` measures on a link of limited rate: a network namespace of its own, whose
+ * loopback is throttled.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -8,7 +11,10 @@ import { type TrainingPayload, trainingPayloadSchema } from '../../src/validate/
 import { REPOSITORY, startLockstep, startProgram, temporaryFolder } from '../cluster/processes.ts';
 
 const NAMESPACE = `lockstep-${process.pid}`;
-/** A hidden layer of 1,000: 12,001 parameters, whose sums of 48 kB travel through the socket and not through memory. */
+/**
+ * A hidden layer of 1,000: 12,001 parameters, whose sums of 48 kB travel through the socket and not
+ * through memory.
+ */
 const ARGS = ['run', '--workers', '2', '--steps', '20', '--hidden-size', '1000'];
 const SUM_BITS = 12_001 * 4 * 8;
 
@@ -28,7 +34,9 @@ function inNamespace(...args: readonly string[]): readonly string[] {
   return ['netns', 'exec', NAMESPACE, ...args];
 }
 
-/** A measured run in a namespace whose loopback passes `megabits` a second; without it all it can. */
+/**
+ * A measured run in a namespace whose loopback passes `megabits` a second; without it all it can.
+ */
 async function runAt(t: TestContext, megabits: number | undefined): Promise<TrainingPayload> {
   const output = join(temporaryFolder(t), 'result.json');
   ip('netns', 'add', NAMESPACE);

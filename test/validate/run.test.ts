@@ -12,7 +12,13 @@ import {
   type TrainingPayload,
   trainingPayloadSchema,
 } from '../../src/validate/results/result.ts';
-import { assertGone, isAlive, type Program, startLockstep, temporaryFolder } from '../cluster/processes.ts';
+import {
+  assertGone,
+  isAlive,
+  type Program,
+  startLockstep,
+  temporaryFolder,
+} from '../cluster/processes.ts';
 
 /** A run under way in a folder of its own. */
 class MeasuredRun {
@@ -27,7 +33,13 @@ class MeasuredRun {
       '--health-checkpoint-path',
       this.path('health.json'),
     ];
-    this.program = startLockstep(t, ['run', ...outputs, '--plain', this.path('plain.json'), ...args]);
+    this.program = startLockstep(t, [
+      'run',
+      ...outputs,
+      '--plain',
+      this.path('plain.json'),
+      ...args,
+    ]);
   }
 
   path(name: string): string {
@@ -37,7 +49,9 @@ class MeasuredRun {
   /** The health file, which is whole at every moment. */
   health(): Health | undefined {
     const path = this.path('health.json');
-    return existsSync(path) ? healthSchema.parse(JSON.parse(readFileSync(path, 'utf8'))) : undefined;
+    return existsSync(path)
+      ? healthSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+      : undefined;
   }
 
   /** Process ids by rank. */
@@ -93,23 +107,53 @@ describe('lockstep run', () => {
   });
 
   test('measures where the time of every step went', async (t) => {
-    const { payload } = await new MeasuredRun(t, ['--workers', '2', '--workload', 'embedding', '--steps', '40']).finished(); // prettier-ignore
+    const { payload } = await new MeasuredRun(t, [
+      '--workers',
+      '2',
+      '--workload',
+      'embedding',
+      '--steps',
+      '40',
+    ]).finished();
 
     for (const step of payload.steps) {
-      const { step_time_ms: whole, compute_time_ms, allreduce_time_ms, wait_time_ms, other_time_ms } = step;
+      const {
+        step_time_ms: whole,
+        compute_time_ms,
+        allreduce_time_ms,
+        wait_time_ms,
+        other_time_ms,
+      } = step;
       const parts = sumOf([compute_time_ms, allreduce_time_ms, wait_time_ms, other_time_ms]);
-      assert.ok(compute_time_ms > 0 && allreduce_time_ms > 0, `step ${step.step}: ${JSON.stringify(step)}`);
-      assert.ok(Math.abs(parts - whole!) <= 0.05 * whole!, `step ${step.step}: ${parts} of ${whole} ms`);
-      assert.equal(sumOf(step.workers!.map(({ samples }) => samples)), step.step % 32 === 31 ? 8 : 32);
+      assert.ok(
+        compute_time_ms > 0 && allreduce_time_ms > 0,
+        `step ${step.step}: ${JSON.stringify(step)}`,
+      );
+      assert.ok(
+        Math.abs(parts - whole!) <= 0.05 * whole!,
+        `step ${step.step}: ${parts} of ${whole} ms`,
+      );
+      assert.equal(
+        sumOf(step.workers!.map(({ samples }) => samples)),
+        step.step % 32 === 31 ? 8 : 32,
+      );
       assert.equal(step.loss_bits, bitsOf(step.loss));
     }
     const stepsMs = sumOf(payload.steps.map((step) => step.step_time_ms));
-    assert.ok(Math.abs(stepsMs - 1000 * payload.total_time_sec) < 0.01 * stepsMs, 'steps fill the time');
+    assert.ok(
+      Math.abs(stepsMs - 1000 * payload.total_time_sec) < 0.01 * stepsMs,
+      'steps fill the time',
+    );
     const tookMs = Date.parse(payload.end_timestamp) - Date.parse(payload.start_timestamp);
-    assert.ok(Math.abs(tookMs - 1000 * payload.total_time_sec) < 50, 'timestamps are those of the training');
+    assert.ok(
+      Math.abs(tookMs - 1000 * payload.total_time_sec) < 50,
+      'timestamps are those of the training',
+    );
     const samples = 39 * 32 + 8;
     const throughput = samples / payload.total_time_sec;
-    assert.ok(Math.abs(payload.average_throughput_samples_per_sec - throughput) < 1e-6 * throughput);
+    assert.ok(
+      Math.abs(payload.average_throughput_samples_per_sec - throughput) < 1e-6 * throughput,
+    );
   });
 
   test('writes the canonical result, the plain form and the health file, and nothing else', async (t) => {
@@ -135,7 +179,11 @@ describe('lockstep run', () => {
     const { is_complete, completed_steps, workers } = run.health()!;
     assert.deepEqual([is_complete, completed_steps, workers.length], [true, 20, 2]);
     assert.ok(workers.every(({ status, step }) => status === 'healthy' && step === 20));
-    const check = startLockstep(t, ['report', 'check', ...['result', 'plain', 'health'].map((name) => run.path(`${name}.json`))]); // prettier-ignore
+    const check = startLockstep(t, [
+      'report',
+      'check',
+      ...['result', 'plain', 'health'].map((name) => run.path(`${name}.json`)),
+    ]);
     assert.equal((await check.end()).status, 0, check.stderr);
   });
 
@@ -147,7 +195,10 @@ describe('lockstep run', () => {
     ].map(async (args) => (await new MeasuredRun(t, ['--steps', '5', ...args]).finished()).payload);
     const [usual, seeded, small] = await Promise.all(runs);
 
-    assert.equal(new Set([usual, seeded, small].map((payload) => payload!.steps[0]!.loss_bits)).size, 3);
+    assert.equal(
+      new Set([usual, seeded, small].map((payload) => payload!.steps[0]!.loss_bits)).size,
+      3,
+    );
     assert.deepEqual(
       small!.steps.map(({ workers }) => sumOf(workers!.map(({ samples }) => samples))),
       [16, 16, 16, 16, 16],
@@ -155,7 +206,15 @@ describe('lockstep run', () => {
   });
 
   test('speaks as the original does, without colour, with a line for every step when asked', async (t) => {
-    const run = new MeasuredRun(t, ['--steps', '3', '--verbose', '--backend', 'gloo', '--tdp-watts', '150']);
+    const run = new MeasuredRun(t, [
+      '--steps',
+      '3',
+      '--verbose',
+      '--backend',
+      'gloo',
+      '--tdp-watts',
+      '150',
+    ]);
     const { result, payload } = await run.finished();
     const { stderr } = run.program;
 
@@ -163,7 +222,13 @@ describe('lockstep run', () => {
     assert.match(stderr, /^Starting distributed training run\.\.\./m);
     assert.equal(stderr.match(/^step \d\/3 {2}loss \d+\.\d{6} .* compute \d/gm)?.length, 3);
     const loss = payload.final_loss.toFixed(6);
-    assert.match(stderr, new RegExp(`✓ Run complete!\n  Total time: [\\d.]+s\n  Final loss: ${loss}\n  Avg throughput: [\\d.,]+ samples/sec\n`)); // prettier-ignore
+    assert.match(
+      stderr,
+      new RegExp(
+        `✓ Run complete!\n  Total time: [\\d.]+s\n  Final loss: ${loss}\n  Avg throughput: ` +
+          '[\\d.,]+ samples/sec\n',
+      ),
+    );
     assert.match(stderr, /\n {2}Metrics saved to: .*result\.json\n$/);
     assert.ok(!stderr.includes('\u001b'));
     // Where RAPL can be read it is measured, and said so.
@@ -241,7 +306,10 @@ describe('lockstep run', () => {
   test('refuses flags that it does not know and values that cannot be, with 2, and writes nothing', async (t) => {
     for (const [args, message] of [
       [['--worker', '2'], /error: unknown option '--worker'/],
-      [['--workers', 'two'], /^error: --workers: expected a whole number from 1 to 256, got "two"\n$/],
+      [
+        ['--workers', 'two'],
+        /^error: --workers: expected a whole number from 1 to 256, got "two"\n$/,
+      ],
     ] as const) {
       const run = new MeasuredRun(t, args);
       const { status } = await run.program.end();

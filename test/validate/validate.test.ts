@@ -11,18 +11,42 @@ import { trainWrongly } from './wrong-training.ts';
 
 const STEPS = '24';
 
-/** Results of `lockstep run` on one and on two workers, and of a build without gradient exchange. */
-async function results(t: TestContext): Promise<{ folder: string; files: Record<'single' | 'multi' | 'wrong', string> }> {
+/**
+ * Results of `lockstep run` on one and on two workers, and of a build without gradient exchange.
+ */
+async function results(
+  t: TestContext,
+): Promise<{ folder: string; files: Record<'single' | 'multi' | 'wrong', string> }> {
   const folder = temporaryFolder(t);
-  const files = { single: join(folder, '1.json'), multi: join(folder, '2.json'), wrong: join(folder, 'wrong.json') };
-  for (const [workers, output] of [['1', files.single], ['2', files.multi]] as const) {
+  const files = {
+    single: join(folder, '1.json'),
+    multi: join(folder, '2.json'),
+    wrong: join(folder, 'wrong.json'),
+  };
+  for (const [workers, output] of [
+    ['1', files.single],
+    ['2', files.multi],
+  ] as const) {
     const health = ['--health-checkpoint-path', join(folder, 'health.json')];
-    const { status, stderr } = await lockstep(t, 'run', '--workers', workers, '--steps', STEPS, '--output', output, ...health);
+    const { status, stderr } = await lockstep(
+      t,
+      'run',
+      '--workers',
+      workers,
+      '--steps',
+      STEPS,
+      '--output',
+      output,
+      ...health,
+    );
     assert.equal(status, 0, stderr);
   }
-  writeFileSync(files.wrong, JSON.stringify(await trainWrongly({ mistake: 'no-exchange', steps: Number(STEPS) })));
+  writeFileSync(
+    files.wrong,
+    JSON.stringify(await trainWrongly({ mistake: 'no-exchange', steps: Number(STEPS) })),
+  );
   return { folder, files };
-} // prettier-ignore
+}
 
 describe('lockstep validate', () => {
   test('passes two workers against one bit for bit, and fails and names a build without exchange', async (t) => {
@@ -64,51 +88,83 @@ describe('lockstep validate', () => {
     assert.deepEqual([check.status, check.stdout], [0, '']);
   });
 
-  test('ends with 2 for a file that cannot be read, with 1 for runs that cannot be compared, and writes nothing', async (t) => {
-    const folder = temporaryFolder(t);
-    const file = (name: string, value: unknown): string => {
-      writeFileSync(join(folder, name), typeof value === 'string' ? value : JSON.stringify(value));
-      return join(folder, name);
-    };
-    const good = file('good.json', {
-      steps: [
-        { step: 0, loss: 1 },
-        { step: 1, loss: 0.5 },
-      ],
-    });
-    const cases: [code: number, second: string, flags: string[], said: RegExp][] = [
-      [2, join(folder, 'none.json'), [], /none\.json: there is no such file/],
-      [2, file('cut.json', '{"steps": [{"step": 0, "lo'), [], /ends too early, after 26 bytes: the file is truncated/],
-      [1, file('v2.json', { schema_version: '2.0.0' }), [], /got "2\.0\.0"/],
-      [1, file('short.json', { steps: [{ step: 0, loss: 1 }] }), [], /got 2 in .*good\.json and 1 in .*short\.json/],
-      [1, file('empty.json', { steps: [] }), [], /it has no steps/],
-      [1, file('text.json', { steps: [{ step: 0, loss: 'low' }] }), [], /steps\[0\]\.loss: expected a number, got "low"/],
-      [1, good, ['--exact'], /step 0 has no loss_bits/],
-      [2, good, ['--tolerance', '5'], /--tolerance: expected a fraction from 0 to 1, got "5"\. For 5 % write 0\.05/],
-      [2, good, ['--tolerance', '-1'], /--tolerance: expected a number from 0 to 1, got "-1"/],
-      [2, good, ['--tolerance', 'x'], /--tolerance: expected a number from 0 to 1, got "x"/],
-      [2, good, ['--exact', '--tolerance', '0.1'], /--tolerance: expected none, or 0, with --exact/],
-      [2, good, ['--output', folder], /--output .*this is a folder/],
-      [2, good, ['--junit', '/proc/none/junit.xml'], /--junit \/proc\/none\/junit\.xml/],
-    ]; // prettier-ignore
-    const report = join(folder, 'report.json');
+  test(
+    'ends with 2 for a file that cannot be read, with 1 for runs that cannot be compared, and ' +
+      'writes nothing',
+    async (t) => {
+      const folder = temporaryFolder(t);
+      const file = (name: string, value: unknown): string => {
+        writeFileSync(
+          join(folder, name),
+          typeof value === 'string' ? value : JSON.stringify(value),
+        );
+        return join(folder, name);
+      };
+      const good = file('good.json', {
+        steps: [
+          { step: 0, loss: 1 },
+          { step: 1, loss: 0.5 },
+        ],
+      });
+      const cases: [code: number, second: string, flags: string[], said: RegExp][] = [
+        [2, join(folder, 'none.json'), [], /none\.json: there is no such file/],
+        [
+          2,
+          file('cut.json', '{"steps": [{"step": 0, "lo'),
+          [],
+          /ends too early, after 26 bytes: the file is truncated/,
+        ],
+        [1, file('v2.json', { schema_version: '2.0.0' }), [], /got "2\.0\.0"/],
+        [
+          1,
+          file('short.json', { steps: [{ step: 0, loss: 1 }] }),
+          [],
+          /got 2 in .*good\.json and 1 in .*short\.json/,
+        ],
+        [1, file('empty.json', { steps: [] }), [], /it has no steps/],
+        [
+          1,
+          file('text.json', { steps: [{ step: 0, loss: 'low' }] }),
+          [],
+          /steps\[0\]\.loss: expected a number, got "low"/,
+        ],
+        [1, good, ['--exact'], /step 0 has no loss_bits/],
+        [
+          2,
+          good,
+          ['--tolerance', '5'],
+          /--tolerance: expected a fraction from 0 to 1, got "5"\. For 5 % write 0\.05/,
+        ],
+        [2, good, ['--tolerance', '-1'], /--tolerance: expected a number from 0 to 1, got "-1"/],
+        [2, good, ['--tolerance', 'x'], /--tolerance: expected a number from 0 to 1, got "x"/],
+        [
+          2,
+          good,
+          ['--exact', '--tolerance', '0.1'],
+          /--tolerance: expected none, or 0, with --exact/,
+        ],
+        [2, good, ['--output', folder], /--output .*this is a folder/],
+        [2, good, ['--junit', '/proc/none/junit.xml'], /--junit \/proc\/none\/junit\.xml/],
+      ];
+      const report = join(folder, 'report.json');
 
-    for (const [code, second, flags, said] of cases) {
-      const output = flags.includes('--output') ? [] : ['--output', report];
-      const { status, stdout, stderr } = await lockstep(
-        t,
-        'validate',
-        good,
-        second,
-        ...output,
-        ...flags,
-        '--json',
-      );
-      assert.match(stderr, said);
-      assert.doesNotMatch(stderr, /\n {4}at /);
-      assert.deepEqual([status, stdout, existsSync(report)], [code, '', false], stderr);
-    }
-  });
+      for (const [code, second, flags, said] of cases) {
+        const output = flags.includes('--output') ? [] : ['--output', report];
+        const { status, stdout, stderr } = await lockstep(
+          t,
+          'validate',
+          good,
+          second,
+          ...output,
+          ...flags,
+          '--json',
+        );
+        assert.match(stderr, said);
+        assert.doesNotMatch(stderr, /\n {4}at /);
+        assert.deepEqual([status, stdout, existsSync(report)], [code, '', false], stderr);
+      }
+    },
+  );
 
   test('fails a loss that is not a number, and names it', async (t) => {
     const folder = temporaryFolder(t);
@@ -133,14 +189,20 @@ describe('lockstep report check', () => {
     writeFileSync(good, JSON.stringify(result));
     writeFileSync(
       bad,
-      JSON.stringify({ ...result, timestamp: 5, tool_payload: { ...result.tool_payload, num_steps: 3 } }),
+      JSON.stringify({
+        ...result,
+        timestamp: 5,
+        tool_payload: { ...result.tool_payload, num_steps: 3 },
+      }),
     );
 
     const both = await lockstep(t, 'report', 'check', good, bad, '--json');
     const missing = await lockstep(t, 'report', 'check', join(folder, 'none.json'), good);
 
     assert.deepEqual([both.status, missing.status], [1, 2]);
-    const { files } = JSON.parse(both.stdout) as { files: { kind: string; problems: { path: string }[] }[] };
+    const { files } = JSON.parse(both.stdout) as {
+      files: { kind: string; problems: { path: string }[] }[];
+    };
     assert.deepEqual(
       files.map(({ kind, problems }) => [kind, ...problems.map(({ path }) => path)]),
       [['result'], ['result', 'timestamp', 'tool_payload.num_steps']],
@@ -155,6 +217,9 @@ describe('lockstep report check', () => {
     const { status, stdout } = await lockstep(t, 'report', 'schema');
 
     assert.equal(status, 0);
-    assert.deepEqual(JSON.parse(stdout), JSON.parse(readFileSync('docs/result.schema.json', 'utf8')));
+    assert.deepEqual(
+      JSON.parse(stdout),
+      JSON.parse(readFileSync('docs/result.schema.json', 'utf8')),
+    );
   });
 });

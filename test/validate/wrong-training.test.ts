@@ -1,4 +1,7 @@
-/** The wrong builds that other tests must notice: that they are wrong in what they say, and in nothing else. */
+/**
+ * The wrong builds that other tests must notice: that they are wrong in what they say, and in
+ * nothing else.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
@@ -38,24 +41,31 @@ function divergesAt(a: TrainingPayload, b: TrainingPayload): number {
 }
 
 describe('trainWrongly', () => {
-  test('without a mistake has the losses and the model of `lockstep run`, however work is shared out', async (t) => {
-    const real = await right(t);
-    for (const shares of [
-      [1, 1],
-      [3, 1],
-    ]) {
-      const control = await wrong({ mistake: 'none', shares });
+  test(
+    'without a mistake has the losses and the model of `lockstep run`, however work is shared ' +
+      'out',
+    async (t) => {
+      const real = await right(t);
+      for (const shares of [
+        [1, 1],
+        [3, 1],
+      ]) {
+        const control = await wrong({ mistake: 'none', shares });
 
-      assert.equal(divergesAt(control, real), -1);
-      assert.equal(control.state_digest, real.state_digest);
-    }
-  });
+        assert.equal(divergesAt(control, real), -1);
+        assert.equal(control.state_digest, real.state_digest);
+      }
+    },
+  );
 
   test('diverges from the step after the mistake on, and not before', async () => {
     const control = await wrong({ mistake: 'none' });
 
     assert.equal(divergesAt(control, await wrong({ mistake: 'no-exchange' })), 1);
-    assert.equal(divergesAt(control, await wrong({ mistake: 'unweighted-average', shares: [3, 1] })), 1);
+    assert.equal(
+      divergesAt(control, await wrong({ mistake: 'unweighted-average', shares: [3, 1] })),
+      1,
+    );
     const corrupted = await wrong({ mistake: 'corrupted-worker' });
     assert.equal(divergesAt(control, corrupted), CORRUPTED_FROM_STEP + 1);
   });

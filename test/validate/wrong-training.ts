@@ -1,12 +1,15 @@
 /**
- * Data-parallel training with a mistake in it, on the real engine: what a broken build would write. For the tests of
- * what must notice.
+ * Data-parallel training with a mistake in it, on the real engine: what a broken build would write.
+ * For the tests of what must notice.
  *
- *     node --import tsx test/validate/wrong-training.ts <mistake> <result.json> [workers] [steps] [seed] [shares]
+ *     node --import tsx test/validate/wrong-training.ts <mistake> <result.json> [workers] [steps]
+ *     [seed] [shares]
  *
- * Mistakes: `none`, the control, which has the bits of `lockstep run`; `no-exchange`, every replica updates with its own
- * gradients; `unweighted-average`, replicas with unequal shares (3,1: three quarters and one quarter of the micro-batches)
- * count the same; `corrupted-worker`, from the eleventh step on the sums of rank 1 come with the wrong sign.
+ * Mistakes: `none`, the control, which has the bits of `lockstep run`; `no-exchange`, every replica
+ *           updates with its own
+ * gradients; `unweighted-average`, replicas with unequal shares (3,1: three quarters and one
+ * quarter of the micro-batches) count the same; `corrupted-worker`, from the eleventh step on the
+ * sums of rank 1 come with the wrong sign.
  */
 import { totalmem } from 'node:os';
 import { systemClock } from '../../src/base/clock.ts';
@@ -49,14 +52,19 @@ export const CORRUPTED_FROM_STEP = 10;
 const CORRUPTED_RANK = 1;
 
 /** Trains, and gives the canonical result that such a build would have written. */
-export async function trainWrongly({ mistake, shares, ...given }: WrongTrainingOptions): Promise<Result> {
+export async function trainWrongly({
+  mistake,
+  shares,
+  ...given
+}: WrongTrainingOptions): Promise<Result> {
   const options = { ...DEFAULT_WORKLOAD, ...given };
   const config = workloadConfig(options);
   const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, process.env));
   const planned = makeRunPlan(config, data, 'wrong-training', options.workers);
   const replicas: Replica[] = [];
   try {
-    for (let rank = 0; rank < options.workers; rank++) replicas.push(await Replica.create(planned, data));
+    for (let rank = 0; rank < options.workers; rank++)
+      replicas.push(await Replica.create(planned, data));
     return await train(mistake, options, planned, replicas, shares ?? replicas.map(() => 1));
   } finally {
     for (const replica of replicas) await replica.close();
@@ -137,11 +145,15 @@ class Group {
       const parts = await Promise.all(
         this.#replicas.map(async (replica, i) => replica.compute(place, leases[i] ?? [])),
       );
-      const seen = parts.flatMap(({ records }) => records.map((record) => record.maxima.map((m) => m ?? 0)));
+      const seen = parts.flatMap(({ records }) =>
+        records.map((record) => record.maxima.map((m) => m ?? 0)),
+      );
       // A replica may have no part in the last step of an epoch.
       const observed = seen.length === 0 ? expected : seen.reduce(mergeMaxima);
       const isOver = before !== undefined && overflowsGrid(observed, exponents, microBatchCount);
-      this.#maxima = isOver ? mergeMaxima(observed, before) : nextMaxima(before ?? observed, observed);
+      this.#maxima = isOver
+        ? mergeMaxima(observed, before)
+        : nextMaxima(before ?? observed, observed);
       if (before === undefined || isOver) continue;
       const total = combine(this.#mistake, when.step, parts);
       const samples = parts.reduce((sum, part) => sum + part.sampleCount, 0);
@@ -160,7 +172,8 @@ function combine(mistake: Mistake, step: number, parts: readonly Part[]): Int32A
     if (part.sampleCount === 0) continue;
     let weight = 1;
     if (mistake === 'unweighted-average') weight = samples / (busy * part.sampleCount);
-    if (mistake === 'corrupted-worker' && step >= CORRUPTED_FROM_STEP && rank === CORRUPTED_RANK) weight = -1;
+    if (mistake === 'corrupted-worker' && step >= CORRUPTED_FROM_STEP && rank === CORRUPTED_RANK)
+      weight = -1;
     for (let i = 0; i < total.length; i++) total[i] = total[i]! + weight * part.sum[i]!;
   }
   return Int32Array.from(total, (value) => Math.round(value));
@@ -179,13 +192,22 @@ function timesOf(parts: readonly Part[], stepMs: number) {
       records.reduce((sum, record) => sum + record.computeMs, 0),
     );
     const waitMs = stepMs - computeMs;
-    return { rank, samples: sampleCount, microBatches: records.length, computeMs, communicateMs: 0, waitMs };
+    return {
+      rank,
+      samples: sampleCount,
+      microBatches: records.length,
+      computeMs,
+      communicateMs: 0,
+      waitMs,
+    };
   });
   const computeMs = ranks.reduce((sum, rank) => sum + rank.computeMs, 0) / ranks.length;
   return { stepMs, computeMs, communicateMs: 0, waitMs: stepMs - computeMs, otherMs: 0, ranks };
 }
 
-/** Micro-batches 0 .. count - 1, cut into parts of these relative sizes, each a run of neighbours. */
+/**
+ * Micro-batches 0 .. count - 1, cut into parts of these relative sizes, each a run of neighbours.
+ */
 function cut(count: number, shares: readonly number[]): number[][] {
   const whole = shares.reduce((sum, share) => sum + share, 0);
   let before = 0;

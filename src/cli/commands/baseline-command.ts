@@ -56,7 +56,9 @@ interface CompareFlags extends BaselineFlags, CiFlags {
 
 /** `lockstep baseline`: keeps the metrics of accepted runs and compares others with them. */
 export function baselineCommand(context: CommandContext): Command {
-  const command = new Command('baseline').description('keep metrics of accepted runs, and find regressions');
+  const command = new Command('baseline').description(
+    'keep metrics of accepted runs, and find regressions',
+  );
   for (const one of [saveCommand(context), compareCommand(context), listCommand()])
     command.addCommand(one.exitOverride().showSuggestionAfterError());
   return command;
@@ -72,7 +74,9 @@ function withBaselineOptions(command: Command): Command {
 }
 
 function saveCommand(context: CommandContext): Command {
-  return withBaselineOptions(new Command('save').description('keep the metrics of runs as a baseline'))
+  return withBaselineOptions(
+    new Command('save').description('keep the metrics of runs as a baseline'),
+  )
     .addHelpText('after', HELP)
     .action(async (runFlags: string[], flags: BaselineFlags) => {
       const { name, baselineDir } = flags;
@@ -86,7 +90,8 @@ function saveCommand(context: CommandContext): Command {
       const { green } = paint(context.environment);
       const count = runs.length === 1 ? '' : ` from ${runs.length} runs`;
       process.stderr.write(
-        `${green('✓')} Baseline '${name}' saved successfully${count}${isThere ? ', in place of an older one' : ''}\n`,
+        `${green('✓')} Baseline '${name}' saved ` +
+          `successfully${count}${isThere ? ', in place of an older one' : ''}\n`,
       );
     });
 }
@@ -104,7 +109,11 @@ function compareCommand(context: CommandContext): Command {
     .action(async (runFlags: string[], flags: CompareFlags) => compare(context, flags, runFlags));
 }
 
-async function compare(context: CommandContext, flags: CompareFlags, runFlags: string[]): Promise<void> {
+async function compare(
+  context: CommandContext,
+  flags: CompareFlags,
+  runFlags: string[],
+): Promise<void> {
   const { name, baselineDir, output } = flags;
   checkBaselineName(name);
   const thresholds = {
@@ -120,7 +129,8 @@ async function compare(context: CommandContext, flags: CompareFlags, runFlags: s
   const report = compareWithBaseline(baseline, runs, thresholds);
   if (report.total_metrics === 0)
     throw new ConfigError(
-      `comparing with baseline "${name}": it has no metric in common with ${runs.map(({ path }) => path).join(', ')}; it has ${report.missing_metrics.join(', ')}`,
+      `comparing with baseline "${name}": it has no metric in common with ` +
+        `${runs.map(({ path }) => path).join(', ')}; it has ${report.missing_metrics.join(', ')}`,
     );
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (output !== undefined) writeOutput(output, text);
@@ -139,7 +149,8 @@ async function runsOf(
 ): Promise<RunMetrics[] | undefined> {
   if ((metrics === undefined) === (runs === undefined))
     throw new ConfigError(
-      '--metrics: expected the file of a run, or --runs and the flags of `lockstep run` after --; one of the two',
+      '--metrics: expected the file of a run, or --runs and the flags of `lockstep run` after ' +
+        '--; one of the two',
     );
   if (metrics !== undefined) {
     if (runFlags.length > 0)
@@ -154,7 +165,8 @@ async function runsOf(
       self: context.self,
       count,
       flags: runFlags,
-      onRun: (run) => terminal.line(`run ${run} of ${count}: lockstep run ${runFlags.join(' ')}`.trimEnd()),
+      onRun: (run) =>
+        terminal.line(`run ${run} of ${count}: lockstep run ${runFlags.join(' ')}`.trimEnd()),
       signal: interrupt.signal,
     });
   } finally {

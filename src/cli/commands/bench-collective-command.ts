@@ -55,7 +55,9 @@ export function benchCollectiveCommand(context: CommandContext): Command {
         .choices(['gloo', 'nccl', 'star'])
         .default('gloo'),
     )
-    .addOption(new Option('--engine <name>', 'all-reduce to measure').choices(['star']).default('star'))
+    .addOption(
+      new Option('--engine <name>', 'all-reduce to measure').choices(['star']).default('star'),
+    )
     .option('--host <address>', 'address of this machine to meet at', '127.0.0.1')
     .option('--output <file>', 'write the result as JSON')
     .option('--json', 'print the result as one JSON document')
@@ -72,7 +74,10 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
   const { bold, dim } = paint(environment);
   if (flags.backend !== 'star')
     terminal.line(
-      dim(`note: --backend ${flags.backend} is not used; Lockstep's own all-reduce, a star, is measured`),
+      dim(
+        `note: --backend ${flags.backend} is not used; Lockstep's own all-reduce, a star, is ` +
+          'measured',
+      ),
     );
   const interrupt = interruptOnSignals(terminal);
   try {
@@ -118,7 +123,10 @@ export function benchText(result: BenchCollectiveResult, bold: (text: string) =>
     ['size', 'mean', 'p50', 'p99', 'min', 'mean time', 'p99 time', 'path'],
     ...results.map(rowOf),
   ];
-  const widths = rows.reduce<number[]>((widest, row) => row.map((cell, i) => Math.max(cell.length, widest[i] ?? 0)), []); // prettier-ignore
+  const widths = rows.reduce<number[]>(
+    (widest, row) => row.map((cell, i) => Math.max(cell.length, widest[i] ?? 0)),
+    [],
+  );
   const lines = rows.map((row) =>
     row
       .map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i] ?? 0)))
@@ -126,15 +134,24 @@ export function benchText(result: BenchCollectiveResult, bold: (text: string) =>
       .trimEnd(),
   );
   return [
-    bold(`All-reduce over a star, ${workers} workers, bus bandwidth in GB/s of ${iterations} iterations`),
+    bold(
+      `All-reduce over a star, ${workers} workers, bus bandwidth in GB/s of ${iterations} ` +
+        'iterations',
+    ),
     ...lines,
     `every sum was checked; ${machine.hardware_name}, ${machine.cores} cores, ${machine.os}`,
   ].join('\n');
 }
 
 function rowOf(figures: CollectiveFigures): string[] {
-  const { mean_bandwidth_gbps, p50_bandwidth_gbps, p99_bandwidth_gbps, min_bandwidth_gbps } = figures;
-  const bandwidths = [mean_bandwidth_gbps, p50_bandwidth_gbps, p99_bandwidth_gbps, min_bandwidth_gbps];
+  const { mean_bandwidth_gbps, p50_bandwidth_gbps, p99_bandwidth_gbps, min_bandwidth_gbps } =
+    figures;
+  const bandwidths = [
+    mean_bandwidth_gbps,
+    p50_bandwidth_gbps,
+    p99_bandwidth_gbps,
+    min_bandwidth_gbps,
+  ];
   return [
     `${figures.size_mb} MiB`,
     ...bandwidths.map((value) => value.toFixed(3)),

@@ -43,11 +43,18 @@ export function clientCommand(context: CommandContext): Command {
     .argument('<h>', 'size of the hidden layer')
     .argument('<eta>', 'learning rate')
     .option('--compat <mode>', 'seed: exactly what the original system computes')
-    .option('--optimizer <name>', 'gradient (whole file, as the original) or adam (mini-batches)', 'gradient')
+    .option(
+      '--optimizer <name>',
+      'gradient (whole file, as the original) or adam (mini-batches)',
+      'gradient',
+    )
     .option('--batch <rows>', 'rows per step of adam', '64')
     .option('--classes <count>', 'number of classes', String(LETTER_CLASSES))
     .option('--seed <number>', 'seed of the first weights and of the order of rows', '42')
-    .option('--out-dir <folder>', 'where the model is written (default: experiments/letters-<time>)')
+    .option(
+      '--out-dir <folder>',
+      'where the model is written (default: experiments/letters-<time>)',
+    )
     .option('--no-save', 'write no files')
     .option('--json', 'print the result as JSON on stdout')
     .addHelpText('after', HELP)
@@ -121,7 +128,8 @@ function report(
   isJson: boolean,
 ): void {
   const validationError = done.errors.at(-1);
-  if (!isJson) return void process.stdout.write(`Client: Final validation error => ${validationError}\n`);
+  if (!isJson)
+    return void process.stdout.write(`Client: Final validation error => ${validationError}\n`);
   const wallSeconds = rounds.reduce((total, { wallMs }) => total + wallMs, 0) / 1_000;
   const summary = {
     validationError,
@@ -139,7 +147,10 @@ function lineOf(event: JobEvent, { rounds }: JobSpec): string | undefined {
     case 'started':
       return `${event.files} files, ${grouped(event.rows)} rows, ${event.nodes} compute nodes`;
     case 'round':
-      return `round ${event.round}/${rounds}  validation error ${event.validationError.toFixed(4)}  ${duration(event.wallMs)}`;
+      return (
+        `round ${event.round}/${rounds}  validation error ${event.validationError.toFixed(4)}  ` +
+        duration(event.wallMs)
+      );
     case 'trouble':
       return `! ${event.node}: ${event.reason}`;
     case 'waiting':

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { DATASET_NAMES } from '../../config/train-config.ts';
 import type { DatasetDescription } from '../../data/describe-dataset.ts';
 
-const MAIN = join(import.meta.dirname, 'main.ts');
+const MAIN = join(import.meta.dirname, '../main.ts');
 
 function data(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'data', ...args], {
@@ -39,26 +39,33 @@ describe('lockstep data', () => {
     );
     assert.equal(classNames?.length, 100);
     assert.match(notes?.join() ?? '', /is not the official archive/);
-    assert.match(data('make-cifar', folder, '--classes', '7').stderr, /--classes: expected 10 or 100, got 7/);
-  });
-
-  test("describes the user's own table with the flags of `lockstep train`, and refuses a folder that is not there", (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'lockstep-data-'));
-    t.after(() => rmSync(folder, { recursive: true }));
-    const path = join(folder, 'a.csv');
-    writeFileSync(path, 'a,b\n1,x\noops,y\n3,y\n4,x\n');
-
-    const stopped = data(path);
-    const skipped = data(path, '--on-bad-row', 'skip');
-    const nowhere = data('digits', '--data-dir', join(folder, 'none'));
-
-    assert.equal(stopped.status, 1);
     assert.match(
-      stopped.stderr,
-      /1 of 4 rows cannot be used: line 3: column 1: expected a number, found "oops"/,
+      data('make-cifar', folder, '--classes', '7').stderr,
+      /--classes: expected 10 or 100, got 7/,
     );
-    assert.deepEqual((JSON.parse(skipped.stdout) as DatasetDescription).notes?.length, 1);
-    assert.equal(nowhere.status, 2);
-    assert.match(nowhere.stderr, /--data-dir: expected a folder with data files, found none at/);
   });
+
+  test(
+    "describes the user's own table with the flags of `lockstep train`, and refuses a folder " +
+      'that is not there',
+    (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'lockstep-data-'));
+      t.after(() => rmSync(folder, { recursive: true }));
+      const path = join(folder, 'a.csv');
+      writeFileSync(path, 'a,b\n1,x\noops,y\n3,y\n4,x\n');
+
+      const stopped = data(path);
+      const skipped = data(path, '--on-bad-row', 'skip');
+      const nowhere = data('digits', '--data-dir', join(folder, 'none'));
+
+      assert.equal(stopped.status, 1);
+      assert.match(
+        stopped.stderr,
+        /1 of 4 rows cannot be used: line 3: column 1: expected a number, found "oops"/,
+      );
+      assert.deepEqual((JSON.parse(skipped.stdout) as DatasetDescription).notes?.length, 1);
+      assert.equal(nowhere.status, 2);
+      assert.match(nowhere.stderr, /--data-dir: expected a folder with data files, found none at/);
+    },
+  );
 });

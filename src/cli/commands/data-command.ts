@@ -52,7 +52,10 @@ async function describe(
 function listText(): string {
   const width = Math.max(...Object.keys(DATASETS).map((name) => name.length)) + 2;
   return Object.entries(DATASETS)
-    .map(([name, { about, from }]) => `${name.padEnd(width)}${about}\n${' '.repeat(width)}from: ${from}\n`)
+    .map(
+      ([name, { about, from }]) =>
+        `${name.padEnd(width)}${about}\n${' '.repeat(width)}from: ${from}\n`,
+    )
     .join('');
 }
 

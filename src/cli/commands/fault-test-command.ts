@@ -51,8 +51,16 @@ export function faultTestCommand(context: CommandContext): Command {
     .option('--steps <count>', 'steps of every run', '20')
     .option('--seed <seed>', 'decides data, weights, affected workers and steps', '42')
     .option('--runs <count>', 'rounds of all faults, each with a seed of its own', '1')
-    .option('--audit <fraction>', 'part of the steps in which every worker is checked by another', '0.25')
-    .option('--tolerance <fraction>', 'how far losses may be from the clean run where digests differ', '0.01')
+    .option(
+      '--audit <fraction>',
+      'part of the steps in which every worker is checked by another',
+      '0.25',
+    )
+    .option(
+      '--tolerance <fraction>',
+      'how far losses may be from the clean run where digests differ',
+      '0.01',
+    )
     .option('--output <file>', 'the report', './minicluster_results/fault_report.json')
     .option('--json', 'print the report as one JSON document on stdout')
     .option('--verbose', 'name every run as it begins');
@@ -70,11 +78,14 @@ async function faultTest(context: CommandContext, flags: Flags): Promise<void> {
   const interrupt = interruptOnSignals(terminal);
   const count = (settings.faults ?? FAULTS).length * settings.rounds;
   terminal.line(
-    `Injecting ${count} faults into runs of ${settings.workers} workers and ${settings.steps} steps...`,
+    `Injecting ${count} faults into runs of ${settings.workers} workers and ${settings.steps} ` +
+      'steps...',
   );
   if (settings.workers < 3 || settings.audit === 0)
     terminal.line(
-      colours.dim('note: wrong gradients are found by audits, which need --workers 3 and --audit above 0'),
+      colours.dim(
+        'note: wrong gradients are found by audits, which need --workers 3 and --audit above 0',
+      ),
     );
   try {
     const report = await runFaultTest({
@@ -111,7 +122,8 @@ type Settings = Pick<
 >;
 
 function settingsOf(flags: Flags): Settings {
-  if (flags.faults?.trim() === '') throw new ConfigError('--faults: expected names, separated by commas');
+  if (flags.faults?.trim() === '')
+    throw new ConfigError('--faults: expected names, separated by commas');
   return {
     faults: flags.faults === undefined ? undefined : faultsNamed(flags.faults),
     workers: parseWhole('--workers', flags.workers, 2, 64),

@@ -2,7 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigError, messageOf } from '../../base/errors.ts';
-import { createTextDecoder, encodeText, parseTokenTable, vocabularyOf } from '../../data/token-table.ts';
+import {
+  createTextDecoder,
+  encodeText,
+  parseTokenTable,
+  vocabularyOf,
+} from '../../data/token-table.ts';
 import type { TokenTable } from '../../data/token-table.ts';
 import { createTextGenerator, type GenerateOptions } from '../../runtime/text-generator.ts';
 
@@ -31,7 +36,11 @@ export function generateCommand(): Command {
     .argument('<folder>', 'folder of the run')
     .option('--prompt <text>', 'text to continue', '\n')
     .option('--tokens <count>', 'tokens to add', '200')
-    .option('--temperature <number>', 'below 1 safer, above 1 wilder, 0 always the likeliest', '0.8')
+    .option(
+      '--temperature <number>',
+      'below 1 safer, above 1 wilder, 0 always the likeliest',
+      '0.8',
+    )
     .option('--top-k <count>', 'choose among so many of the likeliest tokens', '40')
     .option('--seed <seed>', 'another seed, another text', '42')
     .option('--json', 'print one JSON document at the end')
@@ -53,7 +62,8 @@ async function generate(folder: string, flags: Flags): Promise<void> {
   try {
     if (generator.vocabulary !== vocabularyOf(table)) {
       throw new ConfigError(
-        `${folder}: model.onnx has ${generator.vocabulary} tokens, tokens.json ${vocabularyOf(table)}. They are not of one run.`,
+        `${folder}: model.onnx has ${generator.vocabulary} tokens, tokens.json ` +
+          `${vocabularyOf(table)}. They are not of one run.`,
       );
     }
     const startedMs = performance.now();
@@ -78,12 +88,14 @@ function readRun(folder: string): { model: Uint8Array; table: TokenTable } {
   const [modelFile, tokenFile] = [join(folder, 'model.onnx'), join(folder, 'tokens.json')];
   if (!existsSync(modelFile)) {
     throw new ConfigError(
-      `${folder}: expected the folder of a finished run, found no model.onnx in it. It is what \`lockstep train\` prints at its end, for example experiments/whale.`,
+      `${folder}: expected the folder of a finished run, found no model.onnx in it. It is ` +
+        'what `lockstep train` prints at its end, for example experiments/whale.',
     );
   }
   if (!existsSync(tokenFile)) {
     throw new ConfigError(
-      `${folder}: there is no tokens.json, so its model was not trained on text. Train one with --model gpt --dataset moby_dick.`,
+      `${folder}: there is no tokens.json, so its model was not trained on text. Train one ` +
+        'with --model gpt --dataset moby_dick.',
     );
   }
   try {
@@ -97,10 +109,17 @@ function readRun(folder: string): { model: Uint8Array; table: TokenTable } {
   }
 }
 
-function numberOf(flag: string, text: string, least: number, most: number, isWhole: boolean): number {
+function numberOf(
+  flag: string,
+  text: string,
+  least: number,
+  most: number,
+  isWhole: boolean,
+): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
   if (value >= least && value <= most && (!isWhole || Number.isInteger(value))) return value;
   throw new ConfigError(
-    `${flag}: expected ${isWhole ? 'a whole number' : 'a number'} from ${least} to ${most}, got "${text}"`,
+    `${flag}: expected ${isWhole ? 'a whole number' : 'a number'} from ${least} to ${most}, ` +
+      `got "${text}"`,
   );
 }

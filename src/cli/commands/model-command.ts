@@ -17,6 +17,8 @@ export function modelCommand(): Command {
     .addHelpText('after', HELP)
     .action((path: string) => {
       const { graph, sha256 } = readModelFile(path);
-      process.stdout.write(`${JSON.stringify({ file: path, sha256, ...describeNetwork(graph) }, null, 2)}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ file: path, sha256, ...describeNetwork(graph) }, null, 2)}\n`,
+      );
     });
 }

@@ -148,9 +148,17 @@ function endText(
     case 'complete':
       return `complete after ${end.newest.completed_steps} steps: ${state?.status ?? ''}`;
     case 'timeout':
-      return `no new checkpoint in ${checkpoint} for ${timeoutSeconds} s; the run is at step ${end.newest.completed_steps} of ${end.newest.total_steps}. Does it still run? A run with longer steps needs a longer --timeout.`;
+      return (
+        `no new checkpoint in ${checkpoint} for ${timeoutSeconds} s; the run is at step ` +
+        `${end.newest.completed_steps} of ${end.newest.total_steps}. Does it still run? A run ` +
+        'with longer steps needs a longer --timeout.'
+      );
     case 'no-file':
-      return `no health file at ${checkpoint} within ${timeoutSeconds} s. Is \`lockstep run\` running, with this --health-checkpoint-path?`;
+      return (
+        `no health file at ${checkpoint} within ${timeoutSeconds} s. Is \`lockstep run\` ` +
+        'running, ' +
+        'with this --health-checkpoint-path?'
+      );
     case 'interrupted':
     case 'interrupted-early':
       return 'interrupted; the run goes on without being watched';

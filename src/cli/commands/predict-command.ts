@@ -35,5 +35,7 @@ function letter(value: number): string {
 }
 
 function modelFile(path: string): string {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? join(path, 'model.onnx') : path;
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+    ? join(path, 'model.onnx')
+    : path;
 }

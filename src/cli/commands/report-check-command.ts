@@ -48,7 +48,8 @@ export function reportCheckCommand(context: CommandContext): Command {
       for (const verdict of verdicts)
         process.stderr.write(`${verdict.passed ? green('✓') : red('✗')} ${verdictText(verdict)}\n`);
       emitChecks('lockstep report check', verdicts.map(checkOf), flags);
-      if (flags.json === true) process.stdout.write(`${JSON.stringify({ files: verdicts }, null, 2)}\n`);
+      if (flags.json === true)
+        process.stdout.write(`${JSON.stringify({ files: verdicts }, null, 2)}\n`);
       const isUnread = verdicts.some(({ isReadable }) => !isReadable);
       const isWrong = verdicts.some(({ passed }) => !passed);
       context.setExitCode(isUnread ? EXIT.usage : isWrong ? EXIT.failed : EXIT.ok);
@@ -69,8 +70,16 @@ function verdictOf(path: string): FileVerdict {
     return { path, kind: file.kind, isReadable: true, passed: problems.length === 0, problems };
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code === 'INTERNAL') throw error;
-    const problems = [{ path: '', message: error.message.replace(`reading ${path}: `, ''), count: 1 }];
-    return { path, kind: null, isReadable: error instanceof StructureError, passed: false, problems };
+    const problems = [
+      { path: '', message: error.message.replace(`reading ${path}: `, ''), count: 1 },
+    ];
+    return {
+      path,
+      kind: null,
+      isReadable: error instanceof StructureError,
+      passed: false,
+      problems,
+    };
   }
 }
 

@@ -30,9 +30,15 @@ interface Flags {
 export function reportHeatmapCommand(context: CommandContext): Command {
   return new Command('heatmap')
     .description('draw the workers of all runs in a folder by colour')
-    .option('--results-dir <folder>', 'folder with files that `lockstep run` wrote', './minicluster_results')
+    .option(
+      '--results-dir <folder>',
+      'folder with files that `lockstep run` wrote',
+      './minicluster_results',
+    )
     .addOption(
-      new Option('--metric <name>', 'what to draw').choices(HEATMAP_METRICS).default('allreduce_time_ms'),
+      new Option('--metric <name>', 'what to draw')
+        .choices(HEATMAP_METRICS)
+        .default('allreduce_time_ms'),
     )
     .option('--output <file>', 'where to write it', './minicluster_results/heatmap.html')
     .addHelpText('after', HELP)
@@ -48,14 +54,17 @@ function draw({ environment }: CommandContext, { resultsDir, metric, output }: F
   const map = heatmapOf(views, metric);
   if (map.rows.length === 0 || map.columns.length === 0)
     throw new ConfigError(
-      `${resultsDir}: expected runs whose steps or worker_snapshots tell of single workers, found none of these in ${runs.map(({ path }) => path).join(', ')}`,
+      `${resultsDir}: expected runs whose steps or worker_snapshots tell of single workers, ` +
+        `found none of these in ${runs.map(({ path }) => path).join(', ')}`,
     );
   const names = views.map(({ name }) => name);
   writeOutput(output, heatmapReport(map, metric, names));
   terminal.line(`Heat map saved to: ${output}`);
 }
 
-/** The runs among the files of a folder; others are named in notes, since somebody may miss them. */
+/**
+ * The runs among the files of a folder; others are named in notes, since somebody may miss them.
+ */
 function runsIn(folder: string, note: (text: string) => void): RunFile[] {
   const paths = listJson(folder);
   const runs: RunFile[] = [];
@@ -70,7 +79,8 @@ function runsIn(folder: string, note: (text: string) => void): RunFile[] {
   }
   if (runs.length > 0) return runs;
   throw new ConfigError(
-    `--results-dir ${folder}: expected files that \`lockstep run\` wrote, found none among ${paths.length} files ending in .json`,
+    `--results-dir ${folder}: expected files that \`lockstep run\` wrote, found none among ` +
+      `${paths.length} files ending in .json`,
   );
 }
 
@@ -81,7 +91,8 @@ function listJson(folder: string): string[] {
       .sort();
     if (names.length <= MAX_FILES) return names.map((name) => join(folder, name));
     throw new ConfigError(
-      `--results-dir ${folder}: expected at most ${MAX_FILES} files ending in .json, got ${names.length}`,
+      `--results-dir ${folder}: expected at most ${MAX_FILES} files ending in .json, got ` +
+        `${names.length}`,
     );
   } catch (error) {
     if (error instanceof ConfigError) throw error;

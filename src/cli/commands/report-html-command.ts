@@ -27,7 +27,10 @@ export interface ReportFlags {
 export function reportHtmlCommand({ environment }: CommandContext): Command {
   return new Command('html')
     .description('draw one run, or several side by side, as one HTML file')
-    .requiredOption('--result <file...>', 'files that `lockstep run` wrote, or other programs in its schema')
+    .requiredOption(
+      '--result <file...>',
+      'files that `lockstep run` wrote, or other programs in its schema',
+    )
     .option('--output <file>', 'where to write it', './minicluster_results/report.html')
     .option('--title <text>', 'its title')
     .addHelpText('after', HELP)

@@ -24,7 +24,10 @@ interface Flags extends ReportFlags {
 export function reportPdfCommand(context: CommandContext): Command {
   return new Command('pdf')
     .description('print one run, or several side by side, as PDF')
-    .requiredOption('--result <file...>', 'files that `lockstep run` wrote, or other programs in its schema')
+    .requiredOption(
+      '--result <file...>',
+      'files that `lockstep run` wrote, or other programs in its schema',
+    )
     .option('--output <file>', 'where to write it', './minicluster_results/report.pdf')
     .option('--title <text>', 'its title')
     .option(

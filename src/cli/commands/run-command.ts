@@ -48,7 +48,8 @@ export function runCommand(context: CommandContext): Command {
     .option('--backend <name>', "gloo or nccl: accepted, Lockstep's own engine is used")
     .option(
       '--tdp-watts <x>',
-      'estimate power from this where it cannot be measured; the result says that it is an estimate',
+      'estimate power from this where it cannot be measured; the result says that it is an ' +
+        'estimate',
     )
     .option(
       '--baseline-throughput <x>',
@@ -59,7 +60,10 @@ export function runCommand(context: CommandContext): Command {
       'where the result (schema 1.1.0) is written',
       './minicluster_results/run_metrics.json',
     )
-    .option('--plain <file>', 'write the steps and totals on their own, too, without what is around them')
+    .option(
+      '--plain <file>',
+      'write the steps and totals on their own, too, without what is around them',
+    )
     .option(
       '--health-checkpoint-path <file>',
       'written while the run goes on; `lockstep monitor` reads it',
@@ -82,7 +86,8 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
   for (const device of devices) if (device.note !== undefined) note(device.note);
   const { workers, workload } = request.workload;
   terminal.line(
-    `${colours.bold('Starting distributed training run...')}  ${workload}, ${workers} worker${workers === 1 ? '' : 's'}`,
+    `${colours.bold('Starting distributed training run...')}  ${workload}, ${workers} ` +
+      `worker${workers === 1 ? '' : 's'}`,
   );
   const progress = new Progress(terminal, colours, context.now);
   const interrupt = interruptOnSignals(terminal);
@@ -110,7 +115,8 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
   } finally {
     terminal.end();
     interrupt.release();
-    if (places.folder !== '' && existsSync(places.folder)) note(`files of the run: ${places.folder}`);
+    if (places.folder !== '' && existsSync(places.folder))
+      note(`files of the run: ${places.folder}`);
   }
 }
 
@@ -122,7 +128,8 @@ function finish(
 ): void {
   if (outcome.kind === 'interrupted') {
     terminal.line(
-      `interrupted after ${outcome.summary.steps} of ${request.workload.steps} steps; no result is written`,
+      `interrupted after ${outcome.summary.steps} of ${request.workload.steps} steps; no ` +
+        'result is written',
     );
     context.setExitCode(EXIT.interrupted);
     return;
@@ -130,7 +137,8 @@ function finish(
   const { payload, result } = outcome;
   const text = `${JSON.stringify(result, null, 2)}\n`;
   writeOutput(request.output, text);
-  if (request.plain !== undefined) writeOutput(request.plain, `${JSON.stringify(payload, null, 2)}\n`);
+  if (request.plain !== undefined)
+    writeOutput(request.plain, `${JSON.stringify(payload, null, 2)}\n`);
   const { green, bold } = paint(context.environment);
   const { power_consumption_watts: watts, power_is_estimated: isEstimate } = result.metrics;
   const efficiency = payload.scaling_efficiency_pct;
@@ -141,7 +149,10 @@ function finish(
     ...(typeof efficiency === 'number' ? [`Scaling efficiency: ${efficiency.toFixed(1)} %`] : []),
     ...(watts === null
       ? []
-      : [`Power: ${watts.toFixed(1)} W${isEstimate === true ? ' (an estimate, not measured)' : ''}`]),
+      : [
+          `Power: ${watts.toFixed(1)} ` +
+            `W${isEstimate === true ? ' (an estimate, not measured)' : ''}`,
+        ]),
     `Metrics saved to: ${request.output}`,
   ];
   terminal.line(`\n${green('✓')} ${bold('Run complete!')}`);
@@ -150,21 +161,30 @@ function finish(
   context.setExitCode(EXIT.ok);
 }
 
-/** What can be measured on this machine; without it what the user allows to be estimated, or nothing. */
+/**
+ * What can be measured on this machine; without it what the user allows to be estimated, or
+ * nothing.
+ */
 function powerSource(
   { device, tdpWatts }: RunRequest,
   note: (text: string) => void,
 ): PowerSource | undefined {
   const measured = device === 'cpu' || device === 'auto' ? raplSource() : nvmlSource();
   if (measured === undefined) return tdpWatts === undefined ? undefined : estimateSource(tdpWatts);
-  if (tdpWatts !== undefined) note(`note: --tdp-watts is not used: power is measured by ${measured.reader}`);
+  if (tdpWatts !== undefined)
+    note(`note: --tdp-watts is not used: power is measured by ${measured.reader}`);
   return measured;
 }
 
 function stepLine(event: StepCommitted, { workload }: RunRequest): string {
   const { step, lossMean, sampleCount, stepMs, computeMs, communicateMs, waitMs, otherMs } = event;
-  const times = `compute ${msText(computeMs)}, all-reduce ${msText(communicateMs)}, wait ${msText(waitMs)}, other ${msText(otherMs)}`;
-  return `step ${step}/${workload.steps}  loss ${lossMean.toFixed(6)}  ${rate((sampleCount / stepMs) * 1000)} samples/s  ${msText(stepMs)}: ${times}`;
+  const times =
+    `compute ${msText(computeMs)}, all-reduce ${msText(communicateMs)}, wait ` +
+    `${msText(waitMs)}, other ${msText(otherMs)}`;
+  return (
+    `step ${step}/${workload.steps}  loss ${lossMean.toFixed(6)}  ` +
+    `${rate((sampleCount / stepMs) * 1000)} samples/s  ${msText(stepMs)}: ${times}`
+  );
 }
 
 function msText(ms: number): string {

@@ -69,7 +69,10 @@ describe('parseRunFlags', () => {
   for (const [changes, message] of refused) {
     test(`refuses ${JSON.stringify(changes)}`, (t) => {
       const folder = folderOf(t);
-      assert.throws(() => parseRunFlags(flagsIn(folder, changes)), { code: 'CONFIG_INVALID', message });
+      assert.throws(() => parseRunFlags(flagsIn(folder, changes)), {
+        code: 'CONFIG_INVALID',
+        message,
+      });
       assert.equal(existsSync(join(folder, 'new')), false);
     });
   }
@@ -92,7 +95,13 @@ describe('parseRunFlags', () => {
       num_workers: 1,
       num_steps: 1,
       steps: [
-        { step: 0, loss: 1, throughput_samples_per_sec: 640, allreduce_time_ms: 1, compute_time_ms: 1 },
+        {
+          step: 0,
+          loss: 1,
+          throughput_samples_per_sec: 640,
+          allreduce_time_ms: 1,
+          compute_time_ms: 1,
+        },
       ],
       total_time_sec: 1,
       total_allreduce_time_ms: 1,
@@ -105,16 +114,27 @@ describe('parseRunFlags', () => {
     };
     writeFileSync(path, JSON.stringify(payload));
 
-    assert.equal(parseRunFlags(flagsIn(folder, { baselineThroughput: path })).baselineThroughput, 640.5);
-    assert.equal(parseRunFlags(flagsIn(folder, { baselineThroughput: '1e3' })).baselineThroughput, 1000);
+    assert.equal(
+      parseRunFlags(flagsIn(folder, { baselineThroughput: path })).baselineThroughput,
+      640.5,
+    );
+    assert.equal(
+      parseRunFlags(flagsIn(folder, { baselineThroughput: '1e3' })).baselineThroughput,
+      1000,
+    );
   });
 
   test('notes a backend that is not used, and workers that will have nothing to do', (t) => {
     const folder = folderOf(t);
-    const { notes } = parseRunFlags(flagsIn(folder, { backend: 'nccl', workers: '9', batchSize: '4' }));
+    const { notes } = parseRunFlags(
+      flagsIn(folder, { backend: 'nccl', workers: '9', batchSize: '4' }),
+    );
 
     assert.match(notes[0] ?? '', /--backend nccl: .* recorded as "star"/);
-    assert.match(notes[1] ?? '', /--workers 9: a step of 4 samples is 4 micro-batches, so 5 of the workers/);
+    assert.match(
+      notes[1] ?? '',
+      /--workers 9: a step of 4 samples is 4 micro-batches, so 5 of the workers/,
+    );
     assert.deepEqual(parseRunFlags(flagsIn(folder, { workers: '8' })).notes, []);
   });
 });

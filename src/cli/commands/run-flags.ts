@@ -50,12 +50,16 @@ export interface RunRequest {
   readonly notes: readonly string[];
 }
 
-/** Steps that the result file holds at most: some hundred bytes each, and they are kept in memory. */
+/**
+ * Steps that the result file holds at most: some hundred bytes each, and they are kept in memory.
+ */
 const MAX_STEPS = 100_000;
 /** MiniCluster's formula begins with the power of an idle machine. */
 const LEAST_TDP_WATTS = 20;
 
-/** Checks flags and the files that they name. Throws ConfigError for the first that cannot be used. */
+/**
+ * Checks flags and the files that they name. Throws ConfigError for the first that cannot be used.
+ */
 export function parseRunFlags(flags: RunFlags): RunRequest {
   const workload: WorkloadOptions = {
     workload: parseChoice('--workload', flags.workload, WORKLOAD_NAMES),
@@ -68,7 +72,8 @@ export function parseRunFlags(flags: RunFlags): RunRequest {
     numLayers: parseWhole('--num-layers', flags.numLayers, 1, 65),
     seed: parseWhole('--seed', flags.seed, 0, 0xffff_ffff),
   };
-  if (flags.backend !== undefined) parseChoice('--backend', flags.backend, ['gloo', 'nccl', 'star']);
+  if (flags.backend !== undefined)
+    parseChoice('--backend', flags.backend, ['gloo', 'nccl', 'star']);
   const { tdpWatts, baselineThroughput } = flags;
   const { output, healthCheckpointPath: healthPath, plain } = flags;
   checkOutputs([
@@ -80,8 +85,11 @@ export function parseRunFlags(flags: RunFlags): RunRequest {
     workload,
     device: parseChoice('--device', flags.device, DEVICE_NAMES),
     tdpWatts:
-      tdpWatts === undefined ? undefined : parseNumber('--tdp-watts', tdpWatts, LEAST_TDP_WATTS, 100_000),
-    baselineThroughput: baselineThroughput === undefined ? undefined : baselineOf(baselineThroughput),
+      tdpWatts === undefined
+        ? undefined
+        : parseNumber('--tdp-watts', tdpWatts, LEAST_TDP_WATTS, 100_000),
+    baselineThroughput:
+      baselineThroughput === undefined ? undefined : baselineOf(baselineThroughput),
     output,
     healthPath,
     plain,
@@ -103,7 +111,9 @@ function baselineOf(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value)) {
     if (value > 0) return value;
-    throw new ConfigError(`--baseline-throughput: expected samples per second above 0, got "${text}"`);
+    throw new ConfigError(
+      `--baseline-throughput: expected samples per second above 0, got "${text}"`,
+    );
   }
   const { average_throughput_samples_per_sec: found } = readRun(text).payload;
   if (found > 0) return found;
@@ -128,10 +138,14 @@ function notesOn(workload: WorkloadOptions, { backend }: RunFlags): string[] {
   const count = batchSize / microBatchOf(batchSize);
   const notes: string[] = [];
   if (backend !== undefined && backend !== 'star')
-    notes.push(`--backend ${backend}: sums travel through Lockstep's own engine, recorded as "star"`);
+    notes.push(
+      `--backend ${backend}: sums travel through Lockstep's own engine, recorded as "star"`,
+    );
   if (workers > count)
     notes.push(
-      `--workers ${workers}: a step of ${batchSize} samples is ${count} micro-batch${count === 1 ? '' : 'es'}, so ${workers - count} of the workers will have nothing to compute; a larger --batch-size gives them work`,
+      `--workers ${workers}: a step of ${batchSize} samples is ${count} ` +
+        `micro-batch${count === 1 ? '' : 'es'}, so ${workers - count} of the workers will have ` +
+        'nothing to compute; a larger --batch-size gives them work',
     );
   return notes;
 }

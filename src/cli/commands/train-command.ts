@@ -39,18 +39,26 @@ Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
 
 /** \`lockstep train\`: coordinator and workers on this machine. */
 export function trainCommand(context: CommandContext): Command {
-  const command = new Command('train').description('train a model on a cluster of workers on this machine');
+  const command = new Command('train').description(
+    'train a model on a cluster of workers on this machine',
+  );
   return withTrainOptions(command)
     .addHelpText('after', TRAIN_HELP)
-    .action(async (files: string[], flags: Record<string, unknown>) => train(context, files, flags, true));
+    .action(async (files: string[], flags: Record<string, unknown>) =>
+      train(context, files, flags, true),
+    );
 }
 
 /** \`lockstep coordinator\`: the same run, but the workers join by themselves. */
 export function coordinatorCommand(context: CommandContext): Command {
-  const command = new Command('coordinator').description('coordinate a run that workers on any machine join');
+  const command = new Command('coordinator').description(
+    'coordinate a run that workers on any machine join',
+  );
   return withTrainOptions(command)
     .addHelpText('after', COORDINATOR_HELP)
-    .action(async (files: string[], flags: Record<string, unknown>) => train(context, files, flags, false));
+    .action(async (files: string[], flags: Record<string, unknown>) =>
+      train(context, files, flags, false),
+    );
 }
 
 function withTrainOptions(command: Command): Command {
@@ -86,7 +94,8 @@ async function train(
     terminal.line(colours.dim(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`));
   }
   const devices = isLocal ? await chooseDevices(config.device) : [];
-  for (const line of new Set(devices.flatMap(({ note }) => note ?? []))) terminal.line(colours.dim(line));
+  for (const line of new Set(devices.flatMap(({ note }) => note ?? [])))
+    terminal.line(colours.dim(line));
   const interrupt = interruptOnSignals(terminal);
   const progress = new Progress(terminal, colours, context.now);
   // Workers that are started by hand come when their user starts them.
@@ -106,7 +115,8 @@ async function train(
           ? `${config.workers} workers on this machine`
           : `waiting for ${config.workers} workers`;
         terminal.line(
-          `${colours.bold('Lockstep')}  ${config.model} on ${config.dataset}, ${who}  ${colours.dim(`coordinator ${host}:${port}, files in ${folder}`)}`,
+          `${colours.bold('Lockstep')}  ${config.model} on ${config.dataset}, ${who}  ` +
+            colours.dim(`coordinator ${host}:${port}, files in ${folder}`),
         );
       },
       onEvent: (event) => {
@@ -130,7 +140,10 @@ async function train(
 const WAITING_MS = 10_000;
 
 function waitingText({ microBatch }: TrainConfig): string {
-  return `no worker has joined yet: each loads data and model and tries one micro-batch of ${microBatch} first, which takes long for a large model; a smaller --micro-batch is quicker`;
+  return (
+    'no worker has joined yet: each loads data and model and tries one micro-batch of ' +
+    `${microBatch} first, which takes long for a large model; a smaller --micro-batch is quicker`
+  );
 }
 
 function report(
@@ -147,7 +160,8 @@ function readConfig(file: string): ConfigSource {
   try {
     if (statSync(file).size > MAX_CONFIG_BYTES) {
       throw new ConfigError(
-        `${file}: expected a configuration of at most ${MAX_CONFIG_BYTES} bytes. Is it the right file?`,
+        `${file}: expected a configuration of at most ${MAX_CONFIG_BYTES} bytes. Is it the ` +
+          'right file?',
       );
     }
     return { file, text: readFileSync(file, 'utf8') };

@@ -54,10 +54,17 @@ export function validateCommand(context: CommandContext): Command {
     .option('--json', 'print the report as one JSON document on stdout');
   return withCiOptions(command)
     .addHelpText('after', HELP)
-    .action((single: string, multi: string, flags: ValidateFlags) => validate(context, single, multi, flags));
+    .action((single: string, multi: string, flags: ValidateFlags) =>
+      validate(context, single, multi, flags),
+    );
 }
 
-function validate(context: CommandContext, single: string, multi: string, flags: ValidateFlags): void {
+function validate(
+  context: CommandContext,
+  single: string,
+  multi: string,
+  flags: ValidateFlags,
+): void {
   const tolerance = parseTolerance(flags);
   if (flags.output !== undefined) checkWritable('--output', flags.output);
   checkCiFlags(flags);
@@ -67,12 +74,17 @@ function validate(context: CommandContext, single: string, multi: string, flags:
   process.stderr.write(validationText(report, paint(context.environment), flags.verbose === true));
   if (flags.output !== undefined) process.stderr.write(`Report saved to: ${flags.output}\n`);
   const overall = overallCheck(report);
-  emitChecks('lockstep validate', [...report.step_comparisons.map(stepCheck), overall], flags, [overall]);
+  emitChecks('lockstep validate', [...report.step_comparisons.map(stepCheck), overall], flags, [
+    overall,
+  ]);
   if (flags.json === true) process.stdout.write(text);
   context.setExitCode(report.overall_passed ? EXIT.ok : EXIT.failed);
 }
 
-/** Runs that cannot be compared have failed the comparison; a file that cannot be read is the user's. */
+/**
+ * Runs that cannot be compared have failed the comparison; a file that cannot be read is the
+ * user's.
+ */
 function compare(
   single: string,
   multi: string,
@@ -90,7 +102,8 @@ function parseTolerance({ tolerance, exact }: ValidateFlags): number {
   const value = Number(tolerance);
   if (value > 1 && value <= 100)
     throw new ConfigError(
-      `--tolerance: expected a fraction from 0 to 1, got "${tolerance}". For ${value} % write ${value / 100}`,
+      `--tolerance: expected a fraction from 0 to 1, got "${tolerance}". For ${value} % write ` +
+        `${value / 100}`,
     );
   if (exact !== true) return parseNumber('--tolerance', tolerance ?? DEFAULT_TOLERANCE, 0, 1);
   if (tolerance === undefined || value === 0) return 0;
@@ -110,6 +123,7 @@ function stepCheck(step: StepComparison): Check {
 
 /** The whole comparison, with what a failure looks like. */
 function overallCheck({ overall_passed: passed, summary, diagnosis }: ValidationReport): Check {
-  const lines = diagnosis === undefined ? [] : [`looks like ${diagnosis.looks_like}`, ...diagnosis.evidence];
+  const lines =
+    diagnosis === undefined ? [] : [`looks like ${diagnosis.looks_like}`, ...diagnosis.evidence];
   return { name: 'all steps', passed, message: [summary, ...lines].join('\n') };
 }

@@ -29,7 +29,10 @@ export function workerCommand(context: CommandContext): Command {
     .action(async (flags: Record<string, string | undefined>) => work(context, flags));
 }
 
-async function work(context: CommandContext, flags: Record<string, string | undefined>): Promise<void> {
+async function work(
+  context: CommandContext,
+  flags: Record<string, string | undefined>,
+): Promise<void> {
   const address = parseAddress(flags['join'] ?? '');
   if (address === undefined)
     throw new ConfigError(
@@ -37,7 +40,8 @@ async function work(context: CommandContext, flags: Record<string, string | unde
     );
   // A log that cannot be written, on a disk that is full, is no reason to stop computing.
   process.stderr.on('error', () => {});
-  const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  const log = (line: string): void =>
+    void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
   if (note !== undefined) log(note);
   const controller = new AbortController();
@@ -48,7 +52,8 @@ async function work(context: CommandContext, flags: Record<string, string | unde
     address,
     device,
     lanes:
-      wholeNumber('--lanes', flags['lanes'], 1, device === 'cpu' ? 1024 : GPU_LANES) ?? defaultLanes(device),
+      wholeNumber('--lanes', flags['lanes'], 1, device === 'cpu' ? 1024 : GPU_LANES) ??
+      defaultLanes(device),
     rank: wholeNumber('--rank', flags['rank'], 0, 65_535) ?? null,
     places: dataPlaces(flags['dataDir'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
@@ -62,7 +67,9 @@ async function work(context: CommandContext, flags: Record<string, string | unde
 async function deviceNamed(text: string): Promise<DeviceChoice> {
   const name = DEVICE_NAMES.find((known) => known === text);
   if (name === undefined)
-    throw new ConfigError(`--device: expected one device, got "${text}". ${suggestion(text, DEVICE_NAMES)}`);
+    throw new ConfigError(
+      `--device: expected one device, got "${text}". ${suggestion(text, DEVICE_NAMES)}`,
+    );
   const [choice] = await chooseDevices([name]);
   invariant(choice !== undefined, 'every device asked for is chosen or refused');
   return choice;

@@ -23,7 +23,11 @@ export function parseNumber(name: string, text: string, least: number, most: num
   throw invalid(name, `a number from ${least} to ${most}`, text);
 }
 
-export function parseChoice<T extends string>(name: string, text: string, choices: readonly T[]): T {
+export function parseChoice<T extends string>(
+  name: string,
+  text: string,
+  choices: readonly T[],
+): T {
   const choice = choices.find((one) => one === text);
   if (choice !== undefined) return choice;
   throw invalid(name, choices.join(' or '), text);

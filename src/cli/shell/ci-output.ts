@@ -15,7 +15,9 @@ export interface CiFlags {
 export function withCiOptions(command: Command): Command {
   return command
     .option('--junit <file>', 'write the checks as JUnit XML, too')
-    .addOption(new Option('--annotations <kind>', 'print failed checks as annotations').choices(['github']));
+    .addOption(
+      new Option('--annotations <kind>', 'print failed checks as annotations').choices(['github']),
+    );
 }
 
 /** Refuses, before work begins, a file that cannot be written. Throws ConfigError. */
@@ -24,8 +26,8 @@ export function checkCiFlags({ junit }: CiFlags): void {
 }
 
 /**
- * Writes and prints what was asked for. `name` is the command's, say `lockstep validate`; `annotated` are the checks for
- * annotations, where all would be too many.
+ * Writes and prints what was asked for. `name` is the command's, say `lockstep validate`;
+ * `annotated` are the checks for annotations, where all would be too many.
  */
 export function emitChecks(
   name: string,

@@ -7,7 +7,10 @@ export interface Interrupt {
   release(): void;
 }
 
-/** A signal that the first Ctrl-C or SIGTERM raises, to end in good order; the second ends the process. */
+/**
+ * A signal that the first Ctrl-C or SIGTERM raises, to end in good order; the second ends the
+ * process.
+ */
 export function interruptOnSignals(terminal: Terminal): Interrupt {
   const controller = new AbortController();
   const handle = (): void => {

@@ -9,7 +9,8 @@ export class Terminal {
 
   constructor(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv) {
     this.#stream = stream;
-    this.isLive = stream.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
+    this.isLive =
+      stream.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
   }
 
   /** Characters of a line. */

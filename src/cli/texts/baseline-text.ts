@@ -9,7 +9,10 @@ const DOUBLE_LINE = '='.repeat(80);
 const LINE = '-'.repeat(80);
 
 /** A comparison with a baseline as a person reads it, in MiniCluster's layout. */
-export function comparisonText(report: ComparisonReport, colours: ReturnType<typeof paint>): string {
+export function comparisonText(
+  report: ComparisonReport,
+  colours: ReturnType<typeof paint>,
+): string {
   const { bold, dim, green, red } = colours;
   const comparisons = Object.values(report.comparisons);
   const { latency, throughput, p99 } = report.thresholds_percent;
@@ -29,13 +32,18 @@ export function comparisonText(report: ComparisonReport, colours: ReturnType<typ
     'Metric Comparisons:',
     LINE,
     ...comparisons.map((one) => {
-      const change = `${valueText(one.baseline_value)} → ${valueText(one.current_value)} (${changeText(one)})`;
+      const change =
+        `${valueText(one.baseline_value)} → ${valueText(one.current_value)} ` +
+        `(${changeText(one)})`;
       const verdict = one.is_regression
         ? red(verdictText(one))
         : one.status === 'ok'
           ? green('✓')
           : verdictText(one);
-      return `${one.metric_name.padEnd(width)}  ${change}  ${verdict}${one.direction_guessed ? dim(` (${one.better} is better, by its name)`) : ''}`;
+      return (
+        `${one.metric_name.padEnd(width)}  ${change}  ` +
+        `${verdict}${one.direction_guessed ? dim(` (${one.better} is better, by its name)`) : ''}`
+      );
     }),
     ...namesLine('Only in the baseline, not judged', report.missing_metrics),
     ...namesLine('Only in the run, not judged', report.new_metrics),
@@ -43,7 +51,11 @@ export function comparisonText(report: ComparisonReport, colours: ReturnType<typ
     LINE,
     regressed.length === 0
       ? `RESULT: ${green('✓ no regression')}`
-      : `RESULT: ${red(`✗ ${regressed.length} of ${comparisons.length} metrics regressed: ${regressed.join(', ')}`)}`,
+      : 'RESULT: ' +
+        red(
+          `✗ ${regressed.length} of ${comparisons.length} metrics regressed: ` +
+            regressed.join(', '),
+        ),
     DOUBLE_LINE,
   ];
   return lines.map((line) => `${line}\n`).join('');

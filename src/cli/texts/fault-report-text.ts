@@ -10,7 +10,13 @@ const THIN = '-'.repeat(80);
 
 /** The report as people read it, in the form of MiniCluster's. */
 export function faultReportText(report: FaultReport, colours: Colours): string {
-  const { num_faults: faults, num_detected: detected, num_missed: missed, results, summary } = report;
+  const {
+    num_faults: faults,
+    num_detected: detected,
+    num_missed: missed,
+    results,
+    summary,
+  } = report;
   const rate = faults === 0 ? 'none tested' : `${((100 * detected) / faults).toFixed(1)}%`;
   const alarms = report.control?.false_alarms ?? [];
   return [
@@ -42,7 +48,8 @@ function controlCount({ controls }: FaultReport): number {
 /** One fault on several lines. */
 function resultLines(result: FaultResult, colours: Colours): string[] {
   const name = result.fault_type.toUpperCase();
-  if (result['status'] === 'not injected') return [`${name}: - NOT INJECTED`, `  Reason: ${result.reason}`];
+  if (result['status'] === 'not injected')
+    return [`${name}: - NOT INJECTED`, `  Reason: ${result.reason}`];
   return [
     `${name}: ${result.was_detected ? colours.green('✓ DETECTED') : colours.red('✗ MISSED')}`,
     `  Affected rank: ${rankText(result.affected_rank)}`,
@@ -72,12 +79,15 @@ function whenLine(result: FaultResult): string[] {
   const { injection_step: injected, detected_step: detected, detection_latency_ms: ms } = result;
   if (typeof injected !== 'number') return [];
   const seen =
-    typeof detected === 'number' ? `, detected at step ${detected} after ${Math.round(ms ?? 0)} ms` : '';
+    typeof detected === 'number'
+      ? `, detected at step ${detected} after ${Math.round(ms ?? 0)} ms`
+      : '';
   return [`  Injected at step ${injected}${seen}`];
 }
 
 function endText({ recovered, digest_equal: isEqual }: FaultResult): string {
   if (recovered === true && isEqual === true) return 'recovered, the same model as the clean run';
-  if (recovered === true) return 'recovered, another model than the clean run, within the tolerance';
+  if (recovered === true)
+    return 'recovered, another model than the clean run, within the tolerance';
   return isEqual === false ? 'went on to another model than the clean run' : 'was not finished';
 }

@@ -10,13 +10,21 @@ type Colours = ReturnType<typeof paint>;
 /** One line for a checkpoint: how far, and how the workers are. */
 export function healthLine({ completed_steps, total_steps, workers }: Health): string {
   const loss = workers.find((worker) => worker.loss !== null)?.loss;
-  const each = workers.map(({ worker_id, step, status }) => `rank ${worker_id} ${status} at ${step}`);
+  const each = workers.map(
+    ({ worker_id, step, status }) => `rank ${worker_id} ${status} at ${step}`,
+  );
   const tail = each.length === 0 ? '' : `  ${each.join(', ')}`;
-  return `step ${completed_steps} of ${total_steps}${typeof loss === 'number' ? `  loss ${Number(loss.toPrecision(4))}` : ''}${tail}`;
+  return (
+    `step ${completed_steps} of ` +
+    `${total_steps}${typeof loss === 'number' ? `  loss ${Number(loss.toPrecision(4))}` : ''}${tail}`
+  );
 }
 
 /** One line for what is wrong. */
-export function anomalyText({ type, severity, message }: Anomaly, { red, yellow }: Colours): string {
+export function anomalyText(
+  { type, severity, message }: Anomaly,
+  { red, yellow }: Colours,
+): string {
   return `${severity === 'critical' ? red('✗') : yellow('!')} ${type}: ${message}`;
 }
 
@@ -32,7 +40,10 @@ export function statusText(state: HealthReport, colours: Colours): string {
 }
 
 /** A line for each worker, with headings. */
-export function workerTable(workers: readonly WorkerSnapshot[], { green, yellow, red }: Colours): string {
+export function workerTable(
+  workers: readonly WorkerSnapshot[],
+  { green, yellow, red }: Colours,
+): string {
   const rows = workers.map((worker) => [
     `rank ${worker.worker_id}`,
     worker.status,
@@ -42,8 +53,14 @@ export function workerTable(workers: readonly WorkerSnapshot[], { green, yellow,
     worker.allreduce_time_ms.toFixed(2),
     worker.compute_time_ms.toFixed(2),
   ]);
-  const all = [['worker', 'status', 'step', 'loss', 'samples/s', 'all-reduce ms', 'compute ms'], ...rows];
-  const widths = all.reduce<number[]>((widest, row) => row.map((cell, i) => Math.max(cell.length, widest[i] ?? 0)), []); // prettier-ignore
+  const all = [
+    ['worker', 'status', 'step', 'loss', 'samples/s', 'all-reduce ms', 'compute ms'],
+    ...rows,
+  ];
+  const widths = all.reduce<number[]>(
+    (widest, row) => row.map((cell, i) => Math.max(cell.length, widest[i] ?? 0)),
+    [],
+  );
   const colourOf = { healthy: green, slow: yellow, failed: red };
   return all
     .map((row, line) => {

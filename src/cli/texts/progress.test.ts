@@ -19,11 +19,21 @@ function terminalOf(columns: number | undefined): { terminal: Terminal; writes: 
   return { terminal: new Terminal(stream as unknown as NodeJS.WriteStream, {}), writes };
 }
 
-function showSteps(columns: number | undefined, stepTimesMs: readonly number[], steps: number): string[] {
+function showSteps(
+  columns: number | undefined,
+  stepTimesMs: readonly number[],
+  steps: number,
+): string[] {
   const { terminal, writes } = terminalOf(columns);
   let nowMs = 0;
   const progress = new Progress(terminal, paint({ NO_COLOR: '1' }), () => nowMs);
-  const run = { runId: 'r', stepsPerEpoch: steps, parameterCount: 10, microBatch: 32, globalBatch: 192 };
+  const run = {
+    runId: 'r',
+    stepsPerEpoch: steps,
+    parameterCount: 10,
+    microBatch: 32,
+    globalBatch: 192,
+  };
   progress.show({ kind: 'run-started', steps, ...run });
   for (const [index, stepMs] of stepTimesMs.entries()) {
     nowMs += 10_000;
@@ -84,6 +94,12 @@ describe('Progress of rounds', () => {
 
 describe('rate', () => {
   test('shows slow speeds with a decimal', () => {
-    assert.deepEqual([0.04, 0.61, 9.94, 9.96, 19_331.4].map(rate), ['0.0', '0.6', '9.9', '10', '19,331']);
+    assert.deepEqual([0.04, 0.61, 9.94, 9.96, 19_331.4].map(rate), [
+      '0.0',
+      '0.6',
+      '9.9',
+      '10',
+      '19,331',
+    ]);
   });
 });

@@ -46,21 +46,30 @@ export class Progress {
       case 'worker-joined':
         if (this.#startedMs === 0) this.#startedMs = this.#now();
         return line(
-          `${green('+')} rank ${event.rank} joined at ${this.#unit} ${event.step}: ${event.host}, process ${event.processId}, ${event.device}, ${event.lanes} lane${event.lanes === 1 ? '' : 's'}`,
+          `${green('+')} rank ${event.rank} joined at ${this.#unit} ${event.step}: ` +
+            `${event.host}, process ${event.processId}, ${event.device}, ${event.lanes} ` +
+            `lane${event.lanes === 1 ? '' : 's'}`,
         );
       case 'worker-lost':
-        return line(`${red('-')} rank ${event.rank} lost at ${this.#unit} ${event.step}: ${event.reason}`);
+        return line(
+          `${red('-')} rank ${event.rank} lost at ${this.#unit} ${event.step}: ${event.reason}`,
+        );
       case 'worker-stalled':
         return line(
-          `${yellow('!')} rank ${event.rank} stalled at ${this.#unit} ${event.step}: ${event.reason}`,
+          `${yellow('!')} rank ${event.rank} stalled at ${this.#unit} ${event.step}: ` +
+            event.reason,
         );
       case 'micro-batches-reissued':
         return line(
-          `${yellow('!')} ${this.#unit} ${event.step}: ${event.microBatches.length} ${this.#rounds === undefined ? 'micro-batches' : 'shards'} of rank ${event.fromRank} go to others`,
+          `${yellow('!')} ${this.#unit} ${event.step}: ${event.microBatches.length} ` +
+            `${this.#rounds === undefined ? 'micro-batches' : 'shards'} of rank ` +
+            `${event.fromRank} go to others`,
         );
       case 'numerics-differ':
         return line(
-          `${yellow('!')} workers differ in the last bits of their gradients (${event.classes.map(({ ranks }) => `ranks ${ranks.join(', ')}`).join(' | ')}): the digest depends on who computes what`,
+          `${yellow('!')} workers differ in the last bits of their gradients ` +
+            `(${event.classes.map(({ ranks }) => `ranks ${ranks.join(', ')}`).join(' | ')}): ` +
+            'the digest depends on who computes what',
         );
       case 'step-redone':
         if (event.reason === 'overflow')
@@ -69,24 +78,29 @@ export class Progress {
       case 'rolled-back':
         return line(
           event.reason === 'lost'
-            ? `${yellow('!')} no worker holds ${this.#unit} ${event.fromStep} any more: going on from ${this.#unit} ${event.toStep}`
-            : `${yellow('!')} steps ${event.toStep + 1} to ${event.fromStep} are computed again without it`,
+            ? `${yellow('!')} no worker holds ${this.#unit} ${event.fromStep} any more: going ` +
+                `on from ${this.#unit} ${event.toStep}`
+            : `${yellow('!')} steps ${event.toStep + 1} to ${event.fromStep} are computed again ` +
+                'without it',
         );
       case 'worker-distrusted':
         return line(
-          `${red('x')} rank ${event.rank} is put out at ${this.#unit} ${event.step}: ${event.reason}`,
+          `${red('x')} rank ${event.rank} is put out at ${this.#unit} ${event.step}: ` +
+            event.reason,
         );
       case 'worker-slow': {
         const times = (event.ms / Math.max(event.othersMs, 1e-3)).toFixed(1);
         const what = event.where === 'compute' ? 'computes' : 'is connected';
         return line(
-          `${yellow('!')} rank ${event.rank} ${what} ${times} times slower than the others (${this.#unit} ${event.step})`,
+          `${yellow('!')} rank ${event.rank} ${what} ${times} times slower than the others ` +
+            `(${this.#unit} ${event.step})`,
         );
       }
       case 'clock-jumped':
         return line(
           dim(
-            `the clock of rank ${event.rank} jumped by ${duration(Math.abs(event.jumpMs))}; nothing depends on it`,
+            `the clock of rank ${event.rank} jumped by ${duration(Math.abs(event.jumpMs))}; ` +
+              'nothing depends on it',
           ),
         );
       case 'worker-refused':
@@ -97,12 +111,17 @@ export class Progress {
         return this.#showStep(event);
       case 'evaluation': {
         const accuracy =
-          event.accuracy === undefined ? '' : `  accuracy ${bold(`${(event.accuracy * 100).toFixed(2)} %`)}`;
+          event.accuracy === undefined
+            ? ''
+            : `  accuracy ${bold(`${(event.accuracy * 100).toFixed(2)} %`)}`;
         const speed =
-          this.#samplesPerSecond === undefined ? '' : dim(`  ${rate(this.#samplesPerSecond)} samples/s`);
+          this.#samplesPerSecond === undefined
+            ? ''
+            : dim(`  ${rate(this.#samplesPerSecond)} samples/s`);
         const train = this.#loss === undefined ? '' : `  train loss ${this.#loss.toFixed(4)}`;
         return line(
-          `epoch ${event.epoch + 1}  ${this.#unit} ${event.step}${train}  ${event.split} loss ${event.lossMean.toFixed(4)}${accuracy}${speed}`,
+          `epoch ${event.epoch + 1}  ${this.#unit} ${event.step}${train}  ${event.split} loss ` +
+            `${event.lossMean.toFixed(4)}${accuracy}${speed}`,
         );
       }
       case 'gradient-norms':
@@ -126,7 +145,10 @@ export class Progress {
     if (event.accuracy !== undefined) this.#accuracy = mean(this.#accuracy, event.accuracy);
     if (event.stepMs > 0) {
       this.#stepMs = mean(this.#stepMs, event.stepMs);
-      this.#samplesPerSecond = mean(this.#samplesPerSecond, (event.sampleCount / event.stepMs) * 1_000);
+      this.#samplesPerSecond = mean(
+        this.#samplesPerSecond,
+        (event.sampleCount / event.stepMs) * 1_000,
+      );
     }
     const nowMs = this.#now();
     const interval = this.#terminal.isLive ? REDRAW_MS : PLAIN_LINE_MS;
@@ -138,10 +160,14 @@ export class Progress {
   }
 
   #statusLine(event: StepCommitted): string {
-    const accuracy = this.#accuracy === undefined ? '' : `  acc ${(this.#accuracy * 100).toFixed(1)} %`;
+    const accuracy =
+      this.#accuracy === undefined ? '' : `  acc ${(this.#accuracy * 100).toFixed(1)} %`;
     const eta = duration((this.#stepMs ?? 0) * (this.#steps - event.step));
     const epochs = Math.ceil(this.#steps / this.#stepsPerEpoch) * (this.#rounds?.localEpochs ?? 1);
-    const text = `epoch ${event.epoch + 1}/${epochs}  ${this.#unit} ${event.step}/${this.#steps}  loss ${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${rate(this.#samplesPerSecond ?? 0)} samples/s  ETA ${eta}`;
+    const text =
+      `epoch ${event.epoch + 1}/${epochs}  ${this.#unit} ${event.step}/${this.#steps}  loss ` +
+      `${this.#loss?.toFixed(4) ?? ''}${accuracy}  ${rate(this.#samplesPerSecond ?? 0)} ` +
+      `samples/s  ETA ${eta}`;
     if (!this.#terminal.isLive) return text;
     const width = Math.min(BAR_WIDTH, this.#terminal.columns - text.length - 2);
     if (width < 4) return text;
@@ -156,5 +182,8 @@ function sizesText({ steps, globalBatch, microBatch, rounds }: RunStarted): stri
   if (rounds === undefined) return `${grouped(steps)} steps ${batches}`;
   const { shards, localSteps } = rounds;
   const each = `${grouped(localSteps)} step${localSteps === 1 ? '' : 's'} ${batches}`;
-  return `${grouped(steps)} round${steps === 1 ? '' : 's'} of ${shards} shard${shards === 1 ? '' : 's'}, each ${each}`;
+  return (
+    `${grouped(steps)} round${steps === 1 ? '' : 's'} of ${shards} ` +
+    `shard${shards === 1 ? '' : 's'}, each ${each}`
+  );
 }

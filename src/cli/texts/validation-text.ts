@@ -21,7 +21,8 @@ export function validationText(
     DOUBLE_LINE,
     `Single-process run: ${report.single_run_path}`,
     `Multi-process run:  ${report.multi_run_path}`,
-    `Tolerance:          ${report.exact ? 'none, bit for bit' : `${(report.tolerance * 100).toFixed(2)}%`}`,
+    'Tolerance:          ' +
+      (report.exact ? 'none, bit for bit' : `${(report.tolerance * 100).toFixed(2)}%`),
     `Steps compared:     ${report.num_steps_compared}`,
     `  Passed:           ${report.num_steps_passed}`,
     `  Failed:           ${report.num_steps_failed}`,

@@ -11,8 +11,9 @@ const SEPARATORS = [',', ';', '\t'];
 const MAX_CELLS = 1_000_000;
 
 /**
- * The rows of a table in text, empty lines left out. Cells are separated by the one of `,` `;` and tab that the first
- * line has most of; a cell in `"` may hold separators and line ends, and `""` for `"`.
+ * The rows of a table in text, empty lines left out. Cells are separated by the one of `,` `;` and
+ * tab that the first line has most of; a cell in `"` may hold separators and line ends, and `""`
+ * for `"`.
  *
  * Throws: DataError for a quote that is not closed.
  * Source: RFC 4180.
@@ -57,7 +58,8 @@ function closingQuote(text: string, open: number, path: string, line: number): n
 }
 
 function cellEnd(text: string, from: number, separator: string): number {
-  for (let at = from; at < text.length; at++) if (text[at] === separator || text[at] === '\n') return at;
+  for (let at = from; at < text.length; at++)
+    if (text[at] === separator || text[at] === '\n') return at;
   return text.length;
 }
 

@@ -5,7 +5,11 @@ import { decodeImage, resizeImage } from './decode-image.ts';
 import type { Image } from './decode-image.ts';
 
 const decode = (name: string, channels: 1 | 3): Image =>
-  decodeImage(readFileSync(new URL(`../../../test/fixtures/data/${name}`, import.meta.url)), name, channels);
+  decodeImage(
+    readFileSync(new URL(`../../../test/fixtures/data/${name}`, import.meta.url)),
+    name,
+    channels,
+  );
 
 /** The picture that the fixtures show, 8 wide and 6 high. */
 const COLOUR = Uint8Array.from({ length: 3 * 48 }, (_, i) => {
@@ -15,14 +19,22 @@ const COLOUR = Uint8Array.from({ length: 3 * 48 }, (_, i) => {
 const RED = COLOUR.subarray(0, 48);
 
 describe('decodeImage', () => {
-  test('reads PNG images of Pillow exactly: colour, palette, with transparency, grey of 8 and 16 bits', () => {
-    for (const name of ['colour.png', 'palette.png', 'alpha.png'])
-      assert.deepEqual(decode(name, 3), { channels: 3, height: 6, width: 8, pixels: COLOUR }, name);
-    for (const name of ['grey.png', 'deep.png']) {
-      assert.deepEqual(decode(name, 1).pixels, RED.slice(), name);
-      assert.deepEqual(decode(name, 3).pixels, Uint8Array.from([...RED, ...RED, ...RED]), name);
-    }
-  });
+  test(
+    'reads PNG images of Pillow exactly: colour, palette, with transparency, grey of 8 and 16 ' +
+      'bits',
+    () => {
+      for (const name of ['colour.png', 'palette.png', 'alpha.png'])
+        assert.deepEqual(
+          decode(name, 3),
+          { channels: 3, height: 6, width: 8, pixels: COLOUR },
+          name,
+        );
+      for (const name of ['grey.png', 'deep.png']) {
+        assert.deepEqual(decode(name, 1).pixels, RED.slice(), name);
+        assert.deepEqual(decode(name, 3).pixels, Uint8Array.from([...RED, ...RED, ...RED]), name);
+      }
+    },
+  );
 
   test('makes grey of colour by the weights of the eye', () => {
     const { pixels } = decode('colour.png', 1);
@@ -38,7 +50,9 @@ describe('decodeImage', () => {
     colour.pixels.forEach((byte, i) =>
       assert.ok(Math.abs(byte - COLOUR[i]!) <= 8, `${i}: ${byte}, ${COLOUR[i]}`),
     );
-    grey.pixels.forEach((byte, i) => assert.ok(Math.abs(byte - RED[i]!) <= 5, `${i}: ${byte}, ${RED[i]}`));
+    grey.pixels.forEach((byte, i) =>
+      assert.ok(Math.abs(byte - RED[i]!) <= 5, `${i}: ${byte}, ${RED[i]}`),
+    );
   });
 
   test('refuses what is no image, cut off, or too large, naming the file', () => {
@@ -52,7 +66,10 @@ describe('decodeImage', () => {
     });
     assert.throws(() => decodeImage(Buffer.alloc(0), 'a.png', 3), { code: 'DATA_INVALID' });
     assert.throws(() => decodeImage(png.subarray(0, 50), 'a.png', 3), { code: 'DATA_INVALID' });
-    assert.throws(() => decodeImage(huge, 'a.png', 3), /expected 1 to 64 million pixels, found 120000000/);
+    assert.throws(
+      () => decodeImage(huge, 'a.png', 3),
+      /expected 1 to 64 million pixels, found 120000000/,
+    );
   });
 });
 
@@ -67,7 +84,10 @@ describe('resizeImage', () => {
 
     assert.deepEqual([...resizeImage(image, 1).pixels], [35]);
     assert.deepEqual([...resizeImage(image, 2).pixels], [5, 25, 45, 65]);
-    assert.deepEqual([...resizeImage(image, 4).pixels.subarray(0, 8)], [0, 10, 20, 30, 0, 10, 20, 30]);
+    assert.deepEqual(
+      [...resizeImage(image, 4).pixels.subarray(0, 8)],
+      [0, 10, 20, 30, 0, 10, 20, 30],
+    );
     // Each new pixel covers 4/3 of an old one in width, 2/3 in height.
     const dozens = { ...image, pixels: Uint8Array.of(0, 12, 24, 36, 48, 60, 72, 84) };
     assert.deepEqual([...resizeImage(dozens, 3).pixels], [3, 18, 33, 27, 42, 57, 51, 66, 81]);

@@ -19,8 +19,9 @@ const MAX_MEGAPIXELS = 64;
 const MAX_MEGABYTES = 512;
 
 /**
- * The image in a PNG (8 or 16 bits per channel) or JPEG file. Grey becomes colour and colour grey as `channels` asks
- * for: 3, or 1 = (299 red + 587 green + 114 blue) / 1000. Transparency and the orientation a camera notes are not used.
+ * The image in a PNG (8 or 16 bits per channel) or JPEG file. Grey becomes colour and colour grey
+ * as `channels` asks for: 3, or 1 = (299 red + 587 green + 114 blue) / 1000. Transparency and the
+ * orientation a camera notes are not used.
  *
  * The bits are the same on every machine: the decoders are JavaScript.
  * Throws: DataError naming `path`.
@@ -39,7 +40,10 @@ export function decodeImage(content: Uint8Array, path: string, channels: 1 | 3):
   }
 }
 
-/** Decoded samples, pixel by pixel; the first one or three of each `step` are grey, or red, green and blue. */
+/**
+ * Decoded samples, pixel by pixel; the first one or three of each `step` are grey, or red, green
+ * and blue.
+ */
 interface Samples {
   readonly width: number;
   readonly height: number;
@@ -64,9 +68,16 @@ function pngSamples(content: Uint8Array): Samples {
   if (pixels === 0 || pixels > MAX_MEGAPIXELS * 1e6)
     throw new DataError(`expected 1 to ${MAX_MEGAPIXELS} million pixels, found ${pixels}`);
   const { width, height, depth, channels, data, palette } = decodePng(content);
-  if (depth !== 8 && depth !== 16) throw new DataError(`expected 8 or 16 bits per channel, found ${depth}`);
+  if (depth !== 8 && depth !== 16)
+    throw new DataError(`expected 8 or 16 bits per channel, found ${depth}`);
   if (palette !== undefined)
-    return { width, height, step: 3, isGrey: false, byteAt: (index) => palette[data[Math.floor(index / 3)] ?? 0]?.[index % 3] ?? 0 }; // prettier-ignore
+    return {
+      width,
+      height,
+      step: 3,
+      isGrey: false,
+      byteAt: (index) => palette[data[Math.floor(index / 3)] ?? 0]?.[index % 3] ?? 0,
+    };
   const shift = depth - 8;
   return {
     width,
@@ -94,7 +105,10 @@ function toPlanes({ width, height, step, isGrey, byteAt }: Samples, channels: 1 
   return { channels, height, width, pixels };
 }
 
-/** The image in another size: each new pixel is the mean of the area it covers, weighted by how much of each old one. */
+/**
+ * The image in another size: each new pixel is the mean of the area it covers, weighted by how much
+ * of each old one.
+ */
 export function resizeImage({ channels, height, width, pixels }: Image, size: number): Image {
   const resized = new Uint8Array(channels * size * size);
   for (let i = 0; i < resized.length; i++) {

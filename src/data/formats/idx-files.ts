@@ -1,6 +1,6 @@
 /**
- * IDX, the file format of MNIST and its relatives: big-endian u32 magic (0x08 = unsigned bytes in the third
- * byte, rank in the fourth), one u32 per dimension, then the bytes, row-major.
+ * IDX, the file format of MNIST and its relatives: big-endian u32 magic (0x08 = unsigned bytes in
+ * the third byte, rank in the fourth), one u32 per dimension, then the bytes, row-major.
  *
  * Source: http://yann.lecun.com/exdb/mnist/ ("FILE FORMATS FOR THE MNIST DATABASE").
  */
@@ -10,7 +10,10 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
 
-/** What a file must be: its uncompressed content, and the `.gz` a mirror offers. Sizes in bytes, hashes in hex. */
+/**
+ * What a file must be: its uncompressed content, and the `.gz` a mirror offers. Sizes in bytes,
+ * hashes in hex.
+ */
 export interface IdxFile {
   /** Uncompressed name, e.g. `train-images-idx3-ubyte`; the compressed file has `.gz` behind it. */
   readonly fileName: string;
@@ -30,11 +33,17 @@ export function idxBytes(file: IdxFile): number {
 /**
  * The elements of an IDX file, read into shared memory and verified against `file`.
  *
- * Throws: DataError naming the path and what was expected and found, when magic, dimensions, length or
- *         SHA-256 differ. Never holds more than the expected size (a `.gz` is bounded while it is unpacked).
+ * Throws: DataError naming the path and what was expected and found, when magic, dimensions, length
+ *         or SHA-256 differ. Never holds more than the expected size (a `.gz` is bounded while it
+ *         is unpacked).
  */
-export async function readIdxFile(path: string, file: IdxFile): Promise<Uint8Array<SharedArrayBuffer>> {
-  const bytes = path.endsWith('.gz') ? await unpackIntoShared(path, file) : await readIntoShared(path, file);
+export async function readIdxFile(
+  path: string,
+  file: IdxFile,
+): Promise<Uint8Array<SharedArrayBuffer>> {
+  const bytes = path.endsWith('.gz')
+    ? await unpackIntoShared(path, file)
+    : await readIntoShared(path, file);
   checkHeader(path, file, bytes);
   const found = createHash('sha256').update(bytes).digest('hex');
   if (bytes.length !== idxBytes(file) || found !== file.sha256)
@@ -69,7 +78,10 @@ async function readIntoShared(path: string, file: IdxFile): Promise<Uint8Array<S
   }
 }
 
-async function unpackIntoShared(path: string, file: IdxFile): Promise<Uint8Array<SharedArrayBuffer>> {
+async function unpackIntoShared(
+  path: string,
+  file: IdxFile,
+): Promise<Uint8Array<SharedArrayBuffer>> {
   const expected = idxBytes(file);
   try {
     const packed = await readFile(path);
@@ -82,7 +94,8 @@ async function unpackIntoShared(path: string, file: IdxFile): Promise<Uint8Array
     if (code === 'ERR_BUFFER_TOO_LARGE') throw tooLongError(path, file, 'more when unpacked');
     if (typeof code === 'string' && code.startsWith('Z_'))
       throw new DataError(
-        `reading ${path}: the gzip data is truncated or damaged (${messageOf(error)}); expected, unpacked, ${expected} bytes with SHA-256 ${file.sha256}. ${REMEDY}`,
+        `reading ${path}: the gzip data is truncated or damaged (${messageOf(error)}); ` +
+          `expected, unpacked, ${expected} bytes with SHA-256 ${file.sha256}. ${REMEDY}`,
         { path, expectedBytes: expected, expectedSha256: file.sha256 },
         { cause: error },
       );
@@ -100,30 +113,39 @@ function checkHeader(path: string, file: IdxFile, bytes: Uint8Array): void {
   const expectedMagic = 0x800 + file.shape.length;
   if (magic !== expectedMagic)
     throw new DataError(
-      `reading ${path}: expected IDX magic ${expectedMagic} (unsigned bytes, ${file.shape.length} dimensions), found ${magic}. Is it another file under this name?`,
+      `reading ${path}: expected IDX magic ${expectedMagic} (unsigned bytes, ` +
+        `${file.shape.length} dimensions), found ${magic}. Is it another file under this name?`,
       { path, expectedMagic, foundMagic: magic },
     );
   if (bytes.length < length) return;
   const found = file.shape.map((_, axis) => view.getUint32(4 + 4 * axis));
   if (found.join() !== file.shape.join())
     throw new DataError(
-      `reading ${path}: expected dimensions ${file.shape.join(' x ')}, found ${found.join(' x ')}. Is it another file under this name?`,
+      `reading ${path}: expected dimensions ${file.shape.join(' x ')}, found ` +
+        `${found.join(' x ')}. Is it another file under this name?`,
       { path, expectedShape: file.shape, foundShape: found },
     );
 }
 
-function contentError(path: string, file: IdxFile, foundBytes: number, foundSha256: string): DataError {
+function contentError(
+  path: string,
+  file: IdxFile,
+  foundBytes: number,
+  foundSha256: string,
+): DataError {
   const expectedBytes = idxBytes(file);
   const what = foundBytes < expectedBytes ? 'the file is truncated' : 'the content was changed';
   return new DataError(
-    `reading ${path}: expected ${expectedBytes} bytes with SHA-256 ${file.sha256}, found ${foundBytes} bytes with SHA-256 ${foundSha256}; ${what}. ${REMEDY}`,
+    `reading ${path}: expected ${expectedBytes} bytes with SHA-256 ${file.sha256}, found ` +
+      `${foundBytes} bytes with SHA-256 ${foundSha256}; ${what}. ${REMEDY}`,
     { path, expectedBytes, foundBytes, expectedSha256: file.sha256, foundSha256 },
   );
 }
 
 function tooLongError(path: string, file: IdxFile, found: string): DataError {
   return new DataError(
-    `reading ${path}: expected ${idxBytes(file)} bytes with SHA-256 ${file.sha256}, found ${found}. Is it another file under this name? ${REMEDY}`,
+    `reading ${path}: expected ${idxBytes(file)} bytes with SHA-256 ${file.sha256}, found ` +
+      `${found}. Is it another file under this name? ${REMEDY}`,
     { path, expectedBytes: idxBytes(file), expectedSha256: file.sha256 },
   );
 }

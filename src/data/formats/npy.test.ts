@@ -38,12 +38,18 @@ describe('parseNpy', () => {
       /expected row-major order.*numpy\.ascontiguousarray/,
     );
     assert.throws(() => parseNpy(bytesOf('big'), 'a'), /found >i4\. Convert them with \.astype/);
-    assert.throws(() => parseNpy(bytesOf('text'), 'a'), { code: 'DATA_INVALID', message: /found <U1/ });
+    assert.throws(() => parseNpy(bytesOf('text'), 'a'), {
+      code: 'DATA_INVALID',
+      message: /found <U1/,
+    });
   });
 
   test('refuses what is cut off, too long, or no array, before memory is taken for it', () => {
     const bytes = Buffer.from(bytesOf('int64'));
-    const huge = Buffer.from(bytes.toString('latin1').replace("(2,), }", "(2000000000000,), }"), 'latin1'); // prettier-ignore
+    const huge = Buffer.from(
+      bytes.toString('latin1').replace('(2,), }', '(2000000000000,), }'),
+      'latin1',
+    );
 
     assert.throws(
       () => parseNpy(bytes.subarray(0, -1), 'a'),
@@ -51,7 +57,10 @@ describe('parseNpy', () => {
     );
     assert.throws(() => parseNpy(Buffer.concat([bytes, bytes]), 'a'), /The file is damaged/);
     assert.throws(() => parseNpy(bytes.subarray(0, 40), 'a'), /header .* is cut off/);
-    assert.throws(() => parseNpy(Buffer.from('PK nothing of the kind'), 'a'), /expected a \.npy array/);
+    assert.throws(
+      () => parseNpy(Buffer.from('PK nothing of the kind'), 'a'),
+      /expected a \.npy array/,
+    );
     assert.throws(() => parseNpy(Buffer.alloc(0), 'a'), /expected a \.npy array/);
     assert.throws(() => parseNpy(huge, 'a'), /expected 16000000000000 bytes|header/);
   });

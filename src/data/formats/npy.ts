@@ -45,7 +45,8 @@ const MAX_RANK = 8;
 /**
  * The array in `content`, which is read in place. `name` says in messages whose it is.
  *
- * Throws: DataError when it is no .npy, of another type than those above, in Fortran order, or cut off.
+ * Throws: DataError when it is no .npy, of another type than those above, in Fortran order, or cut
+ *         off.
  */
 export function parseNpy(content: Uint8Array, name: string): NpyArray {
   const { header, start } = splitHeader(content, name);
@@ -53,20 +54,25 @@ export function parseNpy(content: Uint8Array, name: string): NpyArray {
   const type = Object.hasOwn(ELEMENT_TYPES, typeName) ? ELEMENT_TYPES[typeName] : undefined;
   if (type === undefined)
     throw new DataError(
-      `reading ${name}: expected elements of one of ${Object.keys(ELEMENT_TYPES).join(', ')}, found ${typeName === '' ? 'a compound type' : typeName}. Convert them with .astype('float32') or .astype('int64').`,
+      `reading ${name}: expected elements of one of ${Object.keys(ELEMENT_TYPES).join(', ')}, ` +
+        `found ${typeName === '' ? 'a compound type' : typeName}. Convert them with ` +
+        ".astype('float32') or .astype('int64').",
       { name, type: typeName },
     );
   const shape = shapeOf(header, name);
   if (/'fortran_order':\s*True/.test(header) && shape.length > 1)
     throw new DataError(
-      `reading ${name}: expected row-major order, found Fortran order. Save numpy.ascontiguousarray(array).`,
+      `reading ${name}: expected row-major order, found Fortran order. Save ` +
+        'numpy.ascontiguousarray(array).',
       { name },
     );
   const length = shape.reduce((count, size) => count * size, 1);
   const found = content.length - start;
   if (found !== length * type.bytes)
     throw new DataError(
-      `reading ${name}: expected ${length * type.bytes} bytes for ${typeName} of shape (${shape.join(', ')}), found ${found}. ${found < length * type.bytes ? 'The file is truncated.' : 'The file is damaged.'}`,
+      `reading ${name}: expected ${length * type.bytes} bytes for ${typeName} of shape ` +
+        `(${shape.join(', ')}), found ${found}. ` +
+        (found < length * type.bytes ? 'The file is truncated.' : 'The file is damaged.'),
       { name, shape, foundBytes: found },
     );
   const view = new DataView(content.buffer, content.byteOffset + start, found);
@@ -101,8 +107,13 @@ function shapeOf(header: string, name: string): number[] {
     .filter((size) => size.trim() !== '')
     .map(Number);
   const isSmall =
-    shape.length <= MAX_RANK && shape.reduce((count, size) => count * size, 1) <= Number.MAX_SAFE_INTEGER;
+    shape.length <= MAX_RANK &&
+    shape.reduce((count, size) => count * size, 1) <= Number.MAX_SAFE_INTEGER;
   if (text === undefined || !isSmall)
-    throw new DataError(`reading ${name}: expected a shape of at most ${MAX_RANK} sizes in the .npy header, found ${JSON.stringify(text ?? header.slice(0, 100))}`, { name }); // prettier-ignore
+    throw new DataError(
+      `reading ${name}: expected a shape of at most ${MAX_RANK} sizes in the .npy header, ` +
+        `found ${JSON.stringify(text ?? header.slice(0, 100))}`,
+      { name },
+    );
   return shape;
 }

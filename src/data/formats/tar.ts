@@ -1,7 +1,8 @@
 /**
  * Tar archives in memory: blocks of 512 bytes, a header before each file.
  *
- * Source: POSIX.1-1988 ustar, as GNU tar and the CIFAR archives write it. Nothing is written to disk, so a name can do
+ * Source: POSIX.1-1988 ustar, as GNU tar and the CIFAR archives write it. Nothing is written to
+ *         disk, so a name can do
  * no harm; the caller picks the members it knows.
  */
 import { DataError } from '../../base/errors.ts';
@@ -33,20 +34,27 @@ export function readTar(archive: Uint8Array, path: string): TarMember[] {
     const start = position + BLOCK_BYTES;
     if (size === undefined || start + size > archive.length)
       throw new DataError(
-        `reading ${path}: member ${name} says it has ${size ?? 'an unreadable number of'} bytes, ${archive.length - start} are left. The archive is truncated or damaged.`,
+        `reading ${path}: member ${name} says it has ${size ?? 'an unreadable number of'} ` +
+          `bytes, ${archive.length - start} are left. The archive is truncated or damaged.`,
         { path, member: name },
       );
     members.push({ name, kind: kindOf(header), content: archive.subarray(start, start + size) });
     position = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   }
   throw new DataError(
-    `reading ${path}: expected empty blocks at the end of the archive, found none after ${archive.length} bytes. The archive is truncated.`,
+    `reading ${path}: expected empty blocks at the end of the archive, found none after ` +
+      `${archive.length} bytes. The archive is truncated.`,
     { path },
   );
 }
 
-/** An archive of plain files in this order; every header says the same owner and time, so equal files give equal bytes. */
-export function makeTar(files: readonly { readonly name: string; readonly content: Uint8Array }[]): Buffer {
+/**
+ * An archive of plain files in this order; every header says the same owner and time, so equal
+ * files give equal bytes.
+ */
+export function makeTar(
+  files: readonly { readonly name: string; readonly content: Uint8Array }[],
+): Buffer {
   const parts = files.flatMap(({ name, content }) => [
     headerOf(name, content.length),
     content,
@@ -77,15 +85,18 @@ function sumOf(header: Uint8Array): number {
 function checkSum(header: Uint8Array, path: string, position: number): void {
   if (octal(header, 148, 8) === sumOf(header)) return;
   throw new DataError(
-    `reading ${path}: expected a tar header at byte ${position}, its checksum is wrong. The archive is damaged, or no tar archive.`,
+    `reading ${path}: expected a tar header at byte ${position}, its checksum is wrong. The ` +
+      'archive is damaged, or no tar archive.',
     { path, position },
   );
 }
 
 function nameOf(header: Uint8Array): string {
   const name = text(header, 0, 100);
-  // GNU tar keeps other things where ustar has the prefix; its magic ends with blanks instead of a zero.
-  const prefix = text(header, 257, 6) === 'ustar' && header[262] === 0 ? text(header, 345, 155) : '';
+  // GNU tar keeps other things where ustar has the prefix; its magic ends with blanks instead of a
+  // zero.
+  const prefix =
+    text(header, 257, 6) === 'ustar' && header[262] === 0 ? text(header, 345, 155) : '';
   return (prefix === '' ? name : `${prefix}/${name}`).replace(/^(\.\/)+/, '');
 }
 

@@ -1,7 +1,8 @@
 /**
  * Zip archives in memory, as numpy.savez writes them: stored or deflated members.
  *
- * Source: PKWARE APPNOTE 6.3: the central directory at the end says what there is. Split, encrypted and zip64 archives
+ * Source: PKWARE APPNOTE 6.3: the central directory at the end says what there is. Split, encrypted
+ *         and zip64 archives
  * are refused.
  */
 import { crc32, inflateRawSync } from 'node:zlib';
@@ -27,7 +28,10 @@ const DEFLATED = 8;
 const ENCRYPTED_FLAG = 1;
 const ZIP64_MARK = 0xffffffff;
 
-/** The members of an archive; `path` names it in messages. Throws DataError when it is no such archive. */
+/**
+ * The members of an archive; `path` names it in messages. Throws DataError when it is no such
+ * archive.
+ */
 export function readZip(archive: Buffer, path: string): ZipMember[] {
   const fail = (reason: string): never => {
     throw new DataError(`reading ${path}: ${reason}. Is the file truncated, or no .npz?`, { path });
@@ -68,25 +72,35 @@ function memberAt(archive: Buffer, entry: number, name: string, path: string): Z
   if ([packedBytes, byteLength, local].includes(ZIP64_MARK))
     throw refuse('needs zip64, which is for arrays of 4 GB; expected smaller ones');
   if (isEncrypted || (method !== STORED && method !== DEFLATED))
-    throw refuse('is encrypted or packed in an unknown way; expected numpy.savez or numpy.savez_compressed');
+    throw refuse(
+      'is encrypted or packed in an unknown way; expected numpy.savez or numpy.savez_compressed',
+    );
   return {
     name,
     byteLength,
     read() {
       if (local + 30 > archive.length || archive.readUInt32LE(local) !== LOCAL_SIGNATURE)
         throw refuse('has no header where the directory says. The archive is damaged.');
-      const start = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
-      if (start + packedBytes > archive.length) throw refuse('is cut off. The archive is truncated.');
+      const start =
+        local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
+      if (start + packedBytes > archive.length)
+        throw refuse('is cut off. The archive is truncated.');
       const packed = archive.subarray(start, start + packedBytes);
       const content = method === STORED ? packed : inflate(packed, byteLength, refuse);
       if (content.length !== byteLength || crc32(content) !== checksum)
-        throw refuse('does not have the length and checksum that the archive says. The archive is damaged.');
+        throw refuse(
+          'does not have the length and checksum that the archive says. The archive is damaged.',
+        );
       return content;
     },
   };
 }
 
-function inflate(packed: Buffer, byteLength: number, refuse: (reason: string) => DataError): Buffer {
+function inflate(
+  packed: Buffer,
+  byteLength: number,
+  refuse: (reason: string) => DataError,
+): Buffer {
   try {
     return inflateRawSync(packed, { maxOutputLength: Math.max(1, byteLength) });
   } catch (error) {

@@ -1,4 +1,7 @@
-/** The user's arrays as a data set: which are features, labels or tokens follows from their types and shapes. */
+/**
+ * The user's arrays as a data set: which are features, labels or tokens follows from their types
+ * and shapes.
+ */
 import { DataError } from '../../base/errors.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { Dataset, DatasetTarget } from '../dataset.ts';
@@ -29,11 +32,12 @@ export interface ArrayOptions {
 /**
  * A data set of each pair, all of one task.
  *
- * x [N, ...]: bytes or floats are features, other whole numbers token ids. Images may be [N, H, W], [N, C, H, W] or
- * [N, H, W, C] with 1 or 3 channels; they become [C, H, W].
- * y: whole numbers [N] or bytes are labels; whole numbers [N, T] beside tokens [N, T] are the labels of a sequence;
- * booleans [N, O] yes-or-no answers; floats [N] or [N, O] a regression.
- * Throws: DataError naming the array, and the sample, for shapes that do not fit, NaN, labels or tokens out of range.
+ * x [N, ...]: bytes or floats are features, other whole numbers token ids. Images may be [N, H, W],
+ * [N, C, H, W] or [N, H, W, C] with 1 or 3 channels; they become [C, H, W].
+ * y: whole numbers [N] or bytes are labels; whole numbers [N, T] beside tokens [N, T] are the
+ * labels of a sequence; booleans [N, O] yes-or-no answers; floats [N] or [N, O] a regression.
+ * Throws: DataError naming the array, and the sample, for shapes that do not fit, NaN, labels or
+ *         tokens out of range.
  */
 export function makeArrayDatasets(pairs: readonly ArrayPair[], options: ArrayOptions): Dataset[] {
   const task = taskOf(pairs, options);
@@ -66,7 +70,8 @@ interface Layout {
 
 function taskOf(pairs: readonly ArrayPair[], { classes, vocabulary }: ArrayOptions): Task {
   const [first] = pairs;
-  if (first === undefined) throw new DataError('expected arrays of features and targets, found none');
+  if (first === undefined)
+    throw new DataError('expected arrays of features and targets, found none');
   for (const { x, y } of pairs) checkPair(x, y, first);
   const layout = layoutOf(first.x);
   const isTokens = first.x.array.kind === 'integers' || first.x.array.kind === 'bool';
@@ -88,17 +93,21 @@ function checkPair(x: NamedArray, y: NamedArray, first: ArrayPair): void {
   const [samples = 0, ...features] = x.array.shape;
   if (x.array.shape.length < 2 || x.array.length === 0)
     throw new DataError(
-      `${x.name}: expected samples with features, shape (N, ...), found shape (${x.array.shape.join(', ')})`,
+      `${x.name}: expected samples with features, shape (N, ...), found shape ` +
+        `(${x.array.shape.join(', ')})`,
     );
   if (y.array.shape[0] !== samples)
     throw new DataError(
-      `${y.name}: expected one target for each of the ${samples} samples of ${x.name}, found shape (${y.array.shape.join(', ')})`,
+      `${y.name}: expected one target for each of the ${samples} samples of ${x.name}, found ` +
+        `shape (${y.array.shape.join(', ')})`,
     );
   for (const [array, other] of [
     [x, first.x],
     [y, first.y],
   ] as const) {
-    const isSame = array.array.kind === other.array.kind && array.array.shape.slice(1).join() === other.array.shape.slice(1).join(); // prettier-ignore
+    const isSame =
+      array.array.kind === other.array.kind &&
+      array.array.shape.slice(1).join() === other.array.shape.slice(1).join();
     if (!isSame)
       throw new DataError(
         `${array.name}: expected ${describe(other)} as in ${other.name}, found ${describe(array)}`,
@@ -133,19 +142,24 @@ function targetOf(
   const outputs = shape.slice(1).reduce((count, size) => count * size, 1);
   if (kind === 'floats') return { kind: 'regression', outputs };
   if (kind === 'bool' && shape.length > 1) return { kind: 'binary', outputs };
-  if (outputs === 1) return { kind: 'classification', classes: countOf('label', ys, 'classes', classes) };
+  if (outputs === 1)
+    return { kind: 'classification', classes: countOf('label', ys, 'classes', classes) };
   const length = shape[1] ?? 0;
   if (isTokens && shape.length === 2 && length === x.array.shape[1])
     return { kind: 'sequence', classes: countOf('label', ys, 'classes', classes), length };
   throw new DataError(
-    `${y.name}: expected labels of shape (N) or, beside tokens, of the shape of ${x.name}; floats for a regression; booleans for yes-or-no answers. Found ${describe(y)}`,
+    `${y.name}: expected labels of shape (N) or, beside tokens, of the shape of ${x.name}; ` +
+      `floats for a regression; booleans for yes-or-no answers. Found ${describe(y)}`,
   );
 }
 
 /** Largest count of classes or of different tokens. */
 const MAX_COUNT = 16_777_216;
 
-/** As many as `given`, or as occur: one more than the largest of the whole numbers, all of which must be below it. */
+/**
+ * As many as `given`, or as occur: one more than the largest of the whole numbers, all of which
+ * must be below it.
+ */
 function countOf(
   what: string,
   arrays: readonly NamedArray[],
@@ -159,7 +173,9 @@ function countOf(
       const value = array.at(i);
       if (value < 0 || value >= (given ?? MAX_COUNT))
         throw new DataError(
-          `${name}: sample ${Math.floor(i / perSample)}: expected a ${what} from 0 to ${(given ?? MAX_COUNT) - 1}${given === undefined ? '' : ` (${setting} ${given})`}, found ${value}`,
+          `${name}: sample ${Math.floor(i / perSample)}: expected a ${what} from 0 to ` +
+            `${(given ?? MAX_COUNT) - 1}${given === undefined ? '' : ` (${setting} ${given})`}, ` +
+            `found ${value}`,
           { name, sample: Math.floor(i / perSample) },
         );
       if (value >= count) count = value + 1;
@@ -176,14 +192,18 @@ function featuresOf(x: NamedArray, { layout, vocabulary }: Task): Dataset['x'] {
       : array.kind === 'bytes'
         ? sharedBytes(array.length, name)
         : sharedFloat32(array.length, name);
-  const sourceOf = layout.hasChannelsLast ? channelsLast(layout.features) : (index: number): number => index;
+  const sourceOf = layout.hasChannelsLast
+    ? channelsLast(layout.features)
+    : (index: number): number => index;
   for (let i = 0; i < array.length; i++) target[i] = array.at(sourceOf(i));
   checkFinite(target, x);
   return target;
 }
 
 /** Where element [n, c, h, w] lies in an array [N, H, W, C]. */
-function channelsLast([channels = 1, height = 1, width = 1]: readonly number[]): (index: number) => number {
+function channelsLast([channels = 1, height = 1, width = 1]: readonly number[]): (
+  index: number,
+) => number {
   const plane = height * width;
   return (index) => {
     const inSample = index % (channels * plane);
@@ -206,7 +226,8 @@ function checkFinite(values: Dataset['x'] | Dataset['y'], { name, array }: Named
   if (at === -1) return;
   const sample = Math.floor(at / (array.length / (array.shape[0] ?? 1)));
   throw new DataError(
-    `${name}: sample ${sample}: expected finite float32 numbers, found ${values[at]}. Replace or leave out such samples.`,
+    `${name}: sample ${sample}: expected finite float32 numbers, found ${values[at]}. Replace ` +
+      'or leave out such samples.',
     { name, sample },
   );
 }

@@ -12,8 +12,8 @@ export interface CifarArchiveOptions {
 }
 
 /**
- * An archive (.tar.gz) in the exact layout of `set`, of made-up images whose class can be learned (`class-images.ts`).
- * With 50,000 and 10,000 images every file has the size of the official one.
+ * An archive (.tar.gz) in the exact layout of `set`, of made-up images whose class can be learned
+ * (`class-images.ts`). With 50,000 and 10,000 images every file has the size of the official one.
  *
  * Cost: about 0.1 ms per image, and 3 times its 3 kB of memory.
  */
@@ -29,7 +29,8 @@ export function makeCifarArchive(set: CifarSet, options: CifarArchiveOptions): B
     }
     return bytes;
   };
-  const cut = (part: number): number => Math.floor((options.trainSamples * part) / trainFiles.length);
+  const cut = (part: number): number =>
+    Math.floor((options.trainSamples * part) / trainFiles.length);
   const names = Array.from({ length: classes }, (_, label) => `pattern ${label}\n`).join('');
   const files = [
     { name: classNamesFile, content: Buffer.from(names) },
@@ -37,7 +38,10 @@ export function makeCifarArchive(set: CifarSet, options: CifarArchiveOptions): B
     { name: testFile, content: records(1, 0, options.testSamples) },
   ];
   // Noise does not compress: level 1 is as small as level 9, and eight times as fast.
-  return gzipSync(makeTar(files.map(({ name, content }) => ({ name: `${folder}/${name}`, content }))), {
-    level: 1,
-  });
+  return gzipSync(
+    makeTar(files.map(({ name, content }) => ({ name: `${folder}/${name}`, content }))),
+    {
+      level: 1,
+    },
+  );
 }

@@ -48,7 +48,9 @@ export const CIFAR10: CifarSet = {
   normalisation: normalisationOfBytes([0.4914, 0.4822, 0.4465], [0.247, 0.2435, 0.2616]),
 };
 
-/** CIFAR-100: as CIFAR-10, with 100 classes; the 20 coarse labels of its records are passed over. */
+/**
+ * CIFAR-100: as CIFAR-10, with 100 classes; the 20 coarse labels of its records are passed over.
+ */
 export const CIFAR100: CifarSet = {
   name: 'cifar100',
   folder: 'cifar-100-binary',

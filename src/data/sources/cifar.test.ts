@@ -48,11 +48,18 @@ async function folderWith(files: Record<string, Uint8Array>): Promise<string> {
 }
 
 async function placesWith(files: Record<string, Uint8Array>): Promise<DataPlaces> {
-  return { dataDir: await folderWith(files), cacheDir: join(root, `cache-${count}`), packageDirs: [] };
+  return {
+    dataDir: await folderWith(files),
+    cacheDir: join(root, `cache-${count}`),
+    packageDirs: [],
+  };
 }
 
 /** The message of loading an archive with these members changed; undefined leaves one out. */
-async function refusal(change: (files: Map<string, Buffer>) => void, set = CIFAR10): Promise<string> {
+async function refusal(
+  change: (files: Map<string, Buffer>) => void,
+  set = CIFAR10,
+): Promise<string> {
   const members = readTar(gunzipSync(archive), 'archive');
   const files = new Map(members.map(({ name, content }) => [name, Buffer.from(content)]));
   change(files);
@@ -81,7 +88,11 @@ describe('loadCifar', () => {
       const places = { cacheDir: await folderWith({}), packageDirs: [] };
       const network = { ...offline, fetch: globalThis.fetch };
 
-      const { train, test: held, origin } = await loadCifar(officially(archive, address), places, network);
+      const {
+        train,
+        test: held,
+        origin,
+      } = await loadCifar(officially(archive, address), places, network);
       const again = await loadCifar(officially(archive, address), places, offline);
 
       assert.match(origin, /^downloaded to /);
@@ -90,12 +101,20 @@ describe('loadCifar', () => {
       assert.equal(again.train.digest, train.digest);
       assert.deepEqual(requests, ['/cifar.tar.gz']);
       assert.deepEqual(await readdir(join(places.cacheDir, 'cifar10')), ['cifar-10-binary.tar.gz']);
-      assert.deepEqual([train.sampleCount, held.sampleCount, train.features], [103, 20, [3, 32, 32]]);
+      assert.deepEqual(
+        [train.sampleCount, held.sampleCount, train.features],
+        [103, 20, [3, 32, 32]],
+      );
       const second = readTar(gunzipSync(archive), 'archive')[2]!;
       assert.equal(second.name, 'cifar-10-batches-bin/data_batch_2.bin');
       assert.equal(train.y[20], second.content[0]);
-      assert.deepEqual(train.x.slice(20 * 3072, 21 * 3072), new Uint8Array(second.content.subarray(1, 3073)));
-      assert.ok(train.x.buffer instanceof SharedArrayBuffer && train.normalisation.scale.length === 3);
+      assert.deepEqual(
+        train.x.slice(20 * 3072, 21 * 3072),
+        new Uint8Array(second.content.subarray(1, 3073)),
+      );
+      assert.ok(
+        train.x.buffer instanceof SharedArrayBuffer && train.normalisation.scale.length === 3,
+      );
     } finally {
       server.closeAllConnections();
       server.close();
@@ -111,7 +130,10 @@ describe('loadCifar', () => {
       offline,
     );
 
-    assert.match(notes?.join() ?? '', /cifar-100-binary\.tar\.gz is not the official archive of cifar100$/);
+    assert.match(
+      notes?.join() ?? '',
+      /cifar-100-binary\.tar\.gz is not the official archive of cifar100$/,
+    );
     assert.deepEqual(train.target, { kind: 'classification', classes: 100 });
     assert.equal(train.classNames?.[99], 'pattern 99');
     assert.ok(new Set(train.y).size > 60);
@@ -122,7 +144,11 @@ describe('loadCifar', () => {
     const files = members.map(({ name, content }) => [name.replace(/.*\//, ''), content] as const);
 
     const unpacked = await loadCifar(CIFAR10, await placesWith(Object.fromEntries(files)), offline);
-    const packed = await loadCifar(CIFAR10, await placesWith({ 'cifar-10-binary.tar.gz': archive }), offline);
+    const packed = await loadCifar(
+      CIFAR10,
+      await placesWith({ 'cifar-10-binary.tar.gz': archive }),
+      offline,
+    );
 
     assert.match(unpacked.origin, /^folder /);
     assert.equal(unpacked.notes?.length, 1);
@@ -137,7 +163,8 @@ describe('loadCifar', () => {
 
     await assert.rejects(loadCifar(CIFAR10, places, offline), {
       code: 'DATA_INVALID',
-      message: /expected 170052171 bytes with SHA-256 c4a38c50.*found \d+ bytes with SHA-256 .*Delete it/,
+      message:
+        /expected 170052171 bytes with SHA-256 c4a38c50.*found \d+ bytes with SHA-256 .*Delete it/,
     });
   });
 
@@ -145,8 +172,12 @@ describe('loadCifar', () => {
     const foreign = await refusal((files) =>
       files.set('cifar-10-batches-bin/run.sh', Buffer.from('rm -rf /')),
     );
-    const outside = await refusal((files) => files.set('cifar-10-batches-bin/../../x.bin', Buffer.from('x')));
-    const elsewhere = await refusal((files) => files.set('/etc/data_batch_1.bin', Buffer.from('x')));
+    const outside = await refusal((files) =>
+      files.set('cifar-10-batches-bin/../../x.bin', Buffer.from('x')),
+    );
+    const elsewhere = await refusal((files) =>
+      files.set('/etc/data_batch_1.bin', Buffer.from('x')),
+    );
 
     assert.match(
       foreign,
@@ -178,29 +209,47 @@ describe('loadCifar', () => {
   });
 
   test('says how to get the archive when it is nowhere', async () => {
-    const message = await loadCifar(CIFAR10, { cacheDir: root + '/none', packageDirs: [] }, offline).then(
+    const message = await loadCifar(
+      CIFAR10,
+      { cacheDir: root + '/none', packageDirs: [] },
+      offline,
+    ).then(
       () => assert.fail('loaded'),
       ({ message: text }: Error) => text,
     );
 
-    for (const part of ['cifar-10-binary.tar.gz is nowhere to be had', 'no network in tests', '--data-dir'])
+    for (const part of [
+      'cifar-10-binary.tar.gz is nowhere to be had',
+      'no network in tests',
+      '--data-dir',
+    ])
       assert.ok(message.includes(part), message);
   });
 });
 
 describe('makeCifarArchive', () => {
-  test('gives the recorded bytes, and files of the official sizes with the official numbers of images', () => {
-    const content = gunzipSync(archive);
+  test(
+    'gives the recorded bytes, and files of the official sizes with the official numbers of ' +
+      'images',
+    () => {
+      const content = gunzipSync(archive);
 
-    assert.equal(sha256(content), 'bc68845b10a7fa0971a634b586cde7250cb6e3d207548d6726949cd872257d1d');
-    const sizes = readTar(content, 'archive').map(({ name, content: { length } }) => [name, length]);
-    assert.deepEqual(sizes.slice(1), [
-      ['cifar-10-batches-bin/data_batch_1.bin', 20 * 3073],
-      ['cifar-10-batches-bin/data_batch_2.bin', 21 * 3073],
-      ['cifar-10-batches-bin/data_batch_3.bin', 20 * 3073],
-      ['cifar-10-batches-bin/data_batch_4.bin', 21 * 3073],
-      ['cifar-10-batches-bin/data_batch_5.bin', 21 * 3073],
-      ['cifar-10-batches-bin/test_batch.bin', 20 * 3073],
-    ]);
-  });
+      assert.equal(
+        sha256(content),
+        'bc68845b10a7fa0971a634b586cde7250cb6e3d207548d6726949cd872257d1d',
+      );
+      const sizes = readTar(content, 'archive').map(({ name, content: { length } }) => [
+        name,
+        length,
+      ]);
+      assert.deepEqual(sizes.slice(1), [
+        ['cifar-10-batches-bin/data_batch_1.bin', 20 * 3073],
+        ['cifar-10-batches-bin/data_batch_2.bin', 21 * 3073],
+        ['cifar-10-batches-bin/data_batch_3.bin', 20 * 3073],
+        ['cifar-10-batches-bin/data_batch_4.bin', 21 * 3073],
+        ['cifar-10-batches-bin/data_batch_5.bin', 21 * 3073],
+        ['cifar-10-batches-bin/test_batch.bin', 20 * 3073],
+      ]);
+    },
+  );
 });

@@ -22,14 +22,19 @@ const FEATURES = [3, 32, 32];
 const MAX_UNPACKED_BYTES = 200_000_000;
 
 /**
- * Loads the set from a folder of unpacked files or an archive in `places.dataDir`, else from the archive in the first
- * place that has it (see `findFile`), unpacked in memory.
+ * Loads the set from a folder of unpacked files or an archive in `places.dataDir`, else from the
+ * archive in the first place that has it (see `findFile`), unpacked in memory.
  *
- * An archive from the cache or a mirror must be the official one, byte for byte. One in the user's own folder may be
- * another in the same layout, of any number of images, with exactly the known members; a note then says so.
+ * An archive from the cache or a mirror must be the official one, byte for byte. One in the user's
+ * own folder may be another in the same layout, of any number of images, with exactly the known
+ * members; a note then says so.
  * Throws: DataError when it is nowhere to be had, damaged, or not in the layout.
  */
-export async function loadCifar(set: CifarSet, places: DataPlaces, network: Network): Promise<DatasetSplits> {
+export async function loadCifar(
+  set: CifarSet,
+  places: DataPlaces,
+  network: Network,
+): Promise<DatasetSplits> {
   const source = (await unpackedFolder(set, places)) ?? (await openArchive(set, places, network));
   const classNames = namesIn(await source.read(set.classNamesFile), set.classes);
   const load = async (names: readonly string[]): Promise<Dataset> => {
@@ -45,7 +50,9 @@ export async function loadCifar(set: CifarSet, places: DataPlaces, network: Netw
   return {
     name: set.name,
     origin: source.origin,
-    ...(source.isOfficial ? {} : { notes: [`${source.path} is not the official archive of ${set.name}`] }),
+    ...(source.isOfficial
+      ? {}
+      : { notes: [`${source.path} is not the official archive of ${set.name}`] }),
     train: await load(set.trainFiles),
     test: await load([set.testFile]),
   };
@@ -64,7 +71,10 @@ interface CifarSource {
   readonly read: (name: string) => Promise<Uint8Array | undefined>;
 }
 
-async function unpackedFolder(set: CifarSet, { dataDir }: DataPlaces): Promise<CifarSource | undefined> {
+async function unpackedFolder(
+  set: CifarSet,
+  { dataDir }: DataPlaces,
+): Promise<CifarSource | undefined> {
   if (dataDir === undefined) return undefined;
   const found = await firstFile(usersFolders(dataDir, set.name, [set.folder]), [set.testFile]);
   if (found === undefined) return undefined;
@@ -74,13 +84,19 @@ async function unpackedFolder(set: CifarSet, { dataDir }: DataPlaces): Promise<C
     if (file === undefined) return undefined;
     const { size } = await stat(file);
     if (size > MAX_UNPACKED_BYTES)
-      throw new DataError(`reading ${file}: expected at most ${MAX_UNPACKED_BYTES} bytes, found ${size}`);
+      throw new DataError(
+        `reading ${file}: expected at most ${MAX_UNPACKED_BYTES} bytes, found ${size}`,
+      );
     return readFile(file);
   };
   return { path, origin: `folder ${path}`, isOfficial: false, read };
 }
 
-async function openArchive(set: CifarSet, places: DataPlaces, network: Network): Promise<CifarSource> {
+async function openArchive(
+  set: CifarSet,
+  places: DataPlaces,
+  network: Network,
+): Promise<CifarSource> {
   const { path, origin, isUsersOwn } = await findFile(
     {
       dataset: set.name,
@@ -95,7 +111,9 @@ async function openArchive(set: CifarSet, places: DataPlaces, network: Network):
   const isOfficial = sha256 === set.archive.sha256;
   if (!isOfficial && !isUsersOwn)
     throw new DataError(
-      `reading ${path}: expected ${set.archive.bytes} bytes with SHA-256 ${set.archive.sha256}, found ${bytes} bytes with SHA-256 ${sha256}. Delete it to have it fetched again.`,
+      `reading ${path}: expected ${set.archive.bytes} bytes with SHA-256 ` +
+        `${set.archive.sha256}, found ${bytes} bytes with SHA-256 ${sha256}. Delete it to have ` +
+        'it fetched again.',
       { path, expectedSha256: set.archive.sha256, foundSha256: sha256 },
     );
   const members = membersOf(set, path, content, isOfficial);
@@ -103,7 +121,9 @@ async function openArchive(set: CifarSet, places: DataPlaces, network: Network):
 }
 
 /** The content of a gzip file, and length and hash of the file itself. */
-async function unpack(path: string): Promise<{ content: Uint8Array; bytes: number; sha256: string }> {
+async function unpack(
+  path: string,
+): Promise<{ content: Uint8Array; bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
   let length = 0;
@@ -127,14 +147,18 @@ async function unpack(path: string): Promise<{ content: Uint8Array; bytes: numbe
     return { content: content.subarray(0, length), bytes, sha256: hash.digest('hex') };
   } catch (error) {
     throw new DataError(
-      `reading ${path}: expected a gzip archive of at most ${MAX_UNPACKED_BYTES} bytes unpacked: ${messageOf(error)}. Is it truncated?`,
+      `reading ${path}: expected a gzip archive of at most ${MAX_UNPACKED_BYTES} bytes ` +
+        `unpacked: ${messageOf(error)}. Is it truncated?`,
       { path },
       { cause: error },
     );
   }
 }
 
-/** The known files, by name without folder. What else the official archive may hold is passed over; elsewhere it is refused. */
+/**
+ * The known files, by name without folder. What else the official archive may hold is passed over;
+ * elsewhere it is refused.
+ */
 function membersOf(
   set: CifarSet,
   path: string,
@@ -145,18 +169,23 @@ function membersOf(
   const members = new Map<string, Uint8Array>();
   for (const { name, kind, content } of readTar(archive, path)) {
     const fileName = name.slice(set.folder.length + 1);
-    const isKnown = name === `${set.folder}/${fileName}` && known.has(fileName) && !members.has(fileName);
+    const isKnown =
+      name === `${set.folder}/${fileName}` && known.has(fileName) && !members.has(fileName);
     if (isKnown && kind === 'file') members.set(fileName, content);
     else if (!isOfficial && !(kind === 'folder' && name === `${set.folder}/`))
       throw new DataError(
-        `reading ${path}: expected only files of ${set.folder}/ (${[...known].join(', ')}), each once; found ${kind} ${JSON.stringify(name)}. The archive is not used.`,
+        `reading ${path}: expected only files of ${set.folder}/ (${[...known].join(', ')}), ` +
+          `each once; found ${kind} ${JSON.stringify(name)}. The archive is not used.`,
         { path, member: name },
       );
   }
   return members;
 }
 
-/** One name per line, as many as there are classes; undefined when the file is absent or holds something else. */
+/**
+ * One name per line, as many as there are classes; undefined when the file is absent or holds
+ * something else.
+ */
 function namesIn(content: Uint8Array | undefined, classes: number): string[] | undefined {
   if (content === undefined) return undefined;
   const lines = Buffer.from(content)
@@ -168,7 +197,10 @@ function namesIn(content: Uint8Array | undefined, classes: number): string[] | u
     : undefined;
 }
 
-/** Records of `labelBytes` labels, the last of which counts, and 3072 pixels: red, green, blue planes, row by row. */
+/**
+ * Records of `labelBytes` labels, the last of which counts, and 3072 pixels: red, green, blue
+ * planes, row by row.
+ */
 function makeSplit(
   set: CifarSet,
   classNames: readonly string[] | undefined,
@@ -179,7 +211,8 @@ function makeSplit(
   for (const { name, content } of files)
     if (content.length === 0 || content.length % recordBytes !== 0)
       throw new DataError(
-        `reading ${path}: expected ${name} to hold whole records of ${recordBytes} bytes, found ${content.length} bytes. Is it truncated?`,
+        `reading ${path}: expected ${name} to hold whole records of ${recordBytes} bytes, ` +
+          `found ${content.length} bytes. Is it truncated?`,
         { path, file: name, foundBytes: content.length },
       );
   const sampleCount = files.reduce((count, { content }) => count + content.length / recordBytes, 0);
@@ -191,7 +224,8 @@ function makeSplit(
       const label = content[at + set.labelBytes - 1] ?? 0;
       if (label >= set.classes)
         throw new DataError(
-          `reading ${path}: ${name}, record ${at / recordBytes}: expected a label from 0 to ${set.classes - 1}, found ${label}`,
+          `reading ${path}: ${name}, record ${at / recordBytes}: expected a label from 0 to ` +
+            `${set.classes - 1}, found ${label}`,
           { path, file: name, record: at / recordBytes },
         );
       y[sample] = label;

@@ -1,4 +1,7 @@
-/** Images whose class can be seen in them: for synthetic sets and archives, in any size, and learnable. */
+/**
+ * Images whose class can be seen in them: for synthetic sets and archives, in any size, and
+ * learnable.
+ */
 import { RandomWords } from '../../base/random.ts';
 
 /** What the images look like; the same options give the same bytes on every machine. */
@@ -10,8 +13,16 @@ export interface ClassImageOptions {
   readonly size: number;
 }
 
-/** Draws image `index` of split `split` (0 training, 1 test) into `target` [channels, size, size] at `offset`; gives its label. */
-export type ClassImagePainter = (split: 0 | 1, index: number, target: Uint8Array, offset: number) => number;
+/**
+ * Draws image `index` of split `split` (0 training, 1 test) into `target` [channels, size, size] at
+ * `offset`; gives its label.
+ */
+export type ClassImagePainter = (
+  split: 0 | 1,
+  index: number,
+  target: Uint8Array,
+  offset: number,
+) => number;
 
 /** Colours of a class are fixed on a grid of this many places each way, and blend between them. */
 const GRID = 4;
@@ -26,8 +37,9 @@ const DRAWS = { colours: 16, train: 17, test: 18 };
 const HEAD_WORDS = 4;
 
 /**
- * Makes a painter. Each class has a pattern of soft colour patches; an image is the pattern of its class, moved by up to
- * an eighth each way (around the edge), with a contrast from a half to one, plus noise.
+ * Makes a painter. Each class has a pattern of soft colour patches; an image is the pattern of its
+ * class, moved by up to an eighth each way (around the edge), with a contrast from a half to one,
+ * plus noise.
  *
  * Only + - * / of float64 and whole numbers: the bits are the same on every machine.
  */
@@ -58,7 +70,10 @@ export function createClassImagePainter(options: ClassImageOptions): ClassImageP
   };
 }
 
-/** Colours -128 .. 128 of one class, [channels, size, size]: bilinear between random ones on a grid that closes on itself. */
+/**
+ * Colours -128 .. 128 of one class, [channels, size, size]: bilinear between random ones on a grid
+ * that closes on itself.
+ */
 function patternOf({ seed, channels, size }: ClassImageOptions, label: number): Float64Array {
   const words = new RandomWords(seed, 'synthetic', DRAWS.colours, label);
   const colourAt = (channel: number, row: number, column: number): number =>
@@ -70,9 +85,11 @@ function patternOf({ seed, channels, size }: ClassImageOptions, label: number): 
     const x = ((i % size) * GRID) / size;
     const [row, column] = [Math.floor(y), Math.floor(x)];
     const [low, left] = [y - row, x - column];
-    const above = colourAt(channel, row, column) * (1 - left) + colourAt(channel, row, column + 1) * left;
+    const above =
+      colourAt(channel, row, column) * (1 - left) + colourAt(channel, row, column + 1) * left;
     const below =
-      colourAt(channel, row + 1, column) * (1 - left) + colourAt(channel, row + 1, column + 1) * left;
+      colourAt(channel, row + 1, column) * (1 - left) +
+      colourAt(channel, row + 1, column + 1) * left;
     pattern[i] = above * (1 - low) + below * low;
   }
   return pattern;

@@ -5,36 +5,49 @@ import { makeCsvDataset } from './csv-dataset.ts';
 import type { CsvOptions } from './csv-dataset.ts';
 import { csvRows } from '../formats/csv.ts';
 
-const rowsOf = (text: string): string[][] => [...csvRows(text, 'a.csv')].map(({ cells }) => [...cells]);
+const rowsOf = (text: string): string[][] =>
+  [...csvRows(text, 'a.csv')].map(({ cells }) => [...cells]);
 const read = (text: string, options: Partial<CsvOptions> = {}) =>
   makeCsvDataset({ path: 'a.csv', text, onBadRow: 'stop', ...options });
 
 describe('csvRows', () => {
   test('gives back any table that was written with quotes', () => {
-    const cell = fc.string({ unit: fc.constantFrom('a', '1', ',', '"', '\n', ' ', ';', 'é'), maxLength: 6 });
-    const table = fc.array(fc.array(cell, { minLength: 2, maxLength: 4 }), { minLength: 1, maxLength: 5 });
+    const cell = fc.string({
+      unit: fc.constantFrom('a', '1', ',', '"', '\n', ' ', ';', 'é'),
+      maxLength: 6,
+    });
+    const table = fc.array(fc.array(cell, { minLength: 2, maxLength: 4 }), {
+      minLength: 1,
+      maxLength: 5,
+    });
     fc.assert(
       fc.property(table, (rows) => {
-        const written = rows.map((cells) => cells.map((text) => `"${text.replaceAll('"', '""')}"`).join(','));
+        const written = rows.map((cells) =>
+          cells.map((text) => `"${text.replaceAll('"', '""')}"`).join(','),
+        );
         // The first line decides on the separator: here it is a plain one.
         assert.deepEqual(rowsOf(`a,b,c\n${written.join('\n')}`).slice(1), rows);
       }),
     );
   });
 
-  test('takes the separator the first line has most of, and counts lines through quotes and empty lines', () => {
-    assert.deepEqual(rowsOf('1;2,5;3\n'), [['1', '2,5', '3']]);
-    assert.deepEqual(rowsOf('a\tb'), [['a', 'b']]);
-    assert.deepEqual(
-      [...csvRows('a,b\n\n"x\ny",2\n\n3,4', 'a.csv')].map(({ line }) => line),
-      [1, 3, 6],
-    );
-    assert.deepEqual(rowsOf(''), []);
-    assert.throws(() => rowsOf('a,b\n1,"2'), {
-      code: 'DATA_INVALID',
-      message: /line 2: expected a " that closes/,
-    });
-  });
+  test(
+    'takes the separator the first line has most of, and counts lines through quotes and empty ' +
+      'lines',
+    () => {
+      assert.deepEqual(rowsOf('1;2,5;3\n'), [['1', '2,5', '3']]);
+      assert.deepEqual(rowsOf('a\tb'), [['a', 'b']]);
+      assert.deepEqual(
+        [...csvRows('a,b\n\n"x\ny",2\n\n3,4', 'a.csv')].map(({ line }) => line),
+        [1, 3, 6],
+      );
+      assert.deepEqual(rowsOf(''), []);
+      assert.throws(() => rowsOf('a,b\n1,"2'), {
+        code: 'DATA_INVALID',
+        message: /line 2: expected a " that closes/,
+      });
+    },
+  );
 });
 
 describe('makeCsvDataset', () => {
@@ -45,7 +58,10 @@ describe('makeCsvDataset', () => {
     assert.deepEqual([...dataset.x], [1, 2.5, -3, 40, 0, 0]);
     assert.deepEqual([...dataset.y], [0, 1, 0]);
     assert.deepEqual(dataset.classNames, ['cat', 'dog']);
-    assert.deepEqual([dataset.features, dataset.target], [[2], { kind: 'classification', classes: 2 }]);
+    assert.deepEqual(
+      [dataset.features, dataset.target],
+      [[2], { kind: 'classification', classes: 2 }],
+    );
   });
 
   test('finds the class in front when it is the only word, and no header, as in UCI letters', () => {
@@ -86,30 +102,41 @@ describe('makeCsvDataset', () => {
   test('stops at bad rows, naming their lines and what is wrong, or leaves them out and counts them', () => {
     const text = 'a,b,c\n1,2,x\n3,y\n5,oops,x\n7,8,\n9,NaN,y\n1,1e99,y\n0,0,y\n1,1,x\n';
     const wrong =
-      'line 3: expected 3 cells, found 2; line 4: column 2: expected a number, found "oops"; line 5: column 3: expected a label, found nothing; line 6: column 2: expected a number, found "NaN"; line 7: column 2: expected a number, found "1e99"';
+      'line 3: expected 3 cells, found 2; line 4: column 2: expected a number, found ' +
+      '"oops"; line 5: column 3: expected a label, found nothing; line 6: column 2: ' +
+      'expected a number, found "NaN"; line 7: column 2: expected a number, found "1e99"';
 
     assert.throws(() => read(text), {
       code: 'DATA_INVALID',
-      message: `reading a.csv: 5 of 8 rows cannot be used: ${wrong}. Correct them, or leave them out with --on-bad-row skip.`,
+      message:
+        `reading a.csv: 5 of 8 rows cannot be used: ${wrong}. Correct them, or leave them out ` +
+        'with --on-bad-row skip.',
     });
     const { dataset, skipped } = read(text, { onBadRow: 'skip' });
     assert.equal(skipped, `5 of 8 rows skipped (${wrong})`);
     assert.deepEqual([...dataset.x], [1, 2, 0, 0, 1, 1]);
   });
 
-  test('refuses tables without rows, columns, usable rows or classes, and labels that are no finite numbers', () => {
-    assert.throws(
-      () => read('a,b\n'),
-      /expected rows of at least two cells, features and a label, found no rows/,
-    );
-    assert.throws(() => read('1\n2\n'), /found 1 column/);
-    assert.throws(() => read('1,x\ny,z\n'.replace('1', 'q,1'), { onBadRow: 'skip' }), {
-      code: 'DATA_INVALID',
-    });
-    assert.throws(() => read('1,7\n2,7\n'), /expected labels of 2 to 65536 classes, found 1 different ones/);
-    assert.throws(
-      () => read('1,0.5\n2,inf\n'),
-      /line 2: column 2: expected a finite number or a name, found "inf"/,
-    );
-  });
+  test(
+    'refuses tables without rows, columns, usable rows or classes, and labels that are no ' +
+      'finite numbers',
+    () => {
+      assert.throws(
+        () => read('a,b\n'),
+        /expected rows of at least two cells, features and a label, found no rows/,
+      );
+      assert.throws(() => read('1\n2\n'), /found 1 column/);
+      assert.throws(() => read('1,x\ny,z\n'.replace('1', 'q,1'), { onBadRow: 'skip' }), {
+        code: 'DATA_INVALID',
+      });
+      assert.throws(
+        () => read('1,7\n2,7\n'),
+        /expected labels of 2 to 65536 classes, found 1 different ones/,
+      );
+      assert.throws(
+        () => read('1,0.5\n2,inf\n'),
+        /line 2: column 2: expected a finite number or a name, found "inf"/,
+      );
+    },
+  );
 });

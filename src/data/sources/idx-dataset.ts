@@ -14,17 +14,19 @@ export interface IdxDataset extends Pick<WantedFile, 'innerFolders' | 'npmPackag
   readonly classes: number;
   readonly classNames?: readonly string[];
   readonly normalisation: Normalisation;
-  readonly files: Readonly<Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', IdxFile>>;
+  readonly files: Readonly<
+    Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', IdxFile>
+  >;
   /** Addresses to which file name and `.gz` are appended, tried in order. */
   readonly mirrors: readonly string[];
 }
 
 /**
- * Loads the four files, each from the first place that has it (see `findFile`). A file may be plain or `.gz`
- * anywhere.
+ * Loads the four files, each from the first place that has it (see `findFile`). A file may be plain
+ * or `.gz` anywhere.
  *
- * Throws: DataError when a file is damaged (the search does not go on past it), or nowhere to be had: the
- *         message names every place tried.
+ * Throws: DataError when a file is damaged (the search does not go on past it), or nowhere to be
+ *         had: the message names every place tried.
  */
 export async function loadIdxDataset(
   set: IdxDataset,

@@ -16,11 +16,13 @@ const MAX_FILE_BYTES = 2 ** 28;
 const MAX_NAMED_FILES = 5;
 
 /**
- * Images of `<folder>/<class>/<image>`, a tenth of them for the test, or of `<folder>/train/...` and
- * `<folder>/test/...`. Classes and images are taken in the order of their names; names with a dot in front are not seen.
+ * Images of `<folder>/<class>/<image>`, a tenth of them for the test, or of `<folder>/train/...`
+ * and `<folder>/test/...`. Classes and images are taken in the order of their names; names with a
+ * dot in front are not seen.
  *
- * Throws: DataError for a file that is no image (unless bad rows are skipped), for images of different sizes when no
- *         `imageSize` is given, and when there are not two classes; ConfigError for other `channels` than 1 or 3.
+ * Throws: DataError for a file that is no image (unless bad rows are skipped), for images of
+ *         different sizes when no `imageSize` is given, and when there are not two classes;
+ *         ConfigError for other `channels` than 1 or 3.
  */
 export async function loadImageFolder(
   folder: string,
@@ -42,20 +44,31 @@ export async function loadImageFolder(
   const train = await readClasses(trainFolder, classNames, settings, channels);
   const foreign = (await visible(testFolder)).filter((name) => !classNames.includes(name));
   if (foreign.length > 0)
-    throw new DataError(`reading ${testFolder}: expected the classes of ${trainFolder}, found also ${foreign.slice(0, MAX_NAMED_FILES).join(', ')}`); // prettier-ignore
+    throw new DataError(
+      `reading ${testFolder}: expected the classes of ${trainFolder}, found also ` +
+        foreign.slice(0, MAX_NAMED_FILES).join(', '),
+    );
   const test = await readClasses(testFolder, classNames, settings, channels);
   if (train.dataset.features.join() !== test.dataset.features.join())
     throw new DataError(
-      `reading ${folder}: expected images of one size, found [${train.dataset.features.join(', ')}] in train and [${test.dataset.features.join(', ')}] in test. Bring them to one with image_size.`,
+      `reading ${folder}: expected images of one size, found ` +
+        `[${train.dataset.features.join(', ')}] in train and ` +
+        `[${test.dataset.features.join(', ')}] in test. Bring them to one with image_size.`,
     );
-  const splits = { name: folder, origin: `folder ${folder}`, train: train.dataset, test: test.dataset };
+  const splits = {
+    name: folder,
+    origin: `folder ${folder}`,
+    train: train.dataset,
+    test: test.dataset,
+  };
   return withNotes(splits, [...train.skipped, ...test.skipped]);
 }
 
 function withNotes(splits: DatasetSplits, skipped: readonly string[]): DatasetSplits {
   if (skipped.length === 0) return splits;
   const named =
-    skipped.slice(0, MAX_NAMED_FILES).join('; ') + (skipped.length > MAX_NAMED_FILES ? '; ...' : '');
+    skipped.slice(0, MAX_NAMED_FILES).join('; ') +
+    (skipped.length > MAX_NAMED_FILES ? '; ...' : '');
   return { ...splits, notes: [`${splits.name}: ${skipped.length} files skipped (${named})`] };
 }
 
@@ -85,7 +98,11 @@ async function readClasses(
         const image = imageSize === undefined ? read : resizeImage(read, imageSize);
         first ??= { path, image };
         if (image.height !== first.image.height || image.width !== first.image.width)
-          throw new DataError(`reading ${path}: expected ${first.image.width} x ${first.image.height} pixels as ${first.path} has, found ${image.width} x ${image.height}. Bring all images to one size with image_size.`); // prettier-ignore
+          throw new DataError(
+            `reading ${path}: expected ${first.image.width} x ${first.image.height} pixels as ` +
+              `${first.path} has, found ${image.width} x ${image.height}. Bring all images to ` +
+              'one size with image_size.',
+          );
         images.push(image);
         labels.push(label);
       } catch (error) {
@@ -96,7 +113,9 @@ async function readClasses(
   }
   if (classNames.length < 2 || first === undefined)
     throw new DataError(
-      `reading ${folder}: expected folders named for at least 2 classes with images (${IMAGE_ENDINGS.join(', ')}) in them, found ${classNames.length} folders and ${images.length} images`,
+      `reading ${folder}: expected folders named for at least 2 classes with images ` +
+        `(${IMAGE_ENDINGS.join(', ')}) in them, found ${classNames.length} folders and ` +
+        `${images.length} images`,
       { folder },
     );
   const { height, width } = first.image;
@@ -108,14 +127,25 @@ async function readClasses(
   const target = { kind: 'classification', classes: classNames.length } as const;
   const features = [channels, height, width];
   return {
-    dataset: makeDataset({ name: folder, sampleCount: images.length, features, target, classNames, x, y, normalisation: AS_STORED }), // prettier-ignore
+    dataset: makeDataset({
+      name: folder,
+      sampleCount: images.length,
+      features,
+      target,
+      classNames,
+      x,
+      y,
+      normalisation: AS_STORED,
+    }),
     skipped,
   };
 }
 
 async function readImage(path: string, channels: 1 | 3): Promise<Image> {
   if (!IMAGE_ENDINGS.includes(extname(path).toLowerCase()))
-    throw new DataError(`reading ${path}: expected an image (${IMAGE_ENDINGS.join(', ')})`, { path });
+    throw new DataError(`reading ${path}: expected an image (${IMAGE_ENDINGS.join(', ')})`, {
+      path,
+    });
   const { size } = await stat(path);
   if (size > MAX_FILE_BYTES)
     throw new DataError(
@@ -131,7 +161,9 @@ async function visible(folder: string): Promise<string[]> {
     return (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
   } catch (error) {
     const isFile = error instanceof Error && 'code' in error && error.code === 'ENOTDIR';
-    const found = isFile ? ', found a file. Beside it there may only be one folder for each class: move it elsewhere.' : `: ${messageOf(error)}`; // prettier-ignore
+    const found = isFile
+      ? ', found a file. Beside it there may only be one folder for each class: move it elsewhere.'
+      : `: ${messageOf(error)}`;
     throw new DataError(
       `reading ${folder}: expected a folder of images of one class${found}`,
       { folder },

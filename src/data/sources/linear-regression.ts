@@ -28,7 +28,10 @@ const DRAWS = { weights: 48, train: { x: 49, noise: 50 }, test: { x: 51, noise: 
 export function makeLinearRegression(options: LinearRegressionOptions): DatasetSplits {
   const { seed, sampleCount, testSampleCount } = options;
   const weights = nearNormals(seed, DRAWS.weights, FEATURES);
-  const makeSplit = (count: number, draws: { readonly x: number; readonly noise: number }): Dataset => {
+  const makeSplit = (
+    count: number,
+    draws: { readonly x: number; readonly noise: number },
+  ): Dataset => {
     const x = nearNormals(seed, draws.x, count * FEATURES);
     const y = nearNormals(seed, draws.noise, count);
     for (let sample = 0; sample < count; sample++) {

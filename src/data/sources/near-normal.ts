@@ -1,6 +1,7 @@
 /**
- * Numbers that are nearly normal, with the same bits on every machine: sums of four uniform draws (Irwin-Hall), moved and
- * scaled to mean 0 and variance 1. The formulas for exact normals need functions that differ between platforms.
+ * Numbers that are nearly normal, with the same bits on every machine: sums of four uniform draws
+ * (Irwin-Hall), moved and scaled to mean 0 and variance 1. The formulas for exact normals need
+ * functions that differ between platforms.
  */
 import { RandomWords } from '../../base/random.ts';
 import type { Normalisation } from '../dataset.ts';
@@ -10,12 +11,17 @@ import { sharedBytes } from '../shared-memory.ts';
 const SCALE = Math.sqrt(3);
 
 /** `count` float32 numbers of mean 0 and variance 1, a function of seed and `draw`. */
-export function nearNormals(seed: number, draw: number, count: number): Float32Array<SharedArrayBuffer> {
+export function nearNormals(
+  seed: number,
+  draw: number,
+  count: number,
+): Float32Array<SharedArrayBuffer> {
   const words = new RandomWords(seed, 'synthetic', draw);
   const out = new Float32Array(new SharedArrayBuffer(4 * count));
   for (let i = 0; i < count; i++) {
     const at = 4 * i;
-    const sum = words.uniform(at) + words.uniform(at + 1) + words.uniform(at + 2) + words.uniform(at + 3);
+    const sum =
+      words.uniform(at) + words.uniform(at + 1) + words.uniform(at + 2) + words.uniform(at + 3);
     out[i] = (sum - 2) * SCALE;
   }
   return out;
@@ -37,7 +43,10 @@ export function numberOfByte(byte: number): number {
   return (byte - BYTE_MEAN) / BYTE_STD;
 }
 
-/** `count` nearly normal numbers in 253 levels: a quarter of the memory, and of the time to draw them. */
+/**
+ * `count` nearly normal numbers in 253 levels: a quarter of the memory, and of the time to draw
+ * them.
+ */
 export function nearNormalBytes(
   seed: number,
   draw: number,
@@ -48,7 +57,8 @@ export function nearNormalBytes(
   const out = sharedBytes(count, what);
   for (let i = 0; i < count; i++) {
     const word = words.word(i);
-    out[i] = ((word >>> 26) & 63) + ((word >>> 20) & 63) + ((word >>> 14) & 63) + ((word >>> 8) & 63);
+    out[i] =
+      ((word >>> 26) & 63) + ((word >>> 20) & 63) + ((word >>> 14) & 63) + ((word >>> 8) & 63);
   }
   return out;
 }

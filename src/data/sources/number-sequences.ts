@@ -18,7 +18,8 @@ const NOISE = 0.1;
 const DRAWS = { direction: 53, train: { x: 54, noise: 55 }, test: { x: 56, noise: 57 } };
 
 /**
- * Sequences of the size of MiniCluster's transformer workload, with a target that can be learned from them.
+ * Sequences of the size of MiniCluster's transformer workload, with a target that can be learned
+ * from them.
  *
  *     x, V ~ near-normal, mean 0, variance 1; x stored as bytes             x [N, 32, 256], V [256]
  *     y = (sum over positions of x V) / sqrt(32 * 256) + 0.1 noise          y [N, 1]
@@ -28,7 +29,10 @@ const DRAWS = { direction: 53, train: { x: 54, noise: 55 }, test: { x: 56, noise
 export function makeNumberSequences(options: NumberSequencesOptions): DatasetSplits {
   const { seed, sampleCount, testSampleCount } = options;
   const direction = nearNormals(seed, DRAWS.direction, WIDTH);
-  const makeSplit = (count: number, draws: { readonly x: number; readonly noise: number }): Dataset => {
+  const makeSplit = (
+    count: number,
+    draws: { readonly x: number; readonly noise: number },
+  ): Dataset => {
     const x = nearNormalBytes(seed, draws.x, count * LENGTH * WIDTH, NAME);
     const y = nearNormals(seed, draws.noise, count);
     for (let sample = 0; sample < count; sample++) {

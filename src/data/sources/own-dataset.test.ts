@@ -79,7 +79,8 @@ describe('loadOwnDataset from arrays', () => {
     assert.deepEqual([train.sampleCount, held.sampleCount, train.features], [5, 2, [3, 4, 4]]);
     assert.deepEqual(train.target, { kind: 'classification', classes: 3 });
     assert.deepEqual([...train.y], [0, 2, 1, 1, 0]);
-    const pixel = (n: number, c: number, h: number, w: number) => train.x[((n * 3 + c) * 4 + h) * 4 + w];
+    const pixel = (n: number, c: number, h: number, w: number) =>
+      train.x[((n * 3 + c) * 4 + h) * 4 + w];
     assert.equal(pixel(4, 2, 3, 1), 40 * 4 + 10 * 3 + 3 * 1 + 2);
     assert.equal(pixel(1, 0, 0, 2), 40 + 6);
   });
@@ -110,19 +111,45 @@ describe('loadOwnDataset from arrays', () => {
       return [train.x.constructor.name, train.vocabulary, train.target];
     };
 
-    assert.deepEqual(await target(FLOATS, LABELS), ['Float32Array', undefined, { kind: 'classification', classes: 3 }]);
-    assert.deepEqual(await target(FLOATS, { ...FLOATS, shape: [4, 1], values: [1, 2, 3, 4] }), ['Float32Array', undefined, { kind: 'regression', outputs: 1 }]);
-    assert.deepEqual(await target(FLOATS, { type: '|b1', shape: [4, 2], values: [0, 1, 1, 0, 0, 0, 1, 1] }), ['Float32Array', undefined, { kind: 'binary', outputs: 2 }]);
-    assert.deepEqual(await target({ type: '|u1', shape: [4, 2, 2], values: range(16) }, LABELS), ['Uint8Array', undefined, { kind: 'classification', classes: 3 }]);
-    assert.deepEqual(await target(TOKENS, LABELS), ['Int32Array', 12, { kind: 'classification', classes: 3 }]);
-    assert.deepEqual(await target(TOKENS, TOKENS), ['Int32Array', 12, { kind: 'sequence', classes: 12, length: 3 }]);
-  }); // prettier-ignore
+    assert.deepEqual(await target(FLOATS, LABELS), [
+      'Float32Array',
+      undefined,
+      { kind: 'classification', classes: 3 },
+    ]);
+    assert.deepEqual(await target(FLOATS, { ...FLOATS, shape: [4, 1], values: [1, 2, 3, 4] }), [
+      'Float32Array',
+      undefined,
+      { kind: 'regression', outputs: 1 },
+    ]);
+    assert.deepEqual(
+      await target(FLOATS, { type: '|b1', shape: [4, 2], values: [0, 1, 1, 0, 0, 0, 1, 1] }),
+      ['Float32Array', undefined, { kind: 'binary', outputs: 2 }],
+    );
+    assert.deepEqual(await target({ type: '|u1', shape: [4, 2, 2], values: range(16) }, LABELS), [
+      'Uint8Array',
+      undefined,
+      { kind: 'classification', classes: 3 },
+    ]);
+    assert.deepEqual(await target(TOKENS, LABELS), [
+      'Int32Array',
+      12,
+      { kind: 'classification', classes: 3 },
+    ]);
+    assert.deepEqual(await target(TOKENS, TOKENS), [
+      'Int32Array',
+      12,
+      { kind: 'sequence', classes: 12, length: 3 },
+    ]);
+  });
 
   test('takes the numbers of classes and tokens from the settings, and refuses what is beyond them', async () => {
     const folder = await folderOf({ x: TOKENS, y: LABELS });
 
     const { train } = await load(folder, { classes: 5, vocabulary: 100 });
-    assert.deepEqual([train.vocabulary, train.target], [100, { kind: 'classification', classes: 5 }]);
+    assert.deepEqual(
+      [train.vocabulary, train.target],
+      [100, { kind: 'classification', classes: 5 }],
+    );
     await assert.rejects(load(folder, { classes: 2 }), {
       code: 'DATA_INVALID',
       message: /y\.npy: sample 2: expected a label from 0 to 1 \(classes 2\), found 2$/,
@@ -149,15 +176,32 @@ describe('loadOwnDataset from arrays', () => {
       load(await folderOf({ x: FLOATS, y: { ...LABELS, shape: [3], values: [0, 1, 2] } })),
       /y\.npy: expected one target for each of the 4 samples of .*x\.npy, found shape \(3\)/,
     );
-    await assert.rejects(load(await folderOf({ x: { ...FLOATS, shape: [8] }, y: LABELS })), /expected samples with features, shape \(N, \.\.\.\), found shape \(8\)/);
-    await assert.rejects(load(await folderOf({ x: FLOATS, y: TOKENS })), /expected labels of shape \(N\).*Found integers of shape \(N, 3\)/);
+    await assert.rejects(
+      load(await folderOf({ x: { ...FLOATS, shape: [8] }, y: LABELS })),
+      /expected samples with features, shape \(N, \.\.\.\), found shape \(8\)/,
+    );
+    await assert.rejects(
+      load(await folderOf({ x: FLOATS, y: TOKENS })),
+      /expected labels of shape \(N\).*Found integers of shape \(N, 3\)/,
+    );
     await assert.rejects(
       load(await folderOf({ x_train: FLOATS, y_train: LABELS, x_test: TOKENS, y_test: LABELS })),
       /x_test\.npy: expected floats of shape \(N, 2\) as in .*x_train\.npy, found integers of shape \(N, 3\)/,
     );
-    await assert.rejects(load(await folderOf({ features: FLOATS, y: LABELS })), /expected arrays x_train, y_train, x_test and y_test, or x and y; found features, y/);
-    await assert.rejects(load(await folderOf({ x: { ...FLOATS, shape: [0, 2], values: [] }, y: { ...LABELS, shape: [0], values: [] } })), /found shape \(0, 2\)/);
-  }); // prettier-ignore
+    await assert.rejects(
+      load(await folderOf({ features: FLOATS, y: LABELS })),
+      /expected arrays x_train, y_train, x_test and y_test, or x and y; found features, y/,
+    );
+    await assert.rejects(
+      load(
+        await folderOf({
+          x: { ...FLOATS, shape: [0, 2], values: [] },
+          y: { ...LABELS, shape: [0], values: [] },
+        }),
+      ),
+      /found shape \(0, 2\)/,
+    );
+  });
 });
 
 describe('loadOwnDataset', () => {
@@ -206,7 +250,10 @@ describe('loadOwnDataset', () => {
 });
 
 describe('loadOwnDataset from a folder of images', () => {
-  async function imageFolder(name: string, files: Readonly<Record<string, string>>): Promise<string> {
+  async function imageFolder(
+    name: string,
+    files: Readonly<Record<string, string>>,
+  ): Promise<string> {
     for (const [path, fixture] of Object.entries(files)) {
       await mkdir(join(root, name, path, '..'), { recursive: true });
       await copyFile(join(FIXTURES, fixture), join(root, name, path));

@@ -33,15 +33,19 @@ export function isPath(dataset: string): boolean {
 }
 
 /**
- * The data set in a file (.npz, .csv, .tsv, .txt) or folder (of .npy files, or of class-named images).
+ * The data set in a file (.npz, .csv, .tsv, .txt) or folder (of .npy files, or of class-named
+ * images).
  *
- * Throws: ConfigError when there is nothing at the path or it is of another kind; DataError for what is in it.
+ * Throws: ConfigError when there is nothing at the path or it is of another kind; DataError for
+ *         what is in it.
  */
 export async function loadOwnDataset(request: OwnDatasetRequest): Promise<DatasetSplits> {
   const { settings, seed } = request;
   const { path, stats } = await locate(request);
   if (stats.isDirectory())
-    return (await isArrayFolder(path)) ? loadArrays(path, await readFolder(path), request) : loadImageFolder(path, settings, seed); // prettier-ignore
+    return (await isArrayFolder(path))
+      ? loadArrays(path, await readFolder(path), request)
+      : loadImageFolder(path, settings, seed);
   const ending = extname(path).toLowerCase();
   switch (ending) {
     case '.npz':
@@ -55,14 +59,23 @@ export async function loadOwnDataset(request: OwnDatasetRequest): Promise<Datase
     }
     case '.txt': {
       const content = await readWhole(path, stats.size, MAX_ARRAY_BYTES);
-      return makeTextDataset({ name: path, origin: path, content, tokens: settings.textTokens, length: settings.sequenceLength }); // prettier-ignore
+      return makeTextDataset({
+        name: path,
+        origin: path,
+        content,
+        tokens: settings.textTokens,
+        length: settings.sequenceLength,
+      });
     }
     default:
       throw notReadable(path, `a file with the ending ${JSON.stringify(ending)}`);
   }
 }
 
-async function locate({ path, dataDir }: OwnDatasetRequest): Promise<{ path: string; stats: Stats }> {
+async function locate({
+  path,
+  dataDir,
+}: OwnDatasetRequest): Promise<{ path: string; stats: Stats }> {
   const places = dataDir === undefined ? [path] : [path, join(dataDir, basename(path))];
   for (const place of places) {
     try {
@@ -75,18 +88,22 @@ async function locate({ path, dataDir }: OwnDatasetRequest): Promise<{ path: str
 }
 
 function notReadable(path: string, found: string): ConfigError {
-  const expected = 'a .npz, .csv, .tsv or .txt file, or a folder of .npy files or class-named images';
+  const expected =
+    'a .npz, .csv, .tsv or .txt file, or a folder of .npy files or class-named images';
   return new ConfigError(
-    `dataset: expected ${expected}, found ${found}. Every worker needs the same file at the same path, or in its --data-dir.`,
+    `dataset: expected ${expected}, found ${found}. Every worker needs the same file at the ` +
+      'same path, or in its --data-dir.',
     [{ path: 'dataset', expected, got: path }],
   );
 }
 
 async function readWhole(path: string, size: number, limit: number): Promise<Buffer> {
-  if (size === 0) throw new DataError(`reading ${path}: expected samples, the file is empty`, { path });
+  if (size === 0)
+    throw new DataError(`reading ${path}: expected samples, the file is empty`, { path });
   if (size > limit)
     throw new DataError(
-      `reading ${path}: expected at most ${limit} bytes, found ${size}. Every worker holds the whole data set in memory; tables are smaller as .npz.`,
+      `reading ${path}: expected at most ${limit} bytes, found ${size}. Every worker holds ` +
+        'the whole data set in memory; tables are smaller as .npz.',
       { path, size },
     );
   try {
@@ -140,8 +157,11 @@ async function readNpz(path: string, size: number): Promise<ArraySource> {
       const member = members.find((one) => one.name.replace(/\.npy$/, '') === name);
       if (member === undefined || member.byteLength > MAX_ARRAY_BYTES)
         return Promise.reject(
-          new DataError(`reading ${path}: expected ${name} of at most ${MAX_ARRAY_BYTES} bytes, found ${member?.byteLength ?? 'none'}`),
-        ); // prettier-ignore
+          new DataError(
+            `reading ${path}: expected ${name} of at most ${MAX_ARRAY_BYTES} bytes, found ` +
+              `${member?.byteLength ?? 'none'}`,
+          ),
+        );
       const label = `${path}: ${name}`;
       return Promise.resolve({ name: label, array: parseNpy(member.read(), label) });
     },
@@ -155,7 +175,10 @@ async function loadArrays(
   { settings, seed }: OwnDatasetRequest,
 ): Promise<DatasetSplits> {
   const has = (...wanted: string[]): boolean => wanted.every((name) => names.includes(name));
-  const pair = async (x: string, y: string): Promise<ArrayPair> => ({ x: await read(x), y: await read(y) });
+  const pair = async (x: string, y: string): Promise<ArrayPair> => ({
+    x: await read(x),
+    y: await read(y),
+  });
   const options = { name: path, classes: settings.classes, vocabulary: settings.vocabulary };
   if (has('x_train', 'y_train', 'x_test', 'y_test')) {
     const pairs = [await pair('x_train', 'y_train'), await pair('x_test', 'y_test')];
@@ -167,7 +190,8 @@ async function loadArrays(
     if (whole !== undefined) return withTestSplit(whole, path, seed);
   }
   throw new DataError(
-    `reading ${path}: expected arrays x_train, y_train, x_test and y_test, or x and y; found ${names.slice(0, 20).join(', ') || 'none'}`,
+    `reading ${path}: expected arrays x_train, y_train, x_test and y_test, or x and y; found ` +
+      (names.slice(0, 20).join(', ') || 'none'),
     { path },
   );
 }

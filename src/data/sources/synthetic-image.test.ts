@@ -3,7 +3,14 @@ import { describe, test } from 'node:test';
 import type { Dataset } from '../dataset.ts';
 import { makeSyntheticImages } from './synthetic-image.ts';
 
-const small = { seed: 42, sampleCount: 600, testSampleCount: 200, classes: 5, channels: 3, size: 16 };
+const small = {
+  seed: 42,
+  sampleCount: 600,
+  testSampleCount: 200,
+  classes: 5,
+  channels: 3,
+  size: 16,
+};
 const PIXELS = 3 * 16 * 16;
 
 /** Part of `dataset` whose nearest class mean of `train` is that of its label. */

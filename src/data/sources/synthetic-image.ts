@@ -14,7 +14,10 @@ export interface SyntheticImageOptions {
   readonly size: number;
 }
 
-/** Images whose label can be seen in them (`class-images.ts`), as bytes. Sample i is the same whatever the counts. */
+/**
+ * Images whose label can be seen in them (`class-images.ts`), as bytes. Sample i is the same
+ * whatever the counts.
+ */
 export function makeSyntheticImages(options: SyntheticImageOptions): DatasetSplits {
   const { seed, classes, channels, size } = options;
   const paint = createClassImagePainter(options);

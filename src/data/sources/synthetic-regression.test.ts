@@ -35,21 +35,33 @@ describe('makeSyntheticRegression', () => {
     const variance = x.reduce((sum, value) => sum + value * value, 0) / x.length - mean * mean;
     const { targetStd } = describeDataset(splits).splits[0]!;
 
-    assert.ok(Math.abs(mean) < 0.01 && Math.abs(variance - 1) < 0.01, `mean ${mean}, variance ${variance}`);
-    assert.ok(targetStd !== undefined && targetStd > 0.4 && targetStd < 2, `target std ${targetStd}`);
+    assert.ok(
+      Math.abs(mean) < 0.01 && Math.abs(variance - 1) < 0.01,
+      `mean ${mean}, variance ${variance}`,
+    );
+    assert.ok(
+      targetStd !== undefined && targetStd > 0.4 && targetStd < 2,
+      `target std ${targetStd}`,
+    );
   });
 
   test('is learnable: more than noise follows from the features', () => {
-    // Least squares on each feature alone already explains part of the targets; noise would explain about 16/8192.
+    // Least squares on each feature alone already explains part of the targets; noise would explain
+    // about 16/8192.
     const { train } = makeSyntheticRegression({ seed: 42 });
-    const targetVariance = [...train.y].reduce((sum, value) => sum + value * value, 0) / train.sampleCount;
+    const targetVariance =
+      [...train.y].reduce((sum, value) => sum + value * value, 0) / train.sampleCount;
     let explained = 0;
     for (let feature = 0; feature < 16; feature++) {
       let covariance = 0;
-      for (let i = 0; i < train.sampleCount; i++) covariance += train.x[16 * i + feature]! * train.y[i]!;
+      for (let i = 0; i < train.sampleCount; i++)
+        covariance += train.x[16 * i + feature]! * train.y[i]!;
       explained += (covariance / train.sampleCount) ** 2;
     }
 
-    assert.ok(explained / targetVariance > 0.2, `linear part explains ${explained / targetVariance}`);
+    assert.ok(
+      explained / targetVariance > 0.2,
+      `linear part explains ${explained / targetVariance}`,
+    );
   });
 });

@@ -36,11 +36,12 @@ const DRAWS = {
  * A learnable regression set: targets are a smooth nonlinear function of the features plus noise.
  *
  *     x ~ near-normal, mean 0, variance 1                                   x [N, D]
- *     y = 2 / sqrt(U) * V softsign(W x / sqrt(D) + b) + noise               W [U, D], b [U], V [O, U], y [N, O]
+ *     y = 2 / sqrt(U) * V softsign(W x / sqrt(D) + b) + noise               W [U, D], b [U], V [O,
+ *     U], y [N, O]
  *
- * with a fixed random teacher W, b, V of U = 8 units. Sample i is the same whatever the counts. The bits
- * are the same on every machine: only + - * / and square roots of float64, which IEEE 754 rounds exactly;
- * library functions such as exp or sin differ between platforms.
+ * with a fixed random teacher W, b, V of U = 8 units. Sample i is the same whatever the counts. The
+ * bits are the same on every machine: only + - * / and square roots of float64, which IEEE 754
+ * rounds exactly; library functions such as exp or sin differ between platforms.
  */
 export function makeSyntheticRegression(options: SyntheticRegressionOptions): DatasetSplits {
   const {

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { makeSyntheticText } from './synthetic-text.ts';
 
-const small = { seed: 42, sampleCount: 400, testSampleCount: 100, classes: 3, vocabulary: 60, length: 40 };
+const small = {
+  seed: 42,
+  sampleCount: 400,
+  testSampleCount: 100,
+  classes: 3,
+  vocabulary: 60,
+  length: 40,
+};
 
 describe('makeSyntheticText', () => {
   test('gives the recorded bits', () => {

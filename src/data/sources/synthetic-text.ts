@@ -22,16 +22,21 @@ const DRAWS = { train: 32, test: 33 };
 /** Tokens that belong to one class, at most. */
 const MAX_WORDS_PER_CLASS = 8;
 
-/** Parts of all positions that hold a word of the sample's class, and a word of any class; the rest belong to none. */
+/**
+ * Parts of all positions that hold a word of the sample's class, and a word of any class; the rest
+ * belong to none.
+ */
 const OWN_PART = 0.2;
 const ANY_PART = 0.2;
 
 /**
- * Token sequences whose label follows from them: the class with the most words in it, the lowest of several.
+ * Token sequences whose label follows from them: the class with the most words in it, the lowest of
+ * several.
  *
- * Class k owns the tokens k W .. (k + 1) W - 1, W = min(8, vocabulary / (2 classes)); all others mean nothing. A sample
- * is drawn for a class: a fifth of its positions hold words of that class, a fifth words of any class. Sample i is the
- * same whatever the counts. The bits are the same on every machine.
+ * Class k owns the tokens k W .. (k + 1) W - 1, W = min(8, vocabulary / (2 classes)); all others
+ * mean nothing. A sample is drawn for a class: a fifth of its positions hold words of that class, a
+ * fifth words of any class. Sample i is the same whatever the counts. The bits are the same on
+ * every machine.
  * Throws: ConfigError when the vocabulary is too small for the classes.
  */
 export function makeSyntheticText(options: SyntheticTextOptions): DatasetSplits {
@@ -39,7 +44,8 @@ export function makeSyntheticText(options: SyntheticTextOptions): DatasetSplits 
   const wordsPerClass = Math.min(MAX_WORDS_PER_CLASS, Math.floor(vocabulary / (2 * classes)));
   if (wordsPerClass === 0)
     throw new ConfigError(
-      `${NAME}: expected a vocabulary of at least ${2 * classes}, two tokens for each of ${classes} classes, got ${vocabulary}`,
+      `${NAME}: expected a vocabulary of at least ${2 * classes}, two tokens for each of ` +
+        `${classes} classes, got ${vocabulary}`,
       [{ path: 'vocabulary', expected: `at least ${2 * classes}`, got: String(vocabulary) }],
     );
   const makeSplit = (draw: number, sampleCount: number): Dataset => {
@@ -82,7 +88,8 @@ function drawTokens(
   for (let position = 0; position < sample.length; position++) {
     const at = 2 * (position + 1);
     const choice = words.uniform(at);
-    if (choice < OWN_PART) sample[position] = own * wordsPerClass + words.below(at + 1, wordsPerClass);
+    if (choice < OWN_PART)
+      sample[position] = own * wordsPerClass + words.below(at + 1, wordsPerClass);
     else if (choice < OWN_PART + ANY_PART) sample[position] = words.below(at + 1, owned);
     else sample[position] = owned + words.below(at + 1, vocabulary - owned);
   }

@@ -3,13 +3,20 @@ import { describe, test } from 'node:test';
 import { makeTextDataset } from './text-dataset.ts';
 
 const text = (content: string | Buffer, length: number, tokens: 'char' | 'byte' = 'char') =>
-  makeTextDataset({ name: 'a.txt', origin: 'test', content: Buffer.from(content as string), tokens, length });
+  makeTextDataset({
+    name: 'a.txt',
+    origin: 'test',
+    content: Buffer.from(content as string),
+    tokens,
+    length,
+  });
 
 describe('makeTextDataset', () => {
   test('cuts windows that do not overlap, each with the tokens that follow', () => {
     const { train, test: held } = text('abcdefghijklmnopqrstuvwxyz0123', 2);
 
-    const letters = (ids: Iterable<number>): string => [...ids].map((id) => train.classNames![id]).join('');
+    const letters = (ids: Iterable<number>): string =>
+      [...ids].map((id) => train.classNames![id]).join('');
     assert.equal(letters(train.x), 'abcdefghijklmnopqrstuvwxyz');
     assert.equal(letters(train.y), 'bcdefghijklmnopqrstuvwxyz0');
     assert.equal(letters(held.x), '12');
@@ -19,12 +26,16 @@ describe('makeTextDataset', () => {
     assert.equal(held.vocabulary, 30);
   });
 
-  test('numbers the characters of the whole text in order of their codes, beyond the first plane too', () => {
-    const { train } = text('😀é\na'.repeat(10), 3);
+  test(
+    'numbers the characters of the whole text in order of their codes, beyond the first plane ' +
+      'too',
+    () => {
+      const { train } = text('😀é\na'.repeat(10), 3);
 
-    assert.deepEqual(train.classNames, ['\n', 'a', 'é', '😀']);
-    assert.deepEqual([...train.x.subarray(0, 6)], [3, 2, 0, 1, 3, 2]);
-  });
+      assert.deepEqual(train.classNames, ['\n', 'a', 'é', '😀']);
+      assert.deepEqual([...train.x.subarray(0, 6)], [3, 2, 0, 1, 3, 2]);
+    },
+  );
 
   test('takes bytes as tokens for any content', () => {
     const { train } = text(Buffer.from(Array.from({ length: 40 }, (_, i) => 255 - i)), 3, 'byte');

@@ -1,4 +1,7 @@
-/** Texts as training data of a language model: windows of tokens, each to be continued by the next token. */
+/**
+ * Texts as training data of a language model: windows of tokens, each to be continued by the next
+ * token.
+ */
 import { DataError } from '../../base/errors.ts';
 import type { TokenKind } from '../../config/train-config.ts';
 import { AS_STORED } from '../dataset.ts';
@@ -23,23 +26,35 @@ export const MAX_TEXT_BYTES: number = 2 ** 27;
 const TEST_PART = 0.1;
 
 /**
- * The text cut into windows that do not overlap: x = tokens t .. t + T - 1, y = tokens t + 1 .. t + T. The first nine
- * tenths are for training, the last for the test; tokens that fill no window are left out.
+ * The text cut into windows that do not overlap: x = tokens t .. t + T - 1, y = tokens t + 1 .. t +
+ * T. The first nine tenths are for training, the last for the test; tokens that fill no window are
+ * left out.
  *
- * `char`: the vocabulary are the characters (code points) of the whole text in order of their code; `classNames` says
- * which. `byte`: 256 tokens, for any text.
+ * `char`: the vocabulary are the characters (code points) of the whole text in order of their code;
+ * `classNames` says which. `byte`: 256 tokens, for any text.
  * Throws: DataError when the text is no UTF-8 (`char`), or too short or too long.
  */
-export function makeTextDataset({ name, origin, content, tokens, length }: TextOptions): DatasetSplits {
+export function makeTextDataset({
+  name,
+  origin,
+  content,
+  tokens,
+  length,
+}: TextOptions): DatasetSplits {
   if (content.length > MAX_TEXT_BYTES)
-    throw new DataError(`${name}: expected at most ${MAX_TEXT_BYTES} bytes of text, found ${content.length}`);
-  const { ids, vocabulary, classNames } = tokens === 'byte' ? bytesOf(content) : charactersOf(name, content);
+    throw new DataError(
+      `${name}: expected at most ${MAX_TEXT_BYTES} bytes of text, found ${content.length}`,
+    );
+  const { ids, vocabulary, classNames } =
+    tokens === 'byte' ? bytesOf(content) : charactersOf(name, content);
   const trainCount = ids.length - Math.floor(ids.length * TEST_PART);
   const makeSplit = (part: Int32Array): Dataset => {
     const sampleCount = Math.floor((part.length - 1) / length);
     if (sampleCount < 1)
       throw new DataError(
-        `${name}: expected at least ${Math.ceil((length + 1) / TEST_PART)} tokens, ${length + 1} of them in the last tenth, for windows of ${length}; found ${ids.length}. Lower sequence_length.`,
+        `${name}: expected at least ${Math.ceil((length + 1) / TEST_PART)} tokens, ` +
+          `${length + 1} of them in the last tenth, for windows of ${length}; found ` +
+          `${ids.length}. Lower sequence_length.`,
         { tokens: ids.length, length },
       );
     const count = sampleCount * length;
@@ -86,7 +101,11 @@ function charactersOf(name: string, content: Uint8Array): Tokens {
   used.forEach((code, id) => (idOf[code] = id));
   // In place: a second copy of a long text would not be small.
   for (let i = 0; i < ids.length; i++) ids[i] = idOf[ids[i] ?? 0] ?? 0;
-  return { ids, vocabulary: used.length, classNames: used.map((code) => String.fromCodePoint(code)) };
+  return {
+    ids,
+    vocabulary: used.length,
+    classNames: used.map((code) => String.fromCodePoint(code)),
+  };
 }
 
 /** Unicode's characters are numbered below this. */
@@ -98,7 +117,8 @@ function codePointsOf(name: string, content: Uint8Array): Int32Array {
     text = new TextDecoder('utf-8', { fatal: true }).decode(content);
   } catch (error) {
     throw new DataError(
-      `${name}: expected text in UTF-8, found bytes that are none. Convert it, or read it as bytes with text_tokens byte.`,
+      `${name}: expected text in UTF-8, found bytes that are none. Convert it, or read it as ` +
+        'bytes with text_tokens byte.',
       {},
       { cause: error },
     );

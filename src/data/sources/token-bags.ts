@@ -21,18 +21,21 @@ const NOISE = 0.1;
 const DRAWS = { values: 58, train: { x: 59, noise: 60 }, test: { x: 61, noise: 62 } };
 
 /**
- * Bags of the size of MiniCluster's embedding workload, with a target that can be learned from them: every token has a
- * value, and some tokens are frequent, as those of a recommender are.
+ * Bags of the size of MiniCluster's embedding workload, with a target that can be learned from
+ * them: every token has a value, and some tokens are frequent, as those of a recommender are.
  *
- *     x = floor(10,000 u^3), u uniform in 0 .. 1; value ~ near-normal         x [N, 16], value [10,000]
- *     y = (sum over the bag of value[x]) / sqrt(16) + 0.1 noise               y [N, 1]
+ *     x = floor(10,000 u^3), u uniform in 0 .. 1; value ~ near-normal         x [N, 16], value
+ *     [10,000] y = (sum over the bag of value[x]) / sqrt(16) + 0.1 noise               y [N, 1]
  *
  * Sample i is the same whatever the counts; the bits are the same on every machine.
  */
 export function makeTokenBags(options: TokenBagsOptions): DatasetSplits {
   const { seed, sampleCount, testSampleCount } = options;
   const values = nearNormals(seed, DRAWS.values, VOCABULARY);
-  const makeSplit = (count: number, draws: { readonly x: number; readonly noise: number }): Dataset => {
+  const makeSplit = (
+    count: number,
+    draws: { readonly x: number; readonly noise: number },
+  ): Dataset => {
     const x = sharedInt32(count * LENGTH, NAME);
     const y = nearNormals(seed, draws.noise, count);
     const words = new RandomWords(seed, 'synthetic', draws.x);

@@ -18,7 +18,8 @@ describe('loadDigits', () => {
     assert.equal(Math.max(...new Set(pixels)), 16);
     // The mean of all pixels, as scikit-learn gives it.
     assert.ok(
-      Math.abs(pixels.reduce((sum, value) => sum + value, 0) / pixels.length - 4.884164579855314) < 1e-12,
+      Math.abs(pixels.reduce((sum, value) => sum + value, 0) / pixels.length - 4.884164579855314) <
+        1e-12,
     );
   });
 

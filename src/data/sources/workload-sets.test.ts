@@ -7,7 +7,11 @@ import { BYTE_NORMALISATION, nearNormalBytes, numberOfByte } from './near-normal
 import { makeNumberSequences } from './number-sequences.ts';
 import { makeTokenBags } from './token-bags.ts';
 
-type Maker = (options: { seed: number; sampleCount: number; testSampleCount: number }) => DatasetSplits;
+type Maker = (options: {
+  seed: number;
+  sampleCount: number;
+  testSampleCount: number;
+}) => DatasetSplits;
 
 const SETS: readonly {
   name: string;
@@ -42,7 +46,10 @@ for (const { name, make, features, digest } of SETS) {
       const { train } = make({ seed: 42, sampleCount: 100, testSampleCount: 10 });
 
       assert.equal(train.digest, digest);
-      assert.deepEqual([train.features, train.target], [features, { kind: 'regression', outputs: 1 }]);
+      assert.deepEqual(
+        [train.features, train.target],
+        [features, { kind: 'regression', outputs: 1 }],
+      );
     });
 
     test('gives sample i the same bits whatever the counts', () => {
@@ -95,7 +102,10 @@ describe('makeNumberSequences', () => {
     const variance = squares / splits.train.x.length - mean * mean;
     const { targetStd = 0 } = describeDataset(splits).splits[0]!;
 
-    assert.ok(Math.abs(mean) < 0.005 && Math.abs(variance - 1) < 0.005, `mean ${mean}, variance ${variance}`);
+    assert.ok(
+      Math.abs(mean) < 0.005 && Math.abs(variance - 1) < 0.005,
+      `mean ${mean}, variance ${variance}`,
+    );
     assert.ok(targetStd > 0.8 && targetStd < 1.25, `target std ${targetStd}`);
   });
 
@@ -132,7 +142,9 @@ describe('makeTokenBags', () => {
   test('has targets that are alike where bags are', () => {
     const { train } = makeTokenBags({ seed: 42, sampleCount: 4000, testSampleCount: 1 });
     const mean = [...train.y].reduce((sum, value) => sum + value, 0) / train.sampleCount;
-    const holders = [...train.y].filter((_, i) => train.x.subarray(16 * i, 16 * i + 16).includes(0));
+    const holders = [...train.y].filter((_, i) =>
+      train.x.subarray(16 * i, 16 * i + 16).includes(0),
+    );
     const effect = holders.reduce((sum, value) => sum + value, 0) / holders.length - mean;
 
     // Token 0 stands in 16 * 0.046 bags; its value, divided by four, moves their targets.
@@ -156,7 +168,8 @@ function leastSquares({ x, y, sampleCount }: Dataset): number[] {
   const rows = Array.from({ length: size }, (_, a) =>
     Array.from({ length: size + 1 }, (__, b) => {
       let sum = 0;
-      for (let i = 0; i < sampleCount; i++) sum += x[size * i + a]! * (b === size ? y[i]! : x[size * i + b]!);
+      for (let i = 0; i < sampleCount; i++)
+        sum += x[size * i + a]! * (b === size ? y[i]! : x[size * i + b]!);
       return sum;
     }),
   );

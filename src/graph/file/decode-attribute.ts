@@ -13,7 +13,10 @@ export interface DecodedAttribute {
   readonly value: AttributeValue;
 }
 
-/** Reads an attribute that holds a number, a string, a list of numbers or a tensor, and nothing else. */
+/**
+ * Reads an attribute that holds a number, a string, a list of numbers or a tensor, and nothing
+ * else.
+ */
 export function decodeAttribute(field: ProtoField): DecodedAttribute {
   let name = '';
   let type = 0;
@@ -34,7 +37,9 @@ export function decodeAttribute(field: ProtoField): DecodedAttribute {
     8: (inner) => append(ints, inner.ints(), name), // ints
     20: (inner) => (type = inner.int()), // type
     21: () => {
-      throw new GraphError(`attribute ${name}: references to function attributes are not supported`);
+      throw new GraphError(
+        `attribute ${name}: references to function attributes are not supported`,
+      );
     }, // ref_attr_name
   });
   const values: Readonly<Record<number, AttributeValue | undefined>> = {
@@ -49,7 +54,9 @@ export function decodeAttribute(field: ProtoField): DecodedAttribute {
   if (value !== undefined) return { name, value };
   // 5 and 10 are subgraphs, which hold nodes that nobody would check.
   const got = type === 5 || type === 10 ? 'a subgraph (If, Loop, Scan)' : `type ${type}`;
-  throw new GraphError(`attribute ${name}: expected a number, string, list of numbers or tensor, got ${got}`);
+  throw new GraphError(
+    `attribute ${name}: expected a number, string, list of numbers or tensor, got ${got}`,
+  );
 }
 
 function append(list: number[], items: Float32Array | readonly number[], name: string): void {

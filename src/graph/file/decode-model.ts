@@ -1,4 +1,7 @@
-/** Bytes of an ONNX file -> what is in them, before anything is known of operators. Field numbers are those of onnx.proto3. */
+/**
+ * Bytes of an ONNX file -> what is in them, before anything is known of operators. Field numbers
+ * are those of onnx.proto3.
+ */
 import { GraphError } from '../../base/errors.ts';
 import { decodeAttribute, type DecodedAttribute } from './decode-attribute.ts';
 import { decodeTensor } from './decode-tensor.ts';
@@ -33,8 +36,9 @@ const MAX_RANK = 32;
 /**
  * Reads the messages of an `.onnx` file.
  *
- * Throws: GraphError for bytes that are not a model, for more than one graph, and for what could hide from the
- *         checks behind it: foreign domains, functions, subgraphs, sparse tensors, data in other files.
+ * Throws: GraphError for bytes that are not a model, for more than one graph, and for what could
+ *         hide from the checks behind it: foreign domains, functions, subgraphs, sparse tensors,
+ *         data in other files.
  */
 export function decodeModel(bytes: Uint8Array): DecodedModel {
   const graphs: Omit<DecodedModel, 'opset'>[] = [];
@@ -47,7 +51,8 @@ export function decodeModel(bytes: Uint8Array): DecodedModel {
   });
   const [graph] = graphs;
   if (graph === undefined) throw new GraphError('reading ONNX model: expected one graph, got none');
-  if (opset === undefined) throw new GraphError('reading ONNX model: expected an opset version, got none');
+  if (opset === undefined)
+    throw new GraphError('reading ONNX model: expected an opset version, got none');
   return { opset, ...graph };
 }
 
@@ -91,7 +96,8 @@ function decodeNode(field: ProtoField): DecodedNode {
     2: (inner) => keep(outputs, inner.string(), MAX_VALUES_OF_NODE, 'outputs of one node'), // output
     3: (inner) => (name = inner.string()), // name
     4: (inner) => (operator = inner.string()), // op_type
-    5: (inner) => keep(attributes, decodeAttribute(inner), MAX_ATTRIBUTES, 'attributes of one node'), // attribute
+    5: (inner) =>
+      keep(attributes, decodeAttribute(inner), MAX_ATTRIBUTES, 'attributes of one node'), // attribute
     7: (inner) => (domain = inner.string()), // domain
   });
   if (!isStandardDomain(domain)) {
@@ -143,7 +149,8 @@ function isStandardDomain(domain: string): boolean {
 }
 
 function keep<T>(list: T[], item: T, most: number, what: string): void {
-  if (list.push(item) > most) throw new GraphError(`reading ONNX model: expected at most ${most} ${what}`);
+  if (list.push(item) > most)
+    throw new GraphError(`reading ONNX model: expected at most ${most} ${what}`);
 }
 
 function refuse(what: string): FieldHandler {

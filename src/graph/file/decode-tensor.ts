@@ -10,17 +10,23 @@ import {
   type TensorData,
 } from '../values/types.ts';
 
-/** ONNX's number of a double. Constants of this type are rounded to float32, in which everything is computed. */
+/**
+ * ONNX's number of a double. Constants of this type are rounded to float32, in which everything is
+ * computed.
+ */
 const FLOAT64 = 11;
-/** A list may come in parts, even one element each; more of them is a file made to fill the memory. */
+/**
+ * A list may come in parts, even one element each; more of them is a file made to fill the memory.
+ */
 const MAX_PARTS = 65_536;
 const MAX_RANK = 32;
 
 /**
- * Reads a tensor whose elements are in the file: as raw little-endian bytes, or in the list of their type.
+ * Reads a tensor whose elements are in the file: as raw little-endian bytes, or in the list of
+ * their type.
  *
- * Throws: GraphError when the elements lie in another file, are of a type that we do not compute in, or are not as
- *         many as the shape says.
+ * Throws: GraphError when the elements lie in another file, are of a type that we do not compute
+ *         in, or are not as many as the shape says.
  */
 export function decodeTensor(field: ProtoField): Tensor {
   let name = '';
@@ -57,7 +63,8 @@ export function decodeTensor(field: ProtoField): Tensor {
         : fromLists(type, joinedFloats(floats), joinedIntegers(integers));
   if (data.length !== staticElementCount(shape)) {
     throw new GraphError(
-      `tensor ${name}: expected ${staticElementCount(shape)} elements for ${formatShape(shape)}, got ${data.length}`,
+      `tensor ${name}: expected ${staticElementCount(shape)} elements for ` +
+        `${formatShape(shape)}, got ${data.length}`,
       { tensor: name },
     );
   }
@@ -119,7 +126,9 @@ function appendSizes(name: string, shape: number[], sizes: readonly number[]): v
 
 function refuseExternal(name: string): never {
   throw new GraphError(
-    `tensor ${name}: its elements lie in another file, which is not supported. Save the model as one file (onnx.save with save_as_external_data=False, torch.onnx.export with external_data=False).`,
+    `tensor ${name}: its elements lie in another file, which is not supported. Save the model ` +
+      'as one file (onnx.save with save_as_external_data=False, torch.onnx.export with ' +
+      'external_data=False).',
     { tensor: name },
   );
 }

@@ -212,7 +212,9 @@ describe('decodeGraphFile', () => {
     'an attribute of a million numbers': [
       /list of at most 65536 numbers/,
       (graph) =>
-        graph.message(1, (out) => out.message(5, (attribute) => attribute.bytes(8, new Uint8Array(2 ** 20)))),
+        graph.message(1, (out) =>
+          out.message(5, (attribute) => attribute.bytes(8, new Uint8Array(2 ** 20))),
+        ),
     ],
     'a list in a hundred thousand parts': [
       /lists of more than 65536 parts/,
@@ -223,7 +225,8 @@ describe('decodeGraphFile', () => {
     ],
     'a sequence as input': [
       /sequence values are not supported/,
-      (graph) => graph.message(11, (out) => out.message(2, (type) => type.message(4, () => undefined))),
+      (graph) =>
+        graph.message(11, (out) => out.message(2, (type) => type.message(4, () => undefined))),
     ],
   };
   for (const [what, [message, write]] of Object.entries(refused)) {
@@ -243,7 +246,11 @@ describe('decodeGraphFile', () => {
     const bytes = fixture('probabilities-9');
 
     for (let length = 0; length < bytes.length; length++) {
-      assert.throws(() => decodeGraphFile(bytes.subarray(0, length)), LockstepError, `${length} bytes`);
+      assert.throws(
+        () => decodeGraphFile(bytes.subarray(0, length)),
+        LockstepError,
+        `${length} bytes`,
+      );
     }
   });
 

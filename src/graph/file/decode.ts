@@ -2,14 +2,19 @@
 import { GraphError } from '../../base/errors.ts';
 import { GraphBuilder } from '../builder.ts';
 import { decodeModel, type DecodedNode } from './decode-model.ts';
-import { attributeKind, isOperatorName, OPERATORS, type OperatorName } from '../operators/operators.ts';
+import {
+  attributeKind,
+  isOperatorName,
+  OPERATORS,
+  type OperatorName,
+} from '../operators/operators.ts';
 import { toOpset17 } from './opset.ts';
 import { type Graph, type GraphFile, type GraphNode } from '../types.ts';
 import { elementTypeOf, type AttributeValue } from '../values/types.ts';
 
 /**
- * Reads an `.onnx` file and infers every shape in it, which must follow from sizes and constants alone; of others
- * `decodeGraphFile` gives as much as can be known.
+ * Reads an `.onnx` file and infers every shape in it, which must follow from sizes and constants
+ * alone; of others `decodeGraphFile` gives as much as can be known.
  *
  * Throws: as `decodeGraphFile`; ShapeError for shapes that do not fit.
  */
@@ -27,11 +32,11 @@ export function decodeGraph(bytes: Uint8Array): Graph {
 /**
  * Reads an `.onnx` file, whatever opset from 9 to 21, as opset 17.
  *
- * Untrusted bytes are fine. What an ONNX Runtime is to load is `encodeGraph` of the result: nothing that was
- * skipped here gets through. `Constant` nodes become initializers.
- * Throws: GraphError for bytes that are not a model, operators or domains that we do not know, opsets outside
- *         9 .. 21, external data, functions, subgraphs and sparse tensors, names that are taken twice, and nodes that
- *         are not in the order of the computation.
+ * Untrusted bytes are fine. What an ONNX Runtime is to load is `encodeGraph` of the result: nothing
+ * that was skipped here gets through. `Constant` nodes become initializers.
+ * Throws: GraphError for bytes that are not a model, operators or domains that we do not know,
+ *         opsets outside 9 .. 21, external data, functions, subgraphs and sparse tensors, names
+ *         that are taken twice, and nodes that are not in the order of the computation.
  */
 export function decodeGraphFile(bytes: Uint8Array): GraphFile {
   const model = toOpset17(decodeModel(bytes));
@@ -61,7 +66,9 @@ function namedNodes(nodes: readonly DecodedNode[]): GraphNode[] {
   });
 }
 
-/** Every value is made once, and before it is used: what is circular or out of order is found here. */
+/**
+ * Every value is made once, and before it is used: what is circular or out of order is found here.
+ */
 function checkOrder({ name, inputs, outputs, initializers, nodes }: GraphFile): void {
   const known = new Set<string>();
   const define = (value: string, where: string): void => {
@@ -73,7 +80,8 @@ function checkOrder({ name, inputs, outputs, initializers, nodes }: GraphFile): 
   const use = (value: string, where: string): void => {
     if (value === '' || known.has(value)) return;
     throw new GraphError(
-      `${where}: nothing before it makes ${value}. The nodes are circular, out of order or incomplete.`,
+      `${where}: nothing before it makes ${value}. The nodes are circular, out of order or ` +
+        'incomplete.',
       { value },
     );
   };
@@ -90,7 +98,8 @@ function checkOrder({ name, inputs, outputs, initializers, nodes }: GraphFile): 
 function knownOperator({ operator, name }: DecodedNode): OperatorName {
   if (isOperatorName(operator)) return operator;
   throw new GraphError(
-    `${operator} at ${name}: not an operator that we know. Known: ${Object.keys(OPERATORS).sort().join(', ')}.`,
+    `${operator} at ${name}: not an operator that we know. Known: ` +
+      `${Object.keys(OPERATORS).sort().join(', ')}.`,
     { operator, node: name },
   );
 }

@@ -60,7 +60,10 @@ describe('encodeGraph', () => {
   });
 
   test('gives the same bytes for the same graph, whatever the order of its attributes', () => {
-    assert.deepEqual(encodeHardSigmoid({ alpha: 1, beta: 2 }), encodeHardSigmoid({ beta: 2, alpha: 1 }));
+    assert.deepEqual(
+      encodeHardSigmoid({ alpha: 1, beta: 2 }),
+      encodeHardSigmoid({ beta: 2, alpha: 1 }),
+    );
   });
 });
 
@@ -206,7 +209,8 @@ describe('decodeGraph', () => {
     'a data location': ({ initializer }) => initializer((out) => out.int(14, 1)),
     'a tensor of a terabyte': ({ initializer }) => initializer((out) => out.int(1, 2 ** 40)),
     'a negative size': ({ initializer }) => initializer((out) => out.int(1, -1)),
-    'a sparse initializer': ({ model }) => model.message(7, (graph) => graph.message(15, () => undefined)),
+    'a sparse initializer': ({ model }) =>
+      model.message(7, (graph) => graph.message(15, () => undefined)),
   };
   for (const [what, write] of Object.entries(hostile)) {
     test(`refuses ${what}`, () => {
@@ -235,7 +239,10 @@ interface Model {
   readonly initializer: (write: (out: ProtoWriter) => void) => void;
 }
 
-/** A model that is fine but for what `write` adds: a node of x, an initializer `weights`, or anything at all. */
+/**
+ * A model that is fine but for what `write` adds: a node of x, an initializer `weights`, or
+ * anything at all.
+ */
 function hostileModel(write: (out: Model) => void): Uint8Array {
   const model = new ProtoWriter();
   model.message(8, (opset) => opset.int(2, 17));

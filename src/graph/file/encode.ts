@@ -17,21 +17,28 @@ export const OPSET_VERSION = 17;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** The numbers of AttributeProto.AttributeType. */
-export const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, tensor: 4, floats: 6, ints: 7 } as const;
+export const ATTRIBUTE_TYPES = {
+  float: 1,
+  int: 2,
+  string: 3,
+  tensor: 4,
+  floats: 6,
+  ints: 7,
+} as const;
 
 /**
  * The graph as the bytes of an `.onnx` file: IR version 8, opset 17 of the standard domain.
  *
- * The same graph always gives the same bytes. Shapes of intermediate values are left out: they follow from the
- * rest, and the file is what travels to every worker.
+ * The same graph always gives the same bytes. Shapes of intermediate values are left out: they
+ * follow from the rest, and the file is what travels to every worker.
  */
 export function encodeGraph(graph: GraphFile): Uint8Array {
   return writeModel(graph).finish();
 }
 
 /**
- * The same bytes in pieces, for a file with much data in it: constants are not copied, and must not change before
- * the pieces are used.
+ * The same bytes in pieces, for a file with much data in it: constants are not copied, and must not
+ * change before the pieces are used.
  */
 export function encodeGraphParts(graph: GraphFile): readonly Uint8Array[] {
   return writeModel(graph).parts();
@@ -50,7 +57,8 @@ function writeModel(graph: GraphFile): ProtoWriter {
   if (model.length > MAX_FILE_BYTES) {
     const gibibytes = (model.length / 2 ** 30).toFixed(1);
     throw new GraphError(
-      `encoding ${graph.name}: expected an ONNX file of at most 2 GiB, as protobuf allows, got ${gibibytes} GiB. Choose a smaller model.`,
+      `encoding ${graph.name}: expected an ONNX file of at most 2 GiB, as protobuf allows, ` +
+        `got ${gibibytes} GiB. Choose a smaller model.`,
     );
   }
   return model;
@@ -76,7 +84,12 @@ function writeNode(out: ProtoWriter, node: GraphNode): void {
   }
 }
 
-function writeAttribute(out: ProtoWriter, node: GraphNode, name: string, value: AttributeValue): void {
+function writeAttribute(
+  out: ProtoWriter,
+  node: GraphNode,
+  name: string,
+  value: AttributeValue,
+): void {
   const kind = attributeKind(node.operator, name);
   out.string(1, name);
   if (kind === 'float' && typeof value === 'number') {
@@ -98,10 +111,13 @@ function writeAttribute(out: ProtoWriter, node: GraphNode, name: string, value: 
     for (const item of value) out.int(8, item);
     out.int(20, ATTRIBUTE_TYPES.ints);
   } else {
-    throw new GraphError(`encoding ${node.name}: attribute ${name} does not belong to ${node.operator}`, {
-      operator: node.operator,
-      node: node.name,
-    });
+    throw new GraphError(
+      `encoding ${node.name}: attribute ${name} does not belong to ${node.operator}`,
+      {
+        operator: node.operator,
+        node: node.name,
+      },
+    );
   }
 }
 
@@ -112,7 +128,9 @@ function writeTensor(out: ProtoWriter, tensor: Tensor): void {
   out.bytes(9, littleEndianBytes(tensor.data));
 }
 
-/** Typed arrays are little-endian wherever ONNX Runtime and WebAssembly run, and so are ONNX files. */
+/**
+ * Typed arrays are little-endian wherever ONNX Runtime and WebAssembly run, and so are ONNX files.
+ */
 function littleEndianBytes(data: TensorData): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

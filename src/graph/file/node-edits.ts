@@ -39,7 +39,11 @@ export function intsToInput(
   if (!Array.isArray(value)) return node;
   const data = BigInt64Array.from(value, (item: number) => BigInt(item));
   const tensor = { type: 'int64', shape: [data.length], data } as const;
-  return withInput(without(node, name), index, around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor));
+  return withInput(
+    without(node, name),
+    index,
+    around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor),
+  );
 }
 
 /** The attribute `name`, a number, as the input at `index`. */
@@ -52,7 +56,11 @@ export function floatToInput(
   const value = attributeOf(node, name);
   if (typeof value !== 'number') return node;
   const tensor = { type: 'float32', shape: [], data: Float32Array.of(value) } as const;
-  return withInput(without(node, name), index, around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor));
+  return withInput(
+    without(node, name),
+    index,
+    around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor),
+  );
 }
 
 export function withInput(node: DecodedNode, index: number, name: string): DecodedNode {
@@ -61,7 +69,10 @@ export function withInput(node: DecodedNode, index: number, name: string): Decod
   return { ...node, inputs: inputs.with(index, name) };
 }
 
-/** The node without its last input, at `index`. Throws GraphError when there is one: it would mean something. */
+/**
+ * The node without its last input, at `index`. Throws GraphError when there is one: it would mean
+ * something.
+ */
 export function withoutInput(node: DecodedNode, index: number): DecodedNode {
   if ((node.inputs[index] ?? '') === '') return { ...node, inputs: node.inputs.slice(0, index) };
   throw notAt17(node, `its input ${index} has no counterpart at opset 17`);
@@ -74,8 +85,11 @@ export function firstOutput(node: DecodedNode): DecodedNode {
 
 /** A GraphError for a node that opset 17 cannot say. */
 export function notAt17({ operator, name }: DecodedNode, reason: string): GraphError {
-  return new GraphError(`${operator} at ${name}: ${reason}. Export the model with opset_version=17.`, {
-    operator,
-    node: name,
-  });
+  return new GraphError(
+    `${operator} at ${name}: ${reason}. Export the model with opset_version=17.`,
+    {
+      operator,
+      node: name,
+    },
+  );
 }

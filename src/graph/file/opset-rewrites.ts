@@ -1,4 +1,7 @@
-/** How operators are written at other opsets than 17, one entry each; those that mean the same are not here. */
+/**
+ * How operators are written at other opsets than 17, one entry each; those that mean the same are
+ * not here.
+ */
 import type { DecodedNode } from './decode-model.ts';
 import {
   attributeOf,
@@ -12,11 +15,17 @@ import {
   withoutInput,
 } from './node-edits.ts';
 
-/** One rewriting of an operator, in force below an opset, from an opset on, or (without both) always. */
+/**
+ * One rewriting of an operator, in force below an opset, from an opset on, or (without both)
+ * always.
+ */
 export interface OpsetRewrite {
   readonly below?: number;
   readonly from?: number;
-  readonly rewrite: (node: DecodedNode, around: Surroundings) => DecodedNode | readonly DecodedNode[];
+  readonly rewrite: (
+    node: DecodedNode,
+    around: Surroundings,
+  ) => DecodedNode | readonly DecodedNode[];
 }
 
 const axesBecomeInput: OpsetRewrite = {
@@ -61,10 +70,15 @@ export const OPSET_REWRITES: Readonly<Record<string, readonly OpsetRewrite[]>> =
   ],
   Dropout: [
     { below: 12, rewrite: (node, around) => floatToInput(node, 'ratio', 1, around) },
-    // Input 2 says whether it drops: at inference it never does, and in training it is not for the file to say.
-    { rewrite: (node) => firstOutput({ ...without(node, 'seed'), inputs: node.inputs.slice(0, 2) }) },
+    // Input 2 says whether it drops: at inference it never does, and in training it is not for the
+    // file to say.
+    {
+      rewrite: (node) => firstOutput({ ...without(node, 'seed'), inputs: node.inputs.slice(0, 2) }),
+    },
   ],
-  BatchNormalization: [{ rewrite: (node) => firstOutput(without(node, 'training_mode', 'spatial')) }],
+  BatchNormalization: [
+    { rewrite: (node) => firstOutput(without(node, 'training_mode', 'spatial')) },
+  ],
   AveragePool: [{ from: 19, rewrite: withoutDilations }],
   // Doubles are computed as float32, like every constant of theirs.
   Cast: [
@@ -82,7 +96,8 @@ export const OPSET_REWRITES: Readonly<Record<string, readonly OpsetRewrite[]>> =
 function axesToAttribute(node: DecodedNode, around: Surroundings): DecodedNode {
   const [data = '', name = ''] = node.inputs;
   const axes = name === '' ? undefined : around.constantOf(name);
-  if (name !== '' && axes === undefined) throw notAt17(node, 'its axes are computed; they must be constant');
+  if (name !== '' && axes === undefined)
+    throw notAt17(node, 'its axes are computed; they must be constant');
   const bare = { ...without(node, 'noop_with_empty_axes'), inputs: [data] };
   if (axes !== undefined && axes.data.length > 0)
     return withAttribute(bare, 'axes', Array.from(axes.data, Number));
@@ -92,8 +107,8 @@ function axesToAttribute(node: DecodedNode, around: Surroundings): DecodedNode {
 }
 
 /**
- * Before opset 13 softmax ran over everything from its axis on, flattened. It is drawn as it says, with the shape
- * restored behind it; over the last axis both are the same.
+ * Before opset 13 softmax ran over everything from its axis on, flattened. It is drawn as it says,
+ * with the shape restored behind it; over the last axis both are the same.
  */
 function flattenedSoftmax(node: DecodedNode, around: Surroundings): readonly DecodedNode[] {
   const axis = attributeOf(node, 'axis') ?? 1;
@@ -115,7 +130,11 @@ function flattenedSoftmax(node: DecodedNode, around: Surroundings): readonly Dec
   });
   return [
     make('shape', 'Shape', { inputs, outputs: [shape], attributes: [] }),
-    make('flat', 'Flatten', { inputs, outputs: [flat], attributes: [{ name: 'axis', value: axis }] }),
+    make('flat', 'Flatten', {
+      inputs,
+      outputs: [flat],
+      attributes: [{ name: 'axis', value: axis }],
+    }),
     { ...last, inputs: [flat], outputs: [result] },
     make('restored', 'Reshape', { inputs: [result, shape], outputs: [y], attributes: [] }),
   ];
@@ -128,7 +147,10 @@ function withoutDilations(node: DecodedNode): DecodedNode {
   throw notAt17(node, 'its dilations have no counterpart at opset 17');
 }
 
-/** Gelu(x) = x / 2 * (1 + erf(x / sqrt 2)), or, approximately, x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))). */
+/**
+ * Gelu(x) = x / 2 * (1 + erf(x / sqrt 2)), or, approximately, x / 2 * (1 + tanh(sqrt(2 / pi) * (x +
+ * 0.044715 x^3))).
+ */
 function geluInParts(node: DecodedNode, around: Surroundings): readonly DecodedNode[] {
   const [x = ''] = node.inputs;
   const [y = ''] = node.outputs;

@@ -126,7 +126,10 @@ const CASES: Readonly<Record<string, WrittenFile>> = {
     opset: 11,
     nodes: [{ operator: 'LogSoftmax', attributes: { axis: 2 } }],
   },
-  'LogSoftmax over axis -1': { opset: 11, nodes: [{ operator: 'LogSoftmax', attributes: { axis: -1 } }] },
+  'LogSoftmax over axis -1': {
+    opset: 11,
+    nodes: [{ operator: 'LogSoftmax', attributes: { axis: -1 } }],
+  },
   'Slice with attributes': {
     opset: 9,
     nodes: [{ operator: 'Slice', attributes: { starts: [1, 0], ends: [3, -1], axes: [1, 2] } }],
@@ -142,7 +145,10 @@ const CASES: Readonly<Record<string, WrittenFile>> = {
   'Pad with attributes': {
     opset: 9,
     nodes: [
-      { operator: 'Pad', attributes: { pads: [0, 0, 1, 0, 0, 2], value: { float: 7 }, mode: 'constant' } },
+      {
+        operator: 'Pad',
+        attributes: { pads: [0, 0, 1, 0, 0, 2], value: { float: 7 }, mode: 'constant' },
+      },
     ],
   },
   'Dropout with an attribute': {
@@ -154,7 +160,10 @@ const CASES: Readonly<Record<string, WrittenFile>> = {
     constants: { axes: [-1] },
     nodes: [{ operator: 'ReduceMean', inputs: ['x', 'axes'], attributes: { keepdims: 1 } }],
   },
-  'ReduceMax over everything': { opset: 20, nodes: [{ operator: 'ReduceMax', attributes: { keepdims: 0 } }] },
+  'ReduceMax over everything': {
+    opset: 20,
+    nodes: [{ operator: 'ReduceMax', attributes: { keepdims: 0 } }],
+  },
   'ReduceMean that keeps everything': {
     opset: 18,
     nodes: [{ operator: 'ReduceMean', attributes: { noop_with_empty_axes: 1 } }],
@@ -170,7 +179,9 @@ const CASES: Readonly<Record<string, WrittenFile>> = {
   },
   'AveragePool with dilations of 1': {
     opset: 19,
-    nodes: [{ operator: 'AveragePool', attributes: { kernel_shape: [2], strides: [1], dilations: [1] } }],
+    nodes: [
+      { operator: 'AveragePool', attributes: { kernel_shape: [2], strides: [1], dilations: [1] } },
+    ],
   },
   'Cast that saturates': {
     opset: 19,
@@ -202,7 +213,12 @@ describe('toOpset17', () => {
   test('takes constants in every form that Constant has', async () => {
     const nodes = [
       { operator: 'Constant', inputs: [], outputs: ['sizes'], attributes: { value_ints: [6, 4] } },
-      { operator: 'Constant', inputs: [], outputs: ['factor'], attributes: { value_float: { float: 2 } } },
+      {
+        operator: 'Constant',
+        inputs: [],
+        outputs: ['factor'],
+        attributes: { value_float: { float: 2 } },
+      },
       { operator: 'Reshape', inputs: ['x', 'sizes'], outputs: ['flat'] },
       { operator: 'Mul', inputs: ['flat', 'factor'] },
     ];
@@ -230,7 +246,10 @@ describe('toOpset17', () => {
     });
 
     assert.throws(() => decodeGraphFile(dilated), /AveragePool at the AveragePool: its dilations/);
-    assert.throws(() => decodeGraphFile(computed), /ReduceMean at the ReduceMean: its axes are computed/);
+    assert.throws(
+      () => decodeGraphFile(computed),
+      /ReduceMean at the ReduceMean: its axes are computed/,
+    );
     assert.throws(() => decodeGraphFile(padded), /Pad at the Pad: its input 3/);
   });
 

@@ -1,4 +1,6 @@
-/** A model of another opset -> the same computation at opset 17, in the form that inference takes. */
+/**
+ * A model of another opset -> the same computation at opset 17, in the form that inference takes.
+ */
 import { GraphError } from '../../base/errors.ts';
 import type { DecodedModel, DecodedNode } from './decode-model.ts';
 import { attributeOf, type Surroundings } from './node-edits.ts';
@@ -9,15 +11,18 @@ import type { Tensor } from '../values/types.ts';
 export const OPSETS = { least: 9, greatest: 21 } as const;
 
 /**
- * The model at opset 17: `Constant` nodes as initializers, Dropout and BatchNormalization as inference has them.
+ * The model at opset 17: `Constant` nodes as initializers, Dropout and BatchNormalization as
+ * inference has them.
  *
- * Throws: GraphError for opsets outside 9 to 21 and for nodes that cannot be written at 17, naming them.
+ * Throws: GraphError for opsets outside 9 to 21 and for nodes that cannot be written at 17, naming
+ *         them.
  */
 export function toOpset17(model: DecodedModel): DecodedModel {
   const { opset } = model;
   if (opset < OPSETS.least || opset > OPSETS.greatest) {
     throw new GraphError(
-      `reading ONNX model: expected opset ${OPSETS.least} to ${OPSETS.greatest}, got ${opset}. Export it with opset_version=17.`,
+      `reading ONNX model: expected opset ${OPSETS.least} to ${OPSETS.greatest}, got ` +
+        `${opset}. Export it with opset_version=17.`,
       { opset },
     );
   }
@@ -33,7 +38,9 @@ export function toOpset17(model: DecodedModel): DecodedModel {
 }
 
 function rewritten(node: DecodedNode, opset: number, around: Surroundings): readonly DecodedNode[] {
-  const rules = Object.hasOwn(OPSET_REWRITES, node.operator) ? OPSET_REWRITES[node.operator] : undefined;
+  const rules = Object.hasOwn(OPSET_REWRITES, node.operator)
+    ? OPSET_REWRITES[node.operator]
+    : undefined;
   let nodes: readonly DecodedNode[] = [node];
   for (const { below = Infinity, from = 0, rewrite } of rules ?? []) {
     if (opset < below && opset >= from) nodes = nodes.flatMap((one) => rewrite(one, around));
@@ -44,7 +51,9 @@ function rewritten(node: DecodedNode, opset: number, around: Surroundings): read
 /** Constants that rewriting adds go into `initializers`. */
 function surroundingsOf(model: DecodedModel, initializers: Tensor[]): Surroundings {
   const constants = new Map(initializers.map((tensor) => [tensor.name, tensor]));
-  const ranks = new Map([...model.inputs, ...model.outputs].map(({ name, shape }) => [name, shape.length]));
+  const ranks = new Map(
+    [...model.inputs, ...model.outputs].map(({ name, shape }) => [name, shape.length]),
+  );
   const taken = new Set([
     ...constants.keys(),
     ...model.inputs.map(({ name }) => name),
@@ -79,7 +88,12 @@ function constantOf(node: DecodedNode): Tensor {
   const integers = typeof integer === 'number' ? [integer] : attributeOf(node, 'value_ints');
   if (Array.isArray(integers)) {
     const shape = integer === undefined ? [integers.length] : [];
-    return { name, type: 'int64', shape, data: BigInt64Array.from(integers, (item: number) => BigInt(item)) };
+    return {
+      name,
+      type: 'int64',
+      shape,
+      data: BigInt64Array.from(integers, (item: number) => BigInt(item)),
+    };
   }
   const float = attributeOf(node, 'value_float');
   const floats = typeof float === 'number' ? [float] : attributeOf(node, 'value_floats');

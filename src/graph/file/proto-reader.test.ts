@@ -4,7 +4,10 @@ import { GraphError } from '../../base/errors.ts';
 import { readMessage, type FieldHandler } from './proto-reader.ts';
 import { ProtoWriter } from './proto-writer.ts';
 
-function read(bytes: readonly number[], handlers: Readonly<Record<number, FieldHandler>> = {}): void {
+function read(
+  bytes: readonly number[],
+  handlers: Readonly<Record<number, FieldHandler>> = {},
+): void {
   readMessage(Uint8Array.from(bytes), 'test', handlers);
 }
 
@@ -64,7 +67,10 @@ describe('readMessage', () => {
       [0x08, ...Array<number>(8).fill(0xff), 0x7f],
       { 1: (field) => void field.int() },
     ],
-    'a packed list that ends inside a float': [[0x0a, 3, 0, 0, 0], { 1: (field) => void field.floats() }],
+    'a packed list that ends inside a float': [
+      [0x0a, 3, 0, 0, 0],
+      { 1: (field) => void field.floats() },
+    ],
   };
   for (const [what, [bytes, handlers]] of Object.entries(malformed)) {
     test(`refuses ${what}`, () => {

@@ -1,6 +1,6 @@
 /**
- * Reads the protobuf wire format. The reader trusts nothing: every length is checked against what is left, and
- * nesting is bounded.
+ * Reads the protobuf wire format. The reader trusts nothing: every length is checked against what
+ * is left, and nesting is bounded.
  */
 import { GraphError } from '../../base/errors.ts';
 import { WIRE_TYPES, type WireType } from './proto-writer.ts';
@@ -9,11 +9,14 @@ const MAX_DEPTH = 16;
 const MAX_FIELD = 0x1fffffff;
 const EMPTY = new Uint8Array(0);
 
-/** What a field number means to a message; it must read the field's value or leave it to be skipped. */
+/**
+ * What a field number means to a message; it must read the field's value or leave it to be skipped.
+ */
 export type FieldHandler = (field: ProtoField) => void;
 
 /**
- * One field of a message as it came: the accessor called decides how it is read, and refuses another wire type.
+ * One field of a message as it came: the accessor called decides how it is read, and refuses
+ * another wire type.
  */
 export class ProtoField {
   readonly #where: string;
@@ -47,7 +50,9 @@ export class ProtoField {
     this.#expect(WIRE_TYPES.bytes);
     const cursor = new Cursor(this.#bytes, this.#where);
     // The last byte of a number is below 0x80, the others are not.
-    const values = new BigInt64Array(this.#bytes.reduce((count, byte) => count + (byte < 0x80 ? 1 : 0), 0));
+    const values = new BigInt64Array(
+      this.#bytes.reduce((count, byte) => count + (byte < 0x80 ? 1 : 0), 0),
+    );
     for (let i = 0; !cursor.isAtEnd(); i++) values[i] = cursor.varint();
     return values;
   }
@@ -64,7 +69,8 @@ export class ProtoField {
   /** The elements of a repeated float field: one of them, or a packed list. */
   floats(): Float32Array {
     if (this.#wireType !== WIRE_TYPES.fixed32) this.#expect(WIRE_TYPES.bytes);
-    if (this.#bytes.length % 4 !== 0) throw malformed(this.#where, 'a list of floats ends inside a float');
+    if (this.#bytes.length % 4 !== 0)
+      throw malformed(this.#where, 'a list of floats ends inside a float');
     // A copy, since the bytes need not be aligned; little-endian, as every machine that we run on.
     return new Float32Array(new Uint8Array(this.#bytes).buffer);
   }
@@ -72,7 +78,8 @@ export class ProtoField {
   /** The elements of a repeated double field: one of them, or a packed list. */
   doubles(): Float64Array {
     if (this.#wireType !== WIRE_TYPES.fixed64) this.#expect(WIRE_TYPES.bytes);
-    if (this.#bytes.length % 8 !== 0) throw malformed(this.#where, 'a list of doubles ends inside a double');
+    if (this.#bytes.length % 8 !== 0)
+      throw malformed(this.#where, 'a list of doubles ends inside a double');
     return new Float64Array(new Uint8Array(this.#bytes).buffer);
   }
 
@@ -103,13 +110,15 @@ export class ProtoField {
 
   #safe(value: bigint): number {
     const number = Number(value);
-    if (!Number.isSafeInteger(number)) throw malformed(this.#where, `the integer ${value} is too large`);
+    if (!Number.isSafeInteger(number))
+      throw malformed(this.#where, `the integer ${value} is too large`);
     return number;
   }
 }
 
 /**
- * Calls the handler of every field of a message, in the order of the bytes; fields without one are skipped.
+ * Calls the handler of every field of a message, in the order of the bytes; fields without one are
+ * skipped.
  *
  * Throws: GraphError when the bytes are not a message.
  */
@@ -175,7 +184,8 @@ class Cursor {
 
   take(length: bigint): Uint8Array {
     const left = this.#bytes.length - this.#at;
-    if (length > BigInt(left)) throw malformed(this.#where, `expected ${length} bytes, got ${left}`);
+    if (length > BigInt(left))
+      throw malformed(this.#where, `expected ${length} bytes, got ${left}`);
     const taken = this.#bytes.subarray(this.#at, this.#at + Number(length));
     this.#at += taken.length;
     return taken;

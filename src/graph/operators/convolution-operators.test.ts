@@ -120,7 +120,12 @@ const CASES: readonly Case[] = [
   ['MaxPool', [[2, 3, 9]], [2, 3, 5], pool([3], { dilations: [2] })],
   // The second window along each axis would begin in the padding behind the image.
   ['MaxPool', [[1, 1, 2, 2]], [1, 1, 1, 1], pool([2, 2], { strides: [3, 3], pads: [1, 1, 1, 1] })],
-  ['AveragePool', [[2, 3, 8, 8]], [2, 3, 4, 4], pool([2, 2], { strides: [2, 2], count_include_pad: 1 })],
+  [
+    'AveragePool',
+    [[2, 3, 8, 8]],
+    [2, 3, 4, 4],
+    pool([2, 2], { strides: [2, 2], count_include_pad: 1 }),
+  ],
   ['AveragePool', [[2, 3, 7, 7]], [2, 3, 4, 4], pool([2, 2], { strides: [2, 2], ceil_mode: 1 })],
   ['GlobalAveragePool', [[2, 3, 8, 7]], [2, 3, 1, 1]],
   ['GlobalMaxPool', [[2, 3, 8]], [2, 3, 1]],
@@ -129,7 +134,10 @@ const CASES: readonly Case[] = [
 ];
 
 function nameOf([operator, inputs, expected, attributes = {}]: Case): string {
-  return `${formatShape(expected)} for ${operator} of ${inputs.map(formatShape).join(' ')} ${JSON.stringify(attributes)}`;
+  return (
+    `${formatShape(expected)} for ${operator} of ${inputs.map(formatShape).join(' ')} ` +
+    JSON.stringify(attributes)
+  );
 }
 
 describe('CONVOLUTION_OPERATORS', () => {
@@ -152,7 +160,9 @@ describe('CONVOLUTION_OPERATORS', () => {
   test('keeps a symbolic batch', () => {
     const g = new GraphBuilder('image');
     const x = g.input('x', 'float32', ['batch', 3, 8, 8]);
-    const h = g.conv(x, g.input('weight', 'float32', [4, 3, 3, 3]), undefined, { pads: [1, 1, 1, 1] });
+    const h = g.conv(x, g.input('weight', 'float32', [4, 3, 3, 3]), undefined, {
+      pads: [1, 1, 1, 1],
+    });
     const y = g.globalAveragePool(g.maxPool(h, { kernel: [2, 2], strides: [2, 2] }));
 
     assert.deepEqual(h.shape, ['batch', 4, 8, 8]);
@@ -271,7 +281,12 @@ describe('CONVOLUTION_OPERATORS', () => {
       { output_shape: [8] },
     ],
     [/kernel_shape is missing/, 'MaxPool', [[2, 3, 8, 8]]],
-    [/pads must be smaller than the kernel/, 'MaxPool', [[2, 3, 8]], { kernel_shape: [2], pads: [2, 2] }],
+    [
+      /pads must be smaller than the kernel/,
+      'MaxPool',
+      [[2, 3, 8]],
+      { kernel_shape: [2], pads: [2, 2] },
+    ],
     [
       /training_mode 1 is not supported/,
       'BatchNormalization',
@@ -281,10 +296,14 @@ describe('CONVOLUTION_OPERATORS', () => {
     [/input 3 must be \[3\]/, 'BatchNormalization', [[2, 3], [3], [3], [2], [3]]],
   ];
   for (const [reason, operator, inputs, attributes] of misfits) {
-    test(`refuses ${operator} of ${inputs.map(formatShape).join(' ')} ${JSON.stringify(attributes ?? {})}`, () => {
-      const build = (): Graph => graphOf([operator, inputs, [], attributes ?? {}]);
+    test(
+      `refuses ${operator} of ${inputs.map(formatShape).join(' ')} ` +
+        JSON.stringify(attributes ?? {}),
+      () => {
+        const build = (): Graph => graphOf([operator, inputs, [], attributes ?? {}]);
 
-      assert.throws(build, { code: 'SHAPE_MISMATCH', message: reason });
-    });
+        assert.throws(build, { code: 'SHAPE_MISMATCH', message: reason });
+      },
+    );
   }
 });

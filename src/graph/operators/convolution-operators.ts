@@ -15,7 +15,11 @@ import type { Dimension, Shape, ValueType } from '../values/types.ts';
 import { groupOf, perAxis, spatialSizes, windowCounts, windowOf } from './window.ts';
 
 /** Checks that input 0 is [B, C, ...spatial] float32; gives its parts. */
-function imageInput(call: OperatorCall): { batch: Dimension; channels: Dimension; sizes: readonly number[] } {
+function imageInput(call: OperatorCall): {
+  batch: Dimension;
+  channels: Dimension;
+  sizes: readonly number[];
+} {
   requireType(call, 0, ['float32']);
   const { shape } = inputAt(call, 0);
   const sizes = spatialSizes(call, shape);
@@ -39,10 +43,14 @@ function weightInput(
 function checkBias(call: OperatorCall, channels: number): void {
   if (call.inputs[2] === undefined) return;
   requireType(call, 2, ['float32']);
-  if (!isSameShape(inputAt(call, 2).shape, [channels])) refuse(call, `the bias must be [${channels}]`);
+  if (!isSameShape(inputAt(call, 2).shape, [channels]))
+    refuse(call, `the bias must be [${channels}]`);
 }
 
-/** x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...]: cross-correlation, as in PyTorch. */
+/**
+ * x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...]: cross-correlation, as
+ * in PyTorch.
+ */
 function inferConv(call: OperatorCall): readonly ValueType[] {
   const { batch, channels, sizes } = imageInput(call);
   const { shape, kernel } = weightInput(call, sizes.length);
@@ -56,17 +64,23 @@ function inferConv(call: OperatorCall): readonly ValueType[] {
   return [{ type: 'float32', shape: [batch, outputs, ...counts] }];
 }
 
-/** x [B, C, ...], weight [C, M / group, ...kernel] -> [B, M, ...]: the gradient of Conv by its input, as an operator. */
+/**
+ * x [B, C, ...], weight [C, M / group, ...kernel] -> [B, M, ...]: the gradient of Conv by its
+ * input, as an operator.
+ */
 function inferConvTranspose(call: OperatorCall): readonly ValueType[] {
   const { batch, channels, sizes } = imageInput(call);
   const { shape, kernel } = weightInput(call, sizes.length);
   const [inputs = 1, perGroup = 1] = shape;
   const group = groupOf(call, channels);
-  if (inputs !== channels) refuse(call, `the weight takes ${inputs} channels, the input has ${channels}`);
+  if (inputs !== channels)
+    refuse(call, `the weight takes ${inputs} channels, the input has ${channels}`);
   checkBias(call, perGroup * group);
   const isPlain =
-    stringAttribute(call, 'auto_pad', 'NOTSET') === 'NOTSET' && !intsAttribute(call, 'output_shape');
-  if (!isPlain) refuse(call, 'auto_pad and output_shape are not supported: give pads and output_padding');
+    stringAttribute(call, 'auto_pad', 'NOTSET') === 'NOTSET' &&
+    !intsAttribute(call, 'output_shape');
+  if (!isPlain)
+    refuse(call, 'auto_pad and output_shape are not supported: give pads and output_padding');
   const { strides, dilations, padsBegin, padsEnd } = windowOf(call, kernel, sizes);
   const extra = perAxis(call, 'output_padding', sizes.length, 0);
   const results = sizes.map((size, axis) => {
@@ -74,7 +88,8 @@ function inferConvTranspose(call: OperatorCall): readonly ValueType[] {
     const full = (size - 1) * (strides[axis] ?? 1) + span + (extra[axis] ?? 0);
     return full - (padsBegin[axis] ?? 0) - (padsEnd[axis] ?? 0);
   });
-  if (results.some((size) => size < 1)) refuse(call, `the pads leave nothing: ${formatShape(results)}`);
+  if (results.some((size) => size < 1))
+    refuse(call, `the pads leave nothing: ${formatShape(results)}`);
   return [{ type: 'float32', shape: [batch, perGroup * group, ...results] }];
 }
 
@@ -86,14 +101,18 @@ function poolShape(call: OperatorCall): Shape {
   const isCovered = kernel.every(
     (size, axis) => Math.max(window.padsBegin[axis] ?? 0, window.padsEnd[axis] ?? 0) < size,
   );
-  if (!isCovered) refuse(call, 'pads must be smaller than the kernel: a window may not lie in padding alone');
+  if (!isCovered)
+    refuse(call, 'pads must be smaller than the kernel: a window may not lie in padding alone');
   const counts = windowCounts(call, window, sizes, intAttribute(call, 'ceil_mode', 0) !== 0);
   return [batch, channels, ...counts];
 }
 
-/** The second output holds the place of each maximum, as an index into all elements of the input. */
+/**
+ * The second output holds the place of each maximum, as an index into all elements of the input.
+ */
 function inferMaxPool(call: OperatorCall): readonly ValueType[] {
-  if (intAttribute(call, 'storage_order', 0) !== 0) refuse(call, 'storage_order must be 0 (row-major)');
+  if (intAttribute(call, 'storage_order', 0) !== 0)
+    refuse(call, 'storage_order must be 0 (row-major)');
   const shape = poolShape(call);
   return [
     { type: 'float32', shape },
@@ -101,7 +120,10 @@ function inferMaxPool(call: OperatorCall): readonly ValueType[] {
   ];
 }
 
-/** Elements of a pooled tensor back at their indices, zeros elsewhere; the third input is the whole shape. */
+/**
+ * Elements of a pooled tensor back at their indices, zeros elsewhere; the third input is the whole
+ * shape.
+ */
 function inferMaxUnpool(call: OperatorCall): readonly ValueType[] {
   requireType(call, 0, ['float32']);
   requireType(call, 1, ['int64']);
@@ -138,9 +160,11 @@ function inferBatchNormalization(call: OperatorCall): readonly ValueType[] {
 function inferPad(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   const mode = stringAttribute(call, 'mode', 'constant');
-  if (mode !== 'constant' && mode !== 'reflect' && mode !== 'edge') refuse(call, `mode ${mode} is not known`);
+  if (mode !== 'constant' && mode !== 'reflect' && mode !== 'edge')
+    refuse(call, `mode ${mode} is not known`);
   const pads = constantInts(call, 1) ?? refuse(call, 'the pads are missing');
-  if (pads.length !== 2 * shape.length) refuse(call, `expected ${2 * shape.length} pads, got ${pads.length}`);
+  if (pads.length !== 2 * shape.length)
+    refuse(call, `expected ${2 * shape.length} pads, got ${pads.length}`);
   const sizes = shape.map((size, axis) => {
     const [begin = 0, end = 0] = [pads[axis], pads[axis + shape.length]];
     if (begin === 0 && end === 0) return size;

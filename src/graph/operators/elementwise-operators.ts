@@ -47,10 +47,18 @@ function variadic(types: readonly ElementType[]): Operator {
   };
 }
 
-function sameType(call: OperatorCall, a: number, b: number, types: readonly ElementType[]): ElementType {
+function sameType(
+  call: OperatorCall,
+  a: number,
+  b: number,
+  types: readonly ElementType[],
+): ElementType {
   const type = requireType(call, a, types);
   if (inputAt(call, b).type !== type) {
-    refuse(call, `inputs ${a} and ${b} must have one type, got ${type} and ${inputAt(call, b).type}`);
+    refuse(
+      call,
+      `inputs ${a} and ${b} must have one type, got ${type} and ${inputAt(call, b).type}`,
+    );
   }
   return type;
 }
@@ -70,7 +78,9 @@ function inferWhere(call: OperatorCall): readonly ValueType[] {
 
 function inferCast(call: OperatorCall): readonly ValueType[] {
   const target = ALL_TYPES.find((type) => type === call.attributes['to']);
-  return [{ type: target ?? refuse(call, 'attribute `to` is missing'), shape: inputAt(call, 0).shape }];
+  return [
+    { type: target ?? refuse(call, 'attribute `to` is missing'), shape: inputAt(call, 0).shape },
+  ];
 }
 
 /** The exponent may be of another type than the base. */

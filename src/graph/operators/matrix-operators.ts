@@ -1,9 +1,19 @@
 /** Operators that multiply matrices. */
-import { inputAt, intAttribute, refuse, requireType, type Operator, type OperatorCall } from './operator.ts';
+import {
+  inputAt,
+  intAttribute,
+  refuse,
+  requireType,
+  type Operator,
+  type OperatorCall,
+} from './operator.ts';
 import { broadcastShapes, isSameShape } from '../values/shape.ts';
 import type { Dimension, Shape, ValueType } from '../values/types.ts';
 
-/** Y = alpha A' B' + beta C; A' is A [M, K] or, with transA, the transpose of A [K, M]; B' [K, N] likewise. */
+/**
+ * Y = alpha A' B' + beta C; A' is A [M, K] or, with transA, the transpose of A [K, M]; B' [K, N]
+ * likewise.
+ */
 function inferGemm(call: OperatorCall): readonly ValueType[] {
   call.inputs.forEach((_, index) => requireType(call, index, ['float32']));
   const [m, k] = matrixInput(call, 0, intAttribute(call, 'transA', 0) !== 0);
@@ -38,7 +48,8 @@ function inferMatMul(call: OperatorCall): readonly ValueType[] {
   const innerOfB = b.length === 1 ? b[0] : b.at(-2);
   if (inner !== innerOfB) refuse(call, `inner sizes must agree, got ${inner} and ${innerOfB}`);
   const leading =
-    broadcastShapes(a.slice(0, -2), b.slice(0, -2)) ?? refuse(call, 'leading sizes do not broadcast');
+    broadcastShapes(a.slice(0, -2), b.slice(0, -2)) ??
+    refuse(call, 'leading sizes do not broadcast');
   const rows: Shape = a.slice(0, -1).slice(-1);
   const columns: Shape = b.length === 1 ? [] : b.slice(-1);
   return [{ type: 'float32', shape: [...leading, ...rows, ...columns] }];

@@ -1,5 +1,12 @@
 /** Operators that put the elements along an axis in proportion to each other. */
-import { axisAttribute, inputAt, refuse, requireType, type Operator, type OperatorCall } from './operator.ts';
+import {
+  axisAttribute,
+  inputAt,
+  refuse,
+  requireType,
+  type Operator,
+  type OperatorCall,
+} from './operator.ts';
 import { broadcastShapes, isSameShape } from '../values/shape.ts';
 import type { ValueType } from '../values/types.ts';
 
@@ -16,13 +23,17 @@ function softmax(): Operator {
   };
 }
 
-/** Y, and per normalised group the mean and 1 / sqrt(variance + epsilon), whose axes from `axis` on are 1. */
+/**
+ * Y, and per normalised group the mean and 1 / sqrt(variance + epsilon), whose axes from `axis` on
+ * are 1.
+ */
 function inferLayerNormalization(call: OperatorCall): readonly ValueType[] {
   const type = requireType(call, 0, ['float32']);
   const { shape } = inputAt(call, 0);
   const axis = axisAttribute(call, shape, -1);
   for (const factor of call.inputs.slice(1)) {
-    const fits = factor === undefined || isSameShape(broadcastShapes(shape, factor.shape) ?? [], shape);
+    const fits =
+      factor === undefined || isSameShape(broadcastShapes(shape, factor.shape) ?? [], shape);
     if (!fits) refuse(call, 'scale and bias must broadcast to the input');
   }
   requireType(call, 1, [type]);

@@ -33,11 +33,14 @@ export interface Operator {
 /** Refuses a call: names the operator, the node and the shapes of all inputs. */
 export function refuse(call: OperatorCall, reason: string): never {
   const shapes = call.inputs.map((input) => (input ? formatShape(input.shape) : 'absent'));
-  throw new ShapeError(`${call.operator} at ${call.name}: ${reason}. Inputs: ${shapes.join(', ')}.`, {
-    operator: call.operator,
-    node: call.name,
-    shapes,
-  });
+  throw new ShapeError(
+    `${call.operator} at ${call.name}: ${reason}. Inputs: ${shapes.join(', ')}.`,
+    {
+      operator: call.operator,
+      node: call.name,
+      shapes,
+    },
+  );
 }
 
 export function inputAt(call: OperatorCall, index: number): OperatorInput {
@@ -45,18 +48,31 @@ export function inputAt(call: OperatorCall, index: number): OperatorInput {
 }
 
 /** Checks that an input has one of `types`, and returns its type. */
-export function requireType(call: OperatorCall, index: number, types: readonly ElementType[]): ElementType {
+export function requireType(
+  call: OperatorCall,
+  index: number,
+  types: readonly ElementType[],
+): ElementType {
   const { type } = inputAt(call, index);
-  if (!types.includes(type)) refuse(call, `input ${index} must be ${types.join(' or ')}, got ${type}`);
+  if (!types.includes(type))
+    refuse(call, `input ${index} must be ${types.join(' or ')}, got ${type}`);
   return type;
 }
 
-export function intAttribute(call: Pick<OperatorCall, 'attributes'>, name: string, absent: number): number {
+export function intAttribute(
+  call: Pick<OperatorCall, 'attributes'>,
+  name: string,
+  absent: number,
+): number {
   const value = call.attributes[name];
   return typeof value === 'number' ? value : absent;
 }
 
-export function floatAttribute(call: Pick<OperatorCall, 'attributes'>, name: string, absent: number): number {
+export function floatAttribute(
+  call: Pick<OperatorCall, 'attributes'>,
+  name: string,
+  absent: number,
+): number {
   const value = call.attributes[name];
   return typeof value === 'number' ? value : absent;
 }
@@ -90,17 +106,22 @@ export function resolveAxis(call: OperatorCall, axis: number, rank: number): num
 /** Axes as sorted distinct indices below `rank`. */
 export function resolveAxes(call: OperatorCall, axes: readonly number[], rank: number): number[] {
   const resolved = axes.map((axis) => resolveAxis(call, axis, rank)).sort((a, b) => a - b);
-  if (new Set(resolved).size !== resolved.length) refuse(call, `axes ${axes.join(', ')} name one axis twice`);
+  if (new Set(resolved).size !== resolved.length)
+    refuse(call, `axes ${axes.join(', ')} name one axis twice`);
   return resolved;
 }
 
-/** The integers in an input that shape inference needs (axes, a target shape); undefined when the input is absent. */
+/**
+ * The integers in an input that shape inference needs (axes, a target shape); undefined when the
+ * input is absent.
+ */
 export function constantInts(call: OperatorCall, index: number): readonly number[] | undefined {
   const input = call.inputs[index];
   if (input === undefined) return undefined;
   if (input.constant === undefined) {
     throw new GraphError(
-      `${call.operator} at ${call.name}: input ${index} decides the shape, so it must be a constant`,
+      `${call.operator} at ${call.name}: input ${index} decides the shape, so it must be a ` +
+        'constant',
       { operator: call.operator, node: call.name },
     );
   }

@@ -69,7 +69,11 @@ describe('inferOutputs', () => {
     ['float32 [batch, 9]', 'Concat', [f32('batch', 4), f32('batch', 5)], { axis: -1 }],
     ['float32 [batch, 4], float32 [batch, 1]', 'Split', [f32('batch', 5), ints(4, 1)], { axis: 1 }],
     ['float32 [batch, 2]', 'Slice', [f32('batch', 5), ints(-2), ints(99), ints(1)]],
-    ['float32 [batch, 2]', 'Slice', [f32('batch', 5), ints(0, 4), ints(2 ** 40, 0), ints(0, 1), ints(1, -2)]],
+    [
+      'float32 [batch, 2]',
+      'Slice',
+      [f32('batch', 5), ints(0, 4), ints(2 ** 40, 0), ints(0, 1), ints(1, -2)],
+    ],
     ['float32 [0, 5]', 'Slice', [f32(3, 5), ints(2), ints(1)]],
     ['float32 [batch, 6]', 'Tile', [f32('batch', 3), ints(1, 2)]],
     ['float32 [2, 3]', 'Trilu', [f32(2, 3), depth(1)]],
@@ -126,15 +130,20 @@ describe('inferOutputs', () => {
 
   test('names operator, node and shapes', () => {
     assert.throws(() => infer('Gemm', [f32(32, 784), f32(256, 10)]), {
-      message: 'Gemm at here: inner sizes must agree, got 784 and 256. Inputs: [32, 784], [256, 10].',
+      message:
+        'Gemm at here: inner sizes must agree, got 784 and 256. Inputs: [32, 784], [256, 10].',
       code: 'SHAPE_MISMATCH',
     });
   });
 
-  test('throws GraphError for wrong numbers of inputs, wrong attributes and shapes that depend on data', () => {
-    assert.throws(() => infer('Add', [f32(2)]), GraphError);
-    assert.throws(() => infer('Relu', [f32(2)], { alpha: 1 }), GraphError);
-    assert.throws(() => infer('Softmax', [f32(2)], { axis: 0.5 }), GraphError);
-    assert.throws(() => infer('Reshape', [f32(4), typed('int64', 2)]), GraphError);
-  });
+  test(
+    'throws GraphError for wrong numbers of inputs, wrong attributes and shapes that depend on ' +
+      'data',
+    () => {
+      assert.throws(() => infer('Add', [f32(2)]), GraphError);
+      assert.throws(() => infer('Relu', [f32(2)], { alpha: 1 }), GraphError);
+      assert.throws(() => infer('Softmax', [f32(2)], { axis: 0.5 }), GraphError);
+      assert.throws(() => infer('Reshape', [f32(4), typed('int64', 2)]), GraphError);
+    },
+  );
 });

@@ -1,6 +1,6 @@
 /**
- * Every operator we know. A new one is one entry in the table of its family, and then a gradient rule:
- * the compiler asks for it.
+ * Every operator we know. A new one is one entry in the table of its family, and then a gradient
+ * rule: the compiler asks for it.
  */
 import { GraphError } from '../../base/errors.ts';
 import { CONVOLUTION_OPERATORS } from './convolution-operators.ts';
@@ -29,7 +29,10 @@ export function isOperatorName(name: string): name is OperatorName {
   return Object.hasOwn(OPERATORS, name);
 }
 
-/** What the attribute `name` of `operator` must hold; undefined when the operator has no such attribute. */
+/**
+ * What the attribute `name` of `operator` must hold; undefined when the operator has no such
+ * attribute.
+ */
 export function attributeKind(operator: OperatorName, name: string): AttributeKind | undefined {
   const { attributes }: Operator = OPERATORS[operator];
   return Object.hasOwn(attributes, name) ? attributes[name] : undefined;
@@ -38,10 +41,12 @@ export function attributeKind(operator: OperatorName, name: string): AttributeKi
 /**
  * Types and shapes of the outputs of one operator application.
  *
- * Throws: ShapeError naming operator, node and input shapes when the inputs do not fit; GraphError for wrong
- *         numbers of inputs, unknown attributes and shapes that depend on values.
+ * Throws: ShapeError naming operator, node and input shapes when the inputs do not fit; GraphError
+ *         for wrong numbers of inputs, unknown attributes and shapes that depend on values.
  */
-export function inferOutputs(call: OperatorCall & { readonly operator: OperatorName }): readonly ValueType[] {
+export function inferOutputs(
+  call: OperatorCall & { readonly operator: OperatorName },
+): readonly ValueType[] {
   const { arity, infer }: Operator = OPERATORS[call.operator];
   const [least, greatest] = arity;
   if (call.inputs.length < least || call.inputs.length > greatest) {
@@ -55,10 +60,13 @@ export function inferOutputs(call: OperatorCall & { readonly operator: OperatorN
     const kind = attributeKind(call.operator, name);
     if (kind !== undefined && holds(kind, value)) continue;
     const expected = kind === undefined ? 'no such attribute' : kind;
-    throw new GraphError(`${call.operator} at ${call.name}: attribute ${name}: expected ${expected}`, {
-      operator: call.operator,
-      node: call.name,
-    });
+    throw new GraphError(
+      `${call.operator} at ${call.name}: attribute ${name}: expected ${expected}`,
+      {
+        operator: call.operator,
+        node: call.name,
+      },
+    );
   }
   return infer(call);
 }
@@ -66,8 +74,10 @@ export function inferOutputs(call: OperatorCall & { readonly operator: OperatorN
 function holds(kind: AttributeKind, value: AttributeValue): boolean {
   if (kind === 'int') return Number.isSafeInteger(value);
   if (kind === 'float') return typeof value === 'number';
-  if (kind === 'ints') return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item));
+  if (kind === 'ints')
+    return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item));
   if (kind === 'string') return typeof value === 'string';
-  if (kind === 'elementType') return typeof value === 'string' && Object.hasOwn(ELEMENT_TYPES, value);
+  if (kind === 'elementType')
+    return typeof value === 'string' && Object.hasOwn(ELEMENT_TYPES, value);
   return typeof value === 'object' && 'data' in value;
 }

@@ -1,4 +1,7 @@
-/** Operators that fold axes. At opset 17 ReduceSum takes its axes as an input, the others as an attribute. */
+/**
+ * Operators that fold axes. At opset 17 ReduceSum takes its axes as an input, the others as an
+ * attribute.
+ */
 import {
   axisAttribute,
   constantInts,
@@ -13,8 +16,13 @@ import {
 } from './operator.ts';
 import type { Shape, ValueType } from '../values/types.ts';
 
-/** Sizes along `axes` become 1 (keepdims, the default) or vanish. No axes at all means every axis. */
-function inferReduction(call: OperatorCall, axes: readonly number[] | undefined): readonly ValueType[] {
+/**
+ * Sizes along `axes` become 1 (keepdims, the default) or vanish. No axes at all means every axis.
+ */
+function inferReduction(
+  call: OperatorCall,
+  axes: readonly number[] | undefined,
+): readonly ValueType[] {
   const type = requireType(call, 0, ['float32', 'int32', 'int64']);
   const { shape } = inputAt(call, 0);
   const reducesNothing = axes?.length === 0 && intAttribute(call, 'noop_with_empty_axes', 0) !== 0;

@@ -30,7 +30,9 @@ function inferGatherND(call: OperatorCall): readonly ValueType[] {
   requireType(call, 1, ['int64']);
   if (intAttribute(call, 'batch_dims', 0) !== 0) refuse(call, 'batch_dims is not supported');
   const indices = inputAt(call, 1).shape;
-  return [{ type, shape: [...indices.slice(0, -1), ...shape.slice(indexDepth(call, indices, shape))] }];
+  return [
+    { type, shape: [...indices.slice(0, -1), ...shape.slice(indexDepth(call, indices, shape))] },
+  ];
 }
 
 /** data with `updates` [...rows, ...rest] written (or added) at indices [...rows, depth]. */
@@ -68,12 +70,16 @@ function inferScatterElements(call: OperatorCall): readonly ValueType[] {
   requireType(call, 2, [type]);
   const indices = inputAt(call, 1).shape;
   if (indices.length !== shape.length) refuse(call, 'data and indices must have one rank');
-  if (!isSameShape(indices, inputAt(call, 2).shape)) refuse(call, 'indices and updates must have one shape');
+  if (!isSameShape(indices, inputAt(call, 2).shape))
+    refuse(call, 'indices and updates must have one shape');
   axisAttribute(call, shape, 0);
   return [{ type, shape }];
 }
 
-/** indices [...], depth, [off, on] -> [..., depth] at `axis`; an index outside the depth gives a row of `off`. */
+/**
+ * indices [...], depth, [off, on] -> [..., depth] at `axis`; an index outside the depth gives a row
+ * of `off`.
+ */
 function inferOneHot(call: OperatorCall): readonly ValueType[] {
   const indices = inputAt(call, 0).shape;
   requireType(call, 0, ['float32', 'int32', 'int64']);
@@ -110,16 +116,20 @@ function sum(call: OperatorCall, sizes: readonly Dimension[]): Dimension {
   );
 }
 
-/** Parts of the given sizes along `axis`; without sizes, as many equal ones as there are outputs. */
+/**
+ * Parts of the given sizes along `axis`; without sizes, as many equal ones as there are outputs.
+ */
 function inferSplit(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   const axis = axisAttribute(call, shape, 0);
   const size = shape[axis];
-  if (typeof size !== 'number') return refuse(call, `the size ${size} of axis ${axis} must be a number`);
+  if (typeof size !== 'number')
+    return refuse(call, `the size ${size} of axis ${axis} must be a number`);
   const count = call.outputCount ?? 1;
   const sizes = constantInts(call, 1) ?? Array<number>(count).fill(size / count);
   const isWhole =
-    sizes.every((each) => Number.isInteger(each) && each >= 0) && sizes.reduce((a, b) => a + b, 0) === size;
+    sizes.every((each) => Number.isInteger(each) && each >= 0) &&
+    sizes.reduce((a, b) => a + b, 0) === size;
   if (!isWhole) refuse(call, `the sizes ${sizes.join(', ')} do not add up to ${size}`);
   return sizes.map((each) => ({ type, shape: shape.with(axis, each) }));
 }
@@ -140,7 +150,10 @@ function inferSlice(call: OperatorCall): readonly ValueType[] {
   return [{ type, shape: sizes }];
 }
 
-/** What a Slice takes from each axis that it names; an axis of symbolic size, which must be taken whole, is left out. */
+/**
+ * What a Slice takes from each axis that it names; an axis of symbolic size, which must be taken
+ * whole, is left out.
+ */
 export function sliceRanges(call: OperatorCall): readonly SliceRange[] {
   const { shape } = inputAt(call, 0);
   const starts = constantInts(call, 1) ?? refuse(call, 'the starts are missing');

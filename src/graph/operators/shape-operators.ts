@@ -1,4 +1,7 @@
-/** Operators that give elements another shape, repeat them or make them, and those that tell a shape. */
+/**
+ * Operators that give elements another shape, repeat them or make them, and those that tell a
+ * shape.
+ */
 import {
   constantInts,
   inputAt,
@@ -43,17 +46,21 @@ function sizeLeft(call: OperatorCall, shape: Shape, others: Shape): Dimension {
   const known = rest.filter((size) => typeof size === 'number').reduce((a, b) => a * b, 1);
   const given = others.filter((size) => typeof size === 'number').reduce((a, b) => a * b, 1);
   if (symbols.length === 1 && known === given) return symbols[0] as string;
-  if (symbols.length > 0 || given === 0 || known % given !== 0) refuse(call, 'cannot find the size for -1');
+  if (symbols.length > 0 || given === 0 || known % given !== 0)
+    refuse(call, 'cannot find the size for -1');
   return known / given;
 }
 
 /** Permutes axes; without `perm` they are reversed. */
 function inferTranspose(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
-  const permutation = intsAttribute(call, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis);
+  const permutation =
+    intsAttribute(call, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis);
   if (permutation.length !== shape.length) refuse(call, `perm must name ${shape.length} axes`);
   resolveAxes(call, permutation, shape.length);
-  return [{ type, shape: permutation.map((axis) => shape.at(axis) ?? refuse(call, 'perm is wrong')) }];
+  return [
+    { type, shape: permutation.map((axis) => shape.at(axis) ?? refuse(call, 'perm is wrong')) },
+  ];
 }
 
 /** [d0 ... d(axis-1), d(axis) ...] becomes a matrix. */
@@ -61,14 +68,17 @@ function inferFlatten(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   const axis = intAttribute(call, 'axis', 1);
   const split = axis < 0 ? axis + shape.length : axis;
-  if (split < 0 || split > shape.length) refuse(call, `axis ${axis} is outside rank ${shape.length}`);
+  if (split < 0 || split > shape.length)
+    refuse(call, `axis ${axis} is outside rank ${shape.length}`);
   return [{ type, shape: [merge(call, shape.slice(0, split)), merge(call, shape.slice(split))] }];
 }
 
 function merge(call: OperatorCall, shape: Shape): Dimension {
   const others = shape.filter((size) => size !== 1);
   if (others.length === 1) return others[0] as Dimension;
-  return elementCount(shape) ?? refuse(call, `cannot merge the symbolic sizes ${formatShape(shape)}`);
+  return (
+    elementCount(shape) ?? refuse(call, `cannot merge the symbolic sizes ${formatShape(shape)}`)
+  );
 }
 
 function inferUnsqueeze(call: OperatorCall): readonly ValueType[] {
@@ -77,7 +87,9 @@ function inferUnsqueeze(call: OperatorCall): readonly ValueType[] {
   const rank = shape.length + axes.length;
   const inserted = new Set(resolveAxes(call, axes, rank));
   const rest = shape[Symbol.iterator]();
-  const sizes = Array.from({ length: rank }, (_, axis) => (inserted.has(axis) ? 1 : rest.next().value));
+  const sizes = Array.from({ length: rank }, (_, axis) =>
+    inserted.has(axis) ? 1 : rest.next().value,
+  );
   return [{ type, shape: sizes.map((size) => size ?? refuse(call, 'axes do not fit')) }];
 }
 
@@ -85,7 +97,8 @@ function inferSqueeze(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   const given = constantInts(call, 1) ?? shape.flatMap((size, axis) => (size === 1 ? [axis] : []));
   const axes = resolveAxes(call, given, shape.length);
-  if (axes.some((axis) => shape[axis] !== 1)) refuse(call, `axes ${axes.join(', ')} are not all of size 1`);
+  if (axes.some((axis) => shape[axis] !== 1))
+    refuse(call, `axes ${axes.join(', ')} are not all of size 1`);
   return [{ type, shape: shape.filter((_, axis) => !axes.includes(axis)) }];
 }
 
@@ -93,7 +106,8 @@ function inferSqueeze(call: OperatorCall): readonly ValueType[] {
 function inferExpand(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   const target = constantInts(call, 1) ?? refuse(call, 'the target shape is missing');
-  const result = broadcastShapes(shape, target) ?? refuse(call, `cannot expand to ${formatShape(target)}`);
+  const result =
+    broadcastShapes(shape, target) ?? refuse(call, `cannot expand to ${formatShape(target)}`);
   return [{ type, shape: result }];
 }
 
@@ -107,7 +121,10 @@ function inferConstantOfShape(call: OperatorCall): readonly ValueType[] {
 /** Sizes of the input from axis `start` to before `end`. */
 function inferShape(call: OperatorCall): readonly ValueType[] {
   const { shape } = inputAt(call, 0);
-  const sizes = shape.slice(intAttribute(call, 'start', 0), intAttribute(call, 'end', shape.length));
+  const sizes = shape.slice(
+    intAttribute(call, 'start', 0),
+    intAttribute(call, 'end', shape.length),
+  );
   return [{ type: 'int64', shape: [sizes.length] }];
 }
 
@@ -134,7 +151,9 @@ function inferTile(call: OperatorCall): readonly ValueType[] {
     const count = repeats[axis] ?? 1;
     if (count < 0) return refuse(call, 'repeats must be 0 or more');
     if (count === 1) return size;
-    return typeof size === 'number' ? size * count : refuse(call, `cannot repeat the symbolic size ${size}`);
+    return typeof size === 'number'
+      ? size * count
+      : refuse(call, `cannot repeat the symbolic size ${size}`);
   });
   return [{ type, shape: sizes }];
 }

@@ -1,5 +1,14 @@
-/** Windows that slide over the spatial axes of [B, C, ...spatial]: what convolution and pooling have in common. */
-import { intAttribute, intsAttribute, refuse, stringAttribute, type OperatorCall } from './operator.ts';
+/**
+ * Windows that slide over the spatial axes of [B, C, ...spatial]: what convolution and pooling have
+ * in common.
+ */
+import {
+  intAttribute,
+  intsAttribute,
+  refuse,
+  stringAttribute,
+  type OperatorCall,
+} from './operator.ts';
 import { formatShape } from '../values/shape.ts';
 import type { Dimension, Shape } from '../values/types.ts';
 
@@ -33,9 +42,14 @@ export function spatialSizes(call: OperatorCall, shape: Shape): readonly number[
 
 /**
  * The window of a call over spatial axes of `sizes`, with `auto_pad` resolved into numbers.
- * Throws: ShapeError when an attribute has another length than there are axes, or a value that makes no window.
+ * Throws: ShapeError when an attribute has another length than there are axes, or a value that
+ *         makes no window.
  */
-export function windowOf(call: OperatorCall, kernel: readonly number[], sizes: readonly number[]): Window {
+export function windowOf(
+  call: OperatorCall,
+  kernel: readonly number[],
+  sizes: readonly number[],
+): Window {
   const strides = perAxis(call, 'strides', sizes.length, 1);
   const dilations = perAxis(call, 'dilations', sizes.length, 1);
   const given = intsAttribute(call, 'kernel_shape');
@@ -57,7 +71,9 @@ export function windowSpan(
   return ((kernel[axis] ?? 1) - 1) * (dilations[axis] ?? 1) + 1;
 }
 
-/** How many windows fit along each axis; with `isCeil` also one that begins inside but ends outside. */
+/**
+ * How many windows fit along each axis; with `isCeil` also one that begins inside but ends outside.
+ */
 export function windowCounts(
   call: OperatorCall,
   window: Window,
@@ -74,7 +90,8 @@ export function windowCounts(
     if (room < 0) {
       refuse(
         call,
-        `a window of ${windowSpan(window, axis)} does not fit into ${size} padded by ${begin} + ${end}`,
+        `a window of ${windowSpan(window, axis)} does not fit into ${size} padded by ${begin} ` +
+          `+ ${end}`,
       );
     }
     const count = (isCeil ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1;
@@ -93,12 +110,14 @@ function padsOf(
   if (mode === 'NOTSET' || mode === '') {
     const pads = intsAttribute(call, 'pads') ?? [...none, ...none];
     const isBad = pads.length !== 2 * sizes.length || pads.some((pad) => pad < 0);
-    if (isBad) refuse(call, `expected ${2 * sizes.length} pads of 0 or more, got ${formatShape(pads)}`);
+    if (isBad)
+      refuse(call, `expected ${2 * sizes.length} pads of 0 or more, got ${formatShape(pads)}`);
     return { padsBegin: pads.slice(0, sizes.length), padsEnd: pads.slice(sizes.length) };
   }
   if (mode === 'VALID') return { padsBegin: none, padsEnd: none };
   if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') refuse(call, `auto_pad ${mode} is not known`);
-  // As many windows as strides begin inside the input; an odd pad goes to the end (UPPER) or to the beginning.
+  // As many windows as strides begin inside the input; an odd pad goes to the end (UPPER) or to the
+  // beginning.
   const totals = sizes.map((size, axis) => {
     const stride = window.strides[axis] ?? 1;
     return Math.max(0, (Math.ceil(size / stride) - 1) * stride + windowSpan(window, axis) - size);
@@ -111,15 +130,24 @@ function padsOf(
 }
 
 /** A list attribute with one entry per spatial axis. */
-export function perAxis(call: OperatorCall, name: string, axes: number, absent: number): readonly number[] {
+export function perAxis(
+  call: OperatorCall,
+  name: string,
+  axes: number,
+  absent: number,
+): readonly number[] {
   const values = intsAttribute(call, name) ?? Array<number>(axes).fill(absent);
-  if (values.length !== axes) refuse(call, `${name} must have ${axes} entries, got ${values.length}`);
+  if (values.length !== axes)
+    refuse(call, `${name} must have ${axes} entries, got ${values.length}`);
   return values;
 }
 
 /** The attribute `group`, which must divide both channel counts. */
 export function groupOf(call: OperatorCall, ...channels: readonly Dimension[]): number {
   const group = intAttribute(call, 'group', 1);
-  const divides = group >= 1 && channels.every((count) => typeof count === 'number' && count % group === 0);
-  return divides ? group : refuse(call, `group ${group} must divide the channels ${channels.join(' and ')}`);
+  const divides =
+    group >= 1 && channels.every((count) => typeof count === 'number' && count % group === 0);
+  return divides
+    ? group
+    : refuse(call, `group ${group} must divide the channels ${channels.join(' and ')}`);
 }

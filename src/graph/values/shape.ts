@@ -26,8 +26,8 @@ export function staticElementCount(shape: readonly number[]): number {
 }
 
 /**
- * The shape of an elementwise operation on `a` and `b`: aligned at the right, sizes equal or one of them 1.
- * Undefined when they do not fit. A symbolic dimension fits itself and 1, nothing else.
+ * The shape of an elementwise operation on `a` and `b`: aligned at the right, sizes equal or one of
+ * them 1. Undefined when they do not fit. A symbolic dimension fits itself and 1, nothing else.
  */
 export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
   const rank = Math.max(a.length, b.length);
@@ -41,7 +41,9 @@ export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
   return result;
 }
 
-/** The axis as an index 0 .. rank - 1 (negative counts from the end); undefined when it is outside. */
+/**
+ * The axis as an index 0 .. rank - 1 (negative counts from the end); undefined when it is outside.
+ */
 export function normalizeAxis(axis: number, rank: number): number | undefined {
   const index = axis < 0 ? axis + rank : axis;
   return index >= 0 && index < rank ? index : undefined;
@@ -59,7 +61,10 @@ export function broadcastAxes(from: Shape, to: Shape): number[] {
 const MAX_RANK = 32;
 const MAX_ELEMENTS = 2 ** 36;
 
-/** Why no value can have this shape; undefined when it is fine. Guards against files that were made to hurt. */
+/**
+ * Why no value can have this shape; undefined when it is fine. Guards against files that were made
+ * to hurt.
+ */
 export function shapeProblem(shape: Shape): string | undefined {
   if (shape.length > MAX_RANK) return `expected rank ${MAX_RANK} at most, got ${shape.length}`;
   const bad = shape.find((size) =>

@@ -1,4 +1,7 @@
-/** Moving the elements of a tensor: every reordering, repetition or cut is a walk with one stride per axis. */
+/**
+ * Moving the elements of a tensor: every reordering, repetition or cut is a walk with one stride
+ * per axis.
+ */
 import type { ElementType, TensorData } from './types.ts';
 
 /** New, zeroed elements of a type. */
@@ -19,8 +22,8 @@ export function stridesOf(shape: readonly number[]): number[] {
 }
 
 /**
- * The elements of a tensor of `shape` whose element [i, j, ...] is source[offset + i * strides[0] + j * strides[1] ...].
- * A stride of 0 repeats, a negative one walks backwards.
+ * The elements of a tensor of `shape` whose element [i, j, ...] is source[offset + i * strides[0] +
+ * j * strides[1] ...]. A stride of 0 repeats, a negative one walks backwards.
  */
 export function stridedCopy(
   type: ElementType,

@@ -1,7 +1,10 @@
 /** The values of an ONNX graph: their types, shapes and constants. */
 import { GraphError } from '../../base/errors.ts';
 
-/** Element types that a value of our graphs can have, each with its ONNX number and bytes per element. */
+/**
+ * Element types that a value of our graphs can have, each with its ONNX number and bytes per
+ * element.
+ */
 export const ELEMENT_TYPES = {
   float32: { code: 1, bytes: 4 },
   int32: { code: 6, bytes: 4 },
@@ -55,7 +58,9 @@ export interface ValueInfo extends ValueType {
 /** Elements of a tensor in row-major order; bool is one byte per element, 0 or 1. */
 export type TensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
-/** A constant of a graph (ONNX calls it an initializer). `name` may be empty inside an attribute. */
+/**
+ * A constant of a graph (ONNX calls it an initializer). `name` may be empty inside an attribute.
+ */
 export interface Tensor {
   readonly name: string;
   readonly type: ElementType;
@@ -63,6 +68,9 @@ export interface Tensor {
   readonly data: TensorData;
 }
 
-/** What an attribute can hold; which of them a given attribute must hold stands in the operator table. */
+/**
+ * What an attribute can hold; which of them a given attribute must hold stands in the operator
+ * table.
+ */
 export type AttributeValue = number | string | readonly number[] | Tensor;
 export type Attributes = Readonly<Record<string, AttributeValue>>;

@@ -41,7 +41,10 @@ export function dequantize(source: usize, target: usize, length: i32, factor: f3
   } while (source < end);
 }
 
-/** Sum of float64(total[i])^2. Lane j adds the elements i = j (mod 4) in rising order; then (0 + 1) + (2 + 3). */
+/**
+ * Sum of float64(total[i])^2. Lane j adds the elements i = j (mod 4) in rising order; then (0 + 1)
+ * + (2 + 3).
+ */
 export function sumOfSquares(total: usize, length: i32): f64 {
   if (isEmpty(length)) return 0;
   let low = f64x2.splat(0);

@@ -1,10 +1,12 @@
 /**
- * A network with one hidden layer in float64, for the letters system: matrix products on tiles of rows, and what
- * lies between them. A module of its own (src/letters/numeric/kernel-bytes.ts), since training elsewhere needs none of it.
+ * A network with one hidden layer in float64, for the letters system: matrix products on tiles of
+ * rows, and what lies between them. A module of its own (src/letters/numeric/kernel-bytes.ts),
+ * since training elsewhere needs none of it.
  *
- * Pointers are byte offsets. A matrix is row-major; `stride` is the distance of its rows in elements. The numbers of
- * rows and columns that a product writes, and that it reads transposed, are multiples of 4. Every operation is rounded on
- * its own and sums run over rising indices, so that results have the same bits everywhere.
+ * Pointers are byte offsets. A matrix is row-major; `stride` is the distance of its rows in
+ * elements. The numbers of rows and columns that a product writes, and that it reads transposed,
+ * are multiples of 4. Every operation is rounded on its own and sums run over rising indices, so
+ * that results have the same bits everywhere.
  */
 
 /** c [rows, columns] = a [rows, inner] b [inner, columns]. */
@@ -122,7 +124,14 @@ export function addTransposedProduct(
 }
 
 /** b [columns, rows] = aᵀ; a [rows, columns] and b have strides. */
-export function transpose(b: usize, a: usize, rows: i32, columns: i32, bStride: i32, aStride: i32): void {
+export function transpose(
+  b: usize,
+  a: usize,
+  rows: i32,
+  columns: i32,
+  bStride: i32,
+  aStride: i32,
+): void {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const value = load<f64>(a + ((<usize>(row * aStride + column)) << 3));
@@ -164,8 +173,9 @@ export function maskNegative(
 }
 
 /**
- * Turns logits [rows, classes] into one-hot(label) - softmax, in place; columns from `classes` to `stride` become 0.
- * `totals` is { cross-entropy, rows that are classified wrong } in float64; both are added to.
+ * Turns logits [rows, classes] into one-hot(label) - softmax, in place; columns from `classes` to
+ * `stride` become 0. `totals` is { cross-entropy, rows that are classified wrong } in float64; both
+ * are added to.
  */
 export function softmaxResidual(
   logits: usize,
@@ -203,7 +213,13 @@ export function softmaxResidual(
 }
 
 /** The class of the largest logit of every row, as a byte; the first one wins. */
-export function classify(logits: usize, classesOut: usize, rows: i32, classes: i32, stride: i32): void {
+export function classify(
+  logits: usize,
+  classesOut: usize,
+  rows: i32,
+  classes: i32,
+  stride: i32,
+): void {
   for (let row = 0; row < rows; row++) {
     store<u8>(classesOut + row, <u8>argMax(logits, classes));
     logits += (<usize>stride) << 3;

@@ -1,8 +1,9 @@
 /**
  * Optimizer steps that read the reduced int32 gradient: g = float32(total) * factor.
- * Every float32 operation is rounded on its own, in PyTorch's order (torch/optim, _single_tensor_*), so
- * replicas agree bit for bit on every processor. State below 2^-126 is stored as 0: arithmetic on
- * subnormals is up to fifteen times slower, and moments of dead units decay into them.
+ * Every float32 operation is rounded on its own, in PyTorch's order (torch/optim,
+ * _single_tensor_*), so replicas agree bit for bit on every processor. State below 2^-126 is stored
+ * as 0: arithmetic on subnormals is up to fifteen times slower, and moments of dead units decay
+ * into them.
  */
 import { flushSubnormals, flushSubnormalsOfPositive, isEmpty } from './vector';
 
@@ -30,7 +31,10 @@ export function sgd(
   } while (weights < end);
 }
 
-/** velocity = momentum * velocity + (1 - dampening) * g; w -= learningRate * (nesterov ? g + momentum * velocity : velocity) */
+/**
+ * velocity = momentum * velocity + (1 - dampening) * g; w -= learningRate * (nesterov ? g +
+ * momentum * velocity : velocity)
+ */
 export function momentum(
   weights: usize,
   velocity: usize,
@@ -103,7 +107,10 @@ export function adam(
   );
 }
 
-/** Adam with the decay beside the gradient: w *= decayFactor (that is 1 - learningRate * weightDecay) first. */
+/**
+ * Adam with the decay beside the gradient: w *= decayFactor (that is 1 - learningRate *
+ * weightDecay) first.
+ */
 export function adamw(
   weights: usize,
   m: usize,
@@ -137,9 +144,9 @@ export function adamw(
 }
 
 /**
- * Both parts of PyTorch's quotient are multiplied by biasCorrection2Sqrt, which saves one of two divisions
- * (0.84 in place of 1.05 ns per element). The step size comes after the division: m of a dead unit is tiny,
- * and stepSize * m would be subnormal long before m itself is flushed.
+ * Both parts of PyTorch's quotient are multiplied by biasCorrection2Sqrt, which saves one of two
+ * divisions (0.84 in place of 1.05 ns per element). The step size comes after the division: m of a
+ * dead unit is tiny, and stepSize * m would be subnormal long before m itself is flushed.
  */
 function adamStep(
   weights: usize,
@@ -170,7 +177,9 @@ function adamStep(
     const w = v128.load(weights);
     const raw = f32x4.mul(f32x4.convert_i32x4_s(v128.load(total)), factors);
     const g = f32x4.add(raw, f32x4.mul(decays, w));
-    const first = flushSubnormals(f32x4.add(f32x4.mul(v128.load(m), beta1s), f32x4.mul(shares1, g)));
+    const first = flushSubnormals(
+      f32x4.add(f32x4.mul(v128.load(m), beta1s), f32x4.mul(shares1, g)),
+    );
     v128.store(m, first);
     const square = f32x4.mul(f32x4.mul(shares2, g), g);
     const second = flushSubnormalsOfPositive(f32x4.add(f32x4.mul(v128.load(v), beta2s), square));

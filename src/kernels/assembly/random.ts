@@ -1,5 +1,6 @@
 /**
- * Counter-based random numbers, four Philox4x32-10 blocks side by side: lane j of the counters is block j.
+ * Counter-based random numbers, four Philox4x32-10 blocks side by side: lane j of the counters is
+ * block j.
  * Source: Salmon et al. 2011; word for word what base/random.ts gives.
  */
 
@@ -9,8 +10,9 @@ const WEYL_0: i32 = 0x9e3779b9;
 const WEYL_1: i32 = 0xbb67ae85;
 
 /**
- * target[i] = word(i) < threshold ? 0 : kept, as unsigned numbers, where word(i) is word i % 4 of the block with
- * counter (firstBlock + i / 4, a, b, 0) and key (key0, key1). Traps unless `length` is a multiple of 16.
+ * target[i] = word(i) < threshold ? 0 : kept, as unsigned numbers, where word(i) is word i % 4 of
+ * the block with counter (firstBlock + i / 4, a, b, 0) and key (key0, key1). Traps unless `length`
+ * is a multiple of 16.
  */
 export function randomMask(
   target: usize,

@@ -1,9 +1,9 @@
 /**
  * What every kernel shares: the length check, absolute values and the flush of subnormals.
  *
- * The kernels' loops test at the bottom (`do ... while`). V8 moves splats and other invariants out of a loop only
- * from blocks that every way out passes through; with the test on top it computed them for every vector, and
- * Adam took 1.6 ns per element in place of 1.1.
+ * The kernels' loops test at the bottom (`do ... while`). V8 moves splats and other invariants out
+ * of a loop only from blocks that every way out passes through; with the test on top it computed
+ * them for every vector, and Adam took 1.6 ns per element in place of 1.1.
  */
 
 /** 2^-126 */
@@ -16,8 +16,9 @@ export function isEmpty(length: i32): bool {
 }
 
 /**
- * The larger of two vectors of |x|, given as bits. Without the sign, float32 bits compare as integers, Inf
- * above every number and NaN above Inf: one instruction, where `f32x4.max` needs six on x86.
+ * The larger of two vectors of |x|, given as bits. Without the sign, float32 bits compare as
+ * integers, Inf above every number and NaN above Inf: one instruction, where `f32x4.max` needs six
+ * on x86.
  */
 export function maxMagnitude(largest: v128, x: v128): v128 {
   return i32x4.max_s(largest, v128.and(x, i32x4.splat(0x7fffffff)));

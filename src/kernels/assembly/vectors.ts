@@ -1,8 +1,20 @@
-/** Plain float32 vectors: input batches, largest magnitude, scaling; and bulk moves that also suit shared memory. */
+/**
+ * Plain float32 vectors: input batches, largest magnitude, scaling; and bulk moves that also suit
+ * shared memory.
+ */
 import { isEmpty, largestLane, maxMagnitude } from './vector';
 
-/** target[i] = float32(source[i]) * scale + shift, both operations rounded; any length, any alignment. */
-export function bytesToFloat32(source: usize, target: usize, length: i32, scale: f32, shift: f32): void {
+/**
+ * target[i] = float32(source[i]) * scale + shift, both operations rounded; any length, any
+ * alignment.
+ */
+export function bytesToFloat32(
+  source: usize,
+  target: usize,
+  length: i32,
+  scale: f32,
+  shift: f32,
+): void {
   const scales = f32x4.splat(scale);
   const shifts = f32x4.splat(shift);
   const end = source + <usize>length;

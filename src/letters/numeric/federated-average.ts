@@ -1,4 +1,7 @@
-/** One round of the coordinator's arithmetic: the average of what the files gave, always in the order of the files. */
+/**
+ * One round of the coordinator's arithmetic: the average of what the files gave, always in the
+ * order of the files.
+ */
 
 /** What one file of a round gave. */
 export interface FileDelta {
@@ -8,14 +11,16 @@ export interface FileDelta {
 }
 
 /**
- * files: every file counts the same, as in the seed system. rows: a file counts by its number of rows.
+ * files: every file counts the same, as in the seed system. rows: a file counts by its number of
+ * rows.
  */
 export type Averaging = 'files' | 'rows';
 
 /**
  * `start` plus the average of the deltas, in a new array.
  *
- * Sums run in the order of `deltas`: whoever computed them, and whenever, the result has the same bits.
+ * Sums run in the order of `deltas`: whoever computed them, and whenever, the result has the same
+ * bits.
  */
 export function addAverage(
   start: Float64Array,

@@ -1,6 +1,8 @@
 import { LETTERS_KERNELS_BASE64 } from './kernel-bytes.ts';
 
-/** The exports of src/kernels/assembly/letters.ts; pointers are byte offsets, sizes count elements. */
+/**
+ * The exports of src/kernels/assembly/letters.ts; pointers are byte offsets, sizes count elements.
+ */
 export interface LettersKernels {
   multiply(
     c: number,
@@ -20,7 +22,14 @@ export interface LettersKernels {
     aColumns: number,
     bColumns: number,
   ): void;
-  transpose(b: number, a: number, rows: number, columns: number, bStride: number, aStride: number): void;
+  transpose(
+    b: number,
+    a: number,
+    rows: number,
+    columns: number,
+    bStride: number,
+    aStride: number,
+  ): void;
   relu(x: number, rows: number, columns: number, stride: number): void;
   maskNegative(
     gradient: number,
@@ -46,5 +55,6 @@ let compiled: WebAssembly.Module | undefined;
 /** The kernels over `memory`. */
 export function instantiateLettersKernels(memory: WebAssembly.Memory): LettersKernels {
   compiled ??= new WebAssembly.Module(Buffer.from(LETTERS_KERNELS_BASE64, 'base64'));
-  return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as LettersKernels;
+  return new WebAssembly.Instance(compiled, { env: { memory } })
+    .exports as unknown as LettersKernels;
 }

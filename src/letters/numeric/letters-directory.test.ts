@@ -65,9 +65,15 @@ describe('readLettersDirectory', () => {
       readLettersDirectory(join(folder, 'none'), 26),
       /none: expected a directory .*it is not there/,
     );
-    await assert.rejects(readLettersDirectory(folder, 26), /expected 1 to 10000 training files .*found 0/);
+    await assert.rejects(
+      readLettersDirectory(folder, 26),
+      /expected 1 to 10000 training files .*found 0/,
+    );
     await write({ 'train_letters1.txt': '1,1\n' });
-    await assert.rejects(readLettersDirectory(folder, 26), /validate_letters\.txt: it is not there/);
+    await assert.rejects(
+      readLettersDirectory(folder, 26),
+      /validate_letters\.txt: it is not there/,
+    );
   });
 
   test('wants the same width in every file', async () => {

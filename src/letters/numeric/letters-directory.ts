@@ -1,4 +1,7 @@
-/** The directory of the seed system: `train_letters*.txt`, one file per task, and `validate_letters.txt`. */
+/**
+ * The directory of the seed system: `train_letters*.txt`, one file per task, and
+ * `validate_letters.txt`.
+ */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,15 +31,23 @@ export interface LettersDirectory {
 }
 
 /**
- * Reads all files of a directory; every row has as many features as the first row of the first file.
+ * Reads all files of a directory; every row has as many features as the first row of the first
+ * file.
  *
- * Throws: DataError when the directory or a file is missing, too large or not as letters-text.ts says.
+ * Throws: DataError when the directory or a file is missing, too large or not as letters-text.ts
+ *         says.
  */
-export async function readLettersDirectory(directory: string, classes: number): Promise<LettersDirectory> {
-  const names = (await listDirectory(directory)).filter((name) => TRAINING_FILE.test(name)).sort(byNumber);
+export async function readLettersDirectory(
+  directory: string,
+  classes: number,
+): Promise<LettersDirectory> {
+  const names = (await listDirectory(directory))
+    .filter((name) => TRAINING_FILE.test(name))
+    .sort(byNumber);
   if (names.length === 0 || names.length > MAX_FILES) {
     throw new DataError(
-      `${directory}: expected 1 to ${MAX_FILES} training files named train_letters*.txt, found ${names.length}. ` +
+      `${directory}: expected 1 to ${MAX_FILES} training files named train_letters*.txt, ` +
+        `found ${names.length}. ` +
         '`lockstep data letters <directory>` writes a directory to start with.',
     );
   }
@@ -46,7 +57,10 @@ export async function readLettersDirectory(directory: string, classes: number): 
     train.push(await readLettersFile(join(directory, name), options(name, classes, features)));
   }
   const path = join(directory, VALIDATION_FILE);
-  const validate = await readLettersFile(path, options(VALIDATION_FILE, classes, train[0]?.rows.features));
+  const validate = await readLettersFile(
+    path,
+    options(VALIDATION_FILE, classes, train[0]?.rows.features),
+  );
   return { train, validate };
 }
 
@@ -71,7 +85,8 @@ async function listDirectory(directory: string): Promise<string[]> {
     return await readdir(directory);
   } catch (error) {
     throw new DataError(
-      `${directory}: expected a directory with train_letters*.txt and ${VALIDATION_FILE}: ${reasonOf(error)}`,
+      `${directory}: expected a directory with train_letters*.txt and ${VALIDATION_FILE}: ` +
+        reasonOf(error),
       { directory },
       { cause: error },
     );
@@ -82,7 +97,9 @@ async function readBounded(path: string): Promise<Buffer> {
   try {
     const { size } = await stat(path);
     if (size > MAX_FILE_BYTES)
-      throw new DataError(`${path}: expected a file of at most ${MAX_FILE_BYTES} bytes, got ${size}`);
+      throw new DataError(
+        `${path}: expected a file of at most ${MAX_FILE_BYTES} bytes, got ${size}`,
+      );
     return await readFile(path);
   } catch (error) {
     if (error instanceof DataError) throw error;

@@ -22,13 +22,21 @@ describe('parseLettersText', () => {
 
   const bad: readonly (readonly [string, string, RegExp])[] = [
     ['a row of another width', '2,8,1\n\n2,8\n', /^f\.txt, line 3: expected 3 values, got 2$/],
-    ['a class out of range', '2,8,1\n2,8,26\n', /^f\.txt, line 2: expected a class from 0 to 25, got 26$/],
+    [
+      'a class out of range',
+      '2,8,1\n2,8,26\n',
+      /^f\.txt, line 2: expected a class from 0 to 25, got 26$/,
+    ],
     ['a negative class', '2,8,-1\n', /line 1: expected a class from 0 to 25, got -1/],
     ['what is no whole number', '2,8.5,1\n', /line 1: expected a whole number, got "8\.5"/],
     ['a value that is missing', '2,,1\n', /line 1: expected a whole number, got ""/],
     ['a row with the class elsewhere', 'T,2,8\n2,8,1\n', /line 2: expected a letter A to Z first/],
     ['an empty file', '\n\n', /expected rows of whole numbers, got an empty file/],
-    ['a row with a class only', '3\n', /first row: expected 1 to 4096 numbers and a class, got 1 values/],
+    [
+      'a row with a class only',
+      '3\n',
+      /first row: expected 1 to 4096 numbers and a class, got 1 values/,
+    ],
   ];
   for (const [what, text, message] of bad) {
     test(`refuses ${what}`, () => {

@@ -1,6 +1,7 @@
 /**
- * The text of a data file of the letters system: one row per line, whole numbers with commas between. The class, a
- * number from 0, comes last, as in the seed system; or a letter A to Z comes first, as in the file of UCI.
+ * The text of a data file of the letters system: one row per line, whole numbers with commas
+ * between. The class, a number from 0, comes last, as in the seed system; or a letter A to Z comes
+ * first, as in the file of UCI.
  */
 import { DataError } from '../../base/errors.ts';
 import type { Rows } from './network.ts';
@@ -30,14 +31,15 @@ export const MAX_FEATURES = 4096;
 /**
  * The rows in `text`; blank lines are passed over.
  *
- * Throws: DataError naming file and line when a row has another width, something that is no whole number, or a class
- *         out of range; when there is no row.
+ * Throws: DataError naming file and line when a row has another width, something that is no whole
+ *         number, or a class out of range; when there is no row.
  */
 export function parseLettersText(text: string, options: LettersTextOptions): LettersRows {
   const { name } = options;
   const lines = text.split('\n');
   const first = lines.find((line) => line.trim() !== '');
-  if (first === undefined) throw new DataError(`${name}: expected rows of whole numbers, got an empty file`);
+  if (first === undefined)
+    throw new DataError(`${name}: expected rows of whole numbers, got an empty file`);
   const layout = detectLayout(first.trim().split(','), options);
   const x = new Float64Array(lines.length * layout.features);
   const labels = new Uint8Array(lines.length);
@@ -75,15 +77,19 @@ interface Layout {
 function detectLayout(first: readonly string[], options: LettersTextOptions): Layout {
   const cells = first.length;
   const isLetterFirst = LETTER.test(first[0]?.trim() ?? '');
-  const isUnlabelled = options.mayLackLabels === true && !isLetterFirst && cells === options.features;
+  const isUnlabelled =
+    options.mayLackLabels === true && !isLetterFirst && cells === options.features;
   const labelled = isLetterFirst ? 'first' : isUnlabelled ? 'none' : 'last';
   const features = isUnlabelled ? cells : cells - 1;
   const expected = options.features ?? features;
   if (features !== expected || features < 1 || features > MAX_FEATURES) {
     const wanted =
-      options.features === undefined ? `1 to ${MAX_FEATURES} numbers` : `${options.features} numbers`;
+      options.features === undefined
+        ? `1 to ${MAX_FEATURES} numbers`
+        : `${options.features} numbers`;
     throw new DataError(
-      `${options.name}, first row: expected ${wanted} and a class, got ${cells} values with commas between`,
+      `${options.name}, first row: expected ${wanted} and a class, got ${cells} values with ` +
+        'commas between',
     );
   }
   return { labelled, cells, features, firstFeature: isLetterFirst ? 1 : 0 };
@@ -96,7 +102,12 @@ function wholeNumber(cell: string, where: string): number {
   return Number(text);
 }
 
-function classOf(cells: readonly string[], { labelled }: Layout, classes: number, where: string): number {
+function classOf(
+  cells: readonly string[],
+  { labelled }: Layout,
+  classes: number,
+  where: string,
+): number {
   if (labelled === 'none') return 0;
   const cell = (labelled === 'first' ? cells[0] : cells.at(-1))?.trim() ?? '';
   if (labelled === 'first' && !LETTER.test(cell))

@@ -10,7 +10,9 @@ describe('MersenneTwister', () => {
     const { uniform } = JSON.parse(readFileSync(FIXTURE, 'utf8')) as { uniform: number[] };
     const twister = new MersenneTwister(1);
 
-    const found = Array.from({ length: 700 }, () => twister.uniform()).filter((_, i) => i % 100 === 0);
+    const found = Array.from({ length: 700 }, () => twister.uniform()).filter(
+      (_, i) => i % 100 === 0,
+    );
 
     assert.equal(uniform[0], 0.417022004702574);
     assert.deepEqual(found, uniform);

@@ -4,7 +4,8 @@ const UPPER = 0x80000000;
 const LOWER = 0x7fffffff;
 
 /**
- * The Mersenne Twister as `numpy.random.seed` starts it: only for results that numpy's numbers must begin.
+ * The Mersenne Twister as `numpy.random.seed` starts it: only for results that numpy's numbers must
+ * begin.
  *
  * Source: Matsumoto and Nishimura 1998 (MT19937, `init_genrand`); checked against numpy.
  */

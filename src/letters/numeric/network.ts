@@ -1,4 +1,7 @@
-/** A network with one hidden layer, in float64: forwards, backwards, one tile of rows after the other. */
+/**
+ * A network with one hidden layer, in float64: forwards, backwards, one tile of rows after the
+ * other.
+ */
 import { invariant } from '../../base/errors.ts';
 import { instantiateLettersKernels, type LettersKernels } from './kernels.ts';
 import { type NetworkShape, outputWeightCount, parameterCount } from './parameters.ts';
@@ -36,7 +39,10 @@ export class Network {
   readonly #kernels: LettersKernels;
   #floats: Float64Array;
   #end = RESERVED_BYTES;
-  /** Row lengths in the memory: 1 and the inputs, the hidden layer, 1 and the hidden layer, the classes. */
+  /**
+   * Row lengths in the memory: 1 and the inputs, the hidden layer, 1 and the hidden layer, the
+   * classes.
+   */
   readonly #inputStride: number;
   readonly #hiddenStride: number;
   readonly #biasedStride: number;
@@ -60,7 +66,10 @@ export class Network {
   constructor(shape: NetworkShape, activation: Recipe['activation']) {
     this.shape = shape;
     this.#activation = activation;
-    this.#memory = new WebAssembly.Memory({ initial: RESERVED_BYTES / PAGE_BYTES, maximum: 65_536 });
+    this.#memory = new WebAssembly.Memory({
+      initial: RESERVED_BYTES / PAGE_BYTES,
+      maximum: 65_536,
+    });
     this.#kernels = instantiateLettersKernels(this.#memory);
     this.#floats = new Float64Array(this.#memory.buffer);
     this.#inputStride = padded(shape.features + 1);
@@ -80,7 +89,8 @@ export class Network {
       hiddenGradient: this.#allocate(TILE * this.#hiddenStride),
       totals: this.#allocate(2),
     };
-    for (let row = 0; row < TILE; row++) this.#floats[this.#at.hidden / 8 + row * this.#biasedStride] = 1;
+    for (let row = 0; row < TILE; row++)
+      this.#floats[this.#at.hidden / 8 + row * this.#biasedStride] = 1;
   }
 
   /** Takes parameters in the order of parameters.ts. */
@@ -96,14 +106,18 @@ export class Network {
     return this.#gather(this.#at.v, this.#at.w);
   }
 
-  /** Minus the gradient that the last `accumulate` summed over its rows, in the order of the parameters. */
+  /**
+   * Minus the gradient that the last `accumulate` summed over its rows, in the order of the
+   * parameters.
+   */
   downhill(): Float64Array {
     return this.#gather(this.#at.vGradient, this.#at.wGradient);
   }
 
   /**
-   * Lets `move` change the parameters in place. Both arrays are in the order of the memory, where zeros lie between rows;
-   * `downhill` is minus the gradient that the last `accumulate` summed, and 0 there.
+   * Lets `move` change the parameters in place. Both arrays are in the order of the memory, where
+   * zeros lie between rows; `downhill` is minus the gradient that the last `accumulate` summed, and
+   * 0 there.
    */
   update(move: (parameters: Float64Array, downhill: Float64Array) => void): void {
     const { v, vGradient } = this.#at;
@@ -151,7 +165,10 @@ export class Network {
     return this.#readTotals();
   }
 
-  /** The share of all rows that are classified wrong, between 0 and 1, and their summed cross-entropy. */
+  /**
+   * The share of all rows that are classified wrong, between 0 and 1, and their summed
+   * cross-entropy.
+   */
   evaluate(): PassTotals & { readonly errorRate: number } {
     this.#zero(this.#at.totals, 2);
     for (let row = 0; row < this.#rows; row += TILE) {
@@ -178,7 +195,8 @@ export class Network {
       this.#biasedStride,
       this.#inputStride,
     );
-    if (this.#activation === 'relu') this.#kernels.relu(hidden + 8, count, columns, this.#biasedStride);
+    if (this.#activation === 'relu')
+      this.#kernels.relu(hidden + 8, count, columns, this.#biasedStride);
     this.#kernels.multiply(
       output,
       hidden,
@@ -194,7 +212,14 @@ export class Network {
   #residual(row: number, count: number): void {
     const { output, totals } = this.#at;
     const { classes } = this.shape;
-    this.#kernels.softmaxResidual(output, this.#labels + row, count, classes, this.#classStride, totals);
+    this.#kernels.softmaxResidual(
+      output,
+      this.#labels + row,
+      count,
+      classes,
+      this.#classStride,
+      totals,
+    );
   }
 
   #backward(row: number, count: number): void {
@@ -218,7 +243,14 @@ export class Network {
     );
     const isStrict = this.#activation === 'relu' ? 1 : 0;
     kernels.maskNegative(hiddenGradient, hidden + 8, rows, columns, this.#biasedStride, isStrict);
-    kernels.addTransposedProduct(vGradient, hidden, output, rows, this.#biasedStride, this.#classStride);
+    kernels.addTransposedProduct(
+      vGradient,
+      hidden,
+      output,
+      rows,
+      this.#biasedStride,
+      this.#classStride,
+    );
     const x = this.#x + row * this.#inputStride * 8;
     kernels.addTransposedProduct(wGradient, x, hiddenGradient, rows, this.#inputStride, columns);
   }
@@ -259,7 +291,10 @@ export class Network {
     return result;
   }
 
-  /** Calls `visit` for every row of two matrices shaped as V and W: where it starts among the parameters, its place. */
+  /**
+   * Calls `visit` for every row of two matrices shaped as V and W: where it starts among the
+   * parameters, its place.
+   */
   #eachRow(v: number, w: number, visit: (from: number, place: Float64Array) => void): void {
     const { features, hidden, classes } = this.shape;
     for (let row = 0; row <= hidden; row++) {

@@ -14,7 +14,8 @@ const TRAINING_FILES = 11;
 const ROWS_PER_FILE = 1_500;
 
 /**
- * 20,000 rows of 17 bytes: 16 features from 0 to 15, then the letter, A = 0; in the order of UCI's file.
+ * 20,000 rows of 17 bytes: 16 features from 0 to 15, then the letter, A = 0; in the order of UCI's
+ * file.
  *
  * Source: D. Slate, "Letter Recognition", UCI Machine Learning Repository, 1991 (CC BY 4.0).
  */
@@ -38,10 +39,12 @@ export async function readPackedLetters(): Promise<Uint8Array> {
 }
 
 /**
- * Writes the seed system's directory: train_letters1.txt to train_letters11.txt with 1500 rows each and
- * validate_letters.txt with the last 3500; gives the names. The directory is made if it is missing.
+ * Writes the seed system's directory: train_letters1.txt to train_letters11.txt with 1500 rows each
+ * and validate_letters.txt with the last 3500; gives the names. The directory is made if it is
+ * missing.
  *
- * Throws: DataError when it holds other training files, which would become part of the data, or cannot be written.
+ * Throws: DataError when it holds other training files, which would become part of the data, or
+ *         cannot be written.
  */
 export async function writeLettersDirectory(directory: string): Promise<string[]> {
   const packed = await readPackedLetters();
@@ -53,15 +56,26 @@ export async function writeLettersDirectory(directory: string): Promise<string[]
     );
     if (foreign !== undefined) {
       throw new DataError(
-        `writing ${directory}: ${foreign} is there already and would be trained on too. Choose an empty directory.`,
+        `writing ${directory}: ${foreign} is there already and would be trained on too. ` +
+          'Choose an empty directory.',
       );
     }
     for (const [i, name] of names.entries())
-      await writeFile(join(directory, name), textOf(packed, i * ROWS_PER_FILE, (i + 1) * ROWS_PER_FILE));
-    await writeFile(join(directory, VALIDATION_FILE), textOf(packed, TRAINING_FILES * ROWS_PER_FILE, ROWS));
+      await writeFile(
+        join(directory, name),
+        textOf(packed, i * ROWS_PER_FILE, (i + 1) * ROWS_PER_FILE),
+      );
+    await writeFile(
+      join(directory, VALIDATION_FILE),
+      textOf(packed, TRAINING_FILES * ROWS_PER_FILE, ROWS),
+    );
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw new DataError(`writing ${directory}: ${messageOf(error)}`, { directory }, { cause: error });
+    throw new DataError(
+      `writing ${directory}: ${messageOf(error)}`,
+      { directory },
+      { cause: error },
+    );
   }
   return [...names, VALIDATION_FILE];
 }

@@ -1,6 +1,6 @@
 /**
- * The parameters of a network with one hidden layer, as one flat float64 array: first V [hidden + 1, classes], then
- * W [features + 1, hidden]. Row 0 of each is the bias.
+ * The parameters of a network with one hidden layer, as one flat float64 array: first V [hidden +
+ * 1, classes], then W [features + 1, hidden]. Row 0 of each is the bias.
  */
 import { RandomWords } from '../../base/random.ts';
 import { MersenneTwister } from './mersenne-twister.ts';
@@ -25,12 +25,16 @@ export function parameterCount(shape: NetworkShape): number {
 /** What the seed system starts from: numpy's `seed(1)`, V before W, uniform in [-0.01, 0.01). */
 export function seedParameters(shape: NetworkShape): Float64Array {
   const twister = new MersenneTwister(1);
-  return Float64Array.from({ length: parameterCount(shape) }, () => -0.01 + 0.02 * twister.uniform());
+  return Float64Array.from(
+    { length: parameterCount(shape) },
+    () => -0.01 + 0.02 * twister.uniform(),
+  );
 }
 
 /**
- * Parameters for inputs of mean 0 and variance 1: biases 0, weights uniform with the variance that keeps signals
- * equally large through a ReLU (W) and before a softmax (V). The same for everyone with the same seed.
+ * Parameters for inputs of mean 0 and variance 1: biases 0, weights uniform with the variance that
+ * keeps signals equally large through a ReLU (W) and before a softmax (V). The same for everyone
+ * with the same seed.
  *
  * Source: He et al. 2015, Glorot and Bengio 2010.
  */

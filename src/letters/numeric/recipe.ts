@@ -2,7 +2,8 @@
 export interface Recipe {
   /**
    * relu: max(x, 0).
-   * seed: the seed system's: x forwards, so that the hidden layer is linear; backwards the gradient of x < 0 is dropped.
+   * seed: the seed system's: x forwards, so that the hidden layer is linear; backwards the gradient
+   * of x < 0 is dropped.
    */
   readonly activation: 'relu' | 'seed';
   readonly optimizer: OptimizerRecipe;
@@ -14,8 +15,9 @@ export interface Recipe {
 
 export type OptimizerRecipe =
   /**
-   * One step per epoch by eta times the gradient summed (not averaged) over the whole file. It stops early once the
-   * summed cross-entropy changes by no more than `stopBelow` from one epoch to the next (0 or less: never).
+   * One step per epoch by eta times the gradient summed (not averaged) over the whole file. It
+   * stops early once the summed cross-entropy changes by no more than `stopBelow` from one epoch to
+   * the next (0 or less: never).
    */
   | { readonly kind: 'gradient'; readonly stopBelow: number }
   /** Adam on the mean gradient of mini-batches, in an order drawn anew for every epoch. */

@@ -6,14 +6,18 @@ export interface Scaling {
   readonly factor: readonly number[];
 }
 
-/** The scaling to mean 0 and variance 1 over the rows of all `files`; a feature that never changes becomes 0. */
+/**
+ * The scaling to mean 0 and variance 1 over the rows of all `files`; a feature that never changes
+ * becomes 0.
+ */
 export function measureScaling(files: readonly LettersRows[]): Scaling {
   const features = files[0]?.features ?? 0;
   const count = files.reduce((total, rows) => total + rows.count, 0);
   const mean = new Float64Array(features);
   for (const rows of files) addColumns(mean, rows, (value) => value / count);
   const variance = new Float64Array(features);
-  for (const rows of files) addColumns(variance, rows, (value, i) => (value - (mean[i] ?? 0)) ** 2 / count);
+  for (const rows of files)
+    addColumns(variance, rows, (value, i) => (value - (mean[i] ?? 0)) ** 2 / count);
   return { shift: [...mean], factor: [...variance].map((v) => (v > 0 ? 1 / Math.sqrt(v) : 0)) };
 }
 

@@ -20,7 +20,9 @@ interface Reference {
 
 async function firstFile(): Promise<ReturnType<typeof parseLettersText>> {
   const packed = await readPackedLetters();
-  const lines = Array.from({ length: 1500 }, (_, row) => packed.subarray(row * 17, (row + 1) * 17).join(','));
+  const lines = Array.from({ length: 1500 }, (_, row) =>
+    packed.subarray(row * 17, (row + 1) * 17).join(','),
+  );
   return parseLettersText(lines.join('\n'), { name: 'first', classes: 26 });
 }
 
@@ -83,7 +85,11 @@ describe('trainOnFile', () => {
   test('gives up before the next epoch when it is told to', async () => {
     let asked = 0;
 
-    const result = trainOnFile(await firstFile(), task(seedRecipe(100, 0.0001)), () => ++asked === 3);
+    const result = trainOnFile(
+      await firstFile(),
+      task(seedRecipe(100, 0.0001)),
+      () => ++asked === 3,
+    );
 
     assert.equal(result, undefined);
     assert.equal(asked, 3);

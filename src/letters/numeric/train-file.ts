@@ -117,7 +117,9 @@ function runAdam(
     for (let from = 0; from < rows.count; from += batch) {
       const to = Math.min(rows.count, from + batch);
       network.accumulate(from, to);
-      network.update((parameters, downhill) => adam.step(parameters, downhill, to - from, recipe.eta));
+      network.update((parameters, downhill) =>
+        adam.step(parameters, downhill, to - from, recipe.eta),
+      );
     }
   }
   return recipe.epochs;

@@ -1,11 +1,15 @@
 /**
- * The seed system's two Thrift services, as calls and answers. No code is generated; this is the whole of it:
+ * The seed system's two Thrift services, as calls and answers. No code is generated; this is the
+ * whole of it:
  *
- *   coordinator   double train(1: string dir, 2: i32 rounds, 3: i32 epochs, 4: i32 h, 5: i32 k, 6: double eta)
- *   compute node  TrainResult train_with_weights(1: string training_file, 2: Weights initial_weights,
- *                   3: double load_probability, 4: i32 k, 5: i32 h, 6: double eta, 7: i32 epochs, 8: i32 scheduling_policy)
+ *   coordinator   double train(1: string dir, 2: i32 rounds, 3: i32 epochs, 4: i32 h, 5: i32 k, 6:
+ *   double eta) compute node  TrainResult train_with_weights(1: string training_file, 2: Weights
+ *   initial_weights,
+ *                   3: double load_probability, 4: i32 k, 5: i32 h, 6: double eta, 7: i32 epochs,
+ *                   8: i32 scheduling_policy)
  *   Weights       1: list<list<double>> V, 2: list<list<double>> W
- *   TrainResult   1: bool accepted, 2: double training_error, 3: Weights weights (final minus initial)
+ *   TrainResult   1: bool accepted, 2: double training_error, 3: Weights weights (final minus
+ *   initial)
  */
 import { ProtocolError } from '../../base/errors.ts';
 import { type NetworkShape, outputWeightCount, parameterCount } from '../numeric/parameters.ts';
@@ -25,8 +29,8 @@ import {
 export const TRAIN = 'train';
 export const TRAIN_WITH_WEIGHTS = 'train_with_weights';
 /**
- * A method of ours alone, without arguments: a compute node of Lockstep answers "lockstep"; one of the seed system, that
- * it knows no such method. So both say at once what they are.
+ * A method of ours alone, without arguments: a compute node of Lockstep answers "lockstep"; one of
+ * the seed system, that it knows no such method. So both say at once what they are.
  */
 export const WHO_ARE_YOU = 'who_are_you';
 export const IS_LOCKSTEP = 'lockstep';
@@ -105,7 +109,11 @@ export function encodeFileCall(sequence: number, call: FileCall): Uint8Array {
   });
 }
 
-export function encodeFileReply(sequence: number, answer: FileAnswer, shape: NetworkShape): Uint8Array {
+export function encodeFileReply(
+  sequence: number,
+  answer: FileAnswer,
+  shape: NetworkShape,
+): Uint8Array {
   const empty: Typed = { type: 'matrix', value: [] };
   const weights: Typed =
     answer.delta === undefined
@@ -123,7 +131,10 @@ export function encodeFileReply(sequence: number, answer: FileAnswer, shape: Net
   });
 }
 
-/** Throws: ProtocolError, also with the words of an exception in place of a result, and for weights of another shape. */
+/**
+ * Throws: ProtocolError, also with the words of an exception in place of a result, and for weights
+ * of another shape.
+ */
 export function parseFileReply(message: ThriftMessage, shape: NetworkShape): FileAnswer {
   if (message.kind === 'exception')
     throw new ProtocolError(`${message.name}: the node reports: ${exceptionText(message)}`);
@@ -165,7 +176,9 @@ function encodeWeights(parameters: Float64Array, shape: NetworkShape): Typed {
 
 function rowsOf(values: Float64Array, columns: number): Float64Array[] {
   const count = columns === 0 ? 0 : values.length / columns;
-  return Array.from({ length: count }, (_, row) => values.subarray(row * columns, (row + 1) * columns));
+  return Array.from({ length: count }, (_, row) =>
+    values.subarray(row * columns, (row + 1) * columns),
+  );
 }
 
 function parseWeights(weights: ThriftStruct, shape: NetworkShape): Float64Array {
@@ -176,7 +189,9 @@ function parseWeights(weights: ThriftStruct, shape: NetworkShape): Float64Array 
     rows.length === count && rows.every((row) => row.length === columns);
   if (!hasShape(v, hidden + 1, classes) || !hasShape(w, features + 1, hidden)) {
     throw new ProtocolError(
-      `reading weights: expected V [${hidden + 1}, ${classes}] and W [${features + 1}, ${hidden}], got V [${v.length}, ${v[0]?.length ?? 0}] and W [${w.length}, ${w[0]?.length ?? 0}]`,
+      `reading weights: expected V [${hidden + 1}, ${classes}] and W [${features + 1}, ` +
+        `${hidden}], got V [${v.length}, ${v[0]?.length ?? 0}] and W [${w.length}, ` +
+        `${w[0]?.length ?? 0}]`,
     );
   }
   const parameters = new Float64Array(parameterCount(shape));
@@ -190,8 +205,11 @@ function parseWeights(weights: ThriftStruct, shape: NetworkShape): Float64Array 
 
 /** A list of lists of doubles; an empty list may come without saying of what. */
 function matrix(struct: ThriftStruct, id: number, what: string): readonly Float64Array[] {
-  const rows = thriftField(struct, id, what, (value): value is ThriftValue & readonly ThriftValue[] =>
-    Array.isArray(value),
+  const rows = thriftField(
+    struct,
+    id,
+    what,
+    (value): value is ThriftValue & readonly ThriftValue[] => Array.isArray(value),
   );
   return rows.map((row) => {
     if (row instanceof Float64Array) return row;

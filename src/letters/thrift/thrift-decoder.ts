@@ -1,6 +1,7 @@
 /**
- * Reads Thrift's binary protocol from a stream that has no frames (buffered transport): only by reading a message is its end found.
- * Nothing is allocated for a length before that length is checked, and a message in all is bounded.
+ * Reads Thrift's binary protocol from a stream that has no frames (buffered transport): only by
+ * reading a message is its end found. Nothing is allocated for a length before that length is
+ * checked, and a message in all is bounded.
  */
 import { ProtocolError } from '../../base/errors.ts';
 import {
@@ -25,7 +26,10 @@ const VERSION_1 = 0x8001;
 /** Asks for so many bytes at a time; is given a view of them. */
 type Reader<T> = Generator<number, T, DataView>;
 
-/** Cuts a byte stream into messages, in whatever pieces it arrives. Throws ProtocolError at bytes that are no message. */
+/**
+ * Cuts a byte stream into messages, in whatever pieces it arrives. Throws ProtocolError at bytes
+ * that are no message.
+ */
 export class ThriftDecoder {
   readonly #onMessage: (message: ThriftMessage) => void;
   #reader: Reader<ThriftMessage> = readMessage();
@@ -86,7 +90,8 @@ function* readMessage(): Reader<ThriftMessage> {
   const version = yield 4;
   if (version.getUint16(0) !== VERSION_1)
     throw new ProtocolError(
-      'reading a Thrift message: expected the strict binary protocol over the buffered transport, got other bytes',
+      'reading a Thrift message: expected the strict binary protocol over the buffered ' +
+        'transport, got other bytes',
     );
   const code = version.getUint8(3);
   const kind = Object.entries(MESSAGE_KINDS).find(([, value]) => value === code)?.[0] as
@@ -117,7 +122,8 @@ function* readStruct(depth: number): Reader<ThriftStruct> {
   for (;;) {
     const type = (yield 1).getUint8(0);
     if (type === TYPES.stop) return fields;
-    if (fields.size >= MAX_LIST_LENGTH) throw new ProtocolError('reading a Thrift message: too many fields');
+    if (fields.size >= MAX_LIST_LENGTH)
+      throw new ProtocolError('reading a Thrift message: too many fields');
     const id = (yield 2).getInt16(0);
     fields.set(id, yield* readValue(type, depth + 1));
   }

@@ -15,7 +15,12 @@ export type Typed =
 export type Fields = Readonly<Record<number, Typed>>;
 
 /** One message as bytes; see ThriftMessage for `fields`. */
-export function encodeThrift(kind: MessageKind, name: string, sequence: number, fields: Fields): Uint8Array {
+export function encodeThrift(
+  kind: MessageKind,
+  name: string,
+  sequence: number,
+  fields: Fields,
+): Uint8Array {
   const writer = new Writer();
   writer.uint16(0x8001);
   writer.byte(0);

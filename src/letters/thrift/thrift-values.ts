@@ -1,7 +1,9 @@
 /**
- * Thrift's values as plain data. Source: the Thrift binary protocol specification of Apache (strict messages).
+ * Thrift's values as plain data. Source: the Thrift binary protocol specification of Apache (strict
+ * messages).
  *
- * A struct is a map from field number to value; a list of doubles is a Float64Array, any other list an array.
+ * A struct is a map from field number to value; a list of doubles is a Float64Array, any other list
+ * an array.
  */
 import { ProtocolError } from '../../base/errors.ts';
 
@@ -51,7 +53,8 @@ export function thriftField<T extends ThriftValue>(
   const value = struct.get(id);
   if (value !== undefined && is(value)) return value;
   throw new ProtocolError(
-    `reading a Thrift message: expected ${what} as field ${id}, got ${value === undefined ? 'nothing' : 'another type'}`,
+    `reading a Thrift message: expected ${what} as field ${id}, got ` +
+      (value === undefined ? 'nothing' : 'another type'),
   );
 }
 

@@ -27,11 +27,13 @@ const CALL = {
 function decode(bytes: Uint8Array, pieceBytes = bytes.length): ThriftMessage[] {
   const messages: ThriftMessage[] = [];
   const decoder = new ThriftDecoder((message) => messages.push(message));
-  for (let at = 0; at < bytes.length; at += pieceBytes) decoder.push(bytes.subarray(at, at + pieceBytes));
+  for (let at = 0; at < bytes.length; at += pieceBytes)
+    decoder.push(bytes.subarray(at, at + pieceBytes));
   return messages;
 }
 
-const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
+const hex = (text: string): Uint8Array =>
+  Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
 describe('ThriftDecoder', () => {
   test('reads back what was written, in pieces of any size', () => {
@@ -49,8 +51,10 @@ describe('ThriftDecoder', () => {
 
   test('reads fields of every type that others may send', () => {
     const bytes = hex(
-      '80010001 00000001 78 00000005 02 0001 01 03 0002 ff 06 0003 8000 08 0004 fffffffe 0a 0005 0000000000000009' +
-        '0b 0006 00000002 c3a4 0f 0007 08 00000002 00000001 00000002 0c 0008 02 0001 00 00 0e 0009 02 00000001 01 00',
+      '80010001 00000001 78 00000005 02 0001 01 03 0002 ff 06 0003 8000 08 0004 fffffffe 0a ' +
+        '0005 0000000000000009' +
+        '0b 0006 00000002 c3a4 0f 0007 08 00000002 00000001 00000002 0c 0008 02 0001 00 00 0e ' +
+        '0009 02 00000001 01 00',
     );
 
     const [message] = decode(bytes);
@@ -65,7 +69,11 @@ describe('ThriftDecoder', () => {
   const bad: readonly (readonly [string, string, RegExp])[] = [
     ['another protocol', '16030100', /strict binary protocol/],
     ['a kind that does not exist', '80010009', /unknown kind 9/],
-    ['a name without end', '80010001 7fffffff', /a text of at most 65536, got a length of 2147483647/],
+    [
+      'a name without end',
+      '80010001 7fffffff',
+      /a text of at most 65536, got a length of 2147483647/,
+    ],
     ['a negative length', '80010001 ffffffff', /got a length of -1/],
     ['a list too long', '80010001 00000000 00000001 0f0001 0f 7fffffff', /a list of at most 65536/],
     [
@@ -96,7 +104,10 @@ describe('the calls of the seed system', () => {
     assert.deepEqual(parseFileReply(accepted, SHAPE), { delta: START, trainingError: 0.5 });
     assert.deepEqual(parseFileReply(rejected, SHAPE), { trainingError: -1 });
     assert.equal(exceptionText(failed), 'no such file');
-    assert.throws(() => parseFileReply(failed, SHAPE), /train_with_weights: the node reports: no such file/);
+    assert.throws(
+      () => parseFileReply(failed, SHAPE),
+      /train_with_weights: the node reports: no such file/,
+    );
   });
 
   test('refuse weights of another shape', () => {
@@ -109,7 +120,9 @@ describe('the calls of the seed system', () => {
   });
 
   test('name the argument that is missing', () => {
-    const [call] = decode(encodeThrift('call', 'train_with_weights', 1, { 1: { type: 'i32', value: 3 } }));
+    const [call] = decode(
+      encodeThrift('call', 'train_with_weights', 1, { 1: { type: 'i32', value: 3 } }),
+    );
 
     assert.throws(() => parseFileCall(call!), /expected initial_weights as field 2, got nothing/);
   });

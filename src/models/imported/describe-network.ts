@@ -9,7 +9,8 @@ export interface NetworkDescription {
   readonly input: ValueInfo;
   readonly output: ValueInfo;
   /**
-   * Names for `freeze`. A weight is trained if a gradient reaches it; a running statistic follows the data in training.
+   * Names for `freeze`. A weight is trained if a gradient reaches it; a running statistic follows
+   * the data in training.
    */
   readonly weights: readonly {
     readonly name: string;
@@ -24,7 +25,10 @@ export interface NetworkDescription {
   readonly notes: readonly string[];
 }
 
-/** Describes the network in a file. Throws ShapeError when it has not exactly one input and one output. */
+/**
+ * Describes the network in a file. Throws ShapeError when it has not exactly one input and one
+ * output.
+ */
 export function describeNetwork(file: GraphFile): NetworkDescription {
   const { input, output } = networkOf(file);
   const momenta = statisticMomenta(file.nodes);
@@ -49,16 +53,19 @@ export function describeNetwork(file: GraphFile): NetworkDescription {
 }
 
 function notesOn(input: ValueInfo, operators: Readonly<Record<string, number>>): string[] {
-  const isBare = operators['Dropout'] === undefined && operators['BatchNormalization'] === undefined;
+  const isBare =
+    operators['Dropout'] === undefined && operators['BatchNormalization'] === undefined;
   return [
     ...(typeof input.shape[0] === 'number'
       ? [
-          `exported for batches of ${input.shape[0]}; other sizes are tried where no Reshape needs that number`,
+          `exported for batches of ${input.shape[0]}; other sizes are tried where no Reshape ` +
+            'needs that number',
         ]
       : []),
     ...(isBare
       ? [
-          'no Dropout and no BatchNormalization: if the network has them, export it with training=torch.onnx.TrainingMode.TRAINING, or they are left out',
+          'no Dropout and no BatchNormalization: if the network has them, export it with ' +
+            'training=torch.onnx.TrainingMode.TRAINING, or they are left out',
         ]
       : []),
   ];

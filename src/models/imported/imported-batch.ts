@@ -7,10 +7,12 @@ import { type Network, probeNetwork } from './imported-probe.ts';
 const BATCH = 'batch';
 
 /**
- * The network with a batch axis of any size at input and output; `sample` is the shape of one sample.
+ * The network with a batch axis of any size at input and output; `sample` is the shape of one
+ * sample.
  *
- * An exporter without dynamic axes writes its batch size into the targets of Reshape. Where a Reshape keeps the batch
- * axis in front, apart from what is behind it, the size is not needed; elsewhere it is left, and will not fit.
+ * An exporter without dynamic axes writes its batch size into the targets of Reshape. Where a
+ * Reshape keeps the batch axis in front, apart from what is behind it, the size is not needed;
+ * elsewhere it is left, and will not fit.
  */
 export function withAnyBatch(network: Network, sample: readonly number[]): Network {
   const { file, input, output } = network;
@@ -61,11 +63,15 @@ function freedTargets(
   return targets;
 }
 
-/** Whether sizes, of which one may be left open (-1) or kept (0), hold as many elements as `shape`. */
+/**
+ * Whether sizes, of which one may be left open (-1) or kept (0), hold as many elements as `shape`.
+ */
 function isSameCount(shape: readonly number[], sizes: readonly number[]): boolean {
   if (sizes.includes(-1)) return true;
   const count = (list: readonly number[]): number => list.reduce((a, b) => a * b, 1);
-  return count(shape) === count(sizes.map((size, axis) => (size === 0 ? (shape[axis] ?? 0) : size)));
+  return (
+    count(shape) === count(sizes.map((size, axis) => (size === 0 ? (shape[axis] ?? 0) : size)))
+  );
 }
 
 function unused(name: string, taken: Set<string>): string {

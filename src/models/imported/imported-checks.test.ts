@@ -66,7 +66,13 @@ describe('freezing', () => {
 describe('a network that ends in probabilities', () => {
   const ending = (operator: 'Softmax' | 'Sigmoid'): GraphFile => {
     const file = fileOf('norm-gelu-17');
-    const last = { operator, name: 'last', inputs: ['scores'], outputs: ['p'], attributes: {} } as const;
+    const last = {
+      operator,
+      name: 'last',
+      inputs: ['scores'],
+      outputs: ['p'],
+      attributes: {},
+    } as const;
     return {
       ...file,
       outputs: [{ ...file.outputs[0]!, name: 'p' }],
@@ -174,12 +180,18 @@ describe('a network that is made to hurt', () => {
     initializers: readonly Tensor[] = [],
   ): GraphFile {
     const last = nodes.at(-1)?.outputs[0] ?? 'x';
-    const all = [...nodes, { operator: 'Mul', inputs: [last, 'w'], outputs: ['y'], attributes: {} } as const];
+    const all = [
+      ...nodes,
+      { operator: 'Mul', inputs: [last, 'w'], outputs: ['y'], attributes: {} } as const,
+    ];
     return {
       name: 'hostile.onnx',
       inputs: [{ name: 'x', type: 'float32', shape: ['batch', 4] }],
       outputs: [{ name: 'y', type: 'float32', shape: ['batch', 4] }],
-      initializers: [{ name: 'w', type: 'float32', shape: [4], data: new Float32Array(4) }, ...initializers],
+      initializers: [
+        { name: 'w', type: 'float32', shape: [4], data: new Float32Array(4) },
+        ...initializers,
+      ],
       nodes: all.map((node, index) => ({ ...node, name: `node.${index}` })),
     };
   }
@@ -241,7 +253,10 @@ describe('a network that is made to hurt', () => {
       nodes: [{ ...file.nodes[0]!, inputs: ['x', 'sampleWeight'] }],
     };
 
-    assert.throws(() => importModel(renamed, task), /weight sampleWeight: the training step needs this name/);
+    assert.throws(
+      () => importModel(renamed, task),
+      /weight sampleWeight: the training step needs this name/,
+    );
   });
 
   test('refuses running statistics that two nodes share, unless they are frozen', () => {
@@ -266,7 +281,10 @@ describe('a network that is made to hurt', () => {
       () => importModel(file, task),
       /BatchNormalization at node\.1: its running statistic mean is that of node\.0, too/,
     );
-    assert.deepEqual(importModel(file, task, { freeze: ['mean'] }).sorted.frozen, ['mean', 'variance']);
+    assert.deepEqual(importModel(file, task, { freeze: ['mean'] }).sorted.frozen, [
+      'mean',
+      'variance',
+    ]);
   });
 
   test('refuses a Dropout that leaves nothing', () => {
@@ -275,6 +293,9 @@ describe('a network that is made to hurt', () => {
       [{ name: 'ratio', type: 'float32', shape: [], data: Float32Array.of(1) }],
     );
 
-    assert.throws(() => makeStepGraphs(importModel(file, task), 2), /Dropout at node\.0: expected a ratio/);
+    assert.throws(
+      () => makeStepGraphs(importModel(file, task), 2),
+      /Dropout at node\.0: expected a ratio/,
+    );
   });
 });

@@ -1,4 +1,7 @@
-/** Where a network from a file meets the data: its input takes their samples, its output answers their targets. */
+/**
+ * Where a network from a file meets the data: its input takes their samples, its output answers
+ * their targets.
+ */
 import { ShapeError } from '../../base/errors.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { ReplayOptions } from '../../graph/replay.ts';
@@ -16,9 +19,16 @@ export function networkOf(file: GraphFile): Network {
     values.length === 0
       ? 'none'
       : values.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ');
-  if (input === undefined || output === undefined || moreInputs.length > 0 || moreOutputs.length > 0) {
+  if (
+    input === undefined ||
+    output === undefined ||
+    moreInputs.length > 0 ||
+    moreOutputs.length > 0
+  ) {
     throw new ShapeError(
-      `model ${file.name}: expected one input and one output, got inputs ${list(file.inputs)} and outputs ${list(file.outputs)}. Export a module that takes one tensor and returns one.`,
+      `model ${file.name}: expected one input and one output, got inputs ${list(file.inputs)} ` +
+        `and outputs ${list(file.outputs)}. Export a module that takes one tensor and returns ` +
+        'one.',
       { inputs: file.inputs.length, outputs: file.outputs.length },
     );
   }
@@ -26,10 +36,11 @@ export function networkOf(file: GraphFile): Network {
 }
 
 /**
- * The shape in which the network takes a sample of the task: the task's own, or that of the file when it holds as
- * many numbers ([784] for [1, 28, 28]).
+ * The shape in which the network takes a sample of the task: the task's own, or that of the file
+ * when it holds as many numbers ([784] for [1, 28, 28]).
  *
- * Throws: ShapeError naming both shapes, or what the input and the data are made of, when they do not fit.
+ * Throws: ShapeError naming both shapes, or what the input and the data are made of, when they do
+ *         not fit.
  */
 export function sampleShapeOf({ file, input }: Network, task: ModelTask): readonly number[] {
   const { features, vocabulary } = task;
@@ -37,19 +48,26 @@ export function sampleShapeOf({ file, input }: Network, task: ModelTask): readon
   const takes = input.type === 'float32' ? 'numbers' : 'tokens';
   const given = vocabulary === undefined ? 'numbers' : `tokens 0 to ${vocabulary - 1}`;
   const kindFits =
-    input.shape.length > 0 && (takes === 'tokens') === (vocabulary !== undefined) && input.type !== 'bool';
+    input.shape.length > 0 &&
+    (takes === 'tokens') === (vocabulary !== undefined) &&
+    input.type !== 'bool';
   const isExact =
     taken.length === features.length &&
     taken.every((size, axis) => typeof size === 'string' || size === features[axis]);
   if (kindFits && isExact) return features;
-  if (kindFits && isStatic(taken) && staticElementCount(taken) === staticElementCount(features)) return taken;
+  if (kindFits && isStatic(taken) && staticElementCount(taken) === staticElementCount(features))
+    return taken;
   throw new ShapeError(
-    `model ${file.name} and the data do not fit: its input ${input.name} takes ${takes} ${formatShape(taken)} (behind the batch), the data have ${given} ${formatShape(features)}`,
+    `model ${file.name} and the data do not fit: its input ${input.name} takes ${takes} ` +
+      `${formatShape(taken)} (behind the batch), the data have ${given} ${formatShape(features)}`,
     { shapes: [input.shape, features] },
   );
 }
 
-/** The samples x [B, ...features] as the file takes them: [B, ...shape], tokens as the file's integers. */
+/**
+ * The samples x [B, ...features] as the file takes them: [B, ...shape], tokens as the file's
+ * integers.
+ */
 export function asInput(
   g: GraphBuilder,
   x: ValueInfo,
@@ -75,18 +93,22 @@ export function asPrediction(
 ): ValueInfo {
   const expected: Shape = [batch, ...outputShapeOf(task)];
   if (y.type === 'float32' && formatShape(y.shape) === formatShape(expected)) return y;
-  const isColumn = y.shape.length === 1 && expected.length === 2 && expected[1] === 1 && y.shape[0] === batch;
+  const isColumn =
+    y.shape.length === 1 && expected.length === 2 && expected[1] === 1 && y.shape[0] === batch;
   if (y.type === 'float32' && isColumn) return g.reshape(y, [batch, 1]);
   const behind = formatShape(outputShapeOf(task));
   throw new ShapeError(
-    `model ${network.file.name} and the data do not fit: for a batch of ${batch} its output ${network.output.name} is ${y.type} ${formatShape(y.shape)}, and a ${task.target.kind} needs float32 ${formatShape(expected)}. Give its last layer ${behind} outputs per sample before you export it.`,
+    `model ${network.file.name} and the data do not fit: for a batch of ${batch} its output ` +
+      `${network.output.name} is ${y.type} ${formatShape(y.shape)}, and a ${task.target.kind} ` +
+      `needs float32 ${formatShape(expected)}. Give its last layer ${behind} outputs per sample ` +
+      'before you export it.',
     { shapes: [y.shape, expected] },
   );
 }
 
 /**
- * Refuses tables with fewer rows than the data have tokens, where a node looks the tokens `x` up; to be called for
- * every node that is drawn.
+ * Refuses tables with fewer rows than the data have tokens, where a node looks the tokens `x` up;
+ * to be called for every node that is drawn.
  */
 export function tableCheck(
   { file }: Network,
@@ -99,7 +121,8 @@ export function tableCheck(
     const rows = inputs.value(0)?.shape[0];
     if (typeof rows !== 'number' || rows >= task.vocabulary) return undefined;
     throw new ShapeError(
-      `model ${file.name} and the data do not fit: the table ${node.inputs[0] ?? ''} at ${node.name} has ${rows} rows, the data have ${task.vocabulary} tokens`,
+      `model ${file.name} and the data do not fit: the table ${node.inputs[0] ?? ''} at ` +
+        `${node.name} has ${rows} rows, the data have ${task.vocabulary} tokens`,
       { node: node.name, rows, vocabulary: task.vocabulary },
     );
   };

@@ -1,4 +1,7 @@
-/** Which numbers of a network from a file are trained, which are running statistics, and which stay as they are. */
+/**
+ * Which numbers of a network from a file are trained, which are running statistics, and which stay
+ * as they are.
+ */
 import { ConfigError, GraphError } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { GRADIENT_RULES } from '../../autodiff/gradient-rules.ts';
@@ -25,10 +28,14 @@ const RESERVED = /^(?:x|y|sampleWeight|loss|correct|(?:gradient|mask|constant)\.
  * Sorts the weights of a network whose forward pass is `graph`.
  *
  * `freeze` are patterns of whole names, in which `*` stands for any characters and `?` for one.
- * Throws: ConfigError for a pattern that names nothing, or when nothing is left to train; GraphError for names that
- *         the training step needs for itself.
+ * Throws: ConfigError for a pattern that names nothing, or when nothing is left to train;
+ *         GraphError for names that the training step needs for itself.
  */
-export function sortParameters(file: GraphFile, graph: Graph, freeze: readonly string[]): ImportedParameters {
+export function sortParameters(
+  file: GraphFile,
+  graph: Graph,
+  freeze: readonly string[],
+): ImportedParameters {
   const momenta = statisticMomenta(file.nodes);
   const reached = reachedByGradient(graph);
   const weights = file.initializers.filter(isWeight);
@@ -53,9 +60,14 @@ export function sortParameters(file: GraphFile, graph: Graph, freeze: readonly s
   }
   const trained = free.filter(({ name }) => !momenta.has(name)).map(specOf);
   if (trained.length === 0) {
-    const why = freeze.length === 0 ? 'it has no weights' : `freeze ${freeze.join(', ')} leaves none`;
+    const why =
+      freeze.length === 0 ? 'it has no weights' : `freeze ${freeze.join(', ')} leaves none`;
     throw new ConfigError(`model ${file.name}: expected weights to train, but ${why}`, [
-      { path: 'freeze', expected: 'a pattern that leaves weights to train', got: freeze.join(', ') },
+      {
+        path: 'freeze',
+        expected: 'a pattern that leaves weights to train',
+        got: freeze.join(', '),
+      },
     ]);
   }
   return {
@@ -73,12 +85,16 @@ function specOf({ name, shape, data }: Tensor): ParameterSpec {
   return { name, shape, init: { kind: 'values', values: Float32Array.from(data, Number) } };
 }
 
-/** Running means and variances of BatchNormalization, with the part by which each moves towards what a step observes. */
+/**
+ * Running means and variances of BatchNormalization, with the part by which each moves towards what
+ * a step observes.
+ */
 export function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<string, number> {
   const momenta = new Map<string, number>();
   for (const node of nodes) {
     if (node.operator !== 'BatchNormalization') continue;
-    // ONNX keeps this part of the old value, as a float32: 0.1 comes back from 0.89999998 in six digits.
+    // ONNX keeps this part of the old value, as a float32: 0.1 comes back from 0.89999998 in six
+    // digits.
     const kept = floatAttribute(node, 'momentum', 0.9);
     const moved = Number((1 - kept).toPrecision(6));
     for (const name of node.inputs.slice(3)) momenta.set(name, moved);
@@ -96,22 +112,35 @@ function refuseSharedStatistics(nodes: readonly GraphNode[], frozen: ReadonlySet
       if (other === undefined) users.set(statistic, name);
       else
         throw new GraphError(
-          `BatchNormalization at ${name}: its running statistic ${statistic} is that of ${other}, too. Freeze it, or give each node its own.`,
+          `BatchNormalization at ${name}: its running statistic ${statistic} is that of ` +
+            `${other}, too. Freeze it, or give each node its own.`,
           { node: name },
         );
     }
   }
 }
 
-/** A running mean that is frozen freezes the variance beside it, and the other way round: they are used together. */
-function withPartners(frozen: ReadonlySet<string>, nodes: readonly GraphNode[]): ReadonlySet<string> {
+/**
+ * A running mean that is frozen freezes the variance beside it, and the other way round: they are
+ * used together.
+ */
+function withPartners(
+  frozen: ReadonlySet<string>,
+  nodes: readonly GraphNode[],
+): ReadonlySet<string> {
   const pairs = nodes
     .filter(({ operator }) => operator === 'BatchNormalization')
     .map(({ inputs }) => inputs.slice(3, 5));
-  return new Set([...frozen, ...pairs.filter((pair) => pair.some((name) => frozen.has(name))).flat()]);
+  return new Set([
+    ...frozen,
+    ...pairs.filter((pair) => pair.some((name) => frozen.has(name))).flat(),
+  ]);
 }
 
-/** Inputs of the graph whose gradient there is: the way to the output passes only operators with a rule. */
+/**
+ * Inputs of the graph whose gradient there is: the way to the output passes only operators with a
+ * rule.
+ */
 function reachedByGradient(graph: Graph): ReadonlySet<string> {
   const types = new Map(graph.values.map(({ name, type }) => [name, type]));
   const reached = new Set(graph.outputs.map(({ name }) => name));
@@ -129,9 +158,10 @@ function frozenNames(names: readonly string[], patterns: readonly string[]): Rea
     const matcher = matcherOf(pattern);
     const matching = names.filter((name) => matcher.test(name));
     if (matching.length === 0) {
-      throw new ConfigError(`freeze: no weight is called ${pattern}. ${suggestion(pattern, names)}`, [
-        { path: 'freeze', expected: names.join(' | '), got: pattern },
-      ]);
+      throw new ConfigError(
+        `freeze: no weight is called ${pattern}. ${suggestion(pattern, names)}`,
+        [{ path: 'freeze', expected: names.join(' | '), got: pattern }],
+      );
     }
     for (const name of matching) frozen.add(name);
   }

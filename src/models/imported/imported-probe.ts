@@ -11,17 +11,24 @@ export interface Network {
   readonly output: ValueInfo;
 }
 
-/** Whether an initializer may be a weight: scalars are factors that somebody wrote into the code. */
+/**
+ * Whether an initializer may be a weight: scalars are factors that somebody wrote into the code.
+ */
 export function isWeight({ type, shape, data }: Tensor): boolean {
   return type === 'float32' && shape.length > 0 && data.length > 0;
 }
 
 /**
- * The forward pass at inference for an input of `shape`, with every weight as an input of the graph.
+ * The forward pass at inference for an input of `shape`, with every weight as an input of the
+ * graph.
  *
  * Throws: ShapeError or GraphError naming the node that such an input does not fit.
  */
-export function probeNetwork({ file, input }: Network, shape: Shape, draw?: ReplayOptions['draw']): Graph {
+export function probeNetwork(
+  { file, input }: Network,
+  shape: Shape,
+  draw?: ReplayOptions['draw'],
+): Graph {
   const g = new GraphBuilder(file.name);
   const values = new Map([[input.name, g.input(input.name, input.type, shape)]]);
   for (const tensor of file.initializers.filter(isWeight)) {

@@ -59,7 +59,9 @@ describe('importModel', () => {
           .map((value) => (-statisticMomentum * value) / BATCH);
         assertSketch(moved, recorded.moved[statistic]!, statistic);
       }
-      const trained = model.parameters.filter(({ statisticMomentum }) => statisticMomentum === undefined);
+      const trained = model.parameters.filter(
+        ({ statisticMomentum }) => statisticMomentum === undefined,
+      );
       const isFolded = name === 'cnn-inference-17';
       if (!isFolded)
         assert.deepEqual(

@@ -1,4 +1,7 @@
-/** A network that somebody exported, as a model that trains: its weights go on from where the file left them. */
+/**
+ * A network that somebody exported, as a model that trains: its weights go on from where the file
+ * left them.
+ */
 import { GraphError, LockstepError, ShapeError } from '../../base/errors.ts';
 import { drawBatchStatistics } from '../../autodiff/batch-statistics.ts';
 import type { LossName } from '../../config/train-config.ts';
@@ -23,7 +26,10 @@ export interface ImportedModel extends Model {
 }
 
 export interface ImportOptions {
-  /** Patterns of whole names of weights that stay as they are: `*` is any characters, `?` is one. None when absent. */
+  /**
+   * Patterns of whole names of weights that stay as they are: `*` is any characters, `?` is one.
+   * None when absent.
+   */
   readonly freeze?: readonly string[];
   /** The loss that the scores go into; the usual one of the target when absent. */
   readonly loss?: LossName;
@@ -35,11 +41,12 @@ const PROBE_BATCH = 3;
 /**
  * The network of an ONNX file as a model for a task.
  *
- * Trained are the float32 initializers with axes that a gradient reaches, but for those that a pattern of `freeze`
- * names. BatchNormalization takes the statistics of the micro-batch in training, unless its running ones are frozen,
- * and Dropout drops. A Softmax or Sigmoid at the end is left to the loss.
- * Throws: ShapeError when network and data do not fit, naming both; GraphError for what cannot be drawn; ConfigError
- *         for patterns that name nothing.
+ * Trained are the float32 initializers with axes that a gradient reaches, but for those that a
+ * pattern of `freeze` names. BatchNormalization takes the statistics of the micro-batch in
+ * training, unless its running ones are frozen, and Dropout drops. A Softmax or Sigmoid at the end
+ * is left to the loss.
+ * Throws: ShapeError when network and data do not fit, naming both; GraphError for what cannot be
+ *         drawn; ConfigError for patterns that name nothing.
  */
 export function importModel(
   file: GraphFile,
@@ -51,7 +58,10 @@ export function importModel(
   const network = withAnyBatch(given, shape);
   const probe = probed(given, network, shape);
   const sorted = sortParameters(network.file, probe, freeze);
-  const scored = { ...network, file: withoutFinalActivation(network.file, lossOf(task.target, { loss })) };
+  const scored = {
+    ...network,
+    file: withoutFinalActivation(network.file, lossOf(task.target, { loss })),
+  };
   const { features, target, vocabulary } = task;
   return {
     features,
@@ -61,7 +71,10 @@ export function importModel(
     parameters: [...sorted.trained, ...sorted.statistics],
     sorted,
     forward: (pass, x) => drawForward(pass, x, scored, task, shape, sorted),
-    inference: (parameters) => ({ ...network.file, initializers: withValues(network.file, parameters) }),
+    inference: (parameters) => ({
+      ...network.file,
+      initializers: withValues(network.file, parameters),
+    }),
   };
 }
 
@@ -100,13 +113,17 @@ function drawDropout(
   training: TrainingPass,
 ): ValueInfo | undefined {
   const x = inputs.value(0);
-  // ONNX drops half when nothing is said. Six digits of a float32 are the number that somebody wrote.
+  // ONNX drops half when nothing is said. Six digits of a float32 are the number that somebody
+  // wrote.
   const rate = Number(Number(inputs.constant(1)?.data[0] ?? 0.5).toPrecision(6));
   if (x === undefined || !isStatic(x.shape) || rate === 0) return undefined;
   if (!(rate > 0 && rate < 1)) {
-    throw new GraphError(`Dropout at ${node.name}: expected a ratio from 0 to below 1, got ${rate}`, {
-      node: node.name,
-    });
+    throw new GraphError(
+      `Dropout at ${node.name}: expected a ratio from 0 to below 1, got ${rate}`,
+      {
+        node: node.name,
+      },
+    );
   }
   return g.mul(x, training.mask(x.shape, rate));
 }
@@ -121,7 +138,8 @@ function drawBatchNormalization(
 ): ValueInfo | undefined {
   const [, , , meanName = '', varianceName = ''] = node.inputs;
   const [x, scale, bias] = [inputs.value(0), inputs.value(1), inputs.value(2)];
-  if (!moving.has(meanName) || x === undefined || scale === undefined || bias === undefined) return undefined;
+  if (!moving.has(meanName) || x === undefined || scale === undefined || bias === undefined)
+    return undefined;
   const { mean, variance, unbiasedVariance } = drawBatchStatistics(g, x, training.sampleWeight);
   training.observe(meanName, mean);
   training.observe(varianceName, unbiasedVariance);
@@ -130,11 +148,16 @@ function drawBatchNormalization(
   });
 }
 
-/** The network without the Softmax or Sigmoid that makes probabilities of its scores: the cross-entropies take scores. */
+/**
+ * The network without the Softmax or Sigmoid that makes probabilities of its scores: the
+ * cross-entropies take scores.
+ */
 function withoutFinalActivation(file: GraphFile, loss: ReturnType<typeof lossOf>): GraphFile {
   const endings = { 'cross-entropy': 'Softmax', bce: 'Sigmoid', mse: undefined };
   const [output] = file.outputs;
-  const last = file.nodes.find(({ outputs }) => output !== undefined && outputs.includes(output.name));
+  const last = file.nodes.find(
+    ({ outputs }) => output !== undefined && outputs.includes(output.name),
+  );
   if (output === undefined || last === undefined || last.operator !== endings[loss]) return file;
   return {
     ...file,
@@ -148,7 +171,10 @@ function withValues(
   { name, initializers, nodes, outputs }: GraphFile,
   parameters: ReadonlyMap<string, Float32Array>,
 ): GraphFile['initializers'] {
-  const used = new Set([...nodes.flatMap(({ inputs }) => inputs), ...outputs.map((output) => output.name)]);
+  const used = new Set([
+    ...nodes.flatMap(({ inputs }) => inputs),
+    ...outputs.map((output) => output.name),
+  ]);
   const needed = initializers.filter((tensor) => used.has(tensor.name));
   return needed.map((tensor) => {
     const data = parameters.get(tensor.name) ?? tensor.data;
@@ -160,7 +186,10 @@ function withValues(
   });
 }
 
-/** The first drawing. Where it fails, a network that was exported for one batch size is told that this may be why. */
+/**
+ * The first drawing. Where it fails, a network that was exported for one batch size is told that
+ * this may be why.
+ */
 function probed({ file, input }: Network, network: Network, shape: readonly number[]): Graph {
   try {
     return probeNetwork(network, [PROBE_BATCH, ...shape]);
@@ -168,7 +197,8 @@ function probed({ file, input }: Network, network: Network, shape: readonly numb
     const [batch] = input.shape;
     if (!(error instanceof LockstepError) || typeof batch !== 'number') throw error;
     throw new GraphError(
-      `${error.message} The file was exported for batches of ${batch} samples; export it again with dynamic_axes={'${input.name}': {0: 'batch'}}.`,
+      `${error.message} The file was exported for batches of ${batch} samples; export it ` +
+        `again with dynamic_axes={'${input.name}': {0: 'batch'}}.`,
       { ...error.context, file: file.name },
       { cause: error },
     );

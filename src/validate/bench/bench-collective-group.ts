@@ -1,4 +1,7 @@
-/** The worker processes of a collective benchmark, owned: each is waited for with a deadline, and none outlives it. */
+/**
+ * The worker processes of a collective benchmark, owned: each is waited for with a deadline, and
+ * none outlives it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +9,12 @@ import { invariant, LockstepError, PeerLostError } from '../../base/errors.ts';
 import { siblingModule } from '../../base/module-url.ts';
 import type { Broadcast, Connection } from '../../transport/connection.ts';
 import { type Listener, listen } from '../../transport/tcp.ts';
-import { parseToRoot, type ToRoot, type ToWorker, type WorkerStart } from './bench-collective-messages.ts';
+import {
+  parseToRoot,
+  type ToRoot,
+  type ToWorker,
+  type WorkerStart,
+} from './bench-collective-messages.ts';
 
 export type Done = Extract<ToRoot, { kind: 'done' }>;
 
@@ -58,7 +66,10 @@ export class BenchGroup {
     this.#signal = signal;
   }
 
-  /** Starts `size` workers and resolves when all have joined. Throws: COLLECTIVE_TIMEOUT, PeerLostError. */
+  /**
+   * Starts `size` workers and resolves when all have joined. Throws: COLLECTIVE_TIMEOUT,
+   * PeerLostError.
+   */
   static async start(size: number, host: string, signal: AbortSignal): Promise<BenchGroup> {
     const group = new BenchGroup(size, signal);
     try {
@@ -96,7 +107,10 @@ export class BenchGroup {
     this.#sink = undefined;
   }
 
-  /** Sends the total to all; the barrier after a round: resolves when all have it and checked it, and it is flushed. */
+  /**
+   * Sends the total to all; the barrier after a round: resolves when all have it and checked it,
+   * and it is flushed.
+   */
   async broadcast(total: Broadcast): Promise<readonly Done[]> {
     const barrier = this.#wait('done');
     let unflushed = this.size;
@@ -121,7 +135,8 @@ export class BenchGroup {
     const ended = this.#children.map(
       (child) =>
         new Promise<void>((resolve) => {
-          if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) resolve();
+          if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
+            resolve();
           else child.once('exit', () => resolve());
         }),
     );
@@ -149,7 +164,10 @@ export class BenchGroup {
   #startChild(start: WorkerStart): void {
     const program = fileURLToPath(siblingModule(import.meta.url, 'bench-collective-process'));
     // A group of its own: Ctrl-C reaches the benchmark, and the benchmark ends its workers.
-    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'ignore', 'pipe'], detached: true });
+    const child = spawn(process.execPath, [program], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      detached: true,
+    });
     let words = '';
     child.stderr
       .setEncoding('utf8')
@@ -157,7 +175,9 @@ export class BenchGroup {
     // How it ended says why it reads no more.
     child.stdin.on('error', () => {});
     child.stdin.write(`${JSON.stringify(start)}\n`);
-    child.once('error', (error) => this.#lose(start.rank, `could not be started: ${error.message}`));
+    child.once('error', (error) =>
+      this.#lose(start.rank, `could not be started: ${error.message}`),
+    );
     child.once('close', (code, signal) => {
       const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
       this.#lose(start.rank, words.trim() === '' ? how : `${how}: ${words.trim()}`);
@@ -182,7 +202,8 @@ export class BenchGroup {
       payloadTarget: (_header, byteLength) =>
         (taken = byteLength === this.#byteLength ? this.#sink?.take() : undefined),
       onClose: (error) => {
-        if (rank !== undefined) this.#lose(rank, error?.message ?? 'closed its connection', GRACE_MS);
+        if (rank !== undefined)
+          this.#lose(rank, error?.message ?? 'closed its connection', GRACE_MS);
       },
     };
   }
@@ -191,7 +212,9 @@ export class BenchGroup {
     if (message.kind !== 'hello' || this.#links.has(message.rank)) return undefined;
     if (message.rank < 0 || message.rank >= this.size) return undefined;
     const [given, expected] = [Buffer.from(message.token), Buffer.from(this.#token)];
-    return given.length === expected.length && timingSafeEqual(given, expected) ? message.rank : undefined;
+    return given.length === expected.length && timingSafeEqual(given, expected)
+      ? message.rank
+      : undefined;
   }
 
   #receive(rank: number, message: ToRoot, payload: Uint8Array, isTaken: boolean): void {
@@ -206,7 +229,10 @@ export class BenchGroup {
     const isOfRound = message.kind === 'hello' || message.round === this.#round;
     if (barrier === undefined || barrier.kind !== message.kind || !isOfRound) {
       return this.#fail(
-        new LockstepError('PROTOCOL_INVALID', `bench-collective: rank ${rank} sent ${message.kind} unasked`),
+        new LockstepError(
+          'PROTOCOL_INVALID',
+          `bench-collective: rank ${rank} sent ${message.kind} unasked`,
+        ),
       );
     }
     barrier.came.set(rank, message);
@@ -225,11 +251,14 @@ export class BenchGroup {
       this.#barrier = { kind, came, open, fail };
     });
     const timer = setTimeout(() => {
-      const missing = Array.from({ length: this.size }, (_, rank) => rank).filter((rank) => !came.has(rank));
+      const missing = Array.from({ length: this.size }, (_, rank) => rank).filter(
+        (rank) => !came.has(rank),
+      );
       this.#fail(
         new LockstepError(
           'COLLECTIVE_TIMEOUT',
-          `bench-collective, round ${this.#round}: no ${kind} from rank ${missing.join(', ')} for ${(timeoutMs / 1000).toFixed(0)} s. Is this machine very busy?`,
+          `bench-collective, round ${this.#round}: no ${kind} from rank ${missing.join(', ')} ` +
+            `for ${(timeoutMs / 1000).toFixed(0)} s. Is this machine very busy?`,
           { missing, timeoutMs },
         ),
       );
@@ -249,7 +278,9 @@ export class BenchGroup {
   #lose(rank: number, how: string, afterMs = 0): void {
     if (this.#isClosing) return;
     const tell = (): void =>
-      this.#fail(new PeerLostError(`bench-collective: the worker of rank ${rank} ${how}`, { rank }));
+      this.#fail(
+        new PeerLostError(`bench-collective: the worker of rank ${rank} ${how}`, { rank }),
+      );
     if (afterMs === 0) tell();
     else setTimeout(tell, afterMs).unref();
   }

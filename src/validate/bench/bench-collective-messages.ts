@@ -1,4 +1,7 @@
-/** What the processes of `lockstep bench-collective` tell each other, and the numbers that they reduce. */
+/**
+ * What the processes of `lockstep bench-collective` tell each other, and the numbers that they
+ * reduce.
+ */
 import { z } from 'zod';
 import { ProtocolError } from '../../base/errors.ts';
 
@@ -63,10 +66,14 @@ function parse<T>(schema: z.ZodType<T>, header: unknown): T {
 const STRIDE = 0x9e3779b1;
 const SALT = 0x85ebca6b;
 
-/** Fills `target` with what `rank` contributes in a round: another number in every element, rank and round. */
+/**
+ * Fills `target` with what `rank` contributes in a round: another number in every element, rank and
+ * round.
+ */
 export function fillContribution(target: Int32Array, rank: number, round: number): void {
   const salt = saltOf(rank, round);
-  for (let index = 0; index < target.length; index++) target[index] = Math.imul(index, STRIDE) + salt;
+  for (let index = 0; index < target.length; index++)
+    target[index] = Math.imul(index, STRIDE) + salt;
 }
 
 /** Whether `total` is the sum modulo 2^32 of all workers' contributions to a round. */

@@ -1,4 +1,7 @@
-/** A worker of `lockstep bench-collective`: told on stdin whom to join; ends with its connection or with its owner. */
+/**
+ * A worker of `lockstep bench-collective`: told on stdin whom to join; ends with its connection or
+ * with its owner.
+ */
 import { ProtocolError } from '../../base/errors.ts';
 import type { Connection } from '../../transport/connection.ts';
 import { connect } from '../../transport/tcp.ts';
@@ -47,7 +50,10 @@ class BenchWorker {
         return this.#prepare(message.round, message.workers, message.byteLength);
       case 'go':
         this.#wentMs = performance.now();
-        return this.#send({ kind: 'contribution', round: this.#round }, bytesOf(this.#contribution));
+        return this.#send(
+          { kind: 'contribution', round: this.#round },
+          bytesOf(this.#contribution),
+        );
       case 'total':
         return this.#finish(performance.now() - this.#wentMs, message.round, payload);
       default:

@@ -16,13 +16,15 @@ describe('figuresOf', () => {
     const figures = figuresOf(1, 1e6, 2, [1, 2, 4, 5]);
 
     assert.deepEqual(
-      [figures.mean_bandwidth_gbps, figures.p50_bandwidth_gbps, figures.min_bandwidth_gbps].map((value) => Number(value.toFixed(6))),
+      [figures.mean_bandwidth_gbps, figures.p50_bandwidth_gbps, figures.min_bandwidth_gbps].map(
+        (value) => Number(value.toFixed(6)),
+      ),
       [0.4875, 0.375, 0.2],
     );
     assert.equal(Number(figures.p99_bandwidth_gbps.toFixed(6)), 0.985);
     assert.deepEqual([figures.mean_time_ms, figures.p50_time_ms, figures.max_time_ms], [3, 3, 5]);
     assert.equal(figures.iterations, 4);
-  }); // prettier-ignore
+  });
 });
 
 describe('checkSizes', () => {
@@ -55,7 +57,8 @@ describe('isTotal', () => {
   };
 
   test('accepts the sum of all contributions, in every round', () => {
-    for (const round of [0, 1, 2, 1000, 1_000_003]) assert.ok(isTotal(sumOf(round), WORKERS, round));
+    for (const round of [0, 1, 2, 1000, 1_000_003])
+      assert.ok(isTotal(sumOf(round), WORKERS, round));
   });
 
   test('refuses one wrong element, another round, and a sum of fewer or of the same one twice', () => {
@@ -66,6 +69,12 @@ describe('isTotal', () => {
     assert.ok(!isTotal(sumOf(5), 2, 5));
     const twice = new Int32Array(1000);
     fillContribution(twice, 0, 5);
-    assert.ok(!isTotal(twice.map((value) => value * 2), 2, 5));
-  }); // prettier-ignore
+    assert.ok(
+      !isTotal(
+        twice.map((value) => value * 2),
+        2,
+        5,
+      ),
+    );
+  });
 });

@@ -1,6 +1,6 @@
 /**
- * How fast gradients are summed: all-reduces between real worker processes, over the sockets and through the reducer
- * that training uses. This process is the star's root, as the coordinator is.
+ * How fast gradients are summed: all-reduces between real worker processes, over the sockets and
+ * through the reducer that training uses. This process is the star's root, as the coordinator is.
  */
 import { cpus, platform, release } from 'node:os';
 import { ConfigError, RuntimeError } from '../../base/errors.ts';
@@ -17,7 +17,10 @@ export interface BenchCollectiveOptions {
   readonly sizesMb: readonly number[];
   /** Timed all-reduces of each size; a few untimed ones come before them. */
   readonly iterations: number;
-  /** Where the root listens and the workers connect to. Payloads to another address than loopback's go over TCP. */
+  /**
+   * Where the root listens and the workers connect to. Payloads to another address than loopback's
+   * go over TCP.
+   */
   readonly host: string;
   /** Told before a size is measured. */
   readonly onSize: (sizeMb: number) => void;
@@ -44,7 +47,9 @@ export interface CollectiveFigures {
   readonly checked_iterations: number;
 }
 
-/** The largest size's figures at the top, as the original has one size; all of them in `results`. */
+/**
+ * The largest size's figures at the top, as the original has one size; all of them in `results`.
+ */
 export interface BenchCollectiveResult extends CollectiveFigures {
   readonly tool_name: 'lockstep';
   readonly tool_version: string;
@@ -60,7 +65,10 @@ const WARMUP_ITERATIONS = 3;
 /** Kernels add 16 bytes at a time. */
 const BLOCK_BYTES = 16;
 
-/** Measures; undefined when interrupted. Throws: ConfigError for sizes that cannot be; what goes wrong between the processes. */
+/**
+ * Measures; undefined when interrupted. Throws: ConfigError for sizes that cannot be; what goes
+ * wrong between the processes.
+ */
 export async function benchCollective(
   options: BenchCollectiveOptions,
 ): Promise<BenchCollectiveResult | undefined> {
@@ -87,24 +95,36 @@ export async function benchCollective(
   }
 }
 
-/** Throws ConfigError when a size is longer than a star can reduce, or would not fit into `availableBytes`. */
-export function checkSizes(sizesMb: readonly number[], workers: number, availableBytes: number): void {
+/**
+ * Throws ConfigError when a size is longer than a star can reduce, or would not fit into
+ * `availableBytes`.
+ */
+export function checkSizes(
+  sizesMb: readonly number[],
+  workers: number,
+  availableBytes: number,
+): void {
   const largest = Math.max(...sizesMb);
   const largestPossible = Math.floor((4 * MAX_SUM_ELEMENTS) / MEBIBYTE);
   if (largest > largestPossible)
     throw new ConfigError(
-      `--size-mb: expected at most ${largestPossible}, which is what one star can reduce, got ${largest}`,
+      `--size-mb: expected at most ${largestPossible}, which is what one star can reduce, got ` +
+        `${largest}`,
     );
   const neededBytes = byteLengthOf(largest) * buffersOf(workers);
   if (neededBytes <= availableBytes) return;
   const fitting = Math.floor(availableBytes / buffersOf(workers) / MEBIBYTE);
   throw new ConfigError(
-    `--size-mb ${largest}: ${workers} workers need ${gibibytes(neededBytes)} of memory for it, and ${gibibytes(availableBytes)} are free. ` +
+    `--size-mb ${largest}: ${workers} workers need ${gibibytes(neededBytes)} of memory for ` +
+      `it, and ${gibibytes(availableBytes)} are free. ` +
       `Choose at most ${fitting}, or fewer --workers.`,
   );
 }
 
-/** Each worker's contribution, on its way and at the root, and its total; the root's totals, two of them on their way. */
+/**
+ * Each worker's contribution, on its way and at the root, and its total; the root's totals, two of
+ * them on their way.
+ */
 function buffersOf(workers: number): number {
   return 4 * workers + 4;
 }
@@ -117,7 +137,11 @@ function byteLengthOf(sizeMb: number): number {
   return Math.max(BLOCK_BYTES, Math.round((sizeMb * MEBIBYTE) / BLOCK_BYTES) * BLOCK_BYTES);
 }
 
-async function measure(group: BenchGroup, sizeMb: number, iterations: number): Promise<CollectiveFigures> {
+async function measure(
+  group: BenchGroup,
+  sizeMb: number,
+  iterations: number,
+): Promise<CollectiveFigures> {
   const byteLength = byteLengthOf(sizeMb);
   const reducer = new StarReducer(byteLength / 4);
   const times: number[] = [];
@@ -134,7 +158,10 @@ async function measure(group: BenchGroup, sizeMb: number, iterations: number): P
   return { ...figures, path: pathOf(group.localBytes - localBytes, bytes) };
 }
 
-/** One all-reduce between two barriers; gives what every worker measured. Throws RuntimeError when a sum is wrong. */
+/**
+ * One all-reduce between two barriers; gives what every worker measured. Throws RuntimeError when a
+ * sum is wrong.
+ */
 async function allReduce(group: BenchGroup, reducer: StarReducer): Promise<readonly Done[]> {
   const { byteLength } = reducer;
   await group.prepare(byteLength);
@@ -153,7 +180,8 @@ async function allReduce(group: BenchGroup, reducer: StarReducer): Promise<reado
   const wrong = done.flatMap(({ isRight }, rank) => (isRight ? [] : [rank]));
   if (wrong.length > 0)
     throw new RuntimeError(
-      `bench-collective: the sum that rank ${wrong.join(', ')} received is wrong. Please report it.`,
+      `bench-collective: the sum that rank ${wrong.join(', ')} received is wrong. Please ` +
+        'report it.',
     );
   return done;
 }
@@ -184,7 +212,10 @@ export function figuresOf(
   };
 }
 
-/** Bus bandwidth in 1e9 bytes per second, as NCCL's tests define it: what each worker's link must carry at least. */
+/**
+ * Bus bandwidth in 1e9 bytes per second, as NCCL's tests define it: what each worker's link must
+ * carry at least.
+ */
 export function busBandwidth(workers: number, byteLength: number, seconds: number): number {
   return ((2 * (workers - 1)) / workers) * (byteLength / seconds / 1e9);
 }

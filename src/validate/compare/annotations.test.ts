@@ -12,11 +12,18 @@ describe('githubAnnotations', () => {
       { name: 'step 1: loss, mean', passed: false, message: '50% off\r\n::error::forged' },
     ]);
 
-    assert.equal(text, '::error title=validate%3A step 1%3A loss%2C mean::50%25 off%0D%0A::error::forged\n');
+    assert.equal(
+      text,
+      '::error title=validate%3A step 1%3A loss%2C mean::50%25 off%0D%0A::error::forged\n',
+    );
   });
 
   test('shows nine of eleven failures and counts the others, since GitHub drops what is over ten', () => {
-    const failed = Array.from({ length: 11 }, (_, i) => ({ name: `${i}`, passed: false, message: 'm' }));
+    const failed = Array.from({ length: 11 }, (_, i) => ({
+      name: `${i}`,
+      passed: false,
+      message: 'm',
+    }));
 
     const lines = githubAnnotations('t', failed).trimEnd().split('\n');
 

@@ -5,7 +5,8 @@ import type { Check } from './check.ts';
 const MAX_ANNOTATIONS = 10;
 
 /**
- * One `::error` line per failed check, each ended by a line feed; the last one counts those there is no room for.
+ * One `::error` line per failed check, each ended by a line feed; the last one counts those there
+ * is no room for.
  *
  * They belong on stderr: GitHub reads both streams, and stdout may be a JSON document.
  */

@@ -85,7 +85,9 @@ describe('readMetrics', () => {
   });
 
   test('takes any object with numbers, and refuses one without, and reports', () => {
-    const flat = readMetrics(file('flat.json', { note: 'x', isGood: true, a: 1, deep: { b: 2, list: [3] } }));
+    const flat = readMetrics(
+      file('flat.json', { note: 'x', isGood: true, a: 1, deep: { b: 2, list: [3] } }),
+    );
 
     assert.deepEqual(Object.fromEntries(flat.metrics), { a: 1, 'deep.b': 2 });
     assert.throws(() => readMetrics(file('words.json', { note: 'x' })), /there is no number in it/);
@@ -120,7 +122,11 @@ describe('a baseline', () => {
   test('is read as MiniCluster writes it, with flat metrics or with a whole result in it', () => {
     mkdirSync(join(folder, 'seed'));
     const head = { timestamp: '2026-01-02T03:04:05' };
-    file('seed/flat.json', { name: 'flat', ...head, metrics: { final_loss: 0.045, num_workers: 2 } });
+    file('seed/flat.json', {
+      name: 'flat',
+      ...head,
+      metrics: { final_loss: 0.045, num_workers: 2 },
+    });
     file('seed/whole.json', { name: 'whole', ...head, metrics: CANONICAL });
 
     const flat = readBaseline(join(folder, 'seed'), 'flat');
@@ -129,7 +135,10 @@ describe('a baseline', () => {
     assert.deepEqual(Object.fromEntries(flat.metrics), { final_loss: [0.045] });
     assert.equal(flat.conditions.get('num_workers'), 2);
     assert.deepEqual(whole.metrics.get('final_loss'), [9]);
-    assert.deepEqual([whole.metrics.has('seed'), whole.metrics.get('latency_p99_ms')], [false, [3]]);
+    assert.deepEqual(
+      [whole.metrics.has('seed'), whole.metrics.get('latency_p99_ms')],
+      [false, [3]],
+    );
   });
 
   test('that is not there is refused with the names of those that are', () => {

@@ -6,7 +6,13 @@ import { ConfigError } from '../../base/errors.ts';
 import { closestName } from '../../base/closest-name.ts';
 import { writeOutput } from '../results/output-file.ts';
 import { isDocument, parseWith, readKnownFile, wrongKind } from '../results/read-result.ts';
-import { type Conditions, conditionsOf, flatten, type RunMetrics, withoutSettings } from './read-metrics.ts';
+import {
+  type Conditions,
+  conditionsOf,
+  flatten,
+  type RunMetrics,
+  withoutSettings,
+} from './read-metrics.ts';
 import { CONDITIONS } from './metric-directions.ts';
 
 /** A baseline as it is compared with. */
@@ -33,7 +39,8 @@ const baselineSchema = z.looseObject({
 export function checkBaselineName(name: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name))
     throw new ConfigError(
-      `--name: expected letters, digits, ".", "_" and "-", up to 100, beginning with a letter or digit; got ${JSON.stringify(name)}`,
+      '--name: expected letters, digits, ".", "_" and "-", up to 100, beginning with a letter ' +
+        `or digit; got ${JSON.stringify(name)}`,
     );
 }
 
@@ -42,7 +49,10 @@ export function baselinePath(folder: string, name: string): string {
   return join(folder, `${name}.json`);
 }
 
-/** Writes a baseline from the metrics of one or several runs, of which `metrics` has the means. Throws ConfigError. */
+/**
+ * Writes a baseline from the metrics of one or several runs, of which `metrics` has the means.
+ * Throws ConfigError.
+ */
 export function writeBaseline(folder: string, name: string, runs: readonly RunMetrics[]): void {
   for (const { path, metrics } of runs)
     for (const [metric, value] of metrics)
@@ -65,7 +75,10 @@ export function writeBaseline(folder: string, name: string, runs: readonly RunMe
   writeOutput(baselinePath(folder, name), `${JSON.stringify(baseline, null, 2)}\n`);
 }
 
-/** Reads a baseline. Throws ConfigError, with the names that there are when there is none of this name. */
+/**
+ * Reads a baseline. Throws ConfigError, with the names that there are when there is none of this
+ * name.
+ */
 export function readBaseline(folder: string, name: string): Baseline {
   const path = baselinePath(folder, name);
   if (statSync(path, { throwIfNoEntry: false }) === undefined) throw unknownBaseline(folder, name);
@@ -113,7 +126,9 @@ export function commonConditions(runs: readonly RunMetrics[]): Conditions {
 }
 
 /** MiniCluster saves a whole result file as the metrics of a baseline. */
-function metricsOfWhole(metrics: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+function metricsOfWhole(
+  metrics: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
   const { tool_payload: payload, metrics: inner } = metrics;
   if (!isDocument(inner)) return metrics;
   return { ...(isDocument(payload) && withoutSettings(payload)), ...inner };
@@ -125,6 +140,7 @@ function unknownBaseline(folder: string, name: string): ConfigError {
   const there =
     known.length === 0
       ? `there is none in ${folder}. Make one with \`lockstep baseline save\``
-      : `in ${folder} there are: ${known.join(', ')}${near === undefined ? '' : `. Did you mean "${near}"?`}`;
+      : `in ${folder} there are: ` +
+        `${known.join(', ')}${near === undefined ? '' : `. Did you mean "${near}"?`}`;
   return new ConfigError(`--name: no baseline "${name}"; ${there}`);
 }

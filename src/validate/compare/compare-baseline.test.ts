@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RandomWords } from '../../base/random.ts';
 import type { Baseline } from './baseline-file.ts';
-import { compareWithBaseline, comparisonChecks, type ComparisonReport } from './compare-baseline.ts';
+import {
+  compareWithBaseline,
+  comparisonChecks,
+  type ComparisonReport,
+} from './compare-baseline.ts';
 import { ruleOf } from './metric-directions.ts';
 
 type Values = Readonly<Record<string, number | readonly number[]>>;
@@ -10,7 +14,12 @@ const THRESHOLDS = { latency: 5, throughput: 5, p99: 10 };
 
 function compare(before: Values, now: Values): ComparisonReport {
   const lists = Object.entries(before).map(([name, of]): [string, number[]] => [name, [of].flat()]);
-  const baseline: Baseline = { name: 'b', timestamp: '', metrics: new Map(lists), conditions: new Map() };
+  const baseline: Baseline = {
+    name: 'b',
+    timestamp: '',
+    metrics: new Map(lists),
+    conditions: new Map(),
+  };
   const count = Math.max(...Object.values(now).map((of) => [of].flat().length));
   const runs = Array.from({ length: count }, (_, run) => ({
     path: '',
@@ -29,7 +38,12 @@ describe('ruleOf', () => {
       'memory_utilization_percent',
       'testLoss',
     ];
-    const high = ['performance_per_watt', 'scaling_efficiency_pct', 'tokens_per_sec', 'samplesPerSecond'];
+    const high = [
+      'performance_per_watt',
+      'scaling_efficiency_pct',
+      'tokens_per_sec',
+      'samplesPerSecond',
+    ];
     for (const name of low)
       assert.deepEqual([ruleOf(name).better, ruleOf(name).isGuess], ['lower', false], name);
     for (const name of high)
@@ -37,10 +51,18 @@ describe('ruleOf', () => {
   });
 
   test('guesses unknown names by their words', () => {
-    assert.deepEqual(ruleOf('my_step_time'), { better: 'lower', threshold: 'latency', isGuess: true });
+    assert.deepEqual(ruleOf('my_step_time'), {
+      better: 'lower',
+      threshold: 'latency',
+      isGuess: true,
+    });
     assert.deepEqual(ruleOf('decode_p99'), { better: 'lower', threshold: 'p99', isGuess: true });
     assert.deepEqual(ruleOf('val_loss'), { better: 'lower', threshold: 'latency', isGuess: true });
-    assert.deepEqual(ruleOf('mean_accuracy'), { better: 'higher', threshold: 'throughput', isGuess: true });
+    assert.deepEqual(ruleOf('mean_accuracy'), {
+      better: 'higher',
+      threshold: 'throughput',
+      isGuess: true,
+    });
     assert.deepEqual(ruleOf('f1'), { better: 'higher', threshold: 'throughput', isGuess: true });
   });
 });
@@ -64,9 +86,16 @@ describe('compareWithBaseline', () => {
       },
     );
 
-    assert.deepEqual(Object.keys(report.regressions), ['final_loss', 'latency_p50_ms', 'tokens_per_sec']);
+    assert.deepEqual(Object.keys(report.regressions), [
+      'final_loss',
+      'latency_p50_ms',
+      'tokens_per_sec',
+    ]);
     assert.deepEqual(Object.keys(report.improvements), ['scaling_efficiency_pct']);
-    assert.deepEqual([report.has_regressions, report.total_metrics, report.noise_known], [true, 5, false]);
+    assert.deepEqual(
+      [report.has_regressions, report.total_metrics, report.noise_known],
+      [true, 5, false],
+    );
     assert.deepEqual(report.comparisons['tokens_per_sec'], {
       metric_name: 'tokens_per_sec',
       baseline_value: 100,
@@ -121,7 +150,10 @@ describe('compareWithBaseline', () => {
     const steady = compare({ a_time: [100, 101, 99] }, { a_time: [113, 114, 112] });
     const small = compare({ a_time: [100, 100.1, 99.9] }, { a_time: [104, 104.1, 103.9] });
 
-    assert.deepEqual([noisy.comparisons['a_time']?.status, noisy.noise_known], ['within-noise', true]);
+    assert.deepEqual(
+      [noisy.comparisons['a_time']?.status, noisy.noise_known],
+      ['within-noise', true],
+    );
     assert.equal(steady.comparisons['a_time']?.status, 'regressed');
     assert.equal(small.comparisons['a_time']?.status, 'ok');
   });
@@ -148,8 +180,12 @@ describe('compareWithBaseline', () => {
       name: 'b',
       timestamp: '',
       metrics: new Map([['a_time', [1]]]),
-      conditions: new Map<string, number | string>([['num_workers', 2], ['model', 'mlp'], ['seed', 1]]),
-    }; // prettier-ignore
+      conditions: new Map<string, number | string>([
+        ['num_workers', 2],
+        ['model', 'mlp'],
+        ['seed', 1],
+      ]),
+    };
     const conditions = new Map<string, number | string>([
       ['num_workers', 4],
       ['model', 'mlp'],

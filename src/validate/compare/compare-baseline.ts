@@ -9,7 +9,10 @@ import { differenceInterval, sampleOf } from './statistics.ts';
 /** Percentages by which a metric of each class may be worse. */
 export type Thresholds = { readonly [Name in ThresholdName]: number };
 
-/** `not-comparable`: one of the values is not a number; then the run has failed if the baseline's is one. */
+/**
+ * `not-comparable`: one of the values is not a number; then the run has failed if the baseline's is
+ * one.
+ */
 export type MetricStatus = 'ok' | 'improved' | 'regressed' | 'within-noise' | 'not-comparable';
 
 /** One metric; keys as MiniCluster's, and ours. */
@@ -29,7 +32,10 @@ export interface MetricComparison {
   readonly status: MetricStatus;
   readonly baseline_runs: number;
   readonly current_runs: number;
-  /** 95 % confidence interval of the difference, in the metric's unit; null when only single runs are known. */
+  /**
+   * 95 % confidence interval of the difference, in the metric's unit; null when only single runs
+   * are known.
+   */
   readonly difference_interval: readonly [number, number] | null;
 }
 
@@ -87,7 +93,9 @@ export function comparisonChecks({ comparisons }: ComparisonReport): Check[] {
   return Object.values(comparisons).map((one) => ({
     name: one.metric_name,
     passed: !one.is_regression,
-    message: `${one.baseline_value} in the baseline, ${one.current_value} now (${changeText(one)}); ${one.better} is better, threshold ${one.threshold}%`,
+    message:
+      `${one.baseline_value} in the baseline, ${one.current_value} now (${changeText(one)}); ` +
+      `${one.better} is better, threshold ${one.threshold}%`,
   }));
 }
 
@@ -119,7 +127,8 @@ function compareMetric(
     current_value: orNull(now.mean),
     percent_change: orNull(percent),
     // A number that has become none is worse than any number.
-    is_regression: status === 'regressed' || (status === 'not-comparable' && Number.isFinite(before.mean)),
+    is_regression:
+      status === 'regressed' || (status === 'not-comparable' && Number.isFinite(before.mean)),
     threshold,
     better: rule.better,
     direction_guessed: rule.isGuess,

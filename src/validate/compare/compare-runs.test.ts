@@ -6,7 +6,12 @@ import { StructureError } from '../results/read-result.ts';
 import { bitsOf } from '../watch/step-recorder.ts';
 
 function curve(path: string, losses: readonly number[], stateDigest?: string): LossCurve {
-  const steps = losses.map((loss, step) => ({ step, loss, lossBits: bitsOf(loss), samples: new Map() }));
+  const steps = losses.map((loss, step) => ({
+    step,
+    loss,
+    lossBits: bitsOf(loss),
+    samples: new Map(),
+  }));
   return { path, config: {}, steps, ...(stateDigest !== undefined && { stateDigest }) };
 }
 
@@ -27,7 +32,8 @@ describe('compareRuns', () => {
       num_steps_failed: 1,
       overall_passed: false,
       summary:
-        'FAILED: 1 of 3 steps are not the same within 1.00% tolerance; the first is step 2: loss 0.5 and loss 0.506',
+        'FAILED: 1 of 3 steps are not the same within 1.00% tolerance; the first is step 2: ' +
+        'loss 0.5 and loss 0.506',
       exact: false,
       digests_equal: null,
       first_different_step: 1,
@@ -46,10 +52,17 @@ describe('compareRuns', () => {
   });
 
   test('counts 0 and 0 as equal, and anything as infinitely far from 0', () => {
-    const { step_comparisons: steps } = compareRuns(curve('a', [0, 0]), curve('b', [0, 1e-9]), LOOSE);
+    const { step_comparisons: steps } = compareRuns(
+      curve('a', [0, 0]),
+      curve('b', [0, 1e-9]),
+      LOOSE,
+    );
 
     assert.deepEqual([steps[0]?.delta_percent, steps[0]?.passed], [0, true]);
-    assert.deepEqual([steps[1]?.delta, steps[1]?.delta_percent, steps[1]?.passed], [1e-9, null, false]);
+    assert.deepEqual(
+      [steps[1]?.delta, steps[1]?.delta_percent, steps[1]?.passed],
+      [1e-9, null, false],
+    );
   });
 
   test('fails losses that are not finite, even when both are', () => {
@@ -66,11 +79,17 @@ describe('compareRuns', () => {
     const report = compareRuns(curve('a', losses, 'ab'), curve('b', [2, 0.3], 'ab'), EXACT);
 
     assert.deepEqual([report.overall_passed, report.first_failed_step], [false, 1]);
-    assert.equal(compareRuns(curve('a', losses, 'ab'), curve('b', losses, 'AB'), EXACT).overall_passed, true);
+    assert.equal(
+      compareRuns(curve('a', losses, 'ab'), curve('b', losses, 'AB'), EXACT).overall_passed,
+      true,
+    );
   });
 
   test('with --exact tells 0 from -0', () => {
-    assert.equal(compareRuns(curve('a', [0], 'ab'), curve('b', [-0], 'ab'), EXACT).overall_passed, false);
+    assert.equal(
+      compareRuns(curve('a', [0], 'ab'), curve('b', [-0], 'ab'), EXACT).overall_passed,
+      false,
+    );
   });
 
   test('with --exact fails other digests, and missing ones, though all losses are the same', () => {

@@ -47,7 +47,10 @@ export interface ValidationReport {
   readonly step_comparisons: readonly StepComparison[];
 }
 
-/** Compares two runs. Throws StructureError when their steps are not the same ones, or lack what `--exact` compares. */
+/**
+ * Compares two runs. Throws StructureError when their steps are not the same ones, or lack what
+ * `--exact` compares.
+ */
 export function compareRuns(single: LossCurve, multi: LossCurve, demand: Demand): ValidationReport {
   const pairs = pairSteps(single, multi);
   if (demand.isExact) for (const run of [single, multi]) requireBits(run);
@@ -76,13 +79,16 @@ export function compareRuns(single: LossCurve, multi: LossCurve, demand: Demand)
 function pairSteps(single: LossCurve, multi: LossCurve): (readonly [CurveStep, CurveStep])[] {
   if (single.steps.length !== multi.steps.length)
     throw new StructureError(
-      `comparing runs: expected as many steps in both, got ${single.steps.length} in ${single.path} and ${multi.steps.length} in ${multi.path}. Did one end early, or was it started with another --steps?`,
+      `comparing runs: expected as many steps in both, got ${single.steps.length} in ` +
+        `${single.path} and ${multi.steps.length} in ${multi.path}. Did one end early, or was ` +
+        'it started with another --steps?',
     );
   return single.steps.map((one, index) => {
     const other = multi.steps[index];
     if (other === undefined || other.step !== one.step)
       throw new StructureError(
-        `comparing runs: expected step ${one.step} at position ${index} of both, got step ${other?.step} in ${multi.path}`,
+        `comparing runs: expected step ${one.step} at position ${index} of both, got step ` +
+          `${other?.step} in ${multi.path}`,
       );
     return [one, other];
   });
@@ -92,11 +98,16 @@ function requireBits({ path, steps }: LossCurve): void {
   const without = steps.find(({ lossBits }) => lossBits === undefined);
   if (without !== undefined)
     throw new StructureError(
-      `comparing ${path} bit for bit: step ${without.step} has no loss_bits. Write the file with \`lockstep run\`, or leave --exact out`,
+      `comparing ${path} bit for bit: step ${without.step} has no loss_bits. Write the file ` +
+        'with `lockstep run`, or leave --exact out',
     );
 }
 
-function compareStep(one: CurveStep, other: CurveStep, { tolerance, isExact }: Demand): StepComparison {
+function compareStep(
+  one: CurveStep,
+  other: CurveStep,
+  { tolerance, isExact }: Demand,
+): StepComparison {
   const delta = one.loss === other.loss ? 0 : Math.abs(one.loss - other.loss);
   const percent = delta === 0 ? 0 : (delta / Math.abs(one.loss)) * 100;
   const areBitsEqual = one.lossBits === other.lossBits;
@@ -118,7 +129,9 @@ function compareDigests(single: LossCurve, multi: LossCurve): boolean | null {
     single.stateDigest !== undefined && multi.stateDigest !== undefined
       ? [single.stateDigest, multi.stateDigest]
       : [single.weightsDigest, multi.weightsDigest];
-  return one === undefined || other === undefined ? null : one.toLowerCase() === other.toLowerCase();
+  return one === undefined || other === undefined
+    ? null
+    : one.toLowerCase() === other.toLowerCase();
 }
 
 function summaryOf(
@@ -130,11 +143,16 @@ function summaryOf(
   const bound = isExact ? 'bit for bit' : `within ${(tolerance * 100).toFixed(2)}% tolerance`;
   const [first] = failed;
   if (first !== undefined)
-    return `FAILED: ${failed.length} of ${count} steps are not the same ${bound}; the first is step ${first.step}: ${lossText(first.single_loss)} and ${lossText(first.multi_loss)}`;
+    return (
+      `FAILED: ${failed.length} of ${count} steps are not the same ${bound}; the first is step ` +
+      `${first.step}: ${lossText(first.single_loss)} and ${lossText(first.multi_loss)}`
+    );
   if (isExact && digestsEqual !== true)
     return digestsEqual === null
-      ? `FAILED: all ${count} losses are the same bit for bit, but not both files have a digest of the weights`
-      : `FAILED: all ${count} losses are the same bit for bit, but the digests of the final states differ`;
+      ? `FAILED: all ${count} losses are the same bit for bit, but not both files have a digest ` +
+          'of the weights'
+      : `FAILED: all ${count} losses are the same bit for bit, but the digests of the final ` +
+          'states differ';
   const digests = isExact ? ', and so are the digests' : '';
   return isExact
     ? `PASSED: All ${count} steps are the same bit for bit${digests}`

@@ -1,10 +1,14 @@
 /**
- * What two loss curves show of each other, as numbers. Losses are those before the update of their step, so a wrong
- * update shows in the step after it, and the first loss depends on data and initial weights alone.
+ * What two loss curves show of each other, as numbers. Losses are those before the update of their
+ * step, so a wrong update shows in the step after it, and the first loss depends on data and
+ * initial weights alone.
  */
 import type { CurveStep, LossCurve } from './loss-curve.ts';
 
-/** Two correct programs that add in another order differ by less in a step that begins from the same weights. */
+/**
+ * Two correct programs that add in another order differ by less in a step that begins from the same
+ * weights.
+ */
 export const ROUNDING = 1e-5;
 /** Rounding errors grow from step to step, but do not jump. */
 const LARGEST_GROWTH = 30;
@@ -30,8 +34,16 @@ export function growsFromRounding(differences: readonly number[], until: number)
   return true;
 }
 
-/** The mean of log(multi / single) over some steps: how far the multi run's loss lies above, 0.1 about ten percent. */
-export function meanLogRatio(single: LossCurve, multi: LossCurve, from: number, to: number): number {
+/**
+ * The mean of log(multi / single) over some steps: how far the multi run's loss lies above, 0.1
+ * about ten percent.
+ */
+export function meanLogRatio(
+  single: LossCurve,
+  multi: LossCurve,
+  from: number,
+  to: number,
+): number {
   const ratios = single.steps
     .slice(from, to)
     .map(({ loss }, index) => Math.log((multi.steps[from + index]?.loss ?? NaN) / loss))
@@ -49,8 +61,8 @@ export function constantRatio(single: LossCurve, multi: LossCurve): number | und
 }
 
 /**
- * How many times as fast the multi run gets down to the same losses, as a median over levels of the loss; undefined when
- * the runs have no levels in common.
+ * How many times as fast the multi run gets down to the same losses, as a median over levels of the
+ * loss; undefined when the runs have no levels in common.
  */
 export function relativeSpeed(single: LossCurve, multi: LossCurve): number | undefined {
   const [one, other] = [smoothed(single), smoothed(multi)];
@@ -62,7 +74,8 @@ export function relativeSpeed(single: LossCurve, multi: LossCurve): number | und
     const loss = top * (bottom / top) ** (level / LEVELS);
     const steps = [one, other].map((curve) => curve.findIndex((value) => value <= loss) + 1);
     const [first = 0, second = 0] = steps;
-    if (first > 0 && second > 0 && Math.max(first, second) > SMOOTHED_STEPS) speeds.push(first / second);
+    if (first > 0 && second > 0 && Math.max(first, second) > SMOOTHED_STEPS)
+      speeds.push(first / second);
   }
   return speeds.toSorted((a, b) => a - b)[Math.floor(speeds.length / 2)];
 }
@@ -78,7 +91,10 @@ export function learnsNothing({ steps }: LossCurve): boolean {
   return first !== undefined && !(mean < first.loss);
 }
 
-/** Whether the workers of a step had the same number of samples; undefined where the file does not say. */
+/**
+ * Whether the workers of a step had the same number of samples; undefined where the file does not
+ * say.
+ */
 export function hasEqualShares({ samples }: CurveStep): boolean | undefined {
   if (samples.size === 0) return undefined;
   const [first, ...others] = samples.values();
@@ -87,12 +103,14 @@ export function hasEqualShares({ samples }: CurveStep): boolean | undefined {
 
 /** Samples of a step over all workers; undefined where the file does not say. */
 export function sampleCountOf({ samples }: CurveStep): number | undefined {
-  return samples.size === 0 ? undefined : [...samples.values()].reduce((sum, count) => sum + count, 0);
+  return samples.size === 0
+    ? undefined
+    : [...samples.values()].reduce((sum, count) => sum + count, 0);
 }
 
 /**
- * How much noisier than the mean over all samples an average of the workers' own means is, whose samples are not equally
- * many: 1 for equal shares, 4/3 for shares of 3 to 1.
+ * How much noisier than the mean over all samples an average of the workers' own means is, whose
+ * samples are not equally many: 1 for equal shares, 4/3 for shares of 3 to 1.
  */
 export function varianceOfUnweighted({ samples }: CurveStep): number {
   const counts = [...samples.values()];

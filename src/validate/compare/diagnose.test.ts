@@ -14,7 +14,11 @@ function curve(
   more: Partial<LossCurve> = {},
   samplesOf: (step: number) => readonly number[] = () => [],
 ): LossCurve {
-  const steps = losses.map((loss, step) => ({ step, loss, samples: new Map(samplesOf(step).entries()) }));
+  const steps = losses.map((loss, step) => ({
+    step,
+    loss,
+    samples: new Map(samplesOf(step).entries()),
+  }));
   return { path: 'run.json', config: {}, steps, ...more };
 }
 
@@ -62,7 +66,10 @@ describe('diagnose', () => {
     );
 
     assert.deepEqual([cause, first_diverging_step], ['wrong-weighting', 21]);
-    assert.match(evidence[1]!, /step 20 is the first with unequal shares \(worker 0: 24, worker 1: 8\)/);
+    assert.match(
+      evidence[1]!,
+      /step 20 is the first with unequal shares \(worker 0: 24, worker 1: 8\)/,
+    );
   });
 
   test('names a corrupted worker after agreement, and a newcomer in the step before', () => {

@@ -17,10 +17,13 @@ import { differentSettings } from './run-settings.ts';
 /** What a difference can look like; a person reads it as in `LOOKS_LIKE`. */
 export const LOOKS_LIKE = {
   'not-finite': 'a loss that is not finite',
-  'different-data': 'different data, initial weights or model: the losses differ before the first update',
-  'different-loss': 'the same training, with the loss counted differently (a sum for a mean, or the reverse)',
+  'different-data':
+    'different data, initial weights or model: the losses differ before the first update',
+  'different-loss':
+    'the same training, with the loss counted differently (a sum for a mean, or the reverse)',
   'missing-exchange': 'missing gradient exchange: every worker follows its own part of the data',
-  'wrong-weighting': 'wrong weighting of unequal shares: workers count alike, whatever their samples',
+  'wrong-weighting':
+    'wrong weighting of unequal shares: workers count alike, whatever their samples',
   'corrupted-worker': 'one corrupted worker: updates that are wrong from one step on',
   'other-hyperparameters': 'other hyperparameters: the same start, but updates of another size',
   'diverging-updates': 'wrong updates from the first on: the run does not learn',
@@ -33,7 +36,10 @@ export type Cause = keyof typeof LOOKS_LIKE;
 export interface Diagnosis {
   readonly cause: Cause;
   readonly looks_like: string;
-  /** The first step in which the runs differ by more than rounding, or at all where they differ by no more. */
+  /**
+   * The first step in which the runs differ by more than rounding, or at all where they differ by
+   * no more.
+   */
   readonly first_diverging_step: number | null;
   readonly evidence: readonly string[];
   readonly alternatives: readonly Cause[];
@@ -46,7 +52,9 @@ const CLEARLY_APART = 0.01;
 export function diagnose(single: LossCurve, multi: LossCurve, tolerance: number): Diagnosis {
   const differences = relativeDifferences(single, multi);
   const differing = differences.findIndex((difference) => difference > 0);
-  const large = differences.findIndex((difference) => difference > Math.max(tolerance, CLEARLY_APART));
+  const large = differences.findIndex(
+    (difference) => difference > Math.max(tolerance, CLEARLY_APART),
+  );
   const jump = differences.findIndex((difference) => difference > ROUNDING);
   const first = jump < 0 ? differing : jump;
   const settings = differentSettings(single.config, multi.config);
@@ -64,7 +72,9 @@ export function diagnose(single: LossCurve, multi: LossCurve, tolerance: number)
     first_diverging_step: single.steps[first]?.step ?? null,
     evidence: [
       ...found.evidence,
-      ...(settings.length === 0 ? [] : [`the files name different settings: ${settings.join(', ')}`]),
+      ...(settings.length === 0
+        ? []
+        : [`the files name different settings: ${settings.join(', ')}`]),
     ],
     alternatives: found.alternatives ?? [],
   };
@@ -80,7 +90,9 @@ interface Sight {
   readonly single: LossCurve;
   readonly multi: LossCurve;
   readonly differences: readonly number[];
-  /** Position of the first difference beyond rounding, or of the first at all; -1: there is none. */
+  /**
+   * Position of the first difference beyond rounding, or of the first at all; -1: there is none.
+   */
   readonly first: number;
   /** Position of the first that is clear to see, or the last position. */
   readonly large: number;
@@ -91,12 +103,17 @@ interface Sight {
 function causeOf(sight: Sight): Found {
   const { single, multi, differences, first, large } = sight;
   const wrong = [single, multi].flatMap(({ path, steps }) =>
-    steps.filter(({ loss }) => !Number.isFinite(loss)).slice(0, 1).map(({ step, loss }) => ({ path, step, loss })),
-  ); // prettier-ignore
+    steps
+      .filter(({ loss }) => !Number.isFinite(loss))
+      .slice(0, 1)
+      .map(({ step, loss }) => ({ path, step, loss })),
+  );
   if (wrong.length > 0)
     return {
       cause: 'not-finite',
-      evidence: wrong.map(({ path, step, loss }) => `the loss of step ${step} in ${path} is ${loss}`),
+      evidence: wrong.map(
+        ({ path, step, loss }) => `the loss of step ${step} in ${path} is ${loss}`,
+      ),
     };
   if (first < 0) return { cause: 'final-state', evidence: ['all losses are the same'] };
   if (growsFromRounding(differences, large)) return rounding(sight);
@@ -110,7 +127,9 @@ function rounding({ single, differences, large }: Sight): Found {
   return {
     cause: 'rounding',
     evidence: [
-      `the first difference, in step ${single.steps[begin]?.step}, is ${percent(differences[begin] ?? 0)}, and it reaches ${percent(differences[large] ?? 0)} in step ${single.steps[large]?.step} without a jump`,
+      `the first difference, in step ${single.steps[begin]?.step}, is ` +
+        `${percent(differences[begin] ?? 0)}, and it reaches ` +
+        `${percent(differences[large] ?? 0)} in step ${single.steps[large]?.step} without a jump`,
     ],
     alternatives: ['corrupted-worker'],
   };
@@ -129,7 +148,8 @@ function differentStart({ single, multi, differences }: Sight): Found {
   return {
     cause: 'different-data',
     evidence: [
-      `in the first step the losses are ${one?.loss} and ${other?.loss} (${percent(differences[0] ?? 0)} apart), before any update`,
+      `in the first step the losses are ${one?.loss} and ${other?.loss} ` +
+        `(${percent(differences[0] ?? 0)} apart), before any update`,
       ...(areDifferent
         ? [`the first step has ${samples[0]} samples in one and ${samples[1]} in the other`]
         : []),
@@ -137,15 +157,25 @@ function differentStart({ single, multi, differences }: Sight): Found {
   };
 }
 
-/** The runs were the same for at least one update: what is wrong began in the step before the difference. */
+/**
+ * The runs were the same for at least one update: what is wrong began in the step before the
+ * difference.
+ */
 function laterDivergence({ single, multi, differences, first }: Sight): Found {
   const [before, at] = [multi.steps[first - 1], single.steps[first]];
-  const agreement = `steps ${single.steps[0]?.step} to ${single.steps[first - 1]?.step} agree ${differences.slice(0, first).every((one) => one === 0) ? 'exactly' : 'within rounding'}; step ${at?.step} differs by ${percent(differences[first] ?? 0)}, so the update of step ${before?.step} was another`;
+  const agreement =
+    `steps ${single.steps[0]?.step} to ${single.steps[first - 1]?.step} agree ` +
+    `${differences.slice(0, first).every((one) => one === 0) ? 'exactly' : 'within rounding'}; ` +
+    `step ${at?.step} differs by ${percent(differences[first] ?? 0)}, so the update of step ` +
+    `${before?.step} was another`;
   const shares = multi.steps.slice(0, first).map(hasEqualShares);
   if (shares.at(-1) === false && shares.slice(0, -1).every((isEqual) => isEqual === true))
     return {
       cause: 'wrong-weighting',
-      evidence: [agreement, `step ${before?.step} is the first with unequal shares (${sharesText(before)})`],
+      evidence: [
+        agreement,
+        `step ${before?.step} is the first with unequal shares (${sharesText(before)})`,
+      ],
       alternatives: ['corrupted-worker'],
     };
   const earlier = multi.steps[first - 2];
@@ -168,10 +198,15 @@ function laterDivergence({ single, multi, differences, first }: Sight): Found {
 
 /** Steps in which a run's noise has not yet taken over. */
 const EARLY_STEPS = 6;
-/** In real runs only a larger step size brings the early losses down so far, and only a smaller one slows it down so. */
+/**
+ * In real runs only a larger step size brings the early losses down so far, and only a smaller one
+ * slows it down so.
+ */
 const FASTER = -0.06;
 const SLOWER = 0.55;
-/** Replicas on parts of the data end so far above; unweighted means of shares like 3 to 1 do not. */
+/**
+ * Replicas on parts of the data end so far above; unweighted means of shares like 3 to 1 do not.
+ */
 const DRIFT = 0.18;
 /** With shares as unequal as 7 to 1, an unweighted mean is as noisy as no exchange between two. */
 const NOISY_AS_NO_EXCHANGE = 1.8;
@@ -179,7 +214,9 @@ const NOISY_AS_NO_EXCHANGE = 1.8;
 /** The very first update was another: everything that is wrong all the time. */
 function earlyDivergence(sight: Sight): Found {
   const { single, multi, differences, first } = sight;
-  const start = `the first losses agree, and the difference begins with the first update (${percent(differences[first] ?? 0)} in step ${single.steps[first]?.step})`;
+  const start =
+    'the first losses agree, and the difference begins with the first update ' +
+    `(${percent(differences[first] ?? 0)} in step ${single.steps[first]?.step})`;
   if (learnsNothing(multi) && !learnsNothing(single))
     return {
       cause: 'diverging-updates',
@@ -195,15 +232,21 @@ function earlyDivergence(sight: Sight): Found {
       evidence: [
         start,
         early < FASTER
-          ? `in the first steps the multi run's loss falls faster (on average ${percent(1 - Math.exp(early))} lower), which neither missing exchange nor wrong weighting does`
-          : `the multi run comes to the same losses ${speed?.toFixed(2)} times as fast, as with smaller updates`,
+          ? "in the first steps the multi run's loss falls faster (on average " +
+            `${percent(1 - Math.exp(early))} lower), which neither missing exchange nor wrong ` +
+            'weighting does'
+          : `the multi run comes to the same losses ${speed?.toFixed(2)} times as fast, as with ` +
+            'smaller updates',
       ],
       alternatives: ['corrupted-worker'],
     };
   if (isAlone(multi))
     return {
       cause: 'other-hyperparameters',
-      evidence: [start, 'the multi run has one worker, so there was nothing to exchange or to weigh'],
+      evidence: [
+        start,
+        'the multi run has one worker, so there was nothing to exchange or to weigh',
+      ],
       alternatives: ['corrupted-worker'],
     };
   return exchangeOrWeighting(sight, start);
@@ -216,13 +259,19 @@ function isAlone({ workerCount, steps }: LossCurve): boolean {
 
 function exchangeOrWeighting({ single, multi, first }: Sight, start: string): Found {
   const drift = meanLogRatio(single, multi, first, single.steps.length);
-  const above = `over all steps the multi run's loss lies ${percent(Math.abs(Math.exp(drift) - 1))} ${drift < 0 ? 'below' : 'above'} the single run's`;
+  const above =
+    `over all steps the multi run's loss lies ${percent(Math.abs(Math.exp(drift) - 1))} ` +
+    `${drift < 0 ? 'below' : 'above'} the single run's`;
   const shared = multi.steps[0];
   const areEqual = shared && hasEqualShares(shared);
   if (areEqual === true)
     return {
       cause: 'missing-exchange',
-      evidence: [start, above, 'all workers had equally many samples, so weighting cannot be the reason'],
+      evidence: [
+        start,
+        above,
+        'all workers had equally many samples, so weighting cannot be the reason',
+      ],
       alternatives: ['corrupted-worker', 'other-hyperparameters'],
     };
   if (areEqual === undefined || shared === undefined)
@@ -238,14 +287,24 @@ function exchangeOrWeighting({ single, multi, first }: Sight, start: string): Fo
     evidence: [
       start,
       above,
-      `shares are unequal (${sharesText(shared)}); an unweighted mean of them ${isNoisy ? 'may well do as much' : cause === 'wrong-weighting' ? 'does as much' : 'would do less'}`,
+      `shares are unequal (${sharesText(shared)}); an unweighted mean of them ` +
+        (isNoisy
+          ? 'may well do as much'
+          : cause === 'wrong-weighting'
+            ? 'does as much'
+            : 'would do less'),
     ],
-    alternatives: [cause === 'wrong-weighting' ? 'missing-exchange' : 'wrong-weighting', 'corrupted-worker'],
+    alternatives: [
+      cause === 'wrong-weighting' ? 'missing-exchange' : 'wrong-weighting',
+      'corrupted-worker',
+    ],
   };
 }
 
 function sharesText(step: LossCurve['steps'][number] | undefined): string {
-  return [...(step?.samples ?? [])].map(([worker, count]) => `worker ${worker}: ${count}`).join(', ');
+  return [...(step?.samples ?? [])]
+    .map(([worker, count]) => `worker ${worker}: ${count}`)
+    .join(', ');
 }
 
 /** A share of one as a percentage of three digits. */

@@ -13,7 +13,9 @@ export interface JunitSuite {
 export function junitXml({ name, timestamp }: JunitSuite, checks: readonly Check[]): string {
   const failures = checks.filter(({ passed }) => !passed).length;
   const seconds = checks.reduce((total, check) => total + (check.seconds ?? 0), 0);
-  const counts = `tests="${checks.length}" failures="${failures}" errors="0" skipped="0" time="${seconds.toFixed(3)}"`;
+  const counts =
+    `tests="${checks.length}" failures="${failures}" errors="0" skipped="0" ` +
+    `time="${seconds.toFixed(3)}"`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites name="${attribute(name)}" ${counts}>`,
@@ -30,7 +32,10 @@ function testCase(suite: string, { name, passed, message, seconds }: Check): str
   const head = `    <testcase classname="${attribute(suite)}" name="${attribute(name)}"${time}`;
   if (passed) return `${head}/>`;
   const [firstLine = ''] = message.split(/\r?\n/, 1);
-  return `${head}>\n      <failure message="${attribute(firstLine)}">${text(message)}</failure>\n    </testcase>`;
+  return (
+    `${head}>\n      <failure message="${attribute(firstLine)}">${text(message)}</failure>\n    ` +
+    '</testcase>'
+  );
 }
 
 /** White space in an attribute would be read as blanks, so it is written by number. */

@@ -24,8 +24,16 @@ function refusal(document: unknown, pattern: RegExp): void {
 
 const STEPS = [
   { step: 0, loss: 2 },
-  { step: 1, loss: 1, loss_bits: '3FF0000000000000', workers: [{ worker_id: 0, samples: 3 }, { worker_id: 1, samples: 0 }] },
-]; // prettier-ignore
+  {
+    step: 1,
+    loss: 1,
+    loss_bits: '3FF0000000000000',
+    workers: [
+      { worker_id: 0, samples: 3 },
+      { worker_id: 1, samples: 0 },
+    ],
+  },
+];
 
 describe('readLossCurve', () => {
   test('reads the plain form and the canonical one alike', () => {
@@ -45,7 +53,10 @@ describe('readLossCurve', () => {
   });
 
   test('reads a result without schema_version as 1.0.0', () => {
-    assert.equal(read({ tool_name: 'minicluster', tool_payload: { steps: STEPS } }).steps.length, 2);
+    assert.equal(
+      read({ tool_name: 'minicluster', tool_payload: { steps: STEPS } }).steps.length,
+      2,
+    );
   });
 
   test('keeps losses that are not finite, as Python and as JSON write them', () => {
@@ -59,7 +70,10 @@ describe('readLossCurve', () => {
 
   test('says which other kind of file it got', () => {
     const why = { status: 'finished', ledger: {}, timeSplit: {} };
-    refusal(why, /expected the losses of a run step by step.*got a summary\.json of lockstep train/);
+    refusal(
+      why,
+      /expected the losses of a run step by step.*got a summary\.json of lockstep train/,
+    );
     refusal({ run_id: 'a', workers: [], is_complete: true }, /got a health file/);
     refusal({ accuracy: 1 }, /got plain metrics/);
     refusal([1], /expected a JSON object, got an array/);
@@ -72,7 +86,10 @@ describe('readLossCurve', () => {
     );
     refusal({ steps: [] }, /it has no steps/);
     refusal({ tool_name: 'x', tool_payload: null }, /tool_payload has no steps/);
-    const broken = { tool_name: 'x', tool_payload: { steps: [...STEPS, { step: 2, loss: 'low' }] } };
+    const broken = {
+      tool_name: 'x',
+      tool_payload: { steps: [...STEPS, { step: 2, loss: 'low' }] },
+    };
     refusal(broken, /tool_payload\.steps\[2\]\.loss: expected a number, got "low"/);
   });
 });

@@ -1,6 +1,12 @@
 /** What `validate` needs of a run: its losses, and what may explain a difference. */
 import { z } from 'zod';
-import { isDocument, parseWith, readKnownFile, StructureError, wrongKind } from '../results/read-result.ts';
+import {
+  isDocument,
+  parseWith,
+  readKnownFile,
+  StructureError,
+  wrongKind,
+} from '../results/read-result.ts';
 
 /** A run as it is compared. */
 export interface LossCurve {
@@ -50,17 +56,25 @@ const curveSchema = z.looseObject({
 /**
  * The losses of a run, from a canonical result or the plain form.
  *
- * Throws: ConfigError when the file cannot be read, StructureError when it has no losses step by step.
+ * Throws: ConfigError when the file cannot be read, StructureError when it has no losses step by
+ *         step.
  */
 export function readLossCurve(path: string): LossCurve {
   const file = readKnownFile(path);
   if (file.kind !== 'result' && file.kind !== 'training')
-    throw wrongKind(file, 'the losses of a run step by step, as `lockstep run --output` writes them');
+    throw wrongKind(
+      file,
+      'the losses of a run step by step, as `lockstep run --output` writes them',
+    );
   const isWrapped = file.kind === 'result';
   const payload = isWrapped ? file.document['tool_payload'] : file.document;
   if (!isDocument(payload))
     throw new StructureError(`reading ${path}: tool_payload has no steps, and nothing to compare`);
-  const parsed = parseWith({ ...file, document: payload }, curveSchema, isWrapped ? 'tool_payload' : '');
+  const parsed = parseWith(
+    { ...file, document: payload },
+    curveSchema,
+    isWrapped ? 'tool_payload' : '',
+  );
   const { steps, config = {}, num_workers: workerCount, weights_digest, state_digest } = parsed;
   if (steps.length === 0)
     throw new StructureError(`reading ${path}: it has no steps, and nothing to compare`);

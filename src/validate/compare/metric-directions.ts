@@ -11,7 +11,10 @@ export interface MetricRule {
   readonly isGuess: boolean;
 }
 
-/** What says what was run rather than how well: other runs than the baseline's are pointed out by it. */
+/**
+ * What says what was run rather than how well: other runs than the baseline's are pointed out by
+ * it.
+ */
 export const CONDITIONS: ReadonlySet<string> = new Set([
   'workload_type',
   'model',
@@ -94,7 +97,10 @@ const KNOWN: ReadonlyMap<string, MetricRule> = new Map<string, MetricRule>([
   ...HIGHER.map((name) => [name, higher(false)] as const),
 ]);
 
-/** MiniCluster's words for lower is better, and those for what it takes for a throughput although it is none. */
+/**
+ * MiniCluster's words for lower is better, and those for what it takes for a throughput although it
+ * is none.
+ */
 const LOWER_WORDS = [
   'latency',
   'time',

@@ -25,9 +25,11 @@ const KEPT_OUTPUT = 4_000;
 const USAGE_EXIT = 2;
 
 /**
- * The metrics of `count` runs, one after the other; undefined when they were aborted. Their files are removed.
+ * The metrics of `count` runs, one after the other; undefined when they were aborted. Their files
+ * are removed.
  *
- * Throws: ConfigError when the flags are wrong, RUNTIME_FAILED when a run failed, both in the run's own words.
+ * Throws: ConfigError when the flags are wrong, RUNTIME_FAILED when a run failed, both in the run's
+ *         own words.
  */
 export async function repeatRun(options: RepeatOptions): Promise<RunMetrics[] | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-repeated-'));
@@ -59,7 +61,9 @@ async function runOnce(
     env: { ...process.env, LOCKSTEP_NO_BUILD: '1' },
   });
   let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-KEPT_OUTPUT)));
+  child.stderr
+    .setEncoding('utf8')
+    .on('data', (text: string) => (said = (said + text).slice(-KEPT_OUTPUT)));
   const code = await endOf(child, signal);
   if (code === 0 || signal.aborted) return;
   const message = `run ${run} of ${count}: ${lastWords(said)}`;

@@ -1,6 +1,9 @@
 /** Settings that two result files name. */
 
-/** They say where and how fast a run was computed, or what it is judged by; the losses must not depend on them. */
+/**
+ * They say where and how fast a run was computed, or what it is judged by; the losses must not
+ * depend on them.
+ */
 const WITHOUT_EFFECT = new Set([
   'num_processes',
   'num_workers',

@@ -47,7 +47,8 @@ describe('differenceInterval', () => {
     const words = new RandomWords(7, 'synthetic');
     let next = 0;
     const normal = (): number =>
-      Math.sqrt(-2 * Math.log(1 - words.uniform(next++))) * Math.cos(2 * Math.PI * words.uniform(next++));
+      Math.sqrt(-2 * Math.log(1 - words.uniform(next++))) *
+      Math.cos(2 * Math.PI * words.uniform(next++));
     let misses = 0;
     const trials = 4000;
     for (let trial = 0; trial < trials; trial++) {

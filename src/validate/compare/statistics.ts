@@ -19,10 +19,13 @@ export function sampleOf(values: readonly number[]): Sample {
 /**
  * The 95 % confidence interval of `b`'s mean minus `a`'s; undefined when neither has a second run.
  *
- * Both with several runs: Welch's, which lets them be noisy to different degrees. One of them with a single run: the
- * noise of the other is taken for both.
+ * Both with several runs: Welch's, which lets them be noisy to different degrees. One of them with
+ * a single run: the noise of the other is taken for both.
  */
-export function differenceInterval(a: Sample, b: Sample): readonly [low: number, high: number] | undefined {
+export function differenceInterval(
+  a: Sample,
+  b: Sample,
+): readonly [low: number, high: number] | undefined {
   if (a.count < 2 && b.count < 2) return undefined;
   const [errorA, errorB] = [a.variance / a.count, b.variance / b.count];
   let [variance, freedom] = [errorA + errorB, welchFreedom(a, b)];
@@ -41,7 +44,10 @@ function welchFreedom(a: Sample, b: Sample): number {
   return (errorA + errorB) ** 2 / (errorA ** 2 / (a.count - 1) + errorB ** 2 / (b.count - 1));
 }
 
-/** The 97.5 % quantile of Student's t with `freedom` degrees (at least 1; a fraction counts as the next lower number). */
+/**
+ * The 97.5 % quantile of Student's t with `freedom` degrees (at least 1; a fraction counts as the
+ * next lower number).
+ */
 export function tQuantile(freedom: number): number {
   const degrees = Math.max(1, Math.floor(freedom));
   return T_975[degrees - 1] ?? expandedQuantile(degrees);
@@ -49,10 +55,10 @@ export function tQuantile(freedom: number): number {
 
 /** Degrees 1 to 30. */
 const T_975 = [
-  12.7062, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139, 2.200985,
-  2.178813, 2.160369, 2.144787, 2.13145, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963, 2.079614, 2.073873,
-  2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.04523, 2.042272,
-]; // prettier-ignore
+  12.7062, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
+  2.200985, 2.178813, 2.160369, 2.144787, 2.13145, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
+  2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.04523, 2.042272,
+];
 
 /** Of the standard normal distribution. */
 const Z_975 = 1.959963984540054;

@@ -38,7 +38,9 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
       const { rank, where, ms, othersMs } = event;
       const what = where === 'compute' ? 'computes' : 'is reached';
       const unit = where === 'compute' ? 'a micro-batch' : 'a step';
-      const reason = `${what} more slowly than the others: ${ms.toFixed(1)} ms ${unit}, the others ${othersMs.toFixed(1)} ms`;
+      const reason =
+        `${what} more slowly than the others: ${ms.toFixed(1)} ms ${unit}, the others ` +
+        `${othersMs.toFixed(1)} ms`;
       return { kind, rank, step, atMs, reason };
     }
     case 'worker-stalled':
@@ -56,7 +58,13 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
         reason: `its clock jumped by ${(event.jumpMs / 1000).toFixed(1)} s`,
       };
     case 'numerics-differ':
-      return { kind, rank: null, step, atMs, reason: 'workers compute different bits for one micro-batch' };
+      return {
+        kind,
+        rank: null,
+        step,
+        atMs,
+        reason: 'workers compute different bits for one micro-batch',
+      };
     case 'run-started':
     case 'worker-joined':
     case 'micro-batches-reissued':

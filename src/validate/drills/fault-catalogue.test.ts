@@ -42,7 +42,9 @@ describe('faultsNamed', () => {
       () => faultsNamed('kill,slow_wroker'),
       (error) =>
         error instanceof ConfigError &&
-        /no fault "slow_wroker"\. Did you mean slow_worker\? There are: .*disk_full/.test(error.message),
+        /no fault "slow_wroker"\. Did you mean slow_worker\? There are: .*disk_full/.test(
+          error.message,
+        ),
     );
     assert.throws(() => faultsNamed('kill,'), /no fault ""/);
   });
@@ -51,7 +53,9 @@ describe('faultsNamed', () => {
 describe('planFault', () => {
   test('hits every worker, in the first quarter of the run, the same for the same seed', () => {
     const [fault] = faultsNamed('gradient_zeros');
-    const plans = Array.from({ length: 60 }, (_, seed) => planFault(fault!, { workers: 3, steps: 20, seed }));
+    const plans = Array.from({ length: 60 }, (_, seed) =>
+      planFault(fault!, { workers: 3, steps: 20, seed }),
+    );
 
     assert.deepEqual(new Set(plans.map(({ rank }) => rank)), new Set([0, 1, 2]));
     assert.deepEqual(new Set(plans.map(({ step }) => step)), new Set([1, 2, 3, 4, 5]));

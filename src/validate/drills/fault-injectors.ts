@@ -53,11 +53,15 @@ export function obstacleTo(
   isThere: (path: string) => boolean = existsSync,
 ): string | undefined {
   if (name === 'disk_full' && !isThere(FULL_DEVICE)) return `this system has no ${FULL_DEVICE}`;
-  if (name === 'worker_timeout' && process.platform === 'win32') return 'this system has no SIGSTOP';
+  if (name === 'worker_timeout' && process.platform === 'win32')
+    return 'this system has no SIGSTOP';
   return undefined;
 }
 
-/** Which worker has the fault, and from when: both follow from the seed. In the first quarter, so that it can show. */
+/**
+ * Which worker has the fault, and from when: both follow from the seed. In the first quarter, so
+ * that it can show.
+ */
 export function planFault(
   fault: Fault,
   { workers, steps, seed }: { workers: number; steps: number; seed: number },
@@ -69,7 +73,8 @@ export function planFault(
     FAULTS.findIndex(({ name }) => name === fault.name),
   );
   const rank = fault.name === 'disk_full' ? NO_WORKER : words.below(0, workers);
-  const step = fault.name === 'wrong_data' ? 0 : 1 + words.below(1, Math.max(1, Math.floor(steps / 4)));
+  const step =
+    fault.name === 'wrong_data' ? 0 : 1 + words.below(1, Math.max(1, Math.floor(steps / 4)));
   return { fault, rank, step, seed };
 }
 
@@ -96,14 +101,20 @@ const INJECTORS: Readonly<Record<FaultName, (plan: FaultPlan) => Injector>> = {
   half_open: (plan) => onLink(plan, CUT),
   partition: (plan) => onLink(plan, CUT, 'heals'),
   corrupted_frame: (plan) => onLink(plan, { up: { kind: 'corrupt', afterBytes: 30, bit: 4 } }),
-  delayed_frames: (plan) => onLink(plan, { up: { kind: 'delay', ms: 100 }, down: { kind: 'delay', ms: 100 } }),
+  delayed_frames: (plan) =>
+    onLink(plan, { up: { kind: 'delay', ms: 100 }, down: { kind: 'delay', ms: 100 } }),
   duplicate_worker: asSecondWorker,
   disk_full: onDisk,
-}; // prettier-ignore
+};
 
 /** What a faulty worker is started with in place of an honest one. */
 function faultyWorker({ fault, step, seed }: FaultPlan, workerId?: string): SelfCommand {
-  const order: FaultOrder = { fault: fault.name, step, seed, ...(workerId !== undefined && { workerId }) };
+  const order: FaultOrder = {
+    fault: fault.name,
+    step,
+    seed,
+    ...(workerId !== undefined && { workerId }),
+  };
   const program = fileURLToPath(siblingModule(import.meta.url, 'faulty-worker-process'));
   return { program: process.execPath, arguments: [program, JSON.stringify(order)] };
 }
@@ -166,7 +177,10 @@ function setRules(relay: Relay | undefined, rules: RelayRules): boolean {
   return relay !== undefined;
 }
 
-/** A relay between the worker and the coordinator that goes bad; a link that heals does so once it was noticed. */
+/**
+ * A relay between the worker and the coordinator that goes bad; a link that heals does so once it
+ * was noticed.
+ */
 function onLink({ rank, step }: FaultPlan, rules: RelayRules, heals?: 'heals'): Injector {
   let relay: Relay | undefined;
   const once = new Once(step, () => setRules(relay, rules));
@@ -187,7 +201,10 @@ function onLink({ rank, step }: FaultPlan, rules: RelayRules, heals?: 'heals'): 
   };
 }
 
-/** A second process with the worker's id. It is started with the run, and gets through to the coordinator later. */
+/**
+ * A second process with the worker's id. It is started with the run, and gets through to the
+ * coordinator later.
+ */
 function asSecondWorker(plan: FaultPlan): Injector {
   const workerId = randomUUID();
   const seconds = new LocalWorkers(() => {});

@@ -14,19 +14,33 @@ describe('alarmOf', () => {
     const events: readonly [RunEvent, string][] = [
       [
         { kind: 'worker-slow', ...WHO, where: 'compute', ms: 500, othersMs: 0.25 },
-        'worker-slow, rank 1, step 7: computes more slowly than the others: 500.0 ms a micro-batch, the others 0.3 ms',
+        'worker-slow, rank 1, step 7: computes more slowly than the others: 500.0 ms a ' +
+          'micro-batch, the others 0.3 ms',
       ],
       [
         { kind: 'worker-slow', ...WHO, where: 'link', ms: 200, othersMs: 1 },
-        'worker-slow, rank 1, step 7: is reached more slowly than the others: 200.0 ms a step, the others 1.0 ms',
+        'worker-slow, rank 1, step 7: is reached more slowly than the others: 200.0 ms a ' +
+          'step, the others 1.0 ms',
       ],
-      [{ kind: 'worker-stalled', ...WHO, silentMs: 2_000, reason: 'silence' }, 'worker-stalled, rank 1, step 7: silence'],
+      [
+        { kind: 'worker-stalled', ...WHO, silentMs: 2_000, reason: 'silence' },
+        'worker-stalled, rank 1, step 7: silence',
+      ],
       [{ kind: 'worker-lost', ...WHO, reason: 'gone' }, 'worker-lost, rank 1, step 7: gone'],
-      [{ kind: 'worker-distrusted', ...WHO, microBatch: 3, reason: 'wrong' }, 'worker-distrusted, rank 1, step 7: wrong'],
-      [{ kind: 'worker-refused', peer: 'p', rank: 2, reason: 'twice' }, 'worker-refused, rank 2, step 7: twice'],
+      [
+        { kind: 'worker-distrusted', ...WHO, microBatch: 3, reason: 'wrong' },
+        'worker-distrusted, rank 1, step 7: wrong',
+      ],
+      [
+        { kind: 'worker-refused', peer: 'p', rank: 2, reason: 'twice' },
+        'worker-refused, rank 2, step 7: twice',
+      ],
       [{ kind: 'worker-refused', peer: 'p', reason: 'nobody' }, 'worker-refused, step 7: nobody'],
-      [{ kind: 'clock-jumped', ...WHO, jumpMs: 3_600_000 }, 'clock-jumped, rank 1, step 7: its clock jumped by 3600.0 s'],
-    ]; // prettier-ignore
+      [
+        { kind: 'clock-jumped', ...WHO, jumpMs: 3_600_000 },
+        'clock-jumped, rank 1, step 7: its clock jumped by 3600.0 s',
+      ],
+    ];
     for (const [event, text] of events) {
       const alarm = alarmOf(event, HEARD);
       assert.ok(alarm !== undefined);
@@ -49,7 +63,10 @@ describe('alarmOf', () => {
 
 describe('failureAlarm', () => {
   test('names no worker, and gives the code', () => {
-    const alarm = failureAlarm(new LockstepError('FILE_FAILED', 'writing x: the disk is full'), HEARD);
+    const alarm = failureAlarm(
+      new LockstepError('FILE_FAILED', 'writing x: the disk is full'),
+      HEARD,
+    );
 
     assert.deepEqual([alarm.kind, alarm.rank], ['run-failed', null]);
     assert.equal(alarm.reason, 'FILE_FAILED: writing x: the disk is full');
@@ -76,7 +93,12 @@ describe('isPassed', () => {
 });
 
 describe('isUnrecovered', () => {
-  const result: FaultResult = { fault_type: 'kill', affected_rank: 1, was_detected: true, reason: '' };
+  const result: FaultResult = {
+    fault_type: 'kill',
+    affected_rank: 1,
+    was_detected: true,
+    reason: '',
+  };
 
   test('is true only of runs that should have recovered and did not', () => {
     assert.equal(isUnrecovered({ ...result, expected_to_recover: true, recovered: true }), false);

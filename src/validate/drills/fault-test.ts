@@ -1,4 +1,7 @@
-/** `fault-test`: one run after the other, with a fault or without, and what the detectors made of each. */
+/**
+ * `fault-test`: one run after the other, with a fault or without, and what the detectors made of
+ * each.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +31,10 @@ export interface FaultTestOptions {
   readonly workers: number;
   /** Of every run. */
   readonly steps: number;
-  /** Of the first round; the next has the next. It decides data, weights, audits, affected ranks and steps. */
+  /**
+   * Of the first round; the next has the next. It decides data, weights, audits, affected ranks and
+   * steps.
+   */
   readonly seed: number;
   /** How many times every fault is injected. */
   readonly rounds: number;
@@ -44,7 +50,10 @@ export interface FaultTestOptions {
   readonly onResult?: (result: FaultResult) => void;
 }
 
-/** No run takes longer, unless something hangs: a frozen worker costs five seconds, a slow one half a second a step. */
+/**
+ * No run takes longer, unless something hangs: a frozen worker costs five seconds, a slow one half
+ * a second a step.
+ */
 const DEADLINE_MS = 120_000;
 
 /** Characters of a log that go into a message. */
@@ -53,7 +62,10 @@ const MAX_LAST_WORDS = 1_000;
 /** Fewer leave no room for a fault to begin and to be seen. */
 export const LEAST_STEPS = 8;
 
-/** Runs everything, with a clean run to compare with in every round, and sums up. Throws ConfigError. */
+/**
+ * Runs everything, with a clean run to compare with in every round, and sums up. Throws
+ * ConfigError.
+ */
 export async function runFaultTest(options: FaultTestOptions): Promise<FaultReport> {
   const { faults, seed, rounds } = options;
   for (const fault of faults ?? []) {
@@ -117,9 +129,11 @@ export class TestBench {
       // Its files go: what they say of the reason must be said here.
       const log = join(this.#folder, `${this.#runs}-control`, 'logs', 'rank_0.log');
       const words = existsSync(log) ? readFileSync(log, 'utf8').trim().slice(-MAX_LAST_WORDS) : '';
-      const why = run.alarms.map(alarmText).join('; ') || `it was not over after ${DEADLINE_MS / 1000} s`;
+      const why =
+        run.alarms.map(alarmText).join('; ') || `it was not over after ${DEADLINE_MS / 1000} s`;
       throw new RuntimeError(
-        `the clean run that faults are compared with did not end well: ${why}. The log of rank 0 ends with: ${words}`,
+        `the clean run that faults are compared with did not end well: ${why}. The log of ` +
+          `rank 0 ends with: ${words}`,
       );
     }
     this.controls.push({ workload, seed, run });
@@ -131,7 +145,12 @@ export class TestBench {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  async #run(name: string, workload: WorkloadName, seed: number, injector: Injector): Promise<ObservedRun> {
+  async #run(
+    name: string,
+    workload: WorkloadName,
+    seed: number,
+    injector: Injector,
+  ): Promise<ObservedRun> {
     const { places, self, signal, onRun } = this.#options;
     onRun?.(name, seed);
     return observeRun({
@@ -186,7 +205,9 @@ function sumUp(
     num_unrecovered: tested.filter(isUnrecovered).length,
     num_not_injected: all.length - tested.length,
     num_false_alarms: falseAlarms.length,
-    summary: `Fault injection testing complete: ${detected}/${tested.length} faults detected, ${missed} missed`,
+    summary:
+      `Fault injection testing complete: ${detected}/${tested.length} faults detected, ` +
+      `${missed} missed`,
     results: [...all],
     ...(first !== undefined && {
       control: {
@@ -213,5 +234,7 @@ export function isUnrecovered(result: FaultResult): boolean {
 
 /** Whether every fault was detected and survived as it should, and the clean runs were quiet. */
 export function isPassed(report: FaultReport): boolean {
-  return report.num_missed === 0 && report['num_unrecovered'] === 0 && report['num_false_alarms'] === 0;
+  return (
+    report.num_missed === 0 && report['num_unrecovered'] === 0 && report['num_false_alarms'] === 0
+  );
 }

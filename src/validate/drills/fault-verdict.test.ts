@@ -27,20 +27,29 @@ function trial(name: string, alarms: readonly Alarm[], changes: Partial<Trial> =
 }
 
 describe('judgeFault', () => {
-  test('says detected, where and after how long, when the first alarm names the worker for the right reason', () => {
-    const result = judgeFault(trial('gradient_zeros', [alarm('worker-distrusted', 1)]));
+  test(
+    'says detected, where and after how long, when the first alarm names the worker for the ' +
+      'right reason',
+    () => {
+      const result = judgeFault(trial('gradient_zeros', [alarm('worker-distrusted', 1)]));
 
-    assert.equal(result.was_detected, true);
-    assert.equal(result.reason, 'worker-distrusted it is');
-    assert.deepEqual(
-      [result.named_rank, result.injection_step, result.detected_step, result.detection_latency_steps],
-      [1, 4, 6, 2],
-    );
-    assert.equal(result.detection_latency_ms, 250);
-    assert.deepEqual([result.recovered, result.digest_equal], [true, true]);
-    assert.deepEqual(result['false_alarms'], []);
-    faultResultSchema.parse(result);
-  });
+      assert.equal(result.was_detected, true);
+      assert.equal(result.reason, 'worker-distrusted it is');
+      assert.deepEqual(
+        [
+          result.named_rank,
+          result.injection_step,
+          result.detected_step,
+          result.detection_latency_steps,
+        ],
+        [1, 4, 6, 2],
+      );
+      assert.equal(result.detection_latency_ms, 250);
+      assert.deepEqual([result.recovered, result.digest_equal], [true, true]);
+      assert.deepEqual(result['false_alarms'], []);
+      faultResultSchema.parse(result);
+    },
+  );
 
   test('says missed when no detector said anything', () => {
     const result = judgeFault(trial('gradient_zeros', []));
@@ -57,8 +66,13 @@ describe('judgeFault', () => {
     const result = judgeFault(trial('gradient_zeros', alarms));
 
     assert.deepEqual([result.was_detected, result.named_rank], [false, 2]);
-    assert.match(result.reason, /^expected worker-distrusted of rank 1, but the first alarm was .* rank 2/);
-    assert.deepEqual(result['false_alarms'], ['worker-distrusted, rank 2, step 6: worker-distrusted it is']);
+    assert.match(
+      result.reason,
+      /^expected worker-distrusted of rank 1, but the first alarm was .* rank 2/,
+    );
+    assert.deepEqual(result['false_alarms'], [
+      'worker-distrusted, rank 2, step 6: worker-distrusted it is',
+    ]);
   });
 
   test('says missed when the worker is named for a reason that does not show this fault', () => {
@@ -88,9 +102,18 @@ describe('judgeFault', () => {
     const failure = { ...run, alarms: [alarm('run-failed', null)] };
     const blamed = { ...run, alarms: [alarm('worker-lost', 0), alarm('run-failed', null)] };
 
-    assert.equal(judgeFault(trial('disk_full', [], { ...changes, run: failure })).was_detected, true);
-    assert.equal(judgeFault(trial('disk_full', [], { ...changes, run: blamed })).was_detected, false);
-    assert.equal(judgeFault(trial('disk_full', [], { ...changes, run: failure })).digest_equal, null);
+    assert.equal(
+      judgeFault(trial('disk_full', [], { ...changes, run: failure })).was_detected,
+      true,
+    );
+    assert.equal(
+      judgeFault(trial('disk_full', [], { ...changes, run: blamed })).was_detected,
+      false,
+    );
+    assert.equal(
+      judgeFault(trial('disk_full', [], { ...changes, run: failure })).digest_equal,
+      null,
+    );
   });
 
   test('counts as recovered only the clean model, or losses within the tolerance', () => {

@@ -39,8 +39,9 @@ export interface Trial {
 }
 
 /**
- * The verdict. Detected means: the first alarm since the injection is of a kind that shows this fault, and names the
- * worker that has it. Alarms before the injection, and any about other workers, are false alarms.
+ * The verdict. Detected means: the first alarm since the injection is of a kind that shows this
+ * fault, and names the worker that has it. Alarms before the injection, and any about other
+ * workers, are false alarms.
  */
 export function judgeFault(trial: Trial): FaultResult {
   const { fault, affectedRank, seed, injection, run, control } = trial;
@@ -59,8 +60,10 @@ export function judgeFault(trial: Trial): FaultResult {
     injection_step: injection?.step ?? null,
     detected_step: wasDetected ? first.step : null,
     detection_latency_steps: wasDetected ? latencySteps(first, injection) : null,
-    detection_latency_ms: wasDetected && injection !== undefined ? first.atMs - injection.atMs : null,
-    recovered: run.end === 'finished' && (isEqual === true || areClose(run, control, trial.tolerance)),
+    detection_latency_ms:
+      wasDetected && injection !== undefined ? first.atMs - injection.atMs : null,
+    recovered:
+      run.end === 'finished' && (isEqual === true || areClose(run, control, trial.tolerance)),
     digest_equal: isEqual,
     loss_curve: [...run.losses],
     seed,
@@ -86,7 +89,9 @@ function reasonOf(
   if (injection === undefined) return `the run ended before the fault began: ${endOf(run)}`;
   if (first === undefined) return `no detector said anything; ${endOf(run)}`;
   if (wasDetected) return first.reason;
-  const expected = `expected ${fault.shownBy.join(' or ')}${affectedRank === NO_WORKER ? '' : ` of rank ${affectedRank}`}`;
+  const expected =
+    'expected ' +
+    `${fault.shownBy.join(' or ')}${affectedRank === NO_WORKER ? '' : ` of rank ${affectedRank}`}`;
   return `${expected}, but the first alarm was ${alarmText(first)}`;
 }
 

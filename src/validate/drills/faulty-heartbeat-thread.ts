@@ -5,7 +5,10 @@ import type { FaultyParts } from './faulty-lane.ts';
 
 const JUMP_MS = 3_600_000;
 
-const start = workerData as { intervalMs: HeartbeatStart['intervalMs']; readonly extra: FaultyParts };
+const start = workerData as {
+  intervalMs: HeartbeatStart['intervalMs'];
+  readonly extra: FaultyParts;
+};
 const { clock } = start.extra;
 const realNow = Date.now;
 Date.now = () => realNow() + JUMP_MS * Atomics.load(clock, 0);

@@ -9,8 +9,10 @@ await serveLane(({ extra }) => {
   const parts = extra as FaultyParts;
   return faultyLaneHooks({
     ...parts,
-    // Straight to the log of the process: a thread's own stderr goes through the main thread, and comes later.
-    onInjected: (step) => writeSync(2, injectionLine(parts.order.fault, { step, atMs: Date.now() })),
+    // Straight to the log of the process: a thread's own stderr goes through the main thread, and
+    // comes later.
+    onInjected: (step) =>
+      writeSync(2, injectionLine(parts.order.fault, { step, atMs: Date.now() })),
     sleep: async (ms) => sleep(ms),
   });
 });

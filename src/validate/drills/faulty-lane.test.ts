@@ -46,7 +46,6 @@ describe('faultyLaneHooks', () => {
       [3, 1],
       [5, 0],
     ] as const)
-      // prettier-ignore
       await hooks.afterGradients?.(none, step, microBatch);
 
     assert.deepEqual(slept, [500, 500]);
@@ -82,7 +81,9 @@ describe('faultyLaneHooks', () => {
 describe('injectionIn', () => {
   test('finds when the fault began among the lines of a log', () => {
     const line = injectionLine('stale_worker', { step: 7, atMs: 123 });
-    const log = `2026-01-01T00:00:00Z joined run\n${line}${injectionLine('stale_worker', { step: 9, atMs: 200 })}`;
+    const log =
+      '2026-01-01T00:00:00Z joined ' +
+      `run\n${line}${injectionLine('stale_worker', { step: 9, atMs: 200 })}`;
 
     assert.deepEqual(injectionIn(log), { step: 7, atMs: 123 });
     assert.equal(injectionIn('2026-01-01T00:00:00Z joined run\n'), undefined);

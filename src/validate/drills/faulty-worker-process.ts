@@ -1,6 +1,7 @@
 /**
- * A worker process with a fault in it: what `fault-test` starts in place of an honest worker. It is composed of the
- * same parts, some of them faulty, and takes the arguments of `lockstep worker` after its order.
+ * A worker process with a fault in it: what `fault-test` starts in place of an honest worker. It is
+ * composed of the same parts, some of them faulty, and takes the arguments of `lockstep worker`
+ * after its order.
  */
 import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -24,7 +25,8 @@ const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: 
 const order = parseFaultOrder(positionals[0] ?? '');
 const address = parseAddress(values.join ?? '');
 invariant(address !== undefined, 'a faulty worker is started by fault-test, with an address');
-const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+const log = (line: string): void =>
+  void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 const controller = new AbortController();
 process.once('SIGTERM', () => controller.abort());
 

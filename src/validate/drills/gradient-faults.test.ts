@@ -47,17 +47,24 @@ describe('GRADIENT_FAULTS', () => {
     assert.equal(Math.abs(after[2]! - BEFORE[2]!), 2 ** -22);
   });
 
-  test('add noise of mean 0 and standard deviation 1, another for every micro-batch, the same again for the same', () => {
-    const zeros = new Float32Array(10_000);
-    const noise = damaged('gradient_sync_anomaly', PLACE, zeros);
-    const mean = noise.reduce((sum, value) => sum + value, 0) / noise.length;
-    const variance = noise.reduce((sum, value) => sum + value * value, 0) / noise.length;
+  test(
+    'add noise of mean 0 and standard deviation 1, another for every micro-batch, the same ' +
+      'again for the same',
+    () => {
+      const zeros = new Float32Array(10_000);
+      const noise = damaged('gradient_sync_anomaly', PLACE, zeros);
+      const mean = noise.reduce((sum, value) => sum + value, 0) / noise.length;
+      const variance = noise.reduce((sum, value) => sum + value * value, 0) / noise.length;
 
-    assert.ok(Math.abs(mean) < 0.05, `mean ${mean}`);
-    assert.ok(Math.abs(variance - 1) < 0.05, `variance ${variance}`);
-    assert.deepEqual(damaged('gradient_sync_anomaly', PLACE, zeros), noise);
-    assert.notDeepEqual(damaged('gradient_sync_anomaly', { ...PLACE, microBatch: 3 }, zeros), noise);
-  });
+      assert.ok(Math.abs(mean) < 0.05, `mean ${mean}`);
+      assert.ok(Math.abs(variance - 1) < 0.05, `variance ${variance}`);
+      assert.deepEqual(damaged('gradient_sync_anomaly', PLACE, zeros), noise);
+      assert.notDeepEqual(
+        damaged('gradient_sync_anomaly', { ...PLACE, microBatch: 3 }, zeros),
+        noise,
+      );
+    },
+  );
 });
 
 describe('gradientFaultNamed', () => {

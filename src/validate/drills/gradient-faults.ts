@@ -1,6 +1,6 @@
 /**
- * Ways in which a worker's gradient can be wrong. Each changes the gradient of one micro-batch as it lies in memory,
- * before it is rounded and added to others.
+ * Ways in which a worker's gradient can be wrong. Each changes the gradient of one micro-batch as
+ * it lies in memory, before it is rounded and added to others.
  */
 import { RandomWords } from '../../base/random.ts';
 
@@ -25,7 +25,9 @@ export const GRADIENT_FAULTS = {
   gradient_scale_half: scaleBy(0.5),
   /** The highest bit of an exponent: times 2^128. */
   gradient_bit_flip: (gradients, place) => flipBit(gradients, someElement(gradients, place), 30),
-  /** The lowest bit of the largest element: a smaller one's may vanish when the gradient is rounded. */
+  /**
+   * The lowest bit of the largest element: a smaller one's may vanish when the gradient is rounded.
+   */
   gradient_mantissa_bit: (gradients) => flipBit(gradients, largestElement(gradients), 0),
 } as const satisfies Readonly<Record<string, GradientFault>>;
 
@@ -33,7 +35,9 @@ export type GradientFaultName = keyof typeof GRADIENT_FAULTS;
 
 /** The fault of this name; undefined when there is none. */
 export function gradientFaultNamed(name: string): GradientFault | undefined {
-  return Object.hasOwn(GRADIENT_FAULTS, name) ? GRADIENT_FAULTS[name as GradientFaultName] : undefined;
+  return Object.hasOwn(GRADIENT_FAULTS, name)
+    ? GRADIENT_FAULTS[name as GradientFaultName]
+    : undefined;
 }
 
 function scaleBy(factor: number): GradientFault {

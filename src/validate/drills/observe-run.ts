@@ -25,7 +25,10 @@ export interface ObserveOptions {
   readonly signal: AbortSignal;
 }
 
-/** Trains, with a fault or without, and resolves with what was seen; also when the run fails. Leaves nothing running. */
+/**
+ * Trains, with a fault or without, and resolves with what was seen; also when the run fails. Leaves
+ * nothing running.
+ */
 export async function observeRun(options: ObserveOptions): Promise<ObservedRun> {
   const { config, name, places, self, injector, signal, deadlineMs } = options;
   const startedMs = systemClock.now();

@@ -55,7 +55,10 @@ describe('checkFile', () => {
   });
 
   test('looks into the payload of a canonical result', () => {
-    const found = lines('result', { tool_name: 'x', tool_payload: { ...TRAINING, final_loss: NaN } });
+    const found = lines('result', {
+      tool_name: 'x',
+      tool_payload: { ...TRAINING, final_loss: NaN },
+    });
 
     assert.ok(found.includes('metrics: is missing; expected an object'));
     assert.ok(found.includes('tool_payload.final_loss: expected a number, got NaN'));
@@ -64,7 +67,10 @@ describe('checkFile', () => {
   test('finds numbers that contradict each other', () => {
     const times = { step_time_ms: 4, wait_time_ms: 0.5, other_time_ms: 0.4 };
     const good = [step(0, { ...times, loss_bits: '3ff0000000000000' }), step(1)];
-    const bad = [step(0, { ...times, other_time_ms: 3 }), step(2, { loss_bits: '4000000000000000' })];
+    const bad = [
+      step(0, { ...times, other_time_ms: 3 }),
+      step(2, { loss_bits: '4000000000000000' }),
+    ];
 
     assert.deepEqual(lines('training', { ...TRAINING, steps: good }), []);
     assert.deepEqual(lines('training', { ...TRAINING, num_steps: 3, final_loss: 2, steps: bad }), [
@@ -78,7 +84,13 @@ describe('checkFile', () => {
 
   test('counts the results of a fault report', () => {
     const result = { fault_type: 'kill', affected_rank: 0, was_detected: true, reason: 'r' };
-    const report = { num_faults: 2, num_detected: 2, num_missed: 1, summary: '', results: [result] };
+    const report = {
+      num_faults: 2,
+      num_detected: 2,
+      num_missed: 1,
+      summary: '',
+      results: [result],
+    };
 
     assert.deepEqual(lines('fault-report', report), [
       'num_faults: is 2, but 2 detected and 1 missed make 3',

@@ -16,12 +16,18 @@ import {
 import { type Problem, problemsOf } from '../results/schema-problems.ts';
 import { bitsOf } from '../watch/step-recorder.ts';
 
-/** Compute, all-reduce, wait and other have to add up to the time of the step within this part of it. */
+/**
+ * Compute, all-reduce, wait and other have to add up to the time of the step within this part of
+ * it.
+ */
 const TIME_TOLERANCE = 0.05;
 /** Clocks that programs read for such short times say little. */
 const SHORTEST_STEP_MS = 0.1;
 
-/** All problems of a file: fields that its schema wants otherwise, and numbers that contradict each other. */
+/**
+ * All problems of a file: fields that its schema wants otherwise, and numbers that contradict each
+ * other.
+ */
 export function checkFile({ kind, document }: KnownFile): Problem[] {
   switch (kind) {
     case 'result':
@@ -37,7 +43,9 @@ export function checkFile({ kind, document }: KnownFile): Problem[] {
     case 'validation-report':
     case 'comparison-report':
     case 'metrics':
-      return [{ path: '', message: `expected a file with a schema, got ${nameOf(kind)}`, count: 1 }];
+      return [
+        { path: '', message: `expected a file with a schema, got ${nameOf(kind)}`, count: 1 },
+      ];
     default:
       return kind satisfies never;
   }
@@ -117,11 +125,20 @@ function bitsProblem(step: Step): [string, string] | undefined {
 
 function timeProblem(step: Step): [string, string] | undefined {
   if (step?.step_time_ms === undefined || step.step_time_ms < SHORTEST_STEP_MS) return undefined;
-  const { compute_time_ms, allreduce_time_ms, wait_time_ms = 0, other_time_ms = 0, step_time_ms } = step;
+  const {
+    compute_time_ms,
+    allreduce_time_ms,
+    wait_time_ms = 0,
+    other_time_ms = 0,
+    step_time_ms,
+  } = step;
   const sum = compute_time_ms + allreduce_time_ms + wait_time_ms + other_time_ms;
   return Math.abs(sum - step_time_ms) <= TIME_TOLERANCE * step_time_ms
     ? undefined
-    : ['step_time_ms', `is ${step_time_ms}, but compute, all-reduce, wait and other add up to ${sum}`];
+    : [
+        'step_time_ms',
+        `is ${step_time_ms}, but compute, all-reduce, wait and other add up to ${sum}`,
+      ];
 }
 
 function checkFaultReport(document: Document): Problem[] {
@@ -133,7 +150,9 @@ function checkFaultReport(document: Document): Problem[] {
   if (num_detected + num_missed !== num_faults)
     problems.push({
       path: 'num_faults',
-      message: `is ${num_faults}, but ${num_detected} detected and ${num_missed} missed make ${num_detected + num_missed}`,
+      message:
+        `is ${num_faults}, but ${num_detected} detected and ${num_missed} missed make ` +
+        `${num_detected + num_missed}`,
       count: 1,
     });
   if (detected !== num_detected)

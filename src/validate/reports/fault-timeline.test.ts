@@ -41,7 +41,13 @@ describe('faultTimeline', () => {
   });
 
   test('says what was missed, and where the loss leaves the clean one', () => {
-    const missed = { ...KILL, was_detected: false, detected_step: null, detection_latency_steps: null, loss_curve: [4, 2, 1.5] }; // prettier-ignore
+    const missed = {
+      ...KILL,
+      was_detected: false,
+      detected_step: null,
+      detection_latency_steps: null,
+      loss_curve: [4, 2, 1.5],
+    };
     const page = faultTimeline(reportOf([KILL, missed]), 'Faults');
 
     assert.match(page, /✗ 1 of 2 faults missed/);
@@ -50,8 +56,14 @@ describe('faultTimeline', () => {
   });
 
   test('does not call a report good whose clean run raised alarms', () => {
-    assert.match(faultTimeline(reportOf([KILL], ['rank <2> slow']), 'Faults'), /✗ 1 false alarm[^s]/);
-    assert.match(faultTimeline(reportOf([KILL], ['rank <2> slow']), 'Faults'), /rank &lt;2&gt; slow/);
+    assert.match(
+      faultTimeline(reportOf([KILL], ['rank <2> slow']), 'Faults'),
+      /✗ 1 false alarm[^s]/,
+    );
+    assert.match(
+      faultTimeline(reportOf([KILL], ['rank <2> slow']), 'Faults'),
+      /rank &lt;2&gt; slow/,
+    );
   });
 
   test('draws what a report of the original tells, which has no steps', () => {
@@ -61,10 +73,17 @@ describe('faultTimeline', () => {
         num_detected: 1,
         num_missed: 0,
         summary: '1/1',
-        results: [{ fault_type: 'slow_worker', affected_rank: 0, was_detected: true, reason: 'Detected via throughput deviation' }],
+        results: [
+          {
+            fault_type: 'slow_worker',
+            affected_rank: 0,
+            was_detected: true,
+            reason: 'Detected via throughput deviation',
+          },
+        ],
       },
       'Faults',
-    ); // prettier-ignore
+    );
 
     assert.match(page, /Detected via throughput deviation/);
     assert.doesNotMatch(page, /class="start"|Loss with each fault/);

@@ -1,4 +1,7 @@
-/** A fault report as one HTML file: what was injected when, who noticed when, and what it did to the loss. */
+/**
+ * A fault report as one HTML file: what was injected when, who noticed when, and what it did to the
+ * loss.
+ */
 import { drawing, figure, linearScale, px } from '../../charts/chart-frame.ts';
 import { lineChart } from '../../charts/charts.ts';
 import {
@@ -36,10 +39,13 @@ export function faultTimeline(report: FaultReport, title: string): string {
       section('Timeline', timelineOf(results)),
       section('Faults', faultTable(results)),
       alarms.length > 0 &&
-        section('False alarms in the control run', markup`<div class="panel"><ul class="names">${alarms.map((alarm) => markup`<li>${alarm}</li>`)}</ul></div>`),
+        section(
+          'False alarms in the control run',
+          markup`<div class="panel"><ul class="names">${alarms.map((alarm) => markup`<li>${alarm}</li>`)}</ul></div>`,
+        ),
       lossSection(report),
     ],
-  }); // prettier-ignore
+  });
 }
 
 function verdictBadge(faults: number, missed: number, alarms: number): Html {
@@ -58,12 +64,50 @@ function cardsOf({ num_faults, num_detected, num_missed, results, control }: Fau
   );
   const alarms = control?.false_alarms.length;
   return [
-    { name: 'Detected', value: `${num_detected} of ${num_faults}`, note: num_missed === 0 ? 'none missed' : `${num_missed} missed`, tone: num_missed === 0 ? 'good' : 'bad' },
-    ...(latencies.length === 0 ? [] : [{ name: 'Longest latency', value: countOf(Math.max(...latencies), 'step'), note: 'from injection to detection' }]),
-    ...(told.length === 0 ? [] : [{ name: 'Recovered', value: `${recovered} of ${told.length}`, note: 'trained on to the last step' }]),
-    ...(compared === 0 ? [] : [{ name: 'Same model', value: `${same} of ${compared}`, note: 'the digest of the clean run' }]),
-    ...(alarms === undefined ? [] : [{ name: 'False alarms', value: String(alarms), note: 'in the clean run', tone: alarms === 0 ? ('good' as const) : ('bad' as const) }]),
-  ]; // prettier-ignore
+    {
+      name: 'Detected',
+      value: `${num_detected} of ${num_faults}`,
+      note: num_missed === 0 ? 'none missed' : `${num_missed} missed`,
+      tone: num_missed === 0 ? 'good' : 'bad',
+    },
+    ...(latencies.length === 0
+      ? []
+      : [
+          {
+            name: 'Longest latency',
+            value: countOf(Math.max(...latencies), 'step'),
+            note: 'from injection to detection',
+          },
+        ]),
+    ...(told.length === 0
+      ? []
+      : [
+          {
+            name: 'Recovered',
+            value: `${recovered} of ${told.length}`,
+            note: 'trained on to the last step',
+          },
+        ]),
+    ...(compared === 0
+      ? []
+      : [
+          {
+            name: 'Same model',
+            value: `${same} of ${compared}`,
+            note: 'the digest of the clean run',
+          },
+        ]),
+    ...(alarms === undefined
+      ? []
+      : [
+          {
+            name: 'False alarms',
+            value: String(alarms),
+            note: 'in the clean run',
+            tone: alarms === 0 ? ('good' as const) : ('bad' as const),
+          },
+        ]),
+  ];
 }
 
 /** Where on the axis of steps a fault's row reaches to. */
@@ -80,11 +124,14 @@ function timelineOf(results: readonly FaultResult[]): Html {
       markup`<line class="grid" x1="${px(x.at(tick))}" x2="${px(x.at(tick))}" y1="${TOP}" y2="${bottom}"/><text x="${px(x.at(tick))}" y="${bottom + 16}" text-anchor="middle">${formatNumber(tick)}</text>
 `,
   );
-  const rows = results.map((result, i) => rowOf(result, TOP + (i + 0.5) * ROW, (step) => x.at(step)));
+  const rows = results.map((result, i) =>
+    rowOf(result, TOP + (i + 0.5) * ROW, (step) => x.at(step)),
+  );
   const text = {
     title: 'From injection to detection',
     caption:
-      'A triangle is the step of the injection, a circle the step at which the detectors spoke. Steps are updates done.',
+      'A triangle is the step of the injection, a circle the step at which the detectors ' +
+      'spoke. Steps are updates done.',
     summary: results.map((result) => `${result.fault_type} ${verdictOf(result)}`).join(', '),
   };
   const axis = markup`<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${bottom + 34}" text-anchor="middle">step</text>`;
@@ -101,8 +148,10 @@ function rowOf(result: FaultResult, y: number, at: (step: number) => number): Ht
   const span =
     from !== undefined &&
     markup`<line class="span ${colour}" x1="${px(from)}" x2="${px(to ?? WIDTH - RIGHT)}" y1="${y}" y2="${y}"/>`;
-  const start = from !== undefined && markup`<path class="start" d="M${px(from)} ${y - 7}l-5.5 -9h11z"/>`;
-  const end = to !== undefined && markup`<circle class="end ${colour}" cx="${px(to)}" cy="${y}" r="6"/>`;
+  const start =
+    from !== undefined && markup`<path class="start" d="M${px(from)} ${y - 7}l-5.5 -9h11z"/>`;
+  const end =
+    to !== undefined && markup`<circle class="end ${colour}" cx="${px(to)}" cy="${y}" r="6"/>`;
   const words = markup`<text class="${colour}" x="${WIDTH - RIGHT + 14}" y="${y}" dy="0.35em">${verdictOf(result)}</text>`;
   return markup`<g><title>${fault_type}: ${reason}</title>${name}${base}${span}${start}${end}${words}</g>
 `;
@@ -124,7 +173,17 @@ function faultTable(results: readonly FaultResult[]): Html {
   const yesNo = (value: boolean | null | undefined): HtmlValue =>
     value === null || value === undefined ? '–' : value ? 'yes' : badge('warn', 'no');
   return table({
-    columns: ['fault', 'verdict', 'worker', 'named', 'step', 'seen', 'after ms', 'recovered', 'same model'],
+    columns: [
+      'fault',
+      'verdict',
+      'worker',
+      'named',
+      'step',
+      'seen',
+      'after ms',
+      'recovered',
+      'same model',
+    ],
     rows: results.map((result) => [
       markup`${result.fault_type}<span class="reason">${result.reason}</span>`,
       badge(result.was_detected ? 'good' : 'bad', result.was_detected ? 'detected' : 'missed'),
@@ -137,7 +196,7 @@ function faultTable(results: readonly FaultResult[]): Html {
       yesNo(result.digest_equal),
     ]),
     numeric: [4, 5, 6],
-  }); // prettier-ignore
+  });
 }
 
 function lossSection({ results, control }: FaultReport): Html | undefined {

@@ -24,14 +24,23 @@ const MIN_RANGED_VALUES = 50;
 const MAX_FACTS = 12;
 
 /** The page of a heat map of `runs`. */
-export function heatmapReport(map: Heatmap, metric: HeatmapMetric, runs: readonly string[]): string {
+export function heatmapReport(
+  map: Heatmap,
+  metric: HeatmapMetric,
+  runs: readonly string[],
+): string {
   const found = namedStragglers(map);
   const isThroughput = metric === 'throughput_samples_per_sec';
   const rule = isThroughput ? 'below the median divided by 1.5' : 'above 1.5 times the median';
   const text = {
     title: metric,
-    caption: `Stronger colour is ${isThroughput ? 'more' : 'longer'}. A red frame marks a straggler: ${rule} of the workers of the same ${map.rowKind === 'run' ? 'run' : 'column. In single steps anybody is that at times; the first column tells of all steps'}.`,
-    summary: `${countOf(map.rows.length, 'row')}, ${countOf(map.columns.length, 'column')}, ${countOf(found.length, 'straggler')}`,
+    caption:
+      `Stronger colour is ${isThroughput ? 'more' : 'longer'}. A red frame marks a straggler: ` +
+      `${rule} of the workers of the same ` +
+      `${map.rowKind === 'run' ? 'run' : 'column. In single steps anybody is that at times; the first column tells of all steps'}.`,
+    summary:
+      `${countOf(map.rows.length, 'row')}, ${countOf(map.columns.length, 'column')}, ` +
+      countOf(found.length, 'straggler'),
   };
   const named = found.slice(0, MAX_NAMED);
   return renderPage({
@@ -67,7 +76,9 @@ function namedStragglers({ rowKind, rows, columns, values, isStraggler }: Heatma
   const judged = rowKind === 'run' ? columns : columns.slice(0, 1);
   return rows.flatMap((row, y) =>
     judged.flatMap((column, x) =>
-      isStraggler[y]?.[x] === true ? [`${row}, ${column}: ${formatNumber(values[y]?.[x] ?? NaN)}`] : [],
+      isStraggler[y]?.[x] === true
+        ? [`${row}, ${column}: ${formatNumber(values[y]?.[x] ?? NaN)}`]
+        : [],
     ),
   );
 }
@@ -93,12 +104,23 @@ function drawingOf(map: Heatmap, text: { readonly title: string; readonly summar
       if (value === undefined) return [];
       const share = high > low ? Math.min(1, Math.max(0, (value - low) / (high - low))) : 0.5;
       const name = `${row}, ${column}: ${formatNumber(value)}`;
-      return [cellOf(name, value, share, isStraggler[y]?.[x] === true, { at: left + x * width, top, width })];
+      return [
+        cellOf(name, value, share, isStraggler[y]?.[x] === true, {
+          at: left + x * width,
+          top,
+          width,
+        }),
+      ];
     });
     return markup`<text class="strong" x="${px(left - 10)}" y="${top + CELL_HEIGHT / 2 - 2}" dy="0.35em" text-anchor="end">${shortened(row)}</text>
 ${cells}`;
   });
-  return drawing(text, HEADING_HEIGHT + rows.length * CELL_HEIGHT + 4, [headings, lines], DRAWING_WIDTH);
+  return drawing(
+    text,
+    HEADING_HEIGHT + rows.length * CELL_HEIGHT + 4,
+    [headings, lines],
+    DRAWING_WIDTH,
+  );
 }
 
 /** Few values far from the others, as those of a first step, must not take the colours of all. */

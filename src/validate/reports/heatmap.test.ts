@@ -24,7 +24,11 @@ describe('stragglersOf', () => {
 
   test('marks nobody who is alone or unknown', () => {
     assert.deepEqual(stragglersOf([9], 'compute_time_ms'), [false]);
-    assert.deepEqual(stragglersOf([undefined, 9, undefined], 'compute_time_ms'), [false, false, false]);
+    assert.deepEqual(stragglersOf([undefined, 9, undefined], 'compute_time_ms'), [
+      false,
+      false,
+      false,
+    ]);
   });
 });
 
@@ -45,7 +49,11 @@ describe('heatmapOf', () => {
   });
 
   test('has, of one run, a row for each worker, and columns for all steps and for each', () => {
-    const file = exampleFile('one.json', { workers: 3, steps: 5, computeMs: (rank, step) => (rank === 1 && step === 3 ? 9 : 2) }); // prettier-ignore
+    const file = exampleFile('one.json', {
+      workers: 3,
+      steps: 5,
+      computeMs: (rank, step) => (rank === 1 && step === 3 ? 9 : 2),
+    });
     const map = heatmapOf(viewsOf([file]), 'compute_time_ms');
 
     assert.deepEqual(map.rows, ['rank 0', 'rank 1', 'rank 2']);
@@ -71,7 +79,16 @@ describe('heatmapOf', () => {
   test('takes the snapshots of a file whose steps tell nothing of workers', () => {
     const { payload, path } = exampleFile('plain.json');
     const steps = payload.steps.map((step) => ({ ...step, workers: [] }));
-    const snapshot = { worker_id: 0, step: 9, loss: 1, throughput_samples_per_sec: 5, allreduce_time_ms: 6, compute_time_ms: 7, status: 'healthy' as const, timestamp: '' }; // prettier-ignore
+    const snapshot = {
+      worker_id: 0,
+      step: 9,
+      loss: 1,
+      throughput_samples_per_sec: 5,
+      allreduce_time_ms: 6,
+      compute_time_ms: 7,
+      status: 'healthy' as const,
+      timestamp: '',
+    };
     const file = { path, payload: { ...payload, steps, worker_snapshots: [snapshot] } };
 
     assert.deepEqual(heatmapOf(viewsOf([file, file]), 'compute_time_ms').values, [[7], [7]]);
@@ -81,7 +98,10 @@ describe('heatmapOf', () => {
 describe('heatmapReport', () => {
   test('frames and names the straggler', () => {
     const views = viewsOf([exampleFile('two.json'), exampleFile('<b>.json', SLOW_RANK_2)]);
-    const page = heatmapReport(heatmapOf(views, 'compute_time_ms'), 'compute_time_ms', ['two', '<b>']);
+    const page = heatmapReport(heatmapOf(views, 'compute_time_ms'), 'compute_time_ms', [
+      'two',
+      '<b>',
+    ]);
 
     assert.equal(page.split('class="straggler"').length - 1, 1);
     assert.match(page, /<li>&lt;b&gt;, rank 2: 3.1<\/li>/);

@@ -50,7 +50,10 @@ function workersBySteps({ steps }: RunView, metric: HeatmapMetric): Heatmap {
   const ids = [...partsByWorker(steps).keys()].sort((a, b) => a - b);
   const count = Math.min(MAX_STEP_COLUMNS, steps.length);
   const stretches = Array.from({ length: count }, (_, i) =>
-    steps.slice(Math.floor((i * steps.length) / count), Math.floor(((i + 1) * steps.length) / count)),
+    steps.slice(
+      Math.floor((i * steps.length) / count),
+      Math.floor(((i + 1) * steps.length) / count),
+    ),
   );
   const byColumn = [steps, ...stretches].map((stretch) => {
     const parts = partsByWorker(stretch);
@@ -72,9 +75,13 @@ function nameOfStretch(stretch: readonly ResultStep[]): string {
 }
 
 /** Each worker's value over a run: from its steps, or else from its last snapshot. */
-function valuesOfRun({ steps, file }: RunView, metric: HeatmapMetric): Map<number, number | undefined> {
+function valuesOfRun(
+  { steps, file }: RunView,
+  metric: HeatmapMetric,
+): Map<number, number | undefined> {
   const parts = partsByWorker(steps);
-  if (parts.size > 0) return new Map([...parts].map(([id, own]) => [id, valueOf(own, steps, metric)]));
+  if (parts.size > 0)
+    return new Map([...parts].map(([id, own]) => [id, valueOf(own, steps, metric)]));
   const snapshots = file.payload.worker_snapshots ?? [];
   const key = metric === 'p99_allreduce_ms' ? 'allreduce_time_ms' : metric;
   return new Map(snapshots.map((snapshot) => [snapshot.worker_id, snapshot[key]]));
@@ -86,14 +93,20 @@ function valueOf(
   metric: HeatmapMetric,
 ): number | undefined {
   if (parts.length === 0) return undefined;
-  const sumOf = (of: (part: WorkerPart) => number): number => parts.reduce((sum, part) => sum + of(part), 0);
+  const sumOf = (of: (part: WorkerPart) => number): number =>
+    parts.reduce((sum, part) => sum + of(part), 0);
   switch (metric) {
     case 'allreduce_time_ms':
       return sumOf((part) => part.allreduce_time_ms) / parts.length;
     case 'compute_time_ms':
       return sumOf((part) => part.compute_time_ms) / parts.length;
     case 'p99_allreduce_ms':
-      return percentile(parts.map((part) => part.allreduce_time_ms), 99) ?? undefined; // prettier-ignore
+      return (
+        percentile(
+          parts.map((part) => part.allreduce_time_ms),
+          99,
+        ) ?? undefined
+      );
     case 'throughput_samples_per_sec': {
       const totalMs = steps.reduce((sum, step) => sum + stepMsOf(step), 0);
       return totalMs > 0 ? (sumOf((part) => part.samples) / totalMs) * 1000 : undefined;
@@ -105,12 +118,21 @@ function valueOf(
 
 /** Where a file does not tell the step's time, the sum of what it tells. */
 function stepMsOf(step: ResultStep): number {
-  const { step_time_ms, compute_time_ms, allreduce_time_ms, wait_time_ms = 0, other_time_ms = 0 } = step;
+  const {
+    step_time_ms,
+    compute_time_ms,
+    allreduce_time_ms,
+    wait_time_ms = 0,
+    other_time_ms = 0,
+  } = step;
   return step_time_ms ?? compute_time_ms + allreduce_time_ms + wait_time_ms + other_time_ms;
 }
 
 /** Which of the workers are more than half again as slow as the median of all of them. */
-export function stragglersOf(values: readonly (number | undefined)[], metric: HeatmapMetric): boolean[] {
+export function stragglersOf(
+  values: readonly (number | undefined)[],
+  metric: HeatmapMetric,
+): boolean[] {
   const present = values.filter((value) => value !== undefined);
   const median = percentile(present, 50);
   if (median === null || present.length < 2) return values.map(() => false);

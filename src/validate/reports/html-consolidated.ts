@@ -27,14 +27,29 @@ interface Contest {
 }
 
 const CONTESTS: readonly Contest[] = [
-  { name: 'Throughput', unit: 'samples/s', better: 'higher', of: ({ file }) => file.payload.average_throughput_samples_per_sec },
+  {
+    name: 'Throughput',
+    unit: 'samples/s',
+    better: 'higher',
+    of: ({ file }) => file.payload.average_throughput_samples_per_sec,
+  },
   { name: 'Final loss', unit: '', better: 'lower', of: ({ file }) => file.payload.final_loss },
-  { name: 'Training time', unit: 's', better: 'lower', of: ({ file }) => file.payload.total_time_sec },
+  {
+    name: 'Training time',
+    unit: 's',
+    better: 'lower',
+    of: ({ file }) => file.payload.total_time_sec,
+  },
   { name: 'All-reduce, p99', unit: 'ms', better: 'lower', of: (view) => view.p99AllReduceMs },
   { name: 'Communication', unit: '%', better: 'lower', of: (view) => view.communicationPercent },
   { name: 'Scaling efficiency', unit: '%', better: 'higher', of: (view) => view.scalingPercent },
-  { name: 'Power', unit: 'W', better: 'lower', of: ({ file }) => file.result?.metrics.power_consumption_watts ?? undefined },
-]; // prettier-ignore
+  {
+    name: 'Power',
+    unit: 'W',
+    better: 'lower',
+    of: ({ file }) => file.result?.metrics.power_consumption_watts ?? undefined,
+  },
+];
 
 /** The page of several runs. */
 export function consolidatedReport(views: readonly RunView[], title: string): string {
@@ -44,7 +59,10 @@ export function consolidatedReport(views: readonly RunView[], title: string): st
     verdict: samenessBadge(views),
     body: [
       section('At a glance', winnersTable(views)),
-      section('Speed and result', markup`<div class="pair">${barsOf(views)}${shareOf(views)}</div>`),
+      section(
+        'Speed and result',
+        markup`<div class="pair">${barsOf(views)}${shareOf(views)}</div>`,
+      ),
       section('Loss', lossChart(views)),
       section('Configuration', configurationTable(views)),
     ],
@@ -61,7 +79,10 @@ function samenessBadge(views: readonly RunView[]): Html | undefined {
     : badge('neutral', 'The runs ended with different models');
 }
 
-/** Who was best at something: one run, several with the same value, or nobody where some have no value. */
+/**
+ * Who was best at something: one run, several with the same value, or nobody where some have no
+ * value.
+ */
 export function winnersOf(views: readonly RunView[], { better, of }: Contest): readonly RunView[] {
   const values = views.flatMap((view) => of(view) ?? []).filter(Number.isFinite);
   if (values.length < views.length) return [];
@@ -77,7 +98,8 @@ function winnersTable(views: readonly RunView[]): Html {
     rows: contests.map((contest) => {
       const winners = winnersOf(views, contest);
       return [
-        `${contest.name}${contest.unit === '' ? '' : ` (${contest.unit})`}, ${contest.better} is better`,
+        `${contest.name}${contest.unit === '' ? '' : ` (${contest.unit})`}, ${contest.better} ` +
+          'is better',
         ...views.map((view): HtmlValue => {
           const value = contest.of(view);
           if (value === undefined) return 'not measured';
@@ -109,21 +131,34 @@ function shareOf(views: readonly RunView[]): Html {
   return ringChart(
     {
       title,
-      caption: `Of ${countOf(decided.length, 'row')} above in which the runs differ; equal ones share.`,
+      caption:
+        `Of ${countOf(decided.length, 'row')} above in which the runs differ; equal ones ` +
+        'share.',
     },
     views.map((view) => ({
       name: view.name,
-      value: decided.reduce((sum, winners) => sum + (winners.includes(view) ? 1 / winners.length : 0), 0),
+      value: decided.reduce(
+        (sum, winners) => sum + (winners.includes(view) ? 1 / winners.length : 0),
+        0,
+      ),
     })),
   );
 }
 
 function lossChart(views: readonly RunView[]): Html {
   return lineChart(
-    { title: 'Loss of all runs', caption: 'Lines that run over each other are equal there: earlier ones are wider.', xLabel: 'step', yLabel: 'loss' },
-    views.map(({ name, steps }) => ({ name, points: steps.map(({ step, loss }) => [step, loss] as const) })),
+    {
+      title: 'Loss of all runs',
+      caption: 'Lines that run over each other are equal there: earlier ones are wider.',
+      xLabel: 'step',
+      yLabel: 'loss',
+    },
+    views.map(({ name, steps }) => ({
+      name,
+      points: steps.map(({ step, loss }) => [step, loss] as const),
+    })),
     { mayBeLog: true, isWide: true },
-  ); // prettier-ignore
+  );
 }
 
 function configurationTable(views: readonly RunView[]): Html {
@@ -135,7 +170,10 @@ function configurationTable(views: readonly RunView[]): Html {
     rows: names.map((name) => {
       const texts = facts.map((one) => formatValue(one.get(name)));
       const isSame = texts.every((text) => text === texts[0]);
-      return [name, ...texts.map((text) => (isSame ? text : markup`<span class="differs">${text}</span>`))];
+      return [
+        name,
+        ...texts.map((text) => (isSame ? text : markup`<span class="differs">${text}</span>`)),
+      ];
     }),
   });
 }
@@ -144,7 +182,9 @@ function factsOf({ file: { payload, result } }: RunView): Record<string, unknown
   return {
     workers: payload.num_workers,
     steps: payload.num_steps,
-    ...(payload.collective_backend !== undefined && { collective_backend: payload.collective_backend }),
+    ...(payload.collective_backend !== undefined && {
+      collective_backend: payload.collective_backend,
+    }),
     ...payload.config,
     ...(result !== undefined && {
       program: `${result.tool_name} ${result.tool_version}`,

@@ -1,4 +1,7 @@
-/** The frame of every page: one file, which loads nothing and runs nothing, in light, dark and on paper. */
+/**
+ * The frame of every page: one file, which loads nothing and runs nothing, in light, dark and on
+ * paper.
+ */
 import { VERSION } from '../../launch/software.ts';
 import { Html, type HtmlValue, markup } from '../../charts/html.ts';
 
@@ -93,9 +96,13 @@ details { margin-top: 16px; } summary { cursor: pointer; color: var(--faint); ma
   .pair { grid-template-columns: 1fr 1fr; } .cards { grid-template-columns: repeat(3, 1fr); } details:not([open]) { display: none; }
 }`;
 
-/** The page as the text of a file. Its policy forbids scripts and every load, whatever a result file holds. */
+/**
+ * The page as the text of a file. Its policy forbids scripts and every load, whatever a result file
+ * holds.
+ */
 export function renderPage({ title, facts, verdict, body }: Page): string {
-  const policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+  const policy =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
   const page = markup`<!doctype html>
 <html lang="en">
 <head>

@@ -65,33 +65,58 @@ export function regressionBadge({
 function chartsOf({ steps, p99AllReduceMs }: RunView): Html[] {
   const over = (of: (step: ResultStep) => number): (readonly [number, number])[] =>
     steps.map((step) => [step.step, of(step)]);
-  const hasRest = steps.every((step) => step.wait_time_ms !== undefined && step.other_time_ms !== undefined);
+  const hasRest = steps.every(
+    (step) => step.wait_time_ms !== undefined && step.other_time_ms !== undefined,
+  );
   return [
     lineChart(
-      { title: TITLES.loss, caption: 'Mean over the samples of each step, before its update.', xLabel: 'step', yLabel: 'loss' },
+      {
+        title: TITLES.loss,
+        caption: 'Mean over the samples of each step, before its update.',
+        xLabel: 'step',
+        yLabel: 'loss',
+      },
       [{ name: 'loss', points: over((step) => step.loss) }],
       { mayBeLog: true },
     ),
     lineChart(
-      { title: TITLES.throughput, caption: 'Samples of each step by its time.', xLabel: 'step', yLabel: 'samples/s' },
+      {
+        title: TITLES.throughput,
+        caption: 'Samples of each step by its time.',
+        xLabel: 'step',
+        yLabel: 'samples/s',
+      },
       [{ name: 'samples/s', points: over((step) => step.throughput_samples_per_sec) }],
     ),
-    stackedChart({ title: TITLES.times, caption: 'Means over the workers of a step, on top of each other.', xLabel: 'step', yLabel: 'ms' }, [
-      { name: 'compute', points: over((step) => step.compute_time_ms) },
-      { name: 'all-reduce', points: over((step) => step.allreduce_time_ms) },
-      ...(hasRest
-        ? [
-            { name: 'wait', points: over((step) => step.wait_time_ms ?? 0) },
-            { name: 'other', points: over((step) => step.other_time_ms ?? 0) },
-          ]
-        : []),
-    ]),
+    stackedChart(
+      {
+        title: TITLES.times,
+        caption: 'Means over the workers of a step, on top of each other.',
+        xLabel: 'step',
+        yLabel: 'ms',
+      },
+      [
+        { name: 'compute', points: over((step) => step.compute_time_ms) },
+        { name: 'all-reduce', points: over((step) => step.allreduce_time_ms) },
+        ...(hasRest
+          ? [
+              { name: 'wait', points: over((step) => step.wait_time_ms ?? 0) },
+              { name: 'other', points: over((step) => step.other_time_ms ?? 0) },
+            ]
+          : []),
+      ],
+    ),
     histogram(
-      { title: TITLES.allReduce, caption: 'How many steps took how long; the line has 99 % to its left.', xLabel: 'ms', yLabel: 'steps' },
+      {
+        title: TITLES.allReduce,
+        caption: 'How many steps took how long; the line has 99 % to its left.',
+        xLabel: 'ms',
+        yLabel: 'steps',
+      },
       steps.map((step) => step.allreduce_time_ms),
       p99AllReduceMs === undefined ? undefined : { name: 'p99', value: p99AllReduceMs },
     ),
-  ]; // prettier-ignore
+  ];
 }
 
 function workerSection(view: RunView): Html | undefined {
@@ -147,7 +172,9 @@ function metricsOf({ metrics, kv_cache }: Result): (readonly [string, string])[]
   ];
 }
 
-function metadataOf({ file: { path, result, payload } }: RunView): (readonly [string, string | Html])[] {
+function metadataOf({
+  file: { path, result, payload },
+}: RunView): (readonly [string, string | Html])[] {
   const code = (text: string | undefined): Html | undefined =>
     text === undefined ? undefined : markup`<code>${text}</code>`;
   const { ledger } = payload;
@@ -156,15 +183,26 @@ function metadataOf({ file: { path, result, payload } }: RunView): (readonly [st
     ['Program', result === undefined ? undefined : `${result.tool_name} ${result.tool_version}`],
     ['Hardware', result?.platform.hardware_name],
     ['System', result?.platform.os],
-    ['Framework', result === undefined ? undefined : `${result.platform.framework} ${result.platform.framework_version}`],
+    [
+      'Framework',
+      result === undefined
+        ? undefined
+        : `${result.platform.framework} ${result.platform.framework_version}`,
+    ],
     ['All-reduce', payload.collective_backend],
     ['Start', payload.start_timestamp],
     ['End', payload.end_timestamp],
     ['Weights, SHA-256', code(payload.weights_digest)],
     ['State, SHA-256', code(payload.state_digest)],
-    ['Samples', ledger === undefined ? undefined : `${ledger.counted} of ${ledger.expected} counted, ${ledger.dropped} dropped, ${ledger.duplicated} twice`],
+    [
+      'Samples',
+      ledger === undefined
+        ? undefined
+        : `${ledger.counted} of ${ledger.expected} counted, ${ledger.dropped} dropped, ` +
+          `${ledger.duplicated} twice`,
+    ],
     ['Schema', result?.schema_version],
-  ]; // prettier-ignore
+  ];
   return pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
 }
 
@@ -184,9 +222,18 @@ function howToRead(): Html {
 
 function stepTable(steps: readonly ResultStep[]): Html {
   const every = Math.ceil(steps.length / MAX_TABLE_ROWS);
-  const shown = every > 1 ? steps.filter((_, i) => i % every === 0 || i === steps.length - 1) : steps;
+  const shown =
+    every > 1 ? steps.filter((_, i) => i % every === 0 || i === steps.length - 1) : steps;
   const what = every > 1 ? `Every ${every}th step and the last` : `All ${steps.length} steps`;
-  const columns = ['step', 'loss', 'samples/s', 'compute (ms)', 'all-reduce (ms)', 'wait (ms)', 'other (ms)'];
+  const columns = [
+    'step',
+    'loss',
+    'samples/s',
+    'compute (ms)',
+    'all-reduce (ms)',
+    'wait (ms)',
+    'other (ms)',
+  ];
   const rows = shown.map((step) =>
     [
       step.step,
@@ -196,7 +243,9 @@ function stepTable(steps: readonly ResultStep[]): Html {
       step.allreduce_time_ms,
       step.wait_time_ms,
       step.other_time_ms,
-    ].map((value, i) => (value === undefined ? '–' : i === 0 ? String(value) : formatNumber(value))),
+    ].map((value, i) =>
+      value === undefined ? '–' : i === 0 ? String(value) : formatNumber(value),
+    ),
   );
   return markup`<details><summary>${what} in numbers</summary>${table({ columns, rows, numeric: columns.map((_, i) => i) })}</details>
 `;

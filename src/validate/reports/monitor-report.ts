@@ -22,8 +22,16 @@ const TONES: { readonly [Status in HealthStatus]: Tone } = {
 
 /** The page of a health report. */
 export function monitorReport(report: HealthReport): string {
-  const { status, run_id, completed_steps, total_steps, is_complete, timestamp, anomalies, worker_statuses } =
-    report;
+  const {
+    status,
+    run_id,
+    completed_steps,
+    total_steps,
+    is_complete,
+    timestamp,
+    anomalies,
+    worker_statuses,
+  } = report;
   const critical = report.anomaly_counts.by_severity.critical ?? 0;
   const healthy = worker_statuses.filter((worker) => worker.status === 'healthy').length;
   const columns = [
@@ -42,9 +50,23 @@ export function monitorReport(report: HealthReport): string {
     verdict: badge(TONES[status], status),
     body: [
       cards([
-        { name: 'Steps', value: `${completed_steps} of ${total_steps}`, note: is_complete ? 'complete' : 'not complete' },
-        { name: 'Workers', value: `${healthy} of ${worker_statuses.length}`, note: 'healthy', tone: healthy === worker_statuses.length ? 'good' : 'warn' },
-        { name: 'Anomalies', value: String(anomalies.length), note: `${critical} critical`, tone: TONES[status] },
+        {
+          name: 'Steps',
+          value: `${completed_steps} of ${total_steps}`,
+          note: is_complete ? 'complete' : 'not complete',
+        },
+        {
+          name: 'Workers',
+          value: `${healthy} of ${worker_statuses.length}`,
+          note: 'healthy',
+          tone: healthy === worker_statuses.length ? 'good' : 'warn',
+        },
+        {
+          name: 'Anomalies',
+          value: String(anomalies.length),
+          note: `${critical} critical`,
+          tone: TONES[status],
+        },
       ]),
       section(
         'Workers',
@@ -55,7 +77,11 @@ export function monitorReport(report: HealthReport): string {
             statusBadge(worker.status),
             String(worker.step),
             formatValue(worker.loss),
-            ...[worker.throughput_samples_per_sec, worker.allreduce_time_ms, worker.compute_time_ms].map(formatNumber),
+            ...[
+              worker.throughput_samples_per_sec,
+              worker.allreduce_time_ms,
+              worker.compute_time_ms,
+            ].map(formatNumber),
             worker.timestamp,
           ]),
           numeric: [2, 3, 4, 5, 6],
@@ -72,9 +98,11 @@ export function monitorReport(report: HealthReport): string {
               message,
             ]),
           }),
-          markup`<div class="panel"><h3>What to do</h3><ul class="advice">${report.recommendations.map((line) => markup`<li>${line}</li>
-`)}</ul></div>`,
+          markup`<div class="panel"><h3>What to do</h3><ul class="advice">${report.recommendations.map(
+            (line) => markup`<li>${line}</li>
+`,
+          )}</ul></div>`,
         ),
     ],
-  }); // prettier-ignore
+  });
 }

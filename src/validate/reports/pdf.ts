@@ -1,6 +1,14 @@
 /** PDF by way of a browser of the Chromium family, if this machine has one. */
 import { spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -25,7 +33,8 @@ const TIMEOUT_MS = 60_000;
 const MAX_STDERR_CHARACTERS = 4_000;
 
 /**
- * The path of the browser to print with: of `backend`, a name or a path, or with `auto` of the first one found.
+ * The path of the browser to print with: of `backend`, a name or a path, or with `auto` of the
+ * first one found.
  *
  * `searchPath` is the environment's PATH.
  * Throws: ConfigError, which tells how to get one.
@@ -34,7 +43,9 @@ export function findBrowser(backend: string, searchPath: string): string {
   const wanted = backend === 'auto' ? BROWSERS : [backend];
   const folders = searchPath.split(delimiter).filter((folder) => isAbsolute(folder));
   for (const name of wanted) {
-    const places = name.includes('/') ? [resolve(name)] : folders.map((folder) => join(folder, name));
+    const places = name.includes('/')
+      ? [resolve(name)]
+      : folders.map((folder) => join(folder, name));
     const found = places.find(isProgram);
     if (found !== undefined) return found;
   }
@@ -45,7 +56,8 @@ export function findBrowser(backend: string, searchPath: string): string {
       ? 'a PDF is printed by Chromium or Chrome, and there is none in PATH'
       : `--pdf-backend ${backend}: there is no such program`;
   throw new ConfigError(
-    `${what}. Install one (Debian and Ubuntu: apt-get install chromium), give its path with --pdf-backend, or use lockstep report html, whose file every browser can print.`,
+    `${what}. Install one (Debian and Ubuntu: apt-get install chromium), give its path with ` +
+      '--pdf-backend, or use lockstep report html, whose file every browser can print.',
   );
 }
 
@@ -72,7 +84,8 @@ export async function printPdf(
     if (signal.aborted) return undefined;
     if (failure !== undefined || !existsSync(target))
       throw new RuntimeError(
-        `printing with ${browser}: it ${failure ?? 'wrote no file'}. lockstep report html needs no browser.`,
+        `printing with ${browser}: it ${failure ?? 'wrote no file'}. lockstep report html ` +
+          'needs no browser.',
       );
     const pdf = readFileSync(target);
     if (pdf.subarray(0, 5).toString('latin1') !== '%PDF-')
@@ -95,13 +108,16 @@ function argumentsOf(folder: string, source: string, target: string): string[] {
     `--user-data-dir=${join(folder, 'profile')}`,
     '--no-pdf-header-footer',
     `--print-to-pdf=${target}`,
-    // The browser cannot make its sandbox as root. The page is ours: it holds no program and loads nothing.
+    // The browser cannot make its sandbox as root. The page is ours: it holds no program and loads
+    // nothing.
     ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     pathToFileURL(source).href,
   ];
 }
 
-/** Why it did not end well, in words that follow "it"; undefined when it did, or was interrupted. */
+/**
+ * Why it did not end well, in words that follow "it"; undefined when it did, or was interrupted.
+ */
 async function runBrowser(
   browser: string,
   args: readonly string[],
@@ -134,7 +150,12 @@ async function runBrowser(
       child.once('error', (error) => done(`could not be started: ${error.message}`));
       child.once('exit', (status, ending) => {
         if (hangs) done(`did not finish within ${TIMEOUT_MS / 1000} s`);
-        else done(status === 0 ? undefined : `failed (${ending ?? `exit code ${status}`}): ${words.trim()}`);
+        else
+          done(
+            status === 0
+              ? undefined
+              : `failed (${ending ?? `exit code ${status}`}): ${words.trim()}`,
+          );
       });
     });
   } finally {

@@ -37,7 +37,14 @@ describe('htmlReport of one run', () => {
     for (const title of ['Loss', 'Throughput', 'Where the time of a step goes', 'All-reduce times'])
       assert.ok(page.includes(`<figure><h3>${title}</h3>`), title);
     assert.equal(countOf(page, '<svg viewBox="0 0 560'), 4);
-    for (const text of ['rank 0', 'rank 1', 'latency_p99_ms', 'num_steps', 'How to read this', 'Hardware'])
+    for (const text of [
+      'rank 0',
+      'rank 1',
+      'latency_p99_ms',
+      'num_steps',
+      'How to read this',
+      'Hardware',
+    ])
       assert.ok(page.includes(text), text);
   });
 
@@ -49,7 +56,10 @@ describe('htmlReport of one run', () => {
   test('shows what a comparison with a baseline said', () => {
     const regression = { baseline_id: 'stable', delta_percent: 7.5, failed_metrics: ['p99'] };
     const pageOf = (status: 'pass' | 'fail'): string =>
-      htmlReport([{ ...file, result: { ...file.result!, regression: { ...regression, status } } }], 'r');
+      htmlReport(
+        [{ ...file, result: { ...file.result!, regression: { ...regression, status } } }],
+        'r',
+      );
 
     assert.match(pageOf('fail'), /badge bad">✗ Regression against stable \(7.5 %\): p99/);
     assert.match(pageOf('pass'), /badge good">✓ No regression against stable/);
@@ -91,16 +101,29 @@ describe('htmlReport of one run', () => {
       state_digest: HOSTILE,
       collective_backend: HOSTILE,
     };
-    const platform = { hardware_name: HOSTILE, os: HOSTILE, framework: HOSTILE, framework_version: HOSTILE };
+    const platform = {
+      hardware_name: HOSTILE,
+      os: HOSTILE,
+      framework: HOSTILE,
+      framework_version: HOSTILE,
+    };
     const regression = {
       baseline_id: HOSTILE,
       delta_percent: 1,
       status: 'fail' as const,
       failed_metrics: [HOSTILE],
     };
-    const hostile = { ...file, path: `${HOSTILE}.json`, payload, result: { ...file.result!, platform, regression, tool_name: HOSTILE } }; // prettier-ignore
+    const hostile = {
+      ...file,
+      path: `${HOSTILE}.json`,
+      payload,
+      result: { ...file.result!, platform, regression, tool_name: HOSTILE },
+    };
 
-    for (const hostilePage of [htmlReport([hostile], HOSTILE), htmlReport([hostile, file], HOSTILE)]) {
+    for (const hostilePage of [
+      htmlReport([hostile], HOSTILE),
+      htmlReport([hostile, file], HOSTILE),
+    ]) {
       assertSelfContained(hostilePage);
       assert.ok(hostilePage.includes('&lt;script&gt;alert(1)&lt;/script&gt;'));
     }
@@ -113,7 +136,10 @@ describe('htmlReport of one run', () => {
   });
 
   test('draws a run whose loss is not finite', () => {
-    const broken = htmlReport([exampleFile('nan.json', { loss: (step) => (step < 5 ? 1 : NaN) })], 'Broken');
+    const broken = htmlReport(
+      [exampleFile('nan.json', { loss: (step) => (step < 5 ? 1 : NaN) })],
+      'Broken',
+    );
     assert.match(broken, /5 values are not finite/);
   });
 });
@@ -133,7 +159,10 @@ describe('htmlReport of several runs', () => {
 
   test('says whether they ended with the same bits', () => {
     assert.match(htmlReport(files({ digest }), 'Two'), /All 2 runs ended with the same bits/);
-    assert.match(htmlReport(files({ digest: 'cd'.repeat(32) }), 'Two'), /ended with different models/);
+    assert.match(
+      htmlReport(files({ digest: 'cd'.repeat(32) }), 'Two'),
+      /ended with different models/,
+    );
     assert.doesNotMatch(htmlReport(files({}), 'Two'), /same bits|different models/);
   });
 
@@ -147,13 +176,35 @@ describe('htmlReport of several runs', () => {
     assert.match(page, /Loss of all runs/);
   });
 
-  test('finds who is best: the higher or the lower, several when equal, nobody when one has no value', () => {
-    const views = viewsOf([exampleFile('one.json', { steps: 5 }), exampleFile('two.json'), exampleFile('three.json')]);
-    const winners = (better: 'higher' | 'lower', of: (steps: number) => number | undefined): string[] =>
-      winnersOf(views, { name: '', unit: '', better, of: ({ steps }) => of(steps.length) }).map(({ name }) => name);
+  test(
+    'finds who is best: the higher or the lower, several when equal, nobody when one has no ' +
+      'value',
+    () => {
+      const views = viewsOf([
+        exampleFile('one.json', { steps: 5 }),
+        exampleFile('two.json'),
+        exampleFile('three.json'),
+      ]);
+      const winners = (
+        better: 'higher' | 'lower',
+        of: (steps: number) => number | undefined,
+      ): string[] =>
+        winnersOf(views, { name: '', unit: '', better, of: ({ steps }) => of(steps.length) }).map(
+          ({ name }) => name,
+        );
 
-    assert.deepEqual(winners('higher', (steps) => steps), ['two', 'three']);
-    assert.deepEqual(winners('lower', (steps) => steps), ['one']);
-    assert.deepEqual(winners('lower', (steps) => (steps === 5 ? undefined : 1)), []);
-  }); // prettier-ignore
+      assert.deepEqual(
+        winners('higher', (steps) => steps),
+        ['two', 'three'],
+      );
+      assert.deepEqual(
+        winners('lower', (steps) => steps),
+        ['one'],
+      );
+      assert.deepEqual(
+        winners('lower', (steps) => (steps === 5 ? undefined : 1)),
+        [],
+      );
+    },
+  );
 });

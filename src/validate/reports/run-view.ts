@@ -35,7 +35,8 @@ export function viewsOf(files: readonly RunFile[]): RunView[] {
           99,
         ) ??
         undefined,
-      scalingPercent: payload.scaling_efficiency_pct ?? result?.metrics.scaling_efficiency_pct ?? undefined,
+      scalingPercent:
+        payload.scaling_efficiency_pct ?? result?.metrics.scaling_efficiency_pct ?? undefined,
     };
   });
 }
@@ -57,23 +58,76 @@ export function scalingTone(percent: number): Tone {
 }
 
 /** What is read first. What was not measured is not there. */
-export function cardsOf({ file, communicationPercent, p99AllReduceMs, scalingPercent }: RunView): Card[] {
+export function cardsOf({
+  file,
+  communicationPercent,
+  p99AllReduceMs,
+  scalingPercent,
+}: RunView): Card[] {
   const { payload, result } = file;
   const watts = result?.metrics.power_consumption_watts ?? undefined;
   return [
-    { name: 'Final loss', value: formatNumber(payload.final_loss), note: `mean ${formatNumber(payload.average_loss)}` },
-    { name: 'Throughput', value: formatNumber(payload.average_throughput_samples_per_sec), note: 'samples per second' },
-    { name: 'Training time', value: `${formatNumber(payload.total_time_sec)} s`, note: `${payload.num_steps} steps` },
-    ...(p99AllReduceMs === undefined ? [] : [{ name: 'All-reduce, p99', value: `${formatNumber(p99AllReduceMs)} ms`, note: 'good ≤ 5, watch ≤ 15', tone: allReduceTone(p99AllReduceMs) }]),
-    ...(communicationPercent === undefined ? [] : [{ name: 'Communication', value: `${formatNumber(communicationPercent)} %`, note: 'of all-reduce and compute' }]),
-    ...(scalingPercent === undefined ? [] : [{ name: 'Scaling efficiency', value: `${formatNumber(scalingPercent)} %`, note: 'good ≥ 90, watch ≥ 75', tone: scalingTone(scalingPercent) }]),
-    ...(watts === undefined ? [] : [{ name: 'Power', value: `${formatNumber(watts)} W`, note: isEstimated(payload.power_metrics) ? 'estimated, not measured' : 'measured' }]),
-  ]; // prettier-ignore
+    {
+      name: 'Final loss',
+      value: formatNumber(payload.final_loss),
+      note: `mean ${formatNumber(payload.average_loss)}`,
+    },
+    {
+      name: 'Throughput',
+      value: formatNumber(payload.average_throughput_samples_per_sec),
+      note: 'samples per second',
+    },
+    {
+      name: 'Training time',
+      value: `${formatNumber(payload.total_time_sec)} s`,
+      note: `${payload.num_steps} steps`,
+    },
+    ...(p99AllReduceMs === undefined
+      ? []
+      : [
+          {
+            name: 'All-reduce, p99',
+            value: `${formatNumber(p99AllReduceMs)} ms`,
+            note: 'good ≤ 5, watch ≤ 15',
+            tone: allReduceTone(p99AllReduceMs),
+          },
+        ]),
+    ...(communicationPercent === undefined
+      ? []
+      : [
+          {
+            name: 'Communication',
+            value: `${formatNumber(communicationPercent)} %`,
+            note: 'of all-reduce and compute',
+          },
+        ]),
+    ...(scalingPercent === undefined
+      ? []
+      : [
+          {
+            name: 'Scaling efficiency',
+            value: `${formatNumber(scalingPercent)} %`,
+            note: 'good ≥ 90, watch ≥ 75',
+            tone: scalingTone(scalingPercent),
+          },
+        ]),
+    ...(watts === undefined
+      ? []
+      : [
+          {
+            name: 'Power',
+            value: `${formatNumber(watts)} W`,
+            note: isEstimated(payload.power_metrics) ? 'estimated, not measured' : 'measured',
+          },
+        ]),
+  ];
 }
 
 /** Whether a file's own words say that its power figures are no measurement. */
 function isEstimated(power: unknown): boolean {
-  return typeof power === 'object' && power !== null && 'estimated' in power && power.estimated === true;
+  return (
+    typeof power === 'object' && power !== null && 'estimated' in power && power.estimated === true
+  );
 }
 
 /** Under a title: what ran, on how many workers, when. */
@@ -107,7 +161,10 @@ export interface WorkerView {
   readonly waitMs?: number;
 }
 
-/** All workers by id: times from the steps where these have them, status and the rest from the snapshots. */
+/**
+ * All workers by id: times from the steps where these have them, status and the rest from the
+ * snapshots.
+ */
 export function workersOf({ file: { payload } }: RunView): WorkerView[] {
   const views = new Map<number, WorkerView>();
   for (const snapshot of payload.worker_snapshots ?? []) {
@@ -141,7 +198,10 @@ export function workersOf({ file: { payload } }: RunView): WorkerView[] {
 /** One worker's part in one step. */
 export type WorkerPart = NonNullable<ResultStep['workers']>[number];
 
-/** The parts of every worker, in the order of the steps; empty for files whose steps tell nothing of workers. */
+/**
+ * The parts of every worker, in the order of the steps; empty for files whose steps tell nothing of
+ * workers.
+ */
 export function partsByWorker(steps: readonly ResultStep[]): Map<number, WorkerPart[]> {
   const parts = new Map<number, WorkerPart[]>();
   for (const part of steps.flatMap(({ workers = [] }) => workers)) {

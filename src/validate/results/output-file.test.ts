@@ -20,7 +20,8 @@ describe('checkWritable', () => {
     writeFileSync(join(folder, 'file'), '');
     const refused = [folder, join(folder, 'file/report.json'), ''];
     if (existsSync('/proc/self')) refused.push('/proc/none/report.json');
-    for (const path of refused) assert.throws(() => checkWritable('--output', path), ConfigError, path);
+    for (const path of refused)
+      assert.throws(() => checkWritable('--output', path), ConfigError, path);
   });
 });
 

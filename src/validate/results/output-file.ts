@@ -6,9 +6,11 @@ import { writeWhole } from '../../runs/run-file.ts';
 import { makeFolders } from '../../runs/run-files.ts';
 
 /**
- * Makes sure, before work begins, that a file can be written at `path`; its folder need not exist yet.
+ * Makes sure, before work begins, that a file can be written at `path`; its folder need not exist
+ * yet.
  *
- * Effect: none that stays: it makes what would be made, and takes it away again. `flag` is what the user gave the path with.
+ * Effect: none that stays: it makes what would be made, and takes it away again. `flag` is what the
+ *         user gave the path with.
  * Throws: ConfigError.
  */
 export function checkWritable(flag: string, path: string): void {

@@ -1,4 +1,7 @@
-/** The `p`-th percentile (0..100) by linear interpolation between neighbours, as numpy has it; null for no values. */
+/**
+ * The `p`-th percentile (0..100) by linear interpolation between neighbours, as numpy has it; null
+ * for no values.
+ */
 export function percentile(values: readonly number[], p: number): number | null {
   const sorted = values.toSorted((a, b) => a - b);
   const position = ((sorted.length - 1) * p) / 100;

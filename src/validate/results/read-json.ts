@@ -6,8 +6,8 @@ import { ConfigError, messageOf } from '../../base/errors.ts';
 export const MAX_RESULT_BYTES: number = 256 * 1024 * 1024;
 
 /**
- * What a JSON file holds. `NaN`, `Infinity` and `-Infinity`, which JSON does not know and Python writes, are read as
- * these numbers.
+ * What a JSON file holds. `NaN`, `Infinity` and `-Infinity`, which JSON does not know and Python
+ * writes, are read as these numbers.
  *
  * Throws: ConfigError when there is no such file, it is too large, or not JSON; it names the byte.
  */
@@ -17,9 +17,15 @@ export function readJson(path: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     try {
-      const withNumbers = text.replaceAll(STRING_OR_NUMBER_WORD, (word) => WORD_MARKS.get(word) ?? word);
+      const withNumbers = text.replaceAll(
+        STRING_OR_NUMBER_WORD,
+        (word) => WORD_MARKS.get(word) ?? word,
+      );
       if (withNumbers !== text)
-        return JSON.parse(withNumbers, (_key, value: unknown) => MARKED_NUMBERS.get(value) ?? value);
+        return JSON.parse(
+          withNumbers,
+          (_key, value: unknown) => MARKED_NUMBERS.get(value) ?? value,
+        );
     } catch {
       // The first error has its place in the file's own text.
     }
@@ -35,7 +41,9 @@ const NUMBER_WORDS: readonly (readonly [string, number])[] = [
   ['Infinity', Infinity],
   ['-Infinity', -Infinity],
 ];
-const WORD_MARKS = new Map(NUMBER_WORDS.map(([word]) => [word, JSON.stringify(`\u0000number ${word}`)]));
+const WORD_MARKS = new Map(
+  NUMBER_WORDS.map(([word]) => [word, JSON.stringify(`\u0000number ${word}`)]),
+);
 const MARKED_NUMBERS = new Map<unknown, number>(
   NUMBER_WORDS.map(([word, value]) => [`\u0000number ${word}`, value]),
 );
@@ -45,7 +53,8 @@ function readText(path: string): string {
     const { size } = statSync(path);
     if (size > MAX_RESULT_BYTES)
       throw new ConfigError(
-        `reading ${path}: expected at most ${MAX_RESULT_BYTES} bytes, got ${size}. Is it the right file?`,
+        `reading ${path}: expected at most ${MAX_RESULT_BYTES} bytes, got ${size}. Is it the ` +
+          'right file?',
       );
     return readFileSync(path, 'utf8');
   } catch (error) {
@@ -74,10 +83,14 @@ function syntaxProblem(text: string, error: unknown): string {
 function isCut(text: string, error: unknown): boolean {
   const message = messageOf(error);
   const [, position] = /JSON at position (\d+)(?: \(line.*)?$/.exec(message) ?? [];
-  return position === undefined ? message.startsWith('Unexpected end') : Number(position) >= text.length;
+  return position === undefined
+    ? message.startsWith('Unexpected end')
+    : Number(position) >= text.length;
 }
 
-/** The index of the first character that no JSON can have there: the engine does not always tell. */
+/**
+ * The index of the first character that no JSON can have there: the engine does not always tell.
+ */
 function wrongAt(text: string): number {
   let [good, bad] = [0, text.length];
   while (bad - good > 1) {

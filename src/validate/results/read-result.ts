@@ -2,7 +2,12 @@
 import type { z } from 'zod';
 import { ConfigError } from '../../base/errors.ts';
 import { readJson } from './read-json.ts';
-import { type Result, resultSchema, type TrainingPayload, trainingPayloadSchema } from './result.ts';
+import {
+  type Result,
+  resultSchema,
+  type TrainingPayload,
+  trainingPayloadSchema,
+} from './result.ts';
 import { describeValue, problemsOf, problemText } from './schema-problems.ts';
 
 /** The kinds of files that can be told apart, with what a person calls them. */
@@ -37,20 +42,30 @@ export interface RunFile {
   readonly payload: TrainingPayload;
 }
 
-/** A file that is JSON and not what was asked for. Exit code 2, but 1 where a command compares structures. */
+/**
+ * A file that is JSON and not what was asked for. Exit code 2, but 1 where a command compares
+ * structures.
+ */
 export class StructureError extends ConfigError {}
 
-/** A file that holds a JSON object, and what kind it is of. Throws ConfigError; StructureError for another version. */
+/**
+ * A file that holds a JSON object, and what kind it is of. Throws ConfigError; StructureError for
+ * another version.
+ */
 export function readKnownFile(path: string): KnownFile {
   const value = readJson(path);
   if (!isDocument(value))
-    throw new StructureError(`reading ${path}: expected a JSON object, got ${describeValue(value)}`);
+    throw new StructureError(
+      `reading ${path}: expected a JSON object, got ${describeValue(value)}`,
+    );
   const kind = kindOf(value);
   if (kind === 'result') checkVersion(path, value);
   return { path, kind, document: value };
 }
 
-/** The result of a training run, canonical or plain, with every field checked. Throws ConfigError. */
+/**
+ * The result of a training run, canonical or plain, with every field checked. Throws ConfigError.
+ */
 export function readRun(path: string): RunFile {
   const file = readKnownFile(path);
   if (file.kind === 'training') return { path, payload: parseWith(file, trainingPayloadSchema) };
@@ -61,7 +76,10 @@ export function readRun(path: string): RunFile {
   return { path, result, payload };
 }
 
-/** The document as its schema has it. Throws StructureError, which lists what is wrong; `prefix` is the document's own path. */
+/**
+ * The document as its schema has it. Throws StructureError, which lists what is wrong; `prefix` is
+ * the document's own path.
+ */
 export function parseWith<T>({ path, document }: KnownFile, schema: z.ZodType<T>, prefix = ''): T {
   return checked(path, schema, document, prefix);
 }
@@ -102,10 +120,14 @@ function kindOf(document: Document): FileKind {
   return 'metrics';
 }
 
-/** 1.0.0 is read as 1.1.0 without its newer keys; versions with the same first number have the same old keys. */
+/**
+ * 1.0.0 is read as 1.1.0 without its newer keys; versions with the same first number have the same
+ * old keys.
+ */
 function checkVersion(path: string, { schema_version: version = '1.0.0' }: Document): void {
   if (typeof version === 'string' && /^1\.\d+\.\d+$/.test(version)) return;
   throw new StructureError(
-    `reading ${path}: expected schema_version 1.0.0 or 1.1.0, got ${describeValue(version)}. Write it in version 1.1.0`,
+    `reading ${path}: expected schema_version 1.0.0 or 1.1.0, got ${describeValue(version)}. ` +
+      'Write it in version 1.1.0',
   );
 }

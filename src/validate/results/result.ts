@@ -1,7 +1,7 @@
 /**
- * The canonical result file of the validation suite, schema 1.1.0 of TrackIQ, as MiniCluster writes it: what `run`
- * writes and what `validate`, `baseline`, `report` and the dashboard read. Other programs may write it too: of the
- * payload only what a command needs has to be there.
+ * The canonical result file of the validation suite, schema 1.1.0 of TrackIQ, as MiniCluster writes
+ * it: what `run` writes and what `validate`, `baseline`, `report` and the dashboard read. Other
+ * programs may write it too: of the payload only what a command needs has to be there.
  */
 import { z } from 'zod';
 
@@ -11,7 +11,10 @@ const number = z.number();
 const orNull = (schema: z.ZodType<number>): z.ZodOptional<z.ZodNullable<z.ZodType<number>>> =>
   schema.nullable().optional();
 
-/** One training step. Times are milliseconds: means over the step's workers, which add up to `step_time_ms`. */
+/**
+ * One training step. Times are milliseconds: means over the step's workers, which add up to
+ * `step_time_ms`.
+ */
 export const stepSchema = z.looseObject({
   /** From 0, as the original counts. */
   step: z.number().int().min(0),
@@ -56,7 +59,9 @@ export const workerSnapshotSchema = z.looseObject({
 });
 export type WorkerSnapshot = z.infer<typeof workerSnapshotSchema>;
 
-/** `tool_payload` of a training run. Also the plain form of the seed's README, on its own in a file. */
+/**
+ * `tool_payload` of a training run. Also the plain form of the seed's README, on its own in a file.
+ */
 export const trainingPayloadSchema = z.looseObject({
   config: z.record(z.string(), z.unknown()).optional(),
   num_workers: z.number().int(),
@@ -88,7 +93,9 @@ export const trainingPayloadSchema = z.looseObject({
   weights_digest: z.string().optional(),
   state_digest: z.string().optional(),
   /** Samples planned and committed exactly once. */
-  ledger: z.object({ expected: number, counted: number, dropped: number, duplicated: number }).optional(),
+  ledger: z
+    .object({ expected: number, counted: number, dropped: number, duplicated: number })
+    .optional(),
 });
 export type TrainingPayload = z.infer<typeof trainingPayloadSchema>;
 
@@ -180,9 +187,15 @@ export const faultReportSchema = z.looseObject({
   num_missed: z.number().int(),
   summary: z.string(),
   results: z.array(faultResultSchema),
-  /** The clean run that every fault is compared with; anything its detectors said is a false alarm. */
+  /**
+   * The clean run that every fault is compared with; anything its detectors said is a false alarm.
+   */
   control: z
-    .looseObject({ state_digest: z.string(), false_alarms: z.array(z.string()), loss_curve: z.array(number) })
+    .looseObject({
+      state_digest: z.string(),
+      false_alarms: z.array(z.string()),
+      loss_curve: z.array(number),
+    })
     .optional(),
 });
 export type FaultReport = z.infer<typeof faultReportSchema>;

@@ -3,7 +3,9 @@ import type { z } from 'zod';
 
 /** One thing that is wrong, maybe in many elements of an array. */
 export interface Problem {
-  /** As `tool_payload.steps[3].loss`; empty for the document itself. Of several fields the first. */
+  /**
+   * As `tool_payload.steps[3].loss`; empty for the document itself. Of several fields the first.
+   */
   readonly path: string;
   /** What was expected, and what is there. */
   readonly message: string;
@@ -11,14 +13,20 @@ export interface Problem {
   readonly count: number;
 }
 
-/** All problems of `value` against a schema, equal ones of an array's elements as one; `prefix` is the value's own path. */
+/**
+ * All problems of `value` against a schema, equal ones of an array's elements as one; `prefix` is
+ * the value's own path.
+ */
 export function problemsOf(schema: z.ZodType, value: unknown, prefix = ''): Problem[] {
   const parsed = schema.safeParse(value);
   if (parsed.success) return [];
   const found = new Map<string, Problem>();
   for (const issue of parsed.error.issues) {
     const message = messageFor(issue, valueAt(value, issue.path));
-    const key = JSON.stringify([issue.path.map((part) => (typeof part === 'number' ? '*' : part)), message]);
+    const key = JSON.stringify([
+      issue.path.map((part) => (typeof part === 'number' ? '*' : part)),
+      message,
+    ]);
     const known = found.get(key);
     found.set(key, {
       path: known?.path ?? pathText(issue.path, prefix),
@@ -77,7 +85,11 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 function pathText(path: readonly PropertyKey[], prefix: string): string {
   return path.reduce<string>(
     (text, key) =>
-      typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`,
+      typeof key === 'number'
+        ? `${text}[${key}]`
+        : text === ''
+          ? String(key)
+          : `${text}.${String(key)}`,
     prefix,
   );
 }

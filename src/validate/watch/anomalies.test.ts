@@ -34,7 +34,10 @@ function healthOf(
 
 /** Kind and worker of everything that is found in one file. */
 function foundIn(health: Health, ageMs = 0): [string, number | null][] {
-  return findAnomalies({ checkpoints: [health], ageMs }).map(({ type, worker_id }) => [type, worker_id]);
+  return findAnomalies({ checkpoints: [health], ageMs }).map(({ type, worker_id }) => [
+    type,
+    worker_id,
+  ]);
 }
 
 describe('findAnomalies', () => {
@@ -43,14 +46,19 @@ describe('findAnomalies', () => {
     // Rounding of a mean must not make a difference out of none.
     assert.deepEqual(
       foundIn(
-        healthOf(7, Object.fromEntries([0, 1, 2, 3, 4, 5, 6].map((rank) => [rank, { loss: 0.1 + 0.2 }]))),
+        healthOf(
+          7,
+          Object.fromEntries([0, 1, 2, 3, 4, 5, 6].map((rank) => [rank, { loss: 0.1 + 0.2 }])),
+        ),
       ),
       [],
     );
   });
 
   test('finds a failed worker, critical, and does not measure others by it', () => {
-    const failed = healthOf(3, { 1: { status: 'failed', throughput_samples_per_sec: 0, loss: 1e9 } });
+    const failed = healthOf(3, {
+      1: { status: 'failed', throughput_samples_per_sec: 0, loss: 1e9 },
+    });
     const [anomaly, ...more] = findAnomalies({ checkpoints: [failed], ageMs: 0 });
     assert.deepEqual(
       [anomaly?.type, anomaly?.severity, anomaly?.worker_id],
@@ -61,12 +69,17 @@ describe('findAnomalies', () => {
 
   test('finds a worker below 70 % of the mean throughput, and none at 70 %', () => {
     // With 60 the mean of three is 86.7, and 70 % of it 60.7; with 62 they are 87.3 and 61.1.
-    assert.deepEqual(foundIn(healthOf(3, { 2: { throughput_samples_per_sec: 60 } })), [['slow_worker', 2]]);
+    assert.deepEqual(foundIn(healthOf(3, { 2: { throughput_samples_per_sec: 60 } })), [
+      ['slow_worker', 2],
+    ]);
     assert.deepEqual(foundIn(healthOf(3, { 2: { throughput_samples_per_sec: 62 } })), []);
   });
 
   test('knows that a worker that has done nothing yet has no speed', () => {
-    assert.deepEqual(foundIn(healthOf(3, { 2: { throughput_samples_per_sec: 0, steps_with_work: 0 } })), []);
+    assert.deepEqual(
+      foundIn(healthOf(3, { 2: { throughput_samples_per_sec: 0, steps_with_work: 0 } })),
+      [],
+    );
   });
 
   test('finds a loss above mean and two standard deviations of six workers or more', () => {
@@ -77,17 +90,25 @@ describe('findAnomalies', () => {
     assert.deepEqual(foundIn(healthOf(8, { 5: { loss: -1 } })), []);
   });
 
-  test('compares the losses of fewer workers, where that rule could never hold, with twice the others', () => {
-    assert.deepEqual(foundIn(healthOf(2, { 1: { loss: 0.21 } })), [['loss_divergence', 1]]);
-    assert.deepEqual(foundIn(healthOf(2, { 1: { loss: 0.19 } })), []);
-    assert.deepEqual(foundIn(healthOf(3, { 1: { loss: null } })), []);
-  });
+  test(
+    'compares the losses of fewer workers, where that rule could never hold, with twice the ' +
+      'others',
+    () => {
+      assert.deepEqual(foundIn(healthOf(2, { 1: { loss: 0.21 } })), [['loss_divergence', 1]]);
+      assert.deepEqual(foundIn(healthOf(2, { 1: { loss: 0.19 } })), []);
+      assert.deepEqual(foundIn(healthOf(3, { 1: { loss: null } })), []);
+    },
+  );
 
   test('finds an all-reduce above three times the mean, if it is long at all', () => {
     // Of eight at 4 and one at 25: mean 6.6, three times that 19.9.
-    assert.deepEqual(foundIn(healthOf(8, { 3: { allreduce_time_ms: 25 } })), [['allreduce_spike', 3]]);
+    assert.deepEqual(foundIn(healthOf(8, { 3: { allreduce_time_ms: 25 } })), [
+      ['allreduce_spike', 3],
+    ]);
     assert.deepEqual(foundIn(healthOf(8, { 3: { allreduce_time_ms: 16 } })), []);
-    assert.deepEqual(foundIn(healthOf(2, { 1: { allreduce_time_ms: 12.1 } })), [['allreduce_spike', 1]]);
+    assert.deepEqual(foundIn(healthOf(2, { 1: { allreduce_time_ms: 12.1 } })), [
+      ['allreduce_spike', 1],
+    ]);
     assert.deepEqual(
       foundIn(healthOf(2, { 0: { allreduce_time_ms: 0.1 }, 1: { allreduce_time_ms: 4.9 } })),
       [],
@@ -95,15 +116,21 @@ describe('findAnomalies', () => {
   });
 
   test('finds a worker that is at the same step in three checkpoints, unless the run is complete', () => {
-    const at = (step: number, rest: Partial<Health> = {}): Health => healthOf(2, { 0: { step }, 1: { step: 50 } }, rest);
+    const at = (step: number, rest: Partial<Health> = {}): Health =>
+      healthOf(2, { 0: { step }, 1: { step: 50 } }, rest);
     const found = (checkpoints: Health[]): string[] =>
-      findAnomalies({ checkpoints, ageMs: 0 }).map(({ type, severity, worker_id }) => `${type} ${severity} ${worker_id}`);
+      findAnomalies({ checkpoints, ageMs: 0 }).map(
+        ({ type, severity, worker_id }) => `${type} ${severity} ${worker_id}`,
+      );
 
     assert.deepEqual(found([at(50), at(51), at(52)]), ['stalled_worker critical 1']);
     assert.deepEqual(found([at(51), at(52)]), []);
     assert.deepEqual(found([at(50), at(51), at(52, { is_complete: true })]), []);
-    assert.deepEqual(found([at(50), at(51), healthOf(2, { 0: { step: 52 }, 1: { step: 51 } })]), []);
-  }); // prettier-ignore
+    assert.deepEqual(
+      found([at(50), at(51), healthOf(2, { 0: { step: 52 }, 1: { step: 51 } })]),
+      [],
+    );
+  });
 
   test('finds a run that is not complete and writes no more', () => {
     assert.deepEqual(foundIn(healthOf(2), 61_000), [['stale_checkpoint', null]]);
@@ -146,7 +173,9 @@ describe('healthReport', () => {
 
   test('becomes a page that shows hostile names as text', () => {
     const page = monitorReport(
-      reportOf(healthOf(2, { 1: { status: 'failed', timestamp: '<script>' } }, { run_id: '<script>' })),
+      reportOf(
+        healthOf(2, { 1: { status: 'failed', timestamp: '<script>' } }, { run_id: '<script>' }),
+      ),
     );
     assert.match(page, /badge bad">CRITICAL/);
     assert.match(page, /failed_worker/);

@@ -1,4 +1,7 @@
-/** What is wrong with a run, from its health files alone: pure rules over what it told last and before. */
+/**
+ * What is wrong with a run, from its health files alone: pure rules over what it told last and
+ * before.
+ */
 import type { Health, WorkerSnapshot } from '../results/result.ts';
 
 export const ANOMALY_TYPES = {
@@ -22,7 +25,10 @@ export interface Anomaly {
 
 /** What of a run is looked at. */
 export interface Observation {
-  /** The files of one run in the order in which they were written, the newest last; one is enough for most rules. */
+  /**
+   * The files of one run in the order in which they were written, the newest last; one is enough
+   * for most rules.
+   */
   readonly checkpoints: readonly Health[];
   /** Since the newest was written, milliseconds. */
   readonly ageMs: number;
@@ -32,18 +38,27 @@ export interface Observation {
 const SLOW_PART = 0.7;
 /** Above the workers' mean by so many standard deviations a loss diverges. */
 const LOSS_DEVIATIONS = 2;
-/** With fewer workers no loss can be that far out, since it moves mean and deviation itself: then twice the others'. */
+/**
+ * With fewer workers no loss can be that far out, since it moves mean and deviation itself: then
+ * twice the others'.
+ */
 const MIN_WORKERS_FOR_DEVIATIONS = 6;
 const FEW_WORKERS_LOSS_FACTOR = 2;
 /** Above so many times the workers' mean an all-reduce is a spike. */
 const SPIKE_FACTOR = 3;
-/** With fewer workers none can be so far above a mean that it is part of: then it is compared with the others'. */
+/**
+ * With fewer workers none can be so far above a mean that it is part of: then it is compared with
+ * the others'.
+ */
 const MIN_WORKERS_FOR_SPIKE = 4;
 /** Shorter all-reduces are good ones, whatever the others' take. */
 const MIN_SPIKE_MS = 5;
 /** At the same step in so many files in a row a worker is stalled. */
 export const STALLED_CHECKPOINTS = 3;
-/** A run that is not complete writes more often than that, unless its steps are longer, or it is gone. */
+/**
+ * A run that is not complete writes more often than that, unless its steps are longer, or it is
+ * gone.
+ */
 const STALE_MS = 60_000;
 
 /** Everything that is wrong, critical first, by worker. */
@@ -59,7 +74,9 @@ export function findAnomalies({ checkpoints, ageMs }: Observation): Anomaly[] {
     ...spikes(live),
     ...staleCheckpoint(newest, ageMs),
   ];
-  return found.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
+  return found.toSorted(
+    (a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'),
+  );
 }
 
 function anomaly(type: AnomalyType, worker: WorkerSnapshot | undefined, what: string): Anomaly {
@@ -101,7 +118,9 @@ function slowWorkers(workers: readonly WorkerSnapshot[]): Anomaly[] {
 }
 
 function divergingLosses(workers: readonly WorkerSnapshot[]): Anomaly[] {
-  const known = workers.flatMap((worker) => (worker.loss === null ? [] : [{ worker, loss: worker.loss }]));
+  const known = workers.flatMap((worker) =>
+    worker.loss === null ? [] : [{ worker, loss: worker.loss }],
+  );
   const losses = known.map(({ loss }) => loss);
   const isFew = known.length < MIN_WORKERS_FOR_DEVIATIONS;
   const mean = meanOf(losses);
@@ -157,7 +176,13 @@ function stalledWorkers(checkpoints: readonly Health[]): Anomaly[] {
 function staleCheckpoint({ is_complete }: Health, ageMs: number): Anomaly[] {
   if (is_complete || ageMs < STALE_MS) return [];
   const seconds = Math.round(ageMs / 1000);
-  return [anomaly('stale_checkpoint', undefined, `is not complete and has written nothing for ${seconds} s`)];
+  return [
+    anomaly(
+      'stale_checkpoint',
+      undefined,
+      `is not complete and has written nothing for ${seconds} s`,
+    ),
+  ];
 }
 
 function meanOf(values: readonly number[]): number {

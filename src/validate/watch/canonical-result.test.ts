@@ -141,7 +141,13 @@ describe('canonicalResult', () => {
           'performance_per_watt',
           'temperature_celsius',
         ],
-        ...['power_is_estimated', 'scaling_efficiency_pct', 'ttft_ms', 'tokens_per_sec', 'decode_tpt_ms'],
+        ...[
+          'power_is_estimated',
+          'scaling_efficiency_pct',
+          'ttft_ms',
+          'tokens_per_sec',
+          'decode_tpt_ms',
+        ],
       ],
     );
   });
@@ -150,7 +156,11 @@ describe('canonicalResult', () => {
     const { metrics } = canonicalResult(payloadOf({ power: POWER }), { ...facts, power: POWER });
 
     assert.deepEqual(
-      [metrics.power_consumption_watts, metrics.energy_per_step_joules, metrics.performance_per_watt],
+      [
+        metrics.power_consumption_watts,
+        metrics.energy_per_step_joules,
+        metrics.performance_per_watt,
+      ],
       [50, 1.25, 25.6],
     );
     assert.equal(metrics['power_is_estimated'], false);

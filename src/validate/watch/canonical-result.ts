@@ -1,4 +1,6 @@
-/** The canonical result of a training run: the payload with what TrackIQ's readers expect around it. */
+/**
+ * The canonical result of a training run: the payload with what TrackIQ's readers expect around it.
+ */
 import { cpus, release, totalmem, type as osType } from 'node:os';
 import { ONNX_RUNTIME_VERSION, VERSION } from '../../launch/software.ts';
 import { percentile } from '../results/percentile.ts';
@@ -42,7 +44,8 @@ export function canonicalResult(payload: TrainingPayload, facts: ResultFacts): R
       communication_overhead_percent: busyMs > 0 ? (allReduceMs / busyMs) * 100 : null,
       power_consumption_watts: power?.meanWatts ?? null,
       energy_per_step_joules: power === undefined ? null : power.joules / payload.num_steps,
-      performance_per_watt: power === undefined || power.meanWatts <= 0 ? null : throughput / power.meanWatts,
+      performance_per_watt:
+        power === undefined || power.meanWatts <= 0 ? null : throughput / power.meanWatts,
       temperature_celsius: power?.meanCelsius ?? null,
       power_is_estimated: power?.isEstimate ?? null,
       scaling_efficiency_pct: payload.scaling_efficiency_pct ?? null,

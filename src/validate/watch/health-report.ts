@@ -32,13 +32,23 @@ export interface HealthReport {
 
 /** What to do about each. */
 const ADVICE: { readonly [Type in AnomalyType]: string } = {
-  failed_worker: 'Read the log of the worker that failed. The others finish its work; start it again to have it back.',
-  stalled_worker: 'Look whether its process still runs and its machine answers; kill it, and the others take its work.',
-  slow_worker: 'Look for other load, heat or swapping on its machine. It gets less work as long as it is slow.',
-  loss_divergence: 'Compare with a run on one worker: lockstep validate. Check its data and memory; lower the learning rate if all diverge.',
-  allreduce_spike: 'Look at the network of this worker: lockstep bench-collective measures it on one machine.',
-  stale_checkpoint: 'Look whether the run still lives. If it was killed, this file is its last word.',
-}; // prettier-ignore
+  failed_worker:
+    'Read the log of the worker that failed. The others finish its work; start it again to ' +
+    'have it back.',
+  stalled_worker:
+    'Look whether its process still runs and its machine answers; kill it, and the others ' +
+    'take its work.',
+  slow_worker:
+    'Look for other load, heat or swapping on its machine. It gets less work as long as it ' +
+    'is slow.',
+  loss_divergence:
+    'Compare with a run on one worker: lockstep validate. Check its data and memory; lower ' +
+    'the learning rate if all diverge.',
+  allreduce_spike:
+    'Look at the network of this worker: lockstep bench-collective measures it on one machine.',
+  stale_checkpoint:
+    'Look whether the run still lives. If it was killed, this file is its last word.',
+};
 
 /** What an observation comes to. Its newest file must be there. */
 export function healthReport(newest: Health, observation: Observation): HealthReport {

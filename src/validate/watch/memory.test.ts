@@ -18,7 +18,10 @@ describe('MemoryWatch', () => {
     watch.sample([2, 3]);
 
     const { peakBytes, percent, totalBytes, covers } = watch.use();
-    assert.deepEqual([peakBytes, totalBytes, covers], [180, totalmem(), 'coordinator and local workers']);
+    assert.deepEqual(
+      [peakBytes, totalBytes, covers],
+      [180, totalmem(), 'coordinator and local workers'],
+    );
     assert.equal(percent, (180 / totalmem()) * 100);
   });
 

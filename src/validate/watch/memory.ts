@@ -13,7 +13,9 @@ export interface MemoryUse {
   readonly covers: 'coordinator and local workers' | 'coordinator';
 }
 
-/** Resident bytes of a process; undefined when it has ended, or where processes cannot be looked at. */
+/**
+ * Resident bytes of a process; undefined when it has ended, or where processes cannot be looked at.
+ */
 export type ResidentBytes = (processId: number) => number | undefined;
 
 export class MemoryWatch {
@@ -52,7 +54,8 @@ export class MemoryWatch {
 
 function residentBytesOf(processId: number): number | undefined {
   try {
-    const [, kibibytes] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
+    const [, kibibytes] =
+      /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? [];
     return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
   } catch {
     return undefined; // It has ended, or this is no Linux.

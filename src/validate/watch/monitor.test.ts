@@ -18,7 +18,11 @@ const WORKER: WorkerSnapshot = {
   timestamp: '2024-01-15T10:30:00Z',
 };
 
-function healthText(step: number, changes: Partial<WorkerSnapshot> = {}, isComplete = false): string {
+function healthText(
+  step: number,
+  changes: Partial<WorkerSnapshot> = {},
+  isComplete = false,
+): string {
   return JSON.stringify({
     run_id: 'run',
     total_steps: 100,
@@ -181,7 +185,10 @@ describe('readHealth', () => {
   test('refuses files of another kind, and fields of another type, by name', (t) => {
     const watch = new Watch(t);
     watch.write('{"num_faults": 3}');
-    assert.throws(() => readHealth(watch.path, () => 0), /expected a health file.*got a fault report/);
+    assert.throws(
+      () => readHealth(watch.path, () => 0),
+      /expected a health file.*got a fault report/,
+    );
     watch.write(healthText(1, { status: 'ill' as 'failed' }));
     assert.throws(() => readHealth(watch.path, () => 0), /workers.*status/);
     watch.interrupt.abort();

@@ -21,11 +21,18 @@ export function readHealth(path: string, wallNow: () => number): ReadHealth {
   return { health, ageMs: Math.max(0, wallNow() - statSync(path).mtimeMs) };
 }
 
-/** How a watch ended: the run is complete, told nothing new for too long, never wrote, or the user had enough. */
+/**
+ * How a watch ended: the run is complete, told nothing new for too long, never wrote, or the user
+ * had enough.
+ */
 export type WatchEnd =
-  | { readonly kind: 'complete' | 'timeout' | 'interrupted'; readonly newest: Health; readonly history: readonly Health[] }
+  | {
+      readonly kind: 'complete' | 'timeout' | 'interrupted';
+      readonly newest: Health;
+      readonly history: readonly Health[];
+    }
   | { readonly kind: 'no-file' }
-  | { readonly kind: 'interrupted-early' }; // prettier-ignore
+  | { readonly kind: 'interrupted-early' };
 
 export interface WatchOptions {
   readonly path: string;
@@ -34,8 +41,8 @@ export interface WatchOptions {
   readonly clock: Clock;
   readonly wallNow: () => number;
   /**
-   * Every new checkpoint, with what has arisen: what is critical at once, a warning when it has held for some
-   * time, since a few short steps of a busy machine look like a slow worker.
+   * Every new checkpoint, with what has arisen: what is critical at once, a warning when it has
+   * held for some time, since a few short steps of a busy machine look like a slow worker.
    */
   readonly onCheckpoint: (health: Health, risen: readonly Anomaly[]) => void;
   readonly signal: AbortSignal;
@@ -46,10 +53,16 @@ const WARNING_CHECKPOINTS = 3;
 const WARNING_MS = 2_000;
 /** Between two looks at the file. */
 const POLL_MS = 100;
-/** A file that is being written in place, by a program that does not rename, is whole after this time. */
+/**
+ * A file that is being written in place, by a program that does not rename, is whole after this
+ * time.
+ */
 const HALF_WRITTEN_MS = 2_000;
 
-/** Follows a health file until its run is complete. Throws: ConfigError for a file that stays unreadable. */
+/**
+ * Follows a health file until its run is complete. Throws: ConfigError for a file that stays
+ * unreadable.
+ */
 export async function watchHealth(options: WatchOptions): Promise<WatchEnd> {
   const { path, timeoutMs, clock, wallNow, onCheckpoint, signal } = options;
   const history: Health[] = [];
@@ -59,7 +72,9 @@ export async function watchHealth(options: WatchOptions): Promise<WatchEnd> {
   for (;;) {
     const newest = history.at(-1);
     if (signal.aborted)
-      return newest === undefined ? { kind: 'interrupted-early' } : { kind: 'interrupted', newest, history };
+      return newest === undefined
+        ? { kind: 'interrupted-early' }
+        : { kind: 'interrupted', newest, history };
     try {
       const health = readNew(path, newest, wallNow);
       badSinceMs = undefined;
@@ -87,7 +102,11 @@ export async function watchHealth(options: WatchOptions): Promise<WatchEnd> {
 }
 
 /** The file's content when it is there and another than `newest`. */
-function readNew(path: string, newest: Health | undefined, wallNow: () => number): Health | undefined {
+function readNew(
+  path: string,
+  newest: Health | undefined,
+  wallNow: () => number,
+): Health | undefined {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
   const { health } = readHealth(path, wallNow);
   const isSame =
@@ -112,7 +131,11 @@ class Streaks {
     this.#streaks = new Map();
     return anomalies.filter((anomaly) => {
       const key = `${anomaly.type} ${anomaly.worker_id}`;
-      const { count, sinceMs, isTold } = before.get(key) ?? { count: 0, sinceMs: nowMs, isTold: false };
+      const { count, sinceMs, isTold } = before.get(key) ?? {
+        count: 0,
+        sinceMs: nowMs,
+        isTold: false,
+      };
       const isLasting = count + 1 >= WARNING_CHECKPOINTS && nowMs - sinceMs >= WARNING_MS;
       const isDue = !isTold && (anomaly.severity === 'critical' || isLasting);
       this.#streaks.set(key, { count: count + 1, sinceMs, isTold: isTold || isDue });

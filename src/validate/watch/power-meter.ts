@@ -9,7 +9,10 @@ export interface PowerSource {
   readonly source: string;
   /** Whether it is computed from a number of the user's instead of measured. */
   readonly isEstimate: boolean;
-  /** Joules since any fixed moment, and a temperature where there is one; undefined when it cannot be read (now). */
+  /**
+   * Joules since any fixed moment, and a temperature where there is one; undefined when it cannot
+   * be read (now).
+   */
   read(nowMs: number): { readonly joules: number; readonly celsius: number | null } | undefined;
   close(): void;
 }
@@ -36,7 +39,10 @@ export interface PowerProfile {
   readonly meanCelsius: number | null;
 }
 
-/** A run of any length keeps so many readings at most: when there are more, every other one is merged into the next. */
+/**
+ * A run of any length keeps so many readings at most: when there are more, every other one is
+ * merged into the next.
+ */
 const MAX_READINGS = 2048;
 
 interface Counted {
@@ -88,7 +94,9 @@ export class PowerMeter {
       joules: last.joules - first.joules,
       meanWatts: wattsBetween(first, last),
       meanCelsius:
-        celsius.length === 0 ? null : celsius.reduce((sum, value) => sum + value, 0) / celsius.length,
+        celsius.length === 0
+          ? null
+          : celsius.reduce((sum, value) => sum + value, 0) / celsius.length,
     };
   }
 

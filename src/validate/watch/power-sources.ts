@@ -17,8 +17,9 @@ interface Zone {
 }
 
 /**
- * RAPL: the energy of the processor packages, everything that runs on them included. Undefined where there is no such
- * counter or it may not be read, as in most virtual machines and for most users.
+ * RAPL: the energy of the processor packages, everything that runs on them included. Undefined
+ * where there is no such counter or it may not be read, as in most virtual machines and for most
+ * users.
  */
 export function raplSource(systemFolder: string = SYSTEM_FOLDER): PowerSource | undefined {
   const zones = packageZones(join(systemFolder, 'class/powercap'));
@@ -27,7 +28,9 @@ export function raplSource(systemFolder: string = SYSTEM_FOLDER): PowerSource | 
   let joules = 0;
   return {
     reader: 'rapl',
-    source: `RAPL, ${zones.length} processor package${zones.length === 1 ? '' : 's'}, all programs on them`,
+    source:
+      `RAPL, ${zones.length} processor package${zones.length === 1 ? '' : 's'}, all programs ` +
+      'on them',
     isEstimate: false,
     read() {
       for (const zone of zones) {
@@ -59,7 +62,9 @@ function packageZones(folder: string): Zone[] {
 }
 
 function packageThermometer(folder: string): string | undefined {
-  const zone = entriesOf(folder).find((name) => textIn(join(folder, name, 'type')) === 'x86_pkg_temp');
+  const zone = entriesOf(folder).find(
+    (name) => textIn(join(folder, name, 'type')) === 'x86_pkg_temp',
+  );
   return zone === undefined ? undefined : join(folder, zone, 'temp');
 }
 
@@ -74,13 +79,18 @@ const NVML_ARGUMENTS = [
 /** No line of nvidia-smi is longer. */
 const MAX_LINE = 4096;
 
-/** NVML by way of nvidia-smi, which goes on until `close`: the first GPU of this machine, everything on it included. */
+/**
+ * NVML by way of nvidia-smi, which goes on until `close`: the first GPU of this machine, everything
+ * on it included.
+ */
 export function nvmlSource(program: string = NVML_PROGRAM): PowerSource {
   let latest: { watts: number; celsius: number | null } | undefined;
   let joules = 0;
   let lastMs: number | undefined;
   let rest = '';
-  const child: ChildProcess = spawn(program, NVML_ARGUMENTS, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child: ChildProcess = spawn(program, NVML_ARGUMENTS, {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   // No nvidia-smi: nothing is ever read.
   child.once('error', () => (latest = undefined));
   child.once('exit', () => (latest = undefined));
@@ -121,16 +131,22 @@ const LOAD_CELSIUS = 45;
 export type ProcessorTimes = () => { readonly busyMs: number; readonly allMs: number };
 
 /**
- * An estimate from the power that the user says the processor may draw: `20 + utilisation (tdp - 20)` watts and
- * `35 + 45 utilisation` degrees. The utilisation is measured, everything else is MiniCluster's formula.
+ * An estimate from the power that the user says the processor may draw: `20 + utilisation (tdp -
+ * 20)` watts and `35 + 45 utilisation` degrees. The utilisation is measured, everything else is
+ * MiniCluster's formula.
  */
-export function estimateSource(tdpWatts: number, times: ProcessorTimes = processorTimes): PowerSource {
+export function estimateSource(
+  tdpWatts: number,
+  times: ProcessorTimes = processorTimes,
+): PowerSource {
   let joules = 0;
   let last: { ms: number; busyMs: number; allMs: number } | undefined;
   let utilisation = 0;
   return {
     reader: 'estimate',
-    source: `estimated from --tdp-watts ${tdpWatts} and the measured load of the processor; not measured`,
+    source:
+      `estimated from --tdp-watts ${tdpWatts} and the measured load of the processor; not ` +
+      'measured',
     isEstimate: true,
     read(ms) {
       const now = { ms, ...times() };

@@ -12,7 +12,10 @@ export interface ExampleOptions {
   readonly digest?: string;
 }
 
-/** A run in which every worker computes 8 samples a step, in 2 ms unless told otherwise; all-reduce 1 ms, other 0.5 ms. */
+/**
+ * A run in which every worker computes 8 samples a step, in 2 ms unless told otherwise; all-reduce
+ * 1 ms, other 0.5 ms.
+ */
 export function examplePayload(options: ExampleOptions = {}): TrainingPayload {
   const { workers = 2, steps = 10, computeMs = () => 2, loss = (step) => 1 / (step + 1) } = options;
   const all = Array.from({ length: steps }, (_, step): ResultStep => {
@@ -38,7 +41,8 @@ export function examplePayload(options: ExampleOptions = {}): TrainingPayload {
       })),
     };
   });
-  const total = (of: (step: ResultStep) => number): number => all.reduce((sum, step) => sum + of(step), 0);
+  const total = (of: (step: ResultStep) => number): number =>
+    all.reduce((sum, step) => sum + of(step), 0);
   return {
     config: { num_steps: steps, seed: 42, workload: 'mlp' },
     num_workers: workers,
@@ -62,7 +66,12 @@ export function exampleResult(payload: TrainingPayload): Result {
     tool_name: 'lockstep',
     tool_version: '0.1.0',
     timestamp: '2024-01-15T10:30:42Z',
-    platform: { hardware_name: 'a machine', os: 'Linux', framework: 'lockstep', framework_version: '0.1.0' },
+    platform: {
+      hardware_name: 'a machine',
+      os: 'Linux',
+      framework: 'lockstep',
+      framework_version: '0.1.0',
+    },
     workload: {
       name: 'distributed_training_validation',
       workload_type: 'training',

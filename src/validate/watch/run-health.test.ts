@@ -7,11 +7,19 @@ import { RunHealth } from './run-health.ts';
 const WALL_MS = Date.UTC(2026, 0, 2);
 
 function joined(rank: number, step = 0): RunEvent {
-  const place = { host: 'here', processId: 100 + rank, device: 'cpu', lanes: 1, numericsClass: 'a' };
+  const place = {
+    host: 'here',
+    processId: 100 + rank,
+    device: 'cpu',
+    lanes: 1,
+    numericsClass: 'a',
+  };
   return { kind: 'worker-joined', rank, workerId: `worker-${rank}`, step, ...place };
 }
 
-/** A step of 32 samples in 8 micro-batches; what is not said of a rank is as for an even, fast one. */
+/**
+ * A step of 32 samples in 8 micro-batches; what is not said of a rank is as for an even, fast one.
+ */
 function stepOf(step: number, ranks: readonly (Partial<RankStep> & { rank: number })[]): RunEvent {
   return {
     kind: 'step',
@@ -65,7 +73,11 @@ describe('RunHealth', () => {
   });
 
   test('tells how far the run is, and how fast every worker is while it has work', () => {
-    const health = healthAfter(joined(0), joined(1), stepOf(1, [{ rank: 0 }, { rank: 1, computeMs: 14 }]));
+    const health = healthAfter(
+      joined(0),
+      joined(1),
+      stepOf(1, [{ rank: 0 }, { rank: 1, computeMs: 14 }]),
+    );
 
     const { completed_steps, total_steps, workers, is_complete } = health.file(WALL_MS + 5, true);
     assert.deepEqual([completed_steps, total_steps, is_complete], [1, 100, true]);
@@ -123,14 +135,23 @@ describe('RunHealth', () => {
       silentMs: 2000,
       reason: '',
     };
-    const lost: RunEvent = { kind: 'worker-lost', rank: 1, workerId: 'worker-1', step: 1, reason: '' };
+    const lost: RunEvent = {
+      kind: 'worker-lost',
+      rank: 1,
+      workerId: 'worker-1',
+      step: 1,
+      reason: '',
+    };
     const both = stepOf(1, [{ rank: 0 }, { rank: 1 }]);
 
     assert.deepEqual(statuses(healthAfter(joined(0), joined(1), both, lost, joined(1, 1))), [
       'healthy',
       'healthy',
     ]);
-    assert.deepEqual(statuses(healthAfter(joined(0), joined(1), stalled, both)), ['healthy', 'healthy']);
+    assert.deepEqual(statuses(healthAfter(joined(0), joined(1), stalled, both)), [
+      'healthy',
+      'healthy',
+    ]);
   });
 
   test('calls a worker slow from the report until it is as fast as the others', () => {
@@ -139,7 +160,8 @@ describe('RunHealth', () => {
       health.add(stepOf(step, [{ rank: 0 }, { rank: 1, computeMs: 500 }]), WALL_MS);
     assert.deepEqual(statuses(health), ['healthy', 'slow']);
 
-    for (let step = 4; step <= 150; step++) health.add(stepOf(step, [{ rank: 0 }, { rank: 1 }]), WALL_MS);
+    for (let step = 4; step <= 150; step++)
+      health.add(stepOf(step, [{ rank: 0 }, { rank: 1 }]), WALL_MS);
     assert.deepEqual(statuses(health), ['healthy', 'healthy']);
   });
 
@@ -155,7 +177,12 @@ describe('RunHealth', () => {
   });
 
   test('has a worker without work in the run, at the step of its replica', () => {
-    const health = healthAfter(joined(0), joined(1), stepOf(1, [{ rank: 0 }]), stepOf(2, [{ rank: 0 }]));
+    const health = healthAfter(
+      joined(0),
+      joined(1),
+      stepOf(1, [{ rank: 0 }]),
+      stepOf(2, [{ rank: 0 }]),
+    );
 
     assert.deepEqual(
       health.snapshots().map((worker) => [worker.status, worker.step, worker['steps_with_work']]),

@@ -1,4 +1,7 @@
-/** How the workers of a run are, from its events: what the health file and the end of the result file say of them. */
+/**
+ * How the workers of a run are, from its events: what the health file and the end of the result
+ * file say of them.
+ */
 import type { RankStep, RunEvent, StepCommitted } from '../../metrics/events.ts';
 import type { Health, WorkerSnapshot } from '../results/result.ts';
 import { perSecond } from './step-recorder.ts';
@@ -6,7 +9,10 @@ import { isoOf } from './training-payload.ts';
 
 /** Times of a worker are means over about so many of its last steps. */
 const SMOOTHED_STEPS = 20;
-/** A worker that was reported as slow is healthy again once its times are within this factor of the others'. */
+/**
+ * A worker that was reported as slow is healthy again once its times are within this factor of the
+ * others'.
+ */
 const RECOVERED_FACTOR = 1.5;
 
 /** One worker, by rank. */
@@ -95,7 +101,9 @@ export class RunHealth {
   }
 
   #isFastAgain(rank: number, worker: WorkerState): boolean {
-    const others = [...this.#workers].filter(([other, { seenSteps }]) => other !== rank && seenSteps > 0);
+    const others = [...this.#workers].filter(
+      ([other, { seenSteps }]) => other !== rank && seenSteps > 0,
+    );
     if (others.length === 0 || worker.seenSteps === 0) return false;
     const isNear = (of: (state: WorkerState) => number): boolean =>
       of(worker) <= RECOVERED_FACTOR * Math.max(...others.map(([, other]) => of(other)));
@@ -143,8 +151,8 @@ function msPerMicroBatch({ computeMs, microBatches }: WorkerState): number {
 }
 
 /**
- * Samples per second of the time in which it had work. Not its part of the run's throughput: work is shared out by
- * micro-batches, so a worker with one fewer than another is no slower.
+ * Samples per second of the time in which it had work. Not its part of the run's throughput: work
+ * is shared out by micro-batches, so a worker with one fewer than another is no slower.
  */
 function speedOf({ samples, computeMs, communicateMs }: WorkerState): number {
   return perSecond(samples, computeMs + communicateMs);

@@ -37,7 +37,13 @@ function watch(t: TestContext, power?: PowerSource): Watched {
     onFailed: (error) => errors.push(error),
   });
   t.after(() => observer.close());
-  return { observer, clock, path, errors, health: () => JSON.parse(readFileSync(path, 'utf8')) as Health };
+  return {
+    observer,
+    clock,
+    path,
+    errors,
+    health: () => JSON.parse(readFileSync(path, 'utf8')) as Health,
+  };
 }
 
 const JOINED: RunEvent = {
@@ -54,7 +60,9 @@ const JOINED: RunEvent = {
 
 function stepOf(step: number): RunEvent {
   const times = { stepMs: 10, computeMs: 8, communicateMs: 2, waitMs: 0, otherMs: 0 };
-  const ranks = [{ rank: 0, samples: 32, microBatches: 8, computeMs: 8, communicateMs: 2, waitMs: 0 }];
+  const ranks = [
+    { rank: 0, samples: 32, microBatches: 8, computeMs: 8, communicateMs: 2, waitMs: 0 },
+  ];
   return {
     kind: 'step',
     step,

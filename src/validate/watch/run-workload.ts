@@ -48,7 +48,8 @@ export type WorkloadOutcome =
 /**
  * Trains, and resolves with what was measured.
  *
- * Effect: writes the health file while it goes on. The run's own files (model, events, logs) stay only when asked for, or
+ * Effect: writes the health file while it goes on. The run's own files (model, events, logs) stay
+ *         only when asked for, or
  * when the run did not finish.
  * Throws: LockstepError when the run cannot start or go on.
  */
@@ -112,7 +113,8 @@ function resultOf(
     stateDigest,
     ledger,
     more: {
-      // From the command to the first committed step: processes, data and compilation, of which total_time_sec has none.
+      // From the command to the first committed step: processes, data and compilation, of which
+      // total_time_sec has none.
       startup_time_sec: firstStepSeconds ?? null,
       wall_time_sec: summary.wallSeconds,
       memory_metrics: { peak_resident_bytes: peakBytes, covers },

@@ -82,15 +82,19 @@ describe('StepRecorder', () => {
     );
   });
 
-  test('keeps steps that are computed again because nobody held them: they have the same results and are not told twice', () => {
-    const recorder = new StepRecorder();
-    const now = { ms: 0, wallMs: WALL_MS };
-    for (const step of [1, 2]) recorder.add(stepEvent(step), now);
-    recorder.add({ kind: 'rolled-back', fromStep: 2, toStep: 0, reason: 'lost' }, now);
-    recorder.add(stepEvent(3), now);
+  test(
+    'keeps steps that are computed again because nobody held them: they have the same results ' +
+      'and are not told twice',
+    () => {
+      const recorder = new StepRecorder();
+      const now = { ms: 0, wallMs: WALL_MS };
+      for (const step of [1, 2]) recorder.add(stepEvent(step), now);
+      recorder.add({ kind: 'rolled-back', fromStep: 2, toStep: 0, reason: 'lost' }, now);
+      recorder.add(stepEvent(3), now);
 
-    assert.equal(recorder.steps().length, 3);
-  });
+      assert.equal(recorder.steps().length, 3);
+    },
+  );
 });
 
 describe('bitsOf', () => {

@@ -15,9 +15,13 @@ export class StepRecorder {
   #began: Moment | undefined;
   #ended: Moment | undefined;
 
-  /** Takes an event at the moment it happens. Keeps steps only, and does nothing else with them while the run goes on. */
+  /**
+   * Takes an event at the moment it happens. Keeps steps only, and does nothing else with them
+   * while the run goes on.
+   */
   add(event: RunEvent, now: Moment): void {
-    if (event.kind === 'rolled-back' && event.reason === 'distrusted') this.#steps.length = event.toStep;
+    if (event.kind === 'rolled-back' && event.reason === 'distrusted')
+      this.#steps.length = event.toStep;
     if (event.kind !== 'step') return;
     this.#began ??= { ms: now.ms - event.stepMs, wallMs: now.wallMs - event.stepMs };
     this.#ended = now;

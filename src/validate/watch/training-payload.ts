@@ -6,7 +6,10 @@ import type { TrainingPayload, WorkerSnapshot } from '../results/result.ts';
 import { perSecond, type StepRecorder } from './step-recorder.ts';
 import { microBatchOf, WORKLOAD_DATA, type WorkloadOptions } from './workloads.ts';
 
-/** The engine, in the key where the original names gloo or nccl: sums travel through the coordinator. */
+/**
+ * The engine, in the key where the original names gloo or nccl: sums travel through the
+ * coordinator.
+ */
 export const COLLECTIVE_BACKEND = 'star';
 
 /** What the payload tells beside the steps; absent where it was not measured or not asked for. */
@@ -76,13 +79,21 @@ export function trainingPayload(recorder: StepRecorder, facts: RunFacts): Traini
   };
 }
 
-/** Throughput against that of as many workers at the baseline's speed, in percent; null without a baseline. */
-function scalingEfficiency(throughput: number, workers: number, baseline: number | undefined): number | null {
+/**
+ * Throughput against that of as many workers at the baseline's speed, in percent; null without a
+ * baseline.
+ */
+function scalingEfficiency(
+  throughput: number,
+  workers: number,
+  baseline: number | undefined,
+): number | null {
   return baseline === undefined ? null : (throughput / (workers * baseline)) * 100;
 }
 
 function configOf({ options, tdpWatts, baselineThroughput }: RunFacts): Record<string, unknown> {
-  const { workload, workers, lanes, steps, batchSize, learningRate, hiddenSize, numLayers, seed } = options;
+  const { workload, workers, lanes, steps, batchSize, learningRate, hiddenSize, numLayers, seed } =
+    options;
   const { dataset, inputSize, outputSize } = WORKLOAD_DATA[workload];
   return {
     num_steps: steps,
@@ -106,7 +117,11 @@ function configOf({ options, tdpWatts, baselineThroughput }: RunFacts): Record<s
   };
 }
 
-function powerMetrics(power: PowerProfile, throughput: number, steps: number): Record<string, unknown> {
+function powerMetrics(
+  power: PowerProfile,
+  throughput: number,
+  steps: number,
+): Record<string, unknown> {
   const { joules, meanWatts, meanCelsius, isEstimate } = power;
   return {
     power_consumption_watts: meanWatts,

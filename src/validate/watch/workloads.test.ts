@@ -39,7 +39,14 @@ describe('workloadConfig', () => {
   }
 
   test('obeys every option, and leaves the step as it is whatever the workers', () => {
-    const options = { steps: 7, batchSize: 24, learningRate: 0.5, hiddenSize: 5, numLayers: 4, seed: 9 };
+    const options = {
+      steps: 7,
+      batchSize: 24,
+      learningRate: 0.5,
+      hiddenSize: 5,
+      numLayers: 4,
+      seed: 9,
+    };
     const config = workloadConfig({ ...DEFAULT_WORKLOAD, ...options, workers: 3, lanes: 2 });
 
     assert.deepEqual(
@@ -64,6 +71,7 @@ describe('microBatchOf', () => {
   });
 
   test('always divides the batch', () => {
-    for (let batch = 1; batch <= WORKLOAD_SAMPLES; batch++) assert.equal(batch % microBatchOf(batch), 0);
+    for (let batch = 1; batch <= WORKLOAD_SAMPLES; batch++)
+      assert.equal(batch % microBatchOf(batch), 0);
   });
 });

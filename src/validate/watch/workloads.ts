@@ -1,4 +1,7 @@
-/** The workloads of the validation suite as training configurations: models, data and step sizes of MiniCluster. */
+/**
+ * The workloads of the validation suite as training configurations: models, data and step sizes of
+ * MiniCluster.
+ */
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 
@@ -56,9 +59,9 @@ const MICRO_BATCHES = 8;
 /**
  * Samples of a micro-batch: the largest divisor of the batch that makes eight micro-batches of it.
  *
- * A function of the batch alone, since the bits of a run depend on it: so runs on one and on many workers are
- * comparable. Eight, so that eight workers have work and three have nearly equal shares; more would cost single samples
- * their efficiency.
+ * A function of the batch alone, since the bits of a run depend on it: so runs on one and on many
+ * workers are comparable. Eight, so that eight workers have work and three have nearly equal
+ * shares; more would cost single samples their efficiency.
  */
 export function microBatchOf(batchSize: number): number {
   let size = Math.max(1, Math.floor(batchSize / MICRO_BATCHES));
@@ -66,12 +69,16 @@ export function microBatchOf(batchSize: number): number {
   return size;
 }
 
-/** The configuration of a workload; `more` are further settings of `lockstep train`. Throws ConfigError. */
+/**
+ * The configuration of a workload; `more` are further settings of `lockstep train`. Throws
+ * ConfigError.
+ */
 export function workloadConfig(
   options: WorkloadOptions,
   more: Readonly<Record<string, unknown>> = {},
 ): TrainConfig {
-  const { workload, workers, lanes, steps, batchSize, learningRate, hiddenSize, numLayers, seed } = options;
+  const { workload, workers, lanes, steps, batchSize, learningRate, hiddenSize, numLayers, seed } =
+    options;
   const hidden = Array.from({ length: numLayers - 1 }, () => hiddenSize);
   return parseTrainConfig([], {
     model: workload,
