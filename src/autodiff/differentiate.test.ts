@@ -110,9 +110,7 @@ describe('differentiateGraph', () => {
     const product = g.apply(
       'ScatterElements',
       [x, g.ints([0]), g.slice(x, { axes: [0], starts: [0], ends: [1] })],
-      {
-        reduction: 'mul',
-      },
+      { reduction: 'mul' },
     );
     g.output('product', g.reduceSum(product));
     const [, mean] = g.applyAll('LayerNormalization', [x, x], 2);

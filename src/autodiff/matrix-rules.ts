@@ -102,7 +102,6 @@ function fitTo(
   return g.reshape(summed, staticShape(original.shape, original.name));
 }
 
-export const MATRIX_RULES = {
-  Gemm: gemmRule,
-  MatMul: matMulRule,
-} as const satisfies Readonly<Record<string, GradientRule>>;
+export const MATRIX_RULES = { Gemm: gemmRule, MatMul: matMulRule } as const satisfies Readonly<
+  Record<string, GradientRule>
+>;

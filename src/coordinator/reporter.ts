@@ -145,15 +145,7 @@ export class Reporter {
     const { epoch, sampleCount } = spec;
     const learningRate = this.#plan.learningRateOf(spec.step);
     const means = this.#meansOf(records, sampleCount);
-    this.#emit({
-      kind: 'step',
-      step,
-      epoch,
-      sampleCount,
-      ...means,
-      learningRate,
-      ...times,
-    });
+    this.#emit({ kind: 'step', step, epoch, sampleCount, ...means, learningRate, ...times });
   }
 
   evaluated(

@@ -36,10 +36,7 @@ export function checkGraph(graph: Graph, { maxBytes = 16 * 2 ** 30 }: CheckOptio
   if (bytes > maxBytes) {
     throw new GraphError(
       `graph ${graph.name}: expected ${maxBytes} bytes of values at most, got ${bytes}`,
-      {
-        bytes,
-        maxBytes,
-      },
+      { bytes, maxBytes },
     );
   }
 }
@@ -55,9 +52,7 @@ function checkNodes(graph: Graph): void {
     if (name === '' || names.has(name)) {
       throw new GraphError(
         `graph ${graph.name}: expected distinct node names, got "${name}" again`,
-        {
-          node: name,
-        },
+        { node: name },
       );
     }
     names.add(name);

@@ -125,10 +125,7 @@ class Replay {
     if (this.#foldable < 0) {
       throw new GraphError(
         `${operator} at ${name}: the constants that the file computes are too many`,
-        {
-          operator,
-          node: name,
-        },
+        { operator, node: name },
       );
     }
     this.#known.set(output, constant);

@@ -2,10 +2,7 @@ import { readFileSync } from 'node:fs';
 
 const manifest = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-) as {
-  version: string;
-  dependencies: Readonly<Record<string, string>>;
-};
+) as { version: string; dependencies: Readonly<Record<string, string>> };
 
 /** Version of this installation, as in package.json. */
 export const VERSION = manifest.version;

@@ -45,14 +45,7 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
     kind: 'audited',
     pass: 3,
     records: [
-      {
-        microBatch: 0,
-        sampleCount: 4,
-        lossSum: 2,
-        correctSum: 1,
-        maxima: [0.5],
-        computeMs: 2,
-      },
+      { microBatch: 0, sampleCount: 4, lossSum: 2, correctSum: 1, maxima: [0.5], computeMs: 2 },
     ],
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },

@@ -302,9 +302,7 @@ function parse<T>(schema: z.ZodType<T>, header: unknown, peer: string): T {
   const issue = result.error.issues[0];
   throw new ProtocolError(
     `message from ${peer}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'not understood'}`,
-    {
-      peer,
-    },
+    { peer },
   );
 }
 

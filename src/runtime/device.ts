@@ -48,9 +48,7 @@ export const DEVICE_NEEDS: Readonly<Record<Device, DeviceNeeds>> = {
   cuda: {
     title: 'NVIDIA GPU through CUDA',
     elsewhere: 'ONNX Runtime for Node.js has CUDA on Linux x64; webgpu uses NVIDIA cards elsewhere',
-    advice: {
-      linux: "install NVIDIA's driver, CUDA 12 and cuDNN 9 so that the loader finds them",
-    },
+    advice: { linux: "install NVIDIA's driver, CUDA 12 and cuDNN 9 so that the loader finds them" },
   },
   coreml: {
     title: 'Apple GPU and Neural Engine',

@@ -361,10 +361,7 @@ describe('listen', () => {
   test('says that an address is not of this machine', async () => {
     await assert.rejects(
       listen({ host: '192.0.2.1', port: 0 }, () => {}),
-      {
-        name: 'PeerLostError',
-        message: /192\.0\.2\.1 is not an address of this machine/,
-      },
+      { name: 'PeerLostError', message: /192\.0\.2\.1 is not an address of this machine/ },
     );
   });
 

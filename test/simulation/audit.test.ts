@@ -92,9 +92,7 @@ describe('audits in a simulated cluster', () => {
 
   test('accuse nobody and change nothing in histories of faults with honest workers', () => {
     for (let seed = 1; seed <= 300; seed++) {
-      checkHistory(seed, expected, {
-        auditRate: 0.5,
-      });
+      checkHistory(seed, expected, { auditRate: 0.5 });
     }
   });
 

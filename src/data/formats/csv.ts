@@ -50,10 +50,7 @@ function closingQuote(text: string, open: number, path: string, line: number): n
   if (at !== -1) return at;
   throw new DataError(
     `reading ${path}: line ${line}: expected a " that closes the cell, found the end of the file`,
-    {
-      path,
-      line,
-    },
+    { path, line },
   );
 }
 

@@ -90,9 +90,7 @@ function splitHeader(content: Uint8Array, name: string): { header: string; start
   if (length > MAX_HEADER_BYTES || from + length > content.length)
     throw new DataError(
       `reading ${name}: the header of the .npy array is cut off or too long (${length} bytes)`,
-      {
-        name,
-      },
+      { name },
     );
   return {
     header: Buffer.from(content.subarray(from, from + length)).toString('latin1'),

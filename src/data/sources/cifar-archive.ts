@@ -40,8 +40,6 @@ export function makeCifarArchive(set: CifarSet, options: CifarArchiveOptions): B
   // Noise does not compress: level 1 is as small as level 9, and eight times as fast.
   return gzipSync(
     makeTar(files.map(({ name, content }) => ({ name: `${folder}/${name}`, content }))),
-    {
-      level: 1,
-    },
+    { level: 1 },
   );
 }

@@ -59,10 +59,7 @@ export function decodeModel(bytes: Uint8Array): DecodedModel {
 function decodeOpset(field: ProtoField): number | undefined {
   let domain = '';
   let version: number | undefined;
-  field.message({
-    1: (inner) => (domain = inner.string()),
-    2: (inner) => (version = inner.int()),
-  });
+  field.message({ 1: (inner) => (domain = inner.string()), 2: (inner) => (version = inner.int()) });
   // A domain that is declared and not used does no harm; one that a node uses is refused there.
   return isStandardDomain(domain) ? version : undefined;
 }
@@ -103,11 +100,7 @@ function decodeNode(field: ProtoField): DecodedNode {
   if (!isStandardDomain(domain)) {
     throw new GraphError(
       `${operator} at ${name}: expected an operator of the standard domain, got ${domain}`,
-      {
-        domain,
-        operator,
-        node: name,
-      },
+      { domain, operator, node: name },
     );
   }
   return { operator, name, inputs, outputs, attributes };

@@ -113,10 +113,7 @@ function writeAttribute(
   } else {
     throw new GraphError(
       `encoding ${node.name}: attribute ${name} does not belong to ${node.operator}`,
-      {
-        operator: node.operator,
-        node: node.name,
-      },
+      { operator: node.operator, node: node.name },
     );
   }
 }

@@ -87,9 +87,6 @@ export function firstOutput(node: DecodedNode): DecodedNode {
 export function notAt17({ operator, name }: DecodedNode, reason: string): GraphError {
   return new GraphError(
     `${operator} at ${name}: ${reason}. Export the model with opset_version=17.`,
-    {
-      operator,
-      node: name,
-    },
+    { operator, node: name },
   );
 }

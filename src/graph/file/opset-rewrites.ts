@@ -123,11 +123,7 @@ function flattenedSoftmax(node: DecodedNode, around: Surroundings): readonly Dec
     part: string,
     operator: string,
     made: Omit<DecodedNode, 'name' | 'operator'>,
-  ): DecodedNode => ({
-    ...made,
-    operator,
-    name: `${node.name}/${part}`,
-  });
+  ): DecodedNode => ({ ...made, operator, name: `${node.name}/${part}` });
   return [
     make('shape', 'Shape', { inputs, outputs: [shape], attributes: [] }),
     make('flat', 'Flatten', {

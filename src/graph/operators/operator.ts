@@ -35,11 +35,7 @@ export function refuse(call: OperatorCall, reason: string): never {
   const shapes = call.inputs.map((input) => (input ? formatShape(input.shape) : 'absent'));
   throw new ShapeError(
     `${call.operator} at ${call.name}: ${reason}. Inputs: ${shapes.join(', ')}.`,
-    {
-      operator: call.operator,
-      node: call.name,
-      shapes,
-    },
+    { operator: call.operator, node: call.name, shapes },
   );
 }
 

@@ -62,10 +62,7 @@ export function inferOutputs(
     const expected = kind === undefined ? 'no such attribute' : kind;
     throw new GraphError(
       `${call.operator} at ${call.name}: attribute ${name}: expected ${expected}`,
-      {
-        operator: call.operator,
-        node: call.name,
-      },
+      { operator: call.operator, node: call.name },
     );
   }
   return infer(call);

@@ -32,11 +32,13 @@ export interface NetworkDescription {
 export function describeNetwork(file: GraphFile): NetworkDescription {
   const { input, output } = networkOf(file);
   const momenta = statisticMomenta(file.nodes);
-  const weights = file.initializers.filter(isWeight).map(({ name, shape }) => ({
-    name,
-    shape,
-    role: momenta.has(name) ? ('running statistic' as const) : ('weight' as const),
-  }));
+  const weights = file.initializers
+    .filter(isWeight)
+    .map(({ name, shape }) => ({
+      name,
+      shape,
+      role: momenta.has(name) ? ('running statistic' as const) : ('weight' as const),
+    }));
   const elements = weights
     .filter(({ role }) => role === 'weight')
     .map(({ shape }) => shape.reduce((a, b) => a * b, 1));

@@ -73,11 +73,7 @@ describe('a network that ends in probabilities', () => {
       outputs: ['p'],
       attributes: {},
     } as const;
-    return {
-      ...file,
-      outputs: [{ ...file.outputs[0]!, name: 'p' }],
-      nodes: [...file.nodes, last],
-    };
+    return { ...file, outputs: [{ ...file.outputs[0]!, name: 'p' }], nodes: [...file.nodes, last] };
   };
   const hasEnding = (file: GraphFile, task: ModelTask, loss: 'auto' | 'mse' | 'bce'): boolean =>
     makeStepGraphs(importModel(file, task, { loss }), BATCH).evaluate.nodes.some(

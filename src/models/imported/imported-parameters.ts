@@ -53,9 +53,7 @@ export function sortParameters(
   if (odd !== undefined) {
     throw new GraphError(
       `weight ${odd.name}: the training step needs this name for itself; rename the weight`,
-      {
-        name: odd.name,
-      },
+      { name: odd.name },
     );
   }
   const trained = free.filter(({ name }) => !momenta.has(name)).map(specOf);

@@ -120,9 +120,7 @@ function drawDropout(
   if (!(rate > 0 && rate < 1)) {
     throw new GraphError(
       `Dropout at ${node.name}: expected a ratio from 0 to below 1, got ${rate}`,
-      {
-        node: node.name,
-      },
+      { node: node.name },
     );
   }
   return g.mul(x, training.mask(x.shape, rate));

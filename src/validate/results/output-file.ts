@@ -50,9 +50,7 @@ export function writeOutput(path: string, content: string | Uint8Array): void {
       'FILE_FAILED',
       `making the folder of ${path}: ${messageOf(error)}`,
       { path },
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
   writeWhole(path, [typeof content === 'string' ? Buffer.from(content) : content]);
