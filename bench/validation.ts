@@ -177,7 +177,7 @@ function lookCost(): number {
     },
   });
   observer.start();
-  for (const rank of [0, 1]) observer.observe(joined(rank));
+  for (const rank of [0, 1]) observer.onEvent(joined(rank));
   const looks = 500;
   // Processor time: that of others on a busy machine is not what it costs.
   const before = process.cpuUsage();

@@ -3,7 +3,8 @@
  * hand. For tests of the coordinator's half on a manual clock.
  */
 import type { Clock, ManualClock, Timer } from '../src/base/clock.ts';
-import type { RunPlan } from '../src/coordinator/run-plan.ts';
+import { makeOptimizerSpec } from '../src/optim/spec.ts';
+import type { PlanBytes, RunPlan } from '../src/plan/run-plan.ts';
 import {
   type Hello,
   type MicroBatchRecord,
@@ -18,6 +19,9 @@ import { connectInMemory, SimulatedHost } from '../src/transport/memory-network.
 export const DATA_DIGEST = 'the data';
 /** Elements of the one tensor; its gradient sum has as many. */
 export const ELEMENTS = 4;
+/** The plan has no files, and its state begins with zeros. */
+export const NO_BYTES: PlanBytes = { jobFiles: new Uint8Array(0), given: new Float32Array(0) };
+const SCHEDULE = { kind: 'constant', learningRate: 0.1, warmupSteps: 0 } as const;
 const BEAT_MS = 250;
 const LINK_MS = 1;
 
@@ -41,19 +45,20 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
       clipNorm: null,
       tracksNorms: false,
       isAudited: false,
+      strategy: { kind: 'sync' },
       trainBytes: 0,
       evaluateBytes: 0,
     },
-    jobFiles: new Uint8Array(0),
-    makeInitialState: () => new Uint8Array(4 * ELEMENTS),
+    initial: [{ kind: 'constant', value: 0 }],
     stateBytes: 4 * ELEMENTS,
     sumElements: ELEMENTS,
     totalSteps: 2,
     train: { sampleCount: 32, globalBatch: 16, microBatch: 2 },
-    evaluate: undefined,
-    evaluatesAfter: () => false,
-    scalarsOf: () => ({ learningRate: 0.1 }),
-    learningRateOf: () => 0.1,
+    passesPerEpoch: 1,
+    evaluateEvery: 1,
+    update: { optimizer: makeOptimizerSpec('sgd'), schedule: SCHEDULE },
+    schedule: SCHEDULE,
+    units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: 1,
     auditRate: 0,
     gatherMs: 10_000,

@@ -5,7 +5,7 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/job/data-source.ts';
-import { makeRunPlan, type PlannedRun } from '../../src/job/make-run-plan.ts';
+import { makePlan, type PlannedRun } from '../../src/job/make-plan.ts';
 import { LaneControl } from '../../src/runtime/lane-control.ts';
 import { Lane } from '../../src/runtime/lane.ts';
 import { layoutOf, makeSharedArena } from '../../src/runtime/lane-job.ts';
@@ -13,7 +13,10 @@ import { makeBlocks } from '../../src/kernels/layout.ts';
 import { chooseConvForms } from '../../src/job/form-cache.ts';
 import { chooseModel } from '../../src/job/model-source.ts';
 import { gridExponents } from '../../src/plan/grid.ts';
+import { parseOptimizerSpec } from '../../src/optim/spec.ts';
+import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
+import { makeInitialState } from '../../src/state/initial-state.ts';
 import { LanePool } from '../../src/runtime/lane-pool.ts';
 
 /** Times of training steps on lanes. */
@@ -52,7 +55,7 @@ export async function planRun(
           onNote: console.error,
         })
       : undefined;
-  const planned = makeRunPlan(config, data, 'bench', 1, { chosen, chooseForm });
+  const planned = makePlan(config, data, { runId: 'bench', minWorkers: 1, chosen, chooseForm });
   return { planned, data, compileMs: systemClock.now() - startedMs };
 }
 
@@ -64,8 +67,10 @@ export async function measureOneThread(
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
-  const { plan, optimizer } = planned;
+  const { plan, bytes } = planned;
   const { job } = plan;
+  const optimizer = parseOptimizerSpec(job.optimizer);
+  const files = compiledStepsOf(plan, bytes);
   const shared = makeSharedArena(job, optimizer, 1);
   const control = new LaneControl(1, 4096);
   const lane = await Lane.create({
@@ -74,8 +79,8 @@ export async function measureOneThread(
     device: 'cpu',
     job,
     optimizer,
-    trainModel: plan.jobFiles.slice(0, job.trainBytes),
-    evaluateModel: plan.jobFiles.slice(job.trainBytes),
+    trainModel: files.train,
+    evaluateModel: files.evaluate,
     train: data.train,
     evaluate: data.evaluate,
     sharedMemory: shared.memory,
@@ -83,7 +88,7 @@ export async function measureOneThread(
     microBatchCapacity: 4096,
     blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
   });
-  shared.uint8('state').set(plan.makeInitialState());
+  shared.uint8('state').set(makeInitialState(plan, bytes.given));
   lane.importState();
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
@@ -143,7 +148,7 @@ class Steering {
 
   commit(step: number): Commit {
     const { plan } = this.#planned;
-    const update = { sampleCount: plan.job.globalBatch, scalars: { ...plan.scalarsOf(step) } };
+    const update = { sampleCount: plan.job.globalBatch, scalars: { ...scalarsOf(plan, step) } };
     return { kind: 'commit', pass: step, step, exponents: this.#exponents, update };
   }
 }
@@ -155,18 +160,16 @@ export async function measureSteps(
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
-  const { plan, optimizer } = planned;
+  const { plan, bytes } = planned;
   const { job } = plan;
+  const optimizer = parseOptimizerSpec(job.optimizer);
   let finished: (records: readonly MicroBatchRecord[]) => void = () => {};
   const { pool } = await LanePool.create({
     laneCount,
     device: 'cpu',
     job,
     optimizer,
-    files: {
-      train: plan.jobFiles.slice(0, job.trainBytes),
-      evaluate: plan.jobFiles.slice(job.trainBytes),
-    },
+    files: compiledStepsOf(plan, bytes),
     train: data.train,
     evaluate: data.evaluate,
     handlers: {
@@ -176,7 +179,9 @@ export async function measureSteps(
       },
     },
   });
-  await new Promise<void>((resolve) => pool.importState(plan.makeInitialState(), resolve));
+  await new Promise<void>((resolve) =>
+    pool.importState(makeInitialState(plan, bytes.given), resolve),
+  );
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
   let startedMs = 0;

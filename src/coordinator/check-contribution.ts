@@ -3,7 +3,7 @@ import { sampleRange } from '../data/batches.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
 import type { FrameLimits } from '../transport/connection.ts';
 import type { PassSpec } from './pass.ts';
-import type { RunPlan } from './run-plan.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
 
 /**
  * The bytes of a record in a contribution's header, about, and of one number in it: more than they

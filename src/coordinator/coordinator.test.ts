@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ELEMENTS, makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
+import { ELEMENTS, makeTestPlan, NO_BYTES, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import { type LockstepError, NonFiniteError } from '../base/errors.ts';
 import type { RunEvent } from '../metrics/events.ts';
@@ -8,7 +8,7 @@ import type { Connection } from '../transport/connection.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
 import { Coordinator, type RunResult } from './coordinator.ts';
 import { DEFAULT_TIMING } from './roster.ts';
-import type { RunPlan } from './run-plan.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
 
 /** A coordinator on a manual clock, with all that it tells its owner. */
 function createWorld(changes: Partial<RunPlan> = {}) {
@@ -20,6 +20,7 @@ function createWorld(changes: Partial<RunPlan> = {}) {
   let sessions = 0;
   const coordinator = new Coordinator({
     plan: makeTestPlan(changes),
+    bytes: NO_BYTES,
     clock,
     timing: DEFAULT_TIMING,
     newSession: () => `session-${sessions++}`,
@@ -201,7 +202,7 @@ describe('Coordinator and a worker that fails', () => {
     const { clock, a, b, errors, eventsOf } = startPair({
       totalSteps: 1,
       evaluate: { sampleCount: 4, globalBatch: 4, microBatch: 2, split: 'test' },
-      evaluatesAfter: (step) => step === 1,
+      evaluateEvery: 1,
     });
     for (const worker of [a, b]) worker.contribute();
     clock.advance(5);

@@ -25,7 +25,7 @@ import type { Member } from './member.ts';
 import { Pass, type PassSpec } from './pass.ts';
 import { Reporter, type WorkerTally } from './reporter.ts';
 import { Roster, type Timing } from './roster.ts';
-import type { RunPlan } from './run-plan.ts';
+import type { PlanBytes, RunPlan } from '../plan/run-plan.ts';
 import type { TimeSplit } from './step-times.ts';
 import { StateKeeper } from './state-keeper.ts';
 import { Trajectory } from './trajectory.ts';
@@ -51,6 +51,7 @@ export interface RunResult {
 
 export interface CoordinatorOptions {
   readonly plan: RunPlan;
+  readonly bytes: PlanBytes;
   readonly clock: Clock;
   readonly timing: Timing;
   readonly newSession: () => string;
@@ -83,11 +84,12 @@ export class Coordinator {
   #isClogged = false;
 
   constructor(options: CoordinatorOptions) {
-    const { plan, clock, timing, newSession } = options;
-    const { job, jobFiles } = plan;
+    const { plan, bytes, clock, timing, newSession } = options;
+    const { job } = plan;
+    const { jobFiles } = bytes;
     this.#options = options;
     this.#plan = plan;
-    this.#trajectory = new Trajectory(plan);
+    this.#trajectory = new Trajectory(plan, bytes);
     this.#desk = new LeaseDesk(clock, plan);
     this.#reporter = new Reporter(plan, options.onEvent);
     this.#reducer = new StarReducer(plan.sumElements);

@@ -7,7 +7,7 @@ import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
 import type { Plan, ToWorker } from '../protocol/messages.ts';
 import type { Member } from './member.ts';
 import type { Pass, PassSpec } from './pass.ts';
-import type { RunPlan } from './run-plan.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes it. */
 const STUCK_MS = 3_000;
@@ -21,13 +21,13 @@ export class LeaseDesk {
   readonly #clock: Clock;
   /** How many times longer a micro-batch of an evaluation takes than one of training, about. */
   readonly #evaluateScale: number;
-  readonly #isInRounds: boolean;
+  readonly #isWholeWorker: boolean;
   #beganMs = 0;
 
-  constructor(clock: Clock, { job, train }: Pick<RunPlan, 'job' | 'train'>) {
+  constructor(clock: Clock, { job, train, units }: Pick<RunPlan, 'job' | 'train' | 'units'>) {
     this.#clock = clock;
     this.#evaluateScale = job.evaluateMicroBatch / train.microBatch;
-    this.#isInRounds = job.rounds !== undefined;
+    this.#isWholeWorker = units.lanesPerPart === 'all';
   }
 
   /** When the pass under way began. */
@@ -145,7 +145,7 @@ export class LeaseDesk {
 
   /** A worker trains on one shard at a time, with all its lanes. */
   #isOfShards(pass: Pass): boolean {
-    return this.#isInRounds && pass.spec.work === 'train';
+    return this.#isWholeWorker && pass.spec.work === 'train';
   }
 
   #microBatchMs(member: Member, pass: Pass): number {

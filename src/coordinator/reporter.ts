@@ -8,7 +8,7 @@ import { learnSpeed, type Member } from './member.ts';
 import type { PassSpec } from './pass.ts';
 import type { Refusal } from './roster-handlers.ts';
 import { SlowWorkers } from './slow-workers.ts';
-import type { RunPlan } from './run-plan.ts';
+import { learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { StepTimes, type StepTiming, type TimeSplit } from './step-times.ts';
 
 /** What one worker did in the run. */
@@ -143,7 +143,7 @@ export class Reporter {
     const step = spec.step + 1;
     this.#reportedSteps = step;
     const { epoch, sampleCount } = spec;
-    const learningRate = this.#plan.learningRateOf(spec.step);
+    const learningRate = learningRateOf(this.#plan, spec.step);
     const means = this.#meansOf(records, sampleCount);
     this.#emit({ kind: 'step', step, epoch, sampleCount, ...means, learningRate, ...times });
   }

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import {
   DATA_DIGEST,
   makeTestPlan,
+  NO_BYTES,
   ScriptedWorker,
   SleepyClock,
 } from '../../test/scripted-worker.ts';
@@ -23,7 +24,8 @@ function createWorld() {
   const refusedRanks: (number | undefined)[] = [];
   const messages: ToCoordinator['kind'][] = [];
   let sessions = 0;
-  const { job, jobFiles } = makeTestPlan();
+  const { job } = makeTestPlan();
+  const { jobFiles } = NO_BYTES;
   const roster = new Roster(
     {
       clock: sleepy,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
+import { makeTestPlan, NO_BYTES, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import type { Hello } from '../protocol/messages.ts';
@@ -22,6 +22,7 @@ function startRun() {
   let sessions = 0;
   const coordinator = new Coordinator({
     plan: makeTestPlan({ minWorkers: 3, totalSteps: 10_000 }),
+    bytes: NO_BYTES,
     clock,
     timing: DEFAULT_TIMING,
     newSession: () => `session-${sessions++}`,

@@ -7,7 +7,7 @@ import type { ToWorker } from '../protocol/messages.ts';
 import { Broadcast } from '../transport/connection.ts';
 import type { Member } from './member.ts';
 import type { Reporter } from './reporter.ts';
-import type { RunPlan } from './run-plan.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
 import type { Trajectory } from './trajectory.ts';
 
 /**

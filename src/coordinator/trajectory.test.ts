@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { makeTestPlan } from '../../test/scripted-worker.ts';
+import { makeTestPlan, NO_BYTES } from '../../test/scripted-worker.ts';
 import { Pass } from './pass.ts';
 import { Trajectory } from './trajectory.ts';
 
@@ -29,7 +29,7 @@ const gridOf = (trajectory: Trajectory): readonly number[] =>
 
 describe('Trajectory', () => {
   test('undone within a step, forgets how far passes of it have widened the grid', () => {
-    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }));
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
     const fresh = gridOf(trajectory);
     assert.equal(settle(trajectory, 3), 'redo');
     assert.notDeepEqual(gridOf(trajectory), fresh);
@@ -48,7 +48,7 @@ describe('Trajectory', () => {
   });
 
   test('keeps a snapshot as of the last commit, whatever passes since then have widened', () => {
-    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }));
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
     settle(trajectory, 0.01);
     settle(trajectory, 0.01);
     const committed = gridOf(trajectory);

@@ -12,9 +12,10 @@ import {
   nextMaxima,
   overflowsGrid,
 } from '../plan/grid.ts';
+import { isEvaluatedAfter, type PlanBytes, type RunPlan, scalarsOf } from '../plan/run-plan.ts';
 import type { Commit, MicroBatchRecord } from '../protocol/messages.ts';
+import { makeInitialState } from '../state/initial-state.ts';
 import type { Pass, PassSpec } from './pass.ts';
-import type { RunPlan } from './run-plan.ts';
 
 /** A state that survives the workers, with all that the run needs to go on from it. */
 export interface Snapshot {
@@ -40,6 +41,7 @@ const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 
 
 export class Trajectory {
   readonly #plan: RunPlan;
+  readonly #given: Float32Array;
   readonly #stepsPerEpoch: number;
   #step = 0;
   #evaluatedStep = -1;
@@ -53,10 +55,11 @@ export class Trajectory {
   #ledger: Ledger = NO_SAMPLES;
   #snapshot: Snapshot;
 
-  constructor(plan: RunPlan) {
+  constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>) {
     this.#plan = plan;
+    this.#given = given;
     this.#stepsPerEpoch = stepsPerEpoch(plan.train.sampleCount, plan.train.globalBatch);
-    this.#snapshot = initialSnapshot(plan);
+    this.#snapshot = initialSnapshot(plan, given);
   }
 
   /** Updates committed so far. */
@@ -79,10 +82,9 @@ export class Trajectory {
 
   /** What comes next. */
   get work(): 'train' | 'evaluate' | 'nothing' {
-    const { evaluate, evaluatesAfter, totalSteps } = this.#plan;
-    if (evaluate !== undefined && this.#evaluatedStep < this.#step && evaluatesAfter(this.#step))
+    if (this.#evaluatedStep < this.#step && isEvaluatedAfter(this.#plan, this.#step))
       return 'evaluate';
-    return this.#step < totalSteps ? 'train' : 'nothing';
+    return this.#step < this.#plan.totalSteps ? 'train' : 'nothing';
   }
 
   /** The pass that comes next. */
@@ -141,7 +143,7 @@ export class Trajectory {
   }
 
   #commitOf({ id, step, exponents, sampleCount }: PassSpec): Commit {
-    const update = { sampleCount, scalars: { ...this.#plan.scalarsOf(step) } };
+    const update = { sampleCount, scalars: { ...scalarsOf(this.#plan, step) } };
     return { kind: 'commit', pass: id, step, exponents: [...exponents], update };
   }
 
@@ -165,7 +167,7 @@ export class Trajectory {
       this.#maxima = this.#committedMaxima;
       return;
     }
-    if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan);
+    if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan, this.#given);
     this.rollBack();
     this.#evaluatedStep = Math.min(this.#evaluatedStep, this.#step - 1);
   }
@@ -186,8 +188,7 @@ export class Trajectory {
     const { microBatch, lossSum, maxima } = record;
     const tensor = this.#plan.job.parameters[maxima.indexOf(null)]?.name;
     const what = lossSum === null ? 'the loss' : `the gradient of ${tensor}`;
-    const [unit, part] =
-      this.#plan.job.rounds === undefined ? ['step', 'micro-batch'] : ['round', 'shard'];
+    const { step: unit, part } = this.#plan.units;
     const where =
       work === 'train'
         ? `${unit} ${step}, ${part}`
@@ -202,8 +203,9 @@ export class Trajectory {
   }
 }
 
-function initialSnapshot(plan: RunPlan): Snapshot {
-  return { step: 0, bytes: plan.makeInitialState(), maxima: undefined, ledger: NO_SAMPLES };
+function initialSnapshot(plan: RunPlan, given: Float32Array): Snapshot {
+  const bytes = makeInitialState(plan, given);
+  return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES };
 }
 
 function addLedgers(a: Ledger, b: Ledger): Ledger {

@@ -58,22 +58,14 @@ describe('initialParameter', () => {
 
   test('copies values that are given', () => {
     const given = Float32Array.of(1, 2);
-    const values = initialParameter(
-      { name: 'v', shape: [2], init: { kind: 'values', values: given } },
-      1,
-      0,
-    );
+    const values = initialParameter({ shape: [2], init: { kind: 'values', values: given } }, 1, 0);
 
     assert.deepEqual(values, given);
     assert.notEqual(values, given);
   });
 
   test('fills a constant', () => {
-    const values = initialParameter(
-      { name: 's', shape: [2], init: { kind: 'constant', value: 1 } },
-      1,
-      0,
-    );
+    const values = initialParameter({ shape: [2], init: { kind: 'constant', value: 1 } }, 1, 0);
 
     assert.deepEqual([...values], [1, 1]);
   });

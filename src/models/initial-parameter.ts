@@ -10,7 +10,11 @@ import type { ParameterSpec } from './model.ts';
  * i-th uniform number of 24 bits. Normal ones pass Math.log and Math.cos, whose last bit is up to
  * the JavaScript engine: the coordinator computes them once and sends them.
  */
-export function initialParameter(spec: ParameterSpec, seed: number, index: number): Float32Array {
+export function initialParameter(
+  spec: Pick<ParameterSpec, 'shape' | 'init'>,
+  seed: number,
+  index: number,
+): Float32Array {
   const values = new Float32Array(staticElementCount(spec.shape));
   if (spec.init.kind === 'constant') return values.fill(spec.init.value);
   if (spec.init.kind === 'values') return spec.init.values.slice();

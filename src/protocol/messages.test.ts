@@ -77,6 +77,7 @@ const TO_WORKER: Samples<ToWorker> = {
       clipNorm: null,
       tracksNorms: false,
       isAudited: false,
+      strategy: { kind: 'sync' },
       trainBytes: 10,
       evaluateBytes: 10,
     },

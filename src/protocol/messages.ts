@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -83,18 +83,8 @@ const job = z.object({
   tracksNorms: z.boolean(),
   /** Whether records carry checksums, so that other workers' results can be compared with them. */
   isAudited: z.boolean(),
-  /**
-   * When workers train on shards by themselves and their results are averaged: a step is a round of
-   * that.
-   */
-  rounds: z
-    .object({
-      shards: count.min(1),
-      localEpochs: count.min(1),
-      /** Learning rate per round; the last holds for all further ones. */
-      rates: z.array(z.number()).min(1),
-    })
-    .optional(),
+  /** How workers share the training; interpreted by `strategies/`. */
+  strategy: z.looseObject({ kind: text }),
   trainBytes: count,
   evaluateBytes: count,
 });

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { ConfigError, messageOf } from '../base/errors.ts';
 import { encodeSafetensors } from '../checkpoint/safetensors.ts';
 import { toYaml } from '../config/to-yaml.ts';
@@ -11,6 +12,7 @@ import type { TrainConfig } from '../config/train-config.ts';
 import type { TokenTable } from '../data/token-table.ts';
 import { encodeGraphParts } from '../graph/file/encode.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
+import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent, StepCommitted } from '../metrics/events.ts';
 import type { Model } from '../models/model.ts';
 import { makeInferenceFile } from '../models/step-graphs.ts';
@@ -66,8 +68,10 @@ class RankMetrics {
   }
 }
 
-export class RunFiles {
+/** The files of one run, in a folder that is made for it. */
+export class RunFiles implements EventSink {
   readonly folder: string;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #metrics: GrowingFile;
   /** Folders above this run's that were made for it, outermost first. */
   readonly #parents: readonly string[];
@@ -76,7 +80,8 @@ export class RunFiles {
   readonly #rankMetrics = new Map<number, RankMetrics>();
 
   /** Makes the folder. Throws ConfigError when it exists already or cannot be made. */
-  constructor(outDir: string, name: string) {
+  constructor(outDir: string, name: string, clock: Pick<Clock, 'now'> = systemClock) {
+    this.#clock = clock;
     this.folder = join(outDir, name);
     try {
       this.#parents = makeFolders(outDir);
@@ -130,8 +135,9 @@ export class RunFiles {
     this.#writeWhole('tokens.json', `${JSON.stringify(table)}\n`);
   }
 
-  /** Appends an event with its time to `metrics.jsonl`. */
-  event(event: RunEvent, nowMs: number): void {
+  /** Appends an event with its time to `metrics.jsonl`. Throws FILE_FAILED. */
+  onEvent(event: RunEvent): void {
+    const nowMs = this.#clock.now();
     this.#buffer += `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
     if (event.kind === 'step') this.#recordRanks(event);
     // What is rare may be the last for a long time, e.g. that the run waits: it is written at once.
@@ -169,7 +175,7 @@ export class RunFiles {
    * cannot be written it throws FILE_FAILED; the summary of a run that did not finish is tried all
    * the same.
    */
-  finish(summary: RunSummary, nowMs: number): void {
+  finish(summary: RunSummary): void {
     const failures: unknown[] = [];
     const attempt = (write: () => void): void => {
       try {
@@ -178,7 +184,7 @@ export class RunFiles {
         failures.push(error);
       }
     };
-    attempt(() => this.#flush(nowMs));
+    attempt(() => this.#flush(this.#clock.now()));
     for (const metrics of this.#rankMetrics.values()) attempt(() => metrics.close());
     const isToBeToldAgain = failures.length > 0 && summary.status === 'finished';
     if (!isToBeToldAgain)

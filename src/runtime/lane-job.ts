@@ -1,8 +1,9 @@
 import type { Dataset } from '../data/dataset.ts';
 import { Arena, type RegionRequest } from '../kernels/arena.ts';
 import { type ArenaLayout, makeArenaLayout } from '../kernels/layout.ts';
-import { OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
+import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import { stateBytesOf } from '../state/state-layout.ts';
 import type { Device } from './device.ts';
 
 /** What a lane thread is started with; posted, so plain data over shared memory. */
@@ -51,20 +52,6 @@ export function layoutOf(job: Job): ArenaLayout {
   return makeArenaLayout(job.parameters);
 }
 
-export function stateNamesOf(optimizer: OptimizerSpec): readonly string[] {
-  return OPTIMIZERS[optimizer.kind].stateNames;
-}
-
-/** The regions of an arena that make up the state, in canonical order. */
-export function stateRegionsOf(optimizer: OptimizerSpec): readonly string[] {
-  return ['weights', ...stateNamesOf(optimizer)];
-}
-
-/** Bytes of a whole state: unpadded float32. */
-export function stateBytesOf(job: Job, optimizer: OptimizerSpec): number {
-  return 4 * layoutOf(job).length * stateRegionsOf(optimizer).length;
-}
-
 /**
  * The memory that all threads of a worker share: gradient sums per lane, their total, totals
  * received from the cluster, and the whole state, unpadded, when it is handed over. Pages that are
@@ -83,7 +70,7 @@ export function makeSharedArena(
   const names = ['gathered', 'received', ...(laneCount === 1 ? [] : ['weights']), ...sums];
   const requests: RegionRequest[] = [
     ...names.map((name) => ({ name, byteLength })),
-    { name: 'state', byteLength: stateBytesOf(job, optimizer) },
+    { name: 'state', byteLength: stateBytesOf(job.parameters, optimizer) },
   ];
   return new Arena(requests, memory === undefined ? { shared: true } : { shared: true, memory });
 }

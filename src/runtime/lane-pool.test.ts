@@ -50,6 +50,7 @@ function makeJob(changes: Partial<Job> = {}): Job {
     clipNorm: null,
     tracksNorms: false,
     isAudited: false,
+    strategy: { kind: 'sync' },
     trainBytes: train.length,
     evaluateBytes: evaluate.length,
     ...changes,

@@ -2,7 +2,6 @@
  * The engine of a worker process: lanes of ONNX Runtime on threads, side by side over shared
  * memory.
  */
-import { createHash } from 'node:crypto';
 import { Worker as Thread } from 'node:worker_threads';
 import { invariant, messageOf, RuntimeError } from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
@@ -12,6 +11,7 @@ import type { Arena } from '../kernels/arena.ts';
 import { type ArenaLayout, makeBlocks } from '../kernels/layout.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import { digestsOf } from '../state/digest.ts';
 import type { Device } from './device.ts';
 import type { Engine, EngineHandlers } from './engine.ts';
 import { LaneControl } from './lane-control.ts';
@@ -211,9 +211,8 @@ export class LanePool implements Engine {
 
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
     this.exportState((bytes) => {
-      const hash = createHash('sha256').update(bytes.subarray(0, 4 * this.#layout.length));
-      const weightsDigest = hash.copy().digest('hex');
-      done(weightsDigest, hash.update(bytes.subarray(4 * this.#layout.length)).digest('hex'));
+      const { weightsDigest, stateDigest } = digestsOf(bytes, this.#layout.length);
+      done(weightsDigest, stateDigest);
     });
   }
 

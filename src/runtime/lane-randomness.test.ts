@@ -94,6 +94,7 @@ async function bench(
     clipNorm,
     tracksNorms: false,
     isAudited: false,
+    strategy: { kind: 'sync' },
     trainBytes: files.train.length,
     evaluateBytes: files.evaluate.length,
   };

@@ -20,7 +20,8 @@ import { applyOptimizer, isDecayed } from '../optim/apply.ts';
 import { clipCoefficient, parseOptimizerScalars } from '../optim/scalars.ts';
 import type { Commit } from '../protocol/messages.ts';
 import type { LaneControl } from './lane-control.ts';
-import { type LaneStart, layoutOf, stateNamesOf, stateRegionsOf } from './lane-job.ts';
+import { optimizerRegionsOf, stateRegionsOf } from '../state/state-layout.ts';
+import { type LaneStart, layoutOf } from './lane-job.ts';
 
 /** What a lane's update works on. */
 export interface LaneMemory {
@@ -107,7 +108,7 @@ export class LaneUpdate {
       }
       applyOptimizer(kernels, optimizer, scalars, {
         weights,
-        states: stateNamesOf(optimizer).map((name) => arena.byteOffset(name, offset)),
+        states: optimizerRegionsOf(optimizer).map((name) => arena.byteOffset(name, offset)),
         total,
         length,
         factor: factor * clip,

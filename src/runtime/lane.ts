@@ -16,13 +16,8 @@ import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
 import { InPlaceSession } from './in-place-session.ts';
 import { LaneControl } from './lane-control.ts';
-import {
-  type LaneStart,
-  layoutOf,
-  makeSharedArena,
-  stateRegionsOf,
-  sumRegion,
-} from './lane-job.ts';
+import { type LaneStart, layoutOf, makeSharedArena, sumRegion } from './lane-job.ts';
+import { stateRegionsOf } from '../state/state-layout.ts';
 import { LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
 import { onnxRuntime } from './session.ts';

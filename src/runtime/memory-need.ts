@@ -5,7 +5,8 @@
 import { RuntimeError } from '../base/errors.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
-import { layoutOf, stateBytesOf, stateNamesOf } from './lane-job.ts';
+import { optimizerRegionsOf, stateBytesOf } from '../state/state-layout.ts';
+import { layoutOf } from './lane-job.ts';
 
 /**
  * Smaller needs are never refused: the numbers of systems about free memory are too rough for that.
@@ -15,21 +16,23 @@ const NEGLIGIBLE_BYTES = 2 ** 30;
 /**
  * Bytes that a worker of `laneCount` lanes surely uses: on each lane weights, gradients and their
  * sum, and its part of the optimizer's state; between them the state on its way and, with others,
- * sums and totals. What micro-batches take comes on top.
+ * sums and totals; `extraRegions` more of the parameters' size are the strategy's. What micro-batches
+ * take comes on top.
  */
 export function workerBytes(
   job: Job,
   optimizer: OptimizerSpec,
   laneCount: number,
   isAlone: boolean,
+  extraRegions = 0,
 ): number {
   const region = 4 * layoutOf(job).paddedLength;
-  const onLanes = 3 * laneCount + stateNamesOf(optimizer).length;
+  const onLanes = 3 * laneCount + optimizerRegionsOf(optimizer).length;
   const sums = laneCount === 1 ? 0 : laneCount + 1;
   const exchanged = isAlone ? 0 : 2;
-  // The weights of the run, what a shard changed, its rounded sum on its way.
-  const ofRounds = job.rounds === undefined ? 0 : 4;
-  return region * (onLanes + sums + exchanged + ofRounds) + stateBytesOf(job, optimizer);
+  return (
+    region * (onLanes + sums + exchanged + extraRegions) + stateBytesOf(job.parameters, optimizer)
+  );
 }
 
 /**
@@ -38,7 +41,7 @@ export function workerBytes(
  */
 export function coordinatorBytes(job: Job, optimizer: OptimizerSpec, workerCount: number): number {
   const sums = workerCount === 1 ? 0 : workerCount + 1;
-  return 2 * stateBytesOf(job, optimizer) + sums * 4 * layoutOf(job).paddedLength;
+  return 2 * stateBytesOf(job.parameters, optimizer) + sums * 4 * layoutOf(job).paddedLength;
 }
 
 /** Throws RuntimeError when `neededBytes` are more than `availableBytes`; `what` needs them. */

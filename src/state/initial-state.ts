@@ -1,75 +1,26 @@
-/** The state with which a run begins, and how large state and job may be. */
-import { ConfigError } from '../base/errors.ts';
-import { MAX_SUM_ELEMENTS } from '../collectives/star.ts';
-import { makeArenaLayout } from '../kernels/layout.ts';
 import { initialParameter } from '../models/initial-parameter.ts';
-import { type Model, stateElementCountOf } from '../models/model.ts';
-import { OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
+import type { ParameterInit } from '../models/model.ts';
+import type { PlanBytes, PlannedInit, RunPlan } from '../plan/run-plan.ts';
 
-/** What one message can carry. */
-const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
-
-/** Parameters and regions of optimizer state together, each as large as the parameters. */
-function regionCountOf({ kind }: OptimizerSpec): number {
-  return 1 + OPTIMIZERS[kind].stateNames.length;
-}
-
-/**
- * Bytes of parameters and optimizer state together. Throws ConfigError when they are too many for a
- * cluster.
- */
-export function stateBytesOf(model: Pick<Model, 'parameters'>, optimizer: OptimizerSpec): number {
-  const count = stateElementCountOf(model);
-  const bytes = 4 * count * regionCountOf(optimizer);
-  if (bytes > MAX_MESSAGE_BYTES) {
-    const got = `${gibibytes(bytes)} for ${count} parameters with ${optimizer.kind}`;
-    throw tooLarge(
-      'at most 2 GiB of parameters and optimizer state',
-      got,
-      ', or an optimizer that keeps less: --optimizer sgd',
-    );
-  }
-  const sumElements = makeArenaLayout(model.parameters).paddedLength;
-  if (sumElements > MAX_SUM_ELEMENTS)
-    throw tooLarge(`at most ${MAX_SUM_ELEMENTS} parameters`, String(count));
-  return bytes;
-}
-
-/**
- * Throws ConfigError when the compiled steps, with what is frozen in them, are too large to be
- * sent.
- */
-export function checkJobFiles(byteLength: number): void {
-  if (byteLength > MAX_MESSAGE_BYTES)
-    throw tooLarge(
-      'compiled steps of at most 2 GiB, frozen weights included',
-      gibibytes(byteLength),
-    );
-}
-
-function tooLarge(expected: string, got: string, alternative = ''): ConfigError {
-  return new ConfigError(
-    `model: expected ${expected}, got ${got}. Choose a smaller model${alternative}.`,
-    [{ path: 'model', expected, got }],
-  );
-}
-
-function gibibytes(bytes: number): string {
-  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-}
-
-/** Parameters from the seed, optimizer regions zero; unpadded float32 in canonical order. */
+/** Makes the state before the first update; `given` is that of the plan's bytes. */
 export function makeInitialState(
-  model: Pick<Model, 'parameters'>,
-  optimizer: OptimizerSpec,
-  seed: number,
+  { job, initial, stateBytes }: Pick<RunPlan, 'job' | 'initial' | 'stateBytes'>,
+  given: PlanBytes['given'],
 ): Uint8Array {
-  const state = new Float32Array(stateElementCountOf(model) * regionCountOf(optimizer));
+  const state = new Float32Array(stateBytes / 4);
   let offset = 0;
-  for (const [index, spec] of model.parameters.entries()) {
-    const values = initialParameter(spec, seed, index);
-    state.set(values, offset);
-    offset += values.length;
+  let givenOffset = 0;
+  for (const [index, { shape }] of job.parameters.entries()) {
+    const count = shape.reduce((product, size) => product * size, 1);
+    const values = given.subarray(givenOffset, givenOffset + count);
+    const init = valuesOf(initial[index], values);
+    if (init.kind === 'values') givenOffset += count;
+    state.set(initialParameter({ shape, init }, job.seed, index), offset);
+    offset += count;
   }
   return new Uint8Array(state.buffer);
+}
+
+function valuesOf(init: PlannedInit | undefined, values: Float32Array): ParameterInit {
+  return init === undefined || init.kind === 'given' ? { kind: 'values', values } : init;
 }

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { RandomWords } from '../base/random.ts';
 import { gridExponents, mergeMaxima } from '../plan/grid.ts';
 import { AveragedWeights } from './averaged-weights.ts';
-import { AVERAGING_SCALARS } from './averaging.ts';
+import { optimizerScalars } from '../optim/scalars.ts';
+import { AVERAGING } from './averaging.ts';
 
 const PARAMETERS = [
   { name: 'weight', shape: [5, 7], statisticMomentum: null },
@@ -33,7 +34,10 @@ function averageOf(
   weights.clearSum();
   for (const shard of order) weights.add(changes[shard]!, exponents);
   const sampleCount = ends.reduce((sum, { samples }) => sum + samples, 0);
-  weights.average({ exponents, update: { sampleCount, scalars: { ...AVERAGING_SCALARS } } });
+  weights.average({
+    exponents,
+    update: { sampleCount, scalars: { ...optimizerScalars(AVERAGING, 1, 1) } },
+  });
   return weights.packed();
 }
 

@@ -9,11 +9,15 @@
  *
  * Source: McMahan et al. 2017, algorithm 1; as a gradient: Reddi et al. 2021.
  */
+import type { ConstantSchedule } from '../optim/schedule.ts';
 import { makeOptimizerSpec, type SgdSpec } from '../optim/spec.ts';
-import { type OptimizerScalars, optimizerScalars } from '../optim/scalars.ts';
 
 /** The update that makes the average. It keeps no state: the weights are all that travels. */
 export const AVERAGING: SgdSpec = makeOptimizerSpec('sgd');
 
-/** Its numbers, the same in every round. */
-export const AVERAGING_SCALARS: OptimizerScalars = optimizerScalars(AVERAGING, 1, 1);
+/** Its learning rate, the same in every round. */
+export const AVERAGING_SCHEDULE: ConstantSchedule = {
+  kind: 'constant',
+  learningRate: 1,
+  warmupSteps: 0,
+};

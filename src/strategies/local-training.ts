@@ -16,6 +16,7 @@ import {
 } from '../plan/grid.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
+import { parseRoundsSpec } from './rounds-spec.ts';
 
 /** What a shard is trained with. */
 export interface LocalRecipe {
@@ -37,15 +38,14 @@ export interface LocalOutcome {
   readonly correctSum: number;
 }
 
-/** The recipe of a job that is done in rounds. */
+/** Reads the recipe of a job that is done in rounds. Throws ProtocolError for any other. */
 export function localRecipeOf(
   job: Job,
   optimizer: OptimizerSpec,
   sampleCount: number,
 ): LocalRecipe {
-  const { rounds, globalBatch, microBatch, parameters } = job;
-  invariant(rounds !== undefined, 'the job is done in rounds');
-  const { shards, localEpochs, rates } = rounds;
+  const { globalBatch, microBatch, parameters } = job;
+  const { shards, localEpochs, rates } = parseRoundsSpec(job);
   const layout = { sampleCount, globalBatch, microBatch, shards, localEpochs };
   return { layout, optimizer, rates, tensorCount: parameters.length };
 }

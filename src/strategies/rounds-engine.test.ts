@@ -9,7 +9,8 @@ import { makeStepGraphs } from '../models/step-graphs.ts';
 import { makeOptimizerSpec } from '../optim/spec.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { LanePool } from '../runtime/lane-pool.ts';
-import { AVERAGING_SCALARS } from './averaging.ts';
+import { optimizerScalars } from '../optim/scalars.ts';
+import { AVERAGING } from './averaging.ts';
 import { RoundsEngine } from './rounds-engine.ts';
 
 const splits = makeSyntheticRegression({
@@ -24,6 +25,9 @@ const optimizer = makeOptimizerSpec('adam', {});
 const graphs = makeStepGraphs(model, 4);
 const train = encodeGraph(graphs.train);
 const evaluate = encodeGraph(graphs.evaluate);
+
+/** The numbers of every round's update. */
+const SCALARS = { ...optimizerScalars(AVERAGING, 1, 1) };
 
 /** Seven steps of 16 samples an epoch: three shards of three, three and one. */
 const SHARDS = [0, 1, 2];
@@ -53,7 +57,7 @@ function makeJob(changes: Partial<Job> = {}): Job {
     isAudited: true,
     trainBytes: train.length,
     evaluateBytes: evaluate.length,
-    rounds: { shards: 3, localEpochs: 2, rates: [0.01, 0.005] },
+    strategy: { kind: 'rounds', shards: 3, localEpochs: 2, rates: [0.01, 0.005] },
     ...changes,
   };
 }
@@ -187,7 +191,7 @@ describe('RoundsEngine', () => {
     const exponents = model.parameters.map(() => 12);
     engine.begin(planOf({ pass: 2, leases: [1], exponents }));
     const second = await next();
-    const update = { sampleCount: SAMPLES[1]!, scalars: { ...AVERAGING_SCALARS } };
+    const update = { sampleCount: SAMPLES[1]!, scalars: SCALARS };
     const commit: Commit = { kind: 'commit', pass: 2, step: 0, exponents, update };
     engine.apply(commit, second.sum, () => {});
     engine.begin(planOf({ pass: 3, step: 1, leases: [1] }));
@@ -206,7 +210,7 @@ describe('RoundsEngine', () => {
     const own = await makeEngine();
     const received = await makeEngine();
     const plan = planOf({ leases: [0, 2] });
-    const update = { sampleCount: SAMPLES[0]! + SAMPLES[2]!, scalars: { ...AVERAGING_SCALARS } };
+    const update = { sampleCount: SAMPLES[0]! + SAMPLES[2]!, scalars: SCALARS };
     const commit: Commit = { kind: 'commit', pass: 1, step: 0, exponents: plan.exponents, update };
 
     own.engine.begin({ ...plan, reduction: 'alone' });
@@ -279,7 +283,7 @@ describe('RoundsEngine', () => {
   });
 
   test('tells that a shard diverged', async () => {
-    const job = makeJob({ rounds: { shards: 3, localEpochs: 2, rates: [1e38] } });
+    const job = makeJob({ strategy: { kind: 'rounds', shards: 3, localEpochs: 2, rates: [1e38] } });
     const { engine, next } = await makeEngine(1, job);
 
     engine.begin(planOf({ leases: [0] }));

@@ -4,15 +4,16 @@
  * gradient (averaging.ts). Shards are trained one after the other, each with all lanes; a finished
  * one is contributed at once, so that a worker that dies takes no more than its current one along.
  */
-import { createHash } from 'node:crypto';
 import { LockstepError, messageOf, RuntimeError } from '../base/errors.ts';
 import { sampleRange } from '../data/batches.ts';
 import { roundAsStep } from '../data/shards.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../runtime/engine.ts';
 import { LanePool, type LanePoolOptions } from '../runtime/lane-pool.ts';
+import { digestsOf } from '../state/digest.ts';
 import { AveragedWeights, type Change, type ChangeNumbers } from './averaged-weights.ts';
 import { LocalLanes, type LocalRecipe, localRecipeOf, trainOnShard } from './local-training.ts';
+import type { StartedEngine } from './strategy.ts';
 
 const NOTHING = new Uint8Array(0);
 /**
@@ -64,7 +65,7 @@ export class RoundsEngine implements Engine {
    */
   static async create(
     options: LanePoolOptions,
-  ): Promise<{ engine: RoundsEngine; pool: LanePool; numericsClass: string }> {
+  ): Promise<StartedEngine & { readonly engine: RoundsEngine }> {
     const { job, handlers } = options;
     let receive: (records: readonly MicroBatchRecord[]) => void = () => {};
     const { pool, numericsClass } = await LanePool.create({
@@ -153,9 +154,8 @@ export class RoundsEngine implements Engine {
 
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
     this.exportState((bytes) => {
-      // The weights are the whole state.
-      const digest = createHash('sha256').update(bytes).digest('hex');
-      done(digest, digest);
+      const { weightsDigest, stateDigest } = digestsOf(bytes, this.#weights.length);
+      done(weightsDigest, stateDigest);
     });
   }
 

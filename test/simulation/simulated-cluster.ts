@@ -8,8 +8,9 @@ import type { LockstepError } from '../../src/base/errors.ts';
 import { RandomWords } from '../../src/base/random.ts';
 import { Coordinator, type RunResult } from '../../src/coordinator/coordinator.ts';
 import { DEFAULT_TIMING } from '../../src/coordinator/roster.ts';
-import type { RunPlan } from '../../src/coordinator/run-plan.ts';
+import type { RunPlan } from '../../src/plan/run-plan.ts';
 import { sampleRange } from '../../src/data/batches.ts';
+import { makeOptimizerSpec } from '../../src/optim/spec.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
 import type { Hello } from '../../src/protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
@@ -18,8 +19,9 @@ import { connectInMemory, SimulatedHost } from '../../src/transport/memory-netwo
 import { Worker, type WorkerEnd } from '../../src/worker/worker.ts';
 import {
   ELEMENTS,
-  initialState,
+  initialWeights,
   SimulatedEngine,
+  STATE_BYTES,
   TENSOR_COUNT,
   TENSOR_LENGTH,
 } from './simulated-engine.ts';
@@ -108,6 +110,14 @@ export interface History {
 }
 
 const TRAIN = { sampleCount: 70, globalBatch: 24, microBatch: 2 };
+/** Another learning rate in every step: a step's numbers must not be mixed up with another's. */
+const SCHEDULE = {
+  kind: 'step',
+  learningRate: 0.1,
+  warmupSteps: 0,
+  gamma: 0.9,
+  everySteps: 1,
+} as const;
 const EVALUATE = { sampleCount: 20, globalBatch: 20, microBatch: 2, split: 'test' as const };
 
 export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
@@ -133,19 +143,21 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
       clipNorm: null,
       tracksNorms: false,
       isAudited: (options.auditRate ?? 0) > 0,
+      strategy: { kind: 'sync' },
       trainBytes: 0,
       evaluateBytes: 0,
     },
-    jobFiles: new Uint8Array(0),
-    makeInitialState: initialState,
-    stateBytes: initialState().length,
+    initial: Array.from({ length: TENSOR_COUNT }, () => ({ kind: 'given' as const })),
+    stateBytes: STATE_BYTES,
     sumElements: ELEMENTS,
     totalSteps: options.steps,
     train: TRAIN,
     evaluate: EVALUATE,
-    evaluatesAfter: (step) => step > 0 && (step % 4 === 0 || step === options.steps),
-    scalarsOf: (step) => ({ learningRate: 0.1 / (1 + step) }),
-    learningRateOf: (step) => 0.1 / (1 + step),
+    passesPerEpoch: 1,
+    evaluateEvery: 4,
+    update: { optimizer: makeOptimizerSpec('momentum'), schedule: SCHEDULE },
+    schedule: SCHEDULE,
+    units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: options.workers,
     auditRate: options.auditRate ?? 0,
     gatherMs: 10_000,
@@ -279,6 +291,7 @@ export class SimulatedCluster {
     this.choices = new Choices(options.seed);
     this.#coordinator = new Coordinator({
       plan: makeSimulatedPlan(options),
+      bytes: { jobFiles: new Uint8Array(0), given: initialWeights() },
       clock: new HostClock(this.clock, this.#door),
       timing: DEFAULT_TIMING,
       newSession: () => `session-${this.#sessions++}`,

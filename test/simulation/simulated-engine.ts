@@ -13,11 +13,12 @@ export const TENSOR_COUNT = 2;
 export const ELEMENTS = TENSOR_LENGTH * TENSOR_COUNT;
 const SAMPLES_PER_MICRO_BATCH = 2;
 
-/** The state before the first update: weights, then one momentum region. */
-export function initialState(): Uint8Array {
-  const state = new Float32Array(2 * ELEMENTS);
-  for (let i = 0; i < ELEMENTS; i++) state[i] = Math.fround((i % 7) / 8 - 0.4);
-  return new Uint8Array(state.buffer);
+/** Bytes of a state: weights, then one momentum region. */
+export const STATE_BYTES = 2 * 4 * ELEMENTS;
+
+/** The weights before the first update. */
+export function initialWeights(): Float32Array {
+  return Float32Array.from({ length: ELEMENTS }, (_, i) => (i % 7) / 8 - 0.4);
 }
 
 export function digestOf(bytes: Uint8Array): string {

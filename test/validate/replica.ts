@@ -3,8 +3,11 @@
  * holds it.
  */
 import type { RunData } from '../../src/job/data-source.ts';
-import type { PlannedRun } from '../../src/job/make-run-plan.ts';
+import type { PlannedRun } from '../../src/job/make-plan.ts';
+import { parseOptimizerSpec } from '../../src/optim/spec.ts';
+import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { MicroBatchRecord } from '../../src/protocol/messages.ts';
+import { makeInitialState } from '../../src/state/initial-state.ts';
 import { LanePool } from '../../src/runtime/lane-pool.ts';
 
 /** What one replica computed of a step. */
@@ -35,15 +38,16 @@ export class Replica {
   }
 
   static async create(planned: PlannedRun, data: RunData): Promise<Replica> {
-    const { plan, optimizer } = planned;
-    const { job, jobFiles } = plan;
+    const { plan, bytes } = planned;
+    const { job } = plan;
+    const optimizer = parseOptimizerSpec(job.optimizer);
     const made: { replica?: Replica } = {};
     const { pool } = await LanePool.create({
       laneCount: 1,
       device: 'cpu',
       job,
       optimizer,
-      files: { train: jobFiles.slice(0, job.trainBytes), evaluate: jobFiles.slice(job.trainBytes) },
+      files: compiledStepsOf(plan, bytes),
       train: data.train,
       evaluate: data.evaluate,
       handlers: {
@@ -55,7 +59,9 @@ export class Replica {
     });
     const replica = new Replica(pool, planned);
     made.replica = replica;
-    await new Promise<void>((resolve) => pool.importState(plan.makeInitialState(), resolve));
+    await new Promise<void>((resolve) =>
+      pool.importState(makeInitialState(plan, bytes.given), resolve),
+    );
     return replica;
   }
 
@@ -87,7 +93,7 @@ export class Replica {
   async apply(place: Place, total: Int32Array, sampleCount: number): Promise<void> {
     if (sampleCount === 0) return;
     const { step, exponents } = place;
-    const update = { sampleCount, scalars: { ...this.#planned.plan.scalarsOf(step) } };
+    const update = { sampleCount, scalars: { ...scalarsOf(this.#planned.plan, step) } };
     const bytes = new Uint8Array(total.buffer);
     await new Promise<unknown>((resolve) =>
       this.#pool.apply(

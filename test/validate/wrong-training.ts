@@ -15,8 +15,8 @@ import { totalmem } from 'node:os';
 import { systemClock } from '../../src/base/clock.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../../src/data/batches.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/job/data-source.ts';
-import { makeRunPlan, type PlannedRun } from '../../src/job/make-run-plan.ts';
-import { digestsOf } from '../../src/runs/run-summary.ts';
+import { makePlan, type PlannedRun } from '../../src/job/make-plan.ts';
+import { digestsOf } from '../../src/state/digest.ts';
 import type { RankStep, StepCommitted } from '../../src/metrics/events.ts';
 import { stateElementCountOf } from '../../src/models/model.ts';
 import {
@@ -26,6 +26,7 @@ import {
   nextMaxima,
   overflowsGrid,
 } from '../../src/plan/grid.ts';
+import { learningRateOf } from '../../src/plan/run-plan.ts';
 import { canonicalResult } from '../../src/validate/watch/canonical-result.ts';
 import { writeOutput } from '../../src/validate/results/output-file.ts';
 import type { Result } from '../../src/validate/results/result.ts';
@@ -60,7 +61,7 @@ export async function trainWrongly({
   const options = { ...DEFAULT_WORKLOAD, ...given };
   const config = workloadConfig(options);
   const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, process.env));
-  const planned = makeRunPlan(config, data, 'wrong-training', options.workers);
+  const planned = makePlan(config, data, { runId: 'wrong-training', minWorkers: options.workers });
   const replicas: Replica[] = [];
   try {
     for (let rank = 0; rank < options.workers; rank++)
@@ -103,7 +104,7 @@ async function train(
       epoch: when.epoch,
       sampleCount,
       lossMean: lossOf(parts) / sampleCount,
-      learningRate: plan.learningRateOf(step),
+      learningRate: learningRateOf(plan, step),
       ...timesOf(parts, ms - beganMs),
     };
     recorder.add(event, { ms, wallMs: Date.now() });

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
-import { parseAddress } from '../../launch/worker-process.ts';
+import { parseAddress } from '../../transport/parse-address.ts';
 import { startComputeNode } from '../../letters/compute-node-process.ts';
 import {
   createRandom,

@@ -102,11 +102,15 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
       power: powerSource(request, note),
       startedMs: context.startedMs,
       onListening: (_address, folder) => (places.folder = folder),
-      onEvent: (event) => {
-        if (request.isVerbose && event.kind === 'step') terminal.line(stepLine(event, request));
-        // Held out samples are no part of what a run of the suite reports.
-        else if (event.kind !== 'evaluation') progress.show(event);
-      },
+      sinks: [
+        {
+          onEvent: (event) => {
+            if (request.isVerbose && event.kind === 'step') terminal.line(stepLine(event, request));
+            // Held out samples are no part of what a run of the suite reports.
+            else if (event.kind !== 'evaluation') progress.show(event);
+          },
+        },
+      ],
       onNote: note,
       signal: interrupt.signal,
     });

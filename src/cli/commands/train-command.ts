@@ -119,10 +119,14 @@ async function train(
             colours.dim(`coordinator ${host}:${port}, files in ${folder}`),
         );
       },
-      onEvent: (event) => {
-        if (event.kind === 'worker-joined') clearTimeout(waiting);
-        progress.show(event);
-      },
+      sinks: [
+        {
+          onEvent: (event) => {
+            if (event.kind === 'worker-joined') clearTimeout(waiting);
+            progress.show(event);
+          },
+        },
+      ],
       onNote: (note) => terminal.line(colours.dim(note)),
       signal: interrupt.signal,
     });

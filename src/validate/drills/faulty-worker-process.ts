@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { invariant, messageOf } from '../../base/errors.ts';
 import { siblingModule } from '../../base/module-url.ts';
 import { dataPlaces, loadRunData } from '../../job/data-source.ts';
-import { parseAddress, runWorkerProcess, type WorkerParts } from '../../launch/worker-process.ts';
+import { runWorkerProcess, type WorkerParts } from '../../launch/worker-process.ts';
+import { parseAddress } from '../../transport/parse-address.ts';
 import { type FaultOrder, injectionLine, parseFaultOrder } from './fault-order.ts';
 import type { FaultyParts } from './faulty-lane.ts';
 

@@ -45,10 +45,7 @@ export async function observeRun(options: ObserveOptions): Promise<ObservedRun> 
       placeWorker: async (rank, usual) => injector.placeWorker(rank, usual),
       startedMs,
       onListening: (_address, folder) => injector.onFolder(folder),
-      onEvent: (event) => {
-        seen.hear(event);
-        injector.onEvent(event);
-      },
+      sinks: [seen, injector],
       onNote: () => {},
       signal: AbortSignal.any([signal, isLate]),
     });
@@ -71,7 +68,7 @@ class Sight {
   readonly #losses = new Map<number, number>();
   #step = 0;
 
-  hear(event: RunEvent): void {
+  onEvent(event: RunEvent): void {
     if (event.kind === 'step') {
       this.#step = event.step;
       this.#losses.set(event.step, event.lossMean);

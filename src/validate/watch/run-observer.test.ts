@@ -80,14 +80,14 @@ describe('RunObserver', () => {
     const { observer, clock, health } = watch(t);
     observer.start();
     assert.deepEqual([health().completed_steps, health().workers], [0, []]);
-    observer.observe(JOINED);
-    observer.observe(stepOf(1));
+    observer.onEvent(JOINED);
+    observer.onEvent(stepOf(1));
     assert.equal(health().completed_steps, 0, 'nothing is written between two looks');
     clock.advance(200);
     assert.deepEqual([health().completed_steps, health().is_complete], [1, false]);
     clock.advance(200);
     assert.equal(health().timestamp, '2026-01-02T00:00:00.400Z');
-    observer.observe(stepOf(2));
+    observer.onEvent(stepOf(2));
     observer.finish(true);
 
     assert.deepEqual([health().completed_steps, health().is_complete], [2, true]);
@@ -137,14 +137,14 @@ describe('RunObserver', () => {
     const { observer, clock } = watch(t, power);
     observer.start();
     joules = 100;
-    observer.observe(JOINED);
+    observer.onEvent(JOINED);
     joules = 110;
     clock.advance(100);
-    observer.observe({ ...JOINED, rank: 1, workerId: 'worker-1' });
+    observer.onEvent({ ...JOINED, rank: 1, workerId: 'worker-1' });
     joules = 130;
     clock.advance(1000);
-    observer.observe(stepOf(1));
-    observer.observe(stepOf(2));
+    observer.onEvent(stepOf(1));
+    observer.onEvent(stepOf(2));
     observer.finish(true);
 
     assert.equal(observer.power?.profile()?.joules, 20);
@@ -154,7 +154,7 @@ describe('RunObserver', () => {
   test('looks at memory when the last step is done, however short the run', (t) => {
     const { observer } = watch(t);
     observer.start();
-    observer.observe(stepOf(2));
+    observer.onEvent(stepOf(2));
 
     assert.ok(observer.memory.use().peakBytes > 0);
   });

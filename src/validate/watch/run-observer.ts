@@ -1,6 +1,7 @@
 /** Watches a run while it trains: steps, health file, memory and power. */
 import type { Clock, Timer } from '../../base/clock.ts';
 import { LockstepError } from '../../base/errors.ts';
+import type { EventSink } from '../../metrics/event-sink.ts';
 import type { RunEvent } from '../../metrics/events.ts';
 import { MemoryWatch } from './memory.ts';
 import { writeOutput } from '../results/output-file.ts';
@@ -25,7 +26,8 @@ export interface RunObserverOptions {
 /** Health file, memory and power are looked at this often. */
 const INTERVAL_MS = 200;
 
-export class RunObserver {
+/** A sink that keeps what a result file needs, and writes the health file meanwhile. */
+export class RunObserver implements EventSink {
   readonly steps: StepRecorder = new StepRecorder();
   readonly memory: MemoryWatch = new MemoryWatch();
   readonly #options: RunObserverOptions;
@@ -55,7 +57,8 @@ export class RunObserver {
   }
 
   /** Takes an event at the moment it happens. Between two looks it only counts. */
-  observe(event: RunEvent): void {
+  onEvent(event: RunEvent): void {
+    if (event.kind === 'run-started') this.start();
     const now = this.#now();
     this.steps.add(event, now);
     this.#health.add(event, now.wallMs);

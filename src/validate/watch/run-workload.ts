@@ -19,7 +19,7 @@ import { workloadConfig, type WorkloadOptions } from './workloads.ts';
 
 export interface RunWorkloadOptions extends Pick<
   TrainingRunOptions,
-  'onListening' | 'onEvent' | 'onNote' | 'signal' | 'startedMs'
+  'onListening' | 'sinks' | 'onNote' | 'signal' | 'startedMs'
 > {
   readonly workload: WorkloadOptions;
   readonly devices: readonly Device[];
@@ -76,11 +76,7 @@ export async function runWorkload(options: RunWorkloadOptions): Promise<Workload
       ...options,
       config: workloadConfig(workload, { outDir: options.folder }),
       name,
-      onEvent: (event) => {
-        if (event.kind === 'run-started') observer.start();
-        observer.observe(event);
-        options.onEvent(event);
-      },
+      sinks: [observer, ...options.sinks],
       signal: AbortSignal.any([signal, ended.signal]),
     });
     if (failure !== undefined) throw failure;

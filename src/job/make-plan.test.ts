@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseTrainConfig } from '../config/parse-train-config.ts';
 import type { TrainConfig } from '../config/train-config.ts';
-import { makeOptimizerSpec } from '../optim/spec.ts';
 import { loadRunData, dataPlaces, datasetSpecOf } from './data-source.ts';
-import { checkJobFiles, makeInitialState, stateBytesOf } from '../state/initial-state.ts';
-import { makeRunPlan, type PlannedRun } from './make-run-plan.ts';
+import { scalarsOf } from '../plan/run-plan.ts';
+import { makeInitialState } from '../state/initial-state.ts';
+import { makePlan, type PlannedRun } from './make-plan.ts';
 
 async function planOf(settings: Partial<TrainConfig>): Promise<PlannedRun> {
   const { config } = parseTrainConfig([], {
@@ -15,15 +15,10 @@ async function planOf(settings: Partial<TrainConfig>): Promise<PlannedRun> {
     ...settings,
   });
   const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, {}));
-  return makeRunPlan(config, data, 'test', 1);
+  return makePlan(config, data, { runId: 'test', minWorkers: 1 });
 }
 
-/** A model of one tensor. */
-function tensorOf(...shape: number[]): Parameters<typeof stateBytesOf>[0] {
-  return { parameters: [{ name: 'weight', shape, init: { kind: 'constant', value: 0.5 } }] };
-}
-
-describe('makeRunPlan', () => {
+describe('makePlan', () => {
   test('evaluates up to 256 samples at once, but no more than have room', async () => {
     const small = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8 });
     const images = {
@@ -83,21 +78,22 @@ describe('makeRunPlan', () => {
       gamma: 0.5,
       lr: 0.5,
     } as const;
-    const { plan, rounds, notes } = await planOf({ ...settings, samples: 1200 });
+    const { plan, bytes, notes } = await planOf({ ...settings, samples: 1200 });
     const sync = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8 });
 
     // 150 steps of 8 samples: three shards of 38 steps and one of 36.
-    assert.deepEqual(rounds, { shards: 4, localEpochs: 2, localSteps: 2 * 38 });
+    assert.deepEqual(plan.rounds, { shards: 4, localEpochs: 2, localSteps: 2 * 38 });
     assert.deepEqual(plan.train, {
       sampleCount: 2400,
       globalBatch: 4 * 2 * 38 * 8,
       microBatch: 2 * 38 * 8,
     });
-    assert.deepEqual(plan.job.rounds, { shards: 4, localEpochs: 2, rates: [0.5, 0.25, 0.125] });
-    assert.deepEqual([plan.totalSteps, plan.scalarsOf(2)['learningRate']], [3, 1]);
+    const rates = [0.5, 0.25, 0.125];
+    assert.deepEqual(plan.job.strategy, { kind: 'rounds', shards: 4, localEpochs: 2, rates });
+    assert.deepEqual([plan.totalSteps, scalarsOf(plan, 2).learningRate], [3, 1]);
     assert.equal(plan.job.optimizer['kind'], 'adam');
     assert.equal(3 * plan.stateBytes, sync.plan.stateBytes, 'adam keeps two regions more');
-    assert.equal(plan.makeInitialState().length, plan.stateBytes);
+    assert.equal(makeInitialState(plan, bytes.given).length, plan.stateBytes);
     assert.deepEqual(notes, []);
   });
 
@@ -108,14 +104,14 @@ describe('makeRunPlan', () => {
       imageSize: 8,
       samples: 40,
     } as const;
-    const { plan, rounds, notes } = await planOf({ ...settings, strategy: 'rounds', rounds: 100 });
+    const { plan, notes } = await planOf({ ...settings, strategy: 'rounds', rounds: 100 });
 
-    assert.equal(rounds?.shards, 3);
+    assert.equal(plan.rounds?.shards, 3);
     assert.deepEqual(notes, [
       'shards: 5 steps of 8 samples make 3 shards, not 4; a smaller --global-batch makes more ' +
         'steps',
     ]);
-    assert.deepEqual(plan.job.rounds?.rates, [0.001]);
+    assert.deepEqual(plan.job.strategy['rates'], [0.001]);
     assert.equal(plan.totalSteps, 100);
   });
 
@@ -135,43 +131,5 @@ describe('makeRunPlan', () => {
 
     assert.equal(plan.snapshotMs, 10_000);
     assert.equal(large.plan.snapshotMs, large.plan.stateBytes / 10_000);
-  });
-});
-
-describe('stateBytesOf', () => {
-  const adam = makeOptimizerSpec('adam', {});
-  const sgd = makeOptimizerSpec('sgd', {});
-
-  test('counts parameters and optimizer state, as makeInitialState lays them out', () => {
-    const state = makeInitialState(tensorOf(3, 5), adam, 1);
-
-    assert.equal(stateBytesOf(tensorOf(3, 5), adam), state.length);
-    const values = new Float32Array(state.buffer);
-    assert.deepEqual([...values.subarray(0, 15)], Array<number>(15).fill(0.5));
-    assert.deepEqual([...values.subarray(15)], Array<number>(30).fill(0));
-  });
-
-  test('refuses what one message cannot carry, and says what would fit', () => {
-    const count = 200_000_000;
-
-    assert.throws(() => stateBytesOf(tensorOf(count), adam), {
-      code: 'CONFIG_INVALID',
-      message:
-        'model: expected at most 2 GiB of parameters and optimizer state, got 2.2 GiB for ' +
-        '200000000 parameters with adam. Choose a smaller model, or an optimizer that keeps ' +
-        'less: --optimizer sgd.',
-    });
-    assert.equal(stateBytesOf(tensorOf(count), sgd), 4 * count);
-    assert.throws(
-      () => stateBytesOf(tensorOf(300_000_000), sgd),
-      /at most 268\d{6} parameters, got 300000000/,
-    );
-  });
-});
-
-describe('checkJobFiles', () => {
-  test('refuses compiled steps that one message cannot carry', () => {
-    checkJobFiles(2 ** 31 - 1);
-    assert.throws(() => checkJobFiles(2 ** 31), /compiled steps of at most 2 GiB/);
   });
 });

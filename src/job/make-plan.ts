@@ -1,0 +1,149 @@
+/** From a configuration and its data to the plan of a run: sizes, steps, update, strategy. */
+import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
+import type { TrainConfig } from '../config/train-config.ts';
+import { stepsPerEpoch } from '../data/batches.ts';
+import { featureCountOf, targetCountOf } from '../data/dataset.ts';
+import { makeArenaLayout } from '../kernels/layout.ts';
+import type { Model } from '../models/model.ts';
+import type { OptimizerSpec } from '../optim/spec.ts';
+import type { PlanBytes, PlannedInit, RunPlan } from '../plan/run-plan.ts';
+import type { Job } from '../protocol/messages.ts';
+import { STRATEGIES } from '../strategies/strategies.ts';
+import type { StrategyPlan } from '../strategies/strategy.ts';
+import { stateBytesOf } from '../state/state-layout.ts';
+import { compileSteps, type CompiledSteps } from './compiled-steps.ts';
+import { datasetSpecOf, type RunData } from './data-source.ts';
+import { checkBatches, checkState } from './limits.ts';
+import { chooseModel, type ChosenModel } from './model-source.ts';
+import { optimizerOf, scheduleOf } from './update-rule.ts';
+
+/** A plan with what else the coordinator's side needs. */
+export interface PlannedRun {
+  readonly plan: RunPlan;
+  readonly bytes: PlanBytes;
+  /** Draws the file that the trained model leaves as. */
+  readonly model: Model;
+  /** Of the file that the model came from, if it came from one. */
+  readonly modelSha256?: string;
+  /** What the user should know and need not act on. */
+  readonly notes: readonly string[];
+}
+
+/** What is known of a run besides its configuration and data. */
+export interface PlanRequest {
+  readonly runId: string;
+  readonly minWorkers: number;
+  /** The configuration's model, when it has been made already. */
+  readonly chosen?: ChosenModel;
+  /** The forms of convolutions' gradients; the defaults when absent. */
+  readonly chooseForm?: ConvFormChooser | undefined;
+}
+
+const GATHER_MS = 15_000;
+/** Snapshots of a large state are taken less often: about a hundredth of the time goes into it. */
+const SNAPSHOT_MS = 10_000;
+const SNAPSHOT_BYTES_PER_MS = 10_000;
+
+/**
+ * Decides everything about a run.
+ *
+ * Throws: ConfigError or ShapeError when model and data do not fit.
+ */
+export function makePlan(
+  config: TrainConfig,
+  data: RunData,
+  { runId, minWorkers, chooseForm, chosen = chooseModel(config, data.train) }: PlanRequest,
+): PlannedRun {
+  const { model, sha256 } = chosen;
+  const { sampleCount } = data.train;
+  checkBatches(config, sampleCount);
+  const [optimizer, schedule] = [optimizerOf(config), scheduleOf(config)];
+  const shared = STRATEGIES[config.strategy].plan({ config, sampleCount, optimizer, schedule });
+  checkState(model.parameters, shared.update.optimizer);
+  const steps = compileSteps(model, config, data.evaluate.sampleCount, chooseForm);
+  const { spec, notes, ...ofStrategy } = shared;
+  const stateBytes = stateBytesOf(model.parameters, shared.update.optimizer);
+  const plan: RunPlan = {
+    ...ofStrategy,
+    job: { ...jobOf(config, data, { runId, model, optimizer, spec }), ...steps.facts },
+    initial: model.parameters.map(({ init }) => (init.kind === 'values' ? GIVEN : init)),
+    stateBytes,
+    sumElements: makeArenaLayout(model.parameters).paddedLength,
+    evaluate: evaluationOf(data, steps.facts),
+    evaluateEvery: evaluateEvery(config, shared),
+    schedule,
+    auditRate: config.audit,
+    minWorkers,
+    gatherMs: GATHER_MS,
+    snapshotMs: Math.max(SNAPSHOT_MS, stateBytes / SNAPSHOT_BYTES_PER_MS),
+  };
+  const bytes = { jobFiles: steps.files, given: givenValuesOf(model) };
+  return { plan, bytes, model, ...(sha256 !== undefined && { modelSha256: sha256 }), notes };
+}
+
+const GIVEN: PlannedInit = { kind: 'given' };
+
+/** What workers are told, but for the facts of the compiled steps. */
+function jobOf(
+  config: TrainConfig,
+  data: RunData,
+  {
+    runId,
+    model,
+    optimizer,
+    spec,
+  }: {
+    readonly runId: string;
+    readonly model: Model;
+    readonly optimizer: OptimizerSpec;
+    readonly spec: Job['strategy'];
+  },
+): Omit<Job, keyof CompiledSteps['facts']> {
+  const { seed, microBatch, globalBatch } = config;
+  return {
+    runId,
+    seed,
+    dataset: { ...datasetSpecOf(config) },
+    dataDigest: data.digest,
+    task: data.train.target.kind,
+    featureCount: featureCountOf(data.train),
+    targetCount: targetCountOf(data.train),
+    microBatch,
+    globalBatch,
+    parameters: model.parameters.map(({ name, shape, statisticMomentum = null }) => ({
+      name,
+      shape: [...shape],
+      statisticMomentum,
+    })),
+    optimizer: { ...optimizer },
+    clipNorm: config.clipNorm ?? null,
+    tracksNorms: config.trackGradients,
+    isAudited: config.audit > 0,
+    strategy: spec,
+  };
+}
+
+/** One step over all samples of the evaluation's split. */
+function evaluationOf(
+  { evaluate: { sampleCount }, evaluateSplit: split }: RunData,
+  { evaluateMicroBatch: microBatch }: CompiledSteps['facts'],
+): NonNullable<RunPlan['evaluate']> {
+  const globalBatch = Math.ceil(sampleCount / microBatch) * microBatch;
+  return { sampleCount, globalBatch, microBatch, split };
+}
+
+function evaluateEvery({ evalEvery }: TrainConfig, { train }: StrategyPlan): number {
+  return evalEvery === 'epoch' ? stepsPerEpoch(train.sampleCount, train.globalBatch) : evalEvery;
+}
+
+/** The values of parameters that begin as they were given, one after another. */
+function givenValuesOf({ parameters }: Model): Float32Array {
+  const given = parameters.flatMap(({ init }) => (init.kind === 'values' ? [init.values] : []));
+  const all = new Float32Array(given.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const values of given) {
+    all.set(values, offset);
+    offset += values.length;
+  }
+  return all;
+}

@@ -1,0 +1,58 @@
+/** From a configuration to a planned run, with everything that is read or measured on the way. */
+import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
+import type { TrainConfig } from '../config/train-config.ts';
+import type { DataPlaces } from '../data/dataset.ts';
+import { type TokenTable, tokenTableOf } from '../data/token-table.ts';
+import { datasetSpecOf, loadRunData } from './data-source.ts';
+import { chooseConvForms } from './form-cache.ts';
+import { makePlan, type PlannedRun } from './make-plan.ts';
+import { chooseModel, type ChosenModel } from './model-source.ts';
+
+/** Where and for whom a run is planned. */
+export interface PlanningOptions {
+  readonly config: TrainConfig;
+  readonly name: string;
+  readonly places: DataPlaces;
+  /** Whether all workers are known to compute on CPUs: forms are measured for those only. */
+  readonly isOnCpu: boolean;
+  /** What the user should know and need not act on. */
+  readonly onNote: (note: string) => void;
+}
+
+/**
+ * Loads the data, chooses and compiles the model, and decides everything about the run; with the
+ * tokens of a text.
+ *
+ * Throws: LockstepError when settings, data and model do not fit each other.
+ */
+export async function planRun(
+  options: PlanningOptions,
+): Promise<{ readonly planned: PlannedRun; readonly tokens: TokenTable | undefined }> {
+  const { config, name, places, onNote } = options;
+  const data = await loadRunData(datasetSpecOf(config), places);
+  for (const note of data.splits.notes ?? []) onNote(note);
+  const chosen = chooseModel(config, data.train);
+  const chooseForm = await formsFor(chosen, options);
+  const request = { runId: name, minWorkers: config.workers, chosen, chooseForm };
+  const planned = makePlan(config, data, request);
+  for (const note of planned.notes) onNote(note);
+  if (config.audit > 0 && config.workers < 3) {
+    onNote(
+      'audit: it takes three workers to tell which of two that disagree is wrong; with fewer ' +
+        'the run ends then',
+    );
+  }
+  return { planned, tokens: tokenTableOf(data.train) };
+}
+
+async function formsFor(
+  { model }: ChosenModel,
+  { config, places: { cacheDir }, isOnCpu, onNote }: PlanningOptions,
+): Promise<ConvFormChooser | undefined> {
+  if (config.convForms !== 'measured') return undefined;
+  if (isOnCpu) return chooseConvForms(model, config.microBatch, { cacheDir, onNote });
+  onNote(
+    'conv_forms: forms are measured for CPUs only; with a GPU in the run the default ones are used',
+  );
+  return undefined;
+}

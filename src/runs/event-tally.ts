@@ -1,0 +1,88 @@
+import type { Clock } from '../base/clock.ts';
+import type { EventSink } from '../metrics/event-sink.ts';
+import type { RunEvent } from '../metrics/events.ts';
+import type { RunSummary } from './run-summary.ts';
+
+/** Gathers from the events what a summary needs. */
+export class EventTally implements EventSink {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #counts = {
+    workersLost: 0,
+    workersJoined: 0,
+    workersStalled: 0,
+    microBatchesReissued: 0,
+    stepsRedone: 0,
+    rollbacks: 0,
+    workersDistrusted: 0,
+  };
+  readonly #classes = new Set<string>();
+  #epoch = -1;
+  #epochLoss = 0;
+  #epochSteps = 0;
+  #stepMs = 0;
+  #samples = 0;
+  #evaluation: Extract<RunEvent, { kind: 'evaluation' }> | undefined;
+
+  #firstStepMs: number | undefined;
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+  }
+
+  /** When the first step was committed, on the clock of the tally; undefined before. */
+  get firstStepMs(): number | undefined {
+    return this.#firstStepMs;
+  }
+
+  onEvent(event: RunEvent): void {
+    if (event.kind === 'worker-joined') {
+      this.#counts.workersJoined++;
+      this.#classes.add(event.numericsClass);
+    } else if (event.kind === 'worker-lost') this.#counts.workersLost++;
+    else if (event.kind === 'worker-stalled') this.#counts.workersStalled++;
+    else if (event.kind === 'micro-batches-reissued')
+      this.#counts.microBatchesReissued += event.microBatches.length;
+    else if (event.kind === 'step-redone') this.#counts.stepsRedone++;
+    else if (event.kind === 'rolled-back') this.#counts.rollbacks++;
+    else if (event.kind === 'worker-distrusted') this.#counts.workersDistrusted++;
+    else if (event.kind === 'evaluation') this.#evaluation = event;
+    else if (event.kind === 'step') this.#addStep(event);
+  }
+
+  #addStep(event: Extract<RunEvent, { kind: 'step' }>): void {
+    this.#firstStepMs ??= this.#clock.now();
+    if (event.epoch !== this.#epoch)
+      [this.#epoch, this.#epochLoss, this.#epochSteps] = [event.epoch, 0, 0];
+    this.#epochLoss += event.lossMean;
+    this.#epochSteps++;
+    this.#stepMs += event.stepMs;
+    this.#samples += event.sampleCount;
+  }
+
+  /** The event-derived part of a summary. */
+  summary(): Pick<RunSummary, 'events' | 'numericsClasses'> & Partial<RunSummary> {
+    const evaluation = this.#evaluation;
+    const accuracy = evaluation?.accuracy;
+    const isTest = evaluation?.split === 'test';
+    return {
+      ...(evaluation !== undefined &&
+        (isTest ? { testLoss: evaluation.lossMean } : { validationLoss: evaluation.lossMean })),
+      ...(accuracy !== undefined &&
+        (isTest ? { testAccuracy: accuracy } : { validationAccuracy: accuracy })),
+      ...(this.#epochSteps > 0 && { trainLoss: this.#epochLoss / this.#epochSteps }),
+      ...(this.#stepMs > 0 && { samplesPerSecond: rounded((this.#samples / this.#stepMs) * 1000) }),
+      numericsClasses: [...this.#classes],
+      events: { ...this.#counts },
+    };
+  }
+
+  /** Updates per epoch counted from 1, or 0 before the first. */
+  get epochs(): number {
+    return this.#epoch + 1;
+  }
+}
+
+/** To whole numbers, or to three digits where that is more. */
+function rounded(value: number): number {
+  return value < 100 ? Number(value.toPrecision(3)) : Math.round(value);
+}

@@ -1,0 +1,24 @@
+/**
+ * The state of a replica: parameters, then the regions of the optimizer, each in the order of the
+ * parameters, unpadded float32. That is the order of hand-overs, snapshots and digests.
+ */
+import { makeArenaLayout, type ParameterShape } from '../kernels/layout.ts';
+import { OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
+
+/** Names the regions that an optimizer keeps, each as large as the parameters. */
+export function optimizerRegionsOf({ kind }: OptimizerSpec): readonly string[] {
+  return OPTIMIZERS[kind].stateNames;
+}
+
+/** Names the regions of an arena that make up the state, in canonical order. */
+export function stateRegionsOf(optimizer: OptimizerSpec): readonly string[] {
+  return ['weights', ...optimizerRegionsOf(optimizer)];
+}
+
+/** Counts the bytes of a whole state. */
+export function stateBytesOf(
+  parameters: readonly ParameterShape[],
+  optimizer: OptimizerSpec,
+): number {
+  return 4 * makeArenaLayout(parameters).length * stateRegionsOf(optimizer).length;
+}

@@ -1,0 +1,21 @@
+/** The strategies that a run can name. A new one is its own file and one line here. */
+import { ProtocolError } from '../base/errors.ts';
+import type { StrategyName } from '../config/train-config.ts';
+import type { Job } from '../protocol/messages.ts';
+import { ROUNDS } from './rounds.ts';
+import type { Strategy } from './strategy.ts';
+import { SYNC } from './sync.ts';
+
+/** Every strategy, by the name that the setting `strategy` gives it. */
+export const STRATEGIES: { readonly [Name in StrategyName]: Strategy } = {
+  sync: SYNC,
+  rounds: ROUNDS,
+};
+
+/** Finds the strategy of a job. Throws ProtocolError when there is none of that name. */
+export function strategyOf({ strategy: { kind } }: Pick<Job, 'strategy'>): Strategy {
+  const found = Object.entries(STRATEGIES).find(([name]) => name === kind);
+  if (found !== undefined) return found[1];
+  const expected = Object.keys(STRATEGIES).join(' or ');
+  throw new ProtocolError(`job: expected strategy ${expected}, got ${JSON.stringify(kind)}`);
+}
