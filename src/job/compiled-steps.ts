@@ -22,7 +22,8 @@ const EVALUATE_BYTES = 256 << 20;
  * Compiles the steps of a model for the micro-batches of a configuration; `evaluateSamples` is how
  * many an evaluation has.
  *
- * Throws: ConfigError when they are too large to be sent; ShapeError when model and data do not fit.
+ * Throws: ConfigError when they are too large to be sent; ShapeError when model and data do not
+ *         fit.
  */
 export function compileSteps(
   model: Model,

@@ -20,6 +20,7 @@ import type { Model } from '../models/model.ts';
 import { makeEvaluateGraph } from '../models/step-graphs.ts';
 import { measureForms } from '../runtime/measure-forms.ts';
 
+/** Where choices are kept, and who is told what went wrong with that. */
 export interface FormCacheOptions {
   /**
    * The folder `forms` in it holds one file per model and micro-batch; both are made when missing.
@@ -63,7 +64,8 @@ function machineName(): string {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as {
     version: string;
   };
-  return `onnxruntime ${version}, ${process.arch}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}`;
+  const processor = cpus()[0]?.model.trim() ?? 'unknown processor';
+  return `onnxruntime ${version}, ${process.arch}, ${processor}`;
 }
 
 function readChoices(

@@ -39,7 +39,7 @@ describe('makePlan', () => {
     assert.equal(larger.plan.job.evaluateMicroBatch, 100, 'what training can hold, evaluation can');
   });
 
-  test('tells workers which parameters are running statistics, and which masks to draw', async () => {
+  test('tells workers which parameters are statistics, and which masks to draw', async () => {
     const resnet = await planOf({
       model: 'resnet18',
       dataset: 'synthetic_image',
@@ -97,7 +97,7 @@ describe('makePlan', () => {
     assert.deepEqual(notes, []);
   });
 
-  test('says when the steps of an epoch do not make all shards, and keeps a constant rate short', async () => {
+  test('says when steps do not make all shards, and keeps a constant rate short', async () => {
     const settings = {
       model: 'mlp',
       dataset: 'synthetic_image',

@@ -24,6 +24,7 @@ export interface LocalWorker {
 const GRACE_MS = 2_000;
 const RETRY_SECONDS = 10;
 
+/** Starts worker processes and ends them: gently, then with SIGKILL. */
 export class LocalWorkers {
   readonly #children = new Set<ChildProcess>();
   readonly #killed = new Set<number>();

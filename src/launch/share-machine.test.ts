@@ -11,7 +11,7 @@ describe('shareMachine', () => {
     assert.deepEqual(lanes(3, 2), [1, 1, 1]);
   });
 
-  test('gives workers the devices in turn, one core to each on a GPU, the rest to the others', () => {
+  test('gives devices in turn, one core to each worker on a GPU, the rest to the others', () => {
     const shares = shareMachine({ workers: 5, lanes: 'auto' }, ['webgpu', 'cpu'], 16);
 
     assert.deepEqual(

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { TrainConfig } from '../config/train-config.ts';
 import { type Device, GPU_LANES } from '../runtime/device.ts';
 
+/** What one local worker computes on. */
 export interface MachineShare {
   readonly device: Device;
   readonly lanes: number;

@@ -11,4 +11,8 @@ export const VERSION = manifest.version;
 export const ONNX_RUNTIME_VERSION = manifest.dependencies['onnxruntime-node'] ?? 'unknown';
 
 /** What this process tells its peers that it is. */
-export const SOFTWARE = `lockstep ${VERSION}, Node.js ${process.version}, ${process.platform}-${process.arch}`;
+export const SOFTWARE = [
+  `lockstep ${VERSION}`,
+  `Node.js ${process.version}`,
+  `${process.platform}-${process.arch}`,
+].join(', ');

@@ -15,6 +15,7 @@ export interface Candidate {
   readonly rejectedShare: number;
 }
 
+/** How the next node is chosen; see `createPolicy`. */
 export type PolicyName = 'random' | 'load-balancing' | 'round-robin';
 
 /** Gives the index of a node among `candidates`, which are never none. */

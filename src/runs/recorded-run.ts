@@ -29,7 +29,7 @@ export interface RecordedRunOptions {
   readonly signal: AbortSignal;
 }
 
-/** A coordinator whose events go to the files, to the tally and to the given sinks, in this order. */
+/** A run whose events go to the tally, to the files and to the given sinks, in this order. */
 export class RecordedRun {
   readonly coordinator: Coordinator;
   readonly #options: RecordedRunOptions;
@@ -200,7 +200,7 @@ function startOf({ name, planned: { plan, model } }: RecordedRunOptions): RunEve
   };
 }
 
-/** To the coordinator an epoch is one of its layout, which may hold several passes over the data. */
+/** Counts epochs in passes over the data: an epoch of the plan's layout may hold several. */
 function withDataPass(plan: RunPlan, event: RunEvent): RunEvent {
   if (event.kind !== 'step' && event.kind !== 'evaluation') return event;
   return { ...event, epoch: dataPassOf(plan, event.epoch) };

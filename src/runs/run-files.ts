@@ -13,9 +13,10 @@ import type { TokenTable } from '../data/token-table.ts';
 import { encodeGraphParts } from '../graph/file/encode.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
-import type { RunEvent, StepCommitted } from '../metrics/events.ts';
+import type { RunEvent } from '../metrics/events.ts';
 import type { Model } from '../models/model.ts';
 import { makeInferenceFile } from '../models/step-graphs.ts';
+import { RankMetrics } from './rank-metrics.ts';
 import { GrowingFile, writeWhole } from './run-file.ts';
 import type { RunSummary } from './run-summary.ts';
 
@@ -26,48 +27,6 @@ import type { RunSummary } from './run-summary.ts';
 const FLUSH_BYTES = 16 << 10;
 const FLUSH_MS = 500;
 
-/** A JSON array written as it grows. */
-class RankMetrics {
-  readonly #file: GrowingFile;
-  #buffer = '';
-  #isFirst = true;
-  /** Nothing is in the file yet. */
-  #isEmpty = true;
-  #isClosed = false;
-
-  constructor(path: string) {
-    this.#file = new GrowingFile(path, 'w');
-  }
-
-  add(record: object): void {
-    this.#buffer += `${this.#isFirst ? '[' : ','}\n${JSON.stringify(record)}`;
-    this.#isFirst = false;
-    if (this.#buffer.length > FLUSH_BYTES) this.#flush();
-  }
-
-  /** Ends the array, if need be without what does not fit any more; then it throws FILE_FAILED. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    try {
-      this.#flush();
-    } finally {
-      try {
-        this.#file.write(this.#isEmpty ? '[]\n' : '\n]\n');
-      } finally {
-        this.#file.close();
-      }
-    }
-  }
-
-  #flush(): void {
-    if (this.#buffer === '') return;
-    this.#file.write(this.#buffer);
-    this.#buffer = '';
-    this.#isEmpty = false;
-  }
-}
-
 /** The files of one run, in a folder that is made for it. */
 export class RunFiles implements EventSink {
   readonly folder: string;
@@ -77,12 +36,13 @@ export class RunFiles implements EventSink {
   readonly #parents: readonly string[];
   #buffer = '';
   #flushedMs = 0;
-  readonly #rankMetrics = new Map<number, RankMetrics>();
+  readonly #ranks: RankMetrics;
 
   /** Makes the folder. Throws ConfigError when it exists already or cannot be made. */
   constructor(outDir: string, name: string, clock: Pick<Clock, 'now'> = systemClock) {
     this.#clock = clock;
     this.folder = join(outDir, name);
+    this.#ranks = new RankMetrics(join(this.folder, 'logs'));
     try {
       this.#parents = makeFolders(outDir);
       mkdirSync(this.folder);
@@ -139,7 +99,7 @@ export class RunFiles implements EventSink {
   onEvent(event: RunEvent): void {
     const nowMs = this.#clock.now();
     this.#buffer += `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
-    if (event.kind === 'step') this.#recordRanks(event);
+    this.#ranks.onEvent(event);
     // What is rare may be the last for a long time, e.g. that the run waits: it is written at once.
     const isFrequent = event.kind === 'step' || event.kind === 'gradient-norms';
     const isDue = this.#buffer.length > FLUSH_BYTES || nowMs - this.#flushedMs > FLUSH_MS;
@@ -185,39 +145,13 @@ export class RunFiles implements EventSink {
       }
     };
     attempt(() => this.#flush(this.#clock.now()));
-    for (const metrics of this.#rankMetrics.values()) attempt(() => metrics.close());
+    attempt(() => this.#ranks.close());
     const isToBeToldAgain = failures.length > 0 && summary.status === 'finished';
     if (!isToBeToldAgain)
       attempt(() => this.#writeWhole('summary.json', `${JSON.stringify(summary, null, 2)}\n`));
     // A run that cannot be recorded has failed, and ends here once more.
     if (!isToBeToldAgain) this.#metrics.close();
     if (failures.length > 0) throw failures[0];
-  }
-
-  /**
-   * The heterogeneous trainer's record of an iteration. Its phases that one compiled step cannot
-   * tell apart are null.
-   */
-  #recordRanks(event: StepCommitted): void {
-    for (const { rank, samples } of event.ranks) {
-      const metrics =
-        this.#rankMetrics.get(rank) ??
-        new RankMetrics(join(this.folder, 'logs', `rank_${rank}_metrics.json`));
-      this.#rankMetrics.set(rank, metrics);
-      metrics.add({
-        epoch: event.epoch,
-        iteration: event.step,
-        loss: event.lossMean,
-        throughput: (samples / event.stepMs) * 1000,
-        iteration_time: event.stepMs / 1000,
-        data_loading_time: null,
-        forward_time: null,
-        backward_time: null,
-        optimizer_time: null,
-        gpu_utilization: null,
-        gpu_memory_percent: null,
-      });
-    }
   }
 
   #flush(nowMs: number): void {

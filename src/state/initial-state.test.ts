@@ -12,7 +12,7 @@ const PARAMETERS = [
 ];
 
 describe('makeInitialState', () => {
-  test('puts parameters in their order, given values in theirs, and zeros for the optimizer', () => {
+  test('keeps the order of parameters and given values; the optimizer begins with zeros', () => {
     const { job } = makeTestPlan();
     const stateBytes = stateBytesOf(PARAMETERS, makeOptimizerSpec('adam'));
     const plan = {

@@ -18,6 +18,7 @@ export type ChangeNumbers = Required<
   Pick<MicroBatchRecord, 'maxima' | 'checksum' | 'weightsChecksum'>
 >;
 
+/** Holds the weights of the last round, and adds up what shards change of them. */
 export class AveragedWeights {
   readonly #layout: ArenaLayout;
   /** `weights`, one `change`, and the int32 `sum` of rounded changes. */

@@ -183,7 +183,7 @@ describe('RoundsEngine', () => {
     assert.deepEqual(last.sum, alone.sum);
   });
 
-  test('rounds what it has trained to another grid without training again, until the weights change', async () => {
+  test('rounds what it has trained to another grid without training again', async () => {
     const { engine, next } = await makeEngine();
     engine.begin(planOf({ leases: [1] }));
     const first = await next();

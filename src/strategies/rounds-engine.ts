@@ -31,6 +31,7 @@ interface TrainedShard {
 /** Something to do, in its turn. */
 type Operation = () => Promise<void> | void;
 
+/** Trains on shards, and averages; see above. */
 export class RoundsEngine implements Engine {
   readonly #pool: LanePool;
   readonly #lanes: LocalLanes;
