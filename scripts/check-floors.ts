@@ -12,13 +12,13 @@ import { fileURLToPath } from 'node:url';
  */
 const FLOORS: readonly (readonly string[])[] = [
   ['base'],
-  ['charts', 'config', 'graph/values', 'kernels', 'metrics', 'transport'],
+  ['charts', 'graph/values', 'kernels', 'metrics', 'options', 'transport'],
   ['checkpoint', 'collectives', 'data', 'data/formats', 'graph/operators', 'plan'],
   ['data/sources', 'graph', 'letters/numeric'],
   ['autodiff', 'graph/file', 'letters/thrift'],
   ['models', 'optim', 'protocol'],
   ['models/imported', 'runtime', 'state'],
-  ['coordinator', 'letters', 'worker'],
+  ['config', 'coordinator', 'letters', 'worker'],
   ['strategies'],
   ['job', 'runs'],
   ['launch'],
@@ -41,6 +41,7 @@ const WITHOUT_NODE = new Set([
   'autodiff',
   'kernels',
   'optim',
+  'options',
   'plan',
   'protocol',
   'metrics',

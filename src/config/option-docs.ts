@@ -1,10 +1,10 @@
 /** The table of settings in other forms: for command-line flags, for editors, for documentation. */
 import { z } from 'zod';
-import { MODEL_SUMMARIES, settingsOfModel } from './model-settings.ts';
-import { expectedOf, placeholderOf, schemaOf } from './option-types.ts';
-import type { OptionType } from './option-types.ts';
-import { MODEL_NAMES, type TrainConfigKey } from './train-config.ts';
-import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import { MODELS } from '../models/models.ts';
+import { expectedOf, placeholderOf, schemaOf } from '../options/option-types.ts';
+import type { OptionType } from '../options/option-types.ts';
+import type { TrainConfigKey } from './train-config.ts';
+import { flagOf, groupOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 import type { OptionGroup } from './train-options.ts';
 
 /** One setting as text; what a flag parser, a help page or a table needs. */
@@ -31,10 +31,10 @@ export interface OptionDescription {
 /** Every setting, in the order of the table. */
 export function describeOptions(): readonly OptionDescription[] {
   return TRAIN_CONFIG_KEYS.map((key) => {
-    const { group, type, help, unit = '', default: value } = TRAIN_OPTIONS[key];
+    const { type, help, unit = '', default: value } = TRAIN_OPTIONS[key];
     return {
       key,
-      group,
+      group: groupOf(key),
       flag: flagOf(key),
       placeholder: placeholderOf(type),
       yamlKey: yamlKeyOf(key),
@@ -75,12 +75,12 @@ export function optionsAsMarkdown(): string {
  * others.
  */
 export function modelsAsMarkdown(): string {
-  const rows = MODEL_NAMES.map((name) => {
-    const settings = Object.entries(settingsOfModel(name)).map(([key, value]) => {
+  const rows = MODELS.map(({ name, summary, settings }) => {
+    const flags = Object.entries(settings).map(([key, value]) => {
       const flag = flagOf(key as TrainConfigKey);
       return value === undefined || value === true ? `\`${flag}\`` : `\`${flag} ${String(value)}\``;
     });
-    return `| \`${name}\` | ${MODEL_SUMMARIES[name]} | ${settings.join(', ')} |`;
+    return `| \`${name}\` | ${summary} | ${flags.join(', ')} |`;
   });
   return [
     '| model | what it is | settings, as they are when nobody says |',

@@ -6,8 +6,9 @@ import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
 import { closestName } from '../base/closest-name.ts';
 import { crossCheck } from './cross-check.ts';
-import { expectedOf, hintOf, parseFlagText, schemaOf } from './option-types.ts';
-import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
+import { expectedOf, hintOf, parseFlagText, schemaOf } from '../options/option-types.ts';
+import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
+import { settingsOfModel } from '../models/models.ts';
 import {
   note,
   SEED_KEYS,
@@ -247,7 +248,7 @@ function isAccepted({ key, value }: Setting): boolean {
 /** The model's own defaults, where nothing was given. */
 function fillModelSettings(values: Partial<Record<TrainConfigKey, unknown>>): void {
   const defaults: Readonly<Record<string, unknown>> = settingsOfModel(String(values.model));
-  for (const key of MODEL_SETTING_KEYS) values[key] ??= defaults[key];
+  for (const key of ARCHITECTURE_KEYS) values[key] ??= defaults[key];
 }
 
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {

@@ -5,10 +5,11 @@
  * BertForSequenceClassification. Sizes other than BERT-base's follow Turc et al. 2019: one head per
  * 64 units of width, a feed-forward layer of 4 times the width.
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
-import { ACTIVATIONS } from './activation.ts';
+import { ACTIVATIONS, type ActivationName } from './activation.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
 import { attend } from './attention.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { atPosition, firstEmbeddings } from './sequence-parts.ts';
@@ -28,8 +29,19 @@ interface BertSizes {
   readonly heads: number;
   readonly feedForward: number;
   readonly dropout: number;
-  readonly activation: SettingsOf<'bert'>['activation'];
+  readonly activation: ActivationName;
 }
+
+const SETTINGS = {
+  layers: [12],
+  width: 768,
+  heads: undefined,
+  feedForward: undefined,
+  dropout: 0.1,
+  activation: 'gelu',
+  tokenTable: 30_522,
+  positionTable: 512,
+} as const satisfies Partial<ArchitectureSettings>;
 
 /**
  * Tokens [T] -> embeddings -> `layers` blocks -> the first position, linear, tanh -> linear ->
@@ -38,7 +50,14 @@ interface BertSizes {
  * All tokens are of type 0, and all count: sequences have one length. 109,483,778 parameters by
  * default with 2 classes.
  */
-export function makeBert(task: ModelTask, settings: SettingsOf<'bert'>): Model {
+export const BERT: ModelKind = defineModelKind({
+  name: 'bert',
+  summary: 'BERT-base with a classification head, for tokens',
+  settings: SETTINGS,
+  make: makeBert,
+});
+
+function makeBert(task: ModelTask, settings: SettingsOf<typeof SETTINGS>): Model {
   requireOneAnswer('bert', task);
   const {
     width,

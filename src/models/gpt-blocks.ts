@@ -5,9 +5,8 @@
  *         GPT2Model, where the
  * weight of a linear layer is [in, out].
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
-import { ACTIVATIONS } from './activation.ts';
+import { ACTIVATIONS, type ActivationName } from './activation.ts';
 import { attend } from './attention.ts';
 import type { ParameterInit } from './model.ts';
 import type { Net } from './net.ts';
@@ -28,7 +27,7 @@ export interface GptSizes {
   readonly heads: number;
   readonly feedForward: number;
   readonly dropout: number;
-  readonly activation: SettingsOf<'gpt'>['activation'];
+  readonly activation: ActivationName;
 }
 
 /** `wte`, `wpe`, `h.<i>`: tokens [B, T] -> [B, T, D], before the last norm `ln_f`. */

@@ -3,11 +3,22 @@
  * (gpt-blocks.ts), its default size is for characters or bytes and a CPU.
  */
 import { ConfigError } from '../base/errors.ts';
-import type { SettingsOf } from '../config/model-settings.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
 import { drawGptBlocks, NORMAL, type GptSizes } from './gpt-blocks.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import type { Model, ModelTask } from './model.ts';
 import { defineModel } from './net.ts';
 import { checkedHeads, misfit, singleCount, tokenSequenceOf } from './task-checks.ts';
+
+const SETTINGS = {
+  layers: [4],
+  width: 128,
+  heads: 4,
+  feedForward: undefined,
+  dropout: 0,
+  activation: 'gelu_tanh',
+  tiedHead: true,
+} as const satisfies Partial<ArchitectureSettings>;
 
 /**
  * Tokens [T] -> embeddings -> `layers` blocks -> norm -> logits [T, classes] of what follows each
@@ -16,7 +27,14 @@ import { checkedHeads, misfit, singleCount, tokenSequenceOf } from './task-check
  * Tables have the sizes of the data. A tied head is the token table again: fewer parameters, and
  * what is learned about a token as input serves as output, too.
  */
-export function makeGpt(task: ModelTask, settings: SettingsOf<'gpt'>): Model {
+export const GPT: ModelKind = defineModelKind({
+  name: 'gpt',
+  summary: 'language model that learns the next token of a text, and writes on',
+  settings: SETTINGS,
+  make: makeGpt,
+});
+
+function makeGpt(task: ModelTask, settings: SettingsOf<typeof SETTINGS>): Model {
   const { width, feedForward = 4 * width, tiedHead } = settings;
   const table = tokenSequenceOf('gpt', task, {});
   const classes = classesOf(task, table.length);

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ConfigError } from '../base/errors.ts';
-import { MODEL_NAMES } from '../config/train-config.ts';
 import { CASES } from './model-cases.contract.ts';
 import { parameterCountOf, stateElementCountOf, type Model, type ModelTask } from './model.ts';
-import { makeModel, MODELS } from './models.ts';
+import { makeModel, MODEL_NAMES } from './models.ts';
 import { makeStepGraphs } from './step-graphs.ts';
 
 const classes = (count: number) => ({ kind: 'classification', classes: count }) as const;
@@ -30,8 +29,7 @@ function shapesOf(model: Model): string[] {
 }
 
 describe('MODELS', () => {
-  test('has every model that a configuration may name, and a recorded case for each that is not mlp', () => {
-    assert.deepEqual(Object.keys(MODELS), [...MODEL_NAMES]);
+  test('have a recorded case each, except mlp', () => {
     assert.deepEqual(
       new Set(CASES.map(({ model }) => model.name)),
       new Set(MODEL_NAMES.filter((name) => name !== 'mlp')),

@@ -5,13 +5,14 @@
  *         weights as in
  * torchvision, which puts a bottleneck's stride into its 3x3 convolution.
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { imageSizeOf } from './task-checks.ts';
 
-type ResnetSettings = SettingsOf<'resnet18' | 'resnet50'>;
+type ResnetSettings = SettingsOf<typeof RESNET18_SETTINGS>;
 
 /**
  * Draws a block's own branch: [B, in, H, W] -> [B, out, H / stride, W / stride], before the sum.
@@ -41,18 +42,30 @@ const BOTTLENECK: BlockKind = {
   },
 };
 
+const RESNET18_SETTINGS = {
+  layers: [2, 2, 2, 2],
+  width: 64,
+  stem: 'auto',
+} as const satisfies Partial<ArchitectureSettings>;
+
 /**
  * Residual blocks of two 3x3 convolutions; 11,689,512 parameters for 224x224 images of 1000
  * classes.
  */
-export function makeResnet18(task: ModelTask, settings: ResnetSettings): Model {
-  return makeResnet('resnet18', task, settings, BASIC);
-}
+export const RESNET18: ModelKind = defineModelKind({
+  name: 'resnet18',
+  summary: 'residual network of basic blocks, for images',
+  settings: RESNET18_SETTINGS,
+  make: (task, settings) => makeResnet('resnet18', task, settings, BASIC),
+});
 
 /** Residual blocks with a bottleneck; 25,557,032 parameters for 224x224 images of 1000 classes. */
-export function makeResnet50(task: ModelTask, settings: ResnetSettings): Model {
-  return makeResnet('resnet50', task, settings, BOTTLENECK);
-}
+export const RESNET50: ModelKind = defineModelKind({
+  name: 'resnet50',
+  summary: 'residual network of bottleneck blocks, for images',
+  settings: { ...RESNET18_SETTINGS, layers: [3, 4, 6, 3] },
+  make: (task, settings) => makeResnet('resnet50', task, settings, BOTTLENECK),
+});
 
 function makeResnet(
   name: string,

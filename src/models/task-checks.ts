@@ -3,7 +3,6 @@
  * both shapes.
  */
 import { ConfigError } from '../base/errors.ts';
-import type { ModelName } from '../config/train-config.ts';
 import { formatShape } from '../graph/values/shape.ts';
 import type { ModelTask } from './model.ts';
 
@@ -149,7 +148,7 @@ export function misfit(model: string, task: ModelTask, expected: string): Config
   );
 }
 
-function modelsFor({ features, vocabulary, target }: ModelTask): readonly ModelName[] {
+function modelsFor({ features, vocabulary, target }: ModelTask): readonly string[] {
   if (target.kind === 'sequence') return ['gpt'];
   if (vocabulary !== undefined) return ['embedding', 'bert', 'gpt2'];
   if (features.length === 3) return ['simple_cnn', 'resnet18', 'resnet50', 'mlp'];

@@ -2,15 +2,18 @@
  * MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind
  * the sums.
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
 import { attend } from './attention.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { splitInThree } from './sequence-parts.ts';
 import { checkedHeads, numberSequenceOf } from './task-checks.ts';
 
 const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
+
+const SETTINGS = { heads: 4, feedForward: 1024 } as const satisfies Partial<ArchitectureSettings>;
 
 /**
  * Sequences [T, D] -> attention, sum, norm -> feed-forward, sum, norm -> mean over positions ->
@@ -20,9 +23,16 @@ const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
  *             `head`; for sequences
  * of width 256 and one output 790,017.
  */
-export function makeTransformer(
+export const TRANSFORMER: ModelKind = defineModelKind({
+  name: 'transformer',
+  summary: "MiniCluster's transformer block, for sequences of numbers",
+  settings: SETTINGS,
+  make: makeTransformer,
+});
+
+function makeTransformer(
   task: ModelTask,
-  { heads, feedForward }: SettingsOf<'transformer'>,
+  { heads, feedForward }: SettingsOf<typeof SETTINGS>,
 ): Model {
   const { width } = numberSequenceOf('transformer', task);
   checkedHeads('transformer', heads, width);

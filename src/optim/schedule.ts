@@ -11,6 +11,7 @@ interface Base {
   readonly warmupSteps: number;
 }
 
+/** Stays as it is after the warm-up. */
 export interface ConstantSchedule extends Base {
   readonly kind: 'constant';
 }
@@ -37,7 +38,17 @@ export interface StepSchedule extends Base {
   readonly everySteps: number;
 }
 
+/** A schedule with its numbers. */
 export type ScheduleSpec = ConstantSchedule | CosineSchedule | StepSchedule;
+/** The name of a schedule. */
+export type ScheduleName = ScheduleSpec['kind'];
+
+/** The names that `--schedule` takes. */
+export const SCHEDULE_NAMES = [
+  'constant',
+  'cosine',
+  'step',
+] as const satisfies readonly ScheduleName[];
 
 /**
  * The learning rate of update `step` (the first is 1) of `totalSteps`; beyond the end it stays as

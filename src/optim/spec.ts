@@ -48,7 +48,9 @@ export interface AdamWSpec extends Moments {
   readonly kind: 'adamw';
 }
 
+/** An optimizer with its numbers. */
 export type OptimizerSpec = SgdSpec | MomentumSpec | AdamSpec | AdamWSpec;
+/** The name of an optimizer. */
 export type OptimizerKind = OptimizerSpec['kind'];
 type SpecOf<K extends OptimizerKind> = Extract<OptimizerSpec, { readonly kind: K }>;
 
@@ -68,23 +70,6 @@ export interface OptimizerEntry<S extends OptimizerSpec> {
  * Every optimizer. Defaults are PyTorch's; momentum, which has none there, takes the customary 0.9.
  */
 export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<K>> } = {
-  sgd: {
-    stateNames: [],
-    defaults: { kind: 'sgd', weightDecay: 0, decayBias: true },
-    learningRate: 0.01,
-  },
-  momentum: {
-    stateNames: ['momentum_buffer'],
-    defaults: {
-      kind: 'momentum',
-      momentum: 0.9,
-      dampening: 0,
-      nesterov: false,
-      weightDecay: 0,
-      decayBias: true,
-    },
-    learningRate: 0.01,
-  },
   adam: {
     stateNames: ['exp_avg', 'exp_avg_sq'],
     defaults: {
@@ -109,7 +94,27 @@ export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<
     },
     learningRate: 0.001,
   },
+  sgd: {
+    stateNames: [],
+    defaults: { kind: 'sgd', weightDecay: 0, decayBias: true },
+    learningRate: 0.01,
+  },
+  momentum: {
+    stateNames: ['momentum_buffer'],
+    defaults: {
+      kind: 'momentum',
+      momentum: 0.9,
+      dampening: 0,
+      nesterov: false,
+      weightDecay: 0,
+      decayBias: true,
+    },
+    learningRate: 0.01,
+  },
 };
+
+/** The names that `--optimizer` takes. */
+export const OPTIMIZER_NAMES = Object.keys(OPTIMIZERS) as readonly OptimizerKind[];
 
 interface Rule {
   readonly expected: string;
@@ -183,7 +188,7 @@ export function checkOptimizerSpec(value: object): asserts value is OptimizerSpe
 function issuesOf(spec: Readonly<Record<string, unknown>>): ConfigIssue[] {
   const { kind } = spec;
   if (!isOptimizerKind(kind)) {
-    return [{ path: 'kind', expected: Object.keys(OPTIMIZERS).join(', '), got: String(kind) }];
+    return [{ path: 'kind', expected: OPTIMIZER_NAMES.join(', '), got: String(kind) }];
   }
   const names = Object.keys(OPTIMIZERS[kind].defaults);
   const unknown = Object.keys(spec).filter((name) => !names.includes(name));

@@ -1,6 +1,6 @@
 /** The user's table as a data set: numbers in all columns but the one to be predicted. */
 import { ConfigError, DataError } from '../../base/errors.ts';
-import type { BadRowAction } from '../../config/train-config.ts';
+import type { BadRowAction } from '../dataset-settings.ts';
 import { csvRows } from '../formats/csv.ts';
 import type { CsvRow } from '../formats/csv.ts';
 import { AS_STORED } from '../dataset.ts';

@@ -3,7 +3,7 @@
  * token.
  */
 import { DataError } from '../../base/errors.ts';
-import type { TokenKind } from '../../config/train-config.ts';
+import type { TokenKind } from '../dataset-settings.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';

@@ -4,7 +4,6 @@
  */
 import { GraphError, LockstepError, ShapeError } from '../../base/errors.ts';
 import { drawBatchStatistics } from '../../autodiff/batch-statistics.ts';
-import type { LossName } from '../../config/train-config.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
 import { floatAttribute } from '../../graph/operators/operator.ts';
 import { type ReplayInputs, replayGraph } from '../../graph/replay.ts';
@@ -16,7 +15,7 @@ import { asInput, asPrediction, networkOf, sampleShapeOf, tableCheck } from './i
 import { type ImportedParameters, sortParameters } from './imported-parameters.ts';
 import { type Network, probeNetwork } from './imported-probe.ts';
 import type { ForwardPass, Model, ModelTask, TrainingPass } from '../model.ts';
-import { lossOf } from '../objective.ts';
+import { lossOf, type LossName } from '../objective.ts';
 
 /** A model with what became of the weights of its file. */
 export interface ImportedModel extends Model {

@@ -1,4 +1,4 @@
-/** The types a setting can have: how each is checked, read from a flag's text, and described. */
+/** The types that a setting can have: how each is checked, read from a flag, and described. */
 import { z } from 'zod';
 import { closestName } from '../base/closest-name.ts';
 
@@ -42,6 +42,19 @@ export type OptionType =
       readonly expected: string;
       readonly maxCount: number;
     };
+
+/** The largest number of steps, or of anything else that is only counted. */
+export const MAX_COUNT = 1_000_000_000;
+
+/**
+ * A path: no control characters, no halves of surrogate pairs, so that it survives a round trip
+ * through YAML.
+ */
+export const FILE_PATH: OptionType = {
+  kind: 'text',
+  pattern: /^[^\p{Cc}\p{Cs}]+$/u,
+  expected: 'a path',
+};
 
 /** The zod schema that checks a value of `type` and brings it to its final form. */
 export function schemaOf(type: OptionType): z.ZodType {
