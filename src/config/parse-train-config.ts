@@ -6,6 +6,7 @@ import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
 import { closestName } from '../base/closest-name.ts';
 import { crossCheck } from './cross-check.ts';
+import { OPTIMIZER_NAMES, OPTIMIZERS } from '../optim/spec.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from '../options/option-types.ts';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
 import { settingsOfModel } from '../models/models.ts';
@@ -57,7 +58,7 @@ export function parseTrainConfig(
 
   const values: Partial<Record<TrainConfigKey, unknown>> = {};
   for (const key of TRAIN_CONFIG_KEYS) values[key] = checkedValue(key, given.get(key), problems);
-  if (values.optimizer === 'adamw' && !given.has('weightDecay')) values.weightDecay = 0.01;
+  if (!given.has('weightDecay')) values.weightDecay = usualWeightDecay(values.optimizer);
   fillModelSettings(values);
   // Every key now holds a value its option's schema has passed, or its default.
   const config = values as unknown as TrainConfig;
@@ -243,6 +244,14 @@ function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNo
 
 function isAccepted({ key, value }: Setting): boolean {
   return schemaOf(TRAIN_OPTIONS[key].type).safeParse(value).success;
+}
+
+/** What the optimizer takes unless told otherwise: 0, or more with adamw. */
+function usualWeightDecay(optimizer: unknown): number {
+  const kind = OPTIMIZER_NAMES.find((name) => name === optimizer);
+  return kind === undefined
+    ? TRAIN_OPTIONS.weightDecay.default
+    : OPTIMIZERS[kind].defaults.weightDecay;
 }
 
 /** The model's own defaults, where nothing was given. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { invariant } from '../base/errors.ts';
-import { elementTypeOf, featureCountOf, targetCountOf } from './dataset.ts';
+import { storedTypeOf, featureCountOf, targetCountOf } from './dataset.ts';
 import type { Dataset, DatasetTarget } from './dataset.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { Dataset, DatasetTarget } from './dataset.ts';
  *
  * Cost: about 1 ms per 2 MB.
  */
-export function digestOf(content: Omit<Dataset, 'digest'>): string {
+function digestOf(content: Omit<Dataset, 'digest'>): string {
   // Every platform Node.js and ONNX Runtime support is little-endian; a big-endian one would need
   // swapping here.
   invariant(
@@ -24,8 +24,8 @@ export function digestOf(content: Omit<Dataset, 'digest'>): string {
     features,
     target: targetHeader(target),
     ...(vocabulary === undefined ? {} : { vocabulary }),
-    x: elementTypeOf(x),
-    y: elementTypeOf(y),
+    x: storedTypeOf(x),
+    y: storedTypeOf(y),
   };
   const hash = createHash('sha256');
   hash.update(`${JSON.stringify(header)}\n`);

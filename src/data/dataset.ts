@@ -51,7 +51,7 @@ export interface Dataset {
   readonly normalisation: Normalisation;
   /** Training split only. */
   readonly augmentation?: Augmentation;
-  /** SHA-256 (hex) over shapes, types and bytes of x and y; see `digestOf`. */
+  /** SHA-256 (hex) over shapes, types and bytes of x and y; see dataset-digest.ts. */
   readonly digest: string;
 }
 
@@ -98,7 +98,7 @@ export function targetCountOf({ target }: Pick<Dataset, 'target'>): number {
 }
 
 /** How the values of an array of a data set are stored. */
-export function elementTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'int32' | 'float32' {
+export function storedTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'int32' | 'float32' {
   if (values instanceof Uint8Array) return 'uint8';
   return values instanceof Int32Array ? 'int32' : 'float32';
 }

@@ -1,4 +1,4 @@
-import { elementTypeOf } from './dataset.ts';
+import { storedTypeOf } from './dataset.ts';
 import type { Dataset, DatasetSplits, DatasetTarget, Normalisation } from './dataset.ts';
 
 /** One split of a data set, in numbers. */
@@ -38,7 +38,7 @@ export function describeDataset(splits: DatasetSplits): DatasetDescription {
     origin,
     ...(notes === undefined ? {} : { notes }),
     features: train.features,
-    storedAs: elementTypeOf(train.x),
+    storedAs: storedTypeOf(train.x),
     target: train.target,
     ...(train.vocabulary === undefined ? {} : { vocabulary: train.vocabulary }),
     ...(train.classNames === undefined ? {} : { classNames: train.classNames }),

@@ -43,7 +43,7 @@ export type ScheduleSpec = ConstantSchedule | CosineSchedule | StepSchedule;
 /** The name of a schedule. */
 export type ScheduleName = ScheduleSpec['kind'];
 
-/** The names that `--schedule` takes. */
+/** The names that `--schedule` takes, in the order in which they are listed. */
 export const SCHEDULE_NAMES = [
   'constant',
   'cosine',

@@ -70,6 +70,23 @@ export interface OptimizerEntry<S extends OptimizerSpec> {
  * Every optimizer. Defaults are PyTorch's; momentum, which has none there, takes the customary 0.9.
  */
 export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<K>> } = {
+  sgd: {
+    stateNames: [],
+    defaults: { kind: 'sgd', weightDecay: 0, decayBias: true },
+    learningRate: 0.01,
+  },
+  momentum: {
+    stateNames: ['momentum_buffer'],
+    defaults: {
+      kind: 'momentum',
+      momentum: 0.9,
+      dampening: 0,
+      nesterov: false,
+      weightDecay: 0,
+      decayBias: true,
+    },
+    learningRate: 0.01,
+  },
   adam: {
     stateNames: ['exp_avg', 'exp_avg_sq'],
     defaults: {
@@ -94,27 +111,15 @@ export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<
     },
     learningRate: 0.001,
   },
-  sgd: {
-    stateNames: [],
-    defaults: { kind: 'sgd', weightDecay: 0, decayBias: true },
-    learningRate: 0.01,
-  },
-  momentum: {
-    stateNames: ['momentum_buffer'],
-    defaults: {
-      kind: 'momentum',
-      momentum: 0.9,
-      dampening: 0,
-      nesterov: false,
-      weightDecay: 0,
-      decayBias: true,
-    },
-    learningRate: 0.01,
-  },
 };
 
-/** The names that `--optimizer` takes. */
-export const OPTIMIZER_NAMES = Object.keys(OPTIMIZERS) as readonly OptimizerKind[];
+/** The names that `--optimizer` takes, in the order in which they are listed. */
+export const OPTIMIZER_NAMES = [
+  'adam',
+  'adamw',
+  'sgd',
+  'momentum',
+] as const satisfies readonly OptimizerKind[];
 
 interface Rule {
   readonly expected: string;
@@ -188,7 +193,7 @@ export function checkOptimizerSpec(value: object): asserts value is OptimizerSpe
 function issuesOf(spec: Readonly<Record<string, unknown>>): ConfigIssue[] {
   const { kind } = spec;
   if (!isOptimizerKind(kind)) {
-    return [{ path: 'kind', expected: OPTIMIZER_NAMES.join(', '), got: String(kind) }];
+    return [{ path: 'kind', expected: Object.keys(OPTIMIZERS).join(', '), got: String(kind) }];
   }
   const names = Object.keys(OPTIMIZERS[kind].defaults);
   const unknown = Object.keys(spec).filter((name) => !names.includes(name));

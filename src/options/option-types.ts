@@ -70,31 +70,18 @@ export function schemaOf(type: OptionType): z.ZodType {
     }
     case 'integers': {
       const integer = z.int().min(type.min).max(type.max);
-      const one = integer.transform((value) => [value]);
-      return z.union([
-        z
-          .array(integer)
-          .min(type.minCount ?? 1)
-          .max(type.maxCount),
-        one,
-      ]);
+      const list = z.array(integer).min(type.minCount ?? 1);
+      return listOrItem(list.max(type.maxCount), integer);
     }
     case 'boolean':
       return z.boolean();
     case 'choice': {
-      const choice = z
-        .enum(spellingsOf(type.choices))
-        .transform((word) => chosen(word, type.choices));
-      return type.orPath === undefined
-        ? choice
-        : z.union([choice, z.string().max(MAX_TEXT).regex(PATH)]);
+      const choice = choiceSchema(type.choices);
+      return type.orPath === undefined ? choice : z.union([choice, textSchema(PATH)]);
     }
     case 'choices': {
       const choice = z.enum([...type.choices]);
-      return z.union([
-        z.array(choice).min(1).max(type.maxCount),
-        choice.transform((value) => [value]),
-      ]);
+      return listOrItem(z.array(choice).min(1).max(type.maxCount), choice);
     }
     case 'fraction':
       return z.union([
@@ -102,14 +89,28 @@ export function schemaOf(type: OptionType): z.ZodType {
         z.boolean().transform((on) => (on ? type.whenTrue : 0)),
       ]);
     case 'text':
-      return z.string().max(MAX_TEXT).regex(type.pattern);
+      return textSchema(type.pattern);
     case 'texts': {
-      const text = z.string().max(MAX_TEXT).regex(type.pattern);
-      return z.union([z.array(text).max(type.maxCount), text.transform((value) => [value])]);
+      const text = textSchema(type.pattern);
+      return listOrItem(z.array(text).max(type.maxCount), text);
     }
     default:
       return type satisfies never;
   }
+}
+
+/** An item alone is a list of one. */
+function listOrItem(list: z.ZodType, item: z.ZodType): z.ZodType {
+  return z.union([list, item.transform((value) => [value])]);
+}
+
+function textSchema(pattern: RegExp): z.ZodType {
+  return z.string().max(MAX_TEXT).regex(pattern);
+}
+
+/** Takes every spelling, and gives the one of the table. */
+function choiceSchema(choices: readonly string[]): z.ZodType {
+  return z.enum(spellingsOf(choices)).transform((word) => chosen(word, choices));
 }
 
 const MAX_TEXT = 4096;

@@ -13,7 +13,7 @@ import { CIFAR10, CIFAR100 } from './cifar-sets.ts';
 import type { CifarSet } from './cifar-sets.ts';
 import { loadCifar } from './cifar.ts';
 import type { DataPlaces } from '../dataset.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { makeTar, readTar } from '../formats/tar.ts';
 
 const archive = makeCifarArchive(CIFAR10, { seed: 1, trainSamples: 103, testSamples: 20 });
@@ -28,7 +28,7 @@ function officially(bytes: Buffer, address: string): CifarSet {
   };
 }
 
-const offline: Network = {
+const offline: WebAccess = {
   fetch: () => Promise.reject(new TypeError('no network in tests')),
   clock: systemClock,
 };

@@ -6,7 +6,7 @@ import { CIFAR10, CIFAR100 } from './cifar-sets.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from '../dataset.ts';
 import type { DatasetSettings } from '../dataset-settings.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { FASHION_MNIST } from './fashion-mnist.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
 import { makeLinearRegression } from './linear-regression.ts';
@@ -25,7 +25,7 @@ import { loadDigits, readMobyDick } from './vendored.ts';
 /** What a loader may need. */
 export interface DatasetRequest {
   readonly places: DataPlaces;
-  readonly network: Network;
+  readonly network: WebAccess;
   /** Randomness of synthetic samples and of splits. */
   readonly seed: number;
   /** Fraction of the training samples moved to `validation`, between 0 and 1; 0: none. */

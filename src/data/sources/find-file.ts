@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { DataError, messageOf } from '../../base/errors.ts';
 import type { DataPlaces } from '../dataset.ts';
 import { downloadFile } from './download.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 
 /** One file of a data set. */
 export interface WantedFile {
@@ -54,7 +54,7 @@ export interface FoundFile {
 export async function findFile(
   wanted: WantedFile,
   places: DataPlaces,
-  network: Network,
+  network: WebAccess,
 ): Promise<FoundFile> {
   const tried: string[] = [];
   for (const { folders, origin, missing, isUsersOwn } of searchPlaces(wanted, places)) {

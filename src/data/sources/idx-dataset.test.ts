@@ -12,7 +12,7 @@ import { ManualClock, systemClock } from '../../base/clock.ts';
 import type { DataError } from '../../base/errors.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { DataPlaces } from '../dataset.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
 import type { IdxDataset } from './idx-dataset.ts';
 import type { IdxFile } from '../formats/idx-files.ts';
@@ -84,7 +84,7 @@ async function emptyPlaces(): Promise<DataPlaces> {
   return { cacheDir: await folderWith({}), packageDirs: [root] };
 }
 
-const network: Network = { fetch: globalThis.fetch, clock: systemClock };
+const network: WebAccess = { fetch: globalThis.fetch, clock: systemClock };
 
 /** The error of loading when `name` in the user's folder has `content`. */
 async function errorWith(name: string, content: Buffer): Promise<DataError> {
@@ -245,7 +245,7 @@ describe('loadIdxDataset', () => {
 
   test('names every place it looked in, and the remedy, when a file is nowhere', async () => {
     const places = { ...(await emptyPlaces()), dataDir: '/no/such/folder' };
-    const offline: Network = {
+    const offline: WebAccess = {
       ...network,
       fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('ENETDOWN') })),
     };

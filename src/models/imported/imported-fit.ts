@@ -8,11 +8,11 @@ import type { ReplayOptions } from '../../graph/replay.ts';
 import { formatShape, isStatic, staticElementCount } from '../../graph/values/shape.ts';
 import type { GraphFile } from '../../graph/types.ts';
 import type { Shape, ValueInfo } from '../../graph/values/types.ts';
-import type { Network } from './imported-probe.ts';
+import type { ImportedNetwork } from './imported-probe.ts';
 import { type ModelTask, outputShapeOf } from '../model.ts';
 
 /** The network of a file. Throws ShapeError when it has not exactly one input and one output. */
-export function networkOf(file: GraphFile): Network {
+export function networkOf(file: GraphFile): ImportedNetwork {
   const [input, ...moreInputs] = file.inputs;
   const [output, ...moreOutputs] = file.outputs;
   const list = (values: readonly ValueInfo[]): string =>
@@ -42,7 +42,10 @@ export function networkOf(file: GraphFile): Network {
  * Throws: ShapeError naming both shapes, or what the input and the data are made of, when they do
  *         not fit.
  */
-export function sampleShapeOf({ file, input }: Network, task: ModelTask): readonly number[] {
+export function sampleShapeOf(
+  { file, input }: ImportedNetwork,
+  task: ModelTask,
+): readonly number[] {
   const { features, vocabulary } = task;
   const taken = input.shape.slice(1);
   const takes = input.type === 'float32' ? 'numbers' : 'tokens';
@@ -71,7 +74,7 @@ export function sampleShapeOf({ file, input }: Network, task: ModelTask): readon
 export function asInput(
   g: GraphBuilder,
   x: ValueInfo,
-  { input }: Network,
+  { input }: ImportedNetwork,
   shape: readonly number[],
 ): ValueInfo {
   const sameRank = x.shape.length === shape.length + 1;
@@ -87,7 +90,7 @@ export function asInput(
 export function asPrediction(
   g: GraphBuilder,
   y: ValueInfo,
-  network: Network,
+  network: ImportedNetwork,
   task: ModelTask,
   batch: number,
 ): ValueInfo {
@@ -111,7 +114,7 @@ export function asPrediction(
  * to be called for every node that is drawn.
  */
 export function tableCheck(
-  { file }: Network,
+  { file }: ImportedNetwork,
   task: ModelTask,
   x: ValueInfo,
 ): NonNullable<ReplayOptions['draw']> {

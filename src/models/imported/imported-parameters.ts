@@ -11,6 +11,7 @@ import type { Tensor } from '../../graph/values/types.ts';
 import { isWeight } from './imported-probe.ts';
 import type { ParameterSpec } from '../model.ts';
 
+/** The weights of a network from a file, by what becomes of them. */
 export interface ImportedParameters {
   /** In the order of the file. */
   readonly trained: readonly ParameterSpec[];
@@ -49,25 +50,9 @@ export function sortParameters(
   );
   const free = candidates.filter(({ name }) => !frozen.has(name));
   refuseSharedStatistics(file.nodes, frozen);
-  const odd = free.find(({ name }) => RESERVED.test(name));
-  if (odd !== undefined) {
-    throw new GraphError(
-      `weight ${odd.name}: the training step needs this name for itself; rename the weight`,
-      { name: odd.name },
-    );
-  }
+  refuseReservedNames(free);
   const trained = free.filter(({ name }) => !momenta.has(name)).map(specOf);
-  if (trained.length === 0) {
-    const why =
-      freeze.length === 0 ? 'it has no weights' : `freeze ${freeze.join(', ')} leaves none`;
-    throw new ConfigError(`model ${file.name}: expected weights to train, but ${why}`, [
-      {
-        path: 'freeze',
-        expected: 'a pattern that leaves weights to train',
-        got: freeze.join(', '),
-      },
-    ]);
-  }
+  if (trained.length === 0) throw nothingToTrain(file.name, freeze);
   return {
     trained,
     statistics: free.flatMap((tensor) => {
@@ -77,6 +62,23 @@ export function sortParameters(
     frozen: [...frozen],
     fixed: weights.filter((tensor) => !candidates.includes(tensor)).map(({ name }) => name),
   };
+}
+
+function refuseReservedNames(weights: readonly Tensor[]): void {
+  const odd = weights.find(({ name }) => RESERVED.test(name));
+  if (odd === undefined) return;
+  throw new GraphError(
+    `weight ${odd.name}: the training step needs this name for itself; rename the weight`,
+    { name: odd.name },
+  );
+}
+
+function nothingToTrain(model: string, freeze: readonly string[]): ConfigError {
+  const got = freeze.join(', ');
+  const why = freeze.length === 0 ? 'it has no weights' : `freeze ${got} leaves none`;
+  return new ConfigError(`model ${model}: expected weights to train, but ${why}`, [
+    { path: 'freeze', expected: 'a pattern that leaves weights to train', got },
+  ]);
 }
 
 function specOf({ name, shape, data }: Tensor): ParameterSpec {

@@ -5,7 +5,7 @@ import type { Graph, GraphFile } from '../../graph/types.ts';
 import type { Shape, Tensor, ValueInfo } from '../../graph/values/types.ts';
 
 /** The names of the file, unchanged, and its one input and output. */
-export interface Network {
+export interface ImportedNetwork {
   readonly file: GraphFile;
   readonly input: ValueInfo;
   readonly output: ValueInfo;
@@ -25,7 +25,7 @@ export function isWeight({ type, shape, data }: Tensor): boolean {
  * Throws: ShapeError or GraphError naming the node that such an input does not fit.
  */
 export function probeNetwork(
-  { file, input }: Network,
+  { file, input }: ImportedNetwork,
   shape: Shape,
   draw?: ReplayOptions['draw'],
 ): Graph {

@@ -13,7 +13,7 @@ import type { ValueInfo } from '../../graph/values/types.ts';
 import { withAnyBatch } from './imported-batch.ts';
 import { asInput, asPrediction, networkOf, sampleShapeOf, tableCheck } from './imported-fit.ts';
 import { type ImportedParameters, sortParameters } from './imported-parameters.ts';
-import { type Network, probeNetwork } from './imported-probe.ts';
+import { type ImportedNetwork, probeNetwork } from './imported-probe.ts';
 import type { ForwardPass, Model, ModelTask, TrainingPass } from '../model.ts';
 import { lossOf, type LossName } from '../objective.ts';
 
@@ -80,7 +80,7 @@ export function importModel(
 function drawForward(
   pass: ForwardPass,
   x: ValueInfo,
-  network: Network,
+  network: ImportedNetwork,
   task: ModelTask,
   shape: readonly number[],
   { trained, statistics }: ImportedParameters,
@@ -187,7 +187,11 @@ function withValues(
  * The first drawing. Where it fails, a network that was exported for one batch size is told that
  * this may be why.
  */
-function probed({ file, input }: Network, network: Network, shape: readonly number[]): Graph {
+function probed(
+  { file, input }: ImportedNetwork,
+  network: ImportedNetwork,
+  shape: readonly number[],
+): Graph {
   try {
     return probeNetwork(network, [PROBE_BATCH, ...shape]);
   } catch (error) {
