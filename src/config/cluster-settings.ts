@@ -23,7 +23,7 @@ export interface ClusterSettings {
   readonly strategy: StrategyName;
   readonly engine: EngineName;
   readonly mode: ModeName;
-  /** Of the workers in turn: worker i has entry i mod length. */
+  /** Workers take these in turn: worker i has entry i mod length. */
   readonly device: readonly DeviceName[];
   readonly convForms: ConvFormChoice;
   readonly threads: number;

@@ -1,11 +1,14 @@
 /** What single settings cannot know: whether they fit each other. */
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
+import type { ModelSettings } from '../models/model-settings.ts';
 import { settingsOfModel } from '../models/models.ts';
+import type { OptimizerSettings } from '../optim/optimizer-settings.ts';
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { Setting } from './seed-keys.ts';
 import { textOf } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
-import { MAX_ROUNDS } from './work-settings.ts';
+import { MAX_ROUNDS, type WorkSettings } from './work-settings.ts';
 
 /** Something about how settings fit: a problem refuses the configuration, a note is told. */
 export type SettingsFinding = {
@@ -43,7 +46,7 @@ export function crossCheck(config: TrainConfig, given: Given): readonly Settings
 }
 
 /** A model is what was asked for: a setting that it does not have is refused, not passed over. */
-function checkModelSettings({ model }: TrainConfig, given: Given): SettingsFinding[] {
+function checkModelSettings({ model }: ModelSettings, given: Given): SettingsFinding[] {
   const known = Object.keys(settingsOfModel(model));
   return ARCHITECTURE_KEYS.flatMap((key): SettingsFinding[] => {
     const setting = given.get(key);
@@ -66,7 +69,7 @@ function checkModelSettings({ model }: TrainConfig, given: Given): SettingsFindi
   });
 }
 
-function checkBatches({ globalBatch, microBatch }: TrainConfig, given: Given): SettingsFinding[] {
+function checkBatches({ globalBatch, microBatch }: WorkSettings, given: Given): SettingsFinding[] {
   if (globalBatch % microBatch === 0) return [];
   const setting = given.get('globalBatch') ?? given.get('microBatch');
   if (setting === undefined) return [];
@@ -96,7 +99,7 @@ function nearestDivisor(whole: number, wanted: number): number {
   }
 }
 
-function checkThreads({ mode, threads }: TrainConfig, given: Given): SettingsFinding[] {
+function checkThreads({ mode, threads }: ClusterSettings, given: Given): SettingsFinding[] {
   const setting = given.get('threads');
   if (setting === undefined || mode !== 'exact' || threads === 1) return [];
   return [
@@ -135,11 +138,12 @@ function checkLanes({ device, lanes }: TrainConfig, given: Given): SettingsFindi
   const setting = given.get('lanes');
   const isUsed = device.some((name) => name === 'cpu' || name === 'auto');
   if (setting === undefined || isUsed || lanes === 'auto' || lanes === 1) return [];
-  const message = `${lanes} is not used: a worker on a GPU has one lane; start more workers instead`;
+  const reason = 'a worker on a GPU has one lane; start more workers instead';
+  const message = `${lanes} is not used: ${reason}`;
   return [{ kind: 'note', keys: ['lanes', 'device'], setting, message }];
 }
 
-function checkMinLr({ schedule, minLr, lr }: TrainConfig, given: Given): SettingsFinding[] {
+function checkMinLr({ schedule, minLr, lr }: OptimizerSettings, given: Given): SettingsFinding[] {
   const setting = given.get('minLr');
   if (setting === undefined || schedule !== 'cosine' || minLr <= lr) return [];
   return [
@@ -154,7 +158,7 @@ function checkMinLr({ schedule, minLr, lr }: TrainConfig, given: Given): Setting
   ];
 }
 
-function checkSteps({ steps, epochs }: TrainConfig, given: Given): SettingsFinding[] {
+function checkSteps({ steps, epochs }: WorkSettings, given: Given): SettingsFinding[] {
   const setting = given.get('epochs');
   if (setting === undefined || steps === undefined || isWhatItWouldBe('epochs', setting)) return [];
   return [
@@ -187,7 +191,7 @@ function checkRounds(config: TrainConfig, given: Given): SettingsFinding[] {
 }
 
 function checkRoundEpochs(
-  { rounds, epochs, localEpochs }: TrainConfig,
+  { rounds, epochs, localEpochs }: WorkSettings,
   given: Given,
 ): SettingsFinding[] {
   const ofEpochs = given.get('epochs');
@@ -215,7 +219,7 @@ function checkRoundEpochs(
 }
 
 /** A shard is trained by one worker at a time. */
-function checkShards({ shards, workers }: TrainConfig, given: Given): SettingsFinding[] {
+function checkShards({ shards, workers }: WorkSettings, given: Given): SettingsFinding[] {
   const setting = given.get('shards') ?? given.get('workers');
   if (setting === undefined || shards >= workers) return [];
   const idle = workers - shards;
@@ -262,8 +266,7 @@ function isOfKind(value: string, kind: string): boolean {
 }
 
 /**
- * A file that spells out a default, as every resolved configuration does, asks for nothing. A flag
- * does.
+ * A file that spells out a default, as resolved configurations do, asks for nothing. A flag does.
  */
 function isWhatItWouldBe(key: TrainConfigKey, setting: Setting): boolean {
   return (

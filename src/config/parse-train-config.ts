@@ -1,6 +1,5 @@
 /**
- * From files and flags to one checked configuration: precedence flags > files, later before earlier
- * > defaults.
+ * Makes one checked configuration of files and flags: flags > files (later > earlier) > defaults.
  */
 import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
@@ -37,7 +36,7 @@ export interface ParsedTrainConfig {
 }
 
 /**
- * The training configuration from configuration files, in order, and flags.
+ * Reads the training configuration from configuration files, in order, and flags.
  *
  * Files may be ours or SmolCluster's; in a key that several give, the later file wins, with a note.
  * Throws: ConfigError with everything that is wrong, one line each, naming file, line, column and
@@ -108,10 +107,7 @@ function problemOf(setting: Setting, expected: string, got: string, hint = ''): 
   };
 }
 
-/**
- * The settings of one file; adds what is wrong with it to `problems` and what was translated to
- * `notes`.
- */
+/** Reads one file; adds what is wrong to `problems` and what was translated to `notes`. */
 function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNote[]): Setting[] {
   const { entries, issues } = readYaml(source);
   for (const { place, message } of issues)
@@ -195,10 +191,7 @@ function mergeFile(
   }
 }
 
-/**
- * SmolCluster's files give the number of workers twice: as num_workers, and by the names of their
- * hosts.
- */
+/** SmolCluster's files give the number of workers twice: as num_workers, and by naming hosts. */
 function isHostCount(a: Setting, b: Setting): boolean {
   return (
     a.key === 'workers' &&
@@ -207,10 +200,7 @@ function isHostCount(a: Setting, b: Setting): boolean {
   );
 }
 
-/**
- * `steps` replaces `epochs`, but a flag replaces what a file says: `--epochs` beats `steps` of a
- * file.
- */
+/** `steps` replaces `epochs`, but flags win over files: `--epochs` beats the `steps` of a file. */
 function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const epochs = given.get('epochs');
   const steps = given.get('steps');
@@ -222,10 +212,7 @@ function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote
 
 const HOST_LIST = 'workers (list)';
 
-/**
- * SmolCluster's batch_size is per process; the global batch follows from it unless a file gives
- * one.
- */
+/** SmolCluster's batch_size is per process; the global batch follows unless a file gives one. */
 function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const batch = given.get('microBatch');
   if (batch?.writtenAs !== 'batch_size' || batch.place === undefined) return;

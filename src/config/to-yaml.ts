@@ -1,6 +1,6 @@
 import { expectedOf } from '../options/option-types.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
-import { groupOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import { optionGroupOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 
 /**
  * The configuration as commented YAML, every setting spelt out; parsing it gives the same
@@ -13,7 +13,7 @@ export function toYaml(config: TrainConfig): string {
   ];
   let heading = '';
   for (const key of TRAIN_CONFIG_KEYS) {
-    const group = groupOf(key);
+    const group = optionGroupOf(key);
     if (group !== heading) lines.push('', `# --- ${group} ---`);
     heading = group;
     lines.push(`# ${TRAIN_OPTIONS[key].help}${detailsOf(key)}.`, settingLine(key, config[key]));

@@ -1,7 +1,4 @@
-/**
- * The one description of every training setting: flags, YAML, messages and documentation come from
- * it.
- */
+/** Every training setting in one table: flags, YAML, messages and documentation come from it. */
 import { invariant } from '../base/errors.ts';
 import { DATA_OPTIONS } from '../data/sources/data-settings.ts';
 import { MODEL_OPTIONS } from '../models/model-settings.ts';
@@ -43,7 +40,7 @@ export const TRAIN_CONFIG_KEYS: readonly TrainConfigKey[] = Object.keys(
 ) as TrainConfigKey[];
 
 /** The group that a setting belongs to. */
-export function groupOf(key: TrainConfigKey): OptionGroup {
+export function optionGroupOf(key: TrainConfigKey): OptionGroup {
   const group = GROUP_NAMES.find((name) => Object.hasOwn(GROUPS[name], key));
   invariant(group !== undefined, `the setting ${key} is in no group`);
   return group;

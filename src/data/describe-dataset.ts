@@ -21,7 +21,7 @@ export interface DatasetDescription {
   readonly features: readonly number[];
   readonly storedAs: 'uint8' | 'int32' | 'float32';
   readonly target: DatasetTarget;
-  /** Of token ids; absent for other features. */
+  /** Different token ids; absent for other features. */
   readonly vocabulary?: number;
   readonly classNames?: readonly string[];
   readonly normalisation: Normalisation;

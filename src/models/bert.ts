@@ -44,8 +44,7 @@ const SETTINGS = {
 } as const satisfies Partial<ArchitectureSettings>;
 
 /**
- * Tokens [T] -> embeddings -> `layers` blocks -> the first position, linear, tanh -> linear ->
- * outputs.
+ * Tokens [T] -> embeddings -> `layers` blocks -> first position, linear, tanh -> linear -> outputs.
  *
  * All tokens are of type 0, and all count: sequences have one length. 109,483,778 parameters by
  * default with 2 classes.
@@ -80,7 +79,8 @@ function makeBert(task: ModelTask, settings: SettingsOf<typeof SETTINGS>): Model
       }
       return net.g.tanh(dense(net, 'pooler.dense', atPosition(net.g, h, 0), width)); // [B, D]
     });
-    return dense(net, 'classifier', net.dropout(pooled, sizes.dropout), outputSizeOf(task)); // [B, outputs]
+    const h = net.dropout(pooled, sizes.dropout); // [B, D]
+    return dense(net, 'classifier', h, outputSizeOf(task)); // [B, outputs]
   });
 }
 
@@ -89,8 +89,9 @@ function drawEmbeddings(net: Net, ids: ValueInfo, sizes: BertSizes): ValueInfo {
   const { g } = net;
   const { length, tokens, positions, width, dropout } = sizes;
   const words = net.embedding('word_embeddings', ids, tokens, width, NORMAL); // [B, T, D]
-  const places = firstEmbeddings(net, 'position_embeddings', length, [positions, width], NORMAL); // [T, D]
-  const type = firstEmbeddings(net, 'token_type_embeddings', 1, [TOKEN_TYPES, width], NORMAL); // [1, D]
+  // [T, D] and [1, D]
+  const places = firstEmbeddings(net, 'position_embeddings', length, [positions, width], NORMAL);
+  const type = firstEmbeddings(net, 'token_type_embeddings', 1, [TOKEN_TYPES, width], NORMAL);
   const sum = g.add(words, g.add(places, type));
   return net.dropout(net.layerNorm('LayerNorm', sum, EPSILON), dropout);
 }
@@ -108,10 +109,7 @@ function drawBlock(net: Net, x: ValueInfo, sizes: BertSizes): ValueInfo {
   return drawOutput(net, 'output', ACTIVATIONS[activation](g, inner), first, sizes);
 }
 
-/**
- * The end of each half of a block: [B, T, in] -> linear, dropout, sum with `residual` [B, T, D],
- * norm.
- */
+/** The end of half a block: [B, T, in] -> linear, dropout, sum with `residual` [B, T, D], norm. */
 function drawOutput(
   net: Net,
   name: string,

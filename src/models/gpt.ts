@@ -21,8 +21,7 @@ const SETTINGS = {
 } as const satisfies Partial<ArchitectureSettings>;
 
 /**
- * Tokens [T] -> embeddings -> `layers` blocks -> norm -> logits [T, classes] of what follows each
- * position.
+ * Tokens [T] -> embeddings -> `layers` blocks -> norm -> logits [T, classes] of what comes next.
  *
  * Tables have the sizes of the data. A tied head is the token table again: fewer parameters, and
  * what is learned about a token as input serves as output, too.
@@ -59,9 +58,10 @@ function makeGpt(task: ModelTask, settings: SettingsOf<typeof SETTINGS>): Model 
     const h = net.within('transformer', () =>
       net.layerNorm('ln_f', drawGptBlocks(net, ids, sizes)),
     ); // [B, T, D]
-    if (!tiedHead) return net.linear('lm_head', h, classes, { weightInit: NORMAL, hasBias: false }); // [B, T, classes]
+    // [B, T, classes], or [B, T, tokens] with the token table
+    if (!tiedHead) return net.linear('lm_head', h, classes, { weightInit: NORMAL, hasBias: false });
     const tokens = net.parameter('transformer.wte.weight', [table.tokens, width], NORMAL);
-    return net.affine(h, tokens, undefined, { transposed: true }); // [B, T, tokens]
+    return net.affine(h, tokens, undefined, { transposed: true });
   });
 }
 

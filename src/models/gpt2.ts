@@ -53,6 +53,7 @@ function makeGpt2(task: ModelTask, settings: SettingsOf<typeof SETTINGS>): Model
       return net.layerNorm('ln_f', atPosition(net.g, all, sizes.length - 1)); // [B, D]
     });
     const biasInit = { kind: 'constant', value: 0 } as const;
-    return net.linear('classifier', last, outputSizeOf(task), { weightInit: NORMAL, biasInit }); // [B, outputs]
+    // [B, outputs]
+    return net.linear('classifier', last, outputSizeOf(task), { weightInit: NORMAL, biasInit });
   });
 }

@@ -12,8 +12,7 @@ const SETTINGS = {
 } as const satisfies Partial<ArchitectureSettings>;
 
 /**
- * features -> hidden[0] -> ... -> hidden[n-1] -> outputs; no hidden layer at all is (logistic or
- * linear) regression.
+ * features -> hidden[0] -> ... -> hidden[n-1] -> outputs; without hidden layers a regression.
  *
  * Parameters (shapes as in PyTorch's nn.Linear, and 1 to 3 % faster in ONNX Runtime than [in,
  * out]):

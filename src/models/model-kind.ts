@@ -12,7 +12,7 @@ import type { Model, ModelTask } from './model.ts';
 
 /** What a page of this folder exports, and `MODELS` lists. */
 export interface ModelKind {
-  /** As `--model` takes it. */
+  /** The word that `--model` takes. */
   readonly name: string;
   /** What it is, and for which data, in one line. */
   readonly summary: string;

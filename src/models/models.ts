@@ -30,11 +30,9 @@ export const MODELS: readonly ModelKind[] = [
 export const MODEL_NAMES: readonly string[] = MODELS.map(({ name }) => name);
 
 /**
- * The model called `name` for a task; options that are absent or undefined have the defaults of
- * its kind.
+ * Makes the model called `name`; options that are absent or undefined have its kind's defaults.
  *
- * Throws: ConfigError for an unknown name, bad options, or data that do not fit, saying what is
- *         allowed.
+ * Throws: ConfigError for an unknown name, bad options, or data that do not fit, with what does.
  */
 export function makeModel(
   name: string,

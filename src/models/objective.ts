@@ -25,8 +25,7 @@ export interface ObjectiveOptions {
   /** `auto`, the default, is the first of the losses that fit the data; `lossOf` tells which do. */
   readonly loss?: LossName;
   /**
-   * For a cross-entropy: the part of the target that is spread over all classes, 0 <= part < 1; 0
-   * when absent.
+   * The part of the target that a cross-entropy spreads over all classes, 0 <= part < 1; default 0.
    */
   readonly labelSmoothing?: number;
 }

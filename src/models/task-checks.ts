@@ -1,11 +1,11 @@
 /**
- * Whether data fit a model: each check gives the sizes that the model needs, or one message with
- * both shapes.
+ * Whether data fit a model: each check gives the sizes it needs, or one message with both shapes.
  */
 import { ConfigError } from '../base/errors.ts';
 import { formatShape } from '../graph/values/shape.ts';
 import type { ModelTask } from './model.ts';
 
+/** The sizes of one image. */
 export interface ImageSize {
   readonly channels: number;
   readonly height: number;
@@ -58,6 +58,7 @@ export interface TableSizes {
   readonly positionTable?: number | undefined;
 }
 
+/** The sizes of token sequences and of the tables for them. */
 export interface TokenSequence {
   readonly length: number;
   /** Rows of the token table. */

@@ -1,6 +1,5 @@
 /**
- * MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind
- * the sums.
+ * MiniCluster's transformer workload: one block over a sequence of numbers, norms behind the sums.
  */
 import type { ValueInfo } from '../graph/values/types.ts';
 import type { ArchitectureSettings } from './architecture-settings.ts';
@@ -20,8 +19,7 @@ const SETTINGS = { heads: 4, feedForward: 1024 } as const satisfies Partial<Arch
  * linear -> outputs.
  *
  * Parameters: `attn` as in PyTorch's nn.MultiheadAttention, `norm1`, `ffn.0`, `ffn.2`, `norm2`,
- *             `head`; for sequences
- * of width 256 and one output 790,017.
+ *             `head`; for sequences of width 256 and one output 790,017.
  */
 export const TRANSFORMER: ModelKind = defineModelKind({
   name: 'transformer',
@@ -46,10 +44,7 @@ function makeTransformer(
   });
 }
 
-/**
- * [B, T, D] -> [B, T, D]; query, key and value from one matrix, uniform in +-sqrt(6 / (in + out)),
- * without biases.
- */
+/** [B, T, D] -> [B, T, D]; query, key, value from one matrix, uniform in +-sqrt(6 / (in + out)). */
 function drawSelfAttention(net: Net, x: ValueInfo, heads: number): ValueInfo {
   const width = Number(x.shape.at(-1));
   const bound = Math.sqrt(6 / (4 * width));

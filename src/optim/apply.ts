@@ -14,8 +14,7 @@ export interface UpdateRange {
   /** Elements, padding included; a multiple of 4. */
   readonly length: number;
   /**
-   * What one unit of the total is worth: 1 / (grid scale * sample count), times the clip
-   * coefficient.
+   * Gradient per unit of the total: 1 / (grid scale * sample count), times the clip coefficient.
    */
   readonly factor: number;
   /** Whether weight decay applies; default true; see `isDecayed`. */

@@ -1,15 +1,12 @@
 /** How a family of settings describes them: one table, from which everything else follows. */
 import type { OptionType } from './option-types.ts';
 
-/**
- * One setting. Its flag is the key in kebab-case, its YAML key the same in snake_case (kebab-case
- * also read).
- */
+/** One setting. Its flag is the key in kebab-case, its YAML key in snake_case (or kebab-case). */
 export interface SettingOption<Value, Key extends string = string> {
   readonly type: OptionType;
-  /** Undefined: there is no value until one is given. */
+  /** The value when none is given; undefined: there is none. */
   readonly default: Value;
-  /** Of the number; absent for words and pure numbers. */
+  /** What the number counts or measures; absent for words and pure numbers. */
   readonly unit?: string;
   /** One sentence without full stop. */
   readonly help: string;

@@ -47,8 +47,7 @@ export type OptionType =
 export const MAX_COUNT = 1_000_000_000;
 
 /**
- * A path: no control characters, no halves of surrogate pairs, so that it survives a round trip
- * through YAML.
+ * A path: no control characters, no half surrogate pairs, so that it survives a trip through YAML.
  */
 export const FILE_PATH: OptionType = {
   kind: 'text',
@@ -116,8 +115,7 @@ function choiceSchema(choices: readonly string[]): z.ZodType {
 const MAX_TEXT = 4096;
 
 /**
- * What tells a path from a misspelt name: a slash or a dot. No control characters, no halves of
- * surrogate pairs.
+ * A slash or a dot tells a path from a misspelt name. No control characters, no half surrogates.
  */
 const PATH = /^[^\p{Cc}\p{Cs}]*[./\\][^\p{Cc}\p{Cs}]*$/u;
 

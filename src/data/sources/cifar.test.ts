@@ -76,7 +76,7 @@ async function refusalOf(bytes: Buffer, set = CIFAR10): Promise<string> {
 }
 
 describe('loadCifar', () => {
-  test('downloads the archive once, checks it, and reads its images as the layout says', async () => {
+  test('downloads the archive once, checks it, and reads its images', async () => {
     const requests: string[] = [];
     const server = createServer((request, response) => {
       requests.push(request.url ?? '');
@@ -181,13 +181,13 @@ describe('loadCifar', () => {
 
     assert.match(
       foreign,
-      /DATA_INVALID reading .*expected only files of cifar-10-batches-bin\/.*found file "cifar-10-batches-bin\/run.sh"/,
+      /DATA_INVALID reading .*expected only files of cifar-10-.*found file ".*\/run.sh"/,
     );
     assert.match(outside, /found file "cifar-10-batches-bin\/\.\.\/\.\.\/x\.bin"/);
     assert.match(elsewhere, /found file "\/etc\/data_batch_1\.bin"/);
   });
 
-  test('refuses missing files, records that are cut off, labels out of range, and truncated gzip', async () => {
+  test('refuses missing and truncated files and records, and labels out of range', async () => {
     const part = 'cifar-10-batches-bin/data_batch_3.bin';
 
     assert.match(

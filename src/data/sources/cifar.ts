@@ -182,10 +182,7 @@ function membersOf(
   return members;
 }
 
-/**
- * One name per line, as many as there are classes; undefined when the file is absent or holds
- * something else.
- */
+/** Reads one name per line, as many as there are classes; undefined when there are not. */
 function namesIn(content: Uint8Array | undefined, classes: number): string[] | undefined {
   if (content === undefined) return undefined;
   const lines = Buffer.from(content)

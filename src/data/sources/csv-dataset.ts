@@ -8,6 +8,7 @@ import type { Dataset } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { sharedFloat32, sharedInt32 } from '../shared-memory.ts';
 
+/** A table, and how it is read. */
 export interface CsvOptions {
   /** Name of the file in messages. */
   readonly path: string;
@@ -22,7 +23,7 @@ export interface CsvOptions {
 /** The data set, and how many rows were left out. */
 export interface CsvDataset {
   readonly dataset: Dataset;
-  /** In words; absent when every row was used. */
+  /** What was left out, in words; absent when every row was used. */
   readonly skipped?: string;
 }
 

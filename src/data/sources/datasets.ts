@@ -37,7 +37,7 @@ export interface DatasetRequest {
 export interface KnownDataset {
   /** What it is, and how large, in a few words. */
   readonly about: string;
-  /** Where it comes from. */
+  /** Its source, in words. */
   readonly from: string;
   /** The settings that say how it is made; for the others it has no use. */
   readonly follows?: readonly (keyof DatasetSettings)[];

@@ -19,9 +19,9 @@ export interface WebAccess {
 
 /** What to fetch and how it must look. */
 export interface Download {
-  /** Tried in order. */
+  /** Mirrors, tried in order. */
   readonly addresses: readonly string[];
-  /** Where the file is to be; its folder is made. */
+  /** Place of the file; its folder is made. */
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -76,11 +76,11 @@ async function tryAddress(
       const wrong = await putInPlace(download);
       if (wrong === undefined) return undefined;
       failure = wrong;
-      // What was continued may have been bad from the start: only a whole file condemns the
-      // address.
+      // What was continued may have been bad before: only a whole file condemns the address.
       if (before === 0) return failure;
     } catch (error) {
-      if ((await sizeOf(download.path)) === download.bytes) return undefined; // Another process was faster.
+      // Another process may have been faster.
+      if ((await sizeOf(download.path)) === download.bytes) return undefined;
       failure = causeOf(error);
       if (network.signal?.aborted === true || (await sizeOf(partOf(download))) <= before)
         return failure;
@@ -203,8 +203,7 @@ async function putInPlace(download: Download): Promise<string | undefined> {
 }
 
 /**
- * Runs `action` with a signal that fires when the caller's does, or after `stallMs` without
- * `progress`.
+ * Runs `action` with a signal that fires with the caller's or after `stallMs` without `progress`.
  */
 async function withStallWatch(
   network: WebAccess,

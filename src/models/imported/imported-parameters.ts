@@ -13,7 +13,7 @@ import type { ParameterSpec } from '../model.ts';
 
 /** The weights of a network from a file, by what becomes of them. */
 export interface ImportedParameters {
-  /** In the order of the file. */
+  /** Weights that a gradient reaches, in the order of the file. */
   readonly trained: readonly ParameterSpec[];
   readonly statistics: readonly ParameterSpec[];
   /** Weights that a pattern of `freeze` names; constants of every graph. */
@@ -93,8 +93,7 @@ export function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<strin
   const momenta = new Map<string, number>();
   for (const node of nodes) {
     if (node.operator !== 'BatchNormalization') continue;
-    // ONNX keeps this part of the old value, as a float32: 0.1 comes back from 0.89999998 in six
-    // digits.
+    // ONNX keeps this part of the old value in float32: six digits make 0.1 of 1 - 0.89999998.
     const kept = floatAttribute(node, 'momentum', 0.9);
     const moved = Number((1 - kept).toPrecision(6));
     for (const name of node.inputs.slice(3)) momenta.set(name, moved);
@@ -120,10 +119,7 @@ function refuseSharedStatistics(nodes: readonly GraphNode[], frozen: ReadonlySet
   }
 }
 
-/**
- * A running mean that is frozen freezes the variance beside it, and the other way round: they are
- * used together.
- */
+/** A frozen running mean freezes the variance beside it, and the other way round. */
 function withPartners(
   frozen: ReadonlySet<string>,
   nodes: readonly GraphNode[],
@@ -137,10 +133,7 @@ function withPartners(
   ]);
 }
 
-/**
- * Inputs of the graph whose gradient there is: the way to the output passes only operators with a
- * rule.
- */
+/** Finds inputs that have a gradient: on the way to the output are only operators with a rule. */
 function reachedByGradient(graph: Graph): ReadonlySet<string> {
   const types = new Map(graph.values.map(({ name, type }) => [name, type]));
   const reached = new Set(graph.outputs.map(({ name }) => name));

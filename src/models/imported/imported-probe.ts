@@ -19,8 +19,7 @@ export function isWeight({ type, shape, data }: Tensor): boolean {
 }
 
 /**
- * The forward pass at inference for an input of `shape`, with every weight as an input of the
- * graph.
+ * Draws the forward pass at inference for an input of `shape`; every weight is an input, too.
  *
  * Throws: ShapeError or GraphError naming the node that such an input does not fit.
  */

@@ -1,7 +1,4 @@
-/**
- * A network that somebody exported, as a model that trains: its weights go on from where the file
- * left them.
- */
+/** A network that somebody exported, as a model that trains: its weights begin as in the file. */
 import { GraphError, LockstepError, ShapeError } from '../../base/errors.ts';
 import { drawBatchStatistics } from '../../autodiff/batch-statistics.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
@@ -24,6 +21,7 @@ export interface ImportedModel extends Model {
   readonly inference: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }
 
+/** What the user says about a network from a file. */
 export interface ImportOptions {
   /**
    * Patterns of whole names of weights that stay as they are: `*` is any characters, `?` is one.
@@ -104,7 +102,7 @@ function drawForward(
   return asPrediction(g, y, network, task, Number(x.shape[0]));
 }
 
-/** In training, x times a mask of the node's rate. */
+/** Dropout in training: x times a mask of the node's rate. */
 function drawDropout(
   g: GraphBuilder,
   node: GraphNode,
@@ -112,8 +110,7 @@ function drawDropout(
   training: TrainingPass,
 ): ValueInfo | undefined {
   const x = inputs.value(0);
-  // ONNX drops half when nothing is said. Six digits of a float32 are the number that somebody
-  // wrote.
+  // ONNX drops half when nothing is said. Six digits of a float32 are what somebody wrote.
   const rate = Number(Number(inputs.constant(1)?.data[0] ?? 0.5).toPrecision(6));
   if (x === undefined || !isStatic(x.shape) || rate === 0) return undefined;
   if (!(rate > 0 && rate < 1)) {
@@ -125,7 +122,7 @@ function drawDropout(
   return g.mul(x, training.mask(x.shape, rate));
 }
 
-/** In training, normalised with the micro-batch's own statistics, which the running ones follow. */
+/** BatchNorm in training: by the micro-batch's statistics, which the running ones follow. */
 function drawBatchNormalization(
   g: GraphBuilder,
   node: GraphNode,
