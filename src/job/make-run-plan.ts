@@ -14,9 +14,10 @@ import { peakBytes } from '../graph/peak-bytes.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import type { Model } from '../models/model.ts';
 import { makeEvaluateGraph, makeStepGraphs } from '../models/step-graphs.ts';
-import { learningRateAt, type ScheduleSpec } from '../optim/schedule.ts';
+import { optimizerSpecOf, scheduleSpecOf } from '../optim/optimizer-settings.ts';
+import { learningRateAt } from '../optim/schedule.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
-import { makeOptimizerSpec, OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
+import type { OptimizerSpec } from '../optim/spec.ts';
 import { datasetSpecOf, type RunData } from './data-source.ts';
 import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
 import { checkJobFiles, makeInitialState, stateBytesOf } from '../state/initial-state.ts';
@@ -80,7 +81,7 @@ export function makeRunPlan(
   const { train, evaluate } = data;
   const { model, sha256 } = chosen;
   checkBatches(config, train.sampleCount);
-  const optimizer = optimizerOf(config);
+  const optimizer = optimizerSpecOf(config);
   const isInRounds = config.strategy === 'rounds';
   const sharedOptimizer = isInRounds ? AVERAGING : optimizer;
   const perEpoch = isInRounds ? 1 : stepsPerEpoch(train.sampleCount, config.globalBatch);
@@ -100,7 +101,7 @@ export function makeRunPlan(
   const stepModel = encodeGraph(stepGraphs.train);
   const evaluateModel = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch, { objective }));
   checkJobFiles(stepModel.length + evaluateModel.length);
-  const schedule = scheduleOf(config);
+  const schedule = scheduleSpecOf(config);
   const evaluateBatch = Math.ceil(evaluate.sampleCount / evaluateMicroBatch) * evaluateMicroBatch;
   const evalEvery = config.evalEvery === 'epoch' ? perEpoch : config.evalEvery;
   const rateOf = (step: number): number => learningRateAt(schedule, step + 1, totalSteps);
@@ -178,28 +179,4 @@ function checkBatches(config: TrainConfig, sampleCount: number): void {
     got: String(config.microBatch),
   };
   throw new ConfigError(`micro_batch: expected ${issue.expected}, got ${issue.got}`, [issue]);
-}
-
-function optimizerOf(config: TrainConfig): OptimizerSpec {
-  const { momentum, beta1, beta2, epsilon, weightDecay } = config;
-  const wanted: Readonly<Record<string, number>> = { momentum, beta1, beta2, epsilon, weightDecay };
-  const known = Object.keys(OPTIMIZERS[config.optimizer].defaults);
-  return makeOptimizerSpec(
-    config.optimizer,
-    Object.fromEntries(Object.entries(wanted).filter(([key]) => known.includes(key))),
-  );
-}
-
-function scheduleOf(config: TrainConfig): ScheduleSpec {
-  const base = { learningRate: config.lr, warmupSteps: config.warmupSteps };
-  switch (config.schedule) {
-    case 'constant':
-      return { kind: 'constant', ...base };
-    case 'cosine':
-      return { kind: 'cosine', ...base, minimum: config.minLr };
-    case 'step':
-      return { kind: 'step', ...base, gamma: config.gamma, everySteps: config.stepSize };
-    default:
-      return config.schedule satisfies never;
-  }
 }

@@ -1,8 +1,14 @@
 /** The settings of group `optimizer`: how the weights are updated. */
 import type { OptionTable } from '../options/option-table.ts';
 import { MAX_COUNT } from '../options/option-types.ts';
-import { SCHEDULE_NAMES, type ScheduleName } from './schedule.ts';
-import { OPTIMIZER_NAMES, OPTIMIZERS, type OptimizerKind } from './spec.ts';
+import { SCHEDULE_NAMES, type ScheduleName, type ScheduleSpec } from './schedule.ts';
+import {
+  makeOptimizerSpec,
+  OPTIMIZER_NAMES,
+  OPTIMIZERS,
+  type OptimizerKind,
+  type OptimizerSpec,
+} from './spec.ts';
 
 /** How the weights are updated; each setting is explained in `OPTIMIZER_OPTIONS`. */
 export interface OptimizerSettings {
@@ -102,6 +108,29 @@ export const OPTIMIZER_OPTIONS: OptionTable<OptimizerSettings> = {
     onlyWith: { key: 'schedule', values: ['step'] },
   },
 };
+
+/** Makes the spec of the optimizer that is asked for: of the settings, those that it has. */
+export function optimizerSpecOf(settings: OptimizerSettings): OptimizerSpec {
+  const { optimizer, momentum, beta1, beta2, epsilon, weightDecay } = settings;
+  const wanted = Object.entries({ momentum, beta1, beta2, epsilon, weightDecay });
+  const own = wanted.filter(([number]) => Object.hasOwn(OPTIMIZERS[optimizer].defaults, number));
+  return makeOptimizerSpec(optimizer, Object.fromEntries(own));
+}
+
+/** Makes the schedule that is asked for. */
+export function scheduleSpecOf(settings: OptimizerSettings): ScheduleSpec {
+  const base = { learningRate: settings.lr, warmupSteps: settings.warmupSteps };
+  switch (settings.schedule) {
+    case 'constant':
+      return { kind: 'constant', ...base };
+    case 'cosine':
+      return { kind: 'cosine', ...base, minimum: settings.minLr };
+    case 'step':
+      return { kind: 'step', ...base, gamma: settings.gamma, everySteps: settings.stepSize };
+    default:
+      return settings.schedule satisfies never;
+  }
+}
 
 /** The optimizers whose rule has a number of this name. */
 function optimizersWith(number: string): readonly OptimizerKind[] {
