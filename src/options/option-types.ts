@@ -62,11 +62,8 @@ export function schemaOf(type: OptionType): z.ZodType {
       const integer = z.int().min(type.min).max(type.max);
       return type.word === undefined ? integer : z.union([integer, z.literal(type.word)]);
     }
-    case 'number': {
-      const number = z.number();
-      const above = type.exclusive === 'min' ? number.gt(type.min) : number.min(type.min);
-      return type.exclusive === 'max' ? above.lt(type.max) : above.max(type.max);
-    }
+    case 'number':
+      return numberSchema(type);
     case 'integers': {
       const integer = z.int().min(type.min).max(type.max);
       const list = z.array(integer).min(type.minCount ?? 1);
@@ -96,6 +93,11 @@ export function schemaOf(type: OptionType): z.ZodType {
     default:
       return type satisfies never;
   }
+}
+
+function numberSchema({ min, max, exclusive }: OptionType & { kind: 'number' }): z.ZodType {
+  const above = exclusive === 'min' ? z.number().gt(min) : z.number().min(min);
+  return exclusive === 'max' ? above.lt(max) : above.max(max);
 }
 
 /** An item alone is a list of one. */
