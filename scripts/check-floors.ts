@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
  */
 const FLOORS: readonly (readonly string[])[] = [
   ['base'],
-  ['charts', 'config', 'graph/values', 'kernels', 'metrics', 'transport'],
+  ['charts', 'graph/values', 'kernels', 'metrics', 'options', 'transport'],
   ['checkpoint', 'collectives', 'data', 'data/formats', 'graph/operators'],
   ['data/sources', 'graph', 'letters/numeric'],
   ['autodiff', 'graph/file', 'letters/thrift'],
@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['models/imported', 'plan'],
   ['state'],
   ['runtime'],
-  ['coordinator', 'letters', 'worker'],
+  ['config', 'coordinator', 'letters', 'worker'],
   ['strategies'],
   ['job'],
   ['runs'],
@@ -44,6 +44,7 @@ const WITHOUT_NODE = new Set([
   'autodiff',
   'kernels',
   'optim',
+  'options',
   'plan',
   'protocol',
   'metrics',

@@ -36,6 +36,11 @@ export interface ConvGradient extends ConvWork {
 }
 export type ConvForm = OutputForm | WeightForm | InputForm;
 
+/** What `--conv-forms` takes: the forms that follow from shapes, or those measured to be fastest. */
+export const CONV_FORM_CHOICES = ['default', 'measured'] as const;
+/** One of `CONV_FORM_CHOICES`. */
+export type ConvFormChoice = (typeof CONV_FORM_CHOICES)[number];
+
 /** Chooses the form of a work; undefined leaves it to `defaultConvForm`. */
 export type ConvFormChooser = (work: ConvWork) => ConvForm | undefined;
 

@@ -1,18 +1,17 @@
 /** What single settings cannot know: whether they fit each other. */
-import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
+import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
+import type { ModelSettings } from '../models/model-settings.ts';
+import { settingsOfModel } from '../models/models.ts';
+import type { OptimizerSettings } from '../optim/optimizer-settings.ts';
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { Setting } from './seed-keys.ts';
 import { textOf } from './seed-keys.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
-import {
-  flagOf,
-  MAX_ROUNDS,
-  TRAIN_CONFIG_KEYS,
-  TRAIN_OPTIONS,
-  yamlKeyOf,
-} from './train-options.ts';
+import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import { MAX_ROUNDS, type WorkSettings } from './work-settings.ts';
 
 /** Something about how settings fit: a problem refuses the configuration, a note is told. */
-export type Finding = {
+export type SettingsFinding = {
   /** The settings it is about; void when one of them was refused already. */
   readonly keys: readonly TrainConfigKey[];
   /** The one to name in the message. */
@@ -32,7 +31,7 @@ type Given = ReadonlyMap<TrainConfigKey, Setting>;
 /**
  * Everything in `config` that does not fit together; `given` says what the user wrote and where.
  */
-export function crossCheck(config: TrainConfig, given: Given): readonly Finding[] {
+export function crossCheck(config: TrainConfig, given: Given): readonly SettingsFinding[] {
   return [
     ...checkModelSettings(config, given),
     ...checkBatches(config, given),
@@ -47,13 +46,13 @@ export function crossCheck(config: TrainConfig, given: Given): readonly Finding[
 }
 
 /** A model is what was asked for: a setting that it does not have is refused, not passed over. */
-function checkModelSettings({ model }: TrainConfig, given: Given): Finding[] {
+function checkModelSettings({ model }: ModelSettings, given: Given): SettingsFinding[] {
   const known = Object.keys(settingsOfModel(model));
-  return MODEL_SETTING_KEYS.flatMap((key): Finding[] => {
+  return ARCHITECTURE_KEYS.flatMap((key): SettingsFinding[] => {
     const setting = given.get(key);
     if (setting === undefined || setting.value === null || known.includes(key)) return [];
     const name = (other: TrainConfigKey): string => nameLike(setting, other);
-    const has = MODEL_SETTING_KEYS.filter((other) => known.includes(other)).map(name);
+    const has = ARCHITECTURE_KEYS.filter((other) => known.includes(other)).map(name);
     return [
       {
         kind: 'problem',
@@ -70,7 +69,7 @@ function checkModelSettings({ model }: TrainConfig, given: Given): Finding[] {
   });
 }
 
-function checkBatches({ globalBatch, microBatch }: TrainConfig, given: Given): Finding[] {
+function checkBatches({ globalBatch, microBatch }: WorkSettings, given: Given): SettingsFinding[] {
   if (globalBatch % microBatch === 0) return [];
   const setting = given.get('globalBatch') ?? given.get('microBatch');
   if (setting === undefined) return [];
@@ -100,7 +99,7 @@ function nearestDivisor(whole: number, wanted: number): number {
   }
 }
 
-function checkThreads({ mode, threads }: TrainConfig, given: Given): Finding[] {
+function checkThreads({ mode, threads }: ClusterSettings, given: Given): SettingsFinding[] {
   const setting = given.get('threads');
   if (setting === undefined || mode !== 'exact' || threads === 1) return [];
   return [
@@ -118,7 +117,7 @@ function checkThreads({ mode, threads }: TrainConfig, given: Given): Finding[] {
 }
 
 /** Workers take the devices of the list in turn. */
-function checkDevices({ device, workers }: TrainConfig, given: Given): Finding[] {
+function checkDevices({ device, workers }: TrainConfig, given: Given): SettingsFinding[] {
   const setting = given.get('device');
   if (setting === undefined || device.length <= workers) return [];
   const unused = device.slice(workers).join(', ');
@@ -135,15 +134,16 @@ function checkDevices({ device, workers }: TrainConfig, given: Given): Finding[]
 }
 
 /** A worker on a GPU has one lane, whatever is asked for. */
-function checkLanes({ device, lanes }: TrainConfig, given: Given): Finding[] {
+function checkLanes({ device, lanes }: TrainConfig, given: Given): SettingsFinding[] {
   const setting = given.get('lanes');
   const isUsed = device.some((name) => name === 'cpu' || name === 'auto');
   if (setting === undefined || isUsed || lanes === 'auto' || lanes === 1) return [];
-  const message = `${lanes} is not used: a worker on a GPU has one lane; start more workers instead`;
+  const reason = 'a worker on a GPU has one lane; start more workers instead';
+  const message = `${lanes} is not used: ${reason}`;
   return [{ kind: 'note', keys: ['lanes', 'device'], setting, message }];
 }
 
-function checkMinLr({ schedule, minLr, lr }: TrainConfig, given: Given): Finding[] {
+function checkMinLr({ schedule, minLr, lr }: OptimizerSettings, given: Given): SettingsFinding[] {
   const setting = given.get('minLr');
   if (setting === undefined || schedule !== 'cosine' || minLr <= lr) return [];
   return [
@@ -158,7 +158,7 @@ function checkMinLr({ schedule, minLr, lr }: TrainConfig, given: Given): Finding
   ];
 }
 
-function checkSteps({ steps, epochs }: TrainConfig, given: Given): Finding[] {
+function checkSteps({ steps, epochs }: WorkSettings, given: Given): SettingsFinding[] {
   const setting = given.get('epochs');
   if (setting === undefined || steps === undefined || isWhatItWouldBe('epochs', setting)) return [];
   return [
@@ -172,7 +172,7 @@ function checkSteps({ steps, epochs }: TrainConfig, given: Given): Finding[] {
 }
 
 /** Rounds are counted by their own setting, or hold whole epochs. */
-function checkRounds(config: TrainConfig, given: Given): Finding[] {
+function checkRounds(config: TrainConfig, given: Given): SettingsFinding[] {
   if (config.strategy !== 'rounds') return [];
   const { steps } = config;
   const setting = given.get('steps');
@@ -190,7 +190,10 @@ function checkRounds(config: TrainConfig, given: Given): Finding[] {
   ];
 }
 
-function checkRoundEpochs({ rounds, epochs, localEpochs }: TrainConfig, given: Given): Finding[] {
+function checkRoundEpochs(
+  { rounds, epochs, localEpochs }: WorkSettings,
+  given: Given,
+): SettingsFinding[] {
   const ofEpochs = given.get('epochs');
   if (rounds !== undefined) {
     if (ofEpochs === undefined || isWhatItWouldBe('epochs', ofEpochs)) return [];
@@ -216,7 +219,7 @@ function checkRoundEpochs({ rounds, epochs, localEpochs }: TrainConfig, given: G
 }
 
 /** A shard is trained by one worker at a time. */
-function checkShards({ shards, workers }: TrainConfig, given: Given): Finding[] {
+function checkShards({ shards, workers }: WorkSettings, given: Given): SettingsFinding[] {
   const setting = given.get('shards') ?? given.get('workers');
   if (setting === undefined || shards >= workers) return [];
   const idle = workers - shards;
@@ -227,8 +230,8 @@ function checkShards({ shards, workers }: TrainConfig, given: Given): Finding[] 
 }
 
 /** Settings that were given but do nothing with the others as they are. */
-function checkEffect(config: TrainConfig, given: Given): Finding[] {
-  return TRAIN_CONFIG_KEYS.flatMap((key): Finding[] => {
+function checkEffect(config: TrainConfig, given: Given): SettingsFinding[] {
+  return TRAIN_CONFIG_KEYS.flatMap((key): SettingsFinding[] => {
     const { onlyWith } = TRAIN_OPTIONS[key];
     const setting = given.get(key);
     if (onlyWith === undefined || setting === undefined) return [];
@@ -263,8 +266,7 @@ function isOfKind(value: string, kind: string): boolean {
 }
 
 /**
- * A file that spells out a default, as every resolved configuration does, asks for nothing. A flag
- * does.
+ * A file that spells out a default, as resolved configurations do, asks for nothing. A flag does.
  */
 function isWhatItWouldBe(key: TrainConfigKey, setting: Setting): boolean {
   return (

@@ -1,10 +1,16 @@
 /** The table of settings in other forms: for command-line flags, for editors, for documentation. */
 import { z } from 'zod';
-import { MODEL_SUMMARIES, settingsOfModel } from './model-settings.ts';
-import { expectedOf, placeholderOf, schemaOf } from './option-types.ts';
-import type { OptionType } from './option-types.ts';
-import { MODEL_NAMES, type TrainConfigKey } from './train-config.ts';
-import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import { MODELS } from '../models/models.ts';
+import { expectedOf, placeholderOf, schemaOf } from '../options/option-types.ts';
+import type { OptionType } from '../options/option-types.ts';
+import type { TrainConfigKey } from './train-config.ts';
+import {
+  flagOf,
+  optionGroupOf,
+  TRAIN_CONFIG_KEYS,
+  TRAIN_OPTIONS,
+  yamlKeyOf,
+} from './train-options.ts';
 import type { OptionGroup } from './train-options.ts';
 
 /** One setting as text; what a flag parser, a help page or a table needs. */
@@ -20,7 +26,7 @@ export interface OptionDescription {
   readonly kind: OptionType['kind'];
   /** Allowed values, in words. */
   readonly expected: string;
-  /** Of a closed set; empty otherwise. */
+  /** The values of a closed set; empty otherwise. */
   readonly choices: readonly string[];
   /** Default as text; empty when there is none. */
   readonly defaultText: string;
@@ -28,13 +34,13 @@ export interface OptionDescription {
   readonly help: string;
 }
 
-/** Every setting, in the order of the table. */
+/** Describes every setting, in the order of the table. */
 export function describeOptions(): readonly OptionDescription[] {
   return TRAIN_CONFIG_KEYS.map((key) => {
-    const { group, type, help, unit = '', default: value } = TRAIN_OPTIONS[key];
+    const { type, help, unit = '', default: value } = TRAIN_OPTIONS[key];
     return {
       key,
-      group,
+      group: optionGroupOf(key),
       flag: flagOf(key),
       placeholder: placeholderOf(type),
       yamlKey: yamlKeyOf(key),
@@ -48,7 +54,7 @@ export function describeOptions(): readonly OptionDescription[] {
   });
 }
 
-/** The settings as a Markdown table. */
+/** Writes the settings as a Markdown table. */
 export function optionsAsMarkdown(): string {
   const rows = describeOptions().map(({ flag, yamlKey, expected, defaultText, unit, help }) =>
     [
@@ -70,17 +76,14 @@ export function optionsAsMarkdown(): string {
   ].join('\n');
 }
 
-/**
- * The models and their settings as a Markdown table; a setting without a number is derived from the
- * others.
- */
+/** Writes the models and their settings as a Markdown table; one without a number is derived. */
 export function modelsAsMarkdown(): string {
-  const rows = MODEL_NAMES.map((name) => {
-    const settings = Object.entries(settingsOfModel(name)).map(([key, value]) => {
+  const rows = MODELS.map(({ name, summary, settings }) => {
+    const flags = Object.entries(settings).map(([key, value]) => {
       const flag = flagOf(key as TrainConfigKey);
       return value === undefined || value === true ? `\`${flag}\`` : `\`${flag} ${String(value)}\``;
     });
-    return `| \`${name}\` | ${MODEL_SUMMARIES[name]} | ${settings.join(', ')} |`;
+    return `| \`${name}\` | ${summary} | ${flags.join(', ')} |`;
   });
   return [
     '| model | what it is | settings, as they are when nobody says |',
@@ -90,10 +93,7 @@ export function modelsAsMarkdown(): string {
   ].join('\n');
 }
 
-/**
- * The JSON Schema (draft 2020-12) of a configuration file, for editors that complete and check
- * YAML.
- */
+/** Gives the JSON Schema (draft 2020-12) of a configuration file, for editors that check YAML. */
 export function yamlJsonSchema(): Readonly<Record<string, unknown>> {
   const shape = Object.fromEntries(
     TRAIN_CONFIG_KEYS.map((key) => {

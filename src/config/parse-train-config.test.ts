@@ -141,7 +141,7 @@ describe('parseTrainConfig', () => {
     ]);
   });
 
-  test('keeps two files apart that are shown under one name, and compares long values whole', () => {
+  test('keeps two files of one name apart, and compares long values whole', () => {
     const long = 'x'.repeat(100);
     const { config, notes } = parseTrainConfig([
       { file: 'config.yaml', text: `data_dir: ${long}a\n` },
@@ -201,7 +201,7 @@ describe('parseTrainConfig', () => {
       assert.match(refusal('', { name })[0]!, /--name: expected a folder name/);
   });
 
-  test('refuses a global batch that is no multiple of the micro-batch, proposing the nearest', () => {
+  test('refuses a global batch that is no multiple of the micro-batch; names the nearest', () => {
     assert.deepEqual(refusal('micro_batch: 32\nglobal_batch: 100\n'), [
       'config.yaml:2:1 global_batch: expected global_batch to be a multiple of micro_batch, ' +
         'got global_batch 100 and micro_batch 32; nearest: global_batch 96 or 128, or ' +

@@ -1,13 +1,14 @@
 /**
- * From files and flags to one checked configuration: precedence flags > files, later before earlier
- * > defaults.
+ * Makes one checked configuration of files and flags: flags > files (later > earlier) > defaults.
  */
 import { ConfigError } from '../base/errors.ts';
 import type { ConfigIssue } from '../base/errors.ts';
 import { closestName } from '../base/closest-name.ts';
 import { crossCheck } from './cross-check.ts';
-import { expectedOf, hintOf, parseFlagText, schemaOf } from './option-types.ts';
-import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
+import { OPTIMIZER_NAMES, OPTIMIZERS } from '../optim/spec.ts';
+import { expectedOf, hintOf, parseFlagText, schemaOf } from '../options/option-types.ts';
+import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
+import { settingsOfModel } from '../models/models.ts';
 import {
   note,
   SEED_KEYS,
@@ -35,7 +36,7 @@ export interface ParsedTrainConfig {
 }
 
 /**
- * The training configuration from configuration files, in order, and flags.
+ * Reads the training configuration from configuration files, in order, and flags.
  *
  * Files may be ours or SmolCluster's; in a key that several give, the later file wins, with a note.
  * Throws: ConfigError with everything that is wrong, one line each, naming file, line, column and
@@ -56,7 +57,7 @@ export function parseTrainConfig(
 
   const values: Partial<Record<TrainConfigKey, unknown>> = {};
   for (const key of TRAIN_CONFIG_KEYS) values[key] = checkedValue(key, given.get(key), problems);
-  if (values.optimizer === 'adamw' && !given.has('weightDecay')) values.weightDecay = 0.01;
+  if (!given.has('weightDecay')) values.weightDecay = usualWeightDecay(values.optimizer);
   fillModelSettings(values);
   // Every key now holds a value its option's schema has passed, or its default.
   const config = values as unknown as TrainConfig;
@@ -106,10 +107,7 @@ function problemOf(setting: Setting, expected: string, got: string, hint = ''): 
   };
 }
 
-/**
- * The settings of one file; adds what is wrong with it to `problems` and what was translated to
- * `notes`.
- */
+/** Reads one file; adds what is wrong to `problems` and what was translated to `notes`. */
 function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNote[]): Setting[] {
   const { entries, issues } = readYaml(source);
   for (const { place, message } of issues)
@@ -193,10 +191,7 @@ function mergeFile(
   }
 }
 
-/**
- * SmolCluster's files give the number of workers twice: as num_workers, and by the names of their
- * hosts.
- */
+/** SmolCluster's files give the number of workers twice: as num_workers, and by naming hosts. */
 function isHostCount(a: Setting, b: Setting): boolean {
   return (
     a.key === 'workers' &&
@@ -205,10 +200,7 @@ function isHostCount(a: Setting, b: Setting): boolean {
   );
 }
 
-/**
- * `steps` replaces `epochs`, but a flag replaces what a file says: `--epochs` beats `steps` of a
- * file.
- */
+/** `steps` replaces `epochs`, but flags win over files: `--epochs` beats the `steps` of a file. */
 function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const epochs = given.get('epochs');
   const steps = given.get('steps');
@@ -220,10 +212,7 @@ function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote
 
 const HOST_LIST = 'workers (list)';
 
-/**
- * SmolCluster's batch_size is per process; the global batch follows from it unless a file gives
- * one.
- */
+/** SmolCluster's batch_size is per process; the global batch follows unless a file gives one. */
 function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const batch = given.get('microBatch');
   if (batch?.writtenAs !== 'batch_size' || batch.place === undefined) return;
@@ -244,10 +233,18 @@ function isAccepted({ key, value }: Setting): boolean {
   return schemaOf(TRAIN_OPTIONS[key].type).safeParse(value).success;
 }
 
+/** What the optimizer takes unless told otherwise: 0, or more with adamw. */
+function usualWeightDecay(optimizer: unknown): number {
+  const kind = OPTIMIZER_NAMES.find((name) => name === optimizer);
+  return kind === undefined
+    ? TRAIN_OPTIONS.weightDecay.default
+    : OPTIMIZERS[kind].defaults.weightDecay;
+}
+
 /** The model's own defaults, where nothing was given. */
 function fillModelSettings(values: Partial<Record<TrainConfigKey, unknown>>): void {
   const defaults: Readonly<Record<string, unknown>> = settingsOfModel(String(values.model));
-  for (const key of MODEL_SETTING_KEYS) values[key] ??= defaults[key];
+  for (const key of ARCHITECTURE_KEYS) values[key] ??= defaults[key];
 }
 
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {

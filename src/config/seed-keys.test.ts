@@ -84,7 +84,7 @@ describe("SmolCluster's configuration files", () => {
     assert.equal(notes.length, 13);
   });
 
-  test('keep their global batch whatever --workers says, and follow num_workers of the file', () => {
+  test('keep their global batch whatever --workers says; num_workers of the file counts', () => {
     assert.equal(parseTrainConfig([cluster, network], { workers: '5' }).config.globalBatch, 96);
     const three = { ...cluster, text: CLUSTER.replace('num_workers: 2', 'num_workers: 3') };
     assert.equal(parseTrainConfig([network, three]).config.globalBatch, 128);

@@ -10,7 +10,7 @@ import type { ConfigPlace, YamlEntry } from './yaml-source.ts';
 /** A line about a key that was translated, changed or not used. */
 export interface ConfigNote {
   readonly file: string;
-  /** Counts from 1; 0 for a flag. */
+  /** The line of the file, from 1; 0 for a flag. */
   readonly line: number;
   readonly key: string;
   readonly message: string;
@@ -22,7 +22,7 @@ export interface Setting {
   readonly value: unknown;
   /** The key as written, e.g. `learning_rate` or `model.hidden`. */
   readonly writtenAs: string;
-  /** Undefined for a flag. */
+  /** The file and line; undefined for a flag. */
   readonly place: ConfigPlace | undefined;
 }
 
@@ -44,7 +44,8 @@ type Rule = (entry: YamlEntry, path: string) => SeedTranslation;
 export const SEED_WORKERS = 2;
 
 const TOP_RULES: Readonly<Record<string, Rule>> = {
-  batch_size: renamed('microBatch'), // Its note, and the global batch, need num_workers: see `seedGlobalBatch`.
+  // Its note, and the global batch, need num_workers: see `seedGlobalBatch`.
+  batch_size: renamed('microBatch'),
   learning_rate: renamed('lr', 'read as lr'),
   num_epochs: renamed('epochs', 'read as epochs'),
   eval_steps: renamed('evalEvery', 'read as eval_every'),

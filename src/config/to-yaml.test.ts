@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { MODEL_SETTING_KEYS, settingsOfModel } from './model-settings.ts';
-import type { OptionType } from './option-types.ts';
+import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
+import { settingsOfModel } from '../models/models.ts';
+import type { OptionType } from '../options/option-types.ts';
 import { describeOptions, optionsAsMarkdown, yamlJsonSchema } from './option-docs.ts';
 import { parseTrainConfig } from './parse-train-config.ts';
 import type { TrainConfig } from './train-config.ts';
@@ -94,7 +95,7 @@ const configs: fc.Arbitrary<TrainConfig> = fc
 function ownSettings(config: TrainConfig): Partial<TrainConfig> {
   const defaults = settingsOfModel(config.model);
   return Object.fromEntries(
-    MODEL_SETTING_KEYS.map((key) => [
+    ARCHITECTURE_KEYS.map((key) => [
       key,
       key in defaults ? (config[key] ?? defaults[key]) : undefined,
     ]),

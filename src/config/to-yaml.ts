@@ -1,6 +1,6 @@
-import { expectedOf } from './option-types.ts';
+import { expectedOf } from '../options/option-types.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
-import { TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
+import { optionGroupOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 
 /**
  * The configuration as commented YAML, every setting spelt out; parsing it gives the same
@@ -11,12 +11,12 @@ export function toYaml(config: TrainConfig): string {
     '# Configuration of a Lockstep run, every setting spelt out. `lockstep train` with this ' +
       'file repeats the run.',
   ];
-  let group = '';
+  let heading = '';
   for (const key of TRAIN_CONFIG_KEYS) {
-    const option = TRAIN_OPTIONS[key];
-    if (option.group !== group) lines.push('', `# --- ${option.group} ---`);
-    group = option.group;
-    lines.push(`# ${option.help}${detailsOf(key)}.`, settingLine(key, config[key]));
+    const group = optionGroupOf(key);
+    if (group !== heading) lines.push('', `# --- ${group} ---`);
+    heading = group;
+    lines.push(`# ${TRAIN_OPTIONS[key].help}${detailsOf(key)}.`, settingLine(key, config[key]));
   }
   return `${lines.join('\n')}\n`;
 }

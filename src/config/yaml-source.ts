@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts';
 
 /** A configuration file that somebody else has read. */
 export interface ConfigSource {
-  /** As messages are to name it, e.g. `config.yaml`. */
+  /** The name that messages give it, e.g. `config.yaml`. */
   readonly file: string;
   readonly text: string;
 }

@@ -53,10 +53,7 @@ function variant(image: Uint8Array, down: number, right: number, isFlipped: bool
   });
 }
 
-/**
- * The ways to get `made` from `image` by moving it at most `reach` pixels each way, and mirroring
- * it.
- */
+/** The ways to get `made` from `image` by moving it by at most `reach` pixels, and mirroring it. */
 function waysTo(made: Uint8Array, image: Uint8Array, reach: number): string[] {
   const moves = Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
   return moves
@@ -71,7 +68,7 @@ function waysTo(made: Uint8Array, image: Uint8Array, reach: number): string[] {
 }
 
 describe('createBatchFiller with an augmentation', () => {
-  test('gives every image moved within the padding and mirrored or not, in every way there is', () => {
+  test('gives images moved within the padding, mirrored or not, in every way there is', () => {
     const dataset = images(400, { cropPadding: 1, flips: true });
     const plain = batch(dataset, undefined);
 

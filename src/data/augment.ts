@@ -8,21 +8,19 @@ import type { Augmentation } from './dataset.ts';
 /** What an augmentation is drawn from, besides the sample's index. */
 export interface AugmentationDraw {
   readonly seed: number;
-  /** Counts from 0. */
+  /** Number of the epoch, from 0. */
   readonly epoch: number;
 }
 
 type Pixels = Uint8Array | Float32Array | Int32Array;
 
 /**
- * Writes a variant of image `sample` of `source` [N, C, H, W] as image `row` of `target` [B, C, H,
- * W].
+ * Writes a variant of image `sample` of `source` [N, C, H, W] as `row` of `target` [B, C, H, W].
  */
 export type ImageAugmenter = (source: Pixels, sample: number, target: Pixels, row: number) => void;
 
 /**
- * Words that are drawn for each sample: how far down, how far right, whether mirrored. One block of
- * Philox.
+ * Words drawn for each sample, one block of Philox: how far down, how far right, whether mirrored.
  */
 const WORDS_PER_SAMPLE = 4;
 

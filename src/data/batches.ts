@@ -147,10 +147,7 @@ function isSameType(a: Numbers, b: Numbers): boolean {
   return a.constructor === b.constructor;
 }
 
-/**
- * Rows of bytes whose length and position are multiples of four can be copied as words, at twice
- * the speed.
- */
+/** Rows of bytes in multiples of four can be copied as words, at twice the speed. */
 function hasWordRows(rowLength: number, bytes: Numbers): boolean {
   return bytes instanceof Uint8Array && rowLength % 4 === 0 && bytes.byteOffset % 4 === 0;
 }
@@ -159,8 +156,7 @@ function asWords(bytes: Numbers): Int32Array {
   return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-// A loop, not `target.set(source.subarray(...))`: that makes a view per row, garbage on the hot
-// path.
+// A loop, as `target.set(source.subarray(...))` makes a view per row: garbage on the hot path.
 function copyRow(source: Numbers, from: number, target: Numbers, to: number, length: number): void {
   for (let i = 0; i < length; i++) target[to + i] = source[from + i] as number;
 }

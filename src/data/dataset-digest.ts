@@ -1,18 +1,16 @@
 import { createHash } from 'node:crypto';
 import { invariant } from '../base/errors.ts';
-import { elementTypeOf, featureCountOf, targetCountOf } from './dataset.ts';
+import { storedTypeOf, featureCountOf, targetCountOf } from './dataset.ts';
 import type { Dataset, DatasetTarget } from './dataset.ts';
 
 /**
- * SHA-256 (hex) of a data set's canonical content: one line of JSON with shapes and types, then the
- * bytes of x, then those of y (little-endian). Names, origin, normalisation and augmentation do not
- * enter.
+ * Hashes (SHA-256, hex) a data set's content: one line of JSON with shapes and types, then the
+ * bytes of x, then those of y (little-endian). Names, origin, normalisation, augmentation are out.
  *
  * Cost: about 1 ms per 2 MB.
  */
-export function digestOf(content: Omit<Dataset, 'digest'>): string {
-  // Every platform Node.js and ONNX Runtime support is little-endian; a big-endian one would need
-  // swapping here.
+function digestOf(content: Omit<Dataset, 'digest'>): string {
+  // Every platform of Node.js and ONNX Runtime is little-endian; others would need swapping.
   invariant(
     new Uint8Array(new Uint16Array([1]).buffer)[0] === 1,
     'data digests need a little-endian machine',
@@ -24,8 +22,8 @@ export function digestOf(content: Omit<Dataset, 'digest'>): string {
     features,
     target: targetHeader(target),
     ...(vocabulary === undefined ? {} : { vocabulary }),
-    x: elementTypeOf(x),
-    y: elementTypeOf(y),
+    x: storedTypeOf(x),
+    y: storedTypeOf(y),
   };
   const hash = createHash('sha256');
   hash.update(`${JSON.stringify(header)}\n`);
@@ -48,9 +46,7 @@ function targetHeader(target: DatasetTarget): readonly (string | number)[] {
   }
 }
 
-/**
- * A data set with its digest, after checking that its arrays have the lengths its shapes promise.
- */
+/** Adds the digest to a data set, once its arrays have the lengths that its shapes promise. */
 export function makeDataset(content: Omit<Dataset, 'digest'>): Dataset {
   const featureCount = featureCountOf(content);
   const targetCount = targetCountOf(content);

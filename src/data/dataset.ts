@@ -16,10 +16,7 @@ export interface Normalisation {
   readonly shift: readonly number[];
 }
 
-/**
- * What is done to a training image of bytes [channels, height, width] each time it is used, at
- * random.
- */
+/** Random changes of a training image of bytes [channels, height, width] each time it is used. */
 export interface Augmentation {
   /** Zeros around the image, from which one of its own size is cut; 0 for none. */
   readonly cropPadding: number;
@@ -41,7 +38,7 @@ export interface Dataset {
   /** Shape of one sample, e.g. [784]. */
   readonly features: readonly number[];
   readonly target: DatasetTarget;
-  /** Set when x are token ids 0 .. vocabulary - 1. */
+  /** Size of the vocabulary when x are token ids 0 .. vocabulary - 1. */
   readonly vocabulary?: number;
   /** Names of the classes, or the characters of the tokens, where they have any. */
   readonly classNames?: readonly string[];
@@ -51,7 +48,7 @@ export interface Dataset {
   readonly normalisation: Normalisation;
   /** Training split only. */
   readonly augmentation?: Augmentation;
-  /** SHA-256 (hex) over shapes, types and bytes of x and y; see `digestOf`. */
+  /** SHA-256 (hex) over shapes, types and bytes of x and y; see dataset-digest.ts. */
   readonly digest: string;
 }
 
@@ -98,7 +95,7 @@ export function targetCountOf({ target }: Pick<Dataset, 'target'>): number {
 }
 
 /** How the values of an array of a data set are stored. */
-export function elementTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'int32' | 'float32' {
+export function storedTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'int32' | 'float32' {
   if (values instanceof Uint8Array) return 'uint8';
   return values instanceof Int32Array ? 'int32' : 'float32';
 }
@@ -107,8 +104,7 @@ export function elementTypeOf(values: Dataset['x'] | Dataset['y']): 'uint8' | 'i
 export const AS_STORED: Normalisation = { scale: [1], shift: [0] };
 
 /**
- * The normalisation that maps stored bytes to `(byte / 255 - mean) / std`, for all channels or for
- * each.
+ * Gives the normalisation that maps bytes to `(byte / 255 - mean) / std`, in all channels or each.
  */
 export function normalisationOfBytes(
   mean: number | readonly number[],

@@ -1,4 +1,4 @@
-import { elementTypeOf } from './dataset.ts';
+import { storedTypeOf } from './dataset.ts';
 import type { Dataset, DatasetSplits, DatasetTarget, Normalisation } from './dataset.ts';
 
 /** One split of a data set, in numbers. */
@@ -21,7 +21,7 @@ export interface DatasetDescription {
   readonly features: readonly number[];
   readonly storedAs: 'uint8' | 'int32' | 'float32';
   readonly target: DatasetTarget;
-  /** Of token ids; absent for other features. */
+  /** Different token ids; absent for other features. */
   readonly vocabulary?: number;
   readonly classNames?: readonly string[];
   readonly normalisation: Normalisation;
@@ -38,7 +38,7 @@ export function describeDataset(splits: DatasetSplits): DatasetDescription {
     origin,
     ...(notes === undefined ? {} : { notes }),
     features: train.features,
-    storedAs: elementTypeOf(train.x),
+    storedAs: storedTypeOf(train.x),
     target: train.target,
     ...(train.vocabulary === undefined ? {} : { vocabulary: train.vocabulary }),
     ...(train.classNames === undefined ? {} : { classNames: train.classNames }),

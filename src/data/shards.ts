@@ -4,8 +4,7 @@
  *
  * A local epoch is an epoch like any other: a permutation of the samples, cut into steps. Shard k
  * has adjacent steps of it, in every local epoch of the round the same ones of another permutation.
- * So every sample is in one shard of each epoch, and one shard alone has the very steps of ordinary
- * training.
+ * So every sample is in one shard of each epoch; one shard alone has the steps of plain training.
  */
 import { type EpochLayout, stepsPerEpoch } from './batches.ts';
 

@@ -9,10 +9,7 @@ import { DataError } from '../base/errors.ts';
  */
 export const MAX_ARRAY_BYTES: number = 2 ** 31;
 
-/**
- * `length` zero bytes. `what` names the data in the message. Throws DataError when that is too
- * much.
- */
+/** Gives `length` zero bytes. Throws DataError that says for `what` when that is too much. */
 export function sharedBytes(length: number, what: string): Uint8Array<SharedArrayBuffer> {
   return new Uint8Array(allocate(length, what));
 }

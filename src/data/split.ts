@@ -6,8 +6,7 @@ import { makeDataset } from './dataset-digest.ts';
 
 /**
  * Moves a random `fraction` of the training samples to `validation`; the rest stays in `train`,
- * both in their original order. Which samples move is a function of the seed: the same on every
- * host.
+ * both in their original order. The seed alone decides which samples move: the same on every host.
  *
  * `fraction` lies between 0 and 1, exclusive; the count is rounded to the nearest sample (0.1 of
  * 60,000 is 6,000).

@@ -17,8 +17,7 @@ export function withNormalisation(
 
 /**
  * The normalisation that brings each channel (`features[0]`: a column, or a plane of pixels) of
- * `train` to mean 0 and standard deviation 1. A constant channel becomes 0. Token ids stay as they
- * are.
+ * `train` to mean 0 and standard deviation 1. A constant channel becomes 0. Token ids stay.
  *
  * The same bits on every machine: sums in float64, in order.
  */

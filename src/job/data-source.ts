@@ -12,7 +12,7 @@ import {
   BAD_ROW_ACTIONS,
   NORMALISE_NAMES,
   TOKEN_KINDS,
-} from '../config/train-config.ts';
+} from '../data/dataset-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from '../data/dataset.ts';
 import { loadDataset } from '../data/sources/datasets.ts';

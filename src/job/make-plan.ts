@@ -5,6 +5,7 @@ import { stepsPerEpoch } from '../data/batches.ts';
 import { featureCountOf, targetCountOf } from '../data/dataset.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import type { Model } from '../models/model.ts';
+import { optimizerSpecOf, scheduleSpecOf } from '../optim/optimizer-settings.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { PlanBytes, PlannedInit, RunPlan } from '../plan/run-plan.ts';
 import type { Job } from '../protocol/messages.ts';
@@ -15,7 +16,6 @@ import { compileSteps, type CompiledSteps } from './compiled-steps.ts';
 import { datasetSpecOf, type RunData } from './data-source.ts';
 import { checkBatches, checkState } from './limits.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
-import { optimizerOf, scheduleOf } from './update-rule.ts';
 
 /** A plan with what else the coordinator's side needs. */
 export interface PlannedRun {
@@ -57,7 +57,7 @@ export function makePlan(
   const { model, sha256 } = chosen;
   const { sampleCount } = data.train;
   checkBatches(config, sampleCount);
-  const [optimizer, schedule] = [optimizerOf(config), scheduleOf(config)];
+  const [optimizer, schedule] = [optimizerSpecOf(config), scheduleSpecOf(config)];
   const shared = STRATEGIES[config.strategy].plan({ config, sampleCount, optimizer, schedule });
   checkState(model.parameters, shared.update.optimizer);
   const steps = compileSteps(model, config, data.evaluate.sampleCount, chooseForm);

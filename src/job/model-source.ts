@@ -7,7 +7,7 @@ import type { TrainConfig } from '../config/train-config.ts';
 import { decodeGraphFile } from '../graph/file/decode.ts';
 import type { GraphFile } from '../graph/types.ts';
 import { importModel } from '../models/imported/imported.ts';
-import { modelOptionsOf } from '../models/model-options.ts';
+import { architectureOf } from '../models/architecture-settings.ts';
 import type { Model, ModelTask } from '../models/model.ts';
 import { makeModel } from '../models/models.ts';
 
@@ -39,7 +39,7 @@ export interface ChosenModel {
 export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
   if (!isModelFile(config.model)) {
     if (/[./\\]/.test(config.model)) throw notOnnx(config.model);
-    return { model: makeModel(config.model, task, modelOptionsOf(config)) };
+    return { model: makeModel(config.model, task, architectureOf(config)) };
   }
   const { graph, sha256 } = readModelFile(config.model);
   return { model: importModel(graph, task, { freeze: config.freeze, loss: config.loss }), sha256 };

@@ -2,6 +2,7 @@
 import type { ValueInfo } from '../graph/values/types.ts';
 import type { Net } from './net.ts';
 
+/** How positions see each other. */
 export interface AttentionOptions {
   /** A divisor of the width. */
   readonly heads: number;
@@ -33,9 +34,11 @@ export function attend(
   const { g } = net;
   const [length, width] = query.shape.slice(1).map(Number) as [number, number];
   const size = width / heads;
-  const split = (x: ValueInfo): ValueInfo => g.reshape(x, [-1, length, heads, size]); // [B, T, heads, size]
+  // [B, T, D] -> [B, T, heads, size]
+  const split = (x: ValueInfo): ValueInfo => g.reshape(x, [-1, length, heads, size]);
   return g.within('attend', () => {
-    const q = g.transpose(split(g.mul(query, g.scalar(1 / Math.sqrt(size)))), [0, 2, 1, 3]); // [B, heads, T, size]
+    const scaled = g.mul(query, g.scalar(1 / Math.sqrt(size))); // [B, T, D]
+    const q = g.transpose(split(scaled), [0, 2, 1, 3]); // [B, heads, T, size]
     const k = g.transpose(split(key), [0, 2, 3, 1]); // [B, heads, size, T]
     const v = g.transpose(split(value), [0, 2, 1, 3]); // [B, heads, T, size]
     let scores = g.matMul(q, k); // [B, heads, T, T]

@@ -5,10 +5,11 @@
  * BertForSequenceClassification. Sizes other than BERT-base's follow Turc et al. 2019: one head per
  * 64 units of width, a feed-forward layer of 4 times the width.
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
-import { ACTIVATIONS } from './activation.ts';
+import { ACTIVATIONS, type ActivationName } from './activation.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
 import { attend } from './attention.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { atPosition, firstEmbeddings } from './sequence-parts.ts';
@@ -28,17 +29,34 @@ interface BertSizes {
   readonly heads: number;
   readonly feedForward: number;
   readonly dropout: number;
-  readonly activation: SettingsOf<'bert'>['activation'];
+  readonly activation: ActivationName;
 }
 
+const SETTINGS = {
+  layers: [12],
+  width: 768,
+  heads: undefined,
+  feedForward: undefined,
+  dropout: 0.1,
+  activation: 'gelu',
+  tokenTable: 30_522,
+  positionTable: 512,
+} as const satisfies Partial<ArchitectureSettings>;
+
 /**
- * Tokens [T] -> embeddings -> `layers` blocks -> the first position, linear, tanh -> linear ->
- * outputs.
+ * Tokens [T] -> embeddings -> `layers` blocks -> first position, linear, tanh -> linear -> outputs.
  *
  * All tokens are of type 0, and all count: sequences have one length. 109,483,778 parameters by
  * default with 2 classes.
  */
-export function makeBert(task: ModelTask, settings: SettingsOf<'bert'>): Model {
+export const BERT: ModelKind = defineModelKind({
+  name: 'bert',
+  summary: 'BERT-base with a classification head, for tokens',
+  settings: SETTINGS,
+  make: makeBert,
+});
+
+function makeBert(task: ModelTask, settings: SettingsOf<typeof SETTINGS>): Model {
   requireOneAnswer('bert', task);
   const {
     width,
@@ -61,7 +79,8 @@ export function makeBert(task: ModelTask, settings: SettingsOf<'bert'>): Model {
       }
       return net.g.tanh(dense(net, 'pooler.dense', atPosition(net.g, h, 0), width)); // [B, D]
     });
-    return dense(net, 'classifier', net.dropout(pooled, sizes.dropout), outputSizeOf(task)); // [B, outputs]
+    const h = net.dropout(pooled, sizes.dropout); // [B, D]
+    return dense(net, 'classifier', h, outputSizeOf(task)); // [B, outputs]
   });
 }
 
@@ -70,8 +89,9 @@ function drawEmbeddings(net: Net, ids: ValueInfo, sizes: BertSizes): ValueInfo {
   const { g } = net;
   const { length, tokens, positions, width, dropout } = sizes;
   const words = net.embedding('word_embeddings', ids, tokens, width, NORMAL); // [B, T, D]
-  const places = firstEmbeddings(net, 'position_embeddings', length, [positions, width], NORMAL); // [T, D]
-  const type = firstEmbeddings(net, 'token_type_embeddings', 1, [TOKEN_TYPES, width], NORMAL); // [1, D]
+  // [T, D] and [1, D]
+  const places = firstEmbeddings(net, 'position_embeddings', length, [positions, width], NORMAL);
+  const type = firstEmbeddings(net, 'token_type_embeddings', 1, [TOKEN_TYPES, width], NORMAL);
   const sum = g.add(words, g.add(places, type));
   return net.dropout(net.layerNorm('LayerNorm', sum, EPSILON), dropout);
 }
@@ -89,10 +109,7 @@ function drawBlock(net: Net, x: ValueInfo, sizes: BertSizes): ValueInfo {
   return drawOutput(net, 'output', ACTIVATIONS[activation](g, inner), first, sizes);
 }
 
-/**
- * The end of each half of a block: [B, T, in] -> linear, dropout, sum with `residual` [B, T, D],
- * norm.
- */
+/** The end of half a block: [B, T, in] -> linear, dropout, sum with `residual` [B, T, D], norm. */
 function drawOutput(
   net: Net,
   name: string,

@@ -1,8 +1,15 @@
 /** MiniCluster's embedding workload: a bag of tokens, as recommendation models have them. */
-import type { SettingsOf } from '../config/model-settings.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask } from './model.ts';
 import { defineModel } from './net.ts';
 import { requireOneAnswer, tokenSequenceOf } from './task-checks.ts';
+
+const SETTINGS = {
+  width: 128,
+  feedForward: 256,
+  tokenTable: undefined,
+} as const satisfies Partial<ArchitectureSettings>;
 
 /**
  * Tokens [T] -> the mean of their embeddings -> linear, ReLU -> linear -> outputs.
@@ -10,9 +17,16 @@ import { requireOneAnswer, tokenSequenceOf } from './task-checks.ts';
  * Parameters: `embedding.weight` [rows, width], `fc1`, `fc2`; for 10,000 tokens and one output
  *             1,313,281.
  */
-export function makeEmbedding(
+export const EMBEDDING: ModelKind = defineModelKind({
+  name: 'embedding',
+  summary: "MiniCluster's bag of token embeddings, for tokens in any order",
+  settings: SETTINGS,
+  make: makeEmbedding,
+});
+
+function makeEmbedding(
   task: ModelTask,
-  { width, feedForward, tokenTable }: SettingsOf<'embedding'>,
+  { width, feedForward, tokenTable }: SettingsOf<typeof SETTINGS>,
 ): Model {
   requireOneAnswer('embedding', task);
   const table = tokenSequenceOf('embedding', task, { tokenTable });

@@ -2,12 +2,10 @@
  * What GPT-2 and the language model share: tables, and blocks with the norms before their halves.
  *
  * Source: Radford et al. 2019; layout, parameter names and initial weights as in Hugging Face's
- *         GPT2Model, where the
- * weight of a linear layer is [in, out].
+ *         GPT2Model, where the weight of a linear layer is [in, out].
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
-import { ACTIVATIONS } from './activation.ts';
+import { ACTIVATIONS, type ActivationName } from './activation.ts';
 import { attend } from './attention.ts';
 import type { ParameterInit } from './model.ts';
 import type { Net } from './net.ts';
@@ -17,6 +15,7 @@ import { firstEmbeddings, splitInThree } from './sequence-parts.ts';
 export const NORMAL: ParameterInit = { kind: 'normal', std: 0.02 };
 const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
 
+/** The sizes of tables and blocks, all decided. */
 export interface GptSizes {
   readonly length: number;
   /** Rows of the token table. */
@@ -28,7 +27,7 @@ export interface GptSizes {
   readonly heads: number;
   readonly feedForward: number;
   readonly dropout: number;
-  readonly activation: SettingsOf<'gpt'>['activation'];
+  readonly activation: ActivationName;
 }
 
 /** `wte`, `wpe`, `h.<i>`: tokens [B, T] -> [B, T, D], before the last norm `ln_f`. */
@@ -52,7 +51,8 @@ function drawBlock(net: Net, x: ValueInfo, sizes: GptSizes): ValueInfo {
 function drawAttention(net: Net, x: ValueInfo, sizes: GptSizes): ValueInfo {
   const { width, heads, dropout } = sizes;
   return net.within('attn', () => {
-    const [query, key, value] = splitInThree(net.g, dense(net, 'c_attn', x, 3 * width, NORMAL)); // [B, T, D] each
+    const all = dense(net, 'c_attn', x, 3 * width, NORMAL); // [B, T, 3 D]
+    const [query, key, value] = splitInThree(net.g, all); // [B, T, D] each
     const seen = attend(net, query, key, value, { heads, dropout, isCausal: true });
     return net.dropout(dense(net, 'c_proj', seen, width, lastInit(sizes)), dropout);
   });
@@ -62,13 +62,14 @@ function drawAttention(net: Net, x: ValueInfo, sizes: GptSizes): ValueInfo {
 function drawFeedForward(net: Net, x: ValueInfo, sizes: GptSizes): ValueInfo {
   const { width, feedForward, dropout, activation } = sizes;
   return net.within('mlp', () => {
-    const inner = ACTIVATIONS[activation](net.g, dense(net, 'c_fc', x, feedForward, NORMAL)); // [B, T, feedForward]
+    const linear = dense(net, 'c_fc', x, feedForward, NORMAL); // [B, T, feedForward]
+    const inner = ACTIVATIONS[activation](net.g, linear);
     return net.dropout(dense(net, 'c_proj', inner, width, lastInit(sizes)), dropout);
   });
 }
 
 /**
- * Smaller, so that the sum over the 2 * layers halves begins no larger than one of them would be.
+ * A smaller deviation, so that the sum over 2 * layers halves begins as large as one of them.
  */
 function lastInit({ layers }: GptSizes): ParameterInit {
   return { kind: 'normal', std: 0.02 / Math.sqrt(2 * layers) };

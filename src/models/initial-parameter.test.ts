@@ -35,7 +35,7 @@ describe('initialParameter', () => {
     assert.ok(Math.abs(variance - 0.01 / 3) < 0.0002);
   });
 
-  test('gives normal numbers of the deviation asked for, whether their count is even or odd', () => {
+  test('gives normal numbers of the deviation asked for, an even or an odd number of them', () => {
     const normal: ParameterSpec = {
       name: 'n',
       shape: [20_001],

@@ -3,8 +3,7 @@ import { staticElementCount } from '../graph/values/shape.ts';
 import type { ParameterSpec } from './model.ts';
 
 /**
- * The values with which a parameter begins: a function of the seed and of the parameter's place in
- * the model.
+ * Gives the values a parameter begins with: a function of the seed and of its place in the model.
  *
  * Uniform ones have the same bits everywhere: element i is fround(fround(2u - 1) * bound), u the
  * i-th uniform number of 24 bits. Normal ones pass Math.log and Math.cos, whose last bit is up to

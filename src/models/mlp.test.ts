@@ -34,7 +34,7 @@ describe('makeModel', () => {
     [
       'mlp',
       { activation: 'rleu' },
-      /activation: expected one of relu, tanh, sigmoid, gelu, gelu_tanh, got "rleu"; did you mean "relu"\?/,
+      /expected one of relu, tanh, sigmoid, gelu, gelu_tanh, got "rleu"; did you mean "relu"\?/,
     ],
     ['mlp', { activation: null }, /activation/],
   ];

@@ -1,6 +1,5 @@
 /**
- * Small models of every kind with the inputs for which scripts/record-pytorch-models.py recorded
- * PyTorch's numbers.
+ * Small models of every kind, with the inputs of scripts/record-pytorch-models.py.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +10,7 @@ import { makeModel } from './models.ts';
 export interface ModelCase {
   readonly name: string;
   readonly model: Model;
-  /** For a batch of 4. */
+  /** The inputs of a batch of 4. */
   readonly x: readonly number[];
   readonly y: readonly number[];
   /** Dropout as it was recorded; absent: all ones. */

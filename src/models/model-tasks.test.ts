@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ConfigError } from '../base/errors.ts';
-import { MODEL_NAMES } from '../config/train-config.ts';
 import { CASES } from './model-cases.contract.ts';
 import { parameterCountOf, stateElementCountOf, type Model, type ModelTask } from './model.ts';
-import { makeModel, MODELS } from './models.ts';
+import { makeModel, MODEL_NAMES } from './models.ts';
 import { makeStepGraphs } from './step-graphs.ts';
 
 const classes = (count: number) => ({ kind: 'classification', classes: count }) as const;
@@ -30,8 +29,7 @@ function shapesOf(model: Model): string[] {
 }
 
 describe('MODELS', () => {
-  test('has every model that a configuration may name, and a recorded case for each that is not mlp', () => {
-    assert.deepEqual(Object.keys(MODELS), [...MODEL_NAMES]);
+  test('have a recorded case each, except mlp', () => {
     assert.deepEqual(
       new Set(CASES.map(({ model }) => model.name)),
       new Set(MODEL_NAMES.filter((name) => name !== 'mlp')),
@@ -132,7 +130,7 @@ describe('MODELS', () => {
       'simple_cnn',
       flat,
       {},
-      /expected images \[channels, height, width\], 8 by 8 at least, got samples of numbers \[784\]/,
+      /expected images \[channels, height, width\], 8 by 8 at least, got .*numbers \[784\]/,
     ],
     [
       'simple_cnn',
@@ -144,7 +142,7 @@ describe('MODELS', () => {
       'resnet18',
       text(256),
       {},
-      /expected images .*got samples of tokens 0 to 255 \[128\]; for such data: embedding, bert, gpt2$/,
+      /expected images .*tokens 0 to 255 \[128\]; for such data: embedding, bert, gpt2$/,
     ],
     [
       'resnet18',
@@ -164,7 +162,7 @@ describe('MODELS', () => {
       'bert',
       language(256),
       {},
-      /one answer each, got samples of tokens 0 to 255 \[64\], each with a label; for such data: gpt$/,
+      /one answer each, got .*tokens 0 to 255 \[64\], each with a label; for such data: gpt$/,
     ],
     [
       'bert',
@@ -185,7 +183,7 @@ describe('MODELS', () => {
       'gpt',
       text(256),
       {},
-      /expected tokens with a label for each, got samples of tokens 0 to 255 \[128\]; for such data: embedding/,
+      /a label for each, got samples of tokens 0 to 255 \[128\]; for such data: embedding/,
     ],
     [
       'gpt',

@@ -1,15 +1,11 @@
-/**
- * What a model is to the rest of the program: parameters, and a function that draws its forward
- * pass.
- */
+/** What a model is to others: parameters, and a function that draws its forward pass. */
 import type { DatasetTarget } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { GraphFile } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 
 /**
- * How a parameter begins. `uniform`: -bound <= value < bound; `normal`: mean 0; `values`: as they
- * are.
+ * How a parameter begins. `uniform`: -bound <= value < bound; `normal`: mean 0; `values`: as is.
  */
 export type ParameterInit =
   | { readonly kind: 'uniform'; readonly bound: number }
@@ -23,10 +19,8 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   readonly init: ParameterInit;
   /**
-   * Absent: trained by the gradient of the loss. Otherwise a running statistic (BatchNorm's mean
-   *         and variance): it
-   * moves by this part towards what a step observed, averaged over its samples, and no optimizer
-   * touches it.
+   * A running statistic (BatchNorm's mean or variance) moves by this part towards what a step
+   * observed on average, and no optimizer touches it. Absent: trained by the loss's gradient.
    */
   readonly statisticMomentum?: number;
 }
@@ -35,7 +29,7 @@ export interface ParameterSpec {
 export interface ModelTask {
   readonly features: readonly number[];
   readonly target: DatasetTarget;
-  /** Set when a sample is token ids 0 .. vocabulary - 1 (int32); otherwise it is float32. */
+  /** Samples are token ids 0 .. vocabulary - 1 (int32); float32 when absent. */
   readonly vocabulary?: number;
 }
 
@@ -52,18 +46,19 @@ export interface TrainingPass {
   readonly mask: (shape: readonly number[], rate: number) => ValueInfo;
 }
 
-/** Where a forward pass is drawn, and what for. */
+/** The place where a forward pass is drawn, and its purpose. */
 export interface ForwardPass {
   readonly g: GraphBuilder;
   /** The value of a parameter of this name. */
   readonly parameter: (spec: ParameterSpec) => ValueInfo;
-  /** Absent: evaluation or inference, with running statistics and without dropout. */
+  /** What training adds; absent: running statistics and no dropout. */
   readonly training?: TrainingPass;
 }
 
+/** A network for a task: its parameters, and how it is drawn. */
 export interface Model extends ModelTask {
   readonly name: string;
-  /** In canonical order: the order of the flat state, of the gradients and of the digest. */
+  /** The canonical order: that of the flat state, of the gradients and of the digest. */
   readonly parameters: readonly ParameterSpec[];
   /**
    * Adds the forward pass to `pass.g`.
@@ -72,16 +67,12 @@ export interface Model extends ModelTask {
    *         behind B, which may be symbolic unless training.
    */
   readonly forward: (pass: ForwardPass, x: ValueInfo) => ValueInfo;
-  /**
-   * The model as its user runs it, where it comes from a file and keeps the file's names; absent:
-   * drawn anew.
-   */
+  /** The model as its user runs it, with the names of its file; absent: drawn anew. */
   readonly inference?: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }
 
 /**
- * Shape of what a model puts out for one sample: [classes], [outputs], or [length, classes] for a
- * sequence.
+ * Gives the shape of one sample's output: [classes], [outputs], or of a sequence [length, classes].
  */
 export function outputShapeOf({ target }: Pick<ModelTask, 'target'>): readonly number[] {
   switch (target.kind) {

@@ -1,60 +1,56 @@
 /** The models that a configuration can name. A new one is its own file and one line here. */
 import { ConfigError } from '../base/errors.ts';
 import { suggestion } from '../base/closest-name.ts';
-import type { SettingsOf } from '../config/model-settings.ts';
-import type { ModelName } from '../config/train-config.ts';
-import { makeBert } from './bert.ts';
-import { makeEmbedding } from './embedding.ts';
-import { makeGpt } from './gpt.ts';
-import { makeGpt2 } from './gpt2.ts';
-import { makeMlp } from './mlp.ts';
-import { parseModelOptions } from './model-options.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
+import { BERT } from './bert.ts';
+import { EMBEDDING } from './embedding.ts';
+import { GPT } from './gpt.ts';
+import { GPT2 } from './gpt2.ts';
+import { MLP } from './mlp.ts';
+import type { ModelKind } from './model-kind.ts';
 import type { Model, ModelTask } from './model.ts';
-import { makeResnet18, makeResnet50 } from './resnet.ts';
-import { makeSimpleCnn } from './simple-cnn.ts';
-import { makeTransformer } from './transformer.ts';
+import { RESNET18, RESNET50 } from './resnet.ts';
+import { SIMPLE_CNN } from './simple-cnn.ts';
+import { TRANSFORMER } from './transformer.ts';
 
-type ModelMaker = (task: ModelTask, options: Readonly<Record<string, unknown>>) => Model;
+/** Every kind, in the order in which they are listed. */
+export const MODELS: readonly ModelKind[] = [
+  MLP,
+  SIMPLE_CNN,
+  RESNET18,
+  RESNET50,
+  TRANSFORMER,
+  EMBEDDING,
+  BERT,
+  GPT2,
+  GPT,
+];
 
-/** Each makes its model for a task; ConfigError when options are bad or the two do not fit. */
-export const MODELS: { readonly [Name in ModelName]: ModelMaker } = {
-  mlp: withSettings('mlp', makeMlp),
-  simple_cnn: withSettings('simple_cnn', makeSimpleCnn),
-  resnet18: withSettings('resnet18', makeResnet18),
-  resnet50: withSettings('resnet50', makeResnet50),
-  transformer: withSettings('transformer', makeTransformer),
-  embedding: withSettings('embedding', makeEmbedding),
-  bert: withSettings('bert', makeBert),
-  gpt2: withSettings('gpt2', makeGpt2),
-  gpt: withSettings('gpt', makeGpt),
-};
+/** The names that `--model` takes. */
+export const MODEL_NAMES: readonly string[] = MODELS.map(({ name }) => name);
 
 /**
- * The model called `name` for a task; options that are absent or undefined have the defaults of
- * `MODEL_SETTINGS`.
+ * Makes the model called `name`; options that are absent or undefined have its kind's defaults.
  *
- * Throws: ConfigError for an unknown name, bad options, or data that do not fit, saying what is
- *         allowed.
+ * Throws: ConfigError for an unknown name, bad options, or data that do not fit, with what does.
  */
 export function makeModel(
   name: string,
   task: ModelTask,
   options: Readonly<Record<string, unknown>> = {},
 ): Model {
-  if (isModelName(name)) return MODELS[name](task, options);
-  const names = Object.keys(MODELS);
-  throw new ConfigError(`model: there is no "${name}". ${suggestion(name, names)}`, [
-    { path: 'model', expected: names.join(' | '), got: name },
+  const kind = kindNamed(name);
+  if (kind !== undefined) return kind.make(task, options);
+  throw new ConfigError(`model: there is no "${name}". ${suggestion(name, MODEL_NAMES)}`, [
+    { path: 'model', expected: MODEL_NAMES.join(' | '), got: name },
   ]);
 }
 
-function withSettings<Name extends ModelName>(
-  name: Name,
-  make: (task: ModelTask, settings: SettingsOf<Name>) => Model,
-): ModelMaker {
-  return (task, options) => make(task, parseModelOptions(name, options));
+/** Names and defaults of the settings that `model` has; none when no kind is called so. */
+export function settingsOfModel(model: string): Partial<ArchitectureSettings> {
+  return kindNamed(model)?.settings ?? {};
 }
 
-function isModelName(name: string): name is ModelName {
-  return Object.hasOwn(MODELS, name);
+function kindNamed(name: string): ModelKind | undefined {
+  return MODELS.find((kind) => kind.name === name);
 }

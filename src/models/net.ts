@@ -1,7 +1,4 @@
-/**
- * The vocabulary of the model pages: layers that make their own parameters, named as PyTorch names
- * them.
- */
+/** The vocabulary of the model pages: layers with their own parameters, named as in PyTorch. */
 import { drawBatchStatistics } from '../autodiff/batch-statistics.ts';
 import { invariant } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -39,12 +36,14 @@ function parametersOf(task: ModelTask, forward: Model['forward']): ParameterSpec
   return specs;
 }
 
+/** How a linear layer begins, and whether it has a bias. */
 export interface LinearOptions {
   readonly weightInit?: ParameterInit;
   readonly biasInit?: ParameterInit;
   readonly hasBias?: boolean;
 }
 
+/** How a convolution steps over its input, and begins. */
 export interface ConvolutionOptions extends Omit<LinearOptions, 'biasInit'> {
   /** 1 when absent. */
   readonly stride?: number;
@@ -204,8 +203,7 @@ export class Net {
   }
 
   /**
-   * In training, each value is 0 with probability `rate`, and otherwise divided by what is left of
-   * 1.
+   * Drops each value with probability `rate` in training, and divides others by what is left of 1.
    */
   dropout(x: ValueInfo, rate: number): ValueInfo {
     const { training } = this.#pass;

@@ -86,7 +86,7 @@ describe('drawObjective', () => {
     assertNear(loss, 2 * (0.7 * crossEntropy(row, 1) + 0.3 * mean));
   });
 
-  test('counts the answers on the right side: of 0 for logits, of one half for numbers', async () => {
+  test('counts answers on the right side: of 0 for logits, of one half for numbers', async () => {
     const samples = { prediction: [0.2, 0.7, -0.1, 0.4], y: [1, 1, 0, 1], sampleWeight: [1, 0.5] };
 
     const logits = await measure(BINARY, samples);

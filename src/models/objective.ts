@@ -10,22 +10,27 @@ import {
   squaredErrorSum,
 } from '../autodiff/losses.ts';
 import { ConfigError } from '../base/errors.ts';
-import type { LossName } from '../config/train-config.ts';
 import type { DatasetTarget } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ElementType, ValueInfo } from '../graph/values/types.ts';
 import { outputSizeOf } from './model.ts';
 
+/** Losses that `loss` may name; which of them fit depends on the data. */
+export const LOSS_NAMES = ['auto', 'cross-entropy', 'mse', 'bce'] as const;
+/** One of `LOSS_NAMES`. */
+export type LossName = (typeof LOSS_NAMES)[number];
+
+/** What the user says about the loss. */
 export interface ObjectiveOptions {
   /** `auto`, the default, is the first of the losses that fit the data; `lossOf` tells which do. */
   readonly loss?: LossName;
   /**
-   * For a cross-entropy: the part of the target that is spread over all classes, 0 <= part < 1; 0
-   * when absent.
+   * The part of the target that a cross-entropy spreads over all classes, 0 <= part < 1; default 0.
    */
   readonly labelSmoothing?: number;
 }
 
+/** The numbers that training and evaluation of a micro-batch come to. */
 export interface Objective {
   /** [] float32: sum over samples of weight * loss. */
   readonly loss: ValueInfo;

@@ -2,16 +2,16 @@
  * Residual networks: stages of blocks whose output is added to their input.
  *
  * Source: He et al. 2015, "Deep residual learning for image recognition"; layout, names and initial
- *         weights as in
- * torchvision, which puts a bottleneck's stride into its 3x3 convolution.
+ *         weights as in torchvision, which puts a bottleneck's stride into its 3x3 convolution.
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { imageSizeOf } from './task-checks.ts';
 
-type ResnetSettings = SettingsOf<'resnet18' | 'resnet50'>;
+type ResnetSettings = SettingsOf<typeof RESNET18_SETTINGS>;
 
 /**
  * Draws a block's own branch: [B, in, H, W] -> [B, out, H / stride, W / stride], before the sum.
@@ -41,18 +41,27 @@ const BOTTLENECK: BlockKind = {
   },
 };
 
-/**
- * Residual blocks of two 3x3 convolutions; 11,689,512 parameters for 224x224 images of 1000
- * classes.
- */
-export function makeResnet18(task: ModelTask, settings: ResnetSettings): Model {
-  return makeResnet('resnet18', task, settings, BASIC);
-}
+const RESNET18_SETTINGS = {
+  layers: [2, 2, 2, 2],
+  width: 64,
+  stem: 'auto',
+} as const satisfies Partial<ArchitectureSettings>;
 
-/** Residual blocks with a bottleneck; 25,557,032 parameters for 224x224 images of 1000 classes. */
-export function makeResnet50(task: ModelTask, settings: ResnetSettings): Model {
-  return makeResnet('resnet50', task, settings, BOTTLENECK);
-}
+/** Residual blocks of two 3x3 convolutions; 11,689,512 parameters for 1000 classes. */
+export const RESNET18: ModelKind = defineModelKind({
+  name: 'resnet18',
+  summary: 'residual network of basic blocks, for images',
+  settings: RESNET18_SETTINGS,
+  make: (task, settings) => makeResnet('resnet18', task, settings, BASIC),
+});
+
+/** Residual blocks with a bottleneck; 25,557,032 parameters for 1000 classes. */
+export const RESNET50: ModelKind = defineModelKind({
+  name: 'resnet50',
+  summary: 'residual network of bottleneck blocks, for images',
+  settings: { ...RESNET18_SETTINGS, layers: [3, 4, 6, 3] },
+  make: (task, settings) => makeResnet('resnet50', task, settings, BOTTLENECK),
+});
 
 function makeResnet(
   name: string,
@@ -63,7 +72,8 @@ function makeResnet(
   const { layers, width } = settings;
   const hasSmallStem = isStemSmall(name, task, settings);
   return defineModel(name, task, (net, x) => {
-    let h = hasSmallStem ? drawSmallStem(net, x, width) : drawLargeStem(net, x, width); // [B, width, H', W']
+    // [B, width, H', W']
+    let h = hasSmallStem ? drawSmallStem(net, x, width) : drawLargeStem(net, x, width);
     layers.forEach((count, stage) => {
       for (let i = 0; i < count; i++) {
         const stride = stage > 0 && i === 0 ? 2 : 1;
@@ -78,8 +88,7 @@ function makeResnet(
 }
 
 /**
- * Below this many pixels a large stem, which divides each side by 4, leaves too little for the
- * stages.
+ * Below this many pixels a large stem, which divides each side by 4, leaves too few for the stages.
  */
 const LARGE_STEM_PIXELS = 64;
 
@@ -88,13 +97,13 @@ function isStemSmall(name: string, task: ModelTask, { stem }: ResnetSettings): b
   return stem === 'auto' ? Math.min(height, width) < LARGE_STEM_PIXELS : stem === 'small';
 }
 
-/** For photographs: each side divided by 4. */
+/** The beginning for photographs: each side divided by 4. */
 function drawLargeStem(net: Net, x: ValueInfo, width: number): ValueInfo {
   const h = net.g.relu(convAndNorm(net, 1, x, width, 7, 2));
   return net.g.maxPool(h, { kernel: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
 }
 
-/** For thumbnails such as CIFAR's: the size stays. */
+/** The beginning for thumbnails such as CIFAR's: the size stays. */
 function drawSmallStem(net: Net, x: ValueInfo, width: number): ValueInfo {
   return net.g.relu(convAndNorm(net, 1, x, width, 3, 1));
 }

@@ -1,6 +1,7 @@
 /** Chooses the token that follows, from what a language model says about it. */
 import { invariant } from '../base/errors.ts';
 
+/** How freely the next token is drawn. */
 export interface SamplingOptions {
   /**
    * Divides the logits: below 1 likely tokens become likelier; 0 always takes the likeliest (the
@@ -12,8 +13,7 @@ export interface SamplingOptions {
 }
 
 /**
- * The id of one token, drawn with probability softmax(logits / temperature) among the `topK`
- * likeliest.
+ * Draws one token's id with probability softmax(logits / temperature) among the `topK` likeliest.
  *
  * Shapes: logits [vocabulary]; `uniform` is a random number from 0 to below 1.
  */

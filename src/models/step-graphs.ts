@@ -11,10 +11,7 @@ import type { ValueInfo } from '../graph/values/types.ts';
 import type { Model, ParameterSpec, TrainingPass } from './model.ts';
 import { drawObjective, targetTypeOf, type ObjectiveOptions } from './objective.ts';
 
-/**
- * An input of the training step that is drawn at random for each micro-batch; see
- * `TrainingPass.mask`.
- */
+/** A random input of the training step, drawn for each micro-batch; see `TrainingPass.mask`. */
 export interface MaskSpec {
   readonly name: string;
   readonly shape: readonly number[];
@@ -22,12 +19,14 @@ export interface MaskSpec {
   readonly rate: number;
 }
 
+/** The graphs that workers run for one micro-batch, and their random inputs. */
 export interface StepGraphs {
   readonly train: Graph;
   readonly evaluate: Graph;
   readonly masks: readonly MaskSpec[];
 }
 
+/** How the graphs of a step are drawn. */
 export interface StepOptions extends DifferentiateOptions {
   /** The loss; the usual one of the target when absent. */
   readonly objective?: ObjectiveOptions;
@@ -54,10 +53,7 @@ export function makeStepGraphs(
   };
 }
 
-/**
- * The evaluation of one micro-batch: loss and right answers with running statistics and without
- * dropout.
- */
+/** Draws the evaluation of one micro-batch: loss and right answers, without dropout. */
 export function makeEvaluateGraph(
   model: Model,
   microBatch: number,
@@ -144,10 +140,7 @@ function drawLoss(
   if (correct !== undefined) g.output('correct', correct);
 }
 
-/**
- * The file in which a user gets the model: as it came, if it came in one, otherwise
- * `makeInferenceGraph`.
- */
+/** Gives the model in a file for its user: as it came, if in one, else `makeInferenceGraph`. */
 export function makeInferenceFile(
   model: Model,
   parameters: ReadonlyMap<string, Float32Array>,

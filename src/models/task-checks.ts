@@ -1,12 +1,11 @@
 /**
- * Whether data fit a model: each check gives the sizes that the model needs, or one message with
- * both shapes.
+ * Whether data fit a model: each check gives the sizes it needs, or one message with both shapes.
  */
 import { ConfigError } from '../base/errors.ts';
-import type { ModelName } from '../config/train-config.ts';
 import { formatShape } from '../graph/values/shape.ts';
 import type { ModelTask } from './model.ts';
 
+/** The sizes of one image. */
 export interface ImageSize {
   readonly channels: number;
   readonly height: number;
@@ -59,6 +58,7 @@ export interface TableSizes {
   readonly positionTable?: number | undefined;
 }
 
+/** The sizes of token sequences and of the tables for them. */
 export interface TokenSequence {
   readonly length: number;
   /** Rows of the token table. */
@@ -149,7 +149,7 @@ export function misfit(model: string, task: ModelTask, expected: string): Config
   );
 }
 
-function modelsFor({ features, vocabulary, target }: ModelTask): readonly ModelName[] {
+function modelsFor({ features, vocabulary, target }: ModelTask): readonly string[] {
   if (target.kind === 'sequence') return ['gpt'];
   if (vocabulary !== undefined) return ['embedding', 'bert', 'gpt2'];
   if (features.length === 3) return ['simple_cnn', 'resnet18', 'resnet50', 'mlp'];

@@ -1,10 +1,10 @@
 /**
- * MiniCluster's transformer workload: one block over a sequence of numbers, with the norms behind
- * the sums.
+ * MiniCluster's transformer workload: one block over a sequence of numbers, norms behind the sums.
  */
-import type { SettingsOf } from '../config/model-settings.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
+import type { ArchitectureSettings } from './architecture-settings.ts';
 import { attend } from './attention.ts';
+import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.ts';
 import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './model.ts';
 import { defineModel, type Net } from './net.ts';
 import { splitInThree } from './sequence-parts.ts';
@@ -12,17 +12,25 @@ import { checkedHeads, numberSequenceOf } from './task-checks.ts';
 
 const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
 
+const SETTINGS = { heads: 4, feedForward: 1024 } as const satisfies Partial<ArchitectureSettings>;
+
 /**
  * Sequences [T, D] -> attention, sum, norm -> feed-forward, sum, norm -> mean over positions ->
  * linear -> outputs.
  *
  * Parameters: `attn` as in PyTorch's nn.MultiheadAttention, `norm1`, `ffn.0`, `ffn.2`, `norm2`,
- *             `head`; for sequences
- * of width 256 and one output 790,017.
+ *             `head`; for sequences of width 256 and one output 790,017.
  */
-export function makeTransformer(
+export const TRANSFORMER: ModelKind = defineModelKind({
+  name: 'transformer',
+  summary: "MiniCluster's transformer block, for sequences of numbers",
+  settings: SETTINGS,
+  make: makeTransformer,
+});
+
+function makeTransformer(
   task: ModelTask,
-  { heads, feedForward }: SettingsOf<'transformer'>,
+  { heads, feedForward }: SettingsOf<typeof SETTINGS>,
 ): Model {
   const { width } = numberSequenceOf('transformer', task);
   checkedHeads('transformer', heads, width);
@@ -36,10 +44,7 @@ export function makeTransformer(
   });
 }
 
-/**
- * [B, T, D] -> [B, T, D]; query, key and value from one matrix, uniform in +-sqrt(6 / (in + out)),
- * without biases.
- */
+/** [B, T, D] -> [B, T, D]; query, key, value from one matrix, uniform in +-sqrt(6 / (in + out)). */
 function drawSelfAttention(net: Net, x: ValueInfo, heads: number): ValueInfo {
   const width = Number(x.shape.at(-1));
   const bound = Math.sqrt(6 / (4 * width));

@@ -1,7 +1,7 @@
 import { invariant } from '../base/errors.ts';
 import type { Kernels } from '../kernels/kernels.ts';
 import type { OptimizerScalars } from './scalars.ts';
-import type { OptimizerSpec } from './spec.ts';
+import type { AdamSpec, AdamWSpec, MomentumSpec, OptimizerSpec } from './spec.ts';
 
 /** Adjacent elements to update: a tensor, or any part of one that the layout's blocks allow. */
 export interface UpdateRange {
@@ -14,8 +14,7 @@ export interface UpdateRange {
   /** Elements, padding included; a multiple of 4. */
   readonly length: number;
   /**
-   * What one unit of the total is worth: 1 / (grid scale * sample count), times the clip
-   * coefficient.
+   * Gradient per unit of the total: 1 / (grid scale * sample count), times the clip coefficient.
    */
   readonly factor: number;
   /** Whether weight decay applies; default true; see `isDecayed`. */
@@ -42,55 +41,75 @@ export function applyOptimizer(
   scalars: OptimizerScalars,
   range: UpdateRange,
 ): void {
-  const { weights, states, total, length, factor } = range;
-  const { learningRate, beta1, beta2, epsilon, stepSize, biasCorrection2Sqrt } = scalars;
-  const decayed = range.decayed ?? true;
-  const weightDecay = decayed ? scalars.weightDecay : 0;
-  const decayFactor = decayed ? scalars.decayFactor : 1;
-  const [first, second] = states;
+  const { weights, total, length, factor } = range;
   switch (spec.kind) {
-    case 'sgd':
-      return kernels.sgd(weights, total, length, factor, learningRate, weightDecay);
-    case 'momentum': {
-      invariant(first !== undefined, 'momentum needs one state region');
-      const nesterov = spec.nesterov ? 1 : 0;
-      const { momentum, dampening } = scalars;
-      return kernels.momentum(
-        weights,
-        first,
-        total,
-        length,
-        factor,
-        learningRate,
-        momentum,
-        dampening,
-        nesterov,
-        weightDecay,
-      );
+    case 'sgd': {
+      const weightDecay = weightDecayOf(scalars, range);
+      return kernels.sgd(weights, total, length, factor, scalars.learningRate, weightDecay);
     }
+    case 'momentum':
+      return applyMomentum(kernels, spec, scalars, range);
     case 'adam':
-    case 'adamw': {
-      invariant(
-        first !== undefined && second !== undefined,
-        `${spec.kind} needs two state regions`,
-      );
-      const common = [
-        weights,
-        first,
-        second,
-        total,
-        length,
-        factor,
-        beta1,
-        beta2,
-        epsilon,
-        stepSize,
-        biasCorrection2Sqrt,
-      ] as const;
-      if (spec.kind === 'adam') return kernels.adam(...common, weightDecay);
-      return kernels.adamw(...common, decayFactor);
-    }
+    case 'adamw':
+      return applyAdam(kernels, spec, scalars, range);
     default:
       return spec satisfies never;
   }
+}
+
+function applyMomentum(
+  kernels: Kernels,
+  spec: MomentumSpec,
+  scalars: OptimizerScalars,
+  range: UpdateRange,
+): void {
+  const { weights, states, total, length, factor } = range;
+  const [velocity] = states;
+  invariant(velocity !== undefined, 'momentum needs one state region');
+  kernels.momentum(
+    weights,
+    velocity,
+    total,
+    length,
+    factor,
+    scalars.learningRate,
+    scalars.momentum,
+    scalars.dampening,
+    spec.nesterov ? 1 : 0,
+    weightDecayOf(scalars, range),
+  );
+}
+
+function applyAdam(
+  kernels: Kernels,
+  { kind }: AdamSpec | AdamWSpec,
+  scalars: OptimizerScalars,
+  range: UpdateRange,
+): void {
+  const { weights, states, total, length, factor } = range;
+  const [first, second] = states;
+  invariant(first !== undefined && second !== undefined, `${kind} needs two state regions`);
+  const common = [
+    weights,
+    first,
+    second,
+    total,
+    length,
+    factor,
+    scalars.beta1,
+    scalars.beta2,
+    scalars.epsilon,
+    scalars.stepSize,
+    scalars.biasCorrection2Sqrt,
+  ] as const;
+  if (kind === 'adam') return kernels.adam(...common, weightDecayOf(scalars, range));
+  return kernels.adamw(...common, isRangeDecayed(range) ? scalars.decayFactor : 1);
+}
+
+function weightDecayOf({ weightDecay }: OptimizerScalars, range: UpdateRange): number {
+  return isRangeDecayed(range) ? weightDecay : 0;
+}
+
+function isRangeDecayed({ decayed = true }: UpdateRange): boolean {
+  return decayed;
 }

@@ -10,7 +10,7 @@ import {
 import { makeOptimizerSpec } from './spec.ts';
 
 describe('parseOptimizerScalars', () => {
-  test('gives back the scalars after a trip through JSON and refuses missing or infinite ones', () => {
+  test('gives back the scalars after a trip through JSON, refuses missing or infinite ones', () => {
     const scalars = optimizerScalars(makeOptimizerSpec('adam'), 7, 0.1);
 
     const received = JSON.parse(JSON.stringify(scalars)) as Record<string, unknown>;

@@ -9,7 +9,7 @@ import type { OptimizerSpec } from './spec.ts';
  * Float64 scalars of one update; those that the optimizer does not use are at their neutral values.
  */
 export interface OptimizerScalars {
-  /** After the schedule. */
+  /** The rate of this step, after the schedule. */
   readonly learningRate: number;
   /** Added to the gradient times the weight; 0 for adamw. */
   readonly weightDecay: number;

@@ -42,7 +42,7 @@ describe('learningRateAt', () => {
     assert.deepEqual(rates(schedule, 6), [0.5, 1, 0.5, 0.5, 0.25, 0.25]);
   });
 
-  test('ends a cosine at its minimum, also when training goes on or is shorter than the warm-up', () => {
+  test('ends a cosine at its minimum, also past its end or when shorter than the warm-up', () => {
     const schedule: ScheduleSpec = {
       kind: 'cosine',
       learningRate: 1,

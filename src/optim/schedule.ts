@@ -11,33 +11,40 @@ interface Base {
   readonly warmupSteps: number;
 }
 
+/** Stays as it is after the warm-up. */
 export interface ConstantSchedule extends Base {
   readonly kind: 'constant';
 }
 
-/**
- * Half a cosine from the end of the warm-up to the end of training. Source: torch
- * CosineAnnealingLR.
- */
+/** Half a cosine, from the warm-up to the end of training. Source: torch CosineAnnealingLR. */
 export interface CosineSchedule extends Base {
   readonly kind: 'cosine';
-  /** Reached after the last update; 0 <= minimum <= learningRate. */
+  /** The rate after the last update; 0 <= minimum <= learningRate. */
   readonly minimum: number;
 }
 
 /**
- * Falls by `gamma` every `everySteps` updates, counted from the start of training. Source: torch
- * StepLR.
+ * Falls by `gamma` every `everySteps` updates, from the start of training. Source: torch StepLR.
  */
 export interface StepSchedule extends Base {
   readonly kind: 'step';
   /** 0 < gamma <= 1. */
   readonly gamma: number;
-  /** For a fall every N epochs: N times the steps of an epoch. */
+  /** Updates between two falls; for N epochs N times the steps of an epoch. */
   readonly everySteps: number;
 }
 
+/** A schedule with its numbers. */
 export type ScheduleSpec = ConstantSchedule | CosineSchedule | StepSchedule;
+/** The name of a schedule. */
+export type ScheduleName = ScheduleSpec['kind'];
+
+/** The names that `--schedule` takes, in the order in which they are listed. */
+export const SCHEDULE_NAMES = [
+  'constant',
+  'cosine',
+  'step',
+] as const satisfies readonly ScheduleName[];
 
 /**
  * The learning rate of update `step` (the first is 1) of `totalSteps`; beyond the end it stays as
@@ -69,10 +76,7 @@ export function learningRateAt(schedule: ScheduleSpec, step: number, totalSteps:
   }
 }
 
-/**
- * Throws ConfigError when a number of the schedule is out of its range; every issue is in its
- * context.
- */
+/** Throws ConfigError when numbers of the schedule are out of range, with every issue. */
 export function checkSchedule(schedule: ScheduleSpec): void {
   const { learningRate, warmupSteps } = schedule;
   const issues: ConfigIssue[] = [];

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ConfigError } from '../base/errors.ts';
-import { makeOptimizerSpec, parseOptimizerSpec } from './spec.ts';
+import { makeOptimizerSpec, OPTIMIZER_NAMES, OPTIMIZERS, parseOptimizerSpec } from './spec.ts';
+
+describe('OPTIMIZER_NAMES', () => {
+  test('lists every optimizer once', () => {
+    assert.deepEqual([...OPTIMIZER_NAMES].toSorted(), Object.keys(OPTIMIZERS).toSorted());
+  });
+});
 
 describe('makeOptimizerSpec', () => {
   test("fills in PyTorch's defaults", () => {

@@ -31,14 +31,11 @@ interface Moments extends Decay {
   readonly beta1: number;
   /** How long the mean of their squares lasts: 0 <= beta2 < 1. */
   readonly beta2: number;
-  /** At least 2^-126 (float32): with 0 a unit without gradient would divide 0 by 0. */
+  /** Not below 2^-126 (float32): with 0 a unit without gradient would divide 0 by 0. */
   readonly epsilon: number;
 }
 
-/**
- * Steps of about learningRate, scaled by running moments. Source: torch.optim.Adam, without
- * amsgrad.
- */
+/** Steps of about learningRate, scaled by running moments. Source: torch.optim.Adam, no amsgrad. */
 export interface AdamSpec extends Moments {
   readonly kind: 'adam';
 }
@@ -48,7 +45,9 @@ export interface AdamWSpec extends Moments {
   readonly kind: 'adamw';
 }
 
+/** An optimizer with its numbers. */
 export type OptimizerSpec = SgdSpec | MomentumSpec | AdamSpec | AdamWSpec;
+/** The name of an optimizer. */
 export type OptimizerKind = OptimizerSpec['kind'];
 type SpecOf<K extends OptimizerKind> = Extract<OptimizerSpec, { readonly kind: K }>;
 
@@ -60,7 +59,7 @@ export interface OptimizerEntry<S extends OptimizerSpec> {
    */
   readonly stateNames: readonly string[];
   readonly defaults: S;
-  /** For users who name none. */
+  /** The learning rate of users who name none. */
   readonly learningRate: number;
 }
 
@@ -111,6 +110,14 @@ export const OPTIMIZERS: { readonly [K in OptimizerKind]: OptimizerEntry<SpecOf<
   },
 };
 
+/** The names that `--optimizer` takes, in the order in which they are listed. */
+export const OPTIMIZER_NAMES = [
+  'adam',
+  'adamw',
+  'sgd',
+  'momentum',
+] as const satisfies readonly OptimizerKind[];
+
 interface Rule {
   readonly expected: string;
   readonly holds: (value: unknown, spec: Readonly<Record<string, unknown>>) => boolean;
@@ -144,10 +151,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 };
 
-/**
- * The spec of `kind` with PyTorch's defaults for whatever `overrides` leaves out. Throws: as
- * `parseOptimizerSpec`.
- */
+/** Makes the spec of `kind`, with PyTorch's defaults. Throws: as `parseOptimizerSpec`. */
 export function makeOptimizerSpec<K extends OptimizerKind>(
   kind: K,
   overrides: Partial<Omit<SpecOf<K>, 'kind'>> = {},
@@ -158,7 +162,7 @@ export function makeOptimizerSpec<K extends OptimizerKind>(
 }
 
 /**
- * An optimizer spec from a message or a file; the fields must be exactly those of its kind.
+ * Reads an optimizer spec from a message; the fields must be exactly those of its kind.
  *
  * Throws: ConfigError that names every field which is missing, unknown or out of range.
  */

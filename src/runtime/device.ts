@@ -1,11 +1,13 @@
 /** Devices: what each needs, and how ONNX Runtime is told to use it. */
-import type { DeviceName } from '../config/train-config.ts';
-
+/** Every device, in the order in which they are listed. */
+export const DEVICES = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
 /** Where a worker computes; `auto` has been decided. */
-export type Device = Exclude<DeviceName, 'auto'>;
+export type Device = (typeof DEVICES)[number];
 
-/** In the order in which they are listed. */
-export const DEVICES: readonly Device[] = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
+/** The names that `--device` takes. */
+export const DEVICE_NAMES = ['auto', ...DEVICES] as const;
+/** One of `DEVICE_NAMES`. */
+export type DeviceName = (typeof DEVICE_NAMES)[number];
 
 /**
  * What `auto` chooses from. CoreML is not in it: most of its operators want constant weights, and a

@@ -6,9 +6,15 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { ConfigError } from '../base/errors.ts';
-import type { DeviceName } from '../config/train-config.ts';
 import { runChildProgram } from './child-program.ts';
-import { AUTO_DEVICES, type Device, DEVICE_NEEDS, DEVICES, GPU_LANES } from './device.ts';
+import {
+  AUTO_DEVICES,
+  type Device,
+  DEVICE_NEEDS,
+  type DeviceName,
+  DEVICES,
+  GPU_LANES,
+} from './device.ts';
 import type { ProbeResult } from './device-probe.ts';
 import { onnxRuntime } from './session.ts';
 

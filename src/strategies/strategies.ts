@@ -1,6 +1,6 @@
 /** The strategies that a run can name. A new one is its own file and one line here. */
 import { ProtocolError } from '../base/errors.ts';
-import type { StrategyName } from '../config/train-config.ts';
+import type { StrategyName } from '../config/cluster-settings.ts';
 import type { Job } from '../protocol/messages.ts';
 import { ROUNDS } from './rounds.ts';
 import type { Strategy } from './strategy.ts';

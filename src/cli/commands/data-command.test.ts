@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { DATASET_NAMES } from '../../config/train-config.ts';
+import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import type { DatasetDescription } from '../../data/describe-dataset.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');

@@ -1,7 +1,7 @@
 /** The flags of `lockstep run`: MiniCluster's, checked, and what is worth telling about them. */
 import { resolve } from 'node:path';
 import { ConfigError } from '../../base/errors.ts';
-import { DEVICE_NAMES, type DeviceName } from '../../config/train-config.ts';
+import { DEVICE_NAMES, type DeviceName } from '../../runtime/device.ts';
 import { checkWritable } from '../../validate/results/output-file.ts';
 import { readRun } from '../../validate/results/read-result.ts';
 import {

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { ConfigError, invariant } from '../../base/errors.ts';
-import { DEVICE_NAMES } from '../../config/train-config.ts';
+import { DEVICE_NAMES } from '../../runtime/device.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { runWorkerProcess } from '../../launch/worker-process.ts';

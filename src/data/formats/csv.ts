@@ -12,8 +12,7 @@ const MAX_CELLS = 1_000_000;
 
 /**
  * The rows of a table in text, empty lines left out. Cells are separated by the one of `,` `;` and
- * tab that the first line has most of; a cell in `"` may hold separators and line ends, and `""`
- * for `"`.
+ * tab that the first line has most of; a cell in `"` may hold these and line ends, `""` for `"`.
  *
  * Throws: DataError for a quote that is not closed.
  * Source: RFC 4180.

@@ -41,8 +41,7 @@ export function decodeImage(content: Uint8Array, path: string, channels: 1 | 3):
 }
 
 /**
- * Decoded samples, pixel by pixel; the first one or three of each `step` are grey, or red, green
- * and blue.
+ * Decoded samples, pixel by pixel: of each `step` the first is grey, or three are red, green, blue.
  */
 interface Samples {
   readonly width: number;

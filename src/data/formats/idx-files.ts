@@ -34,8 +34,7 @@ export function idxBytes(file: IdxFile): number {
  * The elements of an IDX file, read into shared memory and verified against `file`.
  *
  * Throws: DataError naming the path and what was expected and found, when magic, dimensions, length
- *         or SHA-256 differ. Never holds more than the expected size (a `.gz` is bounded while it
- *         is unpacked).
+ *         or SHA-256 differ. Never holds more than the expected size, not even of a `.gz`.
  */
 export async function readIdxFile(
   path: string,

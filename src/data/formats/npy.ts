@@ -23,7 +23,7 @@ interface ElementType {
   readonly read: (view: DataView, offset: number) => number;
 }
 
-/** By NumPy's type string. Big-endian, complex, text and object arrays are refused. */
+/** Readers by NumPy's type string. Big-endian, complex, text and object arrays are refused. */
 const ELEMENT_TYPES: Readonly<Record<string, ElementType>> = {
   '|b1': { kind: 'bool', bytes: 1, read: (view, at) => view.getUint8(at) },
   '|u1': { kind: 'bytes', bytes: 1, read: (view, at) => view.getUint8(at) },
@@ -45,8 +45,7 @@ const MAX_RANK = 8;
 /**
  * The array in `content`, which is read in place. `name` says in messages whose it is.
  *
- * Throws: DataError when it is no .npy, of another type than those above, in Fortran order, or cut
- *         off.
+ * Throws: DataError when it is no .npy, of another type, in Fortran order, or cut off.
  */
 export function parseNpy(content: Uint8Array, name: string): NpyArray {
   const { header, start } = splitHeader(content, name);

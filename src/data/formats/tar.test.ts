@@ -7,7 +7,7 @@ const fixture = (name: string): Buffer =>
   readFileSync(new URL(`../../../test/fixtures/data/${name}`, import.meta.url));
 
 describe('readTar', () => {
-  test("reads archives of Python's tarfile, GNU and POSIX, and tells files from folders and links", () => {
+  test("reads archives of Python's tarfile, GNU and POSIX, with folders and links", () => {
     const gnu = readTar(fixture('gnu.tar'), 'gnu.tar');
     const posix = readTar(fixture('posix.tar'), 'posix.tar');
 

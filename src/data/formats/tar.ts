@@ -1,9 +1,8 @@
 /**
  * Tar archives in memory: blocks of 512 bytes, a header before each file.
  *
- * Source: POSIX.1-1988 ustar, as GNU tar and the CIFAR archives write it. Nothing is written to
- *         disk, so a name can do
- * no harm; the caller picks the members it knows.
+ * Nothing is written to disk, so a name can do no harm; the caller picks the members it knows.
+ * Source: POSIX.1-1988 ustar, as GNU tar and the CIFAR archives write it.
  */
 import { DataError } from '../../base/errors.ts';
 
@@ -11,7 +10,7 @@ const BLOCK_BYTES = 512;
 
 /** A file, folder or whatever else an archive names; `content` is a view of the archive. */
 export interface TarMember {
-  /** As written, without `./` in front. */
+  /** The path as written, without `./` in front. */
   readonly name: string;
   readonly kind: 'file' | 'folder' | 'other';
   readonly content: Uint8Array;
@@ -93,8 +92,7 @@ function checkSum(header: Uint8Array, path: string, position: number): void {
 
 function nameOf(header: Uint8Array): string {
   const name = text(header, 0, 100);
-  // GNU tar keeps other things where ustar has the prefix; its magic ends with blanks instead of a
-  // zero.
+  // GNU tar has other things in the prefix's place; its magic ends with blanks instead of a zero.
   const prefix =
     text(header, 257, 6) === 'ustar' && header[262] === 0 ? text(header, 345, 155) : '';
   return (prefix === '' ? name : `${prefix}/${name}`).replace(/^(\.\/)+/, '');

@@ -1,9 +1,8 @@
 /**
  * Zip archives in memory, as numpy.savez writes them: stored or deflated members.
  *
- * Source: PKWARE APPNOTE 6.3: the central directory at the end says what there is. Split, encrypted
- *         and zip64 archives
- * are refused.
+ * The central directory at the end says what there is. Split, encrypted and zip64 archives are
+ * refused. Source: PKWARE APPNOTE 6.3.
  */
 import { crc32, inflateRawSync } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
@@ -29,8 +28,7 @@ const ENCRYPTED_FLAG = 1;
 const ZIP64_MARK = 0xffffffff;
 
 /**
- * The members of an archive; `path` names it in messages. Throws DataError when it is no such
- * archive.
+ * Lists the members of an archive, which messages call `path`. Throws DataError when it is none.
  */
 export function readZip(archive: Buffer, path: string): ZipMember[] {
   const fail = (reason: string): never => {

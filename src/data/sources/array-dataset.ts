@@ -1,7 +1,4 @@
-/**
- * The user's arrays as a data set: which are features, labels or tokens follows from their types
- * and shapes.
- */
+/** The user's arrays as a data set: types and shapes say which are features, labels or tokens. */
 import { DataError } from '../../base/errors.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { Dataset, DatasetTarget } from '../dataset.ts';
@@ -21,11 +18,12 @@ export interface ArrayPair {
   readonly y: NamedArray;
 }
 
+/** The user's arrays by name, and what they are to be read as. */
 export interface ArrayOptions {
   readonly name: string;
-  /** Of the labels; absent: as many as occur. */
+  /** Number of classes; absent: as many as occur. */
   readonly classes?: number | undefined;
-  /** Of token ids; absent: as many as occur. */
+  /** Number of token ids; absent: as many as occur. */
   readonly vocabulary?: number | undefined;
 }
 

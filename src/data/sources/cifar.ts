@@ -8,7 +8,7 @@ import { createGunzip } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { findFile, firstFile, usersFolders } from './find-file.ts';
 import type { CifarSet } from './cifar-sets.ts';
 import { sharedBytes, sharedInt32 } from '../shared-memory.ts';
@@ -33,7 +33,7 @@ const MAX_UNPACKED_BYTES = 200_000_000;
 export async function loadCifar(
   set: CifarSet,
   places: DataPlaces,
-  network: Network,
+  network: WebAccess,
 ): Promise<DatasetSplits> {
   const source = (await unpackedFolder(set, places)) ?? (await openArchive(set, places, network));
   const classNames = namesIn(await source.read(set.classNamesFile), set.classes);
@@ -95,7 +95,7 @@ async function unpackedFolder(
 async function openArchive(
   set: CifarSet,
   places: DataPlaces,
-  network: Network,
+  network: WebAccess,
 ): Promise<CifarSource> {
   const { path, origin, isUsersOwn } = await findFile(
     {
@@ -182,10 +182,7 @@ function membersOf(
   return members;
 }
 
-/**
- * One name per line, as many as there are classes; undefined when the file is absent or holds
- * something else.
- */
+/** Reads one name per line, as many as there are classes; undefined when there are not. */
 function namesIn(content: Uint8Array | undefined, classes: number): string[] | undefined {
   if (content === undefined) return undefined;
   const lines = Buffer.from(content)
@@ -208,13 +205,7 @@ function makeSplit(
   files: readonly CifarFile[],
 ): Dataset {
   const recordBytes = set.labelBytes + CIFAR_PIXELS;
-  for (const { name, content } of files)
-    if (content.length === 0 || content.length % recordBytes !== 0)
-      throw new DataError(
-        `reading ${path}: expected ${name} to hold whole records of ${recordBytes} bytes, ` +
-          `found ${content.length} bytes. Is it truncated?`,
-        { path, file: name, foundBytes: content.length },
-      );
+  for (const file of files) refusePartialRecords(path, file, recordBytes);
   const sampleCount = files.reduce((count, { content }) => count + content.length / recordBytes, 0);
   const x = sharedBytes(sampleCount * CIFAR_PIXELS, set.name);
   const y = sharedInt32(sampleCount, set.name);
@@ -242,4 +233,17 @@ function makeSplit(
     y,
     normalisation: set.normalisation,
   });
+}
+
+function refusePartialRecords(
+  path: string,
+  { name, content }: CifarFile,
+  recordBytes: number,
+): void {
+  if (content.length > 0 && content.length % recordBytes === 0) return;
+  throw new DataError(
+    `reading ${path}: expected ${name} to hold whole records of ${recordBytes} bytes, ` +
+      `found ${content.length} bytes. Is it truncated?`,
+    { path, file: name, foundBytes: content.length },
+  );
 }

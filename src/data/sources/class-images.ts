@@ -1,7 +1,4 @@
-/**
- * Images whose class can be seen in them: for synthetic sets and archives, in any size, and
- * learnable.
- */
+/** Images whose class can be seen and learned: for synthetic sets and archives, in any size. */
 import { RandomWords } from '../../base/random.ts';
 
 /** What the images look like; the same options give the same bytes on every machine. */
@@ -38,8 +35,7 @@ const HEAD_WORDS = 4;
 
 /**
  * Makes a painter. Each class has a pattern of soft colour patches; an image is the pattern of its
- * class, moved by up to an eighth each way (around the edge), with a contrast from a half to one,
- * plus noise.
+ * class, moved by up to an eighth (around edges), with a contrast from a half to one, plus noise.
  *
  * Only + - * / of float64 and whole numbers: the bits are the same on every machine.
  */

@@ -64,7 +64,7 @@ describe('makeCsvDataset', () => {
     );
   });
 
-  test('finds the class in front when it is the only word, and no header, as in UCI letters', () => {
+  test('finds the class in front when it is the only word, without header (UCI letters)', () => {
     const { dataset } = read('T,2,8\nI,5,12\n');
 
     assert.deepEqual([...dataset.x], [2, 8, 5, 12]);
@@ -72,7 +72,7 @@ describe('makeCsvDataset', () => {
     assert.deepEqual([...dataset.y], [1, 0]);
   });
 
-  test('takes whole numbers as classes in the order of their values, other numbers as a regression', () => {
+  test('takes whole numbers as classes in order, other numbers as a regression', () => {
     const classes = read('1,10\n2,9\n3,10\n').dataset;
     const numbers = read('1,10.0\n2,9\n3,10\n').dataset;
 
@@ -99,7 +99,7 @@ describe('makeCsvDataset', () => {
       });
   });
 
-  test('stops at bad rows, naming their lines and what is wrong, or leaves them out and counts them', () => {
+  test('stops at bad rows, naming lines and reasons, or leaves them out and counts them', () => {
     const text = 'a,b,c\n1,2,x\n3,y\n5,oops,x\n7,8,\n9,NaN,y\n1,1e99,y\n0,0,y\n1,1,x\n';
     const wrong =
       'line 3: expected 3 cells, found 2; line 4: column 2: expected a number, found ' +

@@ -1,6 +1,6 @@
 /** The user's table as a data set: numbers in all columns but the one to be predicted. */
 import { ConfigError, DataError } from '../../base/errors.ts';
-import type { BadRowAction } from '../../config/train-config.ts';
+import type { BadRowAction } from '../dataset-settings.ts';
 import { csvRows } from '../formats/csv.ts';
 import type { CsvRow } from '../formats/csv.ts';
 import { AS_STORED } from '../dataset.ts';
@@ -8,6 +8,7 @@ import type { Dataset } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { sharedFloat32, sharedInt32 } from '../shared-memory.ts';
 
+/** A table, and how it is read. */
 export interface CsvOptions {
   /** Name of the file in messages. */
   readonly path: string;
@@ -22,7 +23,7 @@ export interface CsvOptions {
 /** The data set, and how many rows were left out. */
 export interface CsvDataset {
   readonly dataset: Dataset;
-  /** In words; absent when every row was used. */
+  /** What was left out, in words; absent when every row was used. */
   readonly skipped?: string;
 }
 

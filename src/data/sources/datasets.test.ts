@@ -105,7 +105,7 @@ describe('loadDataset', () => {
     },
   );
 
-  test("makes SmolCluster's 90/10 split, the same for the same seed, with no sample lost or doubled", async () => {
+  test("makes SmolCluster's 90/10 split by seed, with no sample lost or doubled", async () => {
     const options = { ...request, validationFraction: 0.1 };
 
     const { train, validation, test: official } = await loadDataset('mnist', options);
@@ -127,7 +127,7 @@ describe('loadDataset', () => {
     assert.equal(validation.normalisation, train.normalisation);
   });
 
-  test('makes every synthetic set of the size that is asked for, a quarter of it for the test', async () => {
+  test('makes synthetic sets of the size asked for, and a quarter for the test', async () => {
     const names = [
       'synthetic_image',
       'synthetic_text',
@@ -175,7 +175,7 @@ describe('loadDataset', () => {
     assert.deepEqual(held.normalisation, train.normalisation);
   });
 
-  test('augments the training part only, by an eighth of the size, and refuses what is no image', async () => {
+  test('augments the training part only, by an eighth, and refuses what is no image', async () => {
     const augmented = { ...withSettings({ augment: 'crop-flip' }), validationFraction: 0.5 };
 
     const { train, test: held, validation } = await loadDataset('synthetic_image', augmented);

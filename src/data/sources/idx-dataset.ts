@@ -1,7 +1,7 @@
 /** Data sets that come as four IDX files: finding, fetching, verifying, loading. */
 import type { DataPlaces, Dataset, DatasetSplits, Normalisation } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
-import type { Network } from './download.ts';
+import type { WebAccess } from './download.ts';
 import { findFile } from './find-file.ts';
 import type { WantedFile } from './find-file.ts';
 import { readIdxFile } from '../formats/idx-files.ts';
@@ -31,7 +31,7 @@ export interface IdxDataset extends Pick<WantedFile, 'innerFolders' | 'npmPackag
 export async function loadIdxDataset(
   set: IdxDataset,
   places: DataPlaces,
-  network: Network,
+  network: WebAccess,
 ): Promise<DatasetSplits> {
   const origins = new Set<string>();
   const load = async (file: IdxFile): Promise<Uint8Array<SharedArrayBuffer>> => {

@@ -81,36 +81,11 @@ interface ImageClasses {
 async function readClasses(
   folder: string,
   classNames: readonly string[],
-  { imageSize, onBadRow }: DatasetSettings,
+  settings: DatasetSettings,
   channels: 1 | 3,
 ): Promise<ImageClasses> {
-  const images: Image[] = [];
-  const labels: number[] = [];
-  const skipped: string[] = [];
-  let first: { path: string; image: Image } | undefined;
-  const present = await visible(folder);
-  for (const [label, name] of classNames.entries()) {
-    if (!present.includes(name)) continue; // A class of which the test has no image.
-    for (const file of await visible(join(folder, name))) {
-      const path = join(folder, name, file);
-      try {
-        const read = await readImage(path, channels);
-        const image = imageSize === undefined ? read : resizeImage(read, imageSize);
-        first ??= { path, image };
-        if (image.height !== first.image.height || image.width !== first.image.width)
-          throw new DataError(
-            `reading ${path}: expected ${first.image.width} x ${first.image.height} pixels as ` +
-              `${first.path} has, found ${image.width} x ${image.height}. Bring all images to ` +
-              'one size with image_size.',
-          );
-        images.push(image);
-        labels.push(label);
-      } catch (error) {
-        if (onBadRow === 'stop') throw error;
-        skipped.push(messageOf(error));
-      }
-    }
-  }
+  const { images, labels, skipped } = await readImages(folder, classNames, settings, channels);
+  const [first] = images;
   if (classNames.length < 2 || first === undefined)
     throw new DataError(
       `reading ${folder}: expected folders named for at least 2 classes with images ` +
@@ -118,27 +93,71 @@ async function readClasses(
         `${images.length} images`,
       { folder },
     );
-  const { height, width } = first.image;
+  const { height, width } = first;
   const pixels = channels * height * width;
   const x = sharedBytes(images.length * pixels, folder);
   images.forEach((image, sample) => x.set(image.pixels, sample * pixels));
   const y = sharedInt32(labels.length, folder);
   y.set(labels);
-  const target = { kind: 'classification', classes: classNames.length } as const;
-  const features = [channels, height, width];
-  return {
-    dataset: makeDataset({
-      name: folder,
-      sampleCount: images.length,
-      features,
-      target,
-      classNames,
-      x,
-      y,
-      normalisation: AS_STORED,
-    }),
-    skipped,
-  };
+  const dataset = makeDataset({
+    name: folder,
+    sampleCount: images.length,
+    features: [channels, height, width],
+    target: { kind: 'classification', classes: classNames.length },
+    classNames,
+    x,
+    y,
+    normalisation: AS_STORED,
+  });
+  return { dataset, skipped };
+}
+
+interface LabelledImages {
+  /** All of one size. */
+  readonly images: readonly Image[];
+  /** One for each image. */
+  readonly labels: readonly number[];
+  readonly skipped: readonly string[];
+}
+
+async function readImages(
+  folder: string,
+  classNames: readonly string[],
+  { imageSize, onBadRow }: DatasetSettings,
+  channels: 1 | 3,
+): Promise<LabelledImages> {
+  const images: Image[] = [];
+  const labels: number[] = [];
+  const skipped: string[] = [];
+  let first: NamedImage | undefined;
+  for await (const { path, label } of filesIn(folder, classNames)) {
+    try {
+      const read = await readImage(path, channels);
+      const image = imageSize === undefined ? read : resizeImage(read, imageSize);
+      first ??= { path, image };
+      refuseOtherSize({ path, image }, first);
+      images.push(image);
+      labels.push(label);
+    } catch (error) {
+      if (onBadRow === 'stop') throw error;
+      skipped.push(messageOf(error));
+    }
+  }
+  return { images, labels, skipped };
+}
+
+interface NamedImage {
+  readonly path: string;
+  readonly image: Image;
+}
+
+function refuseOtherSize({ path, image }: NamedImage, first: NamedImage): void {
+  const { width, height } = first.image;
+  if (image.height === height && image.width === width) return;
+  throw new DataError(
+    `reading ${path}: expected ${width} x ${height} pixels as ${first.path} has, found ` +
+      `${image.width} x ${image.height}. Bring all images to one size with image_size.`,
+  );
 }
 
 async function readImage(path: string, channels: 1 | 3): Promise<Image> {
@@ -153,6 +172,19 @@ async function readImage(path: string, channels: 1 | 3): Promise<Image> {
       { path },
     );
   return decodeImage(await readFile(path), path, channels);
+}
+
+/** The files of every class, in the order of the names; a test may have none of a class. */
+async function* filesIn(
+  folder: string,
+  classNames: readonly string[],
+): AsyncGenerator<{ readonly path: string; readonly label: number }, void> {
+  const present = await visible(folder);
+  for (const [label, name] of classNames.entries()) {
+    if (!present.includes(name)) continue;
+    for (const file of await visible(join(folder, name)))
+      yield { path: join(folder, name, file), label };
+  }
 }
 
 /** Names in a folder, sorted by their code units: the same order on every machine. */

@@ -3,6 +3,7 @@ import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { nearNormals } from './near-normal.ts';
 
+/** How many samples are made, and from which randomness. */
 export interface LinearRegressionOptions {
   readonly seed: number;
   readonly sampleCount: number;

@@ -2,8 +2,7 @@ import { normalisationOfBytes } from '../dataset.ts';
 import type { IdxDataset } from './idx-dataset.ts';
 
 /**
- * MNIST: 60,000 training and 10,000 test images of handwritten digits, 28 x 28 bytes, 0 =
- * background.
+ * MNIST: 60,000 + 10,000 images of handwritten digits, 28 x 28 bytes, 0 = background.
  *
  * Normalisation: mean 0.1307 and standard deviation 0.3081 of the training pixels / 255.
  * Source: LeCun, Cortes, Burges; hashes of the files every public copy agrees on.

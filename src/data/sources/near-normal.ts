@@ -43,10 +43,7 @@ export function numberOfByte(byte: number): number {
   return (byte - BYTE_MEAN) / BYTE_STD;
 }
 
-/**
- * `count` nearly normal numbers in 253 levels: a quarter of the memory, and of the time to draw
- * them.
- */
+/** Draws nearly normal numbers in 253 levels: a quarter of the memory, and of the time to draw. */
 export function nearNormalBytes(
   seed: number,
   draw: number,

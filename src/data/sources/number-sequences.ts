@@ -2,6 +2,7 @@ import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { BYTE_NORMALISATION, nearNormalBytes, nearNormals, numberOfByte } from './near-normal.ts';
 
+/** How many sequences are made, and from which randomness. */
 export interface NumberSequencesOptions {
   readonly seed: number;
   readonly sampleCount: number;
@@ -18,8 +19,7 @@ const NOISE = 0.1;
 const DRAWS = { direction: 53, train: { x: 54, noise: 55 }, test: { x: 56, noise: 57 } };
 
 /**
- * Sequences of the size of MiniCluster's transformer workload, with a target that can be learned
- * from them.
+ * Makes sequences as large as MiniCluster's transformer workload, with a target to be learned.
  *
  *     x, V ~ near-normal, mean 0, variance 1; x stored as bytes             x [N, 32, 256], V [256]
  *     y = (sum over positions of x V) / sqrt(32 * 256) + 0.1 noise          y [N, 1]
@@ -57,7 +57,7 @@ export function makeNumberSequences(options: NumberSequencesOptions): DatasetSpl
   };
 }
 
-/** In index order: a float sum depends on it. */
+/** Sums in index order: a float sum depends on it. */
 function targetOf(sequence: Uint8Array, direction: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < sequence.length; i++)

@@ -18,8 +18,9 @@ import { readZip } from '../formats/zip.ts';
 /** Longest table, in bytes: it is held as text and as numbers while it is read. */
 const MAX_CSV_BYTES = 2 ** 27;
 
+/** A path of the user's, and how what is there is read. */
 export interface OwnDatasetRequest {
-  /** As the user wrote it; when it is not there, its last part is looked for in `dataDir`. */
+  /** The user's words; when nothing is there, its last part is looked for in `dataDir`. */
   readonly path: string;
   readonly dataDir?: string | undefined;
   readonly settings: DatasetSettings;
@@ -33,8 +34,7 @@ export function isPath(dataset: string): boolean {
 }
 
 /**
- * The data set in a file (.npz, .csv, .tsv, .txt) or folder (of .npy files, or of class-named
- * images).
+ * Reads a file (.npz, .csv, .tsv, .txt) or a folder (of .npy files, or of class-named images).
  *
  * Throws: ConfigError when there is nothing at the path or it is of another kind; DataError for
  *         what is in it.

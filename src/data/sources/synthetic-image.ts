@@ -4,6 +4,7 @@ import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { sharedBytes, sharedInt32 } from '../shared-memory.ts';
 
+/** How many images are made, how large, and from which randomness. */
 export interface SyntheticImageOptions {
   readonly seed: number;
   readonly sampleCount: number;

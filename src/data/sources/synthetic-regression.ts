@@ -112,7 +112,7 @@ function addTargets(
   }
 }
 
-/** In index order: a float sum depends on it. */
+/** Sums in index order: a float sum depends on it. */
 function dot(
   a: Float32Array,
   aStart: number,

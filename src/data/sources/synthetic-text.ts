@@ -5,6 +5,7 @@ import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { sharedInt32 } from '../shared-memory.ts';
 
+/** How many texts are made, how long, and from which randomness. */
 export interface SyntheticTextOptions {
   readonly seed: number;
   readonly sampleCount: number;
@@ -30,8 +31,7 @@ const OWN_PART = 0.2;
 const ANY_PART = 0.2;
 
 /**
- * Token sequences whose label follows from them: the class with the most words in it, the lowest of
- * several.
+ * Makes token sequences labelled with the class that has most words in them, the lowest of several.
  *
  * Class k owns the tokens k W .. (k + 1) W - 1, W = min(8, vocabulary / (2 classes)); all others
  * mean nothing. A sample is drawn for a class: a fifth of its positions hold words of that class, a

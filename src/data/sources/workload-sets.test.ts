@@ -87,7 +87,7 @@ describe('makeLinearRegression', () => {
 });
 
 describe('makeNumberSequences', () => {
-  test('has features of mean 0 and variance 1 once normalised, and targets of a size near 1', () => {
+  test('has features of mean 0 and variance 1 once normalised, and targets near 1', () => {
     const splits = makeNumberSequences({ seed: 42, sampleCount: 200, testSampleCount: 1 });
     const [scale = 0] = BYTE_NORMALISATION.scale;
     const [shift = 0] = BYTE_NORMALISATION.shift;

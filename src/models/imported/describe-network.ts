@@ -5,6 +5,7 @@ import { networkOf } from './imported-fit.ts';
 import { statisticMomenta } from './imported-parameters.ts';
 import { isWeight } from './imported-probe.ts';
 
+/** What a network from a file is made of. */
 export interface NetworkDescription {
   readonly input: ValueInfo;
   readonly output: ValueInfo;
@@ -25,10 +26,7 @@ export interface NetworkDescription {
   readonly notes: readonly string[];
 }
 
-/**
- * Describes the network in a file. Throws ShapeError when it has not exactly one input and one
- * output.
- */
+/** Describes the network in a file. Throws ShapeError unless it has one input and one output. */
 export function describeNetwork(file: GraphFile): NetworkDescription {
   const { input, output } = networkOf(file);
   const momenta = statisticMomenta(file.nodes);

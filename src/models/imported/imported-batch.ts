@@ -1,20 +1,19 @@
 /** Networks that were exported for one batch size, made to take any. */
 import type { GraphFile, GraphNode } from '../../graph/types.ts';
 import type { Tensor, ValueInfo } from '../../graph/values/types.ts';
-import { type Network, probeNetwork } from './imported-probe.ts';
+import { type ImportedNetwork, probeNetwork } from './imported-probe.ts';
 
 /** The name of the batch axis in files that we write. */
 const BATCH = 'batch';
 
 /**
- * The network with a batch axis of any size at input and output; `sample` is the shape of one
- * sample.
+ * Gives input and output a batch axis of any size; `sample` is the shape of one sample.
  *
  * An exporter without dynamic axes writes its batch size into the targets of Reshape. Where a
  * Reshape keeps the batch axis in front, apart from what is behind it, the size is not needed;
  * elsewhere it is left, and will not fit.
  */
-export function withAnyBatch(network: Network, sample: readonly number[]): Network {
+export function withAnyBatch(network: ImportedNetwork, sample: readonly number[]): ImportedNetwork {
   const { file, input, output } = network;
   const [batch] = input.shape;
   if (typeof batch !== 'number') return network;
@@ -38,7 +37,7 @@ export function withAnyBatch(network: Network, sample: readonly number[]): Netwo
 
 /** New targets for Reshape nodes, with a 0 in front: that size stays as it is. */
 function freedTargets(
-  network: Network,
+  network: ImportedNetwork,
   sample: readonly number[],
   batch: number,
 ): ReadonlyMap<GraphNode, Tensor> {

@@ -107,7 +107,7 @@ describe('a network and data that do not fit', () => {
     'images of another size': [
       'cnn-13',
       { features: [3, 32, 32], target: classification(10) },
-      /cnn-13\.onnx and the data do not fit: its input image takes numbers \[1, 28, 28\].*the data have numbers \[3, 32, 32\]/,
+      /cnn-13\.onnx and the data do not fit: its input .*\[1, 28, 28\].*data have .*\[3, 32, 32\]/,
     ],
     'tokens for a network of numbers': [
       'mlp-13',
@@ -127,7 +127,7 @@ describe('a network and data that do not fit', () => {
     'another number of classes': [
       'cnn-13',
       { features: [1, 28, 28], target: classification(100) },
-      /its output scores is float32 \[4, 10\], and a classification needs float32 \[4, 100\]\. Give its last layer \[100\] outputs/,
+      /scores is float32 \[4, 10\], .*needs float32 \[4, 100\]\. Give its last layer \[100\]/,
     ],
     'a label per position for one answer': [
       'embedding-13',
@@ -152,7 +152,7 @@ describe('a network and data that do not fit', () => {
     assert.throws(() => modelOf('multi-head-fixed-17'), {
       code: 'GRAPH_UNSUPPORTED',
       message:
-        /^Reshape at \/attention\/Reshape: .*exported for batches of 1 samples; export it again with dynamic_axes=\{'image': \{0: 'batch'\}\}\.$/,
+        /^Reshape at \/attention\/Reshape: .*of 1 .*dynamic_axes=\{'image': \{0: 'batch'\}\}\.$/,
     });
   });
 
@@ -162,7 +162,7 @@ describe('a network and data that do not fit', () => {
 
     assert.throws(
       () => importModel({ ...file, inputs: [...file.inputs, second] }, taskOf(RECORDED['mlp-13']!)),
-      /expected one input and one output, got inputs image \[batch, 3, 4\], mask \[batch\] and outputs scores/,
+      /expected one input and one output, got inputs image \[batch, 3, 4\], mask .*outputs scores/,
     );
   });
 });

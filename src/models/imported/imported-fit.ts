@@ -1,18 +1,15 @@
-/**
- * Where a network from a file meets the data: its input takes their samples, its output answers
- * their targets.
- */
+/** Whether a network from a file fits the data: input to their samples, output to their targets. */
 import { ShapeError } from '../../base/errors.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { ReplayOptions } from '../../graph/replay.ts';
 import { formatShape, isStatic, staticElementCount } from '../../graph/values/shape.ts';
 import type { GraphFile } from '../../graph/types.ts';
 import type { Shape, ValueInfo } from '../../graph/values/types.ts';
-import type { Network } from './imported-probe.ts';
+import type { ImportedNetwork } from './imported-probe.ts';
 import { type ModelTask, outputShapeOf } from '../model.ts';
 
 /** The network of a file. Throws ShapeError when it has not exactly one input and one output. */
-export function networkOf(file: GraphFile): Network {
+export function networkOf(file: GraphFile): ImportedNetwork {
   const [input, ...moreInputs] = file.inputs;
   const [output, ...moreOutputs] = file.outputs;
   const list = (values: readonly ValueInfo[]): string =>
@@ -39,10 +36,12 @@ export function networkOf(file: GraphFile): Network {
  * The shape in which the network takes a sample of the task: the task's own, or that of the file
  * when it holds as many numbers ([784] for [1, 28, 28]).
  *
- * Throws: ShapeError naming both shapes, or what the input and the data are made of, when they do
- *         not fit.
+ * Throws: ShapeError naming both shapes, or what input and data are made of, if they do not fit.
  */
-export function sampleShapeOf({ file, input }: Network, task: ModelTask): readonly number[] {
+export function sampleShapeOf(
+  { file, input }: ImportedNetwork,
+  task: ModelTask,
+): readonly number[] {
   const { features, vocabulary } = task;
   const taken = input.shape.slice(1);
   const takes = input.type === 'float32' ? 'numbers' : 'tokens';
@@ -65,13 +64,12 @@ export function sampleShapeOf({ file, input }: Network, task: ModelTask): readon
 }
 
 /**
- * The samples x [B, ...features] as the file takes them: [B, ...shape], tokens as the file's
- * integers.
+ * Brings samples x [B, ...features] to what the file takes: [B, ...shape], tokens as its integers.
  */
 export function asInput(
   g: GraphBuilder,
   x: ValueInfo,
-  { input }: Network,
+  { input }: ImportedNetwork,
   shape: readonly number[],
 ): ValueInfo {
   const sameRank = x.shape.length === shape.length + 1;
@@ -87,7 +85,7 @@ export function asInput(
 export function asPrediction(
   g: GraphBuilder,
   y: ValueInfo,
-  network: Network,
+  network: ImportedNetwork,
   task: ModelTask,
   batch: number,
 ): ValueInfo {
@@ -111,7 +109,7 @@ export function asPrediction(
  * to be called for every node that is drawn.
  */
 export function tableCheck(
-  { file }: Network,
+  { file }: ImportedNetwork,
   task: ModelTask,
   x: ValueInfo,
 ): NonNullable<ReplayOptions['draw']> {

@@ -11,8 +11,9 @@ import type { Tensor } from '../../graph/values/types.ts';
 import { isWeight } from './imported-probe.ts';
 import type { ParameterSpec } from '../model.ts';
 
+/** The weights of a network from a file, by what becomes of them. */
 export interface ImportedParameters {
-  /** In the order of the file. */
+  /** Weights that a gradient reaches, in the order of the file. */
   readonly trained: readonly ParameterSpec[];
   readonly statistics: readonly ParameterSpec[];
   /** Weights that a pattern of `freeze` names; constants of every graph. */
@@ -49,25 +50,9 @@ export function sortParameters(
   );
   const free = candidates.filter(({ name }) => !frozen.has(name));
   refuseSharedStatistics(file.nodes, frozen);
-  const odd = free.find(({ name }) => RESERVED.test(name));
-  if (odd !== undefined) {
-    throw new GraphError(
-      `weight ${odd.name}: the training step needs this name for itself; rename the weight`,
-      { name: odd.name },
-    );
-  }
+  refuseReservedNames(free);
   const trained = free.filter(({ name }) => !momenta.has(name)).map(specOf);
-  if (trained.length === 0) {
-    const why =
-      freeze.length === 0 ? 'it has no weights' : `freeze ${freeze.join(', ')} leaves none`;
-    throw new ConfigError(`model ${file.name}: expected weights to train, but ${why}`, [
-      {
-        path: 'freeze',
-        expected: 'a pattern that leaves weights to train',
-        got: freeze.join(', '),
-      },
-    ]);
-  }
+  if (trained.length === 0) throw nothingToTrain(file.name, freeze);
   return {
     trained,
     statistics: free.flatMap((tensor) => {
@@ -77,6 +62,23 @@ export function sortParameters(
     frozen: [...frozen],
     fixed: weights.filter((tensor) => !candidates.includes(tensor)).map(({ name }) => name),
   };
+}
+
+function refuseReservedNames(weights: readonly Tensor[]): void {
+  const odd = weights.find(({ name }) => RESERVED.test(name));
+  if (odd === undefined) return;
+  throw new GraphError(
+    `weight ${odd.name}: the training step needs this name for itself; rename the weight`,
+    { name: odd.name },
+  );
+}
+
+function nothingToTrain(model: string, freeze: readonly string[]): ConfigError {
+  const got = freeze.join(', ');
+  const why = freeze.length === 0 ? 'it has no weights' : `freeze ${got} leaves none`;
+  return new ConfigError(`model ${model}: expected weights to train, but ${why}`, [
+    { path: 'freeze', expected: 'a pattern that leaves weights to train', got },
+  ]);
 }
 
 function specOf({ name, shape, data }: Tensor): ParameterSpec {
@@ -91,8 +93,7 @@ export function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<strin
   const momenta = new Map<string, number>();
   for (const node of nodes) {
     if (node.operator !== 'BatchNormalization') continue;
-    // ONNX keeps this part of the old value, as a float32: 0.1 comes back from 0.89999998 in six
-    // digits.
+    // ONNX keeps this part of the old value in float32: six digits make 0.1 of 1 - 0.89999998.
     const kept = floatAttribute(node, 'momentum', 0.9);
     const moved = Number((1 - kept).toPrecision(6));
     for (const name of node.inputs.slice(3)) momenta.set(name, moved);
@@ -118,10 +119,7 @@ function refuseSharedStatistics(nodes: readonly GraphNode[], frozen: ReadonlySet
   }
 }
 
-/**
- * A running mean that is frozen freezes the variance beside it, and the other way round: they are
- * used together.
- */
+/** A frozen running mean freezes the variance beside it, and the other way round. */
 function withPartners(
   frozen: ReadonlySet<string>,
   nodes: readonly GraphNode[],
@@ -135,10 +133,7 @@ function withPartners(
   ]);
 }
 
-/**
- * Inputs of the graph whose gradient there is: the way to the output passes only operators with a
- * rule.
- */
+/** Finds inputs that have a gradient: on the way to the output are only operators with a rule. */
 function reachedByGradient(graph: Graph): ReadonlySet<string> {
   const types = new Map(graph.values.map(({ name, type }) => [name, type]));
   const reached = new Set(graph.outputs.map(({ name }) => name));

@@ -5,7 +5,7 @@ import type { Graph, GraphFile } from '../../graph/types.ts';
 import type { Shape, Tensor, ValueInfo } from '../../graph/values/types.ts';
 
 /** The names of the file, unchanged, and its one input and output. */
-export interface Network {
+export interface ImportedNetwork {
   readonly file: GraphFile;
   readonly input: ValueInfo;
   readonly output: ValueInfo;
@@ -19,13 +19,12 @@ export function isWeight({ type, shape, data }: Tensor): boolean {
 }
 
 /**
- * The forward pass at inference for an input of `shape`, with every weight as an input of the
- * graph.
+ * Draws the forward pass at inference for an input of `shape`; every weight is an input, too.
  *
  * Throws: ShapeError or GraphError naming the node that such an input does not fit.
  */
 export function probeNetwork(
-  { file, input }: Network,
+  { file, input }: ImportedNetwork,
   shape: Shape,
   draw?: ReplayOptions['draw'],
 ): Graph {

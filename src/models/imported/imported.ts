@@ -1,10 +1,6 @@
-/**
- * A network that somebody exported, as a model that trains: its weights go on from where the file
- * left them.
- */
+/** A network that somebody exported, as a model that trains: its weights begin as in the file. */
 import { GraphError, LockstepError, ShapeError } from '../../base/errors.ts';
 import { drawBatchStatistics } from '../../autodiff/batch-statistics.ts';
-import type { LossName } from '../../config/train-config.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
 import { floatAttribute } from '../../graph/operators/operator.ts';
 import { type ReplayInputs, replayGraph } from '../../graph/replay.ts';
@@ -14,9 +10,9 @@ import type { ValueInfo } from '../../graph/values/types.ts';
 import { withAnyBatch } from './imported-batch.ts';
 import { asInput, asPrediction, networkOf, sampleShapeOf, tableCheck } from './imported-fit.ts';
 import { type ImportedParameters, sortParameters } from './imported-parameters.ts';
-import { type Network, probeNetwork } from './imported-probe.ts';
+import { type ImportedNetwork, probeNetwork } from './imported-probe.ts';
 import type { ForwardPass, Model, ModelTask, TrainingPass } from '../model.ts';
-import { lossOf } from '../objective.ts';
+import { lossOf, type LossName } from '../objective.ts';
 
 /** A model with what became of the weights of its file. */
 export interface ImportedModel extends Model {
@@ -25,6 +21,7 @@ export interface ImportedModel extends Model {
   readonly inference: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }
 
+/** What the user says about a network from a file. */
 export interface ImportOptions {
   /**
    * Patterns of whole names of weights that stay as they are: `*` is any characters, `?` is one.
@@ -81,7 +78,7 @@ export function importModel(
 function drawForward(
   pass: ForwardPass,
   x: ValueInfo,
-  network: Network,
+  network: ImportedNetwork,
   task: ModelTask,
   shape: readonly number[],
   { trained, statistics }: ImportedParameters,
@@ -105,7 +102,7 @@ function drawForward(
   return asPrediction(g, y, network, task, Number(x.shape[0]));
 }
 
-/** In training, x times a mask of the node's rate. */
+/** Dropout in training: x times a mask of the node's rate. */
 function drawDropout(
   g: GraphBuilder,
   node: GraphNode,
@@ -113,8 +110,7 @@ function drawDropout(
   training: TrainingPass,
 ): ValueInfo | undefined {
   const x = inputs.value(0);
-  // ONNX drops half when nothing is said. Six digits of a float32 are the number that somebody
-  // wrote.
+  // ONNX drops half when nothing is said. Six digits of a float32 are what somebody wrote.
   const rate = Number(Number(inputs.constant(1)?.data[0] ?? 0.5).toPrecision(6));
   if (x === undefined || !isStatic(x.shape) || rate === 0) return undefined;
   if (!(rate > 0 && rate < 1)) {
@@ -126,7 +122,7 @@ function drawDropout(
   return g.mul(x, training.mask(x.shape, rate));
 }
 
-/** In training, normalised with the micro-batch's own statistics, which the running ones follow. */
+/** BatchNorm in training: by the micro-batch's statistics, which the running ones follow. */
 function drawBatchNormalization(
   g: GraphBuilder,
   node: GraphNode,
@@ -188,7 +184,11 @@ function withValues(
  * The first drawing. Where it fails, a network that was exported for one batch size is told that
  * this may be why.
  */
-function probed({ file, input }: Network, network: Network, shape: readonly number[]): Graph {
+function probed(
+  { file, input }: ImportedNetwork,
+  network: ImportedNetwork,
+  shape: readonly number[],
+): Graph {
   try {
     return probeNetwork(network, [PROBE_BATCH, ...shape]);
   } catch (error) {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { makeModel } from '../../models/models.ts';
-import { modelOptionsOf } from '../../models/model-options.ts';
+import { architectureOf } from '../../models/architecture-settings.ts';
 import { parameterCountOf } from '../../models/model.ts';
 import { DATASETS } from '../../data/sources/datasets.ts';
-import type { DatasetName } from '../../config/train-config.ts';
 import { datasetSpecOf } from '../../job/data-source.ts';
 import {
   DEFAULT_WORKLOAD,
@@ -23,14 +22,14 @@ describe('workloadConfig', () => {
       const config = workloadConfig({ ...DEFAULT_WORKLOAD, workload });
       const { settings, seed } = datasetSpecOf(config);
       const places = { cacheDir: '', packageDirs: [] };
-      const { train } = await DATASETS[config.dataset as DatasetName].load({
+      const { train } = await DATASETS[config.dataset]!.load({
         places,
         network: { fetch, clock: { now: () => 0, after: () => ({ cancel: () => {} }) } },
         seed,
         validationFraction: 0,
         settings,
       });
-      const model = makeModel(config.model, train, modelOptionsOf(config));
+      const model = makeModel(config.model, train, architectureOf(config));
 
       assert.equal(parameterCountOf(model), SIZES[workload]);
       assert.equal(train.sampleCount, WORKLOAD_SAMPLES);

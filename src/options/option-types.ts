@@ -1,4 +1,4 @@
-/** The types a setting can have: how each is checked, read from a flag's text, and described. */
+/** The types that a setting can have: how each is checked, read from a flag, and described. */
 import { z } from 'zod';
 import { closestName } from '../base/closest-name.ts';
 
@@ -43,6 +43,18 @@ export type OptionType =
       readonly maxCount: number;
     };
 
+/** The largest number of steps, or of anything else that is only counted. */
+export const MAX_COUNT = 1_000_000_000;
+
+/**
+ * A path: no control characters, no half surrogate pairs, so that it survives a trip through YAML.
+ */
+export const FILE_PATH: OptionType = {
+  kind: 'text',
+  pattern: /^[^\p{Cc}\p{Cs}]+$/u,
+  expected: 'a path',
+};
+
 /** The zod schema that checks a value of `type` and brings it to its final form. */
 export function schemaOf(type: OptionType): z.ZodType {
   switch (type.kind) {
@@ -50,38 +62,22 @@ export function schemaOf(type: OptionType): z.ZodType {
       const integer = z.int().min(type.min).max(type.max);
       return type.word === undefined ? integer : z.union([integer, z.literal(type.word)]);
     }
-    case 'number': {
-      const number = z.number();
-      const above = type.exclusive === 'min' ? number.gt(type.min) : number.min(type.min);
-      return type.exclusive === 'max' ? above.lt(type.max) : above.max(type.max);
-    }
+    case 'number':
+      return numberSchema(type);
     case 'integers': {
       const integer = z.int().min(type.min).max(type.max);
-      const one = integer.transform((value) => [value]);
-      return z.union([
-        z
-          .array(integer)
-          .min(type.minCount ?? 1)
-          .max(type.maxCount),
-        one,
-      ]);
+      const list = z.array(integer).min(type.minCount ?? 1);
+      return listOrItem(list.max(type.maxCount), integer);
     }
     case 'boolean':
       return z.boolean();
     case 'choice': {
-      const choice = z
-        .enum(spellingsOf(type.choices))
-        .transform((word) => chosen(word, type.choices));
-      return type.orPath === undefined
-        ? choice
-        : z.union([choice, z.string().max(MAX_TEXT).regex(PATH)]);
+      const choice = choiceSchema(type.choices);
+      return type.orPath === undefined ? choice : z.union([choice, textSchema(PATH)]);
     }
     case 'choices': {
       const choice = z.enum([...type.choices]);
-      return z.union([
-        z.array(choice).min(1).max(type.maxCount),
-        choice.transform((value) => [value]),
-      ]);
+      return listOrItem(z.array(choice).min(1).max(type.maxCount), choice);
     }
     case 'fraction':
       return z.union([
@@ -89,21 +85,39 @@ export function schemaOf(type: OptionType): z.ZodType {
         z.boolean().transform((on) => (on ? type.whenTrue : 0)),
       ]);
     case 'text':
-      return z.string().max(MAX_TEXT).regex(type.pattern);
+      return textSchema(type.pattern);
     case 'texts': {
-      const text = z.string().max(MAX_TEXT).regex(type.pattern);
-      return z.union([z.array(text).max(type.maxCount), text.transform((value) => [value])]);
+      const text = textSchema(type.pattern);
+      return listOrItem(z.array(text).max(type.maxCount), text);
     }
     default:
       return type satisfies never;
   }
 }
 
+function numberSchema({ min, max, exclusive }: OptionType & { kind: 'number' }): z.ZodType {
+  const above = exclusive === 'min' ? z.number().gt(min) : z.number().min(min);
+  return exclusive === 'max' ? above.lt(max) : above.max(max);
+}
+
+/** An item alone is a list of one. */
+function listOrItem(list: z.ZodType, item: z.ZodType): z.ZodType {
+  return z.union([list, item.transform((value) => [value])]);
+}
+
+function textSchema(pattern: RegExp): z.ZodType {
+  return z.string().max(MAX_TEXT).regex(pattern);
+}
+
+/** Takes every spelling, and gives the one of the table. */
+function choiceSchema(choices: readonly string[]): z.ZodType {
+  return z.enum(spellingsOf(choices)).transform((word) => chosen(word, choices));
+}
+
 const MAX_TEXT = 4096;
 
 /**
- * What tells a path from a misspelt name: a slash or a dot. No control characters, no halves of
- * surrogate pairs.
+ * A slash or a dot tells a path from a misspelt name. No control characters, no half surrogates.
  */
 const PATH = /^[^\p{Cc}\p{Cs}]*[./\\][^\p{Cc}\p{Cs}]*$/u;
 

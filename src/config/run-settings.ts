@@ -1,0 +1,59 @@
+/** The settings of group `run`: what a run follows from, what it records, and where. */
+import type { OptionTable } from '../options/option-table.ts';
+import { FILE_PATH, MAX_COUNT } from '../options/option-types.ts';
+
+/** What a run records, and where; each setting is explained in `RUN_OPTIONS`. */
+export interface RunSettings {
+  readonly seed: number;
+  readonly evalEvery: number | 'epoch';
+  readonly trackGradients: boolean;
+  readonly audit: number;
+  readonly name: string | undefined;
+  readonly outDir: string;
+}
+
+/** The one description of these settings. */
+export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
+  seed: {
+    type: { kind: 'integer', min: 0, max: 4_294_967_295 },
+    default: 42,
+    help: 'Initial weights, order of samples and splits follow from it',
+  },
+  evalEvery: {
+    type: { kind: 'integer', min: 1, max: MAX_COUNT, word: 'epoch' },
+    default: 'epoch',
+    unit: 'steps',
+    help: 'Evaluate on the test samples every so many steps; epoch: after each epoch',
+  },
+  trackGradients: {
+    type: { kind: 'boolean' },
+    default: false,
+    help: 'Record the L2 norm of every gradient tensor',
+    onlyWith: { key: 'strategy', values: ['sync'] },
+  },
+  audit: {
+    type: { kind: 'number', min: 0, max: 1 },
+    default: 0,
+    unit: 'fraction',
+    help:
+      'Part of the steps in which a micro-batch of every worker is computed by another one ' +
+      'too; a worker whose bits differ is put out and its steps are computed again (needs ' +
+      'three workers that compute the same bits)',
+  },
+  name: {
+    type: {
+      kind: 'text',
+      pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+      expected:
+        'a folder name of letters, digits, ".", "_" and "-" (at most 100, beginning with a ' +
+        'letter or digit)',
+    },
+    default: undefined,
+    help: 'Name of the run and of its folder; not given: model, data set and time',
+  },
+  outDir: {
+    type: FILE_PATH,
+    default: 'experiments',
+    help: "Folder in which the run's folder is made",
+  },
+};
