@@ -28,7 +28,7 @@ const CHECKS = {
   prettier: ['prettier/bin/prettier.cjs', '--check', '.'],
   oxlint: ['oxlint/bin/oxlint', '--type-aware'],
   tsc: ['typescript/bin/tsc', '-p', '.'],
-  floors: ['tsx/dist/cli.mjs', 'scripts/check-floors.ts'],
+  house: ['tsx/dist/cli.mjs', 'scripts/check-house.ts'],
 };
 
 const CLOSING_LINE = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
