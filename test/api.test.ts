@@ -125,6 +125,21 @@ describe('a run that is let finish', () => {
     });
   });
 
+  test('has a model that says the same of many samples as of few', async () => {
+    const { train: samples } = await loadData(DIGITS);
+    const model = await loadModel(summary.folder);
+
+    const all = await model.predict(samples.inputs());
+    const last = await model.predict(samples.inputs(samples.count - 3));
+    await model.close();
+
+    assert.ok(samples.count > 4 * 256, 'several batches, the last not full');
+    assert.deepEqual(all.shape, [samples.count, 10]);
+    const scores = all.scores.subarray(-30);
+    for (const [i, score] of last.scores.entries()) assert.ok(Math.abs(score - scores[i]!) < 1e-4);
+    assert.deepEqual(last.classes, all.classes.subarray(-3));
+  });
+
   test('refuses another run of its name, and ends its events', async () => {
     const again = train({ ...DIGITS, name: summary.name });
 
@@ -211,6 +226,23 @@ describe('a run on tokens', () => {
     assert.deepEqual([shape.slice(0, 2), classes.length], [[2, 16], 32]);
     await isRefused;
     await model.close();
+  });
+});
+
+describe('a run on numbers', () => {
+  test('has a model that predicts numbers and knows no classes', async () => {
+    const settings = { dataset: 'linear_regression', samples: 400, hidden: 8 };
+    const { folder } = await train({ ...settings, steps: 2, workers: 1, lanes: 1, outDir })
+      .finished;
+    const { test: samples, target } = await loadData((await readRun(folder)).config);
+    const model = await loadModel(folder);
+
+    const { classes, scores, shape } = await model.predict(samples.inputs());
+    await model.close();
+
+    assert.deepEqual([model.task, target], ['regression', { kind: 'regression', outputs: 1 }]);
+    assert.deepEqual([classes.length, shape], [0, [samples.count, 1]]);
+    assert.equal(scores.length, samples.targets.length);
   });
 });
 
