@@ -1,19 +1,30 @@
 /**
- * What programs may use of Lockstep: train from code, load data, read results. The commands are the
- * main door.
+ * What programs may use of Lockstep: train, follow, stop, read results, predict. Every export is
+ * shown in docs/api.md; everything else may change without notice.
  */
+export { train } from './api/train.ts';
+export type { Run, TrainOptions } from './api/train.ts';
+export type { TrainSettings } from './api/settings.ts';
+export type { RunEvents } from './api/run-events.ts';
+export { readRun } from './api/read-run.ts';
+export type { LoggedEvent, RunRecord } from './api/read-run.ts';
+export { loadModel } from './api/load-model.ts';
+export type { Prediction, TrainedModel } from './api/load-model.ts';
+export type { ModelInput } from './api/pack-samples.ts';
+export { loadData } from './api/load-data.ts';
+export type { Samples, TrainingData } from './api/load-data.ts';
 export {
   ConfigError,
   DataError,
+  GraphError,
   LockstepError,
   NonFiniteError,
+  PeerLostError,
   RendezvousError,
+  RuntimeError,
+  ShapeError,
 } from './base/errors.ts';
-export type { ErrorCode } from './base/errors.ts';
-export { parseTrainConfig } from './config/parse-train-config.ts';
+export type { ConfigIssue, ErrorCode, ErrorContext } from './base/errors.ts';
 export type { TrainConfig } from './config/train-config.ts';
-export { dataPlaces } from './job/data-source.ts';
-export type { RunSummary } from './runs/run-summary.ts';
-export { runTraining } from './launch/training-run.ts';
-export type { TrainingRunOptions } from './launch/training-run.ts';
 export type { RunEvent } from './metrics/events.ts';
+export type { RunSummary } from './runs/run-summary.ts';

@@ -23,7 +23,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['job'],
   ['runs'],
   ['launch'],
-  ['validate/results'],
+  ['api', 'validate/results'],
   ['validate/bench', 'validate/compare', 'validate/watch'],
   ['validate/drills', 'validate/reports'],
   ['cli/shell'],

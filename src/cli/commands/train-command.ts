@@ -1,13 +1,12 @@
-import { readFileSync, statSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { ConfigError, messageOf } from '../../base/errors.ts';
 import { describeOptions } from '../../config/option-docs.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
-import { type ConfigSource, MAX_CONFIG_BYTES } from '../../config/yaml-source.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { defaultRunName } from '../../runs/run-name.ts';
 import type { RunSummary } from '../../runs/run-summary.ts';
+import { readConfigFile } from '../../launch/config-file.ts';
 import { runTraining } from '../../launch/training-run.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
@@ -87,7 +86,7 @@ async function train(
   isLocal: boolean,
 ): Promise<void> {
   const { json, ...settings } = flags;
-  const { config, notes } = parseTrainConfig(files.map(readConfig), settings);
+  const { config, notes } = parseTrainConfig(files.map(readConfigFile), settings);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
   for (const { file, line, key, message } of notes) {
@@ -105,7 +104,7 @@ async function train(
   try {
     const summary = await runTraining({
       config,
-      name: config.name ?? defaultName(config),
+      name: config.name ?? defaultRunName(config, String(process.pid)),
       places: dataPlaces(config.dataDir, context.environment),
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
@@ -158,39 +157,4 @@ function report(
 ): void {
   terminal.line(summaryText(summary, colours));
   if (isJson) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
-}
-
-function readConfig(file: string): ConfigSource {
-  try {
-    if (statSync(file).size > MAX_CONFIG_BYTES) {
-      throw new ConfigError(
-        `${file}: expected a configuration of at most ${MAX_CONFIG_BYTES} bytes. Is it the ` +
-          'right file?',
-      );
-    }
-    return { file, text: readFileSync(file, 'utf8') };
-  } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const reason = isMissing ? 'there is no such file' : messageOf(error);
-    throw new ConfigError(`reading ${file}: ${reason}`, [], { cause: error });
-  }
-}
-
-/** A name or a path as part of a folder's name: the last part without its ending. */
-function nameInFolder(word: string): string {
-  const [last = ''] = word.split(/[\\/]/).filter(Boolean).slice(-1);
-  return (
-    last
-      .replace(/\.[^.]*$/, '')
-      .replaceAll(/[^A-Za-z0-9_-]+/g, '-')
-      .replace(/^-+/, '')
-      .slice(0, 30) || 'own'
-  );
-}
-
-function defaultName(config: TrainConfig): string {
-  const stamp = new Date().toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
-  const [dataset, model] = [config.dataset, config.model].map(nameInFolder);
-  return `${dataset}-${model}-${stamp}-${process.pid}`;
 }

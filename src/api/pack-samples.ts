@@ -1,0 +1,98 @@
+/** Samples as a program has them, brought to what a session takes. */
+import { ConfigError } from '../base/errors.ts';
+import { formatShape } from '../graph/values/shape.ts';
+
+/**
+ * Samples for a model: all numbers one after the other ([count, ...features], row-major; an
+ * Int32Array for token ids), or one array of numbers per sample.
+ */
+export type ModelInput = Float32Array | Int32Array | readonly ArrayLike<number>[];
+
+/** How a model's file wants its input. */
+export type InputType = 'float32' | 'int32' | 'int64';
+
+/** Samples in the type of the model's input. */
+export interface PackedSamples {
+  readonly count: number;
+  readonly values: Float32Array | Int32Array | BigInt64Array;
+}
+
+/**
+ * Brings samples to `type`, each of shape `features`.
+ *
+ * Throws: ConfigError naming the sample and what is wrong: no sample at all, another length, a
+ *         feature that is no finite number, a token that is no whole number of at least 0.
+ */
+export function packSamples(
+  samples: ModelInput,
+  features: readonly number[],
+  type: InputType,
+): PackedSamples {
+  const size = features.reduce((product, length) => product * length, 1);
+  const rows = Array.isArray(samples) ? samples : undefined;
+  const flat = rows === undefined ? checkedFlat(samples, type) : joined(rows, size, features);
+  if (flat.length === 0) throw invalid('at least one sample', 'none');
+  if (flat.length % size !== 0)
+    throw invalid(
+      `a multiple of ${size} numbers, one sample being ${formatShape(features)}`,
+      String(flat.length),
+    );
+  const isFit = type === 'float32' ? Number.isFinite : isToken;
+  const odd = flat.findIndex((value) => !isFit(value));
+  if (odd >= 0)
+    throw invalid(
+      `${type === 'float32' ? 'finite numbers' : 'whole numbers from 0, the ids of tokens,'} in ` +
+        `sample ${Math.floor(odd / size)}`,
+      `${flat[odd]} at its position ${odd % size}`,
+    );
+  return { count: flat.length / size, values: typed(flat, type) };
+}
+
+/** One array for all samples must be of the kind that the model takes. */
+function checkedFlat(samples: unknown, type: InputType): Float32Array | Int32Array {
+  const isTokens = type !== 'float32';
+  if (isTokens && samples instanceof Int32Array) return samples;
+  if (!isTokens && samples instanceof Float32Array) return samples;
+  const name = Object.prototype.toString.call(samples).slice('[object '.length, -1);
+  throw invalid(
+    `${isTokens ? 'an Int32Array of token ids' : 'a Float32Array of features'}, or one array of ` +
+      'numbers per sample',
+    name,
+  );
+}
+
+function joined(
+  rows: readonly ArrayLike<number>[],
+  size: number,
+  features: readonly number[],
+): Float64Array {
+  const all = new Float64Array(rows.length * size);
+  for (const [index, row] of rows.entries()) {
+    if (row.length !== size)
+      throw invalid(
+        `${size} numbers in sample ${index}, one sample being ${formatShape(features)}`,
+        row.length === undefined ? typeof row : String(row.length),
+      );
+    all.set(row, index * size);
+  }
+  return all;
+}
+
+function isToken(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < 2 ** 31;
+}
+
+function typed(
+  flat: Float32Array | Int32Array | Float64Array,
+  type: InputType,
+): PackedSamples['values'] {
+  if (type === 'int64') return BigInt64Array.from(flat, BigInt);
+  if (type === 'int32') return flat instanceof Int32Array ? flat : Int32Array.from(flat);
+  return flat instanceof Float32Array ? flat : Float32Array.from(flat);
+}
+
+function invalid(expected: string, got: string): ConfigError {
+  return new ConfigError(`predicting: expected ${expected}, got ${got}`, [
+    { path: 'samples', expected, got },
+  ]);
+}
