@@ -65,7 +65,7 @@ export interface PayloadFacts {
 export const NO_PAYLOAD: PayloadFacts = { byteLength: 0, checksum: 0 };
 
 /** What a frame says of a payload that follows on the socket. */
-export function factsOf(payload: Uint8Array): PayloadFacts {
+export function payloadFactsOf(payload: Uint8Array): PayloadFacts {
   return { byteLength: payload.length, checksum: crc32(payload) };
 }
 

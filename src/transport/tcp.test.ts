@@ -4,7 +4,7 @@ import { connect as connectSocket, createServer, type Server, type Socket } from
 import { afterEach, describe, test } from 'node:test';
 import { type LockstepError, PeerLostError, ProtocolError } from '../base/errors.ts';
 import type { Connection, FrameLimits } from './connection.ts';
-import { encodeFrameHead, factsOf } from './frame.ts';
+import { encodeFrameHead, payloadFactsOf } from './frame.ts';
 import { connect, listen, type Listener } from './tcp.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -273,7 +273,7 @@ describe('a TCP connection to a peer that misbehaves', () => {
     for (const keptBytes of [3, 30, 50]) {
       const { socket, far } = await connectPlainSocket();
       const frame = Buffer.concat([
-        encodeFrameHead({ kind: 'x' }, factsOf(new Uint8Array(100))),
+        encodeFrameHead({ kind: 'x' }, payloadFactsOf(new Uint8Array(100))),
         new Uint8Array(100),
       ]);
 
