@@ -61,7 +61,7 @@ export function stateRegionsOf(optimizer: OptimizerSpec): readonly string[] {
 }
 
 /** Bytes of a whole state: unpadded float32. */
-export function stateBytesOf(job: Job, optimizer: OptimizerSpec): number {
+export function packedStateBytes(job: Job, optimizer: OptimizerSpec): number {
   return 4 * layoutOf(job).length * stateRegionsOf(optimizer).length;
 }
 
@@ -83,7 +83,7 @@ export function makeSharedArena(
   const names = ['gathered', 'received', ...(laneCount === 1 ? [] : ['weights']), ...sums];
   const requests: RegionRequest[] = [
     ...names.map((name) => ({ name, byteLength })),
-    { name: 'state', byteLength: stateBytesOf(job, optimizer) },
+    { name: 'state', byteLength: packedStateBytes(job, optimizer) },
   ];
   return new Arena(requests, memory === undefined ? { shared: true } : { shared: true, memory });
 }

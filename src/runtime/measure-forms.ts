@@ -66,7 +66,7 @@ async function fastestForm(
   const forms = convForms(work);
   const [usual = defaultConvForm(work)] = forms;
   if (forms.length === 1) return usual;
-  const trials: Trial[] = [];
+  const trials: FormTrial[] = [];
   try {
     for (const form of forms)
       trials.push(await (timeForm ? imagineTrial(work, form, timeForm) : startTrial(work, form)));
@@ -83,12 +83,12 @@ async function fastestForm(
   return best.bestMs < WORTHWHILE * bestOf(trials, usual) ? best.form : usual;
 }
 
-function bestOf(trials: readonly Trial[], form: ConvForm): number {
+function bestOf(trials: readonly FormTrial[], form: ConvForm): number {
   return trials.find((trial) => trial.form === form)?.bestMs ?? Infinity;
 }
 
 /** A form that is ready to be timed, and has been run once. */
-export interface Trial {
+export interface FormTrial {
   readonly form: ConvForm;
   /** The least time so far, milliseconds. */
   bestMs: number;
@@ -100,7 +100,7 @@ export interface Trial {
  * Makes a session for one form; `release` ends it. Throws RuntimeError when ONNX Runtime cannot
  * load it.
  */
-export async function startTrial(work: ConvWork, form: ConvForm): Promise<Trial> {
+export async function startTrial(work: ConvWork, form: ConvForm): Promise<FormTrial> {
   const graph = makeConvFormGraph(work, form);
   const session = await createSession(encodeGraph(graph), graph.name, 'cpu');
   const feeds = tensorsFor(graph.inputs);
@@ -113,7 +113,7 @@ async function imagineTrial(
   work: ConvWork,
   form: ConvForm,
   timeForm: NonNullable<MeasureFormsOptions['timeForm']>,
-): Promise<Trial> {
+): Promise<FormTrial> {
   const time = async (): Promise<number> => timeForm(work, form);
   return { form, bestMs: await time(), time, release: async () => {} };
 }

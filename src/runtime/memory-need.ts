@@ -5,7 +5,7 @@
 import { RuntimeError } from '../base/errors.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
-import { layoutOf, stateBytesOf, stateNamesOf } from './lane-job.ts';
+import { layoutOf, packedStateBytes, stateNamesOf } from './lane-job.ts';
 
 /**
  * Smaller needs are never refused: the numbers of systems about free memory are too rough for that.
@@ -29,7 +29,7 @@ export function workerBytes(
   const exchanged = isAlone ? 0 : 2;
   // The weights of the run, what a shard changed, its rounded sum on its way.
   const ofRounds = job.rounds === undefined ? 0 : 4;
-  return region * (onLanes + sums + exchanged + ofRounds) + stateBytesOf(job, optimizer);
+  return region * (onLanes + sums + exchanged + ofRounds) + packedStateBytes(job, optimizer);
 }
 
 /**
@@ -38,7 +38,7 @@ export function workerBytes(
  */
 export function coordinatorBytes(job: Job, optimizer: OptimizerSpec, workerCount: number): number {
   const sums = workerCount === 1 ? 0 : workerCount + 1;
-  return 2 * stateBytesOf(job, optimizer) + sums * 4 * layoutOf(job).paddedLength;
+  return 2 * packedStateBytes(job, optimizer) + sums * 4 * layoutOf(job).paddedLength;
 }
 
 /** Throws RuntimeError when `neededBytes` are more than `availableBytes`; `what` needs them. */
