@@ -5,6 +5,7 @@ import { axesFrom } from './conv-patches.ts';
 import { product } from './conv-signature.ts';
 import { staticShape } from './gradient-rule.ts';
 
+/** What BatchNorm needs to know of a micro-batch, per channel. */
 export interface BatchStatistics {
   /** [C] float32: over the samples, each by its weight, and all positions. */
   readonly mean: ValueInfo;
@@ -32,8 +33,8 @@ export function drawBatchStatistics(
   const isEmpty = g.cast(g.equal(count, g.scalar(0)), 'float32');
   const divisor = g.add(count, isEmpty);
   const total = (value: ValueInfo): ValueInfo => {
-    const perSample =
-      sizes.length === 0 ? value : g.reduceSum(value, { axes: axesFrom(2, sizes.length) }); // [B, C]
+    const axes = axesFrom(2, sizes.length);
+    const perSample = axes.length === 0 ? value : g.reduceSum(value, { axes }); // [B, C]
     return g.matMul(sampleWeight, perSample); // [C]
   };
   const mean = g.div(total(x), divisor);

@@ -26,7 +26,8 @@ export function toColumns(g: GraphBuilder, signature: ConvSignature, x: ValueInf
   const { batch, channels, sizes, kernel, counts } = signature;
   const [places, positions] = [product(kernel), product(counts)];
   const images = g.reshape(x, [batch * channels, product(sizes)]);
-  const met = isPointwise(signature) ? images : g.matMul(images, placesOf(g, signature)); // [B C, K Y]
+  // [B C, K Y]
+  const met = isPointwise(signature) ? images : g.matMul(images, placesOf(g, signature));
   const first = g.transpose(g.reshape(met, [batch, channels * places, positions]), [1, 0, 2]);
   return g.reshape(first, [channels * places, batch * positions]);
 }

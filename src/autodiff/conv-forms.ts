@@ -31,9 +31,11 @@ export interface ConvWork {
   readonly kind: 'output' | 'weight' | 'input';
   readonly signature: ConvSignature;
 }
+/** A gradient of a convolution, by its weight or by its input. */
 export interface ConvGradient extends ConvWork {
   readonly kind: 'weight' | 'input';
 }
+/** Names of all forms; which of them are right for a work is told by `convForms`. */
 export type ConvForm = OutputForm | WeightForm | InputForm;
 
 /** Chooses the form of a work; undefined leaves it to `defaultConvForm`. */

@@ -68,9 +68,11 @@ const columns: DrawInputGradient = (g, signature, weight, dy) => {
   );
 };
 
+/** Ways to draw an input gradient, by the name of the form. */
 export const INPUT_FORMS = { transposed, flipped, columns } as const satisfies Readonly<
   Record<string, DrawInputGradient>
 >;
+/** The name of a form of an input gradient. */
 export type InputForm = keyof typeof INPUT_FORMS;
 
 /** The forms that are right for a signature. */

@@ -65,6 +65,7 @@ export function signatureKey(signature: ConvSignature): string {
   ].join(' ');
 }
 
+/** The product of all values; 1 for an empty list, as for the elements of a scalar. */
 export function product(values: readonly number[]): number {
   return values.reduce((result, value) => result * value, 1);
 }

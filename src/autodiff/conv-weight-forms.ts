@@ -102,9 +102,11 @@ function channelsLast(g: GraphBuilder, signature: ConvSignature, x: ValueInfo): 
   return slicesByPosition(g, last, 2, signature).map((slice) => g.reshape(slice, shape));
 }
 
+/** Ways to draw a weight gradient, by the name of the form. */
 export const WEIGHT_FORMS = { positions, columns, patches, swapped } as const satisfies Readonly<
   Record<string, DrawWeightGradient>
 >;
+/** The name of a form of a weight gradient. */
 export type WeightForm = keyof typeof WEIGHT_FORMS;
 
 /** The forms that are right for a signature. */

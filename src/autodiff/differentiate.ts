@@ -15,6 +15,7 @@ import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
 import { withStatistics } from './normalization-rules.ts';
 import { drawPooling } from './pooling-rules.ts';
 
+/** How gradients are drawn where there is a choice. */
 export interface DifferentiateOptions {
   /** The forms of convolutions and of their gradients; the defaults when absent. */
   readonly chooseForm?: ConvFormChooser | undefined;

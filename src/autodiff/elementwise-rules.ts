@@ -78,6 +78,7 @@ const isComparison = notDifferentiable('its output is true or false');
 // Steps are flat almost everywhere: nothing flows back.
 const isStep: GradientRule = () => [undefined];
 
+/** Gradient rules of operators on elements; inputs may have been broadcast. */
 export const ELEMENTWISE_RULES = {
   // dA = dY, dB = dY
   Add: (call) => [() => undo(call, 0, call.dy), () => undo(call, 1, call.dy)],

@@ -127,7 +127,8 @@ const GRADIENTS: Readonly<
 > = {
   Erf(g, x, f, dy) {
     const t = g.mul(x, g.scalar(Math.SQRT1_2));
-    const bell = g.exp(g.sub(g.scalar(Math.log(1 / Math.sqrt(Math.PI))), g.mul(t, t))); // e^(-t^2) / sqrt pi
+    // e^(-t^2) / sqrt pi
+    const bell = g.exp(g.sub(g.scalar(Math.log(1 / Math.sqrt(Math.PI))), g.mul(t, t)));
     return g.mul(dy, g.add(g.hardSigmoid(f, 0.5, 0.5), g.mul(t, bell)));
   },
   Tanh(g, x, f, dy) {

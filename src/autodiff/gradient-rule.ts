@@ -46,6 +46,7 @@ export interface NotDifferentiable {
   readonly reason: string;
 }
 
+/** The entry of an operator through which no gradient passes; `reason` ends up in a message. */
 export function notDifferentiable(reason: string): NotDifferentiable {
   return { reason };
 }

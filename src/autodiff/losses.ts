@@ -7,6 +7,7 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 
+/** How a cross entropy departs from the plain one. */
 export interface CrossEntropyOptions {
   /**
    * The part of the target that is spread evenly over all classes, 0 <= part < 1; 0 when absent.

@@ -1,7 +1,7 @@
 /** Gradients of the softmax family and of LayerNormalization. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute } from '../graph/operators/operator.ts';
 import { normalizeAxis, staticElementCount } from '../graph/values/shape.ts';
 import type { GraphNode } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -40,7 +40,7 @@ function statisticsOf(
 
 /** The axis of Softmax and LogSoftmax; the last when absent. */
 function normalizedAxis({ node }: GradientCall): number {
-  return intAttribute(node, 'axis', -1);
+  return numberAttribute(node, 'axis', -1);
 }
 
 /**
@@ -55,7 +55,7 @@ function normalizedAxis({ node }: GradientCall): number {
 const layerNormalizationRule: GradientRule = (call) => {
   const { g, node, input } = call;
   const shape = staticShape(input(0).shape, node.name);
-  const axis = normalizeAxis(intAttribute(node, 'axis', -1), shape.length) ?? 0;
+  const axis = normalizeAxis(numberAttribute(node, 'axis', -1), shape.length) ?? 0;
   const group = shape.slice(axis);
   const [n, d] = [staticElementCount(shape.slice(0, axis)), staticElementCount(group)];
   const { mean: m, inverse: r } = statisticsOf(call, n); // [1, N]
@@ -83,6 +83,7 @@ const layerNormalizationRule: GradientRule = (call) => {
   ];
 };
 
+/** Gradient rules of the softmax family and of LayerNormalization. */
 export const NORMALIZATION_RULES = {
   // dX = Y * (dY - sum(dY * Y))
   Softmax: unary((call) => {

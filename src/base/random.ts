@@ -22,6 +22,7 @@ export const PURPOSES = {
   audit: 9,
   fault: 10,
 } as const;
+/** The name of a purpose. */
 export type Purpose = keyof typeof PURPOSES;
 
 const MULTIPLIER_0 = 0xd2511f53;

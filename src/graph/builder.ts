@@ -5,6 +5,7 @@ import { SelectionBuilder } from './selection-builder.ts';
 import type { GraphFile, GraphNode } from './types.ts';
 import type { Attributes, ValueInfo } from './values/types.ts';
 
+/** Attributes of a Gemm; factors are 1 and nothing is transposed when absent. */
 export interface GemmOptions {
   readonly alpha?: number;
   readonly beta?: number;
@@ -21,11 +22,13 @@ export interface WindowOptions {
   readonly pads?: readonly number[];
 }
 
+/** A window of a convolution; one group of channels when absent. */
 export interface ConvOptions extends WindowOptions {
   readonly dilations?: readonly number[];
   readonly group?: number;
 }
 
+/** A window of a transposed convolution. */
 export interface ConvTransposeOptions extends ConvOptions {
   /**
    * Elements more at the end of each axis: which of the sizes that a stride maps to one is meant.
@@ -33,10 +36,12 @@ export interface ConvTransposeOptions extends ConvOptions {
   readonly outputPadding?: readonly number[];
 }
 
+/** A window of a pooling, with one size per spatial axis. */
 export interface PoolOptions extends WindowOptions {
   readonly kernel: readonly number[];
 }
 
+/** What a layer normalisation goes over. */
 export interface LayerNormalizationOptions {
   /** The first of the axes that are normalised together; the last one when absent. */
   readonly axis?: number;
@@ -44,6 +49,7 @@ export interface LayerNormalizationOptions {
   readonly epsilon?: number;
 }
 
+/** What a reduction folds. */
 export interface ReductionOptions {
   /** Axes to fold; all of them when absent. */
   readonly axes?: readonly number[];

@@ -6,6 +6,7 @@ import { elementCount, formatShape, isSameShape } from './values/shape.ts';
 import { type Graph } from './types.ts';
 import { ELEMENT_TYPES, type ValueInfo } from './values/types.ts';
 
+/** Limits of a check. */
 export interface CheckOptions {
   /**
    * Most bytes that all values together may take, symbolic sizes counted as 1; 16 GiB when absent.

@@ -112,6 +112,7 @@ const quotient = elementwise(
   (a, b) => a / b,
 );
 
+/** Folders of operators on elements, and of those that make or choose numbers. */
 export const ARITHMETIC_FOLDERS = {
   Add: elementwise(
     (a, b) => a + b,

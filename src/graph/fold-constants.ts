@@ -9,7 +9,7 @@ import { type Constant, constantAt, type FoldableCall, type Folder } from './fol
 import {
   axisAttribute,
   inputAt,
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
 } from './operators/operator.ts';
@@ -80,8 +80,8 @@ const keep: Folder = (_, inputs) => constantAt(inputs, 0).data;
 const shapeOf: Folder = (call) => {
   const { shape } = inputAt(call, 0);
   const sizes = shape.slice(
-    intAttribute(call, 'start', 0),
-    intAttribute(call, 'end', shape.length),
+    numberAttribute(call, 'start', 0),
+    numberAttribute(call, 'end', shape.length),
   );
   return BigInt64Array.from(sizes, BigInt);
 };

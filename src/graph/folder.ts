@@ -12,6 +12,7 @@ export interface FoldableCall {
   readonly attributes: Attributes;
 }
 
+/** A constant whose name does not matter. */
 export type Constant = Omit<Tensor, 'name'>;
 
 /**
@@ -24,6 +25,7 @@ export type Folder = (
   result: Omit<Constant, 'data'>,
 ) => TensorData;
 
+/** The constant at `index`, which the inferred call guarantees to be there. */
 export function constantAt(inputs: readonly Constant[], index: number): Constant {
   const constant = inputs[index];
   invariant(constant !== undefined, `there is no constant ${index}`);

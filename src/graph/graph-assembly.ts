@@ -57,7 +57,8 @@ export class GraphAssembly {
   ): ValueInfo {
     if (data.length !== staticElementCount(shape)) {
       throw new GraphError(
-        `initializer ${name}: expected ${staticElementCount(shape)} elements for ${formatShape(shape)}, got ${data.length}`,
+        `initializer ${name}: expected ${staticElementCount(shape)} elements for ` +
+          `${formatShape(shape)}, got ${data.length}`,
         { initializer: name },
       );
     }
@@ -176,7 +177,8 @@ export class GraphAssembly {
     });
     if (node.outputs.length > types.length) {
       throw new GraphError(
-        `${operator} at ${name}: expected at most ${types.length} outputs, got ${node.outputs.length}`,
+        `${operator} at ${name}: expected at most ${types.length} outputs, got ` +
+          `${node.outputs.length}`,
         { operator, node: name },
       );
     }

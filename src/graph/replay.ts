@@ -16,6 +16,7 @@ import type { ValueInfo } from './values/types.ts';
 const FOLDED_ELEMENTS = 2 ** 26;
 const FOLDED_PER_ELEMENT = 8;
 
+/** How a file is drawn into a graph. */
 export interface ReplayOptions {
   /** Stands before every name of the file, so that none meets a name of the graph. */
   readonly prefix: string;

@@ -16,6 +16,7 @@ export interface SliceOptions {
   readonly steps?: readonly number[];
 }
 
+/** Which elements a running sum is over; both false when absent. */
 export interface CumSumOptions {
   readonly reverse?: boolean;
   readonly exclusive?: boolean;

@@ -18,6 +18,7 @@ export interface RegionRequest {
   readonly byteLength: number;
 }
 
+/** The memory of an arena. */
 export interface ArenaOptions {
   /** Whether several threads will use the memory; default false. */
   readonly shared?: boolean;

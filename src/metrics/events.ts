@@ -20,6 +20,7 @@ export type RunEvent =
   | Evaluated
   | RunWaiting;
 
+/** The first event of a run: its sizes. */
 export interface RunStarted {
   readonly kind: 'run-started';
   readonly runId: string;
@@ -45,6 +46,7 @@ export interface RoundSizes {
   readonly localSteps: number;
 }
 
+/** A worker has the state and gets work from now on. */
 export interface WorkerJoined {
   readonly kind: 'worker-joined';
   readonly rank: number;
@@ -59,6 +61,7 @@ export interface WorkerJoined {
   readonly step: number;
 }
 
+/** A worker is gone: it left, its connection ended, or it was silent for too long. */
 export interface WorkerLost {
   readonly kind: 'worker-lost';
   readonly rank: number;
@@ -89,6 +92,7 @@ export interface NumericsDiffer {
   }[];
 }
 
+/** Micro-batches of a worker that stalled or left were given to others. */
 export interface MicroBatchesReissued {
   readonly kind: 'micro-batches-reissued';
   readonly step: number;
@@ -175,6 +179,7 @@ export interface RunWaiting {
   readonly reason: string;
 }
 
+/** A step is done: every worker applies the same update. */
 export interface StepCommitted {
   readonly kind: 'step';
   /** Number of updates done, counting this one. */
@@ -220,6 +225,7 @@ export interface GradientNorms {
   readonly norms: Readonly<Record<string, number>>;
 }
 
+/** The model was tried on data that it does not train on. */
 export interface Evaluated {
   readonly kind: 'evaluation';
   readonly step: number;

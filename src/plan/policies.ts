@@ -15,6 +15,7 @@ export interface Candidate {
   readonly rejectedShare: number;
 }
 
+/** The name of a policy, as settings have it. */
 export type PolicyName = 'random' | 'load-balancing' | 'round-robin';
 
 /** Gives the index of a node among `candidates`, which are never none. */

@@ -20,7 +20,8 @@ function failsOnWebGpu(
   { operator, inputs, outputs, attributes }: GraphNode,
   graph: Graph,
 ): boolean {
-  if (operator === 'MaxPool') return outputs.length > 1; // "The Indices output is not supported yet."
+  // "The Indices output is not supported yet."
+  if (operator === 'MaxPool') return outputs.length > 1;
   if (operator !== 'LayerNormalization') return false;
   // "Size of scale and bias must match": it does not repeat a scale of fewer axes than are
   // normalised.

@@ -33,6 +33,7 @@ interface DeviceNeeds {
 
 const GRAPHICS_DRIVER = "install or update the driver of the machine's graphics card";
 
+/** What is to be said of each device, by its name. */
 export const DEVICE_NEEDS: Readonly<Record<Device, DeviceNeeds>> = {
   cpu: { title: 'CPU', elsewhere: 'this ONNX Runtime has no build for it', advice: {} },
   webgpu: {

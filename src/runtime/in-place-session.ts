@@ -20,6 +20,7 @@ import { createSession } from './session.ts';
 const NOTHING = 'lockstep.nothing';
 const REFUSAL = 'Non tensor type';
 
+/** A session that writes its outputs into tensors of the caller, without a copy. */
 export class InPlaceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];

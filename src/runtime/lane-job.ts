@@ -47,10 +47,12 @@ export type LaneAnswer =
   | { readonly kind: 'probed'; readonly numericsClass: string }
   | { readonly kind: 'failed'; readonly message: string; readonly code: string };
 
+/** Where the parameters of a job lie in a region of an arena. */
 export function layoutOf(job: Job): ArenaLayout {
   return makeArenaLayout(job.parameters);
 }
 
+/** Names of the optimizer's regions, each as large as the weights, in canonical order. */
 export function stateNamesOf(optimizer: OptimizerSpec): readonly string[] {
   return OPTIMIZERS[optimizer.kind].stateNames;
 }
@@ -88,6 +90,7 @@ export function makeSharedArena(
   return new Arena(requests, memory === undefined ? { shared: true } : { shared: true, memory });
 }
 
+/** The region of the shared arena that holds the gradient sum of a lane. */
 export function sumRegion(lane: number): string {
   return `sum.${lane}`;
 }

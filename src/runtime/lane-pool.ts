@@ -41,6 +41,7 @@ export interface LanePoolOptions {
 
 const NOTHING = new Uint8Array(0);
 
+/** An engine whose lanes are threads of this process; `closed` ends them. */
 export class LanePool implements Engine {
   readonly control: LaneControl;
   readonly #options: LanePoolOptions;

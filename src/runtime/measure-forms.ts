@@ -16,6 +16,7 @@ import { isStatic, staticElementCount } from '../graph/values/shape.ts';
 import type { Graph } from '../graph/types.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
+/** Limits of the measurement. */
 export interface MeasureFormsOptions {
   /**
    * Time for all works together; those that it does not suffice for keep their default. 1500 when

@@ -7,6 +7,7 @@ import { formatShape } from '../graph/values/shape.ts';
 import { type SamplingOptions, sampleToken } from '../models/sampling.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
+/** How a text is continued: seed, length and sampling. */
 export interface GenerateOptions extends SamplingOptions {
   readonly seed: number;
   /** Tokens to add. */

@@ -23,11 +23,9 @@ import { join } from 'node:path';
 import { ProtocolError } from '../base/errors.ts';
 import type { LinkMessage, LocalOffer } from './frame.ts';
 
-/**
- * Smaller payloads are not worth it. Larger ones, states of large models, are rare: the memory is
- * worth more.
- */
+/** The smallest payload that goes through the file: for less it is not worth it. */
 export const MIN_LOCAL_BYTES: number = 64 << 10;
+/** The largest one: states of larger models are rare, and the memory is worth more. */
 export const MAX_LOCAL_BYTES: number = 1 << 30;
 const MAX_SLOTS = 16;
 const NONCE_BYTES = 32;

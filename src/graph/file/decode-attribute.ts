@@ -8,6 +8,7 @@ import type { AttributeValue } from '../values/types.ts';
 /** Attributes hold axes and sizes; what is longer belongs into a tensor. */
 const MAX_LIST = 65_536;
 
+/** An attribute of a node as the file has it. */
 export interface DecodedAttribute {
   readonly name: string;
   readonly value: AttributeValue;

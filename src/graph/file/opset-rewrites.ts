@@ -35,6 +35,10 @@ const axesBecomeInput: OpsetRewrite = {
 const axesBecomeAttribute: OpsetRewrite = { from: 18, rewrite: axesToAttribute };
 const softmaxOverRest: OpsetRewrite = { below: 13, rewrite: flattenedSoftmax };
 
+/**
+ * Rewrites by operator, applied one after the other. Operators without an entry are the same in all
+ * opsets.
+ */
 export const OPSET_REWRITES: Readonly<Record<string, readonly OpsetRewrite[]>> = {
   Squeeze: [axesBecomeInput],
   Unsqueeze: [axesBecomeInput],

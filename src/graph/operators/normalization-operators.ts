@@ -41,6 +41,7 @@ function inferLayerNormalization(call: OperatorCall): readonly ValueType[] {
   return [{ type, shape }, statistic, statistic];
 }
 
+/** The softmax family and LayerNormalization. */
 export const NORMALIZATION_OPERATORS = {
   Softmax: softmax(),
   LogSoftmax: softmax(),

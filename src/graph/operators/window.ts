@@ -3,7 +3,7 @@
  * in common.
  */
 import {
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
   stringAttribute,
@@ -144,7 +144,7 @@ export function perAxis(
 
 /** The attribute `group`, which must divide both channel counts. */
 export function groupOf(call: OperatorCall, ...channels: readonly Dimension[]): number {
-  const group = intAttribute(call, 'group', 1);
+  const group = numberAttribute(call, 'group', 1);
   const divides =
     group >= 1 && channels.every((count) => typeof count === 'number' && count % group === 0);
   return divides

@@ -11,6 +11,7 @@ export const ELEMENT_TYPES = {
   int64: { code: 7, bytes: 8 },
   bool: { code: 9, bytes: 1 },
 } as const;
+/** The name of an element type. */
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
 /** The element type with an ONNX number; `where` is for the GraphError when we have none. */
@@ -42,6 +43,7 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
 
 /** A size, or the name of a size that is known only when the graph runs (`batch`). */
 export type Dimension = number | string;
+/** Dimensions from the outermost to the innermost; [] is a scalar. */
 export type Shape = readonly Dimension[];
 
 /** Type and shape of a value, without its name. */
@@ -73,4 +75,5 @@ export interface Tensor {
  * table.
  */
 export type AttributeValue = number | string | readonly number[] | Tensor;
+/** Attributes of a node by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
