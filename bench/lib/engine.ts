@@ -64,27 +64,9 @@ export async function measureOneThread(
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
-  const { plan, optimizer } = planned;
-  const { job } = plan;
-  const shared = makeSharedArena(job, optimizer, 1);
+  const { job } = planned.plan;
   const control = new LaneControl(1, 4096);
-  const lane = await Lane.create({
-    lane: 0,
-    laneCount: 1,
-    device: 'cpu',
-    job,
-    optimizer,
-    trainModel: plan.jobFiles.slice(0, job.trainBytes),
-    evaluateModel: plan.jobFiles.slice(job.trainBytes),
-    train: data.train,
-    evaluate: data.evaluate,
-    sharedMemory: shared.memory,
-    control: control.words,
-    microBatchCapacity: 4096,
-    blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
-  });
-  shared.uint8('state').set(plan.makeInitialState());
-  lane.importState();
+  const lane = await makeLane({ planned, data }, control);
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
   const times: number[] = [];
@@ -104,6 +86,34 @@ export async function measureOneThread(
   }
   const stepMs = times.reduce((a, b) => a + b, 0) / steps;
   return { stepMs, samplesPerSecond: (job.globalBatch / stepMs) * 1_000, split };
+}
+
+/** A worker's only lane, in this thread, with the initial state. */
+async function makeLane(
+  { planned, data }: Pick<EnginePlan, 'planned' | 'data'>,
+  control: LaneControl,
+): Promise<Lane> {
+  const { plan, optimizer } = planned;
+  const { job } = plan;
+  const shared = makeSharedArena(job, optimizer, 1);
+  const lane = await Lane.create({
+    lane: 0,
+    laneCount: 1,
+    device: 'cpu',
+    job,
+    optimizer,
+    trainModel: plan.jobFiles.slice(0, job.trainBytes),
+    evaluateModel: plan.jobFiles.slice(job.trainBytes),
+    train: data.train,
+    evaluate: data.evaluate,
+    sharedMemory: shared.memory,
+    control: control.words,
+    microBatchCapacity: 4096,
+    blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
+  });
+  shared.uint8('state').set(plan.makeInitialState());
+  lane.importState();
+  return lane;
 }
 
 /**
@@ -155,28 +165,8 @@ export async function measureSteps(
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
-  const { plan, optimizer } = planned;
-  const { job } = plan;
   let finished: (records: readonly MicroBatchRecord[]) => void = () => {};
-  const { pool } = await LanePool.create({
-    laneCount,
-    device: 'cpu',
-    job,
-    optimizer,
-    files: {
-      train: plan.jobFiles.slice(0, job.trainBytes),
-      evaluate: plan.jobFiles.slice(job.trainBytes),
-    },
-    train: data.train,
-    evaluate: data.evaluate,
-    handlers: {
-      onDone: (_pass, records) => finished(records),
-      onFailed: (error) => {
-        throw error;
-      },
-    },
-  });
-  await new Promise<void>((resolve) => pool.importState(plan.makeInitialState(), resolve));
+  const pool = await makePool({ planned, data }, laneCount, (records) => finished(records));
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
   let startedMs = 0;
@@ -201,11 +191,41 @@ export async function measureSteps(
   const mean = (ms: number): number => ms / steps;
   return {
     stepMs,
-    samplesPerSecond: (job.globalBatch / stepMs) * 1_000,
+    samplesPerSecond: (planned.plan.job.globalBatch / stepMs) * 1_000,
     split: {
       compute: mean(split.compute),
       apply: mean(split.apply),
       other: mean(totalMs - split.compute - split.apply),
     },
   };
+}
+
+/** Lanes of one worker on threads, with the initial state. */
+async function makePool(
+  { planned, data }: Pick<EnginePlan, 'planned' | 'data'>,
+  laneCount: number,
+  onDone: (records: readonly MicroBatchRecord[]) => void,
+): Promise<LanePool> {
+  const { plan, optimizer } = planned;
+  const { job } = plan;
+  const { pool } = await LanePool.create({
+    laneCount,
+    device: 'cpu',
+    job,
+    optimizer,
+    files: {
+      train: plan.jobFiles.slice(0, job.trainBytes),
+      evaluate: plan.jobFiles.slice(job.trainBytes),
+    },
+    train: data.train,
+    evaluate: data.evaluate,
+    handlers: {
+      onDone: (_pass, records) => onDone(records),
+      onFailed: (error) => {
+        throw error;
+      },
+    },
+  });
+  await new Promise<void>((resolve) => pool.importState(plan.makeInitialState(), resolve));
+  return pool;
 }

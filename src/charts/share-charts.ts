@@ -66,8 +66,8 @@ export function ringChart(
     before += share;
     const circle = markup`cx="${x}" cy="${y}" r="${radius}" fill="none" class="s${i % 8}"`;
     const arc = markup`stroke-width="${RING}" stroke-dasharray="${dash}" transform="${turn}"`;
-    const title = `${name}: ${formatNumber(value)} of ${formatNumber(total)}`;
-    return markup`<circle ${circle} ${arc}><title>${title}</title></circle>\n`;
+    const text = `${name}: ${formatNumber(value)} of ${formatNumber(total)}`;
+    return markup`<circle ${circle} ${arc}><title>${text}</title></circle>\n`;
   });
   const legend = bars.map(({ name, value }) => `${name}: ${formatNumber(value)}`);
   return figure({ title, caption }, [

@@ -51,9 +51,11 @@ export function decodeAttribute(field: ProtoField): DecodedAttribute {
     [ATTRIBUTE_TYPES.floats]: floats,
     [ATTRIBUTE_TYPES.ints]: ints,
   };
-  const value = values[type];
-  if (value !== undefined) return { name, value };
-  // 5 and 10 are subgraphs, which hold nodes that nobody would check.
+  return { name, value: values[type] ?? refuseType(name, type) };
+}
+
+/** Types 5 and 10 are subgraphs, which hold nodes that nobody would check. */
+function refuseType(name: string, type: number): never {
   const got = type === 5 || type === 10 ? 'a subgraph (If, Loop, Scan)' : `type ${type}`;
   throw new GraphError(
     `attribute ${name}: expected a number, string, list of numbers or tensor, got ${got}`,

@@ -61,14 +61,17 @@ export function decodeTensor(field: ProtoField): Tensor {
       : code === FLOAT64
         ? joinedFloats(doubles)
         : fromLists(type, joinedFloats(floats), joinedIntegers(integers));
-  if (data.length !== staticElementCount(shape)) {
-    throw new GraphError(
-      `tensor ${name}: expected ${staticElementCount(shape)} elements for ` +
-        `${formatShape(shape)}, got ${data.length}`,
-      { tensor: name },
-    );
-  }
+  checkCount(name, shape, data.length);
   return { name, type, shape, data };
+}
+
+function checkCount(name: string, shape: readonly number[], count: number): void {
+  const expected = staticElementCount(shape);
+  if (count === expected) return;
+  throw new GraphError(
+    `tensor ${name}: expected ${expected} elements for ${formatShape(shape)}, got ${count}`,
+    { tensor: name },
+  );
 }
 
 /** A copy: what was received need not be aligned, and may be reused. */
