@@ -1,11 +1,15 @@
 /**
  * Whole training steps (load, run, round, update with Adam) of the models, side by side with
  * PyTorch eager on this machine: one thread, and two (two lanes, each with a micro-batch; PyTorch
- * with both as one batch on two threads). Convolutions in their default forms and, with the word
- * `measured`, in those measured on this machine. `npm run bench -- models` all; `-- models gpt
- * bert` these; `-- models full` ten steps of the full-size networks, `-- models compile` the time
- * to compile resnet50. Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds
- * are interleaved; medians are shown.
+ * with both as one batch on two threads). Convolutions are in their default forms or, with the
+ * word `measured`, in those measured on this machine. Rounds are interleaved; medians are shown.
+ *
+ *   npm run bench -- models            all of what follows
+ *   npm run bench -- models gpt bert   these
+ *   npm run bench -- models full       ten steps of the full-size networks
+ *   npm run bench -- models compile    the time to compile resnet50
+ *
+ * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -148,10 +152,7 @@ async function fullSize(): Promise<void> {
   }
 }
 
-/**
- * From the model's name to the compiled step of resnet50, with convolution forms measured anew, and
- * then again.
- */
+/** Compiles resnet50 with default convolution forms, with forms measured anew, and once more. */
 async function compileTwice(): Promise<void> {
   const settings = {
     model: 'resnet50',

@@ -1,7 +1,4 @@
-/**
- * The engine of a worker without a cluster around it: what one thread, and what lanes side by side
- * can do.
- */
+/** The engine of a worker without a cluster around it, on one thread or on lanes. */
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/job/data-source.ts';
@@ -20,10 +17,7 @@ import { LanePool } from '../../src/runtime/lane-pool.ts';
 export interface StepRates {
   readonly stepMs: number;
   readonly samplesPerSecond: number;
-  /**
-   * Means per step, milliseconds: computing micro-batches on the busiest lane; applying the update;
-   * the rest.
-   */
+  /** Means per step, milliseconds: computing, on the busiest lane; the update; the rest. */
   readonly split: { readonly compute: number; readonly apply: number; readonly other: number };
 }
 
@@ -116,10 +110,7 @@ async function makeLane(
   return lane;
 }
 
-/**
- * The messages that a coordinator would send for step after step, with a grid that never overflows
- * here.
- */
+/** Messages of a coordinator for step after step, with a grid that never overflows here. */
 class Steering {
   readonly #planned: PlannedRun;
   readonly #exponents: number[];

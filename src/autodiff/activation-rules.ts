@@ -1,7 +1,4 @@
-/**
- * Gradients of activation functions: dX = dY times the slope, made from Y where that is cheaper
- * than from X.
- */
+/** Gradients of activation functions: dX = dY times the slope, from Y where X would cost more. */
 import type { GraphBuilder } from '../graph/builder.ts';
 import { numberAttribute } from '../graph/operators/operator.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -10,10 +7,10 @@ import { times, unary, undo, type GradientCall, type GradientRule } from './grad
 const STEEP = 2 ** 100;
 
 /**
- * [y > 0] as 0 or 1, for y >= 0, as a steep HardSigmoid: exact from y = 2^-100 on, and no infinity
- * below 2^28. It is one vectorised pass in ONNX Runtime; with the product it took 33 us for 65,536
- * elements, where Greater + Where took 48, Greater + Cast 50 and Sign 82 (one core of an AMD EPYC,
- * onnxruntime-node 1.30).
+ * [y > 0] as 0 or 1, for y >= 0, as a steep HardSigmoid: exact from y = 2^-100
+ * on, and no infinity below 2^28. It is one vectorised pass in ONNX Runtime; with
+ * the product it took 33 us for 65,536 elements, where Greater + Where took 48,
+ * Greater + Cast 50 and Sign 82 (one core of an AMD EPYC, onnxruntime-node 1.30).
  */
 function stepOf(g: GraphBuilder, y: ValueInfo): ValueInfo {
   return g.hardSigmoid(y, STEEP, 0);

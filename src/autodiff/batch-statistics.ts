@@ -7,11 +7,11 @@ import { staticShape } from './gradient-rule.ts';
 
 /** What BatchNorm needs to know of a micro-batch, per channel. */
 export interface BatchStatistics {
-  /** [C] float32: over the samples, each by its weight, and all positions. */
+  /** Mean [C] float32 over the samples, each by its weight, and all positions. */
   readonly mean: ValueInfo;
-  /** [C] float32: mean squared distance from the mean, by which PyTorch normalises. */
+  /** Mean squared distance [C] float32 from the mean, by which PyTorch normalises. */
   readonly variance: ValueInfo;
-  /** [C] float32: the same divided by count - 1, which PyTorch's running variance observes. */
+  /** The same [C] float32 divided by count - 1, which PyTorch's running variance observes. */
   readonly unbiasedVariance: ValueInfo;
 }
 
@@ -38,8 +38,7 @@ export function drawBatchStatistics(
     return g.matMul(sampleWeight, perSample); // [C]
   };
   const mean = g.div(total(x), divisor);
-  // The distances themselves are squared: the difference of two large squares would lose the
-  // digits.
+  // Distances are squared: the difference of two large squares would lose the digits.
   const centred = centredBy(g, x, mean);
   const squares = total(g.mul(centred, centred));
   const lessOne = g.add(g.relu(g.sub(count, g.scalar(2))), g.scalar(1)); // count - 1, at least 1

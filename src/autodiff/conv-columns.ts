@@ -1,6 +1,5 @@
 /**
- * A whole micro-batch of images as one matrix of columns: what the kernel meets at each position of
- * each image.
+ * A micro-batch of images as one matrix of columns: what the kernel meets at each position.
  *
  * The columns come from the images by a product with a constant matrix of zeros and ones, which
  * costs little as long as images are of a few positions; for those it is many times faster than
@@ -32,10 +31,7 @@ export function toColumns(g: GraphBuilder, signature: ConvSignature, x: ValueInf
   return g.reshape(first, [channels * places, batch * positions]);
 }
 
-/**
- * [C K, B Y] -> [B, C, ...S]: every element is added where it came from; the gradient of
- * `toColumns`.
- */
+/** [C K, B Y] -> [B, C, ...S]: adds elements where they came from, the gradient of `toColumns`. */
 export function fromColumns(
   g: GraphBuilder,
   signature: ConvSignature,

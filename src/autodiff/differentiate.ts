@@ -1,7 +1,4 @@
-/**
- * Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same standard
- * operators.
- */
+/** Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same operators. */
 import { GraphError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { elementCount, formatShape } from '../graph/values/shape.ts';

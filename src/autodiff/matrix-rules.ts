@@ -87,10 +87,7 @@ function withAxis(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
   return g.unsqueeze(value, [axis]);
 }
 
-/**
- * Sums a gradient over broadcast batches to the shape of `promoted`, then gives it the shape of
- * `original`.
- */
+/** Sums a gradient over broadcast batches to the shape of `promoted`, reshaped as `original`. */
 function fitTo(
   g: GraphBuilder,
   gradient: ValueInfo,

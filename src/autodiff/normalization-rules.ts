@@ -46,8 +46,11 @@ function normalizedAxis({ node }: GradientCall): number {
 /**
  * Y = (X - m) r S + B, with mean m and r = 1 / sqrt(variance + epsilon) of each of N groups of D
  * elements:
- *   dX = dY S r + X c1 + c0,  c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D,  c0 = -m c1 - r sum(dY S)
- *   / D dS = sum over groups of dY (X - m) r,  dB = sum over groups of dY
+ *   dX = dY S r + X c1 + c0
+ *     with c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D
+ *     and  c0 = -m c1 - r sum(dY S) / D
+ *   dS = sum over groups of dY (X - m) r
+ *   dB = sum over groups of dY
  * All sums are products with a row vector, on the left, which is the fast side; the rest of dX is
  * as few passes over [N, D] as there can be.
  * Source: the form in which PyTorch's CPU kernel has it.

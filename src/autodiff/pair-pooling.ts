@@ -102,10 +102,7 @@ function share(g: GraphBuilder, d: ValueInfo, isFirst: ValueInfo): readonly [Val
   return [first, g.sub(d, first)];
 }
 
-/**
- * max(first, second), and as `<y>.<name>` 1 where it is the first, which it is when both are equal,
- * else 0.
- */
+/** max(first, second); `<y>.<name>` is 1 where that is the first, or both are equal, else 0. */
 function firstOfPair(
   g: GraphBuilder,
   y: string,

@@ -75,10 +75,7 @@ function spread(call: GradientCall): ValueInfo {
   return g.reshape(sum, shape);
 }
 
-/**
- * 1 / (elements that a window's mean is over), [1, 1, ...counts]: all of the kernel, or only those
- * inside the input.
- */
+/** 1 / (elements of each window, all or only those inside the input), [1, 1, ...counts]. */
 function elementShares(
   { g, node }: GradientCall,
   window: Window,

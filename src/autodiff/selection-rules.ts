@@ -1,7 +1,4 @@
-/**
- * Gradients of operators that pick, put and join elements: the gradient goes back to where they
- * came from.
- */
+/** Gradients of operators that pick, put and join elements: back to where they came from. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { numberAttribute, type OperatorCall } from '../graph/operators/operator.ts';
@@ -172,8 +169,8 @@ function isAddition({ node }: GradientCall): boolean {
 }
 
 /**
- * Y = X, with the updates at the indices: dX = dY, 0 where X was written over; dUpdates = dY at the
- * indices.
+ * Y = X, with the updates at the indices: dX = dY, 0
+ * where X was written over; dUpdates = dY at the indices.
  */
 function scatterRule(pick: (call: GradientCall) => ValueInfo): GradientRule {
   return (call) => {

@@ -1,7 +1,4 @@
-/**
- * Gradients of operators that give elements another shape or repeat them: the gradient takes the
- * way back.
- */
+/** Gradients of operators that give elements another shape or repeat them: the way back. */
 import { numberAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, undoBroadcast } from './gradient-rule.ts';

@@ -9,8 +9,8 @@ import type { ValueInfo } from '../graph/values/types.ts';
 import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
 
 /**
- * Every operator that no gradient passes, with what it gives for a = [[1, -2, 3], [4, 5, -6]], n =
- * [7, -3, 2].
+ * Every operator that no gradient passes, with what it gives for
+ * a = [[1, -2, 3], [4, 5, -6]] and n = [7, -3, 2].
  */
 const CASES: Readonly<
   Record<

@@ -1,7 +1,4 @@
-/**
- * What all charts have: a frame with ticks, a caption, a legend. Sizes are those of the SVG's own
- * coordinates.
- */
+/** What all charts have: a frame with ticks, a caption, a legend. Sizes are in units of the SVG. */
 import { formatNumber, type Html, type HtmlValue, markup } from './html.ts';
 
 /** The sides of the part of a drawing that data are drawn in, and the drawing's size. */

@@ -1,7 +1,4 @@
-/**
- * HTML and SVG from data that nobody has checked: every value is escaped, unless it is HTML from
- * here.
- */
+/** HTML and SVG from data that nobody has checked: every value is escaped that is not `Html`. */
 
 /** Text that is HTML already. Only `markup` makes it. */
 export class Html {

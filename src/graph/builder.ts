@@ -13,10 +13,7 @@ export interface GemmOptions {
   readonly transB?: boolean;
 }
 
-/**
- * Numbers per spatial axis; strides and dilations are 1, pads (all begins, then all ends) 0 when
- * absent.
- */
+/** Numbers per spatial axis; pads are all begins, then all ends. Strides 1 and pads 0 if absent. */
 export interface WindowOptions {
   readonly strides?: readonly number[];
   readonly pads?: readonly number[];
@@ -58,8 +55,8 @@ export interface ReductionOptions {
 }
 
 /**
- * A graph in the making, by operator. Values are handles: what a method returns goes into the next
- * one.
+ * A graph in the making, by operator. Values are
+ * handles: what a method returns goes into the next one.
  *
  * Every method infers the shape of its result and throws ShapeError when the inputs do not fit.
  */
@@ -119,10 +116,7 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('MaxPool', [x], poolAttributes(options));
   }
 
-  /**
-   * `values` at `indices` into all elements of a tensor of `shape`, zeros elsewhere: a MaxPool
-   * backwards.
-   */
+  /** A tensor of `shape` with `values` at `indices`, zeros elsewhere: a MaxPool backwards. */
   maxUnpool(
     values: ValueInfo,
     indices: ValueInfo,
@@ -156,10 +150,7 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('BatchNormalization', [x, scale, bias, mean, variance], { epsilon });
   }
 
-  /**
-   * `x` with `value` around it: pads are all begins, then all ends, one per axis; negative ones
-   * cut.
-   */
+  /** `x` with `value` around it: per axis all begins, then all ends; negative pads cut. */
   pad(x: ValueInfo, pads: readonly number[], value = 0): ValueInfo {
     return this.apply(
       'Pad',

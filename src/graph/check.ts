@@ -15,10 +15,10 @@ export interface CheckOptions {
 }
 
 /**
- * Returns when the graph is sound: nodes in topological order, every input defined before its use,
- * no name twice, only operators of the standard domain that we know, with their attributes, and all
- * shapes as they follow from the inputs. Data lies inside by construction: a Graph cannot name a
- * file.
+ * Returns when the graph is sound: nodes in topological order, every input
+ * defined before its use, no name twice, only operators of the standard domain
+ * that we know, with their attributes, and all shapes as they follow from the
+ * inputs. Data lies inside by construction: a Graph cannot name a file.
  *
  * Throws: GraphError or ShapeError naming the node or value that is not.
  */

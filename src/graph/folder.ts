@@ -15,10 +15,7 @@ export interface FoldableCall {
 /** A constant whose name does not matter. */
 export type Constant = Omit<Tensor, 'name'>;
 
-/**
- * The elements of the output of a call; its type and shape have been inferred, and so its inputs
- * fit.
- */
+/** Gives the elements of a call's output, whose inferred type and shape are those of `result`. */
 export type Folder = (
   call: FoldableCall,
   inputs: readonly Constant[],

@@ -71,8 +71,8 @@ export class GraphAssembly {
   }
 
   /**
-   * A small constant without a name of its own; equal ones are shared, and one that nothing uses is
-   * left out.
+   * A small constant without a name of its own; equal ones
+   * are shared, and one that nothing uses is left out.
    */
   constant(type: ElementType, shape: readonly number[], elements: readonly number[]): ValueInfo {
     const data = makeTensorData(type, elements);

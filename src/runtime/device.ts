@@ -4,7 +4,7 @@ import type { DeviceName } from '../config/train-config.ts';
 /** Where a worker computes; `auto` has been decided. */
 export type Device = Exclude<DeviceName, 'auto'>;
 
-/** In the order in which they are listed. */
+/** All devices, in the order in which they are listed. */
 export const DEVICES: readonly Device[] = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
 
 /**
@@ -20,13 +20,13 @@ export const AUTO_DEVICES: readonly Device[] = ['cpu', 'webgpu', 'cuda', 'dml'];
 export const GPU_LANES = 1;
 
 interface DeviceNeeds {
-  /** What it is. */
+  /** The device in words. */
   readonly title: string;
   /** Why ONNX Runtime does not offer it on machines that are not listed by it. */
   readonly elsewhere: string;
   /**
-   * What to do on a machine where ONNX Runtime offers it and it does not work, by
-   * `process.platform`.
+   * What to do on a machine where ONNX Runtime offers
+   * it and it does not work, by `process.platform`.
    */
   readonly advice: Readonly<Partial<Record<NodeJS.Platform, string>>>;
 }

@@ -53,10 +53,7 @@ export class InPlaceSession {
   }
 }
 
-/**
- * An ONNX file with nothing but an empty sequence as its output. Field numbers are those of
- * onnx.proto3.
- */
+/** An ONNX file with an empty sequence as its only output; field numbers as in onnx.proto3. */
 function nothingFirst(): Uint8Array {
   const head = new ProtoWriter();
   head.message(7, (graph) => {

@@ -21,7 +21,7 @@ export interface LaneStart {
   readonly microBatchCapacity: number;
   /** One squared norm per block. */
   readonly blockSums: Float64Array<SharedArrayBuffer>;
-  /** For a lane program other than the ordinary one. */
+  /** Plain data for the hooks of a lane program other than the ordinary one. */
   readonly extra?: unknown;
 }
 

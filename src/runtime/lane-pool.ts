@@ -1,7 +1,4 @@
-/**
- * The engine of a worker process: lanes of ONNX Runtime on threads, side by side over shared
- * memory.
- */
+/** The engine of a worker process: lanes of ONNX Runtime on threads over shared memory. */
 import { createHash } from 'node:crypto';
 import { invariant, RuntimeError } from '../base/errors.ts';
 import { microBatchesOfStep } from '../data/batches.ts';
@@ -32,10 +29,7 @@ export interface LanePoolOptions {
   readonly train: Dataset;
   readonly evaluate: Dataset;
   readonly handlers: EngineHandlers;
-  /**
-   * Another program than the ordinary one for the lanes' threads, which hands `extra` (plain data)
-   * to its hooks.
-   */
+  /** A program of its own for the lanes' threads; `extra` (plain data) is for its hooks. */
   readonly laneProgram?: { readonly url: URL; readonly extra: unknown };
 }
 
@@ -49,12 +43,9 @@ export class LanePool implements Engine {
   readonly #shared: Arena;
   readonly #threads: LaneThreads;
   #pass: Plan | undefined;
-  /**
-   * Updates that were asked for, are not done, and have their totals in the shared memory, or will
-   * have.
-   */
+  /** How many updates that are not done yet take their totals from the shared memory. */
   #receivedUses = 0;
-  /** Told of a failure while the pool is being made; later failures go to the handlers. */
+  /** Hears of a failure while the pool is being made; later failures go to the handlers. */
   #onCreateFailed: ((error: RuntimeError) => void) | undefined;
 
   private constructor(options: LanePoolOptions) {

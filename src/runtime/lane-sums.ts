@@ -55,10 +55,7 @@ export class LaneSums {
     );
   }
 
-  /**
-   * Checksums, 0 to 2^32 - 1, of the gradient in the arena on the grid of `plan`, and of the
-   * weights.
-   */
+  /** Checksums (0 to 2^32 - 1) of the weights, and of the gradient on the grid of the plan. */
   checksums({ pass, exponents }: Plan): { checksum: number; weightsChecksum: number } {
     const { layout, arena, kernels } = this.#memory;
     const checksum = layout.tensors.reduce((sum, { offset, paddedLength }, tensor) => {

@@ -29,7 +29,7 @@ export interface LaneThreadsOptions {
   readonly control: LaneControl;
   /** The lanes' program; the ordinary one when absent. */
   readonly program: URL | undefined;
-  /** Called once at most, when the threads have been told to end because one of them failed. */
+  /** Hears, once at most, that a thread failed; all of them have been told to end by then. */
   readonly onFailed: (error: RuntimeError) => void;
 }
 
@@ -39,7 +39,7 @@ export class LaneThreads {
   readonly #threads: readonly Thread[];
   readonly #exits: Promise<void>[] = [];
   readonly #waiting: LaneOperation[] = [];
-  /** Given to the lanes and not answered by all, oldest first. */
+  /** Operations that were given to the lanes and are not answered by all, oldest first. */
   readonly #running: Running[] = [];
   #isClosed = false;
 
@@ -154,8 +154,7 @@ export class LaneThreads {
     if (this.#isClosed) return;
     if (answer.kind === 'failed')
       return this.#fail(new RuntimeError(`lane ${lane}: ${answer.message}`, { code: answer.code }));
-    // Every lane answers in order, so this is its answer to the oldest operation that it has not
-    // answered.
+    // Lanes answer in order: this belongs to the oldest operation that the lane has not answered.
     this.#running.find(({ answers }) => !answers.has(lane))?.answers.set(lane, answer);
     const oldest = this.#running[0];
     if (oldest === undefined || oldest.answers.size < this.#threads.length) return;

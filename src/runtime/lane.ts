@@ -199,10 +199,7 @@ export class Lane {
     }
   }
 
-  /**
-   * Applies the update to this lane's slice and takes over the others'; gives the gradient norm per
-   * tensor if asked.
-   */
+  /** Updates this lane's slice and takes over the others'; gives `LaneUpdate.apply`'s norms. */
   apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
     if (this.#hooks.skipsUpdate?.(commit.step) === true) return [];
     this.#sums.fetchTotal(source);

@@ -1,7 +1,4 @@
-/**
- * Finds by measurement in which form each convolution, and each of its gradients, is fastest on
- * this machine.
- */
+/** Finds by measurement which form of a convolution or of its gradients is fastest here. */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import {
   convForms,
@@ -18,19 +15,13 @@ import { createSession, onnxRuntime } from './session.ts';
 
 /** Limits of the measurement. */
 export interface MeasureFormsOptions {
-  /**
-   * Time for all works together; those that it does not suffice for keep their default. 1500 when
-   * absent.
-   */
+  /** Time for all works together, 1500 when absent; works beyond it keep their default. */
   readonly budgetMs?: number;
   /** Replaces the measurement, for tests: milliseconds of one run. */
   readonly timeForm?: (work: ConvWork, form: ConvForm) => Promise<number>;
 }
 
-/**
- * Another form must be this much faster than the default: less is noise, and choices should not
- * change with it.
- */
+/** A form is chosen below this share of the default's time: less of a gain may be noise. */
 const WORTHWHILE = 0.9;
 const RUNS = 4;
 /** A form that takes this many times the default's time, even in a first run, is not run again. */
@@ -97,10 +88,7 @@ export interface FormTrial {
   readonly release: () => Promise<void>;
 }
 
-/**
- * Makes a session for one form; `release` ends it. Throws RuntimeError when ONNX Runtime cannot
- * load it.
- */
+/** Makes a session for one form; `release` ends it. Throws RuntimeError if it cannot be loaded. */
 export async function startTrial(work: ConvWork, form: ConvForm): Promise<FormTrial> {
   const graph = makeConvFormGraph(work, form);
   const session = await createSession(encodeGraph(graph), graph.name, 'cpu');

@@ -69,10 +69,7 @@ export async function createTextGenerator(model: Uint8Array): Promise<TextGenera
   };
 }
 
-/**
- * What the model says follows `window`: [vocabulary]. Zeros behind it are not seen, since the model
- * looks back only.
- */
+/** Logits of the token after `window`, [vocabulary]. The model does not see the zeros behind. */
 async function logitsAfter(
   session: InferenceSession,
   window: readonly number[],

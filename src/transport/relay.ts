@@ -11,8 +11,9 @@ import type { Address } from './tcp.ts';
 
 /** The rules of both directions. */
 export interface RelayRules {
-  /** From whoever connected to the relay, to the target. */
+  /** The way from whoever connected to the relay, to the target. */
   readonly up?: Rule;
+  /** The way back. */
   readonly down?: Rule;
 }
 

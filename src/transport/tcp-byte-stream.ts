@@ -4,10 +4,7 @@ import { LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
 import type { ByteStream, ByteStreamHandlers } from './byte-stream.ts';
 import { fromSystemError } from './system-errors.ts';
 
-/**
- * A stream that we have closed waits this long for the peer to take what is left, and to close its
- * half.
- */
+/** How long the peer of a stream that we have closed may take to read the rest and close. */
 const LINGER_MS = 2_000;
 
 /** A `ByteStream` over one TCP socket. */

@@ -21,10 +21,7 @@ import {
 } from './local-payloads.ts';
 import { fromSystemError } from './system-errors.ts';
 
-/**
- * A connection that we have closed waits this long for the peer to take what is left, and to close
- * its half.
- */
+/** How long the peer of a connection that we have closed may take to read the rest and close. */
 const LINGER_MS = 2_000;
 
 /** Characters of what a peer says of its failure. */
@@ -177,8 +174,7 @@ export class TcpConnection implements Connection {
     try {
       this.#decoder.push(bytes);
     } catch (error) {
-      // Bytes that are not ours, or a handler that refused the frame: this connection is over
-      // either way.
+      // Bytes that are not ours, or a handler that refused the frame: the connection is over.
       this.#fail(
         error instanceof LockstepError
           ? error
@@ -222,10 +218,7 @@ function factsOf(payload: Uint8Array | Broadcast | undefined, bytes: Uint8Array)
   return { byteLength: bytes.length, checksum: payload.checksum };
 }
 
-/**
- * Whether the other end may be on this machine; a tunnel may also look so, which `LocalPayloads`
- * finds out.
- */
+/** Whether the other end may be here; a tunnel looks so too, which `LocalPayloads` finds out. */
 function isLoopback(address: string | undefined): boolean {
   return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
 }

@@ -336,8 +336,8 @@ describe('connect', () => {
   });
 
   test('gives PeerLostError when there is no answer in time', async () => {
-    // A connection to a network for documentation (RFC 5737) is refused or never answered; both end
-    // in time.
+    // A connection to a network for documentation (RFC
+    // 5737) is refused or never answered; both end in time.
     await assert.rejects(connect({ host: '192.0.2.1', port: 9 }, 1), PeerLostError);
   });
 });

@@ -16,7 +16,7 @@ export interface Address {
   readonly port: number;
 }
 
-/** A connection that may be somebody else's says what it is within this time. */
+/** How long a connection that may be somebody else's may say nothing. */
 const FIRST_BYTE_TIMEOUT_MS = 10_000;
 
 /** A door that accepts connections until it is closed. */

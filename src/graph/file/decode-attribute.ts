@@ -15,8 +15,9 @@ export interface DecodedAttribute {
 }
 
 /**
- * Reads an attribute that holds a number, a string, a list of numbers or a tensor, and nothing
- * else.
+ * Reads an attribute that holds a number, a string, a list of numbers or a tensor.
+ *
+ * Throws: GraphError for anything else, above all subgraphs.
  */
 export function decodeAttribute(field: ProtoField): DecodedAttribute {
   let name = '';

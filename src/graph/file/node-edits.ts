@@ -75,10 +75,7 @@ export function withInput(node: DecodedNode, index: number, name: string): Decod
   return { ...node, inputs: inputs.with(index, name) };
 }
 
-/**
- * The node without its last input, at `index`. Throws GraphError when there is one: it would mean
- * something.
- */
+/** The node without its last input, at `index`. Throws GraphError when it has one. */
 export function withoutInput(node: DecodedNode, index: number): DecodedNode {
   if ((node.inputs[index] ?? '') === '') return { ...node, inputs: node.inputs.slice(0, index) };
   throw notAt17(node, `its input ${index} has no counterpart at opset 17`);

@@ -47,10 +47,7 @@ function checkBias(call: OperatorCall, channels: number): void {
     refuse(call, `the bias must be [${channels}]`);
 }
 
-/**
- * x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...]: cross-correlation, as
- * in PyTorch.
- */
+/** x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...], as in PyTorch. */
 function inferConv(call: OperatorCall): readonly ValueType[] {
   const { batch, channels, sizes } = imageInput(call);
   const { shape, kernel } = weightInput(call, sizes.length);
@@ -120,10 +117,7 @@ function inferMaxPool(call: OperatorCall): readonly ValueType[] {
   ];
 }
 
-/**
- * Elements of a pooled tensor back at their indices, zeros elsewhere; the third input is the whole
- * shape.
- */
+/** Pooled elements back at their indices, zeros elsewhere; the third input is the whole shape. */
 function inferMaxUnpool(call: OperatorCall): readonly ValueType[] {
   requireType(call, 0, ['float32']);
   requireType(call, 1, ['int64']);

@@ -10,10 +10,7 @@ import {
 import { broadcastShapes, isSameShape } from '../values/shape.ts';
 import type { Dimension, Shape, ValueType } from '../values/types.ts';
 
-/**
- * Y = alpha A' B' + beta C; A' is A [M, K] or, with transA, the transpose of A [K, M]; B' [K, N]
- * likewise.
- */
+/** Y = alpha A' B' + beta C; A' [M, K] is A or, with transA, its transpose; B' [K, N] likewise. */
 function inferGemm(call: OperatorCall): readonly ValueType[] {
   call.inputs.forEach((_, index) => requireType(call, index, ['float32']));
   const [m, k] = matrixInput(call, 0, numberAttribute(call, 'transA', 0) !== 0);

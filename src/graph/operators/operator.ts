@@ -90,10 +90,7 @@ export function axisAttribute(call: OperatorCall, shape: Shape, absent: number):
   return resolveAxis(call, numberAttribute(call, 'axis', absent), shape.length);
 }
 
-/**
- * The axis as an index below `rank`; negative ones count from the end. Throws ShapeError when it is
- * outside.
- */
+/** The axis as an index below `rank`, negative ones from the end. Throws ShapeError if outside. */
 export function resolveAxis(call: OperatorCall, axis: number, rank: number): number {
   return normalizeAxis(axis, rank) ?? refuse(call, `axis ${axis} is outside rank ${rank}`);
 }
@@ -106,10 +103,7 @@ export function resolveAxes(call: OperatorCall, axes: readonly number[], rank: n
   return resolved;
 }
 
-/**
- * The integers in an input that shape inference needs (axes, a target shape); undefined when the
- * input is absent.
- */
+/** Integers that shape inference needs (axes, a target shape); undefined for an absent input. */
 export function constantInts(call: OperatorCall, index: number): readonly number[] | undefined {
   const input = call.inputs[index];
   if (input === undefined) return undefined;

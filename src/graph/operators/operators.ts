@@ -32,10 +32,7 @@ export function isOperatorName(name: string): name is OperatorName {
   return Object.hasOwn(OPERATORS, name);
 }
 
-/**
- * What the attribute `name` of `operator` must hold; undefined when the operator has no such
- * attribute.
- */
+/** What the attribute `name` of `operator` must hold; undefined when there is none. */
 export function attributeKind(operator: OperatorName, name: string): AttributeKind | undefined {
   const { attributes }: Operator = OPERATORS[operator];
   return Object.hasOwn(attributes, name) ? attributes[name] : undefined;

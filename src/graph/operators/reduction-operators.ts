@@ -1,7 +1,4 @@
-/**
- * Operators that fold axes. At opset 17 ReduceSum takes its axes as an input, the others as an
- * attribute.
- */
+/** Operators that fold axes: at opset 17 an input of ReduceSum, an attribute of the others. */
 import {
   axisAttribute,
   constantInts,

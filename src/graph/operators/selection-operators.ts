@@ -77,8 +77,8 @@ function inferScatterElements(call: OperatorCall): readonly ValueType[] {
 }
 
 /**
- * indices [...], depth, [off, on] -> [..., depth] at `axis`; an index outside the depth gives a row
- * of `off`.
+ * indices [...], depth, [off, on] -> [..., depth] at
+ * `axis`; an index outside the depth gives a row of `off`.
  */
 function inferOneHot(call: OperatorCall): readonly ValueType[] {
   const indices = inputAt(call, 0).shape;

@@ -1,7 +1,4 @@
-/**
- * Operators that give elements another shape, repeat them or make them, and those that tell a
- * shape.
- */
+/** Operators that reshape, repeat or make elements, and those that tell a shape. */
 import {
   constantInts,
   inputAt,

@@ -1,7 +1,4 @@
-/**
- * Windows that slide over the spatial axes of [B, C, ...spatial]: what convolution and pooling have
- * in common.
- */
+/** Windows that slide over the spatial axes of [B, C, ...spatial], to convolve or to pool. */
 import {
   numberAttribute,
   intsAttribute,
@@ -116,8 +113,8 @@ function padsOf(
   }
   if (mode === 'VALID') return { padsBegin: none, padsEnd: none };
   if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') refuse(call, `auto_pad ${mode} is not known`);
-  // As many windows as strides begin inside the input; an odd pad goes to the end (UPPER) or to the
-  // beginning.
+  // As many windows as strides begin inside the input; an
+  // odd pad goes to the end (UPPER) or to the beginning.
   const totals = sizes.map((size, axis) => {
     const stride = window.strides[axis] ?? 1;
     return Math.max(0, (Math.ceil(size / stride) - 1) * stride + windowSpan(window, axis) - size);

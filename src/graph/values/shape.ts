@@ -63,8 +63,8 @@ const MAX_RANK = 32;
 const MAX_ELEMENTS = 2 ** 36;
 
 /**
- * Why no value can have this shape; undefined when it is fine. Guards against files that were made
- * to hurt.
+ * Why no value can have this shape; undefined when it
+ * is fine. Guards against files that were made to hurt.
  */
 export function shapeProblem(shape: Shape): string | undefined {
   if (shape.length > MAX_RANK) return `expected rank ${MAX_RANK} at most, got ${shape.length}`;

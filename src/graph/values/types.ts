@@ -1,10 +1,7 @@
 /** The values of an ONNX graph: their types, shapes and constants. */
 import { GraphError } from '../../base/errors.ts';
 
-/**
- * Element types that a value of our graphs can have, each with its ONNX number and bytes per
- * element.
- */
+/** Element types that our graphs know, each with its ONNX number and bytes per element. */
 export const ELEMENT_TYPES = {
   float32: { code: 1, bytes: 4 },
   int32: { code: 6, bytes: 4 },
@@ -70,10 +67,7 @@ export interface Tensor {
   readonly data: TensorData;
 }
 
-/**
- * What an attribute can hold; which of them a given attribute must hold stands in the operator
- * table.
- */
+/** What attributes can hold; which of these one must hold stands in the operator table. */
 export type AttributeValue = number | string | readonly number[] | Tensor;
 /** Attributes of a node by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
