@@ -18,10 +18,7 @@ type Layer = readonly [
   stride: number,
 ];
 
-/**
- * Layers whose shapes differ; ResNet-50's at the 64 x 64 images and the batch of 8 of the full-size
- * test.
- */
+/** Layers of different shapes; ResNet-50's with images of 64 x 64 in batches of 8. */
 const NETWORKS: Readonly<Record<string, readonly Layer[]>> = {
   cnn: [
     [32, 3, 32, 64, 3, 1],

@@ -1,11 +1,12 @@
 /**
- * Every fault with 20 seeds, and 100 clean runs: what was detected, after how long, and every false
- * alarm.
+ * Every fault with 20 seeds, and 100 clean runs: what
+ * was detected, after how long, and every false alarm.
  *
  * What was measured is kept in `experiments/fault-detection.jsonl`; the benchmark ends after
  * `--minutes` (12) and goes on from there when it is run again. Once all is measured it writes the
- * table in docs/fault-detection.md. Begin anew by removing the file. `npm run bench --
- * fault-detection --minutes 5 --seeds 2 --clean 10`
+ * table in docs/fault-detection.md. Begin anew by removing the file.
+ *
+ *   npm run bench -- fault-detection --minutes 5 --seeds 2 --clean 10
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

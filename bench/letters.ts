@@ -4,8 +4,8 @@
  * About three minutes.
  *
  * Floors: tasks x expected delay per accepted task / nodes, where a delay costs 3 s. With the
- *         original's order of draws a
- * rejected request may have cost a delay: 3p / (1 - p) s per task. Rejecting first: 3p s.
+ *         original's order of draws a rejected request may have cost a delay: 3p / (1 - p) s per
+ *         task. Rejecting first: 3p s.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -40,6 +40,7 @@ const CASES: readonly Case[] = [
   { name: 'case 8, no load, default mode', load: 0, rounds: 15, epochs: 50, hidden: 24, flags: [] },
 ];
 
+/** Doors of the letters system; `end` closes them in the order in which they were opened. */
 class Processes {
   readonly #children: ChildProcess[] = [];
 
@@ -71,49 +72,44 @@ class Processes {
   }
 }
 
-async function runCase(
-  { name, load, rounds, epochs, hidden, flags, original }: Case,
-  letters: string,
-): Promise<string> {
+/** Trains one case on nodes of its own; gives its row of the table. */
+async function runCase(one: Case, letters: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
   const processes = new Processes();
   try {
-    const nodes: number[] = [];
-    for (let i = 0; i < NODES; i++)
-      nodes.push(await processes.start('compute-node', '0', String(load)));
-    const list = join(folder, 'compute_nodes.txt');
-    writeFileSync(list, nodes.map((port) => `127.0.0.1,${port}\n`).join(''));
-    const port = await processes.start('coordinator-node', '0', '2', '--nodes', list);
+    const port = await startNodes(processes, one.load, join(folder, 'compute_nodes.txt'));
     const out = join(folder, 'out');
-    const job = [rounds, epochs, hidden, 0.0001].map(String);
-    const error = await train([
-      'client',
-      '127.0.0.1',
-      String(port),
-      letters,
-      ...job,
-      ...flags,
-      '--out-dir',
-      out,
-    ]);
-    const times = /wall (\S+) ms, compute (\S+) ms, transfer (\S+) ms, injected (\S+) ms/.exec(
-      readFileSync(join(out, 'timing.txt'), 'utf8'),
-    );
-    const [wall = 0, compute = 0, transfer = 0, injected = 0] = (times ?? [])
-      .slice(1)
-      .map((ms) => Number(ms) / 1000);
-    const tasks = rounds * FILES;
-    const floor = (tasks * DELAY_S * load) / (1 - load) / NODES;
-    const firstFloor = (tasks * DELAY_S * load) / NODES;
-    const cells = [name, wall, floor, firstFloor, original ?? '-', compute, transfer, injected];
-    return [
-      ...cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell)),
-      error,
-    ].join(' | ');
+    const job = [one.rounds, one.epochs, one.hidden, 0.0001].map(String);
+    const client = ['client', '127.0.0.1', String(port), letters, ...job, ...one.flags];
+    const error = await train([...client, '--out-dir', out]);
+    return [...cellsOf(one, readFileSync(join(out, 'timing.txt'), 'utf8')), error].join(' | ');
   } finally {
     await processes.end();
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Starts compute nodes and a coordinator that finds them in `list`; gives its port. */
+async function startNodes(processes: Processes, load: number, list: string): Promise<number> {
+  const nodes: number[] = [];
+  for (let i = 0; i < NODES; i++)
+    nodes.push(await processes.start('compute-node', '0', String(load)));
+  writeFileSync(list, nodes.map((port) => `127.0.0.1,${port}\n`).join(''));
+  return processes.start('coordinator-node', '0', '2', '--nodes', list);
+}
+
+/** The case's name, then seconds: measured, the two floors, the original's, and the parts. */
+function cellsOf({ name, load, rounds, original }: Case, timing: string): string[] {
+  const times =
+    /wall (\S+) ms, compute (\S+) ms, transfer (\S+) ms, injected (\S+) ms/.exec(timing) ?? [];
+  const [wall = 0, compute = 0, transfer = 0, injected = 0] = times
+    .slice(1)
+    .map((ms) => Number(ms) / 1000);
+  const firstFloor = (rounds * FILES * DELAY_S * load) / NODES;
+  const floor = firstFloor / (1 - load);
+  const parts = [compute, transfer, injected];
+  const cells = [name, wall, floor, firstFloor, original ?? '-', ...parts];
+  return cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell));
 }
 
 async function train(args: readonly string[]): Promise<string> {

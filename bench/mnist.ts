@@ -1,11 +1,13 @@
 /**
- * The MNIST network 784-256-512-10 with Adam, side by side with PyTorch on this machine, in one
- * run:
- *   (a) one thread: a whole training step, against PyTorch eager, as people run it and with flushed
- *   subnormals (b) two worker processes against DistributedDataParallel on gloo with two processes
+ * The MNIST network 784-256-512-10 with Adam, in one run beside PyTorch on this machine:
+ *
+ *   (a) one thread: a whole training step, against PyTorch eager, as people run it and with
+ *       flushed subnormals
+ *   (b) two worker processes against DistributedDataParallel on gloo with two processes
  *   (c) two lanes against one; two workers against one
- * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds are interleaved;
- * medians are shown.
+ *
+ * Rounds are interleaved; medians are shown.
+ * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

@@ -1,16 +1,20 @@
 /**
  * Whole training steps (load, run, round, update with Adam) of the models, side by side with
  * PyTorch eager on this machine: one thread, and two (two lanes, each with a micro-batch; PyTorch
- * with both as one batch on two threads). Convolutions in their default forms and, with the word
- * `measured`, in those measured on this machine. `npm run bench -- models` all; `-- models gpt
- * bert` these; `-- models full` ten steps of the full-size networks, `-- models compile` the time
- * to compile resnet50. Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread. Rounds
- * are interleaved; medians are shown.
+ * with both as one batch on two threads). Convolutions are in their default forms or, with the
+ * word `measured`, in those measured on this machine. Rounds are interleaved; medians are shown.
+ *
+ *   npm run bench -- models            all of what follows
+ *   npm run bench -- models gpt bert   these
+ *   npm run bench -- models full       ten steps of the full-size networks
+ *   npm run bench -- models compile    the time to compile resnet50
+ *
+ * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
+import { type EnginePlan, measureOneThread, measureSteps, planRun } from './lib/engine.ts';
 import { lockstepWithPeaks, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
@@ -67,49 +71,25 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-async function compare(name: string, { batch, steps, settings }: Case): Promise<void> {
+/** Rates of one case in samples per second, one per round, and how our step divides. */
+interface Comparison {
+  readonly lockstep: readonly number[];
+  readonly torch: readonly number[];
+  readonly torchFlush: readonly number[];
+  readonly split: string;
+}
+
+async function compare(name: string, one: Case): Promise<void> {
   for (const threads of [1, 2]) {
-    const globalBatch = batch * threads;
-    const plan = await planRun({
-      ...settings,
-      convForms,
-      samples: 1024,
-      microBatch: batch,
-      globalBatch,
-    });
-    const rates: Record<'lockstep' | 'torch' | 'torchFlush', number[]> = {
-      lockstep: [],
-      torch: [],
-      torchFlush: [],
-    };
-    let split = '';
-    for (let round = 0; round < ROUNDS; round++) {
-      const warmup = Math.max(2, Math.floor(steps / 4));
-      const measured =
-        threads === 1
-          ? await measureOneThread(plan, warmup, steps)
-          : await measureSteps(plan, threads, warmup, steps);
-      rates.lockstep.push(measured.samplesPerSecond);
-      split =
-        `load+run+round ${measured.split.compute.toFixed(1)} ms, update ` +
-        `${measured.split.apply.toFixed(1)} ms`;
-      for (const [key, flush] of [
-        ['torch', 0],
-        ['torchFlush', 1],
-      ] as const) {
-        rates[key].push(
-          pytorch('models.py', [name, globalBatch, steps, threads, flush]).samplesPerSecond,
-        );
-      }
-    }
-    const [ours, theirs, flushing] = [
-      median(rates.lockstep),
-      median(rates.torch),
-      median(rates.torchFlush),
-    ];
+    const globalBatch = one.batch * threads;
+    const settings = { ...one.settings, convForms, samples: 1024, microBatch: one.batch };
+    const plan = await planRun({ ...settings, globalBatch });
+    const rates = await measureRounds(plan, name, one, threads);
+    const ours = median(rates.lockstep);
+    const [theirs, flushing] = [median(rates.torch), median(rates.torchFlush)];
     console.log(
       `${name}, ${threads === 1 ? 'one thread' : 'two threads'}, batch ${globalBatch}: ` +
-        `lockstep ${ours.toFixed(1)} samples/s (${split}),` +
+        `lockstep ${ours.toFixed(1)} samples/s (${rates.split}),` +
         ` PyTorch ${theirs.toFixed(1)} = ${(ours / theirs).toFixed(2)}x, flushing ` +
         `${flushing.toFixed(1)} = ${(ours / flushing).toFixed(2)}x; compiled in ` +
         `${plan.compileMs.toFixed(0)} ms`,
@@ -117,57 +97,62 @@ async function compare(name: string, { batch, steps, settings }: Case): Promise<
   }
 }
 
+async function measureRounds(
+  plan: EnginePlan,
+  name: string,
+  { batch, steps }: Case,
+  threads: number,
+): Promise<Comparison> {
+  const lockstep: number[] = [];
+  const torch: number[] = [];
+  const torchFlush: number[] = [];
+  const warmup = Math.max(2, Math.floor(steps / 4));
+  const pytorchRate = (flush: 0 | 1): number =>
+    pytorch('models.py', [name, batch * threads, steps, threads, flush]).samplesPerSecond;
+  let split = '';
+  for (let round = 0; round < ROUNDS; round++) {
+    const measured =
+      threads === 1
+        ? await measureOneThread(plan, warmup, steps)
+        : await measureSteps(plan, threads, warmup, steps);
+    lockstep.push(measured.samplesPerSecond);
+    split =
+      `load+run+round ${measured.split.compute.toFixed(1)} ms, update ` +
+      `${measured.split.apply.toFixed(1)} ms`;
+    torch.push(pytorchRate(0));
+    torchFlush.push(pytorchRate(1));
+  }
+  return { lockstep, torch, torchFlush, split };
+}
+
+const TEXT = '--dataset synthetic_text --sequence-length 64';
+/** Networks at full size: model, batch, and the flags that `train` needs besides. */
+const FULL_SIZE = [
+  ['resnet50', 8, '--dataset synthetic_image --image-size 64 --stem large'],
+  ['bert', 4, `${TEXT} --vocabulary 30522`],
+  ['gpt2', 4, `${TEXT} --vocabulary 50257`],
+] as const;
+const TEN_STEPS = '--samples 64 --steps 10 --workers 1 --lanes 1 --out-dir experiments/bench'.split(
+  ' ',
+);
+
 /** Ten real steps of the networks at full size: the whole program, one worker of one lane. */
 async function fullSize(): Promise<void> {
-  const cases = [
-    ['resnet50', 8, ['--dataset', 'synthetic_image', '--image-size', '64', '--stem', 'large']],
-    [
-      'bert',
-      4,
-      ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '30522'],
-    ],
-    [
-      'gpt2',
-      4,
-      ['--dataset', 'synthetic_text', '--sequence-length', '64', '--vocabulary', '50257'],
-    ],
-  ] as const;
-  for (const [model, batch, flags] of cases) {
-    const { summary, peakMiB } = await lockstepWithPeaks([
-      'train',
-      '--model',
-      model,
-      ...flags,
-      '--samples',
-      '64',
-      '--steps',
-      '10',
-      '--workers',
-      '1',
-      '--lanes',
-      '1',
-      '--micro-batch',
-      String(batch),
-      '--global-batch',
-      String(batch),
-      '--out-dir',
-      'experiments/bench',
-    ]);
+  for (const [model, batch, flags] of FULL_SIZE) {
+    const sizes = ['--micro-batch', String(batch), '--global-batch', String(batch)];
+    const args = ['train', '--model', model, ...flags.split(' '), ...TEN_STEPS, ...sizes];
+    const { summary, peakMiB } = await lockstepWithPeaks(args);
     const { parameters, steps, wallSeconds, firstStepSeconds, timeSplit } = summary;
+    const peaks = peakMiB.map((peak, i) => `${i === 0 ? 'coordinator' : 'worker'} ${peak}`);
     console.log(
       `${model}, batch ${batch}: ${String(parameters)} parameters, ${String(steps)} steps in ` +
-        `${String(wallSeconds)} s, first step after ${String(firstStepSeconds)} s,` +
-        ' peak memory MiB: ' +
-        `${peakMiB.map((peak, i) => `${i === 0 ? 'coordinator' : 'worker'} ${peak}`).join(', ')}; ` +
-        `time split ${JSON.stringify(timeSplit)}`,
+        `${String(wallSeconds)} s, first step after ${String(firstStepSeconds)} s, ` +
+        `peak memory MiB: ${peaks.join(', ')}; time split ${JSON.stringify(timeSplit)}`,
     );
   }
 }
 
-/**
- * From the model's name to the compiled step of resnet50, with convolution forms measured anew, and
- * then again.
- */
+/** Compiles resnet50 with default convolution forms, with forms measured anew, and once more. */
 async function compileTwice(): Promise<void> {
   const settings = {
     model: 'resnet50',

@@ -86,8 +86,8 @@ async function runner(
 }
 
 /**
- * Small numbers; labels and tokens 0 and 1. Touched, so that it counts as memory before the first
- * run.
+ * Small numbers; labels and tokens 0 and 1. Touched,
+ * so that it counts as memory before the first run.
  */
 function tensorOf({ name, type, shape }: ValueInfo): OnnxValue {
   const { Tensor } = onnxRuntime();

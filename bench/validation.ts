@@ -1,7 +1,7 @@
 /**
- * The validation suite's own measurements: two workers against one on the transformer workload, the
- * file against a stopwatch, and what profiling costs. Rounds are interleaved; the first argument is
- * their number.
+ * The validation suite's own measurements: two workers against one on the
+ * transformer workload, the file against a stopwatch, and what profiling
+ * costs. Rounds are interleaved; the first argument is their number.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -123,9 +123,9 @@ function scaling(): void {
 }
 
 /**
- * The file against the wall clock of the event log, which another part of the program writes: the
- * first event is at the end of the first step, so what is compared is the time from there to the
- * last step.
+ * The file against the wall clock of the event log, which another part
+ * of the program writes: the first event is at the end of the first
+ * step, so what is compared is the time from there to the last step.
  */
 function compareWithStopwatch(runs: readonly Measured[]): void {
   const errors = runs.map(({ payload, steps }) => {
@@ -201,8 +201,8 @@ function joined(rank: number): RunEvent {
 }
 
 /**
- * Replays the events of real runs through what watches a run, many times; looks happen five times a
- * second.
+ * Replays the events of real runs through what watches
+ * a run, many times; looks happen five times a second.
  */
 function profilingCost(): void {
   for (const workload of ['mlp', 'transformer']) {

@@ -1,7 +1,4 @@
-/**
- * The engine of a worker without a cluster around it: what one thread, and what lanes side by side
- * can do.
- */
+/** The engine of a worker without a cluster around it, on one thread or on lanes. */
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/job/data-source.ts';
@@ -23,10 +20,7 @@ import { LanePool } from '../../src/runtime/lane-pool.ts';
 export interface StepRates {
   readonly stepMs: number;
   readonly samplesPerSecond: number;
-  /**
-   * Means per step, milliseconds: computing micro-batches on the busiest lane; applying the update;
-   * the rest.
-   */
+  /** Means per step, milliseconds: computing, on the busiest lane; the update; the rest. */
   readonly split: { readonly compute: number; readonly apply: number; readonly other: number };
 }
 
@@ -67,29 +61,9 @@ export async function measureOneThread(
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
-  const { plan, bytes } = planned;
-  const { job } = plan;
-  const optimizer = parseOptimizerSpec(job.optimizer);
-  const files = compiledStepsOf(plan, bytes);
-  const shared = makeSharedArena(job, optimizer, 1);
+  const { job } = planned.plan;
   const control = new LaneControl(1, 4096);
-  const lane = await Lane.create({
-    lane: 0,
-    laneCount: 1,
-    device: 'cpu',
-    job,
-    optimizer,
-    trainModel: files.train,
-    evaluateModel: files.evaluate,
-    train: data.train,
-    evaluate: data.evaluate,
-    sharedMemory: shared.memory,
-    control: control.words,
-    microBatchCapacity: 4096,
-    blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
-  });
-  shared.uint8('state').set(makeInitialState(plan, bytes.given));
-  lane.importState();
+  const lane = await makeLane({ planned, data }, control);
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
   const times: number[] = [];
@@ -111,10 +85,37 @@ export async function measureOneThread(
   return { stepMs, samplesPerSecond: (job.globalBatch / stepMs) * 1_000, split };
 }
 
-/**
- * The messages that a coordinator would send for step after step, with a grid that never overflows
- * here.
- */
+/** A worker's only lane, in this thread, with the initial state. */
+async function makeLane(
+  { planned, data }: Pick<EnginePlan, 'planned' | 'data'>,
+  control: LaneControl,
+): Promise<Lane> {
+  const { plan, bytes } = planned;
+  const { job } = plan;
+  const optimizer = parseOptimizerSpec(job.optimizer);
+  const files = compiledStepsOf(plan, bytes);
+  const shared = makeSharedArena(job, optimizer, 1);
+  const lane = await Lane.create({
+    lane: 0,
+    laneCount: 1,
+    device: 'cpu',
+    job,
+    optimizer,
+    trainModel: files.train,
+    evaluateModel: files.evaluate,
+    train: data.train,
+    evaluate: data.evaluate,
+    sharedMemory: shared.memory,
+    control: control.words,
+    microBatchCapacity: 4096,
+    blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
+  });
+  shared.uint8('state').set(makeInitialState(plan, bytes.given));
+  lane.importState();
+  return lane;
+}
+
+/** Messages of a coordinator for step after step, with a grid that never overflows here. */
 class Steering {
   readonly #planned: PlannedRun;
   readonly #exponents: number[];
@@ -160,28 +161,8 @@ export async function measureSteps(
   warmup: number,
   steps: number,
 ): Promise<StepRates> {
-  const { plan, bytes } = planned;
-  const { job } = plan;
-  const optimizer = parseOptimizerSpec(job.optimizer);
   let finished: (records: readonly MicroBatchRecord[]) => void = () => {};
-  const { pool } = await LanePool.create({
-    laneCount,
-    device: 'cpu',
-    job,
-    optimizer,
-    files: compiledStepsOf(plan, bytes),
-    train: data.train,
-    evaluate: data.evaluate,
-    handlers: {
-      onDone: (_pass, records) => finished(records),
-      onFailed: (error) => {
-        throw error;
-      },
-    },
-  });
-  await new Promise<void>((resolve) =>
-    pool.importState(makeInitialState(plan, bytes.given), resolve),
-  );
+  const pool = await makePool({ planned, data }, laneCount, (records) => finished(records));
   const steering = new Steering(planned, data);
   const split = { compute: 0, apply: 0, other: 0 };
   let startedMs = 0;
@@ -206,11 +187,41 @@ export async function measureSteps(
   const mean = (ms: number): number => ms / steps;
   return {
     stepMs,
-    samplesPerSecond: (job.globalBatch / stepMs) * 1_000,
+    samplesPerSecond: (planned.plan.job.globalBatch / stepMs) * 1_000,
     split: {
       compute: mean(split.compute),
       apply: mean(split.apply),
       other: mean(totalMs - split.compute - split.apply),
     },
   };
+}
+
+/** Lanes of one worker on threads, with the initial state. */
+async function makePool(
+  { planned, data }: Pick<EnginePlan, 'planned' | 'data'>,
+  laneCount: number,
+  onDone: (records: readonly MicroBatchRecord[]) => void,
+): Promise<LanePool> {
+  const { plan, bytes } = planned;
+  const { job } = plan;
+  const optimizer = parseOptimizerSpec(job.optimizer);
+  const { pool } = await LanePool.create({
+    laneCount,
+    device: 'cpu',
+    job,
+    optimizer,
+    files: compiledStepsOf(plan, bytes),
+    train: data.train,
+    evaluate: data.evaluate,
+    handlers: {
+      onDone: (_pass, records) => onDone(records),
+      onFailed: (error) => {
+        throw error;
+      },
+    },
+  });
+  await new Promise<void>((resolve) =>
+    pool.importState(makeInitialState(plan, bytes.given), resolve),
+  );
+  return pool;
 }

@@ -1,7 +1,7 @@
 """One thread: forward, weight gradient and input gradient of convolutions, one after the other.
 
-Argument: JSON, a list of [batch, channels, size, outputs, kernel, stride]; padding is kernel // 2. Prints JSON: for
-each the least of several times in milliseconds, [forward, weight, input].
+Argument: JSON, a list of [batch, channels, size, outputs, kernel, stride]; padding is kernel // 2.
+Prints JSON: for each the least of several times in milliseconds, [forward, weight, input].
 """
 import json
 import sys

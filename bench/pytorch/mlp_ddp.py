@@ -1,6 +1,7 @@
-"""Two processes, one thread each: the same step under DistributedDataParallel on gloo over loopback.
+"""Two processes, one thread each: the step of mlp_step.py under DistributedDataParallel on gloo.
 
-Arguments: batch per process, steps, flush, folder, port. Rank 0 prints JSON: samples per second of both together.
+Arguments: batch per process, steps, flush, folder, port on loopback. Rank 0 prints JSON:
+milliseconds per step and samples per second of both together.
 """
 import json
 import os
@@ -20,12 +21,16 @@ def run(rank, batch, steps, flush, folder, port):
         torch.set_flush_denormal(True)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
     torch.manual_seed(7)
-    images = numpy.fromfile(f"{folder}/train-images-idx3-ubyte", dtype=numpy.uint8)[16:].reshape(-1, 784)
+    images = numpy.fromfile(f"{folder}/train-images-idx3-ubyte", dtype=numpy.uint8)[16:]
     labels = numpy.fromfile(f"{folder}/train-labels-idx1-ubyte", dtype=numpy.uint8)[8:]
-    x = (torch.from_numpy(images).float() / 255 - 0.1307) / 0.3081
+    x = (torch.from_numpy(images.reshape(-1, 784)).float() / 255 - 0.1307) / 0.3081
     y = torch.from_numpy(labels).long()
     model = torch.nn.Sequential(
-        torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10)
+        torch.nn.Linear(784, 256),
+        torch.nn.ReLU(),
+        torch.nn.Linear(256, 512),
+        torch.nn.ReLU(),
+        torch.nn.Linear(512, 10),
     )
     model = torch.nn.parallel.DistributedDataParallel(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
@@ -48,10 +53,12 @@ def run(rank, batch, steps, flush, folder, port):
     torch.distributed.barrier()
     seconds = time.perf_counter() - started
     if rank == 0:
-        print(json.dumps({"stepMs": seconds / steps * 1000, "samplesPerSecond": 2 * batch * steps / seconds}))
+        rate = 2 * batch * steps / seconds
+        print(json.dumps({"stepMs": seconds / steps * 1000, "samplesPerSecond": rate}))
     torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    batch, steps, flush, folder, port = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
+    batch, steps, flush = (int(text) for text in sys.argv[1:4])
+    folder, port = sys.argv[4], int(sys.argv[5])
     torch.multiprocessing.spawn(run, args=(batch, steps, flush, folder, port), nprocs=2)

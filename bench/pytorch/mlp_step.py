@@ -1,7 +1,7 @@
-"""One process, one thread: a whole eager training step of 784-256-512-10 with Adam, as people write it.
+"""One process, one thread: eager training steps of 784-256-512-10 with Adam, as people write them.
 
-Arguments: batch, steps, flush (0 or 1: torch.set_flush_denormal). Prints JSON: milliseconds per step (median of
-blocks) and samples per second. Data: MNIST from the IDX files in the folder given as the fourth argument.
+Arguments: batch, steps, flush (0 or 1: torch.set_flush_denormal), and a folder with the IDX files
+of MNIST. Prints JSON: milliseconds per step (median and mean) and samples per second.
 """
 import json
 import statistics
@@ -16,12 +16,16 @@ torch.set_num_threads(1)
 if flush:
     torch.set_flush_denormal(True)
 torch.manual_seed(7)
-images = numpy.fromfile(f"{folder}/train-images-idx3-ubyte", dtype=numpy.uint8)[16:].reshape(-1, 784)
+images = numpy.fromfile(f"{folder}/train-images-idx3-ubyte", dtype=numpy.uint8)[16:]
 labels = numpy.fromfile(f"{folder}/train-labels-idx1-ubyte", dtype=numpy.uint8)[8:]
-x = (torch.from_numpy(images).float() / 255 - 0.1307) / 0.3081
+x = (torch.from_numpy(images.reshape(-1, 784)).float() / 255 - 0.1307) / 0.3081
 y = torch.from_numpy(labels).long()
 model = torch.nn.Sequential(
-    torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10)
+    torch.nn.Linear(784, 256),
+    torch.nn.ReLU(),
+    torch.nn.Linear(256, 512),
+    torch.nn.ReLU(),
+    torch.nn.Linear(512, 10),
 )
 optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
 order = torch.randperm(60000)
@@ -40,5 +44,5 @@ for step in range(warmup + steps):
     optimizer.step()
     if step >= warmup:
         times.append((time.perf_counter() - started) * 1000)
-median = statistics.median(times)
-print(json.dumps({"stepMs": median, "meanMs": statistics.mean(times), "samplesPerSecond": batch / statistics.mean(times) * 1000}))
+median, mean = statistics.median(times), statistics.mean(times)
+print(json.dumps({"stepMs": median, "meanMs": mean, "samplesPerSecond": batch / mean * 1000}))

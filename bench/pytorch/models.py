@@ -1,8 +1,9 @@
-"""A whole eager training step (forward, loss, backward, Adam) of a model, as people write it, on random data.
+"""Whole eager training steps (forward, loss, backward, Adam) of a model, as people write it.
 
-Arguments: model, batch, steps, threads, flush (1: torch.set_flush_denormal). Prints JSON: median and mean milliseconds
-per step, samples per second, parameters and peak memory. Models: mlp, simple_cnn, resnet18, resnet50, gpt, bert, gpt2.
-Written from parts (Debian has neither torchvision nor transformers): the same layers and sizes as src/models.
+Arguments: model, batch, steps, threads, flush (1: torch.set_flush_denormal); the data is random.
+Prints JSON: median and mean milliseconds per step, samples per second, parameters and peak memory.
+Models: mlp, simple_cnn, resnet18, resnet50, gpt, bert, gpt2. Written from parts (Debian has
+neither torchvision nor transformers): the same layers and sizes as src/models.
 """
 import json
 import resource
@@ -19,7 +20,8 @@ def simple_cnn():
     layers = []
     for inputs, outputs in [(3, 64), (64, 128), (128, 256)]:
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
+    layers += [nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, nn.Linear(512, 10))
 
 
 class Block(nn.Module):
@@ -32,11 +34,14 @@ class Block(nn.Module):
         else:
             sizes = [(inputs, width, 3, stride), (width, width, 3, 1)]
         outputs = sizes[-1][1]
-        self.convs = nn.ModuleList(nn.Conv2d(i, o, k, s, k // 2, bias=False) for i, o, k, s in sizes)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, k, s, k // 2, bias=False) for i, o, k, s in sizes
+        )
         self.norms = nn.ModuleList(nn.BatchNorm2d(o) for _, o, _, _ in sizes)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         h = x
@@ -48,7 +53,8 @@ class Block(nn.Module):
 
 
 def resnet(counts, bottleneck):
-    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    layers.append(nn.MaxPool2d(3, 2, 1))
     channels = 64
     for stage, count in enumerate(counts):
         for i in range(count):
@@ -85,7 +91,9 @@ class Layer(nn.Module):
         self.pre = pre
         self.attention = Attention(width, heads, causal)
         self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate), nn.Linear(4 * width, width))
+        self.feed = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate), nn.Linear(4 * width, width)
+        )
 
     def forward(self, x):
         if self.pre:
@@ -96,16 +104,22 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    def __init__(self, vocabulary, positions, layers, width, heads, causal, classes, pre, approximate):
+    def __init__(
+        self, vocabulary, positions, layers, width, heads, causal, classes, pre, approximate
+    ):
         super().__init__()
         self.causal, self.classes, self.pre = causal, classes, pre
-        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(positions, width)
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(positions, width)
         self.types = None if pre else nn.Embedding(2, width)
         self.first = nn.Identity() if pre else nn.LayerNorm(width)
-        self.layers = nn.Sequential(*(Layer(width, heads, causal, pre, approximate) for _ in range(layers)))
+        self.layers = nn.Sequential(
+            *(Layer(width, heads, causal, pre, approximate) for _ in range(layers))
+        )
         self.last = nn.LayerNorm(width) if pre else nn.Identity()
         self.pooler = None if pre else nn.Linear(width, width)
-        self.head = nn.Linear(width, vocabulary if classes is None else classes, bias=classes is not None)
+        outputs = vocabulary if classes is None else classes
+        self.head = nn.Linear(width, outputs, bias=classes is not None)
 
     def forward(self, ids):
         x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
@@ -123,11 +137,15 @@ def images(size):
 
 def tokens(vocabulary, length, classes):
     shape = (lambda batch: (batch * length,)) if classes is None else (lambda batch: (batch,))
-    return lambda batch: (torch.randint(vocabulary, (batch, length)), torch.randint(classes or vocabulary, shape(batch)))
+    return lambda batch: (
+        torch.randint(vocabulary, (batch, length)),
+        torch.randint(classes or vocabulary, shape(batch)),
+    )
 
 
 def mlp():
-    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 10))
+    layers = [nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(512, 10))
 
 
 MODELS = {
@@ -135,9 +153,18 @@ MODELS = {
     "simple_cnn": (simple_cnn, images(32)),
     "resnet18": (lambda: resnet([2, 2, 2, 2], False), images(64)),
     "resnet50": (lambda: resnet([3, 4, 6, 3], True), images(64)),
-    "gpt": (lambda: Transformer(256, 128, 4, 128, 4, True, None, True, "tanh"), tokens(256, 128, None)),
-    "bert": (lambda: Transformer(30522, 512, 12, 768, 12, False, 2, False, "none"), tokens(30522, 64, 2)),
-    "gpt2": (lambda: Transformer(50257, 1024, 12, 768, 12, True, 2, True, "tanh"), tokens(50257, 64, 2)),
+    "gpt": (
+        lambda: Transformer(256, 128, 4, 128, 4, True, None, True, "tanh"),
+        tokens(256, 128, None),
+    ),
+    "bert": (
+        lambda: Transformer(30522, 512, 12, 768, 12, False, 2, False, "none"),
+        tokens(30522, 64, 2),
+    ),
+    "gpt2": (
+        lambda: Transformer(50257, 1024, 12, 768, 12, True, 2, True, "tanh"),
+        tokens(50257, 64, 2),
+    ),
 }
 
 name, batch, steps, threads, flush = sys.argv[1], *map(int, sys.argv[2:6])

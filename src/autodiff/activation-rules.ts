@@ -1,19 +1,16 @@
-/**
- * Gradients of activation functions: dX = dY times the slope, made from Y where that is cheaper
- * than from X.
- */
+/** Gradients of activation functions: dX = dY times the slope, from Y where X would cost more. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { floatAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute } from '../graph/operators/operator.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { times, unary, undo, type GradientCall, type GradientRule } from './gradient-rule.ts';
 
 const STEEP = 2 ** 100;
 
 /**
- * [y > 0] as 0 or 1, for y >= 0, as a steep HardSigmoid: exact from y = 2^-100 on, and no infinity
- * below 2^28. It is one vectorised pass in ONNX Runtime; with the product it took 33 us for 65,536
- * elements, where Greater + Where took 48, Greater + Cast 50 and Sign 82 (one core of an AMD EPYC,
- * onnxruntime-node 1.30).
+ * [y > 0] as 0 or 1, for y >= 0, as a steep HardSigmoid: exact from y = 2^-100
+ * on, and no infinity below 2^28. It is one vectorised pass in ONNX Runtime; with
+ * the product it took 33 us for 65,536 elements, where Greater + Where took 48,
+ * Greater + Cast 50 and Sign 82 (one core of an AMD EPYC, onnxruntime-node 1.30).
  */
 function stepOf(g: GraphBuilder, y: ValueInfo): ValueInfo {
   return g.hardSigmoid(y, STEEP, 0);
@@ -43,6 +40,7 @@ function twoSided(
 const SELU_ALPHA = 1.6732631921768188;
 const SELU_GAMMA = 1.0507010221481323;
 
+/** Gradient rules of activation functions, by operator. */
 export const ACTIVATION_RULES = {
   // dX = dY * [Y > 0]
   Relu: unary(({ g, y, dy }) => times(g, dy, stepOf(g, y))),
@@ -50,7 +48,7 @@ export const ACTIVATION_RULES = {
   // dX = dY * (X > 0 ? 1 : alpha)
   LeakyRelu: twoSided(
     () => 1,
-    ({ g, node }) => g.scalar(floatAttribute(node, 'alpha', 0.01)),
+    ({ g, node }) => g.scalar(numberAttribute(node, 'alpha', 0.01)),
   ),
 
   // dX = dY * (X > 0 ? 1 : S), dS = dY * (X > 0 ? 0 : X)
@@ -65,22 +63,22 @@ export const ACTIVATION_RULES = {
   // dX = dY * (X > 0 ? 1 : Y + alpha)
   Elu: twoSided(
     () => 1,
-    ({ g, node, y }) => g.add(y, g.scalar(floatAttribute(node, 'alpha', 1))),
+    ({ g, node, y }) => g.add(y, g.scalar(numberAttribute(node, 'alpha', 1))),
   ),
 
   // dX = dY * (X > 0 ? 1 : Y / alpha + 1)
   Celu: twoSided(
     () => 1,
     ({ g, node, y }) =>
-      g.add(g.mul(y, g.scalar(1 / floatAttribute(node, 'alpha', 1))), g.scalar(1)),
+      g.add(g.mul(y, g.scalar(1 / numberAttribute(node, 'alpha', 1))), g.scalar(1)),
   ),
 
   // dX = dY * (X > 0 ? gamma : Y + gamma alpha)
   Selu: twoSided(
-    ({ node }) => floatAttribute(node, 'gamma', SELU_GAMMA),
+    ({ node }) => numberAttribute(node, 'gamma', SELU_GAMMA),
     ({ g, node, y }) => {
-      const gamma = floatAttribute(node, 'gamma', SELU_GAMMA);
-      return g.add(y, g.scalar(gamma * floatAttribute(node, 'alpha', SELU_ALPHA)));
+      const gamma = numberAttribute(node, 'gamma', SELU_GAMMA);
+      return g.add(y, g.scalar(gamma * numberAttribute(node, 'alpha', SELU_ALPHA)));
     },
   ),
 
@@ -102,7 +100,7 @@ export const ACTIVATION_RULES = {
   // dX = dY * alpha where 0 < Y < 1, elsewhere 0
   HardSigmoid: unary(({ g, node, y, dy }) => {
     const isSlope = g.greater(g.sub(y, g.mul(y, y)), g.scalar(0));
-    const alpha = g.scalar(floatAttribute(node, 'alpha', 0.2));
+    const alpha = g.scalar(numberAttribute(node, 'alpha', 0.2));
     return g.where(isSlope, times(g, dy, alpha), g.scalar(0));
   }),
 

@@ -5,12 +5,13 @@ import { axesFrom } from './conv-patches.ts';
 import { product } from './conv-signature.ts';
 import { staticShape } from './gradient-rule.ts';
 
+/** What BatchNorm needs to know of a micro-batch, per channel. */
 export interface BatchStatistics {
-  /** [C] float32: over the samples, each by its weight, and all positions. */
+  /** Mean [C] float32 over the samples, each by its weight, and all positions. */
   readonly mean: ValueInfo;
-  /** [C] float32: mean squared distance from the mean, by which PyTorch normalises. */
+  /** Mean squared distance [C] float32 from the mean, by which PyTorch normalises. */
   readonly variance: ValueInfo;
-  /** [C] float32: the same divided by count - 1, which PyTorch's running variance observes. */
+  /** The same [C] float32 divided by count - 1, which PyTorch's running variance observes. */
   readonly unbiasedVariance: ValueInfo;
 }
 
@@ -32,13 +33,12 @@ export function drawBatchStatistics(
   const isEmpty = g.cast(g.equal(count, g.scalar(0)), 'float32');
   const divisor = g.add(count, isEmpty);
   const total = (value: ValueInfo): ValueInfo => {
-    const perSample =
-      sizes.length === 0 ? value : g.reduceSum(value, { axes: axesFrom(2, sizes.length) }); // [B, C]
+    const axes = axesFrom(2, sizes.length);
+    const perSample = axes.length === 0 ? value : g.reduceSum(value, { axes }); // [B, C]
     return g.matMul(sampleWeight, perSample); // [C]
   };
   const mean = g.div(total(x), divisor);
-  // The distances themselves are squared: the difference of two large squares would lose the
-  // digits.
+  // Distances are squared: the difference of two large squares would lose the digits.
   const centred = centredBy(g, x, mean);
   const squares = total(g.mul(centred, centred));
   const lessOne = g.add(g.relu(g.sub(count, g.scalar(2))), g.scalar(1)); // count - 1, at least 1

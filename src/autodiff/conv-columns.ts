@@ -1,6 +1,5 @@
 /**
- * A whole micro-batch of images as one matrix of columns: what the kernel meets at each position of
- * each image.
+ * A micro-batch of images as one matrix of columns: what the kernel meets at each position.
  *
  * The columns come from the images by a product with a constant matrix of zeros and ones, which
  * costs little as long as images are of a few positions; for those it is many times faster than
@@ -26,15 +25,13 @@ export function toColumns(g: GraphBuilder, signature: ConvSignature, x: ValueInf
   const { batch, channels, sizes, kernel, counts } = signature;
   const [places, positions] = [product(kernel), product(counts)];
   const images = g.reshape(x, [batch * channels, product(sizes)]);
-  const met = isPointwise(signature) ? images : g.matMul(images, placesOf(g, signature)); // [B C, K Y]
+  // [B C, K Y]
+  const met = isPointwise(signature) ? images : g.matMul(images, placesOf(g, signature));
   const first = g.transpose(g.reshape(met, [batch, channels * places, positions]), [1, 0, 2]);
   return g.reshape(first, [channels * places, batch * positions]);
 }
 
-/**
- * [C K, B Y] -> [B, C, ...S]: every element is added where it came from; the gradient of
- * `toColumns`.
- */
+/** [C K, B Y] -> [B, C, ...S]: adds elements where they came from, the gradient of `toColumns`. */
 export function fromColumns(
   g: GraphBuilder,
   signature: ConvSignature,

@@ -122,7 +122,8 @@ describe('makeConvFormGraph', () => {
     const expected = resultsByDefinition(one, values);
     for (const kind of KINDS) {
       for (const form of convForms({ kind, signature: one })) {
-        test(`gives the definition's numbers: ${form}, ${convWorkKey({ kind, signature: one })}`, async () => {
+        const key = convWorkKey({ kind, signature: one });
+        test(`gives the definition's numbers: ${form}, ${key}`, async () => {
           const graph = makeConvFormGraph({ kind, signature: one }, form);
 
           const outputs = await runGraph(graph, { x, weight, dy });

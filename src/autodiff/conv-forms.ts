@@ -23,17 +23,16 @@ import {
   type WeightForm,
 } from './conv-weight-forms.ts';
 
-/**
- * One piece of work that has several forms: a convolution of this signature, or one of its
- * gradients.
- */
+/** A piece of work that has several forms: a convolution, or one of its gradients. */
 export interface ConvWork {
   readonly kind: 'output' | 'weight' | 'input';
   readonly signature: ConvSignature;
 }
+/** A gradient of a convolution, by its weight or by its input. */
 export interface ConvGradient extends ConvWork {
   readonly kind: 'weight' | 'input';
 }
+/** Names of all forms; which of them are right for a work is told by `convForms`. */
 export type ConvForm = OutputForm | WeightForm | InputForm;
 
 /** What `--conv-forms` takes: the forms that follow from shapes, or those measured to be fastest. */
@@ -84,10 +83,7 @@ export function drawConvGradient(
   return refuseForm(work, form);
 }
 
-/**
- * Draws a node as it stands, or a convolution of known shapes in its chosen form, under the same
- * names.
- */
+/** Draws a node as it stands, or in its chosen form if it is a convolution of known shapes. */
 export function appendInForm(g: GraphBuilder, node: GraphNode, chooseForm: ConvFormChooser): void {
   const work = node.operator === 'Conv' ? convolutionOf(g, node) : undefined;
   if (work === undefined) {
@@ -153,11 +149,11 @@ function drawAlone(
 }
 
 /**
- * The work that training a model takes, from its forward graph: each signature once, costly ones
- * first.
+ * The work that training a model takes, from its forward
+ * graph: each signature once, costly ones first.
  *
- * A convolution of a graph's own input (the data) has no input gradient; one of symbolic shape is
- * left out.
+ * A convolution of a graph's own input (the data) has
+ * no input gradient; one of symbolic shape is left out.
  */
 export function convWorkOf(graph: Graph): ConvWork[] {
   const values = new Map(graph.values.map((value) => [value.name, value]));

@@ -1,8 +1,8 @@
 /**
  * Forms of a convolution's input gradient:
  *
- *   dX[b, c, s] = sum over outputs m and kernel positions k of W[m, c, k] * dY[b, m, (s + pad -
- *   dilation k) / stride]
+ *   dX[b, c, s] = sum over outputs m and kernel positions k of
+ *                 W[m, c, k] * dY[b, m, (s + pad - dilation k) / stride]
  *
  * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K
  *          kernel positions.
@@ -46,10 +46,7 @@ const flipped: DrawInputGradient = (g, signature, weight, dy) => {
   return g.conv(dy, exchanged, undefined, { dilations, group, pads });
 };
 
-/**
- * [G, M, C, K] -> [G, C, M, K] with K backwards: turned where the steps are large, since a backward
- * Slice is slow.
- */
+/** [G, M, C, K] -> [G, C, M, K] with K backwards, without a backward Slice, which is slow. */
 function permuteReversed(g: GraphBuilder, weight: ValueInfo, places: number): ValueInfo {
   if (places === 1) return g.transpose(weight, [0, 2, 1, 3]);
   const backwards = g.ints(Array.from({ length: places }, (_, i) => places - 1 - i));
@@ -68,9 +65,11 @@ const columns: DrawInputGradient = (g, signature, weight, dy) => {
   );
 };
 
+/** Ways to draw an input gradient, by the name of the form. */
 export const INPUT_FORMS = { transposed, flipped, columns } as const satisfies Readonly<
   Record<string, DrawInputGradient>
 >;
+/** The name of a form of an input gradient. */
 export type InputForm = keyof typeof INPUT_FORMS;
 
 /** The forms that are right for a signature. */

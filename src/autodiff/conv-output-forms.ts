@@ -4,6 +4,7 @@ import type { GraphNode } from '../graph/types.ts';
 import { hasColumns, toColumns } from './conv-columns.ts';
 import { product, type ConvSignature } from './conv-signature.ts';
 
+/** The name of a form of a convolution itself: the ONNX operator, or one matrix product. */
 export type OutputForm = 'operator' | 'columns';
 
 /** The forms that are right for a signature. */

@@ -5,8 +5,8 @@ import { groupOf, windowCounts, windowOf, type Window } from '../graph/operators
 import type { GraphNode } from '../graph/types.ts';
 
 /**
- * x [batch, channels, ...sizes] and weight [outputs, channels / group, ...kernel] give [batch,
- * outputs, ...counts].
+ * x [batch, channels, ...sizes] and weight [outputs, channels
+ * / group, ...kernel] give [batch, outputs, ...counts].
  */
 export interface ConvSignature extends Window {
   readonly batch: number;
@@ -26,10 +26,7 @@ export function callOf(
   return { operator, name, inputs: values, attributes };
 }
 
-/**
- * The signature of the convolution of an input and a weight of these shapes, with the attributes of
- * `call`.
- */
+/** The signature of a convolution of these shapes with the attributes of `call`. */
 export function convSignatureOf(
   call: OperatorCall,
   x: readonly number[],
@@ -65,6 +62,7 @@ export function signatureKey(signature: ConvSignature): string {
   ].join(' ');
 }
 
+/** The product of all values; 1 for an empty list, as for the elements of a scalar. */
 export function product(values: readonly number[]): number {
   return values.reduce((result, value) => result * value, 1);
 }

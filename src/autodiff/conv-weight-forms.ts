@@ -1,8 +1,8 @@
 /**
  * Forms of a convolution's weight gradient:
  *
- *   dW[m, c, k] = sum over batch b and positions y of dY[b, m, y] * x[b, c, stride y + dilation k -
- *   pad]
+ *   dW[m, c, k] = sum over batch b and positions y of
+ *                 dY[b, m, y] * x[b, c, stride y + dilation k - pad]
  *
  * Letters: B batch, G groups, C channels, M outputs, S sizes of the input, Y of the output, K
  *          kernel positions.
@@ -39,10 +39,7 @@ const positions: DrawWeightGradient = (g, signature, x, dy) => {
   ]);
 };
 
-/**
- * One product for all images and kernel positions: for images of a few positions, and large 1x1
- * layers.
- */
+/** One product for all images and kernel positions: for small images, and large 1x1 layers. */
 const columns: DrawWeightGradient = (g, signature, x, dy) => {
   const { channels, outputs, kernel } = signature;
   const right = toColumns(g, signature, x); // [C K, B Y]
@@ -72,10 +69,7 @@ const patches: DrawWeightGradient = (g, signature, x, dy) => {
   return g.reshape(g.transpose(split, [0, 3, 2, 1]), [outputs, perGroup, ...kernel]);
 };
 
-/**
- * A convolution over the batch: x's channels are its images, dY its kernel. Strides and dilations
- * change places.
- */
+/** A convolution over the batch by dY, strides and dilations exchanged; x's channels are images. */
 const swapped: DrawWeightGradient = (g, signature, x, dy) => {
   const { sizes, kernel, strides, dilations, padsBegin, padsEnd } = signature;
   const swap = [1, 0, ...axesFrom(2, sizes.length)];
@@ -102,9 +96,11 @@ function channelsLast(g: GraphBuilder, signature: ConvSignature, x: ValueInfo): 
   return slicesByPosition(g, last, 2, signature).map((slice) => g.reshape(slice, shape));
 }
 
+/** Ways to draw a weight gradient, by the name of the form. */
 export const WEIGHT_FORMS = { positions, columns, patches, swapped } as const satisfies Readonly<
   Record<string, DrawWeightGradient>
 >;
+/** The name of a form of a weight gradient. */
 export type WeightForm = keyof typeof WEIGHT_FORMS;
 
 /** The forms that are right for a signature. */

@@ -1,6 +1,6 @@
 /** Gradients of convolutions, of normalisation with given statistics, and of padding. */
 import { GraphError } from '../base/errors.ts';
-import { floatAttribute, stringAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute, stringAttribute } from '../graph/operators/operator.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { centredBy, perChannel } from './batch-statistics.ts';
 import { axesFrom } from './conv-patches.ts';
@@ -77,7 +77,7 @@ const convTransposeRule: GradientRule = (call) => [
 const batchNormalizationRule: GradientRule = (call) => {
   const { g, input } = call;
   const [x, scale, mean, variance] = [input(0), input(1), input(3), input(4)];
-  const shifted = g.add(variance, g.scalar(floatAttribute(call.node, 'epsilon', 1e-5)));
+  const shifted = g.add(variance, g.scalar(numberAttribute(call.node, 'epsilon', 1e-5)));
   const slope = (): ValueInfo => g.div(scale, g.sqrt(shifted));
   const dScale = (): ValueInfo => {
     return g.div(sumPerChannel(call, g.mul(call.fullDy(), centredBy(g, x, mean))), g.sqrt(shifted));
@@ -111,6 +111,7 @@ const padRule: GradientRule = (call) => [
   },
 ];
 
+/** Gradient rules of convolutions, of normalisation with given statistics and of padding. */
 export const CONVOLUTION_RULES = {
   Conv: convRule,
   ConvTranspose: convTransposeRule,

@@ -46,7 +46,7 @@ describe('differentiateGraph', () => {
     ]);
   });
 
-  test('gives softmax minus one-hot, weighted, for the cross entropy: two passes and a scatter', () => {
+  test('gives weighted softmax minus one-hot for cross entropy: two passes and a scatter', () => {
     const g = new GraphBuilder('loss');
     const logits = g.input('logits', 'float32', [8, 3]);
     const loss = crossEntropySum(
@@ -104,7 +104,7 @@ describe('differentiateGraph', () => {
     });
   });
 
-  test('names the node when a scatter has no gradient, or the loss takes the statistics of a norm', () => {
+  test("names the node if a scatter has no gradient, or the loss takes a norm's statistics", () => {
     const g = new GraphBuilder('refused');
     const x = g.input('x', 'float32', [3]);
     const product = g.apply(

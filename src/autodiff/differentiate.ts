@@ -1,7 +1,4 @@
-/**
- * Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same standard
- * operators.
- */
+/** Reverse-mode differentiation, ONNX -> ONNX: gradients are more nodes of the same operators. */
 import { GraphError, ShapeError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { elementCount, formatShape } from '../graph/values/shape.ts';
@@ -15,6 +12,7 @@ import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
 import { withStatistics } from './normalization-rules.ts';
 import { drawPooling } from './pooling-rules.ts';
 
+/** How gradients are drawn where there is a choice. */
 export interface DifferentiateOptions {
   /** The forms of convolutions and of their gradients; the defaults when absent. */
   readonly chooseForm?: ConvFormChooser | undefined;

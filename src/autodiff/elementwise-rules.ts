@@ -1,7 +1,4 @@
-/**
- * Gradients of operators on elements. `times` multiplies; `undo` sums over the axes along which an
- * input was broadcast.
- */
+/** Gradients of operators on elements. `undo` sums over axes along which an input was broadcast. */
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { negated, notDifferentiable, scalarOf, times, unary, undo } from './gradient-rule.ts';
@@ -42,10 +39,7 @@ function slopeOfPower(g: GraphBuilder, x: ValueInfo, y: ValueInfo, exponent: num
   return times(g, g.scalar(exponent), exponent === 1 ? g.scalar(1) : power);
 }
 
-/**
- * Y = X^E: dX = dY * E * X^(E - 1), 0 where E = 0; dE = dY * Y * log X, 0 where X = 0, as PyTorch
- * has it.
- */
+/** Y = X^E: dX = dY E X^(E - 1), 0 where E = 0; dE = dY Y log X, 0 where X = 0, as in PyTorch. */
 const powRule: GradientRule = (call) => {
   const { g, y, dy, input } = call;
   const exponent = (): ValueInfo => g.cast(input(1), 'float32');
@@ -78,6 +72,7 @@ const isComparison = notDifferentiable('its output is true or false');
 // Steps are flat almost everywhere: nothing flows back.
 const isStep: GradientRule = () => [undefined];
 
+/** Gradient rules of operators on elements; inputs may have been broadcast. */
 export const ELEMENTWISE_RULES = {
   // dA = dY, dB = dY
   Add: (call) => [() => undo(call, 0, call.dy), () => undo(call, 1, call.dy)],

@@ -6,7 +6,7 @@
  * whoever else uses a value in between is differentiated as ever.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute } from '../graph/operators/operator.ts';
 import { normalizeAxis } from '../graph/values/shape.ts';
 import type { GraphNode } from '../graph/types.ts';
 import { dataflowOf, type Dataflow, type Fusion } from './dataflow.ts';
@@ -35,8 +35,9 @@ function findPickedLogSoftmaxes(
     const normalizer = producer.get(data);
     if (node.operator !== 'GatherElements' || normalizer?.operator !== 'LogSoftmax') return [];
     const { shape } = g.value(data);
-    const axis = normalizeAxis(intAttribute(node, 'axis', 0), shape.length);
-    const isSameAxis = axis === normalizeAxis(intAttribute(normalizer, 'axis', -1), shape.length);
+    const axis = normalizeAxis(numberAttribute(node, 'axis', 0), shape.length);
+    const isSameAxis =
+      axis === normalizeAxis(numberAttribute(normalizer, 'axis', -1), shape.length);
     if (!isSameAxis || axis === undefined || g.value(indices).shape[axis] !== 1) return [];
     const gradient: Fusion['gradient'] = (b, dy) => {
       const spread = b.mul(b.exp(b.value(data)), b.neg(dy));

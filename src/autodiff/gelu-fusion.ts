@@ -1,6 +1,7 @@
 /**
- * The Gaussian error linear unit, in whatever nodes it was drawn: y = x (1 + f) / 2 with f = erf(x
- * / sqrt 2) or, in its approximation, f = tanh(sqrt(2 / pi) (x + 0.044715 x^3)).
+ * The Gaussian error linear unit, in whatever nodes it was drawn: y = x (1 + f) / 2, with
+ *   f = erf(x / sqrt 2) or, in its approximation,
+ *   f = tanh(sqrt(2 / pi) (x + 0.044715 x^3)).
  *
  * Exporters draw it in several ways. So a group of nodes is recognised by what it computes: it is
  * tried on a few numbers, with a stand-in for f.
@@ -118,8 +119,8 @@ function evaluate(flow: Dataflow, value: string, source: string, x: number, dept
 /**
  * dX = dY * slope, from X and f:
  *   erf:  slope = (1 + f) / 2 + t e^(-t^2) / sqrt pi, with t = X / sqrt 2
- *   tanh: slope = p + X (p - p^2) 2 (k + 3 k 0.044715 X^2), with p = (1 + f) / 2 and k = sqrt(2 /
- *   pi)
+ *   tanh: slope = p + X (p - p^2) 2 (k + 3 k 0.044715 X^2),
+ *         with p = (1 + f) / 2 and k = sqrt(2 / pi)
  * HardSigmoid makes (1 + f) / 2 in one pass.
  */
 const GRADIENTS: Readonly<
@@ -127,7 +128,8 @@ const GRADIENTS: Readonly<
 > = {
   Erf(g, x, f, dy) {
     const t = g.mul(x, g.scalar(Math.SQRT1_2));
-    const bell = g.exp(g.sub(g.scalar(Math.log(1 / Math.sqrt(Math.PI))), g.mul(t, t))); // e^(-t^2) / sqrt pi
+    // e^(-t^2) / sqrt pi
+    const bell = g.exp(g.sub(g.scalar(Math.log(1 / Math.sqrt(Math.PI))), g.mul(t, t)));
     return g.mul(dy, g.add(g.hardSigmoid(f, 0.5, 0.5), g.mul(t, bell)));
   },
   Tanh(g, x, f, dy) {

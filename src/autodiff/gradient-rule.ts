@@ -20,8 +20,10 @@ import type { ConvFormChooser } from './conv-forms.ts';
  * is, through `times`; a rule that needs every element asks for `fullDy()`.
  */
 export interface GradientCall {
+  /** The graph that gradients are drawn into. */
   readonly g: GraphBuilder;
   readonly node: GraphNode;
+  /** The first output, and its gradient. */
   readonly y: ValueInfo;
   readonly dy: ValueInfo;
   /**
@@ -30,15 +32,13 @@ export interface GradientCall {
    */
   readonly dys: readonly (ValueInfo | undefined)[];
   readonly input: (index: number) => ValueInfo;
+  /** `dy` with every element of Y's shape written out. */
   readonly fullDy: () => ValueInfo;
-  /** Who chooses among the forms of a convolution's gradients. */
+  /** Chooses among the forms of a convolution's gradients. */
   readonly chooseForm: ConvFormChooser;
 }
 
-/**
- * The gradients of a node's inputs, in their order. Only those that are needed are called and
- * emitted.
- */
+/** Gives the gradients of a node's inputs, in order; only those that are needed are called. */
 export type GradientRule = (call: GradientCall) => readonly ((() => ValueInfo) | undefined)[];
 
 /** An operator through which no gradient passes, and why. */
@@ -46,6 +46,7 @@ export interface NotDifferentiable {
   readonly reason: string;
 }
 
+/** The entry of an operator through which no gradient passes; `reason` ends up in a message. */
 export function notDifferentiable(reason: string): NotDifferentiable {
   return { reason };
 }

@@ -60,8 +60,8 @@ describe('GRADIENT_RULES', () => {
       }
     });
 
-    // Central differences: of the output, summed in float64, so that only the output's own rounding
-    // counts.
+    // Central differences: of the output, summed in float64,
+    // so that only the output's own rounding counts.
     test(`agrees with finite differences: ${one.name}`, async () => {
       const graph = makeCaseGraph(one);
       const run = await loadGraph(graph);

@@ -11,6 +11,7 @@ import { REDUCTION_RULES } from './reduction-rules.ts';
 import { SELECTION_RULES } from './selection-rules.ts';
 import { SHAPE_RULES } from './shape-rules.ts';
 
+/** Rules by operator, put together from the tables of the families. */
 export const GRADIENT_RULES: { readonly [K in OperatorName]: GradientRule | NotDifferentiable } = {
   ...ACTIVATION_RULES,
   ...CONVOLUTION_RULES,

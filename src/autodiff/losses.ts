@@ -7,6 +7,7 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 
+/** How a cross entropy departs from the plain one. */
 export interface CrossEntropyOptions {
   /**
    * The part of the target that is spread evenly over all classes, 0 <= part < 1; 0 when absent.
@@ -19,9 +20,9 @@ export interface CrossEntropyOptions {
  * times that and e times its mean over all classes. A label outside 0 .. classes - 1 means that the
  * sample is ignored.
  *
- * The label's logarithm is gathered, not multiplied out of a one-hot matrix: with 65 classes a
- * third of the time, with 50,257 half (forward and gradient; one core of an AMD EPYC,
- * onnxruntime-node 1.30).
+ * The label's logarithm is gathered, not multiplied out of a one-hot
+ * matrix: with 65 classes a third of the time, with 50,257 half (forward
+ * and gradient; one core of an AMD EPYC, onnxruntime-node 1.30).
  *
  * Shapes: logits [B, classes], labels [B] int32, weights [B] -> [] float32.
  * Source: Szegedy et al. 2016 for the smoothing, defined as in PyTorch.
@@ -68,8 +69,7 @@ export function squaredErrorSum(
 }
 
 /**
- * Sum of the weights of the samples whose greatest logit is at their label; ties go to the lower
- * class.
+ * Sum of the weights of samples whose greatest logit is at their label; ties go to lower classes.
  *
  * Shapes: logits [B, classes], labels [B] int32, weights [B] -> [] float32.
  */

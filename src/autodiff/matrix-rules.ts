@@ -3,7 +3,7 @@
  * costs one node per gradient and no Transpose.
  */
 import type { GemmOptions, GraphBuilder } from '../graph/builder.ts';
-import { floatAttribute, intAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute } from '../graph/operators/operator.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import type { GradientCall, GradientRule } from './gradient-rule.ts';
 import { staticShape, times, undoBroadcast } from './gradient-rule.ts';
@@ -11,10 +11,10 @@ import { staticShape, times, undoBroadcast } from './gradient-rule.ts';
 /** Gemm with its attributes as they stand in the node. */
 function gemmOptions({ node }: GradientCall): Required<GemmOptions> {
   return {
-    alpha: floatAttribute(node, 'alpha', 1),
-    beta: floatAttribute(node, 'beta', 1),
-    transA: intAttribute(node, 'transA', 0) !== 0,
-    transB: intAttribute(node, 'transB', 0) !== 0,
+    alpha: numberAttribute(node, 'alpha', 1),
+    beta: numberAttribute(node, 'beta', 1),
+    transA: numberAttribute(node, 'transA', 0) !== 0,
+    transB: numberAttribute(node, 'transB', 0) !== 0,
   };
 }
 
@@ -87,10 +87,7 @@ function withAxis(g: GraphBuilder, value: ValueInfo, axis: number): ValueInfo {
   return g.unsqueeze(value, [axis]);
 }
 
-/**
- * Sums a gradient over broadcast batches to the shape of `promoted`, then gives it the shape of
- * `original`.
- */
+/** Sums a gradient over broadcast batches to the shape of `promoted`, reshaped as `original`. */
 function fitTo(
   g: GraphBuilder,
   gradient: ValueInfo,
@@ -102,6 +99,7 @@ function fitTo(
   return g.reshape(summed, staticShape(original.shape, original.name));
 }
 
+/** Gradient rules of matrix products. */
 export const MATRIX_RULES = { Gemm: gemmRule, MatMul: matMulRule } as const satisfies Readonly<
   Record<string, GradientRule>
 >;

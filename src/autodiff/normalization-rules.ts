@@ -1,7 +1,7 @@
 /** Gradients of the softmax family and of LayerNormalization. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute } from '../graph/operators/operator.ts';
 import { normalizeAxis, staticElementCount } from '../graph/values/shape.ts';
 import type { GraphNode } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -40,14 +40,17 @@ function statisticsOf(
 
 /** The axis of Softmax and LogSoftmax; the last when absent. */
 function normalizedAxis({ node }: GradientCall): number {
-  return intAttribute(node, 'axis', -1);
+  return numberAttribute(node, 'axis', -1);
 }
 
 /**
  * Y = (X - m) r S + B, with mean m and r = 1 / sqrt(variance + epsilon) of each of N groups of D
  * elements:
- *   dX = dY S r + X c1 + c0,  c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D,  c0 = -m c1 - r sum(dY S)
- *   / D dS = sum over groups of dY (X - m) r,  dB = sum over groups of dY
+ *   dX = dY S r + X c1 + c0
+ *     with c1 = -r^3 (sum(dY S X) - m sum(dY S)) / D
+ *     and  c0 = -m c1 - r sum(dY S) / D
+ *   dS = sum over groups of dY (X - m) r
+ *   dB = sum over groups of dY
  * All sums are products with a row vector, on the left, which is the fast side; the rest of dX is
  * as few passes over [N, D] as there can be.
  * Source: the form in which PyTorch's CPU kernel has it.
@@ -55,7 +58,7 @@ function normalizedAxis({ node }: GradientCall): number {
 const layerNormalizationRule: GradientRule = (call) => {
   const { g, node, input } = call;
   const shape = staticShape(input(0).shape, node.name);
-  const axis = normalizeAxis(intAttribute(node, 'axis', -1), shape.length) ?? 0;
+  const axis = normalizeAxis(numberAttribute(node, 'axis', -1), shape.length) ?? 0;
   const group = shape.slice(axis);
   const [n, d] = [staticElementCount(shape.slice(0, axis)), staticElementCount(group)];
   const { mean: m, inverse: r } = statisticsOf(call, n); // [1, N]
@@ -83,6 +86,7 @@ const layerNormalizationRule: GradientRule = (call) => {
   ];
 };
 
+/** Gradient rules of the softmax family and of LayerNormalization. */
 export const NORMALIZATION_RULES = {
   // dX = Y * (dY - sum(dY * Y))
   Softmax: unary((call) => {

@@ -8,7 +8,7 @@
  * products with constant matrices of 0 and 1, which are exact.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import { isStatic } from '../graph/values/shape.ts';
 import type { GraphNode } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -39,7 +39,7 @@ function pairShapeOf(g: GraphBuilder, node: GraphNode): PairShape | undefined {
     [...window.kernel, ...window.strides].every((size) => size === 2) &&
     [...window.padsBegin, ...window.padsEnd].every((pad) => pad === 0) &&
     window.dilations.every((dilation) => dilation === 1) &&
-    intAttribute(node, 'storage_order', 0) === 0;
+    numberAttribute(node, 'storage_order', 0) === 0;
   const fits = height % 2 === 0 && width % 2 === 0 && width <= MAX_WIDTH;
   return isPlain && fits ? { batch, channels, height, width } : undefined;
 }
@@ -58,9 +58,11 @@ export function drawPairPooling(g: GraphBuilder, node: GraphNode): boolean {
   const rows = batch * channels * height;
   g.within(node.name, () => {
     const x = g.reshape(g.value(node.inputs[0] ?? ''), [rows, width]);
-    const [left, right] = [g.matMul(x, picker(g, width, 0)), g.matMul(x, picker(g, width, 1))]; // [R, W / 2]
+    // [R, W / 2]
+    const [left, right] = [g.matMul(x, picker(g, width, 0)), g.matMul(x, picker(g, width, 1))];
     const greater = firstOfPair(g, y, 'isLeft', left, right);
-    const [top, bottom] = splitRows(g, g.reshape(greater, [rows / 2, 2, width / 2])); // [R / 2, 1, W / 2]
+    // [R / 2, 1, W / 2]
+    const [top, bottom] = splitRows(g, g.reshape(greater, [rows / 2, 2, width / 2]));
     const greatest = firstOfPair(g, y, 'isTop', top, bottom);
     g.append({
       operator: 'Reshape',
@@ -100,10 +102,7 @@ function share(g: GraphBuilder, d: ValueInfo, isFirst: ValueInfo): readonly [Val
   return [first, g.sub(d, first)];
 }
 
-/**
- * max(first, second), and as `<y>.<name>` 1 where it is the first, which it is when both are equal,
- * else 0.
- */
+/** max(first, second); `<y>.<name>` is 1 where that is the first, or both are equal, else 0. */
 function firstOfPair(
   g: GraphBuilder,
   y: string,

@@ -1,7 +1,7 @@
 /** Gradients of pooling: to the greatest element of a window, or evenly to all. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import type { GraphNode } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { windowOf, windowSpan, type Window } from '../graph/operators/window.ts';
@@ -75,18 +75,15 @@ function spread(call: GradientCall): ValueInfo {
   return g.reshape(sum, shape);
 }
 
-/**
- * 1 / (elements that a window's mean is over), [1, 1, ...counts]: all of the kernel, or only those
- * inside the input.
- */
+/** 1 / (elements of each window, all or only those inside the input), [1, 1, ...counts]. */
 function elementShares(
   { g, node }: GradientCall,
   window: Window,
   sizes: readonly number[],
   counts: readonly number[],
 ): ValueInfo {
-  const countsPadding = intAttribute(node, 'count_include_pad', 0) !== 0;
-  if (countsPadding && intAttribute(node, 'ceil_mode', 0) !== 0) {
+  const countsPadding = numberAttribute(node, 'count_include_pad', 0) !== 0;
+  if (countsPadding && numberAttribute(node, 'ceil_mode', 0) !== 0) {
     throw new GraphError(
       `differentiating AveragePool at ${node.name}: ceil_mode with count_include_pad is not ` +
         'supported, since runtimes divide differently. Export it with ceil_mode 0.',
@@ -125,6 +122,7 @@ function toGreatest(g: GraphBuilder, x: ValueInfo, dy: ValueInfo, node: GraphNod
   return g.reshape(g.mul(place, g.reshape(dy, [batch, channels, 1])), shape);
 }
 
+/** Gradient rules of pooling over windows and over whole images. */
 export const POOLING_RULES = {
   MaxPool: (call) => [() => unpool(call)],
   MaxUnpool: notDifferentiable('it is the gradient of MaxPool, and has none here itself'),

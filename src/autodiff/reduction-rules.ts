@@ -1,5 +1,5 @@
 /** Gradients of operators that fold axes. */
-import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import { numberAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import { normalizeAxis } from '../graph/values/shape.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import type { GradientCall, GradientRule, NotDifferentiable } from './gradient-rule.ts';
@@ -10,14 +10,14 @@ function foldedAxes({ g, node, input }: GradientCall): readonly number[] {
   const rank = input(0).shape.length;
   const fromInput = node.inputs[1] ? g.constantOf(input(1)) : undefined;
   const axes = fromInput ? Array.from(fromInput, Number) : (intsAttribute(node, 'axes') ?? []);
-  const everything = axes.length === 0 && intAttribute(node, 'noop_with_empty_axes', 0) === 0;
+  const everything = axes.length === 0 && numberAttribute(node, 'noop_with_empty_axes', 0) === 0;
   if (everything) return input(0).shape.map((_, axis) => axis);
   return axes.map((axis) => normalizeAxis(axis, rank) ?? axis).sort((a, b) => a - b);
 }
 
 /** A reduced value with its folded axes back as size 1, so that it broadcasts against the input. */
 function withFoldedAxes(call: GradientCall, value: ValueInfo): ValueInfo {
-  const isKept = intAttribute(call.node, 'keepdims', 1) !== 0;
+  const isKept = numberAttribute(call.node, 'keepdims', 1) !== 0;
   const axes = foldedAxes(call);
   return isKept || axes.length === 0 || value.shape.length === 0
     ? value
@@ -49,6 +49,7 @@ const isIndex = notDifferentiable('its output is an index');
  */
 const LEAST_NORMAL = 2 ** -126;
 
+/** Gradient rules of reductions; ties for the greatest or least share the gradient. */
 export const REDUCTION_RULES = {
   // Y = sum(X): dX = dY, broadcast back
   ReduceSum: (call) => [() => withFoldedAxes(call, call.dy), undefined],

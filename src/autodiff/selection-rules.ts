@@ -1,10 +1,7 @@
-/**
- * Gradients of operators that pick, put and join elements: the gradient goes back to where they
- * came from.
- */
+/** Gradients of operators that pick, put and join elements: back to where they came from. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { intAttribute, type OperatorCall } from '../graph/operators/operator.ts';
+import { numberAttribute, type OperatorCall } from '../graph/operators/operator.ts';
 import { sliceRanges } from '../graph/operators/selection-operators.ts';
 import { normalizeAxis, staticElementCount } from '../graph/values/shape.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -16,7 +13,7 @@ function shapeOf(call: GradientCall, index: number): readonly number[] {
 }
 
 function axisOf(call: GradientCall): number {
-  return normalizeAxis(intAttribute(call.node, 'axis', 0), call.input(0).shape.length) ?? 0;
+  return normalizeAxis(numberAttribute(call.node, 'axis', 0), call.input(0).shape.length) ?? 0;
 }
 
 function zeros(g: GraphBuilder, shape: readonly number[]): ValueInfo {
@@ -154,7 +151,7 @@ const splitRule: GradientRule = ({ g, node, dys, input }) => [
     });
     return g.concat(
       parts,
-      normalizeAxis(intAttribute(node, 'axis', 0), input(0).shape.length) ?? 0,
+      normalizeAxis(numberAttribute(node, 'axis', 0), input(0).shape.length) ?? 0,
     );
   },
 ];
@@ -172,8 +169,8 @@ function isAddition({ node }: GradientCall): boolean {
 }
 
 /**
- * Y = X, with the updates at the indices: dX = dY, 0 where X was written over; dUpdates = dY at the
- * indices.
+ * Y = X, with the updates at the indices: dX = dY, 0
+ * where X was written over; dUpdates = dY at the indices.
  */
 function scatterRule(pick: (call: GradientCall) => ValueInfo): GradientRule {
   return (call) => {
@@ -189,6 +186,7 @@ function scatterRule(pick: (call: GradientCall) => ValueInfo): GradientRule {
   };
 }
 
+/** Gradient rules of operators that pick, put and join elements. */
 export const SELECTION_RULES = {
   Gather: gatherRule,
 

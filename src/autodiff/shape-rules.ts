@@ -1,8 +1,5 @@
-/**
- * Gradients of operators that give elements another shape or repeat them: the gradient takes the
- * way back.
- */
-import { intAttribute, intsAttribute } from '../graph/operators/operator.ts';
+/** Gradients of operators that give elements another shape or repeat them: the way back. */
+import { numberAttribute, intsAttribute } from '../graph/operators/operator.ts';
 import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, undoBroadcast } from './gradient-rule.ts';
 
@@ -12,6 +9,7 @@ const reshapeBack: GradientRule = (call) => [
   undefined,
 ];
 
+/** Gradient rules of operators that move elements without changing them. */
 export const SHAPE_RULES = {
   Reshape: reshapeBack,
   Flatten: reshapeBack,
@@ -52,7 +50,7 @@ export const SHAPE_RULES = {
   // Y[i] = sum of X up to i: dX[i] = sum of dY from i on
   CumSum: (call) => [
     () => {
-      const isReverse = intAttribute(call.node, 'reverse', 0) !== 0;
+      const isReverse = numberAttribute(call.node, 'reverse', 0) !== 0;
       const attributes = { ...call.node.attributes, reverse: isReverse ? 0 : 1 };
       return call.g.apply('CumSum', [call.fullDy(), call.input(1)], attributes);
     },

@@ -11,10 +11,7 @@ export interface Clock {
   after(delayMs: number, action: () => void): Timer;
 }
 
-/**
- * The machine's monotonic clock. Its timers keep the process alive until they fire or are
- * cancelled.
- */
+/** The machine's monotonic clock. Pending timers keep the process alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, action) {
@@ -36,8 +33,7 @@ interface PendingTimer {
 export class ManualClock implements Clock {
   #nowMs = 0;
   #created = 0;
-  // A binary heap by (dueMs, order): the simulation schedules every frame and every computation
-  // here.
+  // A binary heap by (dueMs, order): a simulation has a timer per frame and per computation.
   readonly #heap: PendingTimer[] = [];
   readonly #cancelled = new Set<PendingTimer>();
 

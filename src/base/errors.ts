@@ -17,10 +17,7 @@ export type ErrorCode =
 /** Facts about an error for logs and `--json`; never needed to understand the message. */
 export type ErrorContext = Readonly<Record<string, unknown>>;
 
-/**
- * Base of every error Lockstep raises on purpose: a stable `code`, a message for people, facts for
- * programs.
- */
+/** Base of the errors that Lockstep raises: a stable `code`, a message, facts for programs. */
 export class LockstepError extends Error {
   readonly code: ErrorCode;
   readonly context: ErrorContext;

@@ -22,6 +22,7 @@ export const PURPOSES = {
   audit: 9,
   fault: 10,
 } as const;
+/** The name of a purpose. */
 export type Purpose = keyof typeof PURPOSES;
 
 const MULTIPLIER_0 = 0xd2511f53;
@@ -29,10 +30,7 @@ const MULTIPLIER_1 = 0xcd9e8d57;
 const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 
-/**
- * The high 32 bits of a 32x32-bit product, as a signed number; integer operations throughout, for
- * speed.
- */
+/** The high 32 bits of a 32x32-bit product, signed; by integer operations, for speed. */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -73,10 +71,7 @@ export function philox4x32(
   out[3] = c3;
 }
 
-/**
- * Random words of one (seed, purpose, a, b): word `i` is always the same, in whatever order they
- * are read.
- */
+/** Random words of one (seed, purpose, a, b): word `i` is the same in whatever order of reading. */
 export class RandomWords {
   readonly #key: readonly [number, number];
   readonly #a: number;
@@ -111,10 +106,7 @@ export class RandomWords {
   }
 }
 
-/**
- * A permutation of 0 .. length - 1 (Fisher-Yates), the same for everyone who asks with the same
- * arguments.
- */
+/** A permutation of 0 .. length - 1 (Fisher-Yates), always the same for the same arguments. */
 export function permutation(length: number, words: RandomWords): Uint32Array {
   const order = new Uint32Array(length);
   for (let i = 0; i < length; i++) order[i] = i;

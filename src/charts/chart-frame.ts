@@ -1,7 +1,4 @@
-/**
- * What all charts have: a frame with ticks, a caption, a legend. Sizes are those of the SVG's own
- * coordinates.
- */
+/** What all charts have: a frame with ticks, a caption, a legend. Sizes are in units of the SVG. */
 import { formatNumber, type Html, type HtmlValue, markup } from './html.ts';
 
 /** The sides of the part of a drawing that data are drawn in, and the drawing's size. */
@@ -14,9 +11,11 @@ export interface Plot {
   readonly height: number;
 }
 
+/** Width of a chart that stands beside another, in units of the drawing. */
 export const WIDTH = 560;
-/** For a chart beside another, and for one that has the page to itself. */
+/** The plot of a chart that stands beside another. */
 export const HALF: Plot = plotOf(WIDTH, 250);
+/** The plot of a chart that has the page to itself. */
 export const WIDE: Plot = plotOf(1130, 320);
 
 function plotOf(width: number, height: number): Plot {
@@ -84,9 +83,10 @@ export function px(value: number): string {
   return String(Math.round(value * 100) / 100);
 }
 
+/** The words, axes and size of a chart. */
 export interface FrameOptions {
   readonly title: string;
-  /** Under the title: what is to be seen. */
+  /** What is to be seen, under the title. */
   readonly caption?: HtmlValue;
   /** What somebody is told who does not see the chart. */
   readonly summary: string;
@@ -97,30 +97,44 @@ export interface FrameOptions {
   readonly x: Scale;
   readonly y: Scale;
   readonly plot?: Plot;
-  /** Instead of the numbers at the ticks of x. */
+  /** Texts at the ticks of x, in place of their numbers. */
   readonly xTexts?: readonly string[];
 }
 
 /** A figure with axes around `content`. */
 export function frame(options: FrameOptions, content: HtmlValue): Html {
-  const { x, y, xLabel, yLabel, xTexts, legend = [], legendKind = 'line', plot = HALF } = options;
+  const { legend = [], legendKind = 'line', plot = HALF } = options;
+  const chart = drawing(
+    options,
+    plot.height,
+    markup`${axesOf(options, plot)}${content}`,
+    plot.width,
+  );
+  return figure(options, markup`${legend.length > 1 && legendOf(legend, legendKind)}${chart}`);
+}
+
+/** A line and a number for every tick of y, a text for every tick of x, and what they count. */
+function axesOf({ x, y, xLabel, yLabel, xTexts }: FrameOptions, plot: Plot): Html {
+  const { left, right, top, bottom } = plot;
   const rows = y.ticks.map((tick) => {
     const at = px(y.at(tick));
-    return markup`<line class="grid" x1="${plot.left}" x2="${plot.right}" y1="${at}" y2="${at}"/><text x="${plot.left - 8}" y="${at}" dy="0.35em" text-anchor="end">${formatNumber(tick)}</text>`;
+    const number = formatNumber(tick);
+    return [
+      markup`<line class="grid" x1="${left}" x2="${right}" y1="${at}" y2="${at}"/>`,
+      markup`<text x="${left - 8}" y="${at}" dy="0.35em" text-anchor="end">${number}</text>`,
+    ];
   });
-  const columns = x.ticks.map(
-    (tick, i) =>
-      markup`<text x="${px(x.at(tick))}" y="${plot.bottom + 16}" text-anchor="middle">${xTexts?.[i] ?? formatNumber(tick)}</text>`,
-  );
-  const middle = (plot.top + plot.bottom) / 2;
-  const axes = markup`${rows}${columns}
-<line class="axis" x1="${plot.left}" x2="${plot.right}" y1="${plot.bottom}" y2="${plot.bottom}"/>
-<text x="${(plot.left + plot.right) / 2}" y="${plot.height - 5}" text-anchor="middle">${xLabel}</text>
+  const columns = x.ticks.map((tick, i) => {
+    const text = xTexts?.[i] ?? formatNumber(tick);
+    const at = px(x.at(tick));
+    return markup`<text x="${at}" y="${bottom + 16}" text-anchor="middle">${text}</text>`;
+  });
+  const centre = (left + right) / 2;
+  const middle = (top + bottom) / 2;
+  return markup`${rows}${columns}
+<line class="axis" x1="${left}" x2="${right}" y1="${bottom}" y2="${bottom}"/>
+<text x="${centre}" y="${plot.height - 5}" text-anchor="middle">${xLabel}</text>
 <text transform="translate(9 ${middle}) rotate(-90)" text-anchor="middle">${yLabel}</text>`;
-  return figure(
-    options,
-    markup`${legend.length > 1 && legendOf(legend, legendKind)}${drawing(options, plot.height, markup`${axes}${content}`, plot.width)}`,
-  );
 }
 
 /** A figure with a heading; `content` below it. */
@@ -140,7 +154,8 @@ export function drawing(
   content: HtmlValue,
   width: number = WIDTH,
 ): Html {
-  return markup`<svg viewBox="0 0 ${width} ${px(height)}" role="img" aria-label="${title}: ${summary}">
+  const label = `${title}: ${summary}`;
+  return markup`<svg viewBox="0 0 ${width} ${px(height)}" role="img" aria-label="${label}">
 ${content}
 </svg>`;
 }
@@ -153,7 +168,8 @@ export function emptyFigure(title: string, reason: string): Html {
 /** Colour and dashes of a series, as attributes for a stroke. */
 export function stroke(series: number): Html {
   const dashes = DASHES[Math.floor(series / COLOURS) % DASHES.length] ?? '';
-  return markup`class="line s${series % COLOURS}"${dashes !== '' && markup` stroke-dasharray="${dashes}"`}`;
+  const dashed = dashes !== '' && markup` stroke-dasharray="${dashes}"`;
+  return markup`class="line s${series % COLOURS}"${dashed}`;
 }
 
 /** The class that fills an area with a series' colour. */
@@ -167,5 +183,9 @@ export function legendOf(names: readonly string[], kind: 'line' | 'area'): Html 
     kind === 'line'
       ? markup`<line x1="0" x2="22" y1="5" y2="5" stroke-width="3" ${stroke(series)}/>`
       : markup`<rect x="4" y="0" width="14" height="10" rx="2" class="${fill(series)}"/>`;
-  return markup`<ul class="legend">${names.map((name, series) => markup`<li><svg viewBox="0 0 22 10" aria-hidden="true">${sample(series)}</svg>${name}</li>`)}</ul>`;
+  const items = names.map((name, series) => {
+    const picture = markup`<svg viewBox="0 0 22 10" aria-hidden="true">${sample(series)}</svg>`;
+    return markup`<li>${picture}${name}</li>`;
+  });
+  return markup`<ul class="legend">${items}</ul>`;
 }

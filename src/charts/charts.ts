@@ -20,6 +20,7 @@ export interface Series {
   readonly points: readonly (readonly [number, number])[];
 }
 
+/** The words around a chart. */
 export interface ChartText {
   readonly title: string;
   readonly caption?: string;
@@ -34,10 +35,11 @@ const MAX_HITS = 120;
 /** Above this ratio of highest to lowest, both above 0, an axis counts powers of ten. */
 const LOG_RATIO = 60;
 
+/** How lines are drawn; all off when absent. */
 export interface LineOptions {
-  /** The y axis counts powers of ten where values spread far. */
+  /** Lets the y axis count powers of ten where values spread far. */
   readonly mayBeLog?: boolean;
-  /** It has the page to itself. */
+  /** Gives the chart the width of the page. */
   readonly isWide?: boolean;
 }
 
@@ -62,21 +64,14 @@ export function lineChart(
   const y = isLog
     ? logScale(ys[0], ys[1], plot.bottom, plot.top)
     : linearScale(Math.min(0, ys[0]), ys[1], plot.bottom, plot.top);
-  const lines = finite.map(
-    (
-      { points },
-      i,
-    ) => markup`<path ${stroke(i)} stroke-width="${widthOf(i, finite.length)}" d="${pathOf(points, x, y)}"/>
-`,
-  );
-  const caption = [
-    text.caption,
-    missing > 0 ? `${missing} values are not finite and are left out.` : undefined,
-  ];
+  const lines = finite.map(({ points }, i) => {
+    const width = widthOf(i, finite.length);
+    return markup`<path ${stroke(i)} stroke-width="${width}" d="${pathOf(points, x, y)}"/>\n`;
+  });
   return frame(
     {
       ...text,
-      caption: caption.filter((part) => part !== undefined).join(' ') || undefined,
+      caption: captionOf(text.caption, missing),
       yLabel: isLog ? `${text.yLabel} (powers of ten)` : text.yLabel,
       summary: summaryOf(finite),
       legend: series.map(({ name }) => name),
@@ -101,20 +96,11 @@ export function stackedChart(text: ChartText, series: readonly Series[]): Html {
   const x = wholeTicks(linearScale(xs[0] - half, xs[1] + half, HALF.left, HALF.right, true));
   const y = linearScale(0, Math.max(...tops), HALF.bottom, HALF.top);
   const columns = first.map(([at], i) => {
-    let below = 0;
-    const [left, right] = [x.at(at - half), x.at(at + half)];
-    const gap = right - left > 8 ? 1 : 0;
-    const parts = stretches.map((points, part) => {
-      const value = Math.max(0, points[i]?.[1] ?? 0);
-      const [bottom, top] = [y.at(below), y.at(below + value)];
-      below += value;
-      return markup`<rect x="${px(left)}" width="${px(right - left - gap)}" y="${px(top)}" height="${px(bottom - top)}" class="${fill(part)}"/>`;
-    });
-    const values = series.map(
-      ({ name }, part) => `${name} ${formatNumber(stretches[part]?.[i]?.[1] ?? 0)}`,
-    );
-    return markup`<g><title>${text.xLabel} ${formatNumber(at)}: ${values.join(', ')}</title>${parts}</g>
-`;
+    const values = stretches.map((points) => points[i]?.[1] ?? 0);
+    const texts = series.map(({ name }, part) => `${name} ${formatNumber(values[part] ?? 0)}`);
+    const title = `${text.xLabel} ${formatNumber(at)}: ${texts.join(', ')}`;
+    const parts = stackOf(values, x.at(at - half), x.at(at + half), y);
+    return markup`<g><title>${title}</title>${parts}</g>\n`;
   });
   const means = series.map(
     ({ name, points }) =>
@@ -131,6 +117,19 @@ export function stackedChart(text: ChartText, series: readonly Series[]): Html {
     },
     columns,
   );
+}
+
+/** Values on top of each other between the places `left` and `right`. */
+function stackOf(values: readonly number[], left: number, right: number, y: Scale): Html[] {
+  const gap = right - left > 8 ? 1 : 0;
+  let below = 0;
+  return values.map((value, part) => {
+    const [bottom, top] = [y.at(below), y.at(below + Math.max(0, value))];
+    below += Math.max(0, value);
+    const [width, height] = [px(right - left - gap), px(bottom - top)];
+    const place = markup`x="${px(left)}" width="${width}" y="${px(top)}" height="${height}"`;
+    return markup`<rect ${place} class="${fill(part)}"/>`;
+  });
 }
 
 /**
@@ -157,12 +156,15 @@ export function histogram(
   const bars = counts.map((count, i) => {
     const [from, to] = [low + i * width, low + (i + 1) * width];
     const top = y.at(count);
-    return markup`<rect class="f0" x="${px(x.at(from) + 0.5)}" width="${px(x.at(to) - x.at(from) - 1)}" y="${px(top)}" height="${px(HALF.bottom - top)}"><title>${formatNumber(from)} to ${formatNumber(to)}: ${count}</title></rect>
-`;
+    const [left, height] = [px(x.at(from) + 0.5), px(HALF.bottom - top)];
+    const wide = px(x.at(to) - x.at(from) - 1);
+    const place = markup`x="${left}" width="${wide}" y="${px(top)}" height="${height}"`;
+    const title = `${formatNumber(from)} to ${formatNumber(to)}: ${count}`;
+    return markup`<rect class="f0" ${place}><title>${title}</title></rect>\n`;
   });
-  const summary =
-    `${finite.length} values from ${formatNumber(range[0])} to ` +
-    `${formatNumber(range[1])}${mark === undefined ? '' : `, ${mark.name} ${formatNumber(mark.value)}`}`;
+  const [least, most] = [formatNumber(range[0]), formatNumber(range[1])];
+  const marked = mark === undefined ? '' : `, ${mark.name} ${formatNumber(mark.value)}`;
+  const summary = `${finite.length} values from ${least} to ${most}${marked}`;
   return frame({ ...text, summary, x, y: { ...y, ticks: y.ticks.filter(Number.isInteger) } }, [
     bars,
     mark !== undefined && markOf(mark.name, mark.value, x.at(mark.value)),
@@ -171,11 +173,21 @@ export function histogram(
 
 /** A line from top to bottom with its name and value. */
 function markOf(name: string, value: number, at: number): Html {
-  const isRight = at > (HALF.left + HALF.right) / 2;
-  return markup`<line class="mark" x1="${px(at)}" x2="${px(at)}" y1="${HALF.top}" y2="${HALF.bottom}"/><text class="mark-text" x="${px(at + (isRight ? -6 : 6))}" y="${HALF.top + 10}" text-anchor="${isRight ? 'end' : 'start'}">${name} ${formatNumber(value)}</text>`;
+  const { left, right, top, bottom } = HALF;
+  const [anchor, x] = at > (left + right) / 2 ? ['end', at - 6] : ['start', at + 6];
+  const place = markup`x="${px(x)}" y="${top + 10}" text-anchor="${anchor}"`;
+  const ends = markup`x1="${px(at)}" x2="${px(at)}" y1="${top}" y2="${bottom}"`;
+  const text = markup`<text class="mark-text" ${place}>${name} ${formatNumber(value)}</text>`;
+  return markup`<line class="mark" ${ends}/>${text}`;
 }
 
-/** Steps are whole numbers. */
+/** The caption with a word on what was left out; undefined when there is nothing to say. */
+function captionOf(caption: string | undefined, missing: number): string | undefined {
+  const note = missing > 0 ? `${missing} values are not finite and are left out.` : undefined;
+  return [caption, note].filter((part) => part !== undefined).join(' ') || undefined;
+}
+
+/** The scale with whole numbers at its ticks only, as steps are. */
 function wholeTicks(scale: Scale): Scale {
   return { ...scale, ticks: scale.ticks.filter(Number.isInteger) };
 }
@@ -240,8 +252,10 @@ function hitsOf(series: readonly Series[], x: Scale, xLabel: string, plot: Plot)
     });
     const left = Math.max(plot.left, x.at(at) - half);
     const right = Math.min(plot.right, x.at(at) + half);
-    return markup`<rect class="hit" x="${px(left)}" width="${px(right - left)}" y="${plot.top}" height="${plot.bottom - plot.top}"><title>${xLabel} ${formatNumber(at)}: ${texts.join(', ')}</title></rect>
-`;
+    const [width, height] = [px(right - left), plot.bottom - plot.top];
+    const place = markup`x="${px(left)}" width="${width}" y="${plot.top}" height="${height}"`;
+    const title = `${xLabel} ${formatNumber(at)}: ${texts.join(', ')}`;
+    return markup`<rect class="hit" ${place}><title>${title}</title></rect>\n`;
   });
 }
 

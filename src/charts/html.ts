@@ -1,7 +1,4 @@
-/**
- * HTML and SVG from data that nobody has checked: every value is escaped, unless it is HTML from
- * here.
- */
+/** HTML and SVG from data that nobody has checked: every value is escaped that is not `Html`. */
 
 /** Text that is HTML already. Only `markup` makes it. */
 export class Html {
@@ -63,8 +60,9 @@ export function table({ caption, columns, rows, numeric = [] }: TableContent): H
       : markup`<td class="${classOf(index)}">${cell}</td>`;
   const lines = rows.map((cells) => markup`<tr>${cells.map(cellOf)}</tr>\n`);
   const name = caption ?? columns.join(', ');
+  const title = caption !== undefined && markup`<caption>${caption}</caption>\n`;
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="${name}"><table>
-${caption !== undefined && markup`<caption>${caption}</caption>\n`}<thead><tr>${headings}</tr></thead>
+${title}<thead><tr>${headings}</tr></thead>
 <tbody>
 ${lines}</tbody></table></div>
 `;
@@ -77,6 +75,7 @@ ${pairs.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></di
 `;
 }
 
+/** What a colour says of a word or a number. */
 export type Tone = 'good' | 'warn' | 'bad' | 'neutral';
 
 /** A word in a coloured frame; the word says all that the colour does. */
@@ -96,7 +95,8 @@ export interface Card {
 export function cards(all: readonly Card[]): Html {
   const items = all.map(({ name, value, note, tone }) => {
     const small = note !== undefined && markup`<span class="note">${note}</span>`;
-    return markup`<li class="card ${tone ?? 'neutral'}"><span class="name">${name}</span> <strong>${value}</strong> ${small}</li>\n`;
+    const content = markup`<span class="name">${name}</span> <strong>${value}</strong> ${small}`;
+    return markup`<li class="card ${tone ?? 'neutral'}">${content}</li>\n`;
   });
   return markup`<ul class="cards">
 ${items}</ul>

@@ -31,10 +31,12 @@ export function barChart(
     const top = i * (BAR_HEIGHT + BAR_GAP) + 4;
     const width = Number.isFinite(value) ? Math.max(0, (value / most) * space) : 0;
     const middle = top + BAR_HEIGHT / 2;
-    return markup`<g><title>${name}: ${formatNumber(value)} ${unit}</title>
-<text class="strong" x="${left - 10}" y="${middle}" dy="0.35em" text-anchor="end">${shortened(name)}</text>
+    const right = px(left + width + 8);
+    const [label, number] = [shortened(name), `${formatNumber(value)} ${unit}`];
+    return markup`<g><title>${name}: ${number}</title>
+<text class="strong" x="${left - 10}" y="${middle}" dy="0.35em" text-anchor="end">${label}</text>
 <rect class="${fill(i)}" x="${left}" y="${top}" width="${px(width)}" height="${BAR_HEIGHT}" rx="3"/>
-<text class="strong" x="${px(left + width + 8)}" y="${middle}" dy="0.35em">${formatNumber(value)} ${unit}</text></g>
+<text class="strong" x="${right}" y="${middle}" dy="0.35em">${number}</text></g>
 `;
   });
   const summary = bars
@@ -55,14 +57,17 @@ export function ringChart(
   const total = bars.reduce((sum, { value }) => sum + value, 0);
   const radius = RADIUS - RING / 2;
   const around = 2 * Math.PI * radius;
+  const [x, y] = [WIDTH / 2, RADIUS + 6];
   let before = 0;
   const arcs = bars.map(({ name, value }, i) => {
     const share = total === 0 ? 0 : value / total;
     const dash = `${px(share * around)} ${px(around)}`;
-    const turn = px(360 * before - 90);
+    const turn = `rotate(${px(360 * before - 90)} ${x} ${y})`;
     before += share;
-    return markup`<circle cx="${WIDTH / 2}" cy="${RADIUS + 6}" r="${radius}" fill="none" class="s${i % 8}" stroke-width="${RING}" stroke-dasharray="${dash}" transform="rotate(${turn} ${WIDTH / 2} ${RADIUS + 6})"><title>${name}: ${formatNumber(value)} of ${formatNumber(total)}</title></circle>
-`;
+    const circle = markup`cx="${x}" cy="${y}" r="${radius}" fill="none" class="s${i % 8}"`;
+    const arc = markup`stroke-width="${RING}" stroke-dasharray="${dash}" transform="${turn}"`;
+    const text = `${name}: ${formatNumber(value)} of ${formatNumber(total)}`;
+    return markup`<circle ${circle} ${arc}><title>${text}</title></circle>\n`;
   });
   const legend = bars.map(({ name, value }) => `${name}: ${formatNumber(value)}`);
   return figure({ title, caption }, [

@@ -1,6 +1,6 @@
 /**
- * The safetensors format (huggingface/safetensors): a JSON table of tensors, then their bytes
- * without holes.
+ * The safetensors format (huggingface/safetensors): a
+ * JSON table of tensors, then their bytes without holes.
  */
 import { ShapeError } from '../base/errors.ts';
 

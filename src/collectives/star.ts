@@ -29,14 +29,13 @@ export interface Total {
 /**
  * Sums int32 buffers of one fixed length.
  *
- * Shapes: every contribution and every total is [elementCount] int32; elementCount is a multiple of
- *         4.
+ * Shapes: contributions and totals are [elementCount] int32, a multiple of 4 elements.
  */
 export class StarReducer {
   readonly byteLength: number;
   readonly #memory: WebAssembly.Memory;
   readonly #kernels: Kernels;
-  /** Of every total slot. */
+  /** How many receivers still hold each total slot. */
   readonly #references: number[];
   readonly #freeScratch: number[] = [];
   readonly #bounceOffset: number;
@@ -104,8 +103,8 @@ export class StarReducer {
   }
 
   /**
-   * The checksum of a contribution, 0 to 2^32 - 1: equal to the sum of its micro-batches' checksums
-   * modulo 2^32.
+   * The checksum of a contribution, 0 to 2^32 - 1: equal to
+   * the sum of its micro-batches' checksums modulo 2^32.
    */
   checksumOf(contribution: Uint8Array): number {
     invariant(

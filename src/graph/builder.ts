@@ -5,6 +5,7 @@ import { SelectionBuilder } from './selection-builder.ts';
 import type { GraphFile, GraphNode } from './types.ts';
 import type { Attributes, ValueInfo } from './values/types.ts';
 
+/** Attributes of a Gemm; factors are 1 and nothing is transposed when absent. */
 export interface GemmOptions {
   readonly alpha?: number;
   readonly beta?: number;
@@ -12,20 +13,19 @@ export interface GemmOptions {
   readonly transB?: boolean;
 }
 
-/**
- * Numbers per spatial axis; strides and dilations are 1, pads (all begins, then all ends) 0 when
- * absent.
- */
+/** Numbers per spatial axis; pads are all begins, then all ends. Strides 1 and pads 0 if absent. */
 export interface WindowOptions {
   readonly strides?: readonly number[];
   readonly pads?: readonly number[];
 }
 
+/** A window of a convolution; one group of channels when absent. */
 export interface ConvOptions extends WindowOptions {
   readonly dilations?: readonly number[];
   readonly group?: number;
 }
 
+/** A window of a transposed convolution. */
 export interface ConvTransposeOptions extends ConvOptions {
   /**
    * Elements more at the end of each axis: which of the sizes that a stride maps to one is meant.
@@ -33,10 +33,12 @@ export interface ConvTransposeOptions extends ConvOptions {
   readonly outputPadding?: readonly number[];
 }
 
+/** A window of a pooling, with one size per spatial axis. */
 export interface PoolOptions extends WindowOptions {
   readonly kernel: readonly number[];
 }
 
+/** What a layer normalisation goes over. */
 export interface LayerNormalizationOptions {
   /** The first of the axes that are normalised together; the last one when absent. */
   readonly axis?: number;
@@ -44,6 +46,7 @@ export interface LayerNormalizationOptions {
   readonly epsilon?: number;
 }
 
+/** What a reduction folds. */
 export interface ReductionOptions {
   /** Axes to fold; all of them when absent. */
   readonly axes?: readonly number[];
@@ -52,8 +55,8 @@ export interface ReductionOptions {
 }
 
 /**
- * A graph in the making, by operator. Values are handles: what a method returns goes into the next
- * one.
+ * A graph in the making, by operator. Values are
+ * handles: what a method returns goes into the next one.
  *
  * Every method infers the shape of its result and throws ShapeError when the inputs do not fit.
  */
@@ -113,10 +116,7 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('MaxPool', [x], poolAttributes(options));
   }
 
-  /**
-   * `values` at `indices` into all elements of a tensor of `shape`, zeros elsewhere: a MaxPool
-   * backwards.
-   */
+  /** A tensor of `shape` with `values` at `indices`, zeros elsewhere: a MaxPool backwards. */
   maxUnpool(
     values: ValueInfo,
     indices: ValueInfo,
@@ -150,10 +150,7 @@ export class GraphBuilder extends SelectionBuilder {
     return this.apply('BatchNormalization', [x, scale, bias, mean, variance], { epsilon });
   }
 
-  /**
-   * `x` with `value` around it: pads are all begins, then all ends, one per axis; negative ones
-   * cut.
-   */
+  /** `x` with `value` around it: per axis all begins, then all ends; negative pads cut. */
   pad(x: ValueInfo, pads: readonly number[], value = 0): ValueInfo {
     return this.apply(
       'Pad',

@@ -6,6 +6,7 @@ import { elementCount, formatShape, isSameShape } from './values/shape.ts';
 import { type Graph } from './types.ts';
 import { ELEMENT_TYPES, type ValueInfo } from './values/types.ts';
 
+/** Limits of a check. */
 export interface CheckOptions {
   /**
    * Most bytes that all values together may take, symbolic sizes counted as 1; 16 GiB when absent.
@@ -14,10 +15,10 @@ export interface CheckOptions {
 }
 
 /**
- * Returns when the graph is sound: nodes in topological order, every input defined before its use,
- * no name twice, only operators of the standard domain that we know, with their attributes, and all
- * shapes as they follow from the inputs. Data lies inside by construction: a Graph cannot name a
- * file.
+ * Returns when the graph is sound: nodes in topological order, every input
+ * defined before its use, no name twice, only operators of the standard domain
+ * that we know, with their attributes, and all shapes as they follow from the
+ * inputs. Data lies inside by construction: a Graph cannot name a file.
  *
  * Throws: GraphError or ShapeError naming the node or value that is not.
  */

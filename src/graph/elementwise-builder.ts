@@ -101,8 +101,7 @@ export class ElementwiseBuilder extends GraphAssembly {
   }
 
   /**
-   * x times the share of a standard normal distribution below x; `tanh` is the approximation of
-   * GPT-2.
+   * x times the share of a standard normal distribution below x; `tanh` is GPT-2's approximation.
    *
    * Source: Hendrycks & Gimpel 2016.
    */

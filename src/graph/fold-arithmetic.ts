@@ -1,7 +1,4 @@
-/**
- * Arithmetic on constants: float32 rounded after every operation, integers exact and wrapped, as
- * where graphs run.
- */
+/** Arithmetic on constants as where graphs run: float32 rounded each time, integers wrapped. */
 import { type Constant, constantAt, type Folder } from './folder.ts';
 import { refuse } from './operators/operator.ts';
 import { broadcastCopy, emptyData } from './values/strided-copy.ts';
@@ -112,6 +109,7 @@ const quotient = elementwise(
   (a, b) => a / b,
 );
 
+/** Folders of operators on elements, and of those that make or choose numbers. */
 export const ARITHMETIC_FOLDERS = {
   Add: elementwise(
     (a, b) => a + b,

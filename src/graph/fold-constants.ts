@@ -1,7 +1,7 @@
 /**
- * Computes nodes whose inputs are all known before the graph runs. Files from PyTorch compute
- * shapes with nodes (Shape, Gather, Concat, Reshape); once the batch size is a number these are
- * numbers too.
+ * Computes nodes whose inputs are all known before the graph runs.
+ * Files from PyTorch compute shapes with nodes (Shape, Gather, Concat,
+ * Reshape); once the batch size is a number these are numbers too.
  */
 import { GraphError } from '../base/errors.ts';
 import { ARITHMETIC_FOLDERS } from './fold-arithmetic.ts';
@@ -9,7 +9,7 @@ import { type Constant, constantAt, type FoldableCall, type Folder } from './fol
 import {
   axisAttribute,
   inputAt,
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
 } from './operators/operator.ts';
@@ -48,10 +48,7 @@ export function foldConstants(call: FoldableCall): Constant | undefined {
   return { type, shape, data: folder(call, inputs, { type, shape }) };
 }
 
-/**
- * Large weights are left to ONNX Runtime. A large constant made of small ones is a mistake or meant
- * to hurt.
- */
+/** Large weights are left to ONNX Runtime; a large constant made of small ones is refused. */
 function isSmall(
   { operator, name }: FoldableCall,
   inputs: readonly Constant[],
@@ -80,8 +77,8 @@ const keep: Folder = (_, inputs) => constantAt(inputs, 0).data;
 const shapeOf: Folder = (call) => {
   const { shape } = inputAt(call, 0);
   const sizes = shape.slice(
-    intAttribute(call, 'start', 0),
-    intAttribute(call, 'end', shape.length),
+    numberAttribute(call, 'start', 0),
+    numberAttribute(call, 'end', shape.length),
   );
   return BigInt64Array.from(sizes, BigInt);
 };

@@ -12,18 +12,17 @@ export interface FoldableCall {
   readonly attributes: Attributes;
 }
 
+/** A constant whose name does not matter. */
 export type Constant = Omit<Tensor, 'name'>;
 
-/**
- * The elements of the output of a call; its type and shape have been inferred, and so its inputs
- * fit.
- */
+/** Gives the elements of a call's output, whose inferred type and shape are those of `result`. */
 export type Folder = (
   call: FoldableCall,
   inputs: readonly Constant[],
   result: Omit<Constant, 'data'>,
 ) => TensorData;
 
+/** The constant at `index`, which the inferred call guarantees to be there. */
 export function constantAt(inputs: readonly Constant[], index: number): Constant {
   const constant = inputs[index];
   invariant(constant !== undefined, `there is no constant ${index}`);

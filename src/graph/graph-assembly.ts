@@ -57,7 +57,8 @@ export class GraphAssembly {
   ): ValueInfo {
     if (data.length !== staticElementCount(shape)) {
       throw new GraphError(
-        `initializer ${name}: expected ${staticElementCount(shape)} elements for ${formatShape(shape)}, got ${data.length}`,
+        `initializer ${name}: expected ${staticElementCount(shape)} elements for ` +
+          `${formatShape(shape)}, got ${data.length}`,
         { initializer: name },
       );
     }
@@ -70,8 +71,8 @@ export class GraphAssembly {
   }
 
   /**
-   * A small constant without a name of its own; equal ones are shared, and one that nothing uses is
-   * left out.
+   * A small constant without a name of its own; equal ones
+   * are shared, and one that nothing uses is left out.
    */
   constant(type: ElementType, shape: readonly number[], elements: readonly number[]): ValueInfo {
     const data = makeTensorData(type, elements);
@@ -176,7 +177,8 @@ export class GraphAssembly {
     });
     if (node.outputs.length > types.length) {
       throw new GraphError(
-        `${operator} at ${name}: expected at most ${types.length} outputs, got ${node.outputs.length}`,
+        `${operator} at ${name}: expected at most ${types.length} outputs, got ` +
+          `${node.outputs.length}`,
         { operator, node: name },
       );
     }

@@ -10,8 +10,8 @@ describe('peakBytes', () => {
     for (let i = 0; i < 5; i++) x = g.relu(x);
     g.output('y', x);
 
-    // The input is not counted, so the first result stands alone; the others stand beside the one
-    // before.
+    // The input is not counted, so the first result stands
+    // alone; the others stand beside the one before.
     assert.equal(peakBytes(g.build()), 2 * 40);
   });
 

@@ -39,7 +39,8 @@ function printNode(node: GraphNode, values: ReadonlyMap<string, ValueInfo>): str
     .map(([name, value]) => `${name}=${printAttribute(value)}`);
   const inputs = node.inputs.map((name) => (name === '' ? '-' : name));
   const label = node.outputs[0] === node.name ? '' : `${node.name}: `;
-  return `${outputs.join(', ')} = ${label}${node.operator}(${[...inputs, ...attributes].join(', ')})`;
+  const operands = [...inputs, ...attributes].join(', ');
+  return `${outputs.join(', ')} = ${label}${node.operator}(${operands})`;
 }
 
 function printAttribute(value: AttributeValue): string {

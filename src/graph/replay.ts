@@ -10,12 +10,13 @@ import type { GraphFile, GraphNode } from './types.ts';
 import type { ValueInfo } from './values/types.ts';
 
 /**
- * Elements of all constants that one drawing may compute, beside some times those of the file: more
- * than it needs.
+ * Elements of all constants that one drawing may compute: so many, and so many times those of the
+ * file. Real files need far fewer.
  */
 const FOLDED_ELEMENTS = 2 ** 26;
 const FOLDED_PER_ELEMENT = 8;
 
+/** How a file is drawn into a graph. */
 export interface ReplayOptions {
   /** Stands before every name of the file, so that none meets a name of the graph. */
   readonly prefix: string;
@@ -27,9 +28,9 @@ export interface ReplayOptions {
 
 /** The inputs of a node that is being drawn, each undefined when it is absent. */
 export interface ReplayInputs {
-  /** As a value of the graph. */
+  /** The input as a value of the graph. */
   readonly value: (index: number) => ValueInfo | undefined;
-  /** As elements, of a constant. */
+  /** The input as elements, if it is a constant. */
   readonly constant: (index: number) => Constant | undefined;
 }
 
@@ -46,7 +47,7 @@ export function replayGraph(g: GraphBuilder, file: GraphFile, options: ReplayOpt
   return file.outputs.map(({ name }) => replay.value(name));
 }
 
-/** At inference; in training `draw` says otherwise. */
+/** Operators that do nothing at inference; in training `draw` says otherwise. */
 const PASSING_ON: ReadonlySet<string> = new Set(['Identity', 'Dropout']);
 
 class Replay {

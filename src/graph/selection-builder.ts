@@ -4,8 +4,8 @@ import { isSameShape } from './values/shape.ts';
 import type { ValueInfo } from './values/types.ts';
 
 /**
- * One entry per axis that is cut; counted from the end when negative, moved to the edge when
- * outside.
+ * One entry per axis that is cut; counted from the
+ * end when negative, moved to the edge when outside.
  */
 export interface SliceOptions {
   readonly axes: readonly number[];
@@ -16,6 +16,7 @@ export interface SliceOptions {
   readonly steps?: readonly number[];
 }
 
+/** Which elements a running sum is over; both false when absent. */
 export interface CumSumOptions {
   readonly reverse?: boolean;
   readonly exclusive?: boolean;
@@ -108,8 +109,8 @@ export class SelectionBuilder extends ElementwiseBuilder {
   }
 
   /**
-   * Sums of the elements up to each one along `axis`; `reverse`: from each one on; `exclusive`:
-   * without it.
+   * Sums of the elements up to each one along `axis`;
+   * `reverse`: from each one on; `exclusive`: without it.
    */
   cumSum(
     x: ValueInfo,

@@ -16,8 +16,7 @@ export interface GraphNode {
 /**
  * A computation: nodes in topological order.
  *
- * `values` holds type and shape of every value (inputs, initializers, node outputs) in order of
- * definition.
+ * `values` holds all inputs, initializers and node outputs, in order of definition.
  */
 export interface Graph {
   readonly name: string;

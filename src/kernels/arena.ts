@@ -18,13 +18,11 @@ export interface RegionRequest {
   readonly byteLength: number;
 }
 
+/** The memory of an arena. */
 export interface ArenaOptions {
   /** Whether several threads will use the memory; default false. */
   readonly shared?: boolean;
-  /**
-   * A memory that another thread made from the same requests, in place of a new one; `shared` must
-   * agree.
-   */
+  /** A memory made from the same requests by another thread, not a new one; `shared` must agree. */
   readonly memory?: WebAssembly.Memory;
 }
 
@@ -69,8 +67,8 @@ export class Arena {
   }
 
   /**
-   * Where a region, or element `element` (4 bytes each) of it, starts in the memory: the pointer
-   * for kernels.
+   * Where a region, or element `element` (4 bytes each)
+   * of it, starts in the memory: the pointer for kernels.
    */
   byteOffset(name: string, element = 0): number {
     return this.#region(name).byteOffset + 4 * element;

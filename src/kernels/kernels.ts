@@ -41,17 +41,13 @@ export interface Kernels {
    * Sum of float64(total[i])^2 over int32 elements; multiply by the square of their factor outside.
    *
    * Order: lane j sums the elements i = j (mod 4) in rising order, each square rounded; the result
-   *        is
-   * (lane 0 + lane 1) + (lane 2 + lane 3). It depends on these `length` elements only: call it once
-   * per block of `makeBlocks` and add in block order to get bits that do not depend on how the work
-   * is divided.
+   *        is (lane 0 + lane 1) + (lane 2 + lane 3). It depends on these `length` elements only:
+   *        call it once per block of `makeBlocks` and add in block order to get bits that do not
+   *        depend on how the work is divided.
    */
   sumOfSquares(total: number, length: number): number;
 
-  /**
-   * max |source[i]| of float32; Inf or NaN when there is one (NaN wins), so also the test for
-   * finiteness.
-   */
+  /** max |source[i]| of float32; Inf or NaN when there is one (NaN wins). */
   maxAbs(source: number, length: number): number;
 
   /** target[i] *= factor, float32. */
@@ -90,10 +86,7 @@ export interface Kernels {
     kept: number,
   ): void;
 
-  /**
-   * Copies bytes. In shared memory 1.6 times as fast as `TypedArray.set`, which must be atomic
-   * there.
-   */
+  /** Copies bytes. In shared memory 1.6 times as fast as `TypedArray.set`, atomic there. */
   copyBytes(target: number, source: number, byteLength: number): void;
 
   /** Sets bytes to zero. In shared memory 6 times as fast as `TypedArray.fill`. */

@@ -106,7 +106,7 @@ describe('packRegion', () => {
 });
 
 describe('sliceBlocks', () => {
-  test('gives every part whole blocks, covers the region once and in order, and balances elements', () => {
+  test('gives parts of whole blocks that cover the region once, in order, evenly', () => {
     fc.assert(
       fc.property(
         someLayouts,

@@ -1,6 +1,6 @@
 /**
- * Layout arithmetic: where each parameter lies in a flat region, and how a region is cut into
- * blocks.
+ * Layout arithmetic: where each parameter lies in a
+ * flat region, and how a region is cut into blocks.
  *
  * A region holds the tensors of a model one after another, each from a multiple of 16 elements (64
  * bytes: a cache line, and whole vectors for the kernels) and padded to the next with zeros.
@@ -23,7 +23,7 @@ export interface ParameterShape {
 export interface TensorSlot {
   readonly name: string;
   readonly shape: readonly number[];
-  /** From the start of the region; a multiple of 16. */
+  /** Elements before it in the region; a multiple of 16. */
   readonly offset: number;
   /** The product of the shape. */
   readonly length: number;
@@ -41,8 +41,8 @@ export interface ArenaLayout {
 }
 
 /**
- * Adjacent elements of one tensor, padding included; offset in elements from the start of the
- * region.
+ * Adjacent elements of one tensor, padding included;
+ * offset in elements from the start of the region.
  */
 export interface Block {
   /** Index into `layout.tensors`. */

@@ -20,6 +20,7 @@ export type RunEvent =
   | Evaluated
   | RunWaiting;
 
+/** The first event of a run: its sizes. */
 export interface RunStarted {
   readonly kind: 'run-started';
   readonly runId: string;
@@ -37,14 +38,15 @@ export interface RunStarted {
 
 /** What a round consists of. */
 export interface RoundSizes {
-  /** Trained side by side from the same weights, then averaged. */
+  /** Parts that are trained side by side from the same weights, then averaged. */
   readonly shards: number;
-  /** Passes over the samples. */
+  /** Passes of a shard over its samples. */
   readonly localEpochs: number;
   /** Updates of a shard; the last shard may make fewer. */
   readonly localSteps: number;
 }
 
+/** A worker has the state and gets work from now on. */
 export interface WorkerJoined {
   readonly kind: 'worker-joined';
   readonly rank: number;
@@ -59,6 +61,7 @@ export interface WorkerJoined {
   readonly step: number;
 }
 
+/** A worker is gone: it left, its connection ended, or it was silent for too long. */
 export interface WorkerLost {
   readonly kind: 'worker-lost';
   readonly rank: number;
@@ -67,7 +70,7 @@ export interface WorkerLost {
   readonly reason: string;
 }
 
-/** Silent or without progress: its micro-batches go to others; it may come back. */
+/** A worker is silent or without progress: others get its micro-batches; it may come back. */
 export interface WorkerStalled {
   readonly kind: 'worker-stalled';
   readonly rank: number;
@@ -77,10 +80,7 @@ export interface WorkerStalled {
   readonly reason: string;
 }
 
-/**
- * Not all workers compute the same bits for the same micro-batch: the digest depends on who
- * computed what.
- */
+/** Workers compute different bits for one micro-batch: the digest depends on who computed what. */
 export interface NumericsDiffer {
   readonly kind: 'numerics-differ';
   readonly classes: readonly {
@@ -89,6 +89,7 @@ export interface NumericsDiffer {
   }[];
 }
 
+/** Micro-batches of a worker that stalled or left were given to others. */
 export interface MicroBatchesReissued {
   readonly kind: 'micro-batches-reissued';
   readonly step: number;
@@ -96,10 +97,7 @@ export interface MicroBatchesReissued {
   readonly microBatches: readonly number[];
 }
 
-/**
- * A gradient left the integer grid (or the grid was not known yet): the step is computed again on a
- * wider one.
- */
+/** A step is computed again, since the integer grid of its gradients was too narrow or unknown. */
 export interface StepRedone {
   readonly kind: 'step-redone';
   readonly step: number;
@@ -118,10 +116,7 @@ export interface RolledBack {
   readonly reason: 'lost' | 'distrusted';
 }
 
-/**
- * Others computed another result for the same micro-batch: the worker is out for good, its steps
- * are void.
- */
+/** A worker computed another result than others did: it is banned, and its steps are void. */
 export interface WorkerDistrusted {
   readonly kind: 'worker-distrusted';
   readonly rank: number;
@@ -141,10 +136,7 @@ export interface WorkerRefused {
   readonly reason: string;
 }
 
-/**
- * Much slower than the other workers for some time: in computing, or on its way to and from the
- * coordinator.
- */
+/** A worker was much slower than the others for some time, in computing or on its link. */
 export interface WorkerSlow {
   readonly kind: 'worker-slow';
   readonly rank: number;
@@ -152,8 +144,8 @@ export interface WorkerSlow {
   readonly step: number;
   readonly where: 'compute' | 'link';
   /**
-   * Milliseconds per micro-batch (compute) or per step (link), of this worker and of the others'
-   * median.
+   * Milliseconds per micro-batch (compute) or per step
+   * (link) of this worker; `othersMs` is the others' median.
    */
   readonly ms: number;
   readonly othersMs: number;
@@ -168,13 +160,14 @@ export interface ClockJumped {
   readonly jumpMs: number;
 }
 
-/** Nobody can compute; the run waits. */
+/** The run waits, since nobody can compute. */
 export interface RunWaiting {
   readonly kind: 'run-waiting';
   readonly step: number;
   readonly reason: string;
 }
 
+/** A step is done: every worker applies the same update. */
 export interface StepCommitted {
   readonly kind: 'step';
   /** Number of updates done, counting this one. */
@@ -184,20 +177,19 @@ export interface StepCommitted {
   /** Mean over the samples of the step, before the update. */
   readonly lossMean: number;
   /**
-   * Share of right answers, 0..1: of samples, of yes-or-no answers, of a sequence's positions; not
-   * for a regression.
+   * Share of right answers, 0 to 1: of samples, of yes-or-no answers, of a sequence's positions.
+   * A regression has none.
    */
   readonly accuracy?: number;
   readonly learningRate: number;
   readonly stepMs: number;
-  /**
-   * Means over the step's workers, which add up to `stepMs`: computing and updating; sums and
-   * totals on their way;
-   */
+  /** Computing and updating. This and the next three add up to `stepMs`: means over workers. */
   readonly computeMs: number;
+  /** Sums and totals on their way. */
   readonly communicateMs: number;
-  /** waiting for slower workers; and the coordinator's own work. */
+  /** Waiting for slower workers. */
   readonly waitMs: number;
+  /** The coordinator's own work. */
   readonly otherMs: number;
   /** The workers whose work is in this step, by rank. */
   readonly ranks: readonly RankStep[];
@@ -220,6 +212,7 @@ export interface GradientNorms {
   readonly norms: Readonly<Record<string, number>>;
 }
 
+/** The model was tried on data that it does not train on. */
 export interface Evaluated {
   readonly kind: 'evaluation';
   readonly step: number;

@@ -96,7 +96,7 @@ describe('gridExponents', () => {
     );
   });
 
-  test('gives coarser grids, never finer ones, for larger maxima and for more micro-batches', () => {
+  test('gives coarser grids, never finer ones, for larger maxima and more micro-batches', () => {
     fc.assert(
       fc.property(
         someMaximum,
@@ -187,7 +187,7 @@ describe('sums on the grid', () => {
 });
 
 describe('nextMaxima', () => {
-  test('follows what was seen upwards at once and downwards by half, and never reaches zero', () => {
+  test('follows what was seen upwards at once, downwards by half, and never reaches zero', () => {
     assert.deepEqual(nextMaxima([1, 1, 1], [4, 0.75, 0]), [4, 0.75, 0.5]);
 
     let maxima = [1e-300];

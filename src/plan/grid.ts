@@ -1,8 +1,8 @@
 /**
- * The grid of the integer gradients. Each micro-batch's gradient is rounded to a multiple of
- * 2^-exponent per tensor, so that sums are sums of integers and do not depend on their order. The
- * exponents follow from committed maxima alone: whoever computes, and however often, gets the same
- * ones.
+ * The grid of the integer gradients. Each micro-batch's gradient is rounded
+ * to a multiple of 2^-exponent per tensor, so that sums are sums of integers
+ * and do not depend on their order. The exponents follow from committed
+ * maxima alone: whoever computes, and however often, gets the same ones.
  */
 
 /**
@@ -28,10 +28,7 @@ function floorLog2(x: number): number {
   return ((floatBits.getUint32(0) >>> 20) & 0x7ff) - 1023;
 }
 
-/**
- * The largest integer one micro-batch may add to any element: `microBatchCount` of them stay inside
- * int32.
- */
+/** The largest integer that each of `microBatchCount` micro-batches may add to an int32 sum. */
 function elementLimit(microBatchCount: number): number {
   return Math.floor((2 ** 31 - 1) / Math.max(1, microBatchCount));
 }

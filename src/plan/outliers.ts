@@ -17,18 +17,13 @@ export interface Outlier {
   readonly othersMs: number;
 }
 
-/**
- * Slow is: more than so many times what it takes the others, and by so much more. Less may be noise
- * of a busy machine.
- */
+/** A slow worker takes more than this times what the others do: less may be noise. */
 const FACTOR = 3;
+/** A slow worker takes at least so much more than the others, whatever the factor. */
 const FLOOR_MS = 20;
-/**
- * Reported is who was slow in every step that it had a part in until it was so late altogether. A
- * step counts for no more than a third of it: one hiccup, however long, is none of our business,
- * and two neither.
- */
+/** A worker is reported that was slow in step after step of its own until it was so late. */
 const LATE_MS = 300;
+/** A step counts for a third of that at most: one or two hiccups, however long, do not matter. */
 const MAX_LATE_MS_PER_STEP = 100;
 /** Steps of its own in which it must not be slow before it can be reported again. */
 const CALM_STEPS = 8;
@@ -68,10 +63,7 @@ class Watch {
     this.#tracks.delete(rank);
   }
 
-  /**
-   * What it takes the others, now or usually, whichever is more: a burden on all of them is
-   * nobody's slowness.
-   */
+  /** What the others take, now or usually, whichever is more: a burden on all makes none slow. */
   #othersMs(rank: number, times: ReadonlyMap<number, number>): number | undefined {
     const now = [...times].filter(([other]) => other !== rank).map(([, ms]) => ms);
     const usual = [...this.#tracks]
@@ -116,10 +108,7 @@ function median(values: readonly number[]): number {
 export class Outliers {
   readonly #watches = { compute: new Watch('compute'), link: new Watch('link') };
 
-  /**
-   * Who has now been much slower than the others for some time; told once, until it has kept up for
-   * a while.
-   */
+  /** Workers that have now been slow for some time, each once until it has kept up for a while. */
   step(paces: readonly Pace[]): Outlier[] {
     const { compute, link } = this.#watches;
     return [

@@ -6,16 +6,13 @@ export interface Candidate {
   readonly name: string;
   /** Tasks given to it so far. */
   readonly given: number;
-  /**
-   * Recent time per task as the coordinator sees it, injected load included; undefined before the
-   * first.
-   */
+  /** Recent time per task, injected load included; undefined before the first. */
   readonly recentMs: number | undefined;
   /** Recent share of its tasks that it rejected, between 0 and 1. */
   readonly rejectedShare: number;
 }
 
-/** How the next node is chosen; see `createPolicy`. */
+/** The name of a policy, as settings have it. */
 export type PolicyName = 'random' | 'load-balancing' | 'round-robin';
 
 /** Gives the index of a node among `candidates`, which are never none. */
@@ -57,9 +54,9 @@ function inTurn(): Policy {
 }
 
 /**
- * The node whose task is likely done first: its recent time per task, times the tries that its
- * rejections make necessary. Nodes of which nothing is known come first, then those that were given
- * less.
+ * The node whose task is likely done first: its recent time per task,
+ * times the tries that its rejections make necessary. Nodes of which
+ * nothing is known come first, then those that were given less.
  */
 function leastBusy(candidates: readonly Candidate[]): number {
   let best = 0;

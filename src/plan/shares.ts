@@ -1,8 +1,8 @@
 /** Shares out whole units in proportion to weights: pure arithmetic, no worker is named. */
 
 /**
- * Whole counts that add up to `total`, as near to proportional as whole counts can be (largest
- * remainder).
+ * Whole counts that add up to `total`, as near to
+ * proportional as whole counts can be (largest remainder).
  *
  * `weights` are finite and >= 0; if all are 0 they count as equal. Ties go to the lower index.
  */

@@ -8,10 +8,7 @@ import { targetTypeOf } from '../models/objective.ts';
 import type { InPlaceSession } from './in-place-session.ts';
 import { onnxRuntime } from './session.ts';
 
-/**
- * The arena regions that micro-batches of `batchSize` samples of `dataset` need, named from
- * `prefix`.
- */
+/** The arena regions, named from `prefix`, that micro-batches of `batchSize` samples need. */
 export function batchRegions(prefix: string, dataset: Dataset, batchSize: number): RegionRequest[] {
   const x = batchSize * featureCountOf(dataset);
   return [
@@ -29,7 +26,7 @@ export interface GraphBinding {
   readonly session: InPlaceSession;
   readonly arena: Arena;
   readonly kernels: Kernels;
-  /** Of the names of the regions that `batchRegions` asked for. */
+  /** The prefix of the regions, as `batchRegions` was given it. */
   readonly prefix: string;
   readonly dataset: Dataset;
   readonly batchSize: number;
@@ -37,10 +34,7 @@ export interface GraphBinding {
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
-/**
- * One compiled graph with its inputs and outputs bound to an arena: fill it, run it, read the
- * results in place.
- */
+/** A compiled graph bound to an arena: fill it, run it, read the results in place. */
 export class BoundGraph {
   readonly #session: InPlaceSession;
   readonly #filler: BatchFiller;

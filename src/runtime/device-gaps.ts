@@ -3,10 +3,7 @@ import { decodeGraph } from '../graph/file/decode.ts';
 import type { Graph, GraphNode } from '../graph/types.ts';
 import type { Device } from './device.ts';
 
-/**
- * Names of the nodes of `model` that must be left to the CPU although `device` offers to compute
- * them.
- */
+/** Names of nodes that must be left to the CPU although `device` offers to compute them. */
 export function nodesForCpu(model: Uint8Array, device: Device): readonly string[] {
   if (device !== 'webgpu') return [];
   const graph = decodeGraph(model);
@@ -20,10 +17,10 @@ function failsOnWebGpu(
   { operator, inputs, outputs, attributes }: GraphNode,
   graph: Graph,
 ): boolean {
-  if (operator === 'MaxPool') return outputs.length > 1; // "The Indices output is not supported yet."
+  // "The Indices output is not supported yet."
+  if (operator === 'MaxPool') return outputs.length > 1;
   if (operator !== 'LayerNormalization') return false;
-  // "Size of scale and bias must match": it does not repeat a scale of fewer axes than are
-  // normalised.
+  // "Size of scale and bias must match": a scale of fewer axes is not repeated.
   const [rank = 0, scaleRank = 0] = inputs.map(
     (input) => graph.values.find(({ name }) => name === input)?.shape.length,
   );

@@ -1,6 +1,6 @@
 /**
- * The process that tries one device: the device is the argument, the result a line of JSON on
- * stdout.
+ * The process that tries one device: the device is
+ * the argument, the result a line of JSON on stdout.
  */
 import { invariant } from '../base/errors.ts';
 import { DEVICES } from './device.ts';

@@ -24,10 +24,7 @@ interface Chain {
 }
 
 const SHORT: Chain = { size: 256, count: 1 };
-/**
- * Long enough to hide the way to a GPU and back; a device that is slow already with the short one
- * is spared it.
- */
+/** Long enough to hide the way to a GPU and back; slow devices are spared it. */
 const LONG: Chain = { size: 512, count: 32 };
 const SLOW_GIGAFLOPS = 5;
 

@@ -22,19 +22,20 @@ export const AUTO_DEVICES: readonly Device[] = ['cpu', 'webgpu', 'cuda', 'dml'];
 export const GPU_LANES = 1;
 
 interface DeviceNeeds {
-  /** What it is. */
+  /** The device in words. */
   readonly title: string;
   /** Why ONNX Runtime does not offer it on machines that are not listed by it. */
   readonly elsewhere: string;
   /**
-   * What to do on a machine where ONNX Runtime offers it and it does not work, by
-   * `process.platform`.
+   * What to do on a machine where ONNX Runtime offers
+   * it and it does not work, by `process.platform`.
    */
   readonly advice: Readonly<Partial<Record<NodeJS.Platform, string>>>;
 }
 
 const GRAPHICS_DRIVER = "install or update the driver of the machine's graphics card";
 
+/** What is to be said of each device, by its name. */
 export const DEVICE_NEEDS: Readonly<Record<Device, DeviceNeeds>> = {
   cpu: { title: 'CPU', elsewhere: 'this ONNX Runtime has no build for it', advice: {} },
   webgpu: {

@@ -6,7 +6,7 @@ import { chooseDevices, type DeviceReport, fastest, listDevices, plainReason } f
 const elsewhere = process.platform === 'win32' ? 'coreml' : 'dml';
 
 describe('listDevices', () => {
-  test('reports the CPU as it measures it, and what this system cannot have with the reason', async () => {
+  test('reports the CPU as measured, and why this system cannot have others', async () => {
     const [cpu, other] = await listDevices(['cpu', elsewhere]);
 
     assert.equal(cpu!.isAvailable, true);

@@ -23,10 +23,7 @@ export interface DeviceReport {
   readonly device: Device;
   readonly title: string;
   readonly isAvailable: boolean;
-  /**
-   * Billions of multiplications and additions per second in a product of matrices, on one lane;
-   * when available.
-   */
+  /** 10^9 multiplications and additions per second of a matrix product, on one lane. */
   readonly gigaflops?: number;
   /** Files of graphics drivers that were loaded for it, where the system tells. */
   readonly drivers?: readonly string[];
@@ -39,10 +36,7 @@ export interface DeviceReport {
 /** A driver that has not answered by then hangs. Starting the first shader may take seconds. */
 const PROBE_TIMEOUT_MS = 30_000;
 
-/**
- * Reports on every device, or on those asked for; one after the other, so that their speeds can be
- * compared.
- */
+/** Reports on the devices, one after the other, so that their speeds can be compared. */
 export async function listDevices(
   devices: readonly Device[] = DEVICES,
 ): Promise<readonly DeviceReport[]> {
@@ -141,10 +135,7 @@ async function reportOn(device: Device): Promise<DeviceReport> {
   };
 }
 
-/**
- * The command that fetches ONNX Runtime's CUDA files, which its npm package leaves to an install
- * script.
- */
+/** The command that fetches ONNX Runtime's CUDA files; its npm package does not hold them. */
 function cudaFilesAdvice(): string | undefined {
   const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   const binaries = join(folder, 'bin', 'napi-v6', process.platform, process.arch);
@@ -172,13 +163,10 @@ async function probe(device: Device): Promise<ProbeResult> {
 
 const NOTHING = new Uint8Array(0);
 
-/** In ONNX Runtime's errors: between the source line that refused and what it says. */
+/** Stands in ONNX Runtime's errors between the source line that refused and what it says. */
 const ASSERTION = ' was false. ';
 
-/**
- * Why a session could not be made, without source lines; the library that is missing is only in the
- * log.
- */
+/** Why a session could not be made, without source lines; a missing library is in the log. */
 export function plainReason(reason: string, log: string): string {
   const missing = /(\S+): cannot open shared object file/.exec(log)?.[1];
   if (missing !== undefined)

@@ -67,8 +67,8 @@ export interface Engine {
    */
   totalsTarget(): Uint8Array | undefined;
   /**
-   * Memory that a whole state may be received into for `importState`; undefined while the last one
-   * is used.
+   * Memory that a whole state may be received into for
+   * `importState`; undefined while the last one is used.
    */
   stateTarget(): Uint8Array | undefined;
   close(): void;

@@ -20,6 +20,7 @@ import { createSession } from './session.ts';
 const NOTHING = 'lockstep.nothing';
 const REFUSAL = 'Non tensor type';
 
+/** A session that writes its outputs into tensors of the caller, without a copy. */
 export class InPlaceSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
@@ -52,10 +53,7 @@ export class InPlaceSession {
   }
 }
 
-/**
- * An ONNX file with nothing but an empty sequence as its output. Field numbers are those of
- * onnx.proto3.
- */
+/** An ONNX file with an empty sequence as its only output; field numbers as in onnx.proto3. */
 function nothingFirst(): Uint8Array {
   const head = new ProtoWriter();
   head.message(7, (graph) => {

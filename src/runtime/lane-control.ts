@@ -21,6 +21,7 @@ const BARRIER_TIMEOUT_MS = 120_000;
 /** Turns of a spin: about 50 us. */
 const SPIN_TURNS = 10_000;
 
+/** A view of the shared words; the pool and every lane have one of their own. */
 export class LaneControl {
   readonly words: Int32Array<SharedArrayBuffer>;
   readonly #laneCount: number;

@@ -22,7 +22,7 @@ export interface LaneStart {
   readonly microBatchCapacity: number;
   /** One squared norm per block. */
   readonly blockSums: Float64Array<SharedArrayBuffer>;
-  /** For a lane program other than the ordinary one. */
+  /** Plain data for the hooks of a lane program other than the ordinary one. */
   readonly extra?: unknown;
 }
 
@@ -48,6 +48,7 @@ export type LaneAnswer =
   | { readonly kind: 'probed'; readonly numericsClass: string }
   | { readonly kind: 'failed'; readonly message: string; readonly code: string };
 
+/** Where the parameters of a job lie in a region of an arena. */
 export function layoutOf(job: Job): ArenaLayout {
   return makeArenaLayout(job.parameters);
 }
@@ -75,6 +76,7 @@ export function makeSharedArena(
   return new Arena(requests, memory === undefined ? { shared: true } : { shared: true, memory });
 }
 
+/** The region of the shared arena that holds the gradient sum of a lane. */
 export function sumRegion(lane: number): string {
   return `sum.${lane}`;
 }

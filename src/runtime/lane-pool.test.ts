@@ -205,7 +205,7 @@ describe('LanePool', () => {
     );
   }
 
-  test('computes what is leased during an audit, once it is told that the last sum is not needed', async () => {
+  test('computes what is leased during an audit once the last sum is not needed', async () => {
     const { pool, done } = await makePool(1, makeJob({ isAudited: true }));
     pool.importState(initialState(), () => {});
     pool.begin(planOf(0, 0, [0, 1]));
@@ -222,7 +222,7 @@ describe('LanePool', () => {
     );
   });
 
-  test('ends with the same state whatever the number of lanes and the way totals come', async () => {
+  test('ends with the same state whatever the number of lanes and the way of totals', async () => {
     const job = makeJob({ clipNorm: 0.5, tracksNorms: true });
     const reference = await trainSteps(1, job, 'alone');
 

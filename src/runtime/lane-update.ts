@@ -23,15 +23,19 @@ import type { LaneControl } from './lane-control.ts';
 import { optimizerRegionsOf, stateRegionsOf } from '../state/state-layout.ts';
 import { type LaneStart, layoutOf } from './lane-job.ts';
 
-/** What a lane's update works on. */
+/** The memory that a lane works in, and the kernels that work in it. */
 export interface LaneMemory {
+  readonly layout: ArenaLayout;
+  /** Memory of this lane alone: weights, optimizer state, gradients, their sum, batches, masks. */
   readonly arena: Arena;
   readonly kernels: Kernels;
-  /** Of all lanes of the worker. */
+  /** Memory of all lanes of the worker, see `makeSharedArena`. */
   readonly shared: Arena;
+  readonly sharedKernels: Kernels;
   readonly control: LaneControl;
 }
 
+/** One lane's part in the updates of a replica. */
 export class LaneUpdate {
   /** The part of the region that this lane updates. */
   readonly slice: BlockRange;
@@ -43,7 +47,7 @@ export class LaneUpdate {
   constructor(start: LaneStart, memory: LaneMemory) {
     this.#start = start;
     this.#memory = memory;
-    this.#layout = layoutOf(start.job);
+    this.#layout = memory.layout;
     this.#blocks = makeBlocks(this.#layout);
     const slices = sliceBlocks(this.#blocks, start.laneCount);
     this.slice = slices[start.lane] ?? { first: 0, end: 0, offset: 0, length: 0 };

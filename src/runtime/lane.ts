@@ -8,17 +8,16 @@ import type { Tensor } from 'onnxruntime-node';
 import { messageOf, RuntimeError } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
 import { epochOrder, sampleRange, type EpochLayout } from '../data/batches.ts';
-import type { Dataset } from '../data/dataset.ts';
 import { Arena } from '../kernels/arena.ts';
-import { type Kernels, loadKernels } from '../kernels/kernels.ts';
-import type { ArenaLayout } from '../kernels/layout.ts';
+import { loadKernels } from '../kernels/kernels.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
 import { InPlaceSession } from './in-place-session.ts';
 import { LaneControl } from './lane-control.ts';
-import { type LaneStart, layoutOf, makeSharedArena, sumRegion } from './lane-job.ts';
 import { stateRegionsOf } from '../state/state-layout.ts';
-import { LaneUpdate } from './lane-update.ts';
+import { type LaneStart, layoutOf, makeSharedArena } from './lane-job.ts';
+import { finiteOrNull, LaneSums } from './lane-sums.ts';
+import { type LaneMemory, LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
 import { onnxRuntime } from './session.ts';
 
@@ -39,96 +38,77 @@ export interface LaneHooks {
   readonly skipsUpdate?: (step: number) => boolean;
 }
 
+/** One compute thread's share of a worker; its methods are called one at a time. */
 export class Lane {
-  readonly control: LaneControl;
   readonly #start: LaneStart;
   readonly #hooks: LaneHooks;
-  readonly #layout: ArenaLayout;
-  readonly #arena: Arena;
-  readonly #shared: Arena;
-  readonly #kernels: Kernels;
-  readonly #sharedKernels: Kernels;
+  readonly #memory: LaneMemory;
   readonly #train: BoundGraph;
   readonly #evaluate: BoundGraph;
+  readonly #sums: LaneSums;
   readonly #update: LaneUpdate;
   readonly #trainLayout: EpochLayout;
   readonly #evaluateLayout: EpochLayout;
-  /** Where this worker's own total lies after a pass. */
-  #ownTotal: 'arena' | 'gathered' = 'arena';
   #order: { epoch: number; order: Uint32Array } | undefined;
   #plan: Plan | undefined;
-  #hasSum = false;
-  /** The checksum of the weights, once per pass. */
-  #weightsChecked = { pass: -1, sum: 0 };
 
   private constructor(
     start: LaneStart,
-    arena: Arena,
-    kernels: Kernels,
-    train: BoundGraph,
-    evaluate: BoundGraph,
+    memory: LaneMemory,
+    graphs: { readonly train: BoundGraph; readonly evaluate: BoundGraph },
     hooks: LaneHooks,
   ) {
-    const { job, laneCount } = start;
+    const { job } = start;
     this.#start = start;
     this.#hooks = hooks;
-    this.#layout = layoutOf(job);
-    this.#arena = arena;
-    this.#kernels = kernels;
-    this.#shared = makeSharedArena(job, start.optimizer, laneCount, start.sharedMemory);
-    this.#sharedKernels = loadKernels(start.sharedMemory, true);
-    this.#train = train;
-    this.#evaluate = evaluate;
-    this.control = new LaneControl(laneCount, start.microBatchCapacity, start.control);
-    const { control } = this;
-    this.#update = new LaneUpdate(start, { arena, kernels, shared: this.#shared, control });
+    this.#memory = memory;
+    this.#train = graphs.train;
+    this.#evaluate = graphs.evaluate;
+    this.#update = new LaneUpdate(start, memory);
+    this.#sums = new LaneSums(start, memory, this.#update.slice);
     this.#trainLayout = {
       sampleCount: start.train.sampleCount,
       globalBatch: job.globalBatch,
       microBatch: job.microBatch,
     };
-    const evaluateBatch =
-      Math.ceil(start.evaluate.sampleCount / job.evaluateMicroBatch) * job.evaluateMicroBatch;
+    const { sampleCount } = start.evaluate;
     this.#evaluateLayout = {
-      sampleCount: start.evaluate.sampleCount,
-      globalBatch: evaluateBatch,
+      sampleCount,
+      globalBatch: Math.ceil(sampleCount / job.evaluateMicroBatch) * job.evaluateMicroBatch,
       microBatch: job.evaluateMicroBatch,
     };
   }
 
   /** Allocates the arena and compiles both graphs. */
   static async create(start: LaneStart, hooks: LaneHooks = {}): Promise<Lane> {
-    const { job } = start;
-    const layout = layoutOf(job);
-    const byteLength = 4 * layout.paddedLength;
-    const arena = new Arena([
-      ...['gradient', 'sum', ...stateRegionsOf(start.optimizer)].map((name) => ({
-        name,
-        byteLength,
-      })),
-      ...maskRegions(job),
-      ...batchRegions('train', start.train, job.microBatch),
-      ...batchRegions('evaluate', start.evaluate, job.evaluateMicroBatch),
-    ]);
-    const kernels = loadKernels(arena.memory, false);
-    const tensors = new Map([...tensorsOf(layout, arena), ...maskTensors(job, arena)]);
-    const train = await InPlaceSession.create(start.trainModel, 'training', start.device);
-    const evaluate = await InPlaceSession.create(start.evaluateModel, 'evaluation', start.device);
-    const bind = (
-      session: InPlaceSession,
-      prefix: string,
-      dataset: Dataset,
-      batchSize: number,
-    ): BoundGraph =>
-      new BoundGraph({ session, arena, kernels, prefix, dataset, batchSize, tensors });
-    return new Lane(
-      start,
+    const { job, device } = start;
+    const memory = makeLaneMemory(start);
+    const { arena, kernels } = memory;
+    const tensors = graphTensors(start, memory);
+    const train = new BoundGraph({
+      session: await InPlaceSession.create(start.trainModel, 'training', device),
       arena,
       kernels,
-      bind(train, 'train', start.train, job.microBatch),
-      bind(evaluate, 'evaluate', start.evaluate, job.evaluateMicroBatch),
-      hooks,
-    );
+      prefix: 'train',
+      dataset: start.train,
+      batchSize: job.microBatch,
+      tensors,
+    });
+    const evaluate = new BoundGraph({
+      session: await InPlaceSession.create(start.evaluateModel, 'evaluation', device),
+      arena,
+      kernels,
+      prefix: 'evaluate',
+      dataset: start.evaluate,
+      batchSize: job.evaluateMicroBatch,
+      tensors,
+    });
+    return new Lane(start, memory, { train, evaluate }, hooks);
+  }
+
+  /** What this lane shares with the other threads of its worker. */
+  get control(): LaneControl {
+    return this.#memory.control;
   }
 
   /** Computes leases of `plan` until none is left, then adds the lanes' sums. */
@@ -137,19 +117,19 @@ export class Lane {
     return this.resume();
   }
 
-  /** More leases of the same pass. */
+  /** Computes more leases of the same pass. */
   async resume(): Promise<readonly MicroBatchRecord[]> {
     const plan = this.#plan;
     if (plan === undefined) return NO_RECORDS;
     const records: MicroBatchRecord[] = [];
-    this.#hasSum = false;
+    this.#sums.reset();
     for (let m = this.control.claim(); m !== undefined; m = this.control.claim()) {
       records.push(
         plan.work === 'train' ? await this.#trainOn(plan, m) : await this.#evaluateOn(m),
       );
       this.control.countProgress();
     }
-    if (plan.work === 'train') this.#gather(plan);
+    if (plan.work === 'train') this.#sums.gather(plan);
     return records;
   }
 
@@ -166,16 +146,17 @@ export class Lane {
   async #trainOn(plan: Plan, microBatch: number, isAudit = false): Promise<MicroBatchRecord> {
     const startedMs = performance.now();
     const { job } = this.#start;
+    const { arena, kernels } = this.#memory;
     const { start, count } = sampleRange(this.#trainLayout, plan.stepInEpoch, microBatch);
     this.#train.fill(this.#orderOf(plan.epoch), start, count, {
       seed: job.seed,
       epoch: plan.epoch,
     });
-    drawMasks(job, this.#arena, this.#kernels, plan.step, microBatch);
+    drawMasks(job, arena, kernels, plan.step, microBatch);
     await this.#run(this.#train, 'training');
-    await this.#hooks.afterGradients?.(this.#arena.float32('gradient'), plan.step, microBatch);
-    const checksums = job.isAudited ? this.#checksums(plan) : {};
-    const maxima = isAudit ? this.#maxima() : this.#addGradients(plan.exponents);
+    await this.#hooks.afterGradients?.(arena.float32('gradient'), plan.step, microBatch);
+    const checksums = job.isAudited ? this.#sums.checksums(plan) : {};
+    const maxima = isAudit ? this.#sums.maxima() : this.#sums.add(plan.exponents);
     const computeMs = performance.now() - startedMs;
     return {
       microBatch,
@@ -219,96 +200,11 @@ export class Lane {
     }
   }
 
-  /**
-   * Rounds the gradient in the arena to the grid and adds it to this lane's sum; gives its largest
-   * elements.
-   */
-  #addGradients(exponents: readonly number[]): (number | null)[] {
-    if (!this.#hasSum)
-      this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
-    this.#hasSum = true;
-    return this.#layout.tensors.map(({ offset, paddedLength }, tensor) => {
-      const gradient = this.#arena.byteOffset('gradient', offset);
-      const sum = this.#arena.byteOffset('sum', offset);
-      return finiteOrNull(
-        this.#kernels.quantizeAdd(gradient, sum, paddedLength, 2 ** (exponents[tensor] ?? 0)),
-      );
-    });
-  }
-
-  /** Largest elements of the gradient in the arena, per tensor. */
-  #maxima(): (number | null)[] {
-    return this.#layout.tensors.map(({ offset, paddedLength }) =>
-      finiteOrNull(this.#kernels.maxAbs(this.#arena.byteOffset('gradient', offset), paddedLength)),
-    );
-  }
-
-  /** Of the gradient in the arena on the grid of `plan`, and of the weights; 0 to 2^32 - 1. */
-  #checksums({ pass, exponents }: Plan): { checksum: number; weightsChecksum: number } {
-    const checksum = this.#layout.tensors.reduce((sum, { offset, paddedLength }, tensor) => {
-      const gradient = this.#arena.byteOffset('gradient', offset);
-      const scale = 2 ** (exponents[tensor] ?? 0);
-      return (sum + this.#kernels.gradientChecksum(gradient, paddedLength, scale, offset)) >>> 0;
-    }, 0);
-    if (this.#weightsChecked.pass !== pass) {
-      const weights = this.#arena.byteOffset('weights');
-      const sum = this.#kernels.checksum(weights, this.#layout.paddedLength, 0) >>> 0;
-      this.#weightsChecked = { pass, sum };
-    }
-    return { checksum, weightsChecksum: this.#weightsChecked.sum };
-  }
-
-  /**
-   * Adds the lanes' sums in shared memory, each lane its slice; one lane alone keeps its sum where
-   * it is.
-   */
-  #gather({ reduction }: Plan): void {
-    const { lane, laneCount } = this.#start;
-    const isAlone = laneCount === 1 && reduction === 'alone';
-    this.#ownTotal = isAlone ? 'arena' : 'gathered';
-    if (isAlone) return;
-    if (!this.#hasSum)
-      this.#kernels.zeroBytes(this.#arena.byteOffset('sum'), this.#arena.byteLength('sum'));
-    const target = laneCount === 1 ? 'gathered' : sumRegion(lane);
-    this.#shared.int32(target).set(this.#arena.int32('sum'));
-    this.control.barrier();
-    if (laneCount > 1) this.#addSlices();
-    this.control.barrier();
-  }
-
-  #addSlices(): void {
-    const { offset, length } = this.#update.slice;
-    const target = this.#shared.byteOffset('gathered', offset);
-    this.#sharedKernels.copyBytes(
-      target,
-      this.#shared.byteOffset(sumRegion(0), offset),
-      4 * length,
-    );
-    for (let other = 1; other < this.#start.laneCount; other++) {
-      this.#sharedKernels.addInt32(
-        target,
-        this.#shared.byteOffset(sumRegion(other), offset),
-        length,
-      );
-    }
-  }
-
-  /**
-   * Applies the update to this lane's slice and takes over the others'; gives the gradient norm per
-   * tensor if asked.
-   */
+  /** Updates this lane's slice and takes over the others'; gives `LaneUpdate.apply`'s norms. */
   apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
     if (this.#hooks.skipsUpdate?.(commit.step) === true) return [];
-    this.#fetchTotal(source);
+    this.#sums.fetchTotal(source);
     return this.#update.apply(commit);
-  }
-
-  /** Brings this lane's slice of the gradient total into the arena's sum region. */
-  #fetchTotal(source: 'own' | 'received'): void {
-    if (source === 'own' && this.#ownTotal === 'arena') return;
-    const { slice } = this.#update;
-    const region = source === 'own' ? 'gathered' : 'received';
-    this.#arena.int32('sum', slice).set(this.#shared.int32(region, slice));
   }
 
   /** Takes weights and optimizer state from the shared memory. */
@@ -327,49 +223,62 @@ export class Lane {
    */
   async probe(): Promise<string> {
     const words = new RandomWords(0, 'probe');
-    const weights = this.#arena.float32('weights');
+    const { job, train } = this.#start;
+    const { layout, arena, kernels } = this.#memory;
+    const weights = arena.float32('weights');
     const pattern = Float32Array.from({ length: 4096 }, (_, i) => (words.uniform(i) - 0.5) / 8);
-    for (const { offset, length } of this.#layout.tensors) {
+    for (const { offset, length } of layout.tensors) {
       for (let i = 0; i < length; i++)
         weights[offset + i] = pattern[(i + offset) % pattern.length] as number;
     }
-    this.#train.fill(
-      undefined,
-      0,
-      Math.min(this.#start.job.microBatch, this.#start.train.sampleCount),
-    );
-    drawMasks(this.#start.job, this.#arena, this.#kernels, 0, 0);
+    this.#train.fill(undefined, 0, Math.min(job.microBatch, train.sampleCount));
+    drawMasks(job, arena, kernels, 0, 0);
     await this.#run(this.#train, 'training');
     const hash = createHash('sha256').update(String(this.#train.lossSum));
-    hash.update(this.#arena.uint8('gradient'));
+    hash.update(arena.uint8('gradient'));
     weights.fill(0);
     return hash.digest('hex').slice(0, 16);
   }
 
   #orderOf(epoch: number): Uint32Array {
-    if (this.#order?.epoch !== epoch) {
-      this.#order = {
-        epoch,
-        order: epochOrder(this.#start.job.seed, epoch, this.#start.train.sampleCount),
-      };
-    }
+    const { job, train } = this.#start;
+    if (this.#order?.epoch !== epoch)
+      this.#order = { epoch, order: epochOrder(job.seed, epoch, train.sampleCount) };
     return this.#order.order;
   }
 }
 
-function tensorsOf(layout: ArenaLayout, arena: Arena): Map<string, Tensor> {
+/** Allocates a lane's arena and maps the shared one. */
+function makeLaneMemory(start: LaneStart): LaneMemory {
+  const { job, laneCount } = start;
+  const layout = layoutOf(job);
+  const byteLength = 4 * layout.paddedLength;
+  const names = ['gradient', 'sum', ...stateRegionsOf(start.optimizer)];
+  const arena = new Arena([
+    ...names.map((name) => ({ name, byteLength })),
+    ...maskRegions(job),
+    ...batchRegions('train', start.train, job.microBatch),
+    ...batchRegions('evaluate', start.evaluate, job.evaluateMicroBatch),
+  ]);
+  return {
+    layout,
+    arena,
+    kernels: loadKernels(arena.memory, false),
+    shared: makeSharedArena(job, start.optimizer, laneCount, start.sharedMemory),
+    sharedKernels: loadKernels(start.sharedMemory, true),
+    control: new LaneControl(laneCount, start.microBatchCapacity, start.control),
+  };
+}
+
+/** Views of parameters, masks (inputs) and gradients (outputs), by the graphs' names. */
+function graphTensors(start: LaneStart, { layout, arena }: LaneMemory): Map<string, Tensor> {
   const { Tensor: TensorOf } = onnxRuntime();
   const tensors = new Map<string, Tensor>();
   for (const slot of layout.tensors) {
+    const gradient = arena.float32('gradient', slot);
     tensors.set(slot.name, new TensorOf('float32', arena.float32('weights', slot), slot.shape));
-    tensors.set(
-      `gradient.${slot.name}`,
-      new TensorOf('float32', arena.float32('gradient', slot), slot.shape),
-    );
+    tensors.set(`gradient.${slot.name}`, new TensorOf('float32', gradient, slot.shape));
   }
+  for (const [name, tensor] of maskTensors(start.job, arena)) tensors.set(name, tensor);
   return tensors;
-}
-
-function finiteOrNull(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
 }

@@ -32,7 +32,7 @@ describe('measureForms', () => {
     for (const work of all) assert.ok(convForms(work).includes(formOf(choices, work)!));
   });
 
-  test('leaves the default for a form that is more than a tenth faster, and only then', async () => {
+  test('leaves the default only for a form that is more than a tenth faster', async () => {
     const all = works();
     const costly = all.find(({ kind }) => kind === 'weight')!;
     const other = convForms(costly)[1]!;

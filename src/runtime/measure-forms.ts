@@ -1,7 +1,4 @@
-/**
- * Finds by measurement in which form each convolution, and each of its gradients, is fastest on
- * this machine.
- */
+/** Finds by measurement which form of a convolution or of its gradients is fastest here. */
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import {
   convForms,
@@ -16,20 +13,15 @@ import { isStatic, staticElementCount } from '../graph/values/shape.ts';
 import type { Graph } from '../graph/types.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
+/** Limits of the measurement. */
 export interface MeasureFormsOptions {
-  /**
-   * Time for all works together; those that it does not suffice for keep their default. 1500 when
-   * absent.
-   */
+  /** Time for all works together, 1500 when absent; works beyond it keep their default. */
   readonly budgetMs?: number;
   /** Replaces the measurement, for tests: milliseconds of one run. */
   readonly timeForm?: (work: ConvWork, form: ConvForm) => Promise<number>;
 }
 
-/**
- * Another form must be this much faster than the default: less is noise, and choices should not
- * change with it.
- */
+/** A form is chosen below this share of the default's time: less of a gain may be noise. */
 const WORTHWHILE = 0.9;
 const RUNS = 4;
 /** A form that takes this many times the default's time, even in a first run, is not run again. */
@@ -66,7 +58,7 @@ async function fastestForm(
   const forms = convForms(work);
   const [usual = defaultConvForm(work)] = forms;
   if (forms.length === 1) return usual;
-  const trials: Trial[] = [];
+  const trials: FormTrial[] = [];
   try {
     for (const form of forms)
       trials.push(await (timeForm ? imagineTrial(work, form, timeForm) : startTrial(work, form)));
@@ -83,12 +75,12 @@ async function fastestForm(
   return best.bestMs < WORTHWHILE * bestOf(trials, usual) ? best.form : usual;
 }
 
-function bestOf(trials: readonly Trial[], form: ConvForm): number {
+function bestOf(trials: readonly FormTrial[], form: ConvForm): number {
   return trials.find((trial) => trial.form === form)?.bestMs ?? Infinity;
 }
 
 /** A form that is ready to be timed, and has been run once. */
-export interface Trial {
+export interface FormTrial {
   readonly form: ConvForm;
   /** The least time so far, milliseconds. */
   bestMs: number;
@@ -96,11 +88,8 @@ export interface Trial {
   readonly release: () => Promise<void>;
 }
 
-/**
- * Makes a session for one form; `release` ends it. Throws RuntimeError when ONNX Runtime cannot
- * load it.
- */
-export async function startTrial(work: ConvWork, form: ConvForm): Promise<Trial> {
+/** Makes a session for one form; `release` ends it. Throws RuntimeError if it cannot be loaded. */
+export async function startTrial(work: ConvWork, form: ConvForm): Promise<FormTrial> {
   const graph = makeConvFormGraph(work, form);
   const session = await createSession(encodeGraph(graph), graph.name, 'cpu');
   const feeds = tensorsFor(graph.inputs);
@@ -113,7 +102,7 @@ async function imagineTrial(
   work: ConvWork,
   form: ConvForm,
   timeForm: NonNullable<MeasureFormsOptions['timeForm']>,
-): Promise<Trial> {
+): Promise<FormTrial> {
   const time = async (): Promise<number> => timeForm(work, form);
   return { form, bestMs: await time(), time, release: async () => {} };
 }

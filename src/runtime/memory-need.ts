@@ -1,6 +1,6 @@
 /**
- * How much memory training takes, before it is taken: Linux grants more than there is, and kills
- * who uses it.
+ * How much memory training takes, before it is taken: Linux grants more than there is, and kills a
+ * process that uses it.
  */
 import { RuntimeError } from '../base/errors.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
@@ -8,9 +8,7 @@ import type { Job } from '../protocol/messages.ts';
 import { optimizerRegionsOf, stateBytesOf } from '../state/state-layout.ts';
 import { layoutOf } from './lane-job.ts';
 
-/**
- * Smaller needs are never refused: the numbers of systems about free memory are too rough for that.
- */
+/** Needs below this are never refused: what systems say of free memory is too rough for that. */
 const NEGLIGIBLE_BYTES = 2 ** 30;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The process that loads a graph (stdin) on a device (argument) and lets ONNX Runtime log where its
- * nodes are.
+ * The process that loads a graph (stdin) on a device
+ * (argument) and lets ONNX Runtime log where its nodes are.
  */
 import { buffer } from 'node:stream/consumers';
 import { invariant } from '../base/errors.ts';

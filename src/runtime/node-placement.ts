@@ -1,14 +1,11 @@
-/**
- * Which nodes of a graph a device computes: what it has no kernel for, ONNX Runtime computes on the
- * CPU.
- */
+/** Which nodes of a graph a device computes, and which ONNX Runtime leaves to the CPU. */
 import { runChildProgram } from './child-program.ts';
 import type { Device } from './device.ts';
 
 /** Numbers of nodes. Copies between CPU and GPU are not counted. */
 export interface NodePlacement {
   readonly onDevice: number;
-  /** By operator. */
+  /** Numbers of nodes by operator. */
   readonly onCpu: Readonly<Record<string, number>>;
 }
 

@@ -21,12 +21,9 @@ import { placeNodes } from './node-placement.ts';
 import { onnxRuntime } from './session.ts';
 
 const BATCH = 4;
-/**
- * Of the largest element of a tensor: the two add in another order, and have their own exp and
- * tanh.
- */
+/** Share of a tensor's largest element: both add in orders of their own, and have their own exp. */
 const TOLERANCE = 2e-5;
-/** For gradients that are 0 but for rounding. */
+/** Absolute difference, for gradients that are 0 but for rounding. */
 const NOISE = 1e-7;
 const skip = softwareGpuMissing();
 

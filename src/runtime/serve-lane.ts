@@ -4,10 +4,7 @@ import { invariant, LockstepError, messageOf } from '../base/errors.ts';
 import { Lane, type LaneHooks } from './lane.ts';
 import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
 
-/**
- * Serves the pool that started this thread until it says exit. `makeHooks` sees what the thread was
- * started with.
- */
+/** Serves the pool until it says exit; `makeHooks` sees what the thread was started with. */
 export async function serveLane(
   makeHooks: (start: LaneStart) => LaneHooks = () => ({}),
 ): Promise<void> {

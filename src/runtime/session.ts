@@ -4,8 +4,7 @@ import { messageOf, RuntimeError } from '../base/errors.ts';
 import type { Device } from './device.ts';
 import { nodesForCpu } from './device-gaps.ts';
 
-// ONNX Runtime is CommonJS; `require` keeps its types and loads 40 ms faster than an interop
-// import.
+// ONNX Runtime is CommonJS: `require` loads it 40 ms faster than an import would.
 const require = createRequire(import.meta.url);
 
 /** The ONNX Runtime module; loaded once per thread, on first use. */
@@ -25,11 +24,10 @@ export function sessionOptions(model: Uint8Array, device: Device): InferenceSess
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
-    // It plans one block beside what the first run has taken: up to 40 % more memory, and no faster
-    // (bench/sessions.ts).
+    // It plans one block beside what the first run has taken: up
+    // to 40 % more memory, and no faster (bench/sessions.ts).
     enableMemPattern: false,
-    // Not `set_denormal_as_zero`: it would hold for JavaScript and WebAssembly on the same thread,
-    // too.
+    // Not `set_denormal_as_zero`: it would also hold for JavaScript and WebAssembly on the thread.
     logSeverityLevel: 3,
   };
 }

@@ -7,6 +7,7 @@ import { formatShape } from '../graph/values/shape.ts';
 import { type SamplingOptions, sampleToken } from '../models/sampling.ts';
 import { createSession, onnxRuntime } from './session.ts';
 
+/** How a text is continued: seed, length and sampling. */
 export interface GenerateOptions extends SamplingOptions {
   readonly seed: number;
   /** Tokens to add. */
@@ -68,10 +69,7 @@ export async function createTextGenerator(model: Uint8Array): Promise<TextGenera
   };
 }
 
-/**
- * What the model says follows `window`: [vocabulary]. Zeros behind it are not seen, since the model
- * looks back only.
- */
+/** Logits of the token after `window`, [vocabulary]. The model does not see the zeros behind. */
 async function logitsAfter(
   session: InferenceSession,
   window: readonly number[],

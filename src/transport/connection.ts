@@ -20,20 +20,16 @@ export interface ConnectionHandlers {
    * The end, told exactly once, also after our own `close`. `error` is absent after an orderly end.
    */
   onClose(error?: LockstepError): void;
-  /**
-   * Where the payload announced by `header` shall be written; without an answer it gets memory of
-   * its own.
-   */
+  /** Gives memory for the payload announced by `header`; undefined: it gets some of its own. */
   payloadTarget?(header: unknown, byteLength: number): Uint8Array | undefined;
 }
 
-/**
- * A payload for several connections: a transport may store it once, and notes where in `place`, and
- * its checksum.
- */
+/** A payload for several connections, so that a transport stores and checks it only once. */
 export class Broadcast {
   readonly bytes: Uint8Array;
+  /** A note of the transport on where it has stored the bytes. */
   place: unknown;
+  /** CRC-32 of the bytes, once computed. */
   checksum: number | undefined;
 
   constructor(bytes: Uint8Array) {
@@ -42,9 +38,9 @@ export class Broadcast {
 }
 
 /**
- * An ordered, reliable channel of frames to one peer. Two connections to the same peer are not
- * ordered against each other. Sending never blocks; what is not flushed yet counts in
- * `queuedBytes`.
+ * An ordered, reliable channel of frames to one peer. Two connections
+ * to the same peer are not ordered against each other. Sending never
+ * blocks; what is not flushed yet counts in `queuedBytes`.
  */
 export interface Connection {
   /** The other end in words, for messages. */
@@ -52,21 +48,18 @@ export interface Connection {
   readonly queuedBytes: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
-  /** Of those, payloads that came through memory of this machine instead of the socket. */
+  /** Bytes of payloads that came through memory of this machine; `bytesReceived` has them too. */
   readonly localBytesReceived: number;
-  /** Nothing is read before they are set. */
+  /** Receivers of what arrives; nothing is read before they are set. */
   handlers: ConnectionHandlers;
   limits: FrameLimits;
   /**
-   * Queues one frame. `payload` must stay unchanged until `onFlushed` (also called when the
-   * connection ends).
+   * Queues one frame. `payload` must stay unchanged until `onFlushed`, which is also called when
+   * the connection ends.
    */
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void;
-  /**
-   * Ends the connection after flushing what is queued. No frame is delivered after this call or
-   * `destroy`.
-   */
+  /** Ends the connection after flushing what is queued; no frame is delivered any more. */
   close(): void;
-  /** Ends the connection at once; queued frames are lost. */
+  /** Ends the connection at once: queued frames are lost, none is delivered any more. */
   destroy(): void;
 }

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { ProtocolError } from '../base/errors.ts';
 import { RandomWords } from '../base/random.ts';
 import type { FrameLimits } from './connection.ts';
-import { encodeFrameHead, factsOf, FRAME_PREFIX_BYTES } from './frame.ts';
+import { encodeFrameHead, payloadFactsOf, FRAME_PREFIX_BYTES } from './frame.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 
 interface Frame {
@@ -16,7 +16,7 @@ interface Frame {
 const WIDE: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 20 };
 
 function encodeFrame(header: object, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
-  return Buffer.concat([encodeFrameHead(header, factsOf(payload)), payload]);
+  return Buffer.concat([encodeFrameHead(header, payloadFactsOf(payload)), payload]);
 }
 
 /** A decoder that collects copies of its frames. */

@@ -20,10 +20,7 @@ export interface FrameSink {
   limits(): FrameLimits;
   payloadTarget(header: unknown, byteLength: number): Uint8Array | undefined;
   frame(header: unknown, payload: Uint8Array): void;
-  /**
-   * Fills `target` with what the sender put at `offset` of its file; without it such frames are
-   * refused.
-   */
+  /** Fills `target` from `offset` of the sender's file; without it such frames are refused. */
   readLocal?(offset: number, target: Uint8Array): void;
   /** A message between the two transports, not checked yet; ignored without it. */
   link?(message: unknown): void;
@@ -49,7 +46,7 @@ export class FrameDecoder {
   #payloadLength = 0;
   #headerCrc = 0;
   #payloadCrc = 0;
-  /** Of what has arrived of the header or payload under way. */
+  /** Checksum of what has arrived of the header or payload under way. */
   #crc = 0;
   #isKnown = false;
 

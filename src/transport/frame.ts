@@ -21,22 +21,29 @@
  */
 import { crc32 } from 'node:zlib';
 
+/** Bytes before the header, the same for all frames. */
 export const FRAME_PREFIX_BYTES = 28;
-/** Where the checksums stand. */
+/** Offset in the prefix of the checksum of the header. */
 export const HEADER_CRC = 16;
+/** Offset in the prefix of the checksum of the payload. */
 export const PAYLOAD_CRC = 20;
+/** Offset in the prefix of its own checksum, which is over everything before. */
 export const PREFIX_CRC = 24;
-export const MAGIC = 0x54534b4c; // "LKST" read as a little-endian u32
+/** The first four bytes of every frame: "LKST" read as a little-endian u32. */
+export const MAGIC = 0x54534b4c;
+/** The version of the frame's layout; ends of different versions refuse each other. */
 export const LAYOUT = 2;
-/** No other interface that shares our ports begins with it. */
+/** The first byte of every frame; no other interface that shares our ports begins with it. */
 export const FIRST_FRAME_BYTE: number = MAGIC & 0xff;
 
 const encoder = new TextEncoder();
 
+/** Numbers of the kinds of frames. */
 export const FRAME_KINDS = { inline: 0, local: 1, link: 2 } as const;
+/** The name of a kind of frame. */
 export type FrameKind = keyof typeof FRAME_KINDS;
 
-/** Where the sender's file for payloads is to be found on this machine. */
+/** A file for payloads that the sender offers to the other end, on the same machine. */
 export interface LocalOffer {
   readonly processId: number;
   readonly descriptor: number;
@@ -58,14 +65,15 @@ export interface LinkMessage {
 /** What a frame says of its payload. */
 export interface PayloadFacts {
   readonly byteLength: number;
-  /** CRC-32; 0 of a payload that does not travel on the socket. */
+  /** CRC-32 of the payload; 0 for one that does not travel on the socket. */
   readonly checksum: number;
 }
 
+/** What a frame without a payload says of it. */
 export const NO_PAYLOAD: PayloadFacts = { byteLength: 0, checksum: 0 };
 
 /** What a frame says of a payload that follows on the socket. */
-export function factsOf(payload: Uint8Array): PayloadFacts {
+export function payloadFactsOf(payload: Uint8Array): PayloadFacts {
   return { byteLength: payload.length, checksum: crc32(payload) };
 }
 

@@ -23,19 +23,14 @@ import { join } from 'node:path';
 import { ProtocolError } from '../base/errors.ts';
 import type { LinkMessage, LocalOffer } from './frame.ts';
 
-/**
- * Smaller payloads are not worth it. Larger ones, states of large models, are rare: the memory is
- * worth more.
- */
+/** The smallest payload that goes through the file: for less it is not worth it. */
 export const MIN_LOCAL_BYTES: number = 64 << 10;
+/** The largest one: states of larger models are rare, and the memory is worth more. */
 export const MAX_LOCAL_BYTES: number = 1 << 30;
 const MAX_SLOTS = 16;
 const NONCE_BYTES = 32;
 const PAGE = 4096;
-/**
- * Linux: a file system in memory, and other processes' open files by number. Elsewhere payloads
- * travel inline.
- */
+/** A file system in memory on Linux; where there is none, payloads travel inline. */
 const FOLDER = '/dev/shm';
 const IS_AVAILABLE = existsSync(FOLDER) && existsSync('/proc/self/fd');
 
@@ -49,10 +44,7 @@ interface Slot {
 /** A place in an outbox that some connections have announced. */
 export type LocalPlace = Slot;
 
-/**
- * The file of a sender, shared by all its connections: slots that are filled once and read by one
- * or many.
- */
+/** The file of a sender, shared by its connections: slots filled once and read by one or many. */
 export class Outbox {
   readonly #slots: Slot[] = [];
   #file: { readonly descriptor: number; readonly offer: LocalOffer } | undefined;
@@ -210,10 +202,7 @@ function isOffer(value: unknown): value is LocalOffer {
   );
 }
 
-/**
- * Opens what was offered, or gives undefined when it is not here, not ours, or not what it claims
- * to be.
- */
+/** Opens what was offered; undefined when it is not here, not ours, or not what it claims. */
 function openOffered({ processId, descriptor, nonce }: LocalOffer): number | undefined {
   if (!IS_AVAILABLE || processId <= 0 || descriptor < 0) return undefined;
   let file: number | undefined;

@@ -238,7 +238,7 @@ describe('connectInMemory', () => {
     assert.throws(() => clock.advance(1000), TypeError);
   });
 
-  test('writes payloads to where the receiver wants them, and refuses those that do not fit', () => {
+  test('writes payloads where the receiver wants them, and refuses those that do not fit', () => {
     const { clock, near, far, farEnds } = createWorld();
     const target = new Uint8Array(4);
     far.handlers = { ...far.handlers, payloadTarget: () => target };

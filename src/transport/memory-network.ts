@@ -50,10 +50,7 @@ export class SimulatedHost {
   }
 }
 
-/**
- * How one link behaves: delay per frame, and the time until which nothing is delivered (a
- * partition).
- */
+/** How one link behaves: delays per frame, and a time until which nothing is delivered. */
 export interface SimulatedLink {
   delayMs(byteLength: number): number;
   heldUntilMs: number;
@@ -67,16 +64,13 @@ class MemoryConnection implements Connection {
   bytesSent = 0;
   bytesReceived = 0;
   readonly localBytesReceived = 0;
-  /** Set right after construction by `connectInMemory`. */
+  /** The other end; `connectInMemory` sets it right after construction. */
   other: MemoryConnection | undefined;
   readonly host: SimulatedHost;
   readonly #clock: Clock;
   readonly #link: SimulatedLink;
   readonly #unflushed = new Set<() => void>();
-  /**
-   * What is on its way to the other end, oldest first: nothing overtakes, whatever happens to the
-   * link.
-   */
+  /** Arrivals on their way to the other end, oldest first: none overtakes another. */
   readonly #underWay: { readonly dueMs: number; readonly arrival: () => void }[] = [];
   #isClosed = false;
 
@@ -138,8 +132,7 @@ class MemoryConnection implements Connection {
     try {
       this.#hand(JSON.parse(text), bytes);
     } catch (error) {
-      // A frame that was refused ends the connection; anything else is a mistake of ours and must
-      // be seen.
+      // A frame that was refused ends the connection; any other error is a mistake of ours.
       if (!(error instanceof ProtocolError)) throw error;
       this.#fail(error);
     }
@@ -176,10 +169,7 @@ class MemoryConnection implements Connection {
     if (!this.host.isDead) tellOwner();
   }
 
-  /**
-   * Runs `arrival` at the other host: after the delay, in order, once the link and that host let
-   * it.
-   */
+  /** Runs `arrival` at the other host after the delay, in order, once link and host let it. */
   #deliver(byteLength: number, arrival: () => void): void {
     const lastDueMs = this.#underWay.at(-1)?.dueMs ?? 0;
     const dueMs = Math.max(lastDueMs, this.#clock.now() + this.#link.delayMs(byteLength));

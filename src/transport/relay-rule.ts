@@ -10,10 +10,7 @@ export type Rule =
    * rule changes, what was sent in the meantime arrives after all, as TCP would send it again.
    */
   | { readonly kind: 'drop' }
-  /**
-   * Flips bit `bit` (default 0) of the byte that comes after `afterBytes` more, once; all else
-   * passes.
-   */
+  /** Flips bit `bit` (0 when absent) of the byte after `afterBytes` more; all else passes. */
   | { readonly kind: 'corrupt'; readonly afterBytes: number; readonly bit?: number }
   /** Each connection carries at most so many bytes in a second. */
   | { readonly kind: 'rate'; readonly bytesPerSecond: number };
@@ -30,10 +27,7 @@ export class Direction {
     this.untilCorrupt = rule.kind === 'corrupt' ? rule.afterBytes : undefined;
   }
 
-  /**
-   * The bytes as they go on: with a flipped bit if it is their turn. Memory of `bytes` is changed
-   * then.
-   */
+  /** The bytes as they go on; if it is their turn, a bit is flipped in their own memory. */
   take(bytes: Uint8Array): Uint8Array {
     this.forwardedBytes += bytes.length;
     const at = this.untilCorrupt;

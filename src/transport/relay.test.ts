@@ -99,7 +99,7 @@ describe('openRelay', () => {
     assert.ok(downMs < upMs, `down took ${downMs} ms, up ${upMs} ms`);
   });
 
-  test('lets nothing through while packets are lost, not even an end, and all of it afterwards', async () => {
+  test('lets nothing through while packets are lost, even no end, and all afterwards', async () => {
     const { near, far: farOf, relay } = await connectThroughRelay();
     const far = await farOf();
     const seen: string[] = [];

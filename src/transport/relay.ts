@@ -11,8 +11,9 @@ import type { Address } from './tcp.ts';
 
 /** The rules of both directions. */
 export interface RelayRules {
-  /** From whoever connected to the relay, to the target. */
+  /** The way from whoever connected to the relay, to the target. */
   readonly up?: Rule;
+  /** The way back. */
   readonly down?: Rule;
 }
 
@@ -43,19 +44,7 @@ export async function openRelay(target: Address): Promise<Relay> {
     links.add(link);
   });
   server.maxConnections = MAX_CONNECTIONS;
-  const port = await new Promise<number>((resolve, reject) => {
-    const refuse = (error: Error): void =>
-      reject(new PeerLostError(`opening a relay: ${error.message}`, {}, { cause: error }));
-    server.once('error', refuse);
-    server.listen({ host: '127.0.0.1', port: 0 }, () => {
-      const bound = server.address();
-      server.removeListener('error', refuse);
-      // Accepting may fail later on, e.g. with too many open files: the newcomer then sees a dead
-      // link, as it should.
-      server.on('error', () => {});
-      if (typeof bound === 'object' && bound !== null) resolve(bound.port);
-    });
-  });
+  const port = await openServer(server);
   return {
     address: { host: '127.0.0.1', port },
     get forwarded() {
@@ -75,6 +64,23 @@ export async function openRelay(target: Address): Promise<Relay> {
       await closed;
     },
   };
+}
+
+/** Opens `server` on a free port of this machine, and gives that. */
+async function openServer(server: Server): Promise<number> {
+  return new Promise<number>((resolve, reject) => {
+    const refuse = (error: Error): void =>
+      reject(new PeerLostError(`opening a relay: ${error.message}`, {}, { cause: error }));
+    server.once('error', refuse);
+    server.listen({ host: '127.0.0.1', port: 0 }, () => {
+      const bound = server.address();
+      server.removeListener('error', refuse);
+      // Accepting may fail later on, e.g. with too many open files: the newcomer then sees a dead
+      // link, as it should.
+      server.on('error', () => {});
+      if (typeof bound === 'object' && bound !== null) resolve(bound.port);
+    });
+  });
 }
 
 /** One connection through the relay: two sockets, and the bytes between them both ways. */

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Direction } from './relay-rule.ts';
 
-/** So much waits in a relay per connection and direction; then the sender is no longer read. */
+/** Bytes that may wait per connection and direction; beyond, the sender is no longer read. */
 const MAX_WAITING_BYTES = 1 << 20;
-/** A limited rate is kept by pieces of about so many milliseconds. */
+/** Milliseconds that a piece of a connection with a limited rate takes. */
 const RATE_PIECE_MS = 10;
 
 /** Something that waits to go on: bytes, the sender's end, or the sender's breaking off. */
@@ -25,7 +25,7 @@ export class RelayedBytes {
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #timer: Timer | undefined;
-  /** With a limited rate: when the line is free again. */
+  /** The time at which the line is free again, with a limited rate. */
   #freeMs = 0;
   #hasEnded = false;
   #isStopped = false;
@@ -61,7 +61,7 @@ export class RelayedBytes {
     if (this.#waitingBytes <= MAX_WAITING_BYTES && !this.#isStopped) this.#from.resume();
   }
 
-  /** Nothing goes on any more. */
+  /** Ends it: what waits is dropped, and nothing goes on any more. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();

@@ -2,14 +2,12 @@ import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '../base/clock.ts';
 import { LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
 import type { ByteStream, ByteStreamHandlers } from './byte-stream.ts';
+import { fromSystemError } from './system-errors.ts';
 
-/**
- * A stream that we have closed waits this long for the peer to take what is left, and to close its
- * half.
- */
+/** How long the peer of a stream that we have closed may take to read the rest and close. */
 const LINGER_MS = 2_000;
 
-/** A `ByteStream` over one TCP socket; `translate` makes system errors ours. */
+/** A `ByteStream` over one TCP socket. */
 export class TcpByteStream implements ByteStream {
   readonly peer: string;
   readonly #socket: Socket;
@@ -19,16 +17,12 @@ export class TcpByteStream implements ByteStream {
   #isOver = false;
   #linger: Timer | undefined;
 
-  constructor(
-    socket: Socket,
-    peer: string,
-    translate: (error: Error & { code?: string }, peer: string) => LockstepError,
-  ) {
+  constructor(socket: Socket, peer: string) {
     this.#socket = socket;
     this.peer = peer;
     socket.setNoDelay(true);
     socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
-    socket.on('error', (error) => (this.#failure ??= translate(error, peer)));
+    socket.on('error', (error) => (this.#failure ??= fromSystemError(error, peer)));
     socket.on('close', () => this.#end());
     socket.pause();
   }

@@ -4,7 +4,7 @@ import { connect as connectSocket, createServer, type Server, type Socket } from
 import { afterEach, describe, test } from 'node:test';
 import { type LockstepError, PeerLostError, ProtocolError } from '../base/errors.ts';
 import type { Connection, FrameLimits } from './connection.ts';
-import { encodeFrameHead, factsOf } from './frame.ts';
+import { encodeFrameHead, payloadFactsOf } from './frame.ts';
 import { connect, listen, type Listener } from './tcp.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -207,7 +207,7 @@ describe('a TCP connection that is closed', () => {
     assert.equal(far.frames.length, 2);
   });
 
-  test('calls onFlushed once for everything in its queue when the peer dies without reading it', async () => {
+  test('calls onFlushed once for all in its queue when the peer dies without reading', async () => {
     const hangUp: (() => void)[] = [];
     const port = await openPlainDoor((socket) => hangUp.push(() => socket.resetAndDestroy()));
     const near = new End(await connect({ host: '127.0.0.1', port }, CONNECT_MS));
@@ -273,7 +273,7 @@ describe('a TCP connection to a peer that misbehaves', () => {
     for (const keptBytes of [3, 30, 50]) {
       const { socket, far } = await connectPlainSocket();
       const frame = Buffer.concat([
-        encodeFrameHead({ kind: 'x' }, factsOf(new Uint8Array(100))),
+        encodeFrameHead({ kind: 'x' }, payloadFactsOf(new Uint8Array(100))),
         new Uint8Array(100),
       ]);
 
@@ -300,7 +300,7 @@ describe('a TCP connection to a peer that misbehaves', () => {
     assert.equal(far.frames.length, 0);
   });
 
-  test('refuses a frame that is larger than its limits before the payload has arrived', async () => {
+  test('refuses a frame larger than its limits before the payload has arrived', async () => {
     const { socket, far } = await connectPlainSocket();
     far.connection.limits = { maxHeaderBytes: 100, maxPayloadBytes: 1000 };
 
@@ -309,7 +309,7 @@ describe('a TCP connection to a peer that misbehaves', () => {
     assert.ok((await far.ended()) instanceof ProtocolError);
   });
 
-  test('ends with the error of a handler that refuses a frame, and the other end hears why', async () => {
+  test('ends with the error of a handler that refuses a frame; the peer hears it too', async () => {
     const { near, far } = await connectPair(() => {
       throw new ProtocolError('message from a test: not wanted');
     });
@@ -336,8 +336,8 @@ describe('connect', () => {
   });
 
   test('gives PeerLostError when there is no answer in time', async () => {
-    // A connection to a network for documentation (RFC 5737) is refused or never answered; both end
-    // in time.
+    // A connection to a network for documentation (RFC
+    // 5737) is refused or never answered; both end in time.
     await assert.rejects(connect({ host: '192.0.2.1', port: 9 }, 1), PeerLostError);
   });
 });

@@ -8,14 +8,16 @@ import type { AttributeValue } from '../values/types.ts';
 /** Attributes hold axes and sizes; what is longer belongs into a tensor. */
 const MAX_LIST = 65_536;
 
+/** An attribute of a node as the file has it. */
 export interface DecodedAttribute {
   readonly name: string;
   readonly value: AttributeValue;
 }
 
 /**
- * Reads an attribute that holds a number, a string, a list of numbers or a tensor, and nothing
- * else.
+ * Reads an attribute that holds a number, a string, a list of numbers or a tensor.
+ *
+ * Throws: GraphError for anything else, above all subgraphs.
  */
 export function decodeAttribute(field: ProtoField): DecodedAttribute {
   let name = '';
@@ -50,9 +52,11 @@ export function decodeAttribute(field: ProtoField): DecodedAttribute {
     [ATTRIBUTE_TYPES.floats]: floats,
     [ATTRIBUTE_TYPES.ints]: ints,
   };
-  const value = values[type];
-  if (value !== undefined) return { name, value };
-  // 5 and 10 are subgraphs, which hold nodes that nobody would check.
+  return { name, value: values[type] ?? refuseType(name, type) };
+}
+
+/** Types 5 and 10 are subgraphs, which hold nodes that nobody would check. */
+function refuseType(name: string, type: number): never {
   const got = type === 5 || type === 10 ? 'a subgraph (If, Loop, Scan)' : `type ${type}`;
   throw new GraphError(
     `attribute ${name}: expected a number, string, list of numbers or tensor, got ${got}`,

@@ -8,6 +8,7 @@ import { decodeTensor } from './decode-tensor.ts';
 import { readMessage, type FieldHandler, type ProtoField } from './proto-reader.ts';
 import { elementTypeOf, type Dimension, type Tensor, type ValueInfo } from '../values/types.ts';
 
+/** A node as the file has it: the operator may be unknown to us, the name empty or taken. */
 export interface DecodedNode {
   readonly operator: string;
   readonly name: string;
@@ -29,8 +30,9 @@ export interface DecodedModel {
 // Far above what networks have: an entry of two bytes becomes an object of hundreds.
 const MAX_NODES = 100_000;
 const MAX_TENSORS = 100_000;
+/** Most attributes, and most inputs or outputs, of one node. */
 const MAX_ATTRIBUTES = 64;
-const MAX_VALUES_OF_NODE = 10_000;
+const MAX_VALUES = 10_000;
 const MAX_RANK = 32;
 
 /**
@@ -73,7 +75,8 @@ function decodeGraphMessage(field: ProtoField): Omit<DecodedModel, 'opset'> {
   field.message({
     1: (inner) => keep(nodes, decodeNode(inner), MAX_NODES, 'nodes'), // node
     2: (inner) => (name = inner.string()), // name
-    5: (inner) => keep(initializers, decodeTensor(inner), MAX_TENSORS, 'initializers'), // initializer
+    // initializer
+    5: (inner) => keep(initializers, decodeTensor(inner), MAX_TENSORS, 'initializers'),
     11: (inner) => keep(inputs, decodeValueInfo(inner), MAX_TENSORS, 'inputs'), // input
     12: (inner) => keep(outputs, decodeValueInfo(inner), MAX_TENSORS, 'outputs'), // output
     15: refuse('sparse initializers'),
@@ -89,12 +92,13 @@ function decodeNode(field: ProtoField): DecodedNode {
   const outputs: string[] = [];
   const attributes: DecodedAttribute[] = [];
   field.message({
-    1: (inner) => keep(inputs, inner.string(), MAX_VALUES_OF_NODE, 'inputs of one node'), // input
-    2: (inner) => keep(outputs, inner.string(), MAX_VALUES_OF_NODE, 'outputs of one node'), // output
+    1: (inner) => keep(inputs, inner.string(), MAX_VALUES, 'inputs of one node'), // input
+    2: (inner) => keep(outputs, inner.string(), MAX_VALUES, 'outputs of one node'), // output
     3: (inner) => (name = inner.string()), // name
     4: (inner) => (operator = inner.string()), // op_type
+    // attribute
     5: (inner) =>
-      keep(attributes, decodeAttribute(inner), MAX_ATTRIBUTES, 'attributes of one node'), // attribute
+      keep(attributes, decodeAttribute(inner), MAX_ATTRIBUTES, 'attributes of one node'),
     7: (inner) => (domain = inner.string()), // domain
   });
   if (!isStandardDomain(domain)) {

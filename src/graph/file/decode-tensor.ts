@@ -10,10 +10,7 @@ import {
   type TensorData,
 } from '../values/types.ts';
 
-/**
- * ONNX's number of a double. Constants of this type are rounded to float32, in which everything is
- * computed.
- */
+/** ONNX's number of doubles. They are rounded to float32, in which everything is computed. */
 const FLOAT64 = 11;
 /**
  * A list may come in parts, even one element each; more of them is a file made to fill the memory.
@@ -22,8 +19,7 @@ const MAX_PARTS = 65_536;
 const MAX_RANK = 32;
 
 /**
- * Reads a tensor whose elements are in the file: as raw little-endian bytes, or in the list of
- * their type.
+ * Reads a tensor whose elements are in the file: as raw bytes, or in the list of their type.
  *
  * Throws: GraphError when the elements lie in another file, are of a type that we do not compute
  *         in, or are not as many as the shape says.
@@ -61,14 +57,17 @@ export function decodeTensor(field: ProtoField): Tensor {
       : code === FLOAT64
         ? joinedFloats(doubles)
         : fromLists(type, joinedFloats(floats), joinedIntegers(integers));
-  if (data.length !== staticElementCount(shape)) {
-    throw new GraphError(
-      `tensor ${name}: expected ${staticElementCount(shape)} elements for ` +
-        `${formatShape(shape)}, got ${data.length}`,
-      { tensor: name },
-    );
-  }
+  checkCount(name, shape, data.length);
   return { name, type, shape, data };
+}
+
+function checkCount(name: string, shape: readonly number[], count: number): void {
+  const expected = staticElementCount(shape);
+  if (count === expected) return;
+  throw new GraphError(
+    `tensor ${name}: expected ${expected} elements for ${formatShape(shape)}, got ${count}`,
+    { tensor: name },
+  );
 }
 
 /** A copy: what was received need not be aligned, and may be reused. */

@@ -15,10 +15,12 @@ export interface Surroundings {
   readonly rankOf: (name: string) => number | undefined;
 }
 
+/** The value of the attribute `name`; undefined when the node has none. */
 export function attributeOf(node: DecodedNode, name: string): AttributeValue | undefined {
   return node.attributes.find((attribute) => attribute.name === name)?.value;
 }
 
+/** The node with the attribute `name` set, whatever it was before. */
 export function withAttribute(node: DecodedNode, name: string, value: AttributeValue): DecodedNode {
   return { ...node, attributes: [...without(node, name).attributes, { name, value }] };
 }
@@ -38,12 +40,7 @@ export function intsToInput(
   const value = attributeOf(node, name);
   if (!Array.isArray(value)) return node;
   const data = BigInt64Array.from(value, (item: number) => BigInt(item));
-  const tensor = { type: 'int64', shape: [data.length], data } as const;
-  return withInput(
-    without(node, name),
-    index,
-    around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor),
-  );
+  return toInput(node, name, index, around, { type: 'int64', shape: [data.length], data });
 }
 
 /** The attribute `name`, a number, as the input at `index`. */
@@ -55,24 +52,30 @@ export function floatToInput(
 ): DecodedNode {
   const value = attributeOf(node, name);
   if (typeof value !== 'number') return node;
-  const tensor = { type: 'float32', shape: [], data: Float32Array.of(value) } as const;
-  return withInput(
-    without(node, name),
-    index,
-    around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor),
-  );
+  const data = Float32Array.of(value);
+  return toInput(node, name, index, around, { type: 'float32', shape: [], data });
 }
 
+/** The node with a constant as the input at `index` instead of the attribute `name`. */
+function toInput(
+  node: DecodedNode,
+  name: string,
+  index: number,
+  around: Surroundings,
+  tensor: Omit<Tensor, 'name'>,
+): DecodedNode {
+  const constant = around.constant(`${node.outputs[0] ?? ''}.${name}`, tensor);
+  return withInput(without(node, name), index, constant);
+}
+
+/** The node with `name` as the input at `index`; inputs before it that were absent stay so. */
 export function withInput(node: DecodedNode, index: number, name: string): DecodedNode {
   const length = Math.max(index + 1, node.inputs.length);
   const inputs = Array.from({ length }, (_, i) => node.inputs[i] ?? '');
   return { ...node, inputs: inputs.with(index, name) };
 }
 
-/**
- * The node without its last input, at `index`. Throws GraphError when there is one: it would mean
- * something.
- */
+/** The node without its last input, at `index`. Throws GraphError when it has one. */
 export function withoutInput(node: DecodedNode, index: number): DecodedNode {
   if ((node.inputs[index] ?? '') === '') return { ...node, inputs: node.inputs.slice(0, index) };
   throw notAt17(node, `its input ${index} has no counterpart at opset 17`);

@@ -1,6 +1,6 @@
 /**
- * How operators are written at other opsets than 17, one entry each; those that mean the same are
- * not here.
+ * How operators are written at other opsets than 17, one
+ * entry each; those that mean the same are not here.
  */
 import type { DecodedNode } from './decode-model.ts';
 import {
@@ -16,8 +16,8 @@ import {
 } from './node-edits.ts';
 
 /**
- * One rewriting of an operator, in force below an opset, from an opset on, or (without both)
- * always.
+ * One rewriting of an operator, in force below an
+ * opset, from an opset on, or (without both) always.
  */
 export interface OpsetRewrite {
   readonly below?: number;
@@ -35,6 +35,9 @@ const axesBecomeInput: OpsetRewrite = {
 const axesBecomeAttribute: OpsetRewrite = { from: 18, rewrite: axesToAttribute };
 const softmaxOverRest: OpsetRewrite = { below: 13, rewrite: flattenedSoftmax };
 
+/**
+ * Rewrites by operator, applied in order. Operators without an entry mean the same in all opsets.
+ */
 export const OPSET_REWRITES: Readonly<Record<string, readonly OpsetRewrite[]>> = {
   Squeeze: [axesBecomeInput],
   Unsqueeze: [axesBecomeInput],
@@ -144,8 +147,8 @@ function withoutDilations(node: DecodedNode): DecodedNode {
 }
 
 /**
- * Gelu(x) = x / 2 * (1 + erf(x / sqrt 2)), or, approximately, x / 2 * (1 + tanh(sqrt(2 / pi) * (x +
- * 0.044715 x^3))).
+ * Gelu(x) = x / 2 * (1 + erf(x / sqrt 2)) or, approximately,
+ *           x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
  */
 function geluInParts(node: DecodedNode, around: Surroundings): readonly DecodedNode[] {
   const [x = ''] = node.inputs;

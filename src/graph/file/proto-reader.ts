@@ -14,10 +14,7 @@ const EMPTY = new Uint8Array(0);
  */
 export type FieldHandler = (field: ProtoField) => void;
 
-/**
- * One field of a message as it came: the accessor called decides how it is read, and refuses
- * another wire type.
- */
+/** A field of a message as it came: an accessor reads it in its way or refuses its wire type. */
 export class ProtoField {
   readonly #where: string;
   readonly #depth: number;
@@ -117,8 +114,7 @@ export class ProtoField {
 }
 
 /**
- * Calls the handler of every field of a message, in the order of the bytes; fields without one are
- * skipped.
+ * Calls the handler of every field of a message, in order; fields without one are skipped.
  *
  * Throws: GraphError when the bytes are not a message.
  */

@@ -2,6 +2,7 @@
 
 /** How the value of a field is laid out. */
 export const WIRE_TYPES = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+/** The number of a layout, as it stands in the key of a field. */
 export type WireType = (typeof WIRE_TYPES)[keyof typeof WIRE_TYPES];
 
 /** Values at least this long are not copied into the message before it is finished. */

@@ -2,7 +2,7 @@
 import {
   constantInts,
   inputAt,
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
   requireType,
@@ -47,10 +47,7 @@ function checkBias(call: OperatorCall, channels: number): void {
     refuse(call, `the bias must be [${channels}]`);
 }
 
-/**
- * x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...]: cross-correlation, as
- * in PyTorch.
- */
+/** x [B, C, ...], weight [M, C / group, ...kernel], bias [M] -> [B, M, ...], as in PyTorch. */
 function inferConv(call: OperatorCall): readonly ValueType[] {
   const { batch, channels, sizes } = imageInput(call);
   const { shape, kernel } = weightInput(call, sizes.length);
@@ -103,7 +100,7 @@ function poolShape(call: OperatorCall): Shape {
   );
   if (!isCovered)
     refuse(call, 'pads must be smaller than the kernel: a window may not lie in padding alone');
-  const counts = windowCounts(call, window, sizes, intAttribute(call, 'ceil_mode', 0) !== 0);
+  const counts = windowCounts(call, window, sizes, numberAttribute(call, 'ceil_mode', 0) !== 0);
   return [batch, channels, ...counts];
 }
 
@@ -111,7 +108,7 @@ function poolShape(call: OperatorCall): Shape {
  * The second output holds the place of each maximum, as an index into all elements of the input.
  */
 function inferMaxPool(call: OperatorCall): readonly ValueType[] {
-  if (intAttribute(call, 'storage_order', 0) !== 0)
+  if (numberAttribute(call, 'storage_order', 0) !== 0)
     refuse(call, 'storage_order must be 0 (row-major)');
   const shape = poolShape(call);
   return [
@@ -120,10 +117,7 @@ function inferMaxPool(call: OperatorCall): readonly ValueType[] {
   ];
 }
 
-/**
- * Elements of a pooled tensor back at their indices, zeros elsewhere; the third input is the whole
- * shape.
- */
+/** Pooled elements back at their indices, zeros elsewhere; the third input is the whole shape. */
 function inferMaxUnpool(call: OperatorCall): readonly ValueType[] {
   requireType(call, 0, ['float32']);
   requireType(call, 1, ['int64']);
@@ -145,7 +139,7 @@ function inferBatchNormalization(call: OperatorCall): readonly ValueType[] {
   requireType(call, 0, ['float32']);
   const { shape } = inputAt(call, 0);
   const channels = shape[1] ?? refuse(call, 'expected [batch, channels, ...]');
-  if (intAttribute(call, 'training_mode', 0) !== 0) {
+  if (numberAttribute(call, 'training_mode', 0) !== 0) {
     refuse(call, 'training_mode 1 is not supported: export the model in inference form');
   }
   for (const index of [1, 2, 3, 4]) {
@@ -183,6 +177,7 @@ const WINDOW_ATTRIBUTES = {
   strides: 'ints',
 } as const;
 
+/** Operators with windows over images, batch normalisation at inference, and padding. */
 export const CONVOLUTION_OPERATORS = {
   Conv: {
     arity: [2, 3],

@@ -120,6 +120,7 @@ function inferDropout(call: OperatorCall): readonly ValueType[] {
   ];
 }
 
+/** Operators on elements, with NumPy broadcasting where they take several inputs. */
 export const ELEMENTWISE_OPERATORS = {
   Add: binary(NUMBERS),
   Sub: binary(NUMBERS),

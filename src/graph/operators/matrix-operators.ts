@@ -1,7 +1,7 @@
 /** Operators that multiply matrices. */
 import {
   inputAt,
-  intAttribute,
+  numberAttribute,
   refuse,
   requireType,
   type Operator,
@@ -10,14 +10,11 @@ import {
 import { broadcastShapes, isSameShape } from '../values/shape.ts';
 import type { Dimension, Shape, ValueType } from '../values/types.ts';
 
-/**
- * Y = alpha A' B' + beta C; A' is A [M, K] or, with transA, the transpose of A [K, M]; B' [K, N]
- * likewise.
- */
+/** Y = alpha A' B' + beta C; A' [M, K] is A or, with transA, its transpose; B' [K, N] likewise. */
 function inferGemm(call: OperatorCall): readonly ValueType[] {
   call.inputs.forEach((_, index) => requireType(call, index, ['float32']));
-  const [m, k] = matrixInput(call, 0, intAttribute(call, 'transA', 0) !== 0);
-  const [kOfB, n] = matrixInput(call, 1, intAttribute(call, 'transB', 0) !== 0);
+  const [m, k] = matrixInput(call, 0, numberAttribute(call, 'transA', 0) !== 0);
+  const [kOfB, n] = matrixInput(call, 1, numberAttribute(call, 'transB', 0) !== 0);
   if (k !== kOfB) refuse(call, `inner sizes must agree, got ${k} and ${kOfB}`);
   const bias = call.inputs[2];
   const fits = bias === undefined || isSameShape(broadcastShapes(bias.shape, [m, n]) ?? [], [m, n]);
@@ -55,6 +52,7 @@ function inferMatMul(call: OperatorCall): readonly ValueType[] {
   return [{ type: 'float32', shape: [...leading, ...rows, ...columns] }];
 }
 
+/** Operators that multiply matrices. */
 export const MATRIX_OPERATORS = {
   Gemm: {
     arity: [2, 3],

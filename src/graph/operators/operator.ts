@@ -39,6 +39,7 @@ export function refuse(call: OperatorCall, reason: string): never {
   );
 }
 
+/** The input at `index`. Throws ShapeError when it is absent. */
 export function inputAt(call: OperatorCall, index: number): OperatorInput {
   return call.inputs[index] ?? refuse(call, `input ${index} is missing`);
 }
@@ -55,7 +56,8 @@ export function requireType(
   return type;
 }
 
-export function intAttribute(
+/** The attribute `name` as a number, of kind `int` or `float`; `absent` when the node has none. */
+export function numberAttribute(
   call: Pick<OperatorCall, 'attributes'>,
   name: string,
   absent: number,
@@ -64,15 +66,7 @@ export function intAttribute(
   return typeof value === 'number' ? value : absent;
 }
 
-export function floatAttribute(
-  call: Pick<OperatorCall, 'attributes'>,
-  name: string,
-  absent: number,
-): number {
-  const value = call.attributes[name];
-  return typeof value === 'number' ? value : absent;
-}
-
+/** The attribute `name` as text; `absent` when the node does not have it. */
 export function stringAttribute(
   call: Pick<OperatorCall, 'attributes'>,
   name: string,
@@ -82,6 +76,7 @@ export function stringAttribute(
   return typeof value === 'string' ? value : absent;
 }
 
+/** The attribute `name` as a list of integers; undefined when the node does not have it. */
 export function intsAttribute(
   call: Pick<OperatorCall, 'attributes'>,
   name: string,
@@ -92,9 +87,10 @@ export function intsAttribute(
 
 /** The attribute `axis` as an index into `shape`. */
 export function axisAttribute(call: OperatorCall, shape: Shape, absent: number): number {
-  return resolveAxis(call, intAttribute(call, 'axis', absent), shape.length);
+  return resolveAxis(call, numberAttribute(call, 'axis', absent), shape.length);
 }
 
+/** The axis as an index below `rank`, negative ones from the end. Throws ShapeError if outside. */
 export function resolveAxis(call: OperatorCall, axis: number, rank: number): number {
   return normalizeAxis(axis, rank) ?? refuse(call, `axis ${axis} is outside rank ${rank}`);
 }
@@ -107,10 +103,7 @@ export function resolveAxes(call: OperatorCall, axes: readonly number[], rank: n
   return resolved;
 }
 
-/**
- * The integers in an input that shape inference needs (axes, a target shape); undefined when the
- * input is absent.
- */
+/** Integers that shape inference needs (axes, a target shape); undefined for an absent input. */
 export function constantInts(call: OperatorCall, index: number): readonly number[] | undefined {
   const input = call.inputs[index];
   if (input === undefined) return undefined;

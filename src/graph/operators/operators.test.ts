@@ -123,7 +123,8 @@ describe('inferOutputs', () => {
   ];
   for (const [operator, inputs, attributes] of misfits) {
     const shapes = inputs.map(({ type, shape }) => `${type} ${formatShape(shape)}`).join(' ');
-    test(`throws ShapeError for ${operator} of ${shapes} ${JSON.stringify(attributes ?? {})}`, () => {
+    const given = JSON.stringify(attributes ?? {});
+    test(`throws ShapeError for ${operator} of ${shapes} ${given}`, () => {
       assert.throws(() => infer(operator, inputs, attributes), ShapeError);
     });
   }

@@ -13,6 +13,7 @@ import { SELECTION_OPERATORS } from './selection-operators.ts';
 import { SHAPE_OPERATORS } from './shape-operators.ts';
 import { ELEMENT_TYPES, type AttributeValue, type ValueType } from '../values/types.ts';
 
+/** Rows by ONNX name, put together from the tables of the families. */
 export const OPERATORS = {
   ...CONVOLUTION_OPERATORS,
   ...ELEMENTWISE_OPERATORS,
@@ -23,16 +24,15 @@ export const OPERATORS = {
   ...SHAPE_OPERATORS,
 } as const satisfies Readonly<Record<string, Operator>>;
 
+/** The ONNX name of an operator that we know. */
 export type OperatorName = keyof typeof OPERATORS;
 
+/** Whether we know the operator of this name, which may come from a file. */
 export function isOperatorName(name: string): name is OperatorName {
   return Object.hasOwn(OPERATORS, name);
 }
 
-/**
- * What the attribute `name` of `operator` must hold; undefined when the operator has no such
- * attribute.
- */
+/** What the attribute `name` of `operator` must hold; undefined when there is none. */
 export function attributeKind(operator: OperatorName, name: string): AttributeKind | undefined {
   const { attributes }: Operator = OPERATORS[operator];
   return Object.hasOwn(attributes, name) ? attributes[name] : undefined;

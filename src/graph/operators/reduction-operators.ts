@@ -1,12 +1,9 @@
-/**
- * Operators that fold axes. At opset 17 ReduceSum takes its axes as an input, the others as an
- * attribute.
- */
+/** Operators that fold axes: at opset 17 an input of ReduceSum, an attribute of the others. */
 import {
   axisAttribute,
   constantInts,
   inputAt,
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
   requireType,
@@ -25,14 +22,15 @@ function inferReduction(
 ): readonly ValueType[] {
   const type = requireType(call, 0, ['float32', 'int32', 'int64']);
   const { shape } = inputAt(call, 0);
-  const reducesNothing = axes?.length === 0 && intAttribute(call, 'noop_with_empty_axes', 0) !== 0;
+  const reducesNothing =
+    axes?.length === 0 && numberAttribute(call, 'noop_with_empty_axes', 0) !== 0;
   if (reducesNothing) return [{ type, shape }];
   const all = axes === undefined || axes.length === 0 ? shape.map((_, axis) => axis) : axes;
   return [{ type, shape: foldShape(call, shape, resolveAxes(call, all, shape.length)) }];
 }
 
 function foldShape(call: OperatorCall, shape: Shape, axes: readonly number[]): Shape {
-  const keeps = intAttribute(call, 'keepdims', 1) !== 0;
+  const keeps = numberAttribute(call, 'keepdims', 1) !== 0;
   return shape.flatMap((size, axis) => (axes.includes(axis) ? (keeps ? [1] : []) : [size]));
 }
 
@@ -59,6 +57,7 @@ function argReduction(): Operator {
   };
 }
 
+/** Operators that fold axes. */
 export const REDUCTION_OPERATORS = {
   ReduceSum: {
     arity: [1, 2],

@@ -3,7 +3,7 @@ import {
   axisAttribute,
   constantInts,
   inputAt,
-  intAttribute,
+  numberAttribute,
   refuse,
   requireType,
   resolveAxis,
@@ -28,7 +28,7 @@ function inferGather(call: OperatorCall): readonly ValueType[] {
 function inferGatherND(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   requireType(call, 1, ['int64']);
-  if (intAttribute(call, 'batch_dims', 0) !== 0) refuse(call, 'batch_dims is not supported');
+  if (numberAttribute(call, 'batch_dims', 0) !== 0) refuse(call, 'batch_dims is not supported');
   const indices = inputAt(call, 1).shape;
   return [
     { type, shape: [...indices.slice(0, -1), ...shape.slice(indexDepth(call, indices, shape))] },
@@ -77,8 +77,8 @@ function inferScatterElements(call: OperatorCall): readonly ValueType[] {
 }
 
 /**
- * indices [...], depth, [off, on] -> [..., depth] at `axis`; an index outside the depth gives a row
- * of `off`.
+ * indices [...], depth, [off, on] -> [..., depth] at
+ * `axis`; an index outside the depth gives a row of `off`.
  */
 function inferOneHot(call: OperatorCall): readonly ValueType[] {
   const indices = inputAt(call, 0).shape;
@@ -193,6 +193,7 @@ function inferTrilu(call: OperatorCall): readonly ValueType[] {
   return [{ type, shape }];
 }
 
+/** Operators that pick, put and join elements. */
 export const SELECTION_OPERATORS = {
   Gather: { arity: [2, 2], attributes: { axis: 'int' }, infer: inferGather },
   GatherND: { arity: [2, 2], attributes: { batch_dims: 'int' }, infer: inferGatherND },

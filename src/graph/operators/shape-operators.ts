@@ -1,11 +1,8 @@
-/**
- * Operators that give elements another shape, repeat them or make them, and those that tell a
- * shape.
- */
+/** Operators that reshape, repeat or make elements, and those that tell a shape. */
 import {
   constantInts,
   inputAt,
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
   requireType,
@@ -20,7 +17,7 @@ import type { Dimension, Shape, ValueType } from '../values/types.ts';
 function inferReshape(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
   const target = constantInts(call, 1) ?? refuse(call, 'the target shape is missing');
-  if (intAttribute(call, 'allowzero', 0) !== 0) refuse(call, 'allowzero is not supported');
+  if (numberAttribute(call, 'allowzero', 0) !== 0) refuse(call, 'allowzero is not supported');
   const sizes: Dimension[] = target.map((size, axis) =>
     size === 0 ? (shape[axis] ?? refuse(call, `there is no axis ${axis} to copy`)) : size,
   );
@@ -66,7 +63,7 @@ function inferTranspose(call: OperatorCall): readonly ValueType[] {
 /** [d0 ... d(axis-1), d(axis) ...] becomes a matrix. */
 function inferFlatten(call: OperatorCall): readonly ValueType[] {
   const { type, shape } = inputAt(call, 0);
-  const axis = intAttribute(call, 'axis', 1);
+  const axis = numberAttribute(call, 'axis', 1);
   const split = axis < 0 ? axis + shape.length : axis;
   if (split < 0 || split > shape.length)
     refuse(call, `axis ${axis} is outside rank ${shape.length}`);
@@ -122,8 +119,8 @@ function inferConstantOfShape(call: OperatorCall): readonly ValueType[] {
 function inferShape(call: OperatorCall): readonly ValueType[] {
   const { shape } = inputAt(call, 0);
   const sizes = shape.slice(
-    intAttribute(call, 'start', 0),
-    intAttribute(call, 'end', shape.length),
+    numberAttribute(call, 'start', 0),
+    numberAttribute(call, 'end', shape.length),
   );
   return [{ type: 'int64', shape: [sizes.length] }];
 }
@@ -166,6 +163,7 @@ function inferCumSum(call: OperatorCall): readonly ValueType[] {
   return [{ type: requireType(call, 0, ['float32', 'int32', 'int64']), shape }];
 }
 
+/** Operators that reshape, repeat or make elements, and those that tell a shape. */
 export const SHAPE_OPERATORS = {
   Reshape: { arity: [2, 2], attributes: { allowzero: 'int' }, infer: inferReshape },
   Transpose: { arity: [1, 1], attributes: { perm: 'ints' }, infer: inferTranspose },

@@ -1,9 +1,6 @@
-/**
- * Windows that slide over the spatial axes of [B, C, ...spatial]: what convolution and pooling have
- * in common.
- */
+/** Windows that slide over the spatial axes of [B, C, ...spatial], to convolve or to pool. */
 import {
-  intAttribute,
+  numberAttribute,
   intsAttribute,
   refuse,
   stringAttribute,
@@ -116,8 +113,8 @@ function padsOf(
   }
   if (mode === 'VALID') return { padsBegin: none, padsEnd: none };
   if (mode !== 'SAME_UPPER' && mode !== 'SAME_LOWER') refuse(call, `auto_pad ${mode} is not known`);
-  // As many windows as strides begin inside the input; an odd pad goes to the end (UPPER) or to the
-  // beginning.
+  // As many windows as strides begin inside the input; an
+  // odd pad goes to the end (UPPER) or to the beginning.
   const totals = sizes.map((size, axis) => {
     const stride = window.strides[axis] ?? 1;
     return Math.max(0, (Math.ceil(size / stride) - 1) * stride + windowSpan(window, axis) - size);
@@ -144,7 +141,7 @@ export function perAxis(
 
 /** The attribute `group`, which must divide both channel counts. */
 export function groupOf(call: OperatorCall, ...channels: readonly Dimension[]): number {
-  const group = intAttribute(call, 'group', 1);
+  const group = numberAttribute(call, 'group', 1);
   const divides =
     group >= 1 && channels.every((count) => typeof count === 'number' && count % group === 0);
   return divides

@@ -6,6 +6,7 @@ export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
+/** Whether both have the same rank and dimensions; symbols are equal by name. */
 export function isSameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dimension, i) => dimension === b[i]);
 }
@@ -62,8 +63,8 @@ const MAX_RANK = 32;
 const MAX_ELEMENTS = 2 ** 36;
 
 /**
- * Why no value can have this shape; undefined when it is fine. Guards against files that were made
- * to hurt.
+ * Why no value can have this shape; undefined when it
+ * is fine. Guards against files that were made to hurt.
  */
 export function shapeProblem(shape: Shape): string | undefined {
   if (shape.length > MAX_RANK) return `expected rank ${MAX_RANK} at most, got ${shape.length}`;

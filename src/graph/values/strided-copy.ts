@@ -1,7 +1,4 @@
-/**
- * Moving the elements of a tensor: every reordering, repetition or cut is a walk with one stride
- * per axis.
- */
+/** Moves elements of a tensor: to reorder, repeat or cut is a walk with one stride per axis. */
 import type { ElementType, TensorData } from './types.ts';
 
 /** New, zeroed elements of a type. */

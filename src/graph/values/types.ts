@@ -1,16 +1,14 @@
 /** The values of an ONNX graph: their types, shapes and constants. */
 import { GraphError } from '../../base/errors.ts';
 
-/**
- * Element types that a value of our graphs can have, each with its ONNX number and bytes per
- * element.
- */
+/** Element types that our graphs know, each with its ONNX number and bytes per element. */
 export const ELEMENT_TYPES = {
   float32: { code: 1, bytes: 4 },
   int32: { code: 6, bytes: 4 },
   int64: { code: 7, bytes: 8 },
   bool: { code: 9, bytes: 1 },
 } as const;
+/** The name of an element type. */
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
 /** The element type with an ONNX number; `where` is for the GraphError when we have none. */
@@ -42,6 +40,7 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
 
 /** A size, or the name of a size that is known only when the graph runs (`batch`). */
 export type Dimension = number | string;
+/** Dimensions from the outermost to the innermost; [] is a scalar. */
 export type Shape = readonly Dimension[];
 
 /** Type and shape of a value, without its name. */
@@ -68,9 +67,7 @@ export interface Tensor {
   readonly data: TensorData;
 }
 
-/**
- * What an attribute can hold; which of them a given attribute must hold stands in the operator
- * table.
- */
+/** What attributes can hold; which of these one must hold stands in the operator table. */
 export type AttributeValue = number | string | readonly number[] | Tensor;
+/** Attributes of a node by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;

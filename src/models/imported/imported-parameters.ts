@@ -5,7 +5,7 @@
 import { ConfigError, GraphError } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { GRADIENT_RULES } from '../../autodiff/gradient-rules.ts';
-import { floatAttribute } from '../../graph/operators/operator.ts';
+import { numberAttribute } from '../../graph/operators/operator.ts';
 import type { Graph, GraphFile, GraphNode } from '../../graph/types.ts';
 import type { Tensor } from '../../graph/values/types.ts';
 import { isWeight } from './imported-probe.ts';
@@ -94,7 +94,7 @@ export function statisticMomenta(nodes: readonly GraphNode[]): ReadonlyMap<strin
   for (const node of nodes) {
     if (node.operator !== 'BatchNormalization') continue;
     // ONNX keeps this part of the old value in float32: six digits make 0.1 of 1 - 0.89999998.
-    const kept = floatAttribute(node, 'momentum', 0.9);
+    const kept = numberAttribute(node, 'momentum', 0.9);
     const moved = Number((1 - kept).toPrecision(6));
     for (const name of node.inputs.slice(3)) momenta.set(name, moved);
   }

@@ -2,7 +2,7 @@
 import { GraphError, LockstepError, ShapeError } from '../../base/errors.ts';
 import { drawBatchStatistics } from '../../autodiff/batch-statistics.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
-import { floatAttribute } from '../../graph/operators/operator.ts';
+import { numberAttribute } from '../../graph/operators/operator.ts';
 import { type ReplayInputs, replayGraph } from '../../graph/replay.ts';
 import { isStatic } from '../../graph/values/shape.ts';
 import type { Graph, GraphFile, GraphNode } from '../../graph/types.ts';
@@ -138,7 +138,7 @@ function drawBatchNormalization(
   training.observe(meanName, mean);
   training.observe(varianceName, unbiasedVariance);
   return g.batchNormalization(x, scale, bias, mean, variance, {
-    epsilon: floatAttribute(node, 'epsilon', 1e-5),
+    epsilon: numberAttribute(node, 'epsilon', 1e-5),
   });
 }
 

@@ -1,0 +1,32 @@
+/** System errors of sockets become ours here and nowhere else. */
+import { messageOf, PeerLostError } from '../base/errors.ts';
+
+/** The error of an open or opening connection to `peer`, with the system's code in its context. */
+export function fromSystemError(error: Error & { code?: string }, peer: string): PeerLostError {
+  return new PeerLostError(
+    `connection to ${peer}: ${error.code ?? error.message}`,
+    { systemCode: error.code },
+    { cause: error },
+  );
+}
+
+/** The error of a door that could not be opened at the given address, with the remedy. */
+export function cannotListen(
+  error: Error & { code?: string },
+  { host, port }: { readonly host: string; readonly port: number },
+): PeerLostError {
+  const remedy =
+    error.code === 'EADDRINUSE'
+      ? `port ${port} is in use. Stop the program that holds it, or choose another with --port ` +
+        '(0 takes any free one).'
+      : error.code === 'EACCES'
+        ? `port ${port} needs more rights. Choose one above 1023 with --port.`
+        : error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'
+          ? `${host} is not an address of this machine. Use 127.0.0.1 or one that this machine has.`
+          : messageOf(error);
+  return new PeerLostError(
+    `listening on ${host}:${port}: ${remedy}`,
+    { systemCode: error.code, host, port },
+    { cause: error },
+  );
+}
