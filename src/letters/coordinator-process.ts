@@ -5,21 +5,22 @@
 import { readFileSync, statSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { ConfigError, LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
+import { awaitGreeting, refuse, versionProblem } from '../protocol/greeting.ts';
 import { readLettersDirectory } from './numeric/letters-directory.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect, connectBytes, listen } from '../transport/tcp.ts';
 import {
   type JobEvent,
-  parseToCoordinator,
+  parseToCoordinatorNode,
   payloadOf,
-  refusal,
+  GREETING_MS,
   LETTERS_LIMITS,
-  type FromCoordinator,
+  LETTERS_PROTOCOL,
+  type FromCoordinatorNode,
 } from './messages.ts';
 import { SEED_DEFAULTS } from './job-spec.ts';
 import { nodeName, parseNodeList } from './node-list.ts';
-import { GREETING_MS } from './node-session.ts';
 import { createOpenLink } from './open-link.ts';
 import type { PolicyName } from '../plan/policies.ts';
 import { CoordinatorNode } from './coordinator-node.ts';
@@ -120,7 +121,7 @@ class CoordinatorSession {
     this.#connection = connection;
     this.#coordinator = coordinator;
     this.#log = log;
-    const greeting = systemClock.after(GREETING_MS, () => connection.destroy());
+    const greeting = awaitGreeting(connection, systemClock, GREETING_MS);
     this.#end = () => greeting.cancel();
     connection.handlers = {
       onFrame: (header) => this.#receive(header),
@@ -129,9 +130,9 @@ class CoordinatorSession {
   }
 
   #receive(header: unknown): void {
-    const message = parseToCoordinator(header);
+    const message = parseToCoordinatorNode(header, this.#connection.peer);
     if (message.kind === 'ping')
-      return this.#connection.send({ kind: 'pong' } satisfies FromCoordinator);
+      return this.#connection.send({ kind: 'pong' } satisfies FromCoordinatorNode);
     if (message.kind === 'train') {
       if (this.#role !== 'client') throw new ProtocolError('expected a greeting, got train');
       this.#role = 'unknown';
@@ -142,15 +143,15 @@ class CoordinatorSession {
       return;
     }
     this.#end();
-    const reason = message.role === 'coordinator' ? 'this is a coordinator node' : refusal(message);
-    if (reason !== undefined) {
-      this.#connection.send({ kind: 'refused', reason } satisfies FromCoordinator);
-      return this.#connection.close();
-    }
+    const reason =
+      message.role === 'coordinator'
+        ? 'this is a coordinator node'
+        : versionProblem(LETTERS_PROTOCOL, message);
+    if (reason !== undefined) return refuse(this.#connection, reason);
     this.#role = message.role === 'node' ? 'node' : 'client';
     this.#connection.limits = { ...LETTERS_LIMITS, maxPayloadBytes: 0 };
     if (this.#role === 'node') this.#register(message.port);
-    this.#connection.send({ kind: 'welcome' } satisfies FromCoordinator);
+    this.#connection.send({ kind: 'welcome' } satisfies FromCoordinatorNode);
   }
 
   #register(port: number): void {

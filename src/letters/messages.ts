@@ -8,10 +8,26 @@
 import { z } from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 import type { FrameLimits } from '../transport/connection.ts';
+import {
+  HELLO_KEYS,
+  type Misfit,
+  parseMessage,
+  type Protocol,
+  refusedSchema,
+} from '../protocol/greeting.ts';
 import { LETTERS_OPTIMIZERS, MODES } from './job-spec.ts';
 
-/** Raised whenever a message changes; both ends must have the same. */
-export const LETTERS_PROTOCOL = 1;
+const VERSION = 1;
+
+/** The protocol between clients, the coordinator node and compute nodes. */
+export const LETTERS_PROTOCOL: Protocol<{ readonly protocol: number }> = {
+  version: VERSION,
+  describeMismatch: ({ protocol }) =>
+    `expected version ${VERSION} of the letters protocol, got ${protocol}. Update the older end.`,
+};
+
+/** Milliseconds within which who connects says what it is. */
+export const GREETING_MS = 10_000;
 
 /** After the greeting: parameters and files travel as payloads. */
 export const LETTERS_LIMITS: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 64 << 20 };
@@ -22,14 +38,12 @@ const number = z.number();
 const milliseconds = z.number().min(0);
 
 const hello = z.object({
-  kind: z.literal('hello'),
-  protocol: z.number().int(),
+  ...HELLO_KEYS,
   role: z.enum(['coordinator', 'client', 'node']),
   /** A node that registers says where it listens. */
   port: z.number().int().min(0).max(65_535),
 });
 const welcome = z.object({ kind: z.literal('welcome') });
-const refused = z.object({ kind: z.literal('refused'), reason: text });
 
 const shape = z.object({ features: count, hidden: count, classes: count });
 const scaling = z.object({ shift: z.array(number).max(4096), factor: z.array(number).max(4096) });
@@ -149,7 +163,7 @@ export type DoneEvent = Extract<JobEvent, { kind: 'done' }>;
 const toNode = z.discriminatedUnion('kind', [hello, task, data, cancel, ping]);
 const fromNode = z.discriminatedUnion('kind', [
   welcome,
-  refused,
+  refusedSchema,
   need,
   rejected,
   cancelled,
@@ -163,39 +177,33 @@ const alive = z.object({ kind: z.literal('pong') });
 
 const toCoordinator = z.discriminatedUnion('kind', [hello, train, ping]);
 const fromCoordinator = z.union([
-  z.discriminatedUnion('kind', [welcome, refused, alive]),
+  z.discriminatedUnion('kind', [welcome, refusedSchema, alive]),
   jobEvent,
 ]);
 
 export type ToNode = z.infer<typeof toNode>;
 export type FromNode = z.infer<typeof fromNode>;
-export type ToCoordinator = z.infer<typeof toCoordinator>;
-export type FromCoordinator = z.infer<typeof fromCoordinator>;
+export type ToCoordinatorNode = z.infer<typeof toCoordinator>;
+export type FromCoordinatorNode = z.infer<typeof fromCoordinator>;
 
-/** A message for a compute node. Throws: ProtocolError, as the others. */
-export function parseToNode(header: unknown): ToNode {
-  return parse(toNode, header, 'a message for a compute node');
+/** Gives a message for a compute node. Throws: ProtocolError naming the key that is wrong. */
+export function parseToNode(header: unknown, peer: string): ToNode {
+  return parseMessage(toNode, header, peer, misfitIn('a message for a compute node'));
 }
 
-export function parseFromNode(header: unknown): FromNode {
-  return parse(fromNode, header, 'a message of a compute node');
+/** Gives a message of a compute node. Throws: ProtocolError naming the key that is wrong. */
+export function parseFromNode(header: unknown, peer: string): FromNode {
+  return parseMessage(fromNode, header, peer, misfitIn('a message of a compute node'));
 }
 
-export function parseToCoordinator(header: unknown): ToCoordinator {
-  return parse(toCoordinator, header, 'a message for a coordinator node');
+/** Gives a message for a coordinator node. Throws: ProtocolError naming the key that is wrong. */
+export function parseToCoordinatorNode(header: unknown, peer: string): ToCoordinatorNode {
+  return parseMessage(toCoordinator, header, peer, misfitIn('a message for a coordinator node'));
 }
 
-export function parseFromCoordinator(header: unknown): FromCoordinator {
-  return parse(fromCoordinator, header, 'a message of a coordinator node');
-}
-
-/** Why a greeting is refused; undefined when it is not. */
-export function refusal(greeting: { readonly protocol: number }): string | undefined {
-  if (greeting.protocol === LETTERS_PROTOCOL) return undefined;
-  return (
-    `expected version ${LETTERS_PROTOCOL} of the letters protocol, got ${greeting.protocol}. ` +
-    'Update the older end.'
-  );
+/** Gives a message of a coordinator node. Throws: ProtocolError naming the key that is wrong. */
+export function parseFromCoordinatorNode(header: unknown, peer: string): FromCoordinatorNode {
+  return parseMessage(fromCoordinator, header, peer, misfitIn('a message of a coordinator node'));
 }
 
 /** Float64 numbers as a payload. */
@@ -216,12 +224,6 @@ export function numbersOf(payload: Uint8Array, length: number, what: string): Fl
   return new Float64Array(payload.slice().buffer);
 }
 
-function parse<T>(schema: z.ZodType<T>, header: unknown, what: string): T {
-  const parsed = schema.safeParse(header);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new ProtocolError(
-    `reading ${what}: ` +
-      (issue === undefined ? 'not understood' : `${issue.path.join('.')}: ${issue.message}`),
-  );
+function misfitIn(what: string): (misfit: Misfit) => string {
+  return ({ path, problem }) => `reading ${what}: ${path}: ${problem}`;
 }

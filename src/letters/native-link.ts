@@ -47,10 +47,10 @@ export class NativeLink implements NodeLink {
     this.#heardMs = clock.now();
     connection.limits = LETTERS_LIMITS;
     connection.handlers = {
-      onFrame: (header, payload) => this.#receive(parseFromNode(header), payload),
+      onFrame: (header, payload) => this.#receive(parseFromNode(header, connection.peer), payload),
       onClose: (error) => this.#lose(error?.message ?? 'it closed the connection'),
     };
-    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL, role: 'coordinator', port: 0 });
+    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL.version, role: 'coordinator', port: 0 });
     this.#watch();
   }
 

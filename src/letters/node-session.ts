@@ -6,6 +6,7 @@ import { type LettersRows, parseLettersText } from './numeric/letters-text.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import { scaleRows } from './numeric/scaling.ts';
 import type { Connection } from '../transport/connection.ts';
+import { awaitGreeting, refuse, versionProblem } from '../protocol/greeting.ts';
 import type { ComputeNode, NodeOutcome } from './compute-node.ts';
 import type { FileCache } from './file-cache.ts';
 import {
@@ -13,13 +14,11 @@ import {
   numbersOf,
   parseToNode,
   payloadOf,
-  refusal,
+  GREETING_MS,
   LETTERS_LIMITS,
+  LETTERS_PROTOCOL,
   type TaskMessage,
 } from './messages.ts';
-
-/** Who connects says what it is within this time. */
-export const GREETING_MS = 10_000;
 
 interface Waiting {
   readonly message: TaskMessage;
@@ -40,7 +39,7 @@ export class NodeSession {
     this.#connection = connection;
     this.#node = node;
     this.#files = files;
-    this.#greeting = clock.after(GREETING_MS, () => connection.destroy());
+    this.#greeting = awaitGreeting(connection, clock, GREETING_MS);
     connection.handlers = {
       onFrame: (header, payload) => this.#receive(header, payload),
       onClose: () => {
@@ -51,7 +50,7 @@ export class NodeSession {
   }
 
   #receive(header: unknown, payload: Uint8Array): void {
-    const message = parseToNode(header);
+    const message = parseToNode(header, this.#connection.peer);
     if (!this.#isGreeted && message.kind !== 'hello')
       throw new ProtocolError(`expected a greeting, got ${message.kind}`);
     switch (message.kind) {
@@ -73,13 +72,10 @@ export class NodeSession {
   #greet(message: { readonly protocol: number; readonly role: string }): void {
     const reason =
       message.role === 'coordinator'
-        ? refusal(message)
+        ? versionProblem(LETTERS_PROTOCOL, message)
         : 'this is a compute node: connect to the coordinator node';
     this.#greeting.cancel();
-    if (reason !== undefined) {
-      this.#send({ kind: 'refused', reason });
-      return this.#connection.close();
-    }
+    if (reason !== undefined) return refuse(this.#connection, reason);
     this.#isGreeted = true;
     this.#connection.limits = LETTERS_LIMITS;
     this.#send({ kind: 'welcome' });
