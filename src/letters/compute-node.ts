@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { FileResult, FileTask } from './numeric/train-file.ts';
-import type { Rows } from './numeric/network.ts';
+import type { Rows } from './numeric/two-layer-network.ts';
 
 /** Training, somewhere else than on the thread that answers messages. */
 export interface Trainer {

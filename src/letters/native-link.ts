@@ -13,7 +13,7 @@ import {
   type TaskMessage,
   type ToNode,
 } from './messages.ts';
-import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 
 const PING_MS = 1_000;
 /** A node that is silent for so long is lost, e.g. because its host sleeps. */
@@ -31,7 +31,7 @@ export class NativeLink implements NodeLink {
   #heardMs: number;
   #progress = 0;
   #progressedMs = 0;
-  #running: { readonly task: Task; readonly done: (outcome: Outcome) => void } | undefined;
+  #running: { readonly task: Task; readonly done: (outcome: TaskOutcome) => void } | undefined;
 
   /** `mayReject`: whether a busy node may refuse tasks. */
   constructor(
@@ -58,7 +58,7 @@ export class NativeLink implements NodeLink {
     return true;
   }
 
-  run(task: Task, done: (outcome: Outcome) => void): void {
+  run(task: Task, done: (outcome: TaskOutcome) => void): void {
     this.#running = { task, done };
     this.#progressedMs = this.#clock.now();
     const { id, round, file, name, digest, shape, recipe, scaling, seed } = task;
@@ -115,7 +115,7 @@ export class NativeLink implements NodeLink {
     }
   }
 
-  #readResult(message: Extract<FromNode, { kind: 'result' }>, payload: Uint8Array): Outcome {
+  #readResult(message: Extract<FromNode, { kind: 'result' }>, payload: Uint8Array): TaskOutcome {
     const shape = this.#running?.task.shape;
     if (shape === undefined) return { kind: 'cancelled' };
     try {
@@ -129,7 +129,7 @@ export class NativeLink implements NodeLink {
     }
   }
 
-  #finish(id: number, outcome: Outcome): void {
+  #finish(id: number, outcome: TaskOutcome): void {
     const running = this.#running;
     if (running?.task.id !== id)
       return this.#lose(`it answered to a task that it was not given (${id})`);

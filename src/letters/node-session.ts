@@ -1,7 +1,7 @@
 /** A compute node's side of a connection to a coordinator of Lockstep. */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, ProtocolError } from '../base/errors.ts';
-import { digestOf } from './numeric/letters-directory.ts';
+import { sha256Of } from './numeric/letters-directory.ts';
 import { type LettersRows, parseLettersText } from './numeric/letters-text.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import { scaleRows } from './numeric/scaling.ts';
@@ -97,7 +97,7 @@ export class NodeSession {
     this.#waiting = undefined;
     const { id, name, shape } = waiting.message;
     try {
-      if (digestOf(bytes) !== digest)
+      if (sha256Of(bytes) !== digest)
         throw new ProtocolError(`${name}: other bytes came than were announced`);
       const text = new TextDecoder('latin1').decode(bytes);
       const rows = parseLettersText(text, {

@@ -27,7 +27,7 @@ export interface Task {
 }
 
 /** How a copy of a task ended at a node that is still there. */
-export type Outcome =
+export type TaskOutcome =
   | TaskResult
   /** The node is too busy. */
   | { readonly kind: 'rejected' }
@@ -52,7 +52,7 @@ export interface NodeLink {
   /** Whether it can do tasks of this mode. */
   can(mode: Mode): boolean;
   /** `done` is called once, unless the link is lost before. */
-  run(task: Task, done: (outcome: Outcome) => void): void;
+  run(task: Task, done: (outcome: TaskOutcome) => void): void;
   /** Asks for the running task to be given up; its outcome still comes. */
   cancel(): void;
   /** Lets go of the node; nobody is told anything any more. */

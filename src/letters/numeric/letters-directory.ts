@@ -68,11 +68,11 @@ export async function readLettersDirectory(
 export async function readLettersFile(path: string, how: LettersTextOptions): Promise<LettersFile> {
   const bytes = await readBounded(path);
   const rows = parseLettersText(bytes.toString('latin1'), how);
-  return { name: how.name, bytes, digest: digestOf(bytes), rows };
+  return { name: how.name, bytes, digest: sha256Of(bytes), rows };
 }
 
 /** SHA-256 in hex. */
-export function digestOf(bytes: Uint8Array): string {
+export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 

@@ -4,7 +4,7 @@
  * first, as in the file of UCI.
  */
 import { DataError } from '../../base/errors.ts';
-import type { Rows } from './network.ts';
+import type { Rows } from './two-layer-network.ts';
 
 export interface LettersRows extends Rows {
   /** Features per row. */

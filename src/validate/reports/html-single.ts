@@ -14,7 +14,7 @@ import {
 } from '../../charts/html.ts';
 import { renderPage } from './html-page.ts';
 import type { ResultStep, Result } from '../results/result.ts';
-import { cardsOf, factsOf, type RunView, workersOf, type WorkerView } from './run-view.ts';
+import { cardsOf, subtitleOf, type RunView, workersOf, type WorkerView } from './run-view.ts';
 
 /** More rows nobody reads: then every so many steps. */
 const MAX_TABLE_ROWS = 500;
@@ -31,7 +31,7 @@ export function singleReport(view: RunView, title: string): string {
   const { payload, result } = view.file;
   return renderPage({
     title,
-    facts: factsOf(view),
+    facts: subtitleOf(view),
     verdict: result === undefined ? undefined : regressionBadge(result.regression),
     body: [
       cards(cardsOf(view)),

@@ -131,7 +131,7 @@ function isEstimated(power: unknown): boolean {
 }
 
 /** Under a title: what ran, on how many workers, when. */
-export function factsOf({ file }: RunView): string[] {
+export function subtitleOf({ file }: RunView): string[] {
   const { payload, result } = file;
   const workload = payload.workload_type ?? payload.config?.['workload'];
   return [

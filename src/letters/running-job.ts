@@ -9,7 +9,7 @@ import { type JobSpec, recipeOf, shapeOf } from './job-spec.ts';
 import type { DoneEvent } from './messages.ts';
 import type { Task, TaskResult } from './task.ts';
 
-export class Job {
+export class RunningJob {
   readonly spec: JobSpec;
   readonly shape: NetworkShape;
   readonly #data: LettersDirectory;

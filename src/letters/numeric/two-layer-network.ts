@@ -32,7 +32,7 @@ export interface PassTotals {
 /** Matrices lie in the memory with columns up to a multiple of 4; what is added stays 0. */
 const padded = (count: number): number => (count + 3) & ~3;
 
-export class Network {
+export class TwoLayerNetwork {
   readonly shape: NetworkShape;
   readonly #activation: Recipe['activation'];
   readonly #memory: WebAssembly.Memory;
