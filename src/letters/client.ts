@@ -23,6 +23,7 @@ import {
 } from './messages.ts';
 import { nodeName } from './node-list.ts';
 
+/** Whom a client asks, and for what. */
 export interface ClientOptions {
   readonly coordinator: Address;
   readonly spec: JobSpec;

@@ -17,6 +17,7 @@ import { NodeSession } from './node-session.ts';
 import { serveSeedNode } from './seed-node-session.ts';
 import { ThreadedTrainer } from './threaded-trainer.ts';
 
+/** Where a compute node listens, the load that it plays, and whom it registers with. */
 export interface ComputeNodeProcessOptions {
   readonly address: Address;
   readonly loadProbability: number;

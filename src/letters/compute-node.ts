@@ -23,12 +23,13 @@ export interface Trainer {
  */
 export type DrawOrder = 'rejection-first' | 'seed';
 
+/** Surroundings of a compute node, and the load that it plays on top of training. */
 export interface ComputeNodeOptions {
   readonly clock: Clock;
   /** Numbers in [0, 1). */
   readonly random: () => number;
   readonly trainer: Trainer;
-  /** Of a delay, and separately of a rejection, between 0 and 1. */
+  /** Probability of a delay, and separately of a rejection, between 0 and 1. */
   readonly loadProbability: number;
   readonly delayMs: number;
   readonly drawOrder: DrawOrder;
@@ -42,6 +43,7 @@ export interface NodeTask {
   readonly mayReject: boolean;
 }
 
+/** How a request ended. `cancelled`: it was given up; `diverged`: it came to NaN or infinity. */
 export type NodeOutcome =
   | {
       readonly kind: 'done';
@@ -61,6 +63,7 @@ interface Request {
   isCancelled: boolean;
 }
 
+/** The queue of a compute node: one request is trained at a time, the others wait. */
 export class ComputeNode {
   readonly #options: ComputeNodeOptions;
   readonly #waiting: Request[] = [];

@@ -32,6 +32,7 @@ const UNKNOWN_USUAL_MS = 1_000;
 /** So many nodes must report that a task diverges before it is believed, if there are as many. */
 const WITNESSES = 2;
 
+/** Surroundings of a coordinator node. `loadDirectory` throws DataError for unusable data. */
 export interface CoordinatorNodeOptions extends NodePoolOptions {
   readonly clock: Clock;
   readonly loadDirectory: (directory: string, classes: number) => Promise<LettersDirectory>;
@@ -48,7 +49,7 @@ class Entry {
   isWaiting = false;
   roundStartedMs = 0;
   times: TaskTime[] = [];
-  /** By task: the nodes that found it to diverge. */
+  /** Names of the nodes that found a task to diverge, by the task's id. */
   readonly divergence = new Map<number, Set<string>>();
 
   constructor(spec: JobSpec, tell: JobListener) {
@@ -57,6 +58,7 @@ class Entry {
   }
 }
 
+/** The jobs of a coordinator node, and which compute node has which of their tasks. */
 export class CoordinatorNode {
   readonly #options: CoordinatorNodeOptions;
   readonly #clock: Clock;
@@ -231,10 +233,7 @@ export class CoordinatorNode {
     entry.tell(done, parameters);
   }
 
-  /**
-   * One node's word that training diverges may be a broken node; two nodes' word is the job's
-   * fault.
-   */
+  /** One node that tells of divergence may be broken itself; two mean that the job is at fault. */
   #doubt(entry: Entry, job: RunningJob, node: PooledNode, task: Task): void {
     const witnesses = entry.divergence.get(task.id) ?? new Set();
     witnesses.add(node.name);

@@ -1,6 +1,6 @@
 /**
  * A coordinator node with its door: clients and nodes of Lockstep, and clients of the seed system,
- * on one port.
+ * reach it on one port.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
@@ -33,6 +33,7 @@ import {
 import { ThriftDecoder } from './thrift/thrift-decoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
 
+/** Where a coordinator node listens, and how it finds and chooses compute nodes. */
 export interface CoordinatorProcessOptions {
   readonly address: Address;
   readonly policy: PolicyName;
@@ -172,8 +173,8 @@ class CoordinatorSession {
 }
 
 /**
- * Submits a job and logs how it goes; a job that is refused is told like one that failed. Gives how
- * to end it.
+ * Submits a job, logs how it goes, and gives how to end it. A job that is refused is told like one
+ * that failed.
  */
 function submit(
   coordinator: CoordinatorNode,

@@ -71,6 +71,7 @@ const task = z.object({
   seed: count,
   mayReject: z.boolean(),
 });
+/** What a compute node is given to do. It answers with `need`, then with how the task ended. */
 export type TaskMessage = z.infer<typeof task>;
 
 /** Answers `need`: the payload is the file. */
@@ -115,19 +116,20 @@ const train = z.object({
 });
 
 const nodeState = z.object({ node: text, reason: text });
+/** A compute node, and why it is of no use at the moment. */
 export type NodeState = z.infer<typeof nodeState>;
 
 const taskTime = z.object({
   file: text,
   node: text,
   /**
-   * Sending the task to receiving the result, less what the node measured; the node's own clock for
-   * the rest.
+   * From sending the task to having the result, less the two times below, which the node measures.
    */
   transferMs: milliseconds,
   computeMs: milliseconds.nullable(),
   injectedMs: milliseconds.nullable(),
 });
+/** Where the time of one task went, and on which node; null where the node does not measure. */
 export type TaskTime = z.infer<typeof taskTime>;
 
 const jobEvent = z.discriminatedUnion('kind', [
@@ -157,7 +159,9 @@ const jobEvent = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('failed'), code: text, reason: text }),
 ]);
+/** What the coordinator tells a client of its job, from `queued` to `done` or `failed`. */
 export type JobEvent = z.infer<typeof jobEvent>;
+/** The last event of a job that came to its end; parameters are its payload. */
 export type DoneEvent = Extract<JobEvent, { kind: 'done' }>;
 
 const toNode = z.discriminatedUnion('kind', [hello, task, data, cancel, ping]);
@@ -181,9 +185,13 @@ const fromCoordinator = z.union([
   jobEvent,
 ]);
 
+/** What a coordinator sends to a compute node. */
 export type ToNode = z.infer<typeof toNode>;
+/** What a compute node sends to a coordinator. */
 export type FromNode = z.infer<typeof fromNode>;
+/** What clients, and compute nodes that register, send to a coordinator. */
 export type ToCoordinatorNode = z.infer<typeof toCoordinator>;
+/** What a coordinator sends to clients, and to compute nodes that register. */
 export type FromCoordinatorNode = z.infer<typeof fromCoordinator>;
 
 /** Gives a message for a compute node. Throws: ProtocolError naming the key that is wrong. */
@@ -212,7 +220,7 @@ export function payloadOf(values: Float64Array): Uint8Array {
 }
 
 /**
- * The numbers of a payload, in memory of their own. Throws: ProtocolError when there are not
+ * Gives the numbers of a payload in memory of their own. Throws: ProtocolError when there are not
  * `length` of them.
  */
 export function numbersOf(payload: Uint8Array, length: number, what: string): Float64Array {

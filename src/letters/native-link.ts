@@ -21,6 +21,7 @@ const SILENCE_MS = 5_000;
 /** A node that lives but comes no further for so long is lost. */
 export const TASK_TIMEOUT_MS = 200_000;
 
+/** One connection for all tasks; pings tell whether the node lives and comes on. */
 export class NativeLink implements NodeLink {
   readonly #connection: Connection;
   readonly #clock: Clock;

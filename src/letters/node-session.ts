@@ -25,6 +25,9 @@ interface Waiting {
   readonly start: Float64Array;
 }
 
+/**
+ * Greets, takes tasks, asks for the files that it lacks, and gives up what its coordinator leaves.
+ */
 export class NodeSession {
   readonly #connection: Connection;
   readonly #node: ComputeNode;

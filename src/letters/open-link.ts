@@ -91,8 +91,9 @@ class OpeningLink implements NodeLink {
 }
 
 /**
- * Throws: PeerLostError when the node gives no answer in time, ProtocolError for an answer that is
- * not Thrift.
+ * Asks a node what it speaks.
+ *
+ * Throws: PeerLostError when it gives no answer in time, ProtocolError when that is not Thrift.
  */
 async function ask(dialler: Dialler, address: Address, clock: Clock): Promise<Dialect> {
   const stream = await dialler.connectBytes(address, CONNECT_MS);

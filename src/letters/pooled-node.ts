@@ -13,10 +13,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 /** A node that rejected a task is not asked again before. */
 const REJECTED_PAUSE_MS = 50;
-/**
- * Weight of the newest task in the recent time, and of the newest answer in the share of
- * rejections.
- */
+/** Weight of the newest task in the recent time, and in the share of rejections. */
 const NEWEST = 0.3;
 /** Tasks whose times are remembered. */
 const REMEMBERED = 8;
@@ -31,12 +28,14 @@ export interface NodeEvents {
   onLost(node: PooledNode, task: Task | undefined, reason: string): void;
 }
 
+/** The copy of a task that a node is computing. */
 export interface RunningTask {
   readonly task: Task;
   readonly startedMs: number;
   isCancelled: boolean;
 }
 
+/** One node: reached again after every failure, and measured for the policy that chooses nodes. */
 export class PooledNode implements Candidate {
   readonly name: string;
   readonly address: Address;

@@ -1,6 +1,6 @@
 /**
- * A coordinator's link to a compute node of the seed system: one connection per task, as its own
- * coordinator does.
+ * A coordinator's link to a compute node of the seed system: a connection per task, as its own
+ * coordinator makes them.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -15,6 +15,7 @@ import type { ThriftMessage } from './thrift/thrift-values.ts';
 /** Opens a stream to the node. */
 export type OpenStream = () => Promise<ByteStream>;
 
+/** Calls `train` of the node for every task; whether it is reached shows only then. */
 export class SeedLink implements NodeLink {
   readonly #open: OpenStream;
   readonly #clock: Clock;

@@ -4,8 +4,9 @@ import type { Recipe } from './numeric/recipe.ts';
 import type { Scaling } from './numeric/scaling.ts';
 import type { Mode } from './job-spec.ts';
 
+/** A task as links get it: data, recipe, and the parameters to start from. */
 export interface Task {
-  /** Of this coordinator; the same for every copy of the task. */
+  /** Unique at this coordinator; the same for every copy of the task. */
   readonly id: number;
   readonly mode: Mode;
   readonly round: number;
@@ -38,6 +39,7 @@ export type TaskOutcome =
   /** The node cannot do it, or gave what cannot be used. */
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** What training on the file gave: parameters at the end minus those at the start, and times. */
 export interface TaskResult {
   readonly kind: 'done';
   readonly delta: Float64Array;
@@ -59,6 +61,7 @@ export interface NodeLink {
   close(): void;
 }
 
+/** Who is told how the link to a node fares. */
 export interface NodeLinkHandlers {
   onReady(): void;
   /** Told once; the link is over, and a task that was running with it. */

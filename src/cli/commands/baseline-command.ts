@@ -141,7 +141,7 @@ async function compare(
   context.setExitCode(report.has_regressions ? EXIT.failed : EXIT.ok);
 }
 
-/** From files, or measured now; undefined when the user interrupts it. */
+/** Metrics from files, or measured now; undefined when the user interrupts that. */
 async function runsOf(
   context: CommandContext,
   { metrics, runs }: BaselineFlags,

@@ -161,10 +161,7 @@ function finish(
   context.setExitCode(EXIT.ok);
 }
 
-/**
- * What can be measured on this machine; without it what the user allows to be estimated, or
- * nothing.
- */
+/** What can be measured on this machine, else what the user lets be estimated, or nothing. */
 function powerSource(
   { device, tdpWatts }: RunRequest,
   note: (text: string) => void,
@@ -191,7 +188,7 @@ function msText(ms: number): string {
   return `${ms.toFixed(2)} ms`;
 }
 
-/** With one digit behind the point as long as that says something. */
+/** A speed with one digit behind the point as long as that says something. */
 function rateText(perSecond: number): string {
   return perSecond < 10_000 ? perSecond.toFixed(1) : grouped(perSecond);
 }

@@ -81,10 +81,7 @@ function validate(
   context.setExitCode(report.overall_passed ? EXIT.ok : EXIT.failed);
 }
 
-/**
- * Runs that cannot be compared have failed the comparison; a file that cannot be read is the
- * user's.
- */
+/** Runs that cannot be compared failed the comparison; an unreadable file is the user's. */
 function compare(
   single: string,
   multi: string,

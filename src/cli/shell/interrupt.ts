@@ -8,8 +8,8 @@ export interface Interrupt {
 }
 
 /**
- * A signal that the first Ctrl-C or SIGTERM raises, to end in good order; the second ends the
- * process.
+ * Gives a signal that the first Ctrl-C or SIGTERM raises, to end in good order. The second one ends
+ * the process.
  */
 export function interruptOnSignals(terminal: Terminal): Interrupt {
   const controller = new AbortController();

@@ -3,7 +3,7 @@ import type { RoundSizes, RunEvent, RunStarted, StepCommitted } from '../../metr
 import type { Terminal } from '../shell/terminal.ts';
 import { duration, grouped, type paint, rate } from '../shell/terminal.ts';
 
-/** At most, where the line has room for it. */
+/** Columns of the bar, where the line has room for it. */
 const BAR_WIDTH = 24;
 const REDRAW_MS = 80;
 /** Without a terminal a line of progress is printed this often. */
@@ -11,6 +11,9 @@ const PLAIN_LINE_MS = 5_000;
 /** Running means shown go over about so many steps, or all there were. */
 const SMOOTHED_STEPS = 20;
 
+/**
+ * Shows a run on a terminal: lines for what happens, and a live line with bar, speed and time left.
+ */
 export class Progress {
   readonly #terminal: Terminal;
   readonly #colours: ReturnType<typeof paint>;

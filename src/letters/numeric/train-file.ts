@@ -17,6 +17,7 @@ export interface FileTask {
   readonly file: number;
 }
 
+/** What training on one file gave. */
 export interface FileResult {
   /** Parameters at the end minus those at the start. */
   readonly delta: Float64Array;

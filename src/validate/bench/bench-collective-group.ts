@@ -1,6 +1,6 @@
 /**
- * The worker processes of a collective benchmark, owned: each is waited for with a deadline, and
- * none outlives it.
+ * The worker processes of a collective benchmark: each is waited for with a deadline, and none
+ * outlives it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, timingSafeEqual } from 'node:crypto';
@@ -19,6 +19,7 @@ import {
   type WorkerStart,
 } from './bench-collective-messages.ts';
 
+/** What a worker measured in one round. */
 export type Done = Extract<ToRoot, { kind: 'done' }>;
 
 /** Where contributions go. */
@@ -32,7 +33,7 @@ export interface ContributionSink {
 const JOIN_TIMEOUT_MS = 20_000;
 /** A connection says who it is within this time. */
 const GREETING_MS = 10_000;
-/** For a barrier, plus what the slowest link that anybody would measure takes. */
+/** Time for a barrier, to which comes what the slowest link that anybody would measure takes. */
 const BARRIER_TIMEOUT_MS = 30_000;
 const SLOWEST_BYTES_PER_MS = 5_000;
 const GRACE_MS = 1_000;
@@ -47,6 +48,7 @@ interface Barrier {
   readonly fail: (error: unknown) => void;
 }
 
+/** Workers that step from barrier to barrier. The first failure ends every wait, then and later. */
 export class BenchGroup {
   readonly size: number;
   readonly #token = randomBytes(32).toString('hex');
@@ -72,8 +74,9 @@ export class BenchGroup {
   }
 
   /**
-   * Starts `size` workers and resolves when all have joined. Throws: COLLECTIVE_TIMEOUT,
-   * PeerLostError.
+   * Starts `size` workers; resolves when all have joined.
+   *
+   * Throws: COLLECTIVE_TIMEOUT, PeerLostError.
    */
   static async start(size: number, host: string, signal: AbortSignal): Promise<BenchGroup> {
     const group = new BenchGroup(size, signal);

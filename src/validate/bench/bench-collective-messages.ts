@@ -1,7 +1,4 @@
-/**
- * What the processes of `lockstep bench-collective` tell each other, and the numbers that they
- * reduce.
- */
+/** What the processes of `lockstep bench-collective` tell each other, and what they reduce. */
 import { z } from 'zod';
 import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from '../../protocol/greeting.ts';
 
@@ -22,6 +19,7 @@ export const workerStartSchema = z.object({
   /** Proves that it was started by this benchmark. */
   token: z.string(),
 });
+/** How a worker finds the root and proves who it is. */
 export type WorkerStart = z.infer<typeof workerStartSchema>;
 
 const roundSchema = z.number().int();
@@ -41,6 +39,7 @@ const toRootSchema = z.discriminatedUnion('kind', [
     localBytes: z.number().int(),
   }),
 ]);
+/** What a worker sends: its greeting, then for every round `ready`, `contribution` and `done`. */
 export type ToRoot = z.infer<typeof toRootSchema>;
 
 const toBenchWorkerSchema = z.discriminatedUnion('kind', [
@@ -55,6 +54,7 @@ const toBenchWorkerSchema = z.discriminatedUnion('kind', [
   /** The payload: the int32 sums. */
   z.object({ kind: z.literal('total'), round: roundSchema }),
 ]);
+/** What the root sends: for every round `prepare`, `go` and `total`. */
 export type ToBenchWorker = z.infer<typeof toBenchWorkerSchema>;
 
 /** Gives a worker's message. Throws: ProtocolError naming the key that is wrong. */
@@ -72,8 +72,7 @@ const STRIDE = 0x9e3779b1;
 const SALT = 0x85ebca6b;
 
 /**
- * Fills `target` with what `rank` contributes in a round: another number in every element, rank and
- * round.
+ * Fills `target` with what `rank` contributes in a round: other numbers for every rank and round.
  */
 export function fillContribution(target: Int32Array, rank: number, round: number): void {
   const salt = saltOf(rank, round);

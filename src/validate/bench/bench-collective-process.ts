@@ -1,6 +1,6 @@
 /**
- * A worker of `lockstep bench-collective`: told on stdin whom to join; ends with its connection or
- * with its owner.
+ * A worker of `lockstep bench-collective`: it is told on stdin whom to join, and ends with its
+ * connection or its owner.
  */
 import { messageOf, ProtocolError } from '../../base/errors.ts';
 import type { Connection } from '../../transport/connection.ts';

@@ -14,6 +14,7 @@ export interface Alarm {
   readonly reason: string;
 }
 
+/** What a detector noticed. */
 export type AlarmKind =
   | 'worker-slow'
   | 'worker-stalled'

@@ -18,7 +18,9 @@ export interface Injection {
 export interface ObservedRun {
   readonly end: 'finished' | 'failed' | 'out-of-time';
   readonly alarms: readonly Alarm[];
-  /** Of weights and optimizer state after the last step; undefined when it was not reached. */
+  /**
+   * Digest of weights and optimizer state after the last step; undefined when it was not reached.
+   */
   readonly stateDigest: string | undefined;
   /** Mean loss of every step that is part of the result, in order. */
   readonly losses: readonly number[];

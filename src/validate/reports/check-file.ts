@@ -16,18 +16,12 @@ import {
 import { type Problem, problemsOf } from '../results/schema-problems.ts';
 import { bitsOf } from '../watch/step-recorder.ts';
 
-/**
- * Compute, all-reduce, wait and other have to add up to the time of the step within this part of
- * it.
- */
+/** Compute, all-reduce, wait and other add up to the step's time, within this part of it. */
 const TIME_TOLERANCE = 0.05;
 /** Clocks that programs read for such short times say little. */
 const SHORTEST_STEP_MS = 0.1;
 
-/**
- * All problems of a file: fields that its schema wants otherwise, and numbers that contradict each
- * other.
- */
+/** Gives all problems of a file: fields against its schema, numbers that contradict each other. */
 export function checkFile({ kind, document }: KnownFile): Problem[] {
   switch (kind) {
     case 'result':

@@ -1,7 +1,4 @@
-/**
- * A fault report as one HTML file: what was injected when, who noticed when, and what it did to the
- * loss.
- */
+/** A fault report as one HTML file: what was injected when, who noticed, what the loss did. */
 import { drawing, figure, linearScale, px } from '../../charts/chart-frame.ts';
 import { lineChart } from '../../charts/charts.ts';
 import {

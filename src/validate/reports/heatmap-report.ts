@@ -15,7 +15,7 @@ const CHARACTER_WIDTH = 7.5;
 const MAX_CELL_WIDTH = 130;
 /** Narrower cells tell their value under the pointer only. */
 const MIN_TEXT_WIDTH = 52;
-/** Of a heading, with some space. */
+/** Width of a heading, with some space. */
 const HEADING_WIDTH = 70;
 const MAX_NAMED = 50;
 /** Percentiles between which the colours lie, from so many values on. */

@@ -1,10 +1,8 @@
-/**
- * The frame of every page: one file, which loads nothing and runs nothing, in light, dark and on
- * paper.
- */
+/** The frame of every page: one file that loads and runs nothing, in light, dark and on paper. */
 import { VERSION } from '../../launch/software.ts';
 import { Html, type HtmlValue, markup } from '../../charts/html.ts';
 
+/** What a page shows from top to bottom. */
 export interface Page {
   readonly title: string;
   /** Under the title: what, how much, when. */
@@ -96,10 +94,7 @@ details { margin-top: 16px; } summary { cursor: pointer; color: var(--faint); ma
   .pair { grid-template-columns: 1fr 1fr; } .cards { grid-template-columns: repeat(3, 1fr); } details:not([open]) { display: none; }
 }`;
 
-/**
- * The page as the text of a file. Its policy forbids scripts and every load, whatever a result file
- * holds.
- */
+/** Gives the page as text. Its policy forbids scripts and every load, whatever a result holds. */
 export function renderPage({ title, facts, verdict, body }: Page): string {
   const policy =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";

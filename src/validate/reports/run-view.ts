@@ -161,10 +161,7 @@ export interface WorkerView {
   readonly waitMs?: number;
 }
 
-/**
- * All workers by id: times from the steps where these have them, status and the rest from the
- * snapshots.
- */
+/** Gives all workers by id: times from the steps where they are told, the rest from snapshots. */
 export function workersOf({ file: { payload } }: RunView): WorkerView[] {
   const views = new Map<number, WorkerView>();
   for (const snapshot of payload.worker_snapshots ?? []) {
@@ -198,10 +195,7 @@ export function workersOf({ file: { payload } }: RunView): WorkerView[] {
 /** One worker's part in one step. */
 export type WorkerPart = NonNullable<ResultStep['workers']>[number];
 
-/**
- * The parts of every worker, in the order of the steps; empty for files whose steps tell nothing of
- * workers.
- */
+/** Gives every worker's parts in the order of the steps; empty where no step tells of workers. */
 export function partsByWorker(steps: readonly ResultStep[]): Map<number, WorkerPart[]> {
   const parts = new Map<number, WorkerPart[]>();
   for (const part of steps.flatMap(({ workers = [] }) => workers)) {

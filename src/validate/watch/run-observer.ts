@@ -8,6 +8,7 @@ import { PowerMeter, type PowerSource } from './power-meter.ts';
 import { RunHealth } from './run-health.ts';
 import { type Moment, StepRecorder } from './step-recorder.ts';
 
+/** What is watched, and where it is written. */
 export interface RunObserverOptions {
   readonly runId: string;
   readonly totalSteps: number;
@@ -25,6 +26,7 @@ export interface RunObserverOptions {
 /** Health file, memory and power are looked at this often. */
 const INTERVAL_MS = 200;
 
+/** One observer for one run; what it measured is read when the run has ended. */
 export class RunObserver {
   readonly steps: StepRecorder = new StepRecorder();
   readonly memory: MemoryWatch = new MemoryWatch();
