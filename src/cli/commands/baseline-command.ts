@@ -21,9 +21,12 @@ import { paint, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
---metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that write the same, a
-summary.json of \`lockstep train\`, or a plain JSON object. Give it several times for several runs of the same: then a
-change only counts when it is more than the noise between runs (95 % confidence). Instead of files, --runs measures
+--metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that \
+write the same, a
+summary.json of \`lockstep train\`, or a plain JSON object. Give it several times for several runs \
+of the same: then a
+change only counts when it is more than the noise between runs (95 % confidence). Instead of \
+files, --runs measures
 now: so many times \`lockstep run\`, with the flags after \`--\`.
 
 Examples: lockstep baseline save --metrics multi.json --name stable_v1
@@ -31,9 +34,11 @@ Examples: lockstep baseline save --metrics multi.json --name stable_v1
 
 const COMPARE_HELP = `${HELP}
 
-Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and accuracy higher.
+Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and \
+accuracy higher.
 
-Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be used.`;
+Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be \
+used.`;
 
 const DEFAULT_FOLDER = '.minicluster/baselines';
 const MOST_PERCENT = 1000;

@@ -13,17 +13,22 @@ import { paint, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit integers, added up
-by the coordinator of a star, over real sockets. Every all-reduce stands between two barriers, and every element of
+Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit \
+integers, added up
+by the coordinator of a star, over real sockets. Every all-reduce stands between two barriers, and \
+every element of
 every sum is checked. Its time is that of the slowest worker.
 
-GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of workers. Buffers of 64 KiB
-and more go through shared memory on one machine; with --host and an address of this machine that is not loopback's
+GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of \
+workers. Buffers of 64 KiB
+and more go through shared memory on one machine; with --host and an address of this machine that \
+is not loopback's
 they go over TCP.
 
 Example: lockstep bench-collective --workers 4 --sizes 1,16,256 --output collective.json
 
-Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 interrupted.`;
+Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 \
+interrupted.`;
 
 const MAX_WORKERS = 64;
 const MAX_ITERATIONS = 1_000_000;

@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import { type DeviceReport, listDevices, speedText } from '../../runtime/devices.ts';
 
 const HELP = `
-Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and says what is
+Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and \
+says what is
 missing where one does not work. GFLOP/s are measured, in products of matrices, on one lane.
 
 Use one with \`lockstep train --device NAME\` or \`lockstep worker --device NAME\`.`;

@@ -21,13 +21,16 @@ import { paint, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Trains with real worker processes, once undisturbed and once with every fault, and says what the detectors
+Trains with real worker processes, once undisturbed and once with every fault, and says what the \
+detectors
 of the product made of it. A fault counts as detected only when the right worker is named.
 
 Faults: ${FAULTS.map(({ name }) => name).join(', ')}
 
-Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no alarm;
-            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 interrupted.`;
+Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no \
+alarm;
+            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 \
+interrupted.`;
 
 interface Flags extends CiFlags {
   readonly faults?: string;

@@ -19,13 +19,16 @@ const PLAIN_LINE_MS = 5_000;
 const MAX_TIMEOUT_SECONDS = 1_000_000;
 
 const WATCH_HELP = `
-Follows a run until it is complete, and tells what goes wrong as it happens. The file need not be there yet.
+Follows a run until it is complete, and tells what goes wrong as it happens. The file need not be \
+there yet.
 
-Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file that is no health file,
+Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file \
+that is no health file,
 130 interrupted.`;
 
 const STATUS_HELP = `
-HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a minute old.
+HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a \
+minute old.
 CRITICAL: a worker has failed.
 
 Exit codes: 0 healthy or degraded, 1 critical, 2 a file that is missing or no health file.`;

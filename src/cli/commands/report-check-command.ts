@@ -16,8 +16,10 @@ import { paint } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files and fault reports,
-tells which it is, and lists everything that is wrong: fields that are missing or of another type, and numbers that
+Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files \
+and fault reports,
+tells which it is, and lists everything that is wrong: fields that are missing or of another type, \
+and numbers that
 contradict each other. \`lockstep report schema\` prints the schemas.
 
 Exit codes: 0 nothing is wrong, 1 something is, 2 a file cannot be read or is no JSON.`;

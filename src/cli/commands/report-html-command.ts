@@ -8,7 +8,8 @@ import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Writes one HTML file that loads nothing and runs no program: it can be mailed, archived, or attached to a CI run. One
+Writes one HTML file that loads nothing and runs no program: it can be mailed, archived, or \
+attached to a CI run. One
 result gets a report of its own, several are put side by side.
 
 Example: lockstep report html --result run_metrics.json

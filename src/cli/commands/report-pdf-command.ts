@@ -9,12 +9,14 @@ import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Prints the page of \`lockstep report html\` with Chromium or Chrome, which must be installed. The browser runs without
+Prints the page of \`lockstep report html\` with Chromium or Chrome, which must be installed. The \
+browser runs without
 a window, in a folder of its own that is removed, and loads nothing from anywhere.
 
 Example: lockstep report pdf --result run_metrics.json --output report.pdf
 
-Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no browser, 130 interrupted.`;
+Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no \
+browser, 130 interrupted.`;
 
 interface Flags extends ReportFlags {
   readonly pdfBackend: string;

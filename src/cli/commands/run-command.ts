@@ -18,8 +18,10 @@ import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Trains for real, on worker processes of this machine, and measures every step. The batch size is that of a whole step,
-whatever the number of workers: runs on one and on several workers have the same losses, bit for bit, and
+Trains for real, on worker processes of this machine, and measures every step. The batch size is \
+that of a whole step,
+whatever the number of workers: runs on one and on several workers have the same losses, bit for \
+bit, and
 \`lockstep validate --exact\` compares them.
 
 Examples:
@@ -27,7 +29,8 @@ Examples:
   lockstep run --workers 2 --output multi.json --baseline-throughput single.json
   lockstep validate single.json multi.json --exact
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted (no result is written then).`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted (no result is written \
+then).`;
 
 /** MiniCluster's `run`. */
 export function runCommand(context: CommandContext): Command {

@@ -26,8 +26,10 @@ Examples:
 Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
 
 const COORDINATOR_HELP = `
-Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, and takes in
-any that join later. Takes the same settings as \`lockstep train\`. Listens on 127.0.0.1 unless --host says
+Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, \
+and takes in
+any that join later. Takes the same settings as \`lockstep train\`. Listens on 127.0.0.1 unless \
+--host says
 otherwise: there is no password yet, so open it only to a network that you trust.
 
 Example, two machines:

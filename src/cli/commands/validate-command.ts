@@ -17,16 +17,20 @@ import type { CommandContext } from '../shell/command-context.ts';
 import { validationText } from '../texts/validation-text.ts';
 
 const HELP = `
-Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of any other program that
-writes them so (docs/validate-your-own-training.md). When the runs differ it says what the difference looks like.
+Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of \
+any other program that
+writes them so (docs/validate-your-own-training.md). When the runs differ it says what the \
+difference looks like.
 
---exact asks for the same bits: of every loss, and of the final weights and optimizer state by their digests.
+--exact asks for the same bits: of every loss, and of the final weights and optimizer state by \
+their digests.
 
 Example: lockstep run --workers 1 --output single.json
          lockstep run --workers 2 --output multi.json
          lockstep validate single.json multi.json --exact
 
-Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read, or wrong flags.`;
+Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read, \
+or wrong flags.`;
 
 interface ValidateFlags extends CiFlags {
   readonly tolerance?: string;
