@@ -81,7 +81,8 @@ export function modelAsOnnx({ done, parameters }: JobResult): Uint8Array {
       Float32Array.from(parameters.subarray(from, from + count)),
     );
   };
-  h = graph.gemm(h, part('W', start + hidden, [features, hidden]), part('W.bias', start, [hidden])); // [batch, hidden]
+  const w = part('W', start + hidden, [features, hidden]);
+  h = graph.gemm(h, w, part('W.bias', start, [hidden])); // [batch, hidden]
   if (activation === 'relu') h = graph.relu(h);
   const logits = graph.gemm(h, part('V', classes, [hidden, classes]), part('V.bias', 0, [classes]));
   graph.output('logits', logits);

@@ -7,9 +7,10 @@ import {
 } from '../../validate/bench/bench-collective.ts';
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
+import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
@@ -84,29 +85,23 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
           'measured',
       ),
     );
-  const interrupt = interruptOnSignals(terminal);
-  try {
-    const result = await benchCollective({
+  const result = await withInterrupt(terminal, (signal) =>
+    benchCollective({
       workers,
       sizesMb,
       iterations,
       host: flags.host,
-      signal: interrupt.signal,
+      signal,
       onSize: (sizeMb) => terminal.live(dim(`${sizeMb} MiB, ${iterations} iterations...`)),
-    });
-    terminal.end();
-    if (result === undefined) return setExitCode(EXIT.interrupted);
-    terminal.line(benchText(result, bold));
-    const json = `${JSON.stringify(result, null, 2)}\n`;
-    if (flags.output !== undefined) {
-      writeOutput(flags.output, json);
-      terminal.line(`Result saved to: ${flags.output}`);
-    }
-    if (flags.json === true) process.stdout.write(json);
-  } finally {
-    terminal.end();
-    interrupt.release();
+    }),
+  );
+  if (result === undefined) return setExitCode(EXIT.interrupted);
+  terminal.line(benchText(result, bold));
+  if (flags.output !== undefined) {
+    writeOutput(flags.output, jsonText(result));
+    terminal.line(`Result saved to: ${flags.output}`);
   }
+  if (flags.json === true) printJson(result);
 }
 
 function parseSizes({ sizes, sizeMb }: Flags): number[] {

@@ -12,6 +12,7 @@ import { writeJobFiles } from '../../letters/model-files.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { parseChoice, parseNumber, parsePort, parseWhole } from '../shell/arguments.ts';
 import { duration, grouped, Terminal } from '../shell/terminal.ts';
+import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
@@ -140,7 +141,7 @@ function report(
     wallSeconds,
     ...(folder === undefined ? {} : { folder }),
   };
-  process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  printJson(summary);
 }
 
 function lineOf(event: JobEvent, { rounds }: JobSpec): string | undefined {

@@ -10,6 +10,7 @@ import { DATASETS } from '../../data/sources/datasets.ts';
 import { describeDataset } from '../../data/describe-dataset.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../job/data-source.ts';
 import { dataLettersCommand } from './data-letters-command.ts';
+import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
@@ -49,7 +50,7 @@ async function describe(
   const { config } = parseTrainConfig([], flags);
   const places = dataPlaces(config.dataDir, context.environment);
   const { splits } = await loadRunData({ ...datasetSpecOf(config), name }, places);
-  process.stdout.write(`${JSON.stringify(describeDataset(splits), null, 2)}\n`);
+  printJson(describeDataset(splits));
 }
 
 function listText(): string {

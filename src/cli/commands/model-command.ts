@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readModelFile } from '../../job/model-source.ts';
 import { describeNetwork } from '../../models/imported/describe-network.ts';
+import { printJson } from '../shell/json-output.ts';
 
 const HELP = `
 Prints input, output and weights of the network as JSON: the names are those that --freeze takes. \
@@ -20,8 +21,6 @@ export function modelCommand(): Command {
     .addHelpText('after', HELP)
     .action((path: string) => {
       const { graph, sha256 } = readModelFile(path);
-      process.stdout.write(
-        `${JSON.stringify({ file: path, sha256, ...describeNetwork(graph) }, null, 2)}\n`,
-      );
+      printJson({ file: path, sha256, ...describeNetwork(graph) });
     });
 }

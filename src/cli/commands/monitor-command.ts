@@ -7,10 +7,11 @@ import { readHealth, type WatchEnd, watchHealth } from '../../validate/watch/mon
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
 import type { Health } from '../../validate/results/result.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber } from '../shell/arguments.ts';
 import { anomalyText, healthLine, statusText, workerTable } from '../texts/monitor-text.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
+import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const DEFAULT_CHECKPOINT = './minicluster_results/health.json';
@@ -77,7 +78,7 @@ function status({ environment, setExitCode }: CommandContext, { checkpoint, json
   const state = read(checkpoint);
   const terminal = new Terminal(process.stderr, environment);
   const colours = paint(environment);
-  process.stdout.write(json === true ? `${JSON.stringify(state, null, 2)}\n` : `${state.status}\n`);
+  process.stdout.write(json === true ? jsonText(state) : `${state.status}\n`);
   terminal.line(statusText(state, colours));
   setExitCode(state.status === 'CRITICAL' ? EXIT.failed : EXIT.ok);
 }
@@ -91,7 +92,7 @@ function report(
   writeOutput(output, monitorReport(state));
   const terminal = new Terminal(process.stderr, environment);
   terminal.line(`${state.status}; report saved to: ${output}`);
-  if (json === true) process.stdout.write(`${JSON.stringify(state, null, 2)}\n`);
+  if (json === true) printJson(state);
 }
 
 async function watch(
@@ -101,7 +102,6 @@ async function watch(
   const timeoutSeconds = parseNumber('--timeout', timeout, 0.1, MAX_TIMEOUT_SECONDS);
   const terminal = new Terminal(process.stderr, environment);
   const colours = paint(environment);
-  const interrupt = interruptOnSignals(terminal);
   let lineMs = -Infinity;
   const show = (health: Health, risen: readonly Anomaly[]): void => {
     for (const anomaly of risen) terminal.line(anomalyText(anomaly, colours));
@@ -111,29 +111,25 @@ async function watch(
     lineMs = systemClock.now();
     terminal.line(line);
   };
-  try {
-    terminal.live(colours.dim(`waiting for ${checkpoint}`));
-    const end = await watchHealth({
+  terminal.live(colours.dim(`waiting for ${checkpoint}`));
+  const end = await withInterrupt(terminal, (signal) =>
+    watchHealth({
       path: checkpoint,
       timeoutMs: timeoutSeconds * 1000,
       clock: systemClock,
       wallNow: () => Date.now(),
       onCheckpoint: show,
-      signal: interrupt.signal,
-    });
-    terminal.end();
-    const state = stateOf(end);
-    if (state !== undefined) {
-      terminal.line(workerTable(state.worker_statuses, colours));
-      for (const anomaly of state.anomalies) terminal.line(anomalyText(anomaly, colours));
-      if (json === true) process.stdout.write(`${JSON.stringify(state, null, 2)}\n`);
-    }
-    terminal.line(endText(end, state, checkpoint, timeoutSeconds));
-    setExitCode(exitCodeOfWatch(end, state));
-  } finally {
-    terminal.end();
-    interrupt.release();
+      signal,
+    }),
+  );
+  const state = stateOf(end);
+  if (state !== undefined) {
+    terminal.line(workerTable(state.worker_statuses, colours));
+    for (const anomaly of state.anomalies) terminal.line(anomalyText(anomaly, colours));
+    if (json === true) printJson(state);
   }
+  terminal.line(endText(end, state, checkpoint, timeoutSeconds));
+  setExitCode(exitCodeOfWatch(end, state));
 }
 
 function stateOf(end: WatchEnd): HealthReport | undefined {

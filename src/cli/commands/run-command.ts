@@ -11,10 +11,11 @@ import { estimateSource, nvmlSource, raplSource } from '../../validate/watch/pow
 import { runWorkload, type WorkloadOutcome } from '../../validate/watch/run-workload.ts';
 import { DEFAULT_WORKLOAD } from '../../validate/watch/workloads.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
 import { parseRunFlags, type RunFlags, type RunRequest } from './run-flags.ts';
 import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
+import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
@@ -93,33 +94,30 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
       `worker${workers === 1 ? '' : 's'}`,
   );
   const progress = new Progress(terminal, colours, context.now);
-  const interrupt = interruptOnSignals(terminal);
-  const places = { folder: '', outer: dirname(request.output) };
+  let folder = '';
   try {
-    const outcome = await runWorkload({
-      ...request,
-      devices: devices.map(({ device }) => device),
-      self: context.self,
-      places: dataPlaces(undefined, environment),
-      folder: places.outer,
-      power: powerSource(request, note),
-      startedMs: context.startedMs,
-      onListening: (_address, folder) => (places.folder = folder),
-      onEvent: (event) => {
-        if (request.isVerbose && event.kind === 'step') terminal.line(stepLine(event, request));
-        // Held out samples are no part of what a run of the suite reports.
-        else if (event.kind !== 'evaluation') progress.show(event);
-      },
-      onNote: note,
-      signal: interrupt.signal,
-    });
-    terminal.end();
+    const outcome = await withInterrupt(terminal, (signal) =>
+      runWorkload({
+        ...request,
+        devices: devices.map(({ device }) => device),
+        self: context.self,
+        places: dataPlaces(undefined, environment),
+        folder: dirname(request.output),
+        power: powerSource(request, note),
+        startedMs: context.startedMs,
+        onListening: (_address, own) => (folder = own),
+        onEvent: (event) => {
+          if (request.isVerbose && event.kind === 'step') terminal.line(stepLine(event, request));
+          // Held out samples are no part of what a run of the suite reports.
+          else if (event.kind !== 'evaluation') progress.show(event);
+        },
+        onNote: note,
+        signal,
+      }),
+    );
     finish(context, request, outcome, terminal);
   } finally {
-    terminal.end();
-    interrupt.release();
-    if (places.folder !== '' && existsSync(places.folder))
-      note(`files of the run: ${places.folder}`);
+    if (folder !== '' && existsSync(folder)) note(`files of the run: ${folder}`);
   }
 }
 
@@ -138,10 +136,9 @@ function finish(
     return;
   }
   const { payload, result } = outcome;
-  const text = `${JSON.stringify(result, null, 2)}\n`;
+  const text = jsonText(result);
   writeOutput(request.output, text);
-  if (request.plain !== undefined)
-    writeOutput(request.plain, `${JSON.stringify(payload, null, 2)}\n`);
+  if (request.plain !== undefined) writeOutput(request.plain, jsonText(payload));
   const { green, bold } = paint(context.environment);
   const { power_consumption_watts: watts, power_is_estimated: isEstimate } = result.metrics;
   const efficiency = payload.scaling_efficiency_pct;

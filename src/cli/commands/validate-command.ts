@@ -13,6 +13,7 @@ import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/
 import { EXIT } from '../shell/exit-codes.ts';
 import { parseNumber } from '../shell/arguments.ts';
 import { paint } from '../shell/terminal.ts';
+import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { validationText } from '../texts/validation-text.ts';
 
@@ -73,7 +74,7 @@ function validate(
   if (flags.output !== undefined) checkWritable('--output', flags.output);
   checkCiFlags(flags);
   const report = compare(single, multi, { tolerance, isExact: flags.exact === true });
-  const text = `${JSON.stringify(report, null, 2)}\n`;
+  const text = jsonText(report);
   if (flags.output !== undefined) writeOutput(flags.output, text);
   process.stderr.write(validationText(report, paint(context.environment), flags.verbose === true));
   if (flags.output !== undefined) process.stderr.write(`Report saved to: ${flags.output}\n`);

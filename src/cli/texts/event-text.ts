@@ -1,10 +1,10 @@
 /** The events of a run as lines on a terminal. */
 import type { RunEvent, RunStarted } from '../../metrics/events.ts';
-import { duration, grouped, type paint, rate } from '../shell/terminal.ts';
+import { type Colours, duration, grouped, rate } from '../shell/terminal.ts';
 
 /** What a line says beside what its event holds. */
 export interface RunSoFar {
-  readonly colours: ReturnType<typeof paint>;
+  readonly colours: Colours;
   /** What a step is called. */
   readonly unit: 'step' | 'round';
   /** Running mean of the training loss; undefined before the first step. */

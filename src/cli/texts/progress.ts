@@ -1,7 +1,7 @@
 /** Turns run events into lines and a progress bar. */
 import type { RoundSizes, RunEvent, StepCommitted } from '../../metrics/events.ts';
 import type { Terminal } from '../shell/terminal.ts';
-import { duration, type paint, rate } from '../shell/terminal.ts';
+import { type Colours, duration, rate } from '../shell/terminal.ts';
 import { eventText } from './event-text.ts';
 
 /** Columns of the bar, where the line has room for it. */
@@ -17,7 +17,7 @@ const SMOOTHED_STEPS = 20;
  */
 export class Progress {
   readonly #terminal: Terminal;
-  readonly #colours: ReturnType<typeof paint>;
+  readonly #colours: Colours;
   readonly #now: () => number;
   #steps = 0;
   #stepsPerEpoch = 1;
@@ -30,7 +30,7 @@ export class Progress {
   /** Set when steps are rounds. */
   #rounds: RoundSizes | undefined;
 
-  constructor(terminal: Terminal, colours: ReturnType<typeof paint>, now: () => number) {
+  constructor(terminal: Terminal, colours: Colours, now: () => number) {
     this.#terminal = terminal;
     this.#colours = colours;
     this.#now = now;

@@ -4,7 +4,7 @@ import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from '../../pr
 
 const VERSION = 1;
 
-/** The protocol between the root and its workers: programs of one build, unless that was replaced. */
+/** The protocol between the root and its workers, which are programs of one build. */
 export const BENCH_PROTOCOL: Protocol<{ readonly protocol: number }> = {
   version: VERSION,
   describeMismatch: ({ protocol }) =>

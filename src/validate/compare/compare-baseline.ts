@@ -21,10 +21,10 @@ export interface MetricComparison {
   /** Means over the runs; null where they are not finite. */
   readonly baseline_value: number | null;
   readonly current_value: number | null;
-  /** Change as a part of the baseline's value, up is positive; null when only that value is 0. */
+  /** Percent of the baseline's value, up is positive; null from 0 to anything else. */
   readonly percent_change: number | null;
   readonly is_regression: boolean;
-  /** In percent. */
+  /** Percent by which it may be worse. */
   readonly threshold: number;
   readonly better: 'lower' | 'higher';
   /** The name is unknown, its direction follows from its words. */

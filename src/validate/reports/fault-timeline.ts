@@ -137,22 +137,24 @@ function rowOf(result: FaultResult, y: number, at: (step: number) => number): Ht
   const colour = was_detected ? 'good' : 'bad';
   const who = shortened(`${fault_type} · ${rankText(affected_rank)}`, 28);
   const middle = markup`y="${y}" dy="0.35em"`;
-  const name = markup`<text class="strong" x="${LEFT - 12}" ${middle} text-anchor="end">${who}</text>`;
+  const end = markup`${middle} text-anchor="end"`;
+  const name = markup`<text class="strong" x="${LEFT - 12}" ${end}>${who}</text>`;
+  const right = WIDTH - RIGHT;
   const level = markup`y1="${y}" y2="${y}"`;
-  const base = markup`<line class="axis" x1="${LEFT}" x2="${WIDTH - RIGHT}" ${level}/>`;
+  const base = markup`<line class="axis" x1="${LEFT}" x2="${right}" ${level}/>`;
   const from = typeof injection_step === 'number' ? at(injection_step) : undefined;
   const to = typeof detected_step === 'number' ? at(detected_step) : undefined;
   const span =
     from !== undefined &&
-    markup`<line class="span ${colour}" x1="${px(from)}" x2="${px(to ?? WIDTH - RIGHT)}" ${level}/>`;
+    markup`<line class="span ${colour}" x1="${px(from)}" x2="${px(to ?? right)}" ${level}/>`;
   const start =
     from !== undefined && markup`<path class="start" d="M${px(from)} ${y - 7}l-5.5 -9h11z"/>`;
-  const end =
+  const circle =
     to !== undefined && markup`<circle class="end ${colour}" cx="${px(to)}" cy="${y}" r="6"/>`;
   const verdict = verdictOf(result);
-  const words = markup`<text class="${colour}" x="${WIDTH - RIGHT + 14}" ${middle}>${verdict}</text>`;
+  const words = markup`<text class="${colour}" x="${right + 14}" ${middle}>${verdict}</text>`;
   const title = markup`<title>${fault_type}: ${reason}</title>`;
-  return markup`<g>${title}${name}${base}${span}${start}${end}${words}</g>
+  return markup`<g>${title}${name}${base}${span}${start}${circle}${words}</g>
 `;
 }
 
