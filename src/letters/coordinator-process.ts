@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { ConfigError, LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
-import { awaitGreeting, refuse, versionProblem } from '../protocol/greeting.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/greeting.ts';
 import { readLettersDirectory } from './numeric/letters-directory.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -148,7 +148,7 @@ class CoordinatorSession {
       message.role === 'coordinator'
         ? 'this is a coordinator node'
         : versionProblem(LETTERS_PROTOCOL, message);
-    if (reason !== undefined) return refuse(this.#connection, reason);
+    if (reason !== undefined) return refuseConnection(this.#connection, reason);
     this.#role = message.role === 'node' ? 'node' : 'client';
     this.#connection.limits = { ...LETTERS_LIMITS, maxPayloadBytes: 0 };
     if (this.#role === 'node') this.#register(message.port);

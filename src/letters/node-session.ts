@@ -6,7 +6,7 @@ import { type LettersRows, parseLettersText } from './numeric/letters-text.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import { scaleRows } from './numeric/scaling.ts';
 import type { Connection } from '../transport/connection.ts';
-import { awaitGreeting, refuse, versionProblem } from '../protocol/greeting.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/greeting.ts';
 import type { ComputeNode, NodeOutcome } from './compute-node.ts';
 import type { FileCache } from './file-cache.ts';
 import {
@@ -78,7 +78,7 @@ export class NodeSession {
         ? versionProblem(LETTERS_PROTOCOL, message)
         : 'this is a compute node: connect to the coordinator node';
     this.#greeting.cancel();
-    if (reason !== undefined) return refuse(this.#connection, reason);
+    if (reason !== undefined) return refuseConnection(this.#connection, reason);
     this.#isGreeted = true;
     this.#connection.limits = LETTERS_LIMITS;
     this.#send({ kind: 'welcome' });

@@ -10,7 +10,7 @@ import {
   HELLO_KEYS,
   parseMessage,
   type Protocol,
-  refuse,
+  refuseConnection,
   versionProblem,
 } from './greeting.ts';
 
@@ -44,11 +44,11 @@ describe('versionProblem', () => {
   });
 });
 
-describe('refuse', () => {
+describe('refuseConnection', () => {
   test('tells the reason before the connection ends', () => {
     const { clock, near, heard } = pair();
 
-    refuse(near, 'no room');
+    refuseConnection(near, 'no room');
     clock.advance(10);
 
     assert.deepEqual(heard, [{ kind: 'refused', reason: 'no room' }, 'closed']);

@@ -45,7 +45,7 @@ export function versionProblem<H extends { readonly protocol: number }>(
 }
 
 /** Says why a connection is turned away, and closes it once that is sent. */
-export function refuse(connection: Connection, reason: string): void {
+export function refuseConnection(connection: Connection, reason: string): void {
   connection.send({ kind: 'refused', reason } satisfies z.infer<typeof refusedSchema>);
   connection.close();
 }

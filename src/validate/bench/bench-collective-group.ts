@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../base/clock.ts';
 import { invariant, LockstepError, PeerLostError } from '../../base/errors.ts';
 import { siblingModule } from '../../base/module-url.ts';
-import { awaitGreeting, refuse, versionProblem } from '../../protocol/greeting.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../../protocol/greeting.ts';
 import type { Broadcast, Connection } from '../../transport/connection.ts';
 import { type Listener, listen } from '../../transport/tcp.ts';
 import {
@@ -205,7 +205,7 @@ export class BenchGroup {
         // A stranger at the door is no matter of the benchmark's.
         if (message.kind !== 'hello' || !this.#isAwaited(message)) return connection.destroy();
         const mismatch = versionProblem(BENCH_PROTOCOL, message);
-        if (mismatch !== undefined) return refuse(connection, mismatch);
+        if (mismatch !== undefined) return refuseConnection(connection, mismatch);
         rank = message.rank;
         this.#links.set(rank, connection);
         connection.limits = { maxHeaderBytes: MAX_HEADER_BYTES, maxPayloadBytes: 2 ** 31 };
