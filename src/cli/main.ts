@@ -9,8 +9,8 @@ import type { CommandContext } from './shell/command-context.ts';
 type Loader = (context: CommandContext) => Promise<Command>;
 
 /**
- * Every command. Loading all takes a third of a second, in each worker process, too: so only what
- * is asked for is.
+ * Every command. Loading all would take each process, workers too, a third of a second: so only
+ * what is asked for is loaded.
  */
 const COMMANDS: Readonly<Record<string, Loader>> = {
   train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),

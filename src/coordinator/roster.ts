@@ -5,11 +5,12 @@
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
+import { awaitGreeting, versionProblem } from '../protocol/greeting.ts';
 import {
+  CLUSTER_PROTOCOL,
   type Hello,
   type Job,
   parseToCoordinator,
-  PROTOCOL_VERSION,
   type ToCoordinator,
   type ToWorker,
 } from '../protocol/messages.ts';
@@ -82,7 +83,7 @@ export class Roster {
   /** Takes over a fresh connection. */
   accept(connection: Connection): void {
     const { clock, timing } = this.#options;
-    const deadline = clock.after(timing.greetingMs, () => connection.destroy());
+    const deadline = awaitGreeting(connection, clock, timing.greetingMs);
     this.#greeting.set(connection, deadline);
     connection.handlers = {
       onFrame: (header) => {
@@ -165,13 +166,8 @@ export class Roster {
   #problemWith(hello: Hello): string | undefined {
     const ban = this.#banned.get(hello.workerId);
     if (ban !== undefined) return ban;
-    if (hello.protocol !== PROTOCOL_VERSION) {
-      return (
-        `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ` +
-        `${hello.protocol} (${hello.software}). Install the same version of Lockstep on both ` +
-        'machines.'
-      );
-    }
+    const mismatch = versionProblem(CLUSTER_PROTOCOL, hello);
+    if (mismatch !== undefined) return mismatch;
     if (hello.channel === 'control' && this.#members.size >= MAX_MEMBERS)
       return `the run has ${MAX_MEMBERS} workers already`;
     return undefined;

@@ -13,16 +13,17 @@ import { type Address, connect } from '../transport/tcp.ts';
 import type { JobSpec } from './job-spec.ts';
 import {
   type DoneEvent,
-  type FromCoordinator,
+  type FromCoordinatorNode,
   type JobEvent,
   numbersOf,
-  parseFromCoordinator,
+  parseFromCoordinatorNode,
   LETTERS_LIMITS,
   LETTERS_PROTOCOL,
-  type ToCoordinator,
+  type ToCoordinatorNode,
 } from './messages.ts';
 import { nodeName } from './node-list.ts';
 
+/** Whom a client asks, and for what. */
 export interface ClientOptions {
   readonly coordinator: Address;
   readonly spec: JobSpec;
@@ -96,10 +97,11 @@ class Conversation {
     this.#settle = settle;
     connection.limits = LETTERS_LIMITS;
     connection.handlers = {
-      onFrame: (header, payload) => this.#receive(parseFromCoordinator(header), payload),
+      onFrame: (header, payload) =>
+        this.#receive(parseFromCoordinatorNode(header, connection.peer), payload),
       onClose: (error) => settle.reject(this.#lost(error?.message ?? 'it closed the connection')),
     };
-    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL, role: 'client', port: 0 });
+    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL.version, role: 'client', port: 0 });
     this.#watch();
   }
 
@@ -112,7 +114,7 @@ class Conversation {
     this.#connection.close();
   }
 
-  #receive(message: FromCoordinator, payload: Uint8Array): void {
+  #receive(message: FromCoordinatorNode, payload: Uint8Array): void {
     this.#heardMs = systemClock.now();
     switch (message.kind) {
       case 'welcome':
@@ -147,7 +149,7 @@ class Conversation {
     return new PeerLostError(`coordinator ${nodeName(this.#options.coordinator)}: ${reason}`);
   }
 
-  #send(message: ToCoordinator): void {
+  #send(message: ToCoordinatorNode): void {
     this.#connection.send(message);
   }
 }

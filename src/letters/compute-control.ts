@@ -1,5 +1,5 @@
 /** What a compute node and its thread tell each other. */
-import type { Rows } from './numeric/network.ts';
+import type { Rows } from './numeric/two-layer-network.ts';
 import type { FileResult, FileTask } from './numeric/train-file.ts';
 
 /** What the thread is sent. */

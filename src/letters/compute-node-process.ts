@@ -8,15 +8,16 @@ import { type Address, connect, listen } from '../transport/tcp.ts';
 import { ComputeNode, type DrawOrder } from './compute-node.ts';
 import { FileCache } from './file-cache.ts';
 import {
-  type FromCoordinator,
-  parseFromCoordinator,
+  type FromCoordinatorNode,
+  parseFromCoordinatorNode,
   LETTERS_PROTOCOL,
-  type ToCoordinator,
+  type ToCoordinatorNode,
 } from './messages.ts';
 import { NodeSession } from './node-session.ts';
 import { serveSeedNode } from './seed-node-session.ts';
 import { ThreadedTrainer } from './threaded-trainer.ts';
 
+/** Where a compute node listens, the load that it plays, and whom it registers with. */
 export interface ComputeNodeProcessOptions {
   readonly address: Address;
   readonly loadProbability: number;
@@ -101,18 +102,18 @@ class Registration {
     if (this.#isClosed) return connection.destroy();
     this.#connection = connection;
     connection.handlers = {
-      onFrame: (header) => this.#receive(parseFromCoordinator(header)),
+      onFrame: (header) => this.#receive(parseFromCoordinatorNode(header, connection.peer)),
       onClose: (error) => this.#retry(error?.message ?? 'the coordinator closed the connection'),
     };
     connection.send({
       kind: 'hello',
-      protocol: LETTERS_PROTOCOL,
+      protocol: LETTERS_PROTOCOL.version,
       role: 'node',
       port: this.#port,
-    } satisfies ToCoordinator);
+    } satisfies ToCoordinatorNode);
   }
 
-  #receive(message: FromCoordinator): void {
+  #receive(message: FromCoordinatorNode): void {
     if (message.kind === 'welcome') this.#say('registered with the coordinator');
     if (message.kind === 'refused')
       throw new PeerLostError(`the coordinator refused us: ${message.reason}`);

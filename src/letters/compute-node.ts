@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { FileResult, FileTask } from './numeric/train-file.ts';
-import type { Rows } from './numeric/network.ts';
+import type { Rows } from './numeric/two-layer-network.ts';
 
 /** Training, somewhere else than on the thread that answers messages. */
 export interface Trainer {
@@ -23,12 +23,13 @@ export interface Trainer {
  */
 export type DrawOrder = 'rejection-first' | 'seed';
 
+/** Surroundings of a compute node, and the load that it plays on top of training. */
 export interface ComputeNodeOptions {
   readonly clock: Clock;
   /** Numbers in [0, 1). */
   readonly random: () => number;
   readonly trainer: Trainer;
-  /** Of a delay, and separately of a rejection, between 0 and 1. */
+  /** Probability of a delay, and separately of a rejection, between 0 and 1. */
   readonly loadProbability: number;
   readonly delayMs: number;
   readonly drawOrder: DrawOrder;
@@ -42,6 +43,7 @@ export interface NodeTask {
   readonly mayReject: boolean;
 }
 
+/** How a request ended. `cancelled`: it was given up; `diverged`: it came to NaN or infinity. */
 export type NodeOutcome =
   | {
       readonly kind: 'done';
@@ -61,6 +63,7 @@ interface Request {
   isCancelled: boolean;
 }
 
+/** The queue of a compute node: one request is trained at a time, the others wait. */
 export class ComputeNode {
   readonly #options: ComputeNodeOptions;
   readonly #waiting: Request[] = [];

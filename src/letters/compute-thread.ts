@@ -1,7 +1,7 @@
 /** The thread of a compute node that trains, so that the node answers meanwhile. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
-import type { Rows } from './numeric/network.ts';
+import type { Rows } from './numeric/two-layer-network.ts';
 import { type FileTask, trainOnFile } from './numeric/train-file.ts';
 import { CONTROL, type ThreadAnswer, type ThreadRequest } from './compute-control.ts';
 

@@ -10,7 +10,7 @@ import type { JobSpec } from './job-spec.ts';
 import type { JobEvent } from './messages.ts';
 import type { PolicyName } from '../plan/policies.ts';
 import { CoordinatorNode } from './coordinator-node.ts';
-import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 
 const SPEC: JobSpec = {
   directory: 'd',
@@ -51,7 +51,7 @@ class FakeNode {
   given = 0;
   cancelled = 0;
   /** What becomes of a task; a result when it gives nothing. */
-  judge: (given: number) => Outcome | 'silence' | undefined = () => undefined;
+  judge: (given: number) => TaskOutcome | 'silence' | undefined = () => undefined;
   links = new Set<FakeLink>();
 
   constructor(taskMs: number) {
@@ -86,7 +86,7 @@ class FakeLink implements NodeLink {
     return true;
   }
 
-  run(task: Task, done: (outcome: Outcome) => void): void {
+  run(task: Task, done: (outcome: TaskOutcome) => void): void {
     const verdict = this.#node.judge(this.#node.given++);
     if (verdict === 'silence') return;
     this.#clock.after(this.#node.taskMs, () => {
@@ -109,7 +109,7 @@ class FakeLink implements NodeLink {
     this.#handlers.onLost(reason);
   }
 
-  #train(task: Task): Outcome {
+  #train(task: Task): TaskOutcome {
     const rows = DATA.train[task.file]!.rows;
     const x = rows.x.map(
       (value, i) => (value - task.scaling!.shift[i % 2]!) * task.scaling!.factor[i % 2]!,

@@ -10,12 +10,12 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { LockstepError, messageOf } from '../base/errors.ts';
 import type { LettersDirectory } from './numeric/letters-directory.ts';
 import type { Address } from '../transport/tcp.ts';
-import { Job } from './job.ts';
+import { RunningJob } from './running-job.ts';
 import { checkJobSpec, type JobSpec } from './job-spec.ts';
 import type { JobEvent, TaskTime } from './messages.ts';
 import { NodePool, type NodePoolOptions } from './node-pool.ts';
 import type { PooledNode } from './pooled-node.ts';
-import type { Outcome, Task } from './task.ts';
+import type { Task, TaskOutcome } from './task.ts';
 
 /** Jobs that share the nodes; later ones wait for one of them to end. */
 const MAX_ACTIVE = 4;
@@ -32,6 +32,7 @@ const UNKNOWN_USUAL_MS = 1_000;
 /** So many nodes must report that a task diverges before it is believed, if there are as many. */
 const WITNESSES = 2;
 
+/** Surroundings of a coordinator node. `loadDirectory` throws DataError for unusable data. */
 export interface CoordinatorNodeOptions extends NodePoolOptions {
   readonly clock: Clock;
   readonly loadDirectory: (directory: string, classes: number) => Promise<LettersDirectory>;
@@ -44,11 +45,11 @@ export type JobListener = (event: JobEvent, payload?: Float64Array) => void;
 class Entry {
   readonly spec: JobSpec;
   readonly tell: JobListener;
-  job: Job | undefined;
+  job: RunningJob | undefined;
   isWaiting = false;
   roundStartedMs = 0;
   times: TaskTime[] = [];
-  /** By task: the nodes that found it to diverge. */
+  /** Names of the nodes that found a task to diverge, by the task's id. */
   readonly divergence = new Map<number, Set<string>>();
 
   constructor(spec: JobSpec, tell: JobListener) {
@@ -57,6 +58,7 @@ class Entry {
   }
 }
 
+/** The jobs of a coordinator node, and which compute node has which of their tasks. */
 export class CoordinatorNode {
   readonly #options: CoordinatorNodeOptions;
   readonly #clock: Clock;
@@ -131,7 +133,7 @@ export class CoordinatorNode {
     const { directory, classes } = entry.spec;
     const data = await this.#options.loadDirectory(directory, classes);
     if (!this.#active.includes(entry)) return;
-    entry.job = new Job(entry.spec, data, () => this.#nextTaskId++);
+    entry.job = new RunningJob(entry.spec, data, () => this.#nextTaskId++);
     entry.roundStartedMs = this.#clock.now();
     this.#pool.start();
     const rows = data.train.reduce((total, file) => total + file.rows.count, 0);
@@ -190,7 +192,7 @@ export class CoordinatorNode {
     return this.#jobOfTask.get(task.id)?.job?.needs(task) === true;
   }
 
-  #receive(node: PooledNode, task: Task, outcome: Outcome, wallMs: number): void {
+  #receive(node: PooledNode, task: Task, outcome: TaskOutcome, wallMs: number): void {
     const entry = this.#jobOfTask.get(task.id);
     if (entry?.job !== undefined && this.#active.includes(entry)) {
       if (outcome.kind === 'done') this.#count(entry, entry.job, node, task, outcome, wallMs);
@@ -202,10 +204,10 @@ export class CoordinatorNode {
 
   #count(
     entry: Entry,
-    job: Job,
+    job: RunningJob,
     node: PooledNode,
     task: Task,
-    outcome: Extract<Outcome, { kind: 'done' }>,
+    outcome: Extract<TaskOutcome, { kind: 'done' }>,
     wallMs: number,
   ): void {
     if (!job.count(task, outcome)) return;
@@ -217,7 +219,7 @@ export class CoordinatorNode {
     this.#endRound(entry, job);
   }
 
-  #endRound(entry: Entry, job: Job): void {
+  #endRound(entry: Entry, job: RunningJob): void {
     const validationError = job.endRoundIfComplete();
     if (validationError === undefined) return;
     const now = this.#clock.now();
@@ -231,11 +233,8 @@ export class CoordinatorNode {
     entry.tell(done, parameters);
   }
 
-  /**
-   * One node's word that training diverges may be a broken node; two nodes' word is the job's
-   * fault.
-   */
-  #doubt(entry: Entry, job: Job, node: PooledNode, task: Task): void {
+  /** One node that tells of divergence may be broken itself; two mean that the job is at fault. */
+  #doubt(entry: Entry, job: RunningJob, node: PooledNode, task: Task): void {
     const witnesses = entry.divergence.get(task.id) ?? new Set();
     witnesses.add(node.name);
     entry.divergence.set(task.id, witnesses);

@@ -1,25 +1,26 @@
 /**
  * A coordinator node with its door: clients and nodes of Lockstep, and clients of the seed system,
- * on one port.
+ * reach it on one port.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { ConfigError, LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/greeting.ts';
 import { readLettersDirectory } from './numeric/letters-directory.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect, connectBytes, listen } from '../transport/tcp.ts';
 import {
   type JobEvent,
-  parseToCoordinator,
+  parseToCoordinatorNode,
   payloadOf,
-  refusal,
+  GREETING_MS,
   LETTERS_LIMITS,
-  type FromCoordinator,
+  LETTERS_PROTOCOL,
+  type FromCoordinatorNode,
 } from './messages.ts';
 import { SEED_DEFAULTS } from './job-spec.ts';
 import { nodeName, parseNodeList } from './node-list.ts';
-import { GREETING_MS } from './node-session.ts';
 import { createOpenLink } from './open-link.ts';
 import type { PolicyName } from '../plan/policies.ts';
 import { CoordinatorNode } from './coordinator-node.ts';
@@ -32,6 +33,7 @@ import {
 import { ThriftDecoder } from './thrift/thrift-decoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
 
+/** Where a coordinator node listens, and how it finds and chooses compute nodes. */
 export interface CoordinatorProcessOptions {
   readonly address: Address;
   readonly policy: PolicyName;
@@ -120,7 +122,7 @@ class CoordinatorSession {
     this.#connection = connection;
     this.#coordinator = coordinator;
     this.#log = log;
-    const greeting = systemClock.after(GREETING_MS, () => connection.destroy());
+    const greeting = awaitGreeting(connection, systemClock, GREETING_MS);
     this.#end = () => greeting.cancel();
     connection.handlers = {
       onFrame: (header) => this.#receive(header),
@@ -129,9 +131,9 @@ class CoordinatorSession {
   }
 
   #receive(header: unknown): void {
-    const message = parseToCoordinator(header);
+    const message = parseToCoordinatorNode(header, this.#connection.peer);
     if (message.kind === 'ping')
-      return this.#connection.send({ kind: 'pong' } satisfies FromCoordinator);
+      return this.#connection.send({ kind: 'pong' } satisfies FromCoordinatorNode);
     if (message.kind === 'train') {
       if (this.#role !== 'client') throw new ProtocolError('expected a greeting, got train');
       this.#role = 'unknown';
@@ -142,15 +144,15 @@ class CoordinatorSession {
       return;
     }
     this.#end();
-    const reason = message.role === 'coordinator' ? 'this is a coordinator node' : refusal(message);
-    if (reason !== undefined) {
-      this.#connection.send({ kind: 'refused', reason } satisfies FromCoordinator);
-      return this.#connection.close();
-    }
+    const reason =
+      message.role === 'coordinator'
+        ? 'this is a coordinator node'
+        : versionProblem(LETTERS_PROTOCOL, message);
+    if (reason !== undefined) return refuseConnection(this.#connection, reason);
     this.#role = message.role === 'node' ? 'node' : 'client';
     this.#connection.limits = { ...LETTERS_LIMITS, maxPayloadBytes: 0 };
     if (this.#role === 'node') this.#register(message.port);
-    this.#connection.send({ kind: 'welcome' } satisfies FromCoordinator);
+    this.#connection.send({ kind: 'welcome' } satisfies FromCoordinatorNode);
   }
 
   #register(port: number): void {
@@ -171,8 +173,8 @@ class CoordinatorSession {
 }
 
 /**
- * Submits a job and logs how it goes; a job that is refused is told like one that failed. Gives how
- * to end it.
+ * Submits a job, logs how it goes, and gives how to end it. A job that is refused is told like one
+ * that failed.
  */
 function submit(
   coordinator: CoordinatorNode,

@@ -9,11 +9,15 @@ import { type Recipe, seedRecipe } from './numeric/recipe.ts';
  * 1, files weighted by their rows.
  */
 export const MODES = ['default', 'seed'] as const;
+/** One of the two ways to compute a job. */
 export type Mode = (typeof MODES)[number];
 
+/** Ways in which a node moves the parameters; mode `seed` knows the first one only. */
 export const LETTERS_OPTIMIZERS = ['gradient', 'adam'] as const;
+/** The name of one of them. */
 export type LettersOptimizer = (typeof LETTERS_OPTIMIZERS)[number];
 
+/** A job as a client asks for it: data, network and recipe. `checkJobSpec` knows the ranges. */
 export interface JobSpec {
   /** The data, on the machine of the coordinator. */
   readonly directory: string;
@@ -29,7 +33,7 @@ export interface JobSpec {
   readonly optimizer: LettersOptimizer;
   /** Rows per step of adam. */
   readonly batch: number;
-  /** Of the first parameters and the order of rows; without effect in mode `seed`. */
+  /** Decides the first parameters and the order of rows; without effect in mode `seed`. */
   readonly seed: number;
 }
 
@@ -101,7 +105,7 @@ export function recipeOf(spec: JobSpec): Recipe {
   };
 }
 
-/** As the command line names it. */
+/** A setting's name on the command line. */
 function spelled(name: string): string {
   return { hidden: 'h', classes: 'k' }[name] ?? name;
 }

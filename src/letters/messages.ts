@@ -8,10 +8,26 @@
 import { z } from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 import type { FrameLimits } from '../transport/connection.ts';
+import {
+  HELLO_KEYS,
+  type Misfit,
+  parseMessage,
+  type Protocol,
+  refusedSchema,
+} from '../protocol/greeting.ts';
 import { LETTERS_OPTIMIZERS, MODES } from './job-spec.ts';
 
-/** Raised whenever a message changes; both ends must have the same. */
-export const LETTERS_PROTOCOL = 1;
+const VERSION = 1;
+
+/** The protocol between clients, the coordinator node and compute nodes. */
+export const LETTERS_PROTOCOL: Protocol<{ readonly protocol: number }> = {
+  version: VERSION,
+  describeMismatch: ({ protocol }) =>
+    `expected version ${VERSION} of the letters protocol, got ${protocol}. Update the older end.`,
+};
+
+/** Milliseconds within which who connects says what it is. */
+export const GREETING_MS = 10_000;
 
 /** After the greeting: parameters and files travel as payloads. */
 export const LETTERS_LIMITS: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 64 << 20 };
@@ -22,14 +38,12 @@ const number = z.number();
 const milliseconds = z.number().min(0);
 
 const hello = z.object({
-  kind: z.literal('hello'),
-  protocol: z.number().int(),
+  ...HELLO_KEYS,
   role: z.enum(['coordinator', 'client', 'node']),
   /** A node that registers says where it listens. */
   port: z.number().int().min(0).max(65_535),
 });
 const welcome = z.object({ kind: z.literal('welcome') });
-const refused = z.object({ kind: z.literal('refused'), reason: text });
 
 const shape = z.object({ features: count, hidden: count, classes: count });
 const scaling = z.object({ shift: z.array(number).max(4096), factor: z.array(number).max(4096) });
@@ -57,6 +71,7 @@ const task = z.object({
   seed: count,
   mayReject: z.boolean(),
 });
+/** What a compute node is given to do. It answers with `need`, then with how the task ended. */
 export type TaskMessage = z.infer<typeof task>;
 
 /** Answers `need`: the payload is the file. */
@@ -101,19 +116,20 @@ const train = z.object({
 });
 
 const nodeState = z.object({ node: text, reason: text });
+/** A compute node, and why it is of no use at the moment. */
 export type NodeState = z.infer<typeof nodeState>;
 
 const taskTime = z.object({
   file: text,
   node: text,
   /**
-   * Sending the task to receiving the result, less what the node measured; the node's own clock for
-   * the rest.
+   * From sending the task to having the result, less the two times below, which the node measures.
    */
   transferMs: milliseconds,
   computeMs: milliseconds.nullable(),
   injectedMs: milliseconds.nullable(),
 });
+/** Where the time of one task went, and on which node; null where the node does not measure. */
 export type TaskTime = z.infer<typeof taskTime>;
 
 const jobEvent = z.discriminatedUnion('kind', [
@@ -143,13 +159,15 @@ const jobEvent = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('failed'), code: text, reason: text }),
 ]);
+/** What the coordinator tells a client of its job, from `queued` to `done` or `failed`. */
 export type JobEvent = z.infer<typeof jobEvent>;
+/** The last event of a job that came to its end; parameters are its payload. */
 export type DoneEvent = Extract<JobEvent, { kind: 'done' }>;
 
 const toNode = z.discriminatedUnion('kind', [hello, task, data, cancel, ping]);
 const fromNode = z.discriminatedUnion('kind', [
   welcome,
-  refused,
+  refusedSchema,
   need,
   rejected,
   cancelled,
@@ -163,39 +181,37 @@ const alive = z.object({ kind: z.literal('pong') });
 
 const toCoordinator = z.discriminatedUnion('kind', [hello, train, ping]);
 const fromCoordinator = z.union([
-  z.discriminatedUnion('kind', [welcome, refused, alive]),
+  z.discriminatedUnion('kind', [welcome, refusedSchema, alive]),
   jobEvent,
 ]);
 
+/** What a coordinator sends to a compute node. */
 export type ToNode = z.infer<typeof toNode>;
+/** What a compute node sends to a coordinator. */
 export type FromNode = z.infer<typeof fromNode>;
-export type ToCoordinator = z.infer<typeof toCoordinator>;
-export type FromCoordinator = z.infer<typeof fromCoordinator>;
+/** What clients, and compute nodes that register, send to a coordinator. */
+export type ToCoordinatorNode = z.infer<typeof toCoordinator>;
+/** What a coordinator sends to clients, and to compute nodes that register. */
+export type FromCoordinatorNode = z.infer<typeof fromCoordinator>;
 
-/** A message for a compute node. Throws: ProtocolError, as the others. */
-export function parseToNode(header: unknown): ToNode {
-  return parse(toNode, header, 'a message for a compute node');
+/** Gives a message for a compute node. Throws: ProtocolError naming the key that is wrong. */
+export function parseToNode(header: unknown, peer: string): ToNode {
+  return parseMessage(toNode, header, peer, misfitIn('a message for a compute node'));
 }
 
-export function parseFromNode(header: unknown): FromNode {
-  return parse(fromNode, header, 'a message of a compute node');
+/** Gives a message of a compute node. Throws: ProtocolError naming the key that is wrong. */
+export function parseFromNode(header: unknown, peer: string): FromNode {
+  return parseMessage(fromNode, header, peer, misfitIn('a message of a compute node'));
 }
 
-export function parseToCoordinator(header: unknown): ToCoordinator {
-  return parse(toCoordinator, header, 'a message for a coordinator node');
+/** Gives a message for a coordinator node. Throws: ProtocolError naming the key that is wrong. */
+export function parseToCoordinatorNode(header: unknown, peer: string): ToCoordinatorNode {
+  return parseMessage(toCoordinator, header, peer, misfitIn('a message for a coordinator node'));
 }
 
-export function parseFromCoordinator(header: unknown): FromCoordinator {
-  return parse(fromCoordinator, header, 'a message of a coordinator node');
-}
-
-/** Why a greeting is refused; undefined when it is not. */
-export function refusal(greeting: { readonly protocol: number }): string | undefined {
-  if (greeting.protocol === LETTERS_PROTOCOL) return undefined;
-  return (
-    `expected version ${LETTERS_PROTOCOL} of the letters protocol, got ${greeting.protocol}. ` +
-    'Update the older end.'
-  );
+/** Gives a message of a coordinator node. Throws: ProtocolError naming the key that is wrong. */
+export function parseFromCoordinatorNode(header: unknown, peer: string): FromCoordinatorNode {
+  return parseMessage(fromCoordinator, header, peer, misfitIn('a message of a coordinator node'));
 }
 
 /** Float64 numbers as a payload. */
@@ -204,7 +220,7 @@ export function payloadOf(values: Float64Array): Uint8Array {
 }
 
 /**
- * The numbers of a payload, in memory of their own. Throws: ProtocolError when there are not
+ * Gives the numbers of a payload in memory of their own. Throws: ProtocolError when there are not
  * `length` of them.
  */
 export function numbersOf(payload: Uint8Array, length: number, what: string): Float64Array {
@@ -216,12 +232,6 @@ export function numbersOf(payload: Uint8Array, length: number, what: string): Fl
   return new Float64Array(payload.slice().buffer);
 }
 
-function parse<T>(schema: z.ZodType<T>, header: unknown, what: string): T {
-  const parsed = schema.safeParse(header);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new ProtocolError(
-    `reading ${what}: ` +
-      (issue === undefined ? 'not understood' : `${issue.path.join('.')}: ${issue.message}`),
-  );
+function misfitIn(what: string): (misfit: Misfit) => string {
+  return ({ path, problem }) => `reading ${what}: ${path}: ${problem}`;
 }

@@ -10,6 +10,8 @@ import type { JobResult } from './client.ts';
 import type { JobSpec } from './job-spec.ts';
 import type { JobEvent } from './messages.ts';
 
+/** A value of the graph that is being built. */
+type Value = ReturnType<GraphBuilder['input']>;
 type RoundEvent = Extract<JobEvent, { kind: 'round' }>;
 
 /**
@@ -51,37 +53,21 @@ export function modelAsOnnx({ done, parameters }: JobResult): Uint8Array {
   const { shape, activation, scaling } = done;
   const { features, hidden, classes } = shape;
   const graph = new GraphBuilder('letters');
+  const constant = (name: string, size: readonly number[], values: Iterable<number>): Value =>
+    graph.initializer(name, 'float32', size, Float32Array.from(values));
+  const part = (name: string, from: number, size: readonly number[]): Value => {
+    const count = size.reduce((a, b) => a * b, 1);
+    return constant(name, size, parameters.subarray(from, from + count));
+  };
   let h = graph.input('x', 'float32', ['batch', features]); // [batch, features]
   if (scaling !== null) {
-    const shift = graph.initializer(
-      'shift',
-      'float32',
-      [features],
-      Float32Array.from(scaling.shift),
-    );
-    const factor = graph.initializer(
-      'factor',
-      'float32',
-      [features],
-      Float32Array.from(scaling.factor),
-    );
+    const shift = constant('shift', [features], scaling.shift);
+    const factor = constant('factor', [features], scaling.factor);
     h = graph.mul(graph.sub(h, shift), factor);
   }
   const start = outputWeightCount(shape);
-  const part = (
-    name: string,
-    from: number,
-    size: readonly number[],
-  ): ReturnType<GraphBuilder['input']> => {
-    const count = size.reduce((a, b) => a * b, 1);
-    return graph.initializer(
-      name,
-      'float32',
-      size,
-      Float32Array.from(parameters.subarray(from, from + count)),
-    );
-  };
-  h = graph.gemm(h, part('W', start + hidden, [features, hidden]), part('W.bias', start, [hidden])); // [batch, hidden]
+  const w = part('W', start + hidden, [features, hidden]);
+  h = graph.gemm(h, w, part('W.bias', start, [hidden])); // [batch, hidden]
   if (activation === 'relu') h = graph.relu(h);
   const logits = graph.gemm(h, part('V', classes, [hidden, classes]), part('V.bias', 0, [classes]));
   graph.output('logits', logits);

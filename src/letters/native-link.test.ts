@@ -7,7 +7,7 @@ import type { Connection } from '../transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../transport/memory-network.ts';
 import { type FromNode, payloadOf, LETTERS_LIMITS, type ToNode } from './messages.ts';
 import { NativeLink, TASK_TIMEOUT_MS } from './native-link.ts';
-import type { Outcome, Task } from './task.ts';
+import type { Task, TaskOutcome } from './task.ts';
 
 const SHAPE = { features: 2, hidden: 1, classes: 2 };
 const COUNT = parameterCount(SHAPE);
@@ -44,7 +44,7 @@ class Scene {
   readonly told: string[] = [];
   readonly received: ToNode['kind'][] = [];
   readonly payloads: Uint8Array[] = [];
-  readonly outcomes: Outcome[] = [];
+  readonly outcomes: TaskOutcome[] = [];
   answersPings = true;
   progress = 0;
 

@@ -13,7 +13,7 @@ import {
   type TaskMessage,
   type ToNode,
 } from './messages.ts';
-import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 
 const PING_MS = 1_000;
 /** A node that is silent for so long is lost, e.g. because its host sleeps. */
@@ -21,6 +21,7 @@ const SILENCE_MS = 5_000;
 /** A node that lives but comes no further for so long is lost. */
 export const TASK_TIMEOUT_MS = 200_000;
 
+/** One connection for all tasks; pings tell whether the node lives and comes on. */
 export class NativeLink implements NodeLink {
   readonly #connection: Connection;
   readonly #clock: Clock;
@@ -31,7 +32,7 @@ export class NativeLink implements NodeLink {
   #heardMs: number;
   #progress = 0;
   #progressedMs = 0;
-  #running: { readonly task: Task; readonly done: (outcome: Outcome) => void } | undefined;
+  #running: { readonly task: Task; readonly done: (outcome: TaskOutcome) => void } | undefined;
 
   /** `mayReject`: whether a busy node may refuse tasks. */
   constructor(
@@ -47,10 +48,10 @@ export class NativeLink implements NodeLink {
     this.#heardMs = clock.now();
     connection.limits = LETTERS_LIMITS;
     connection.handlers = {
-      onFrame: (header, payload) => this.#receive(parseFromNode(header), payload),
+      onFrame: (header, payload) => this.#receive(parseFromNode(header, connection.peer), payload),
       onClose: (error) => this.#lose(error?.message ?? 'it closed the connection'),
     };
-    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL, role: 'coordinator', port: 0 });
+    this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL.version, role: 'coordinator', port: 0 });
     this.#watch();
   }
 
@@ -58,7 +59,7 @@ export class NativeLink implements NodeLink {
     return true;
   }
 
-  run(task: Task, done: (outcome: Outcome) => void): void {
+  run(task: Task, done: (outcome: TaskOutcome) => void): void {
     this.#running = { task, done };
     this.#progressedMs = this.#clock.now();
     const { id, round, file, name, digest, shape, recipe, scaling, seed } = task;
@@ -115,7 +116,7 @@ export class NativeLink implements NodeLink {
     }
   }
 
-  #readResult(message: Extract<FromNode, { kind: 'result' }>, payload: Uint8Array): Outcome {
+  #readResult(message: Extract<FromNode, { kind: 'result' }>, payload: Uint8Array): TaskOutcome {
     const shape = this.#running?.task.shape;
     if (shape === undefined) return { kind: 'cancelled' };
     try {
@@ -129,7 +130,7 @@ export class NativeLink implements NodeLink {
     }
   }
 
-  #finish(id: number, outcome: Outcome): void {
+  #finish(id: number, outcome: TaskOutcome): void {
     const running = this.#running;
     if (running?.task.id !== id)
       return this.#lose(`it answered to a task that it was not given (${id})`);

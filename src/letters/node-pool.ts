@@ -1,6 +1,6 @@
 /**
- * The compute nodes that a coordinator may use: from the list, which is read again and again, and
- * by registration.
+ * The compute nodes that a coordinator may use: those in the list, which is read again and again,
+ * and those that registered.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -15,6 +15,7 @@ import type { Task } from './task.ts';
 /** The list is looked at this often while there are jobs. */
 const REREAD_MS = 1_000;
 
+/** Where nodes are found, how they are reached, and who gets the next task. */
 export interface NodePoolOptions {
   readonly clock: Clock;
   readonly policy: PolicyName;
@@ -25,11 +26,13 @@ export interface NodePoolOptions {
   readonly readNodeList: () => readonly Address[];
 }
 
+/** Who is told what happens in the pool. */
 export interface NodePoolEvents extends NodeEvents {
   /** The list could not be read; the one before is still used. Told once per reason. */
   onListTrouble(reason: string): void;
 }
 
+/** All compute nodes of a coordinator by name, connected to as long as there are jobs. */
 export class NodePool {
   readonly #options: NodePoolOptions;
   readonly #events: NodePoolEvents;
@@ -140,8 +143,8 @@ export class NodePool {
   }
 
   /**
-   * Adds the nodes that are new; those that were taken off get nothing more, and go once they have
-   * nothing to do.
+   * Adds the nodes that are new. Those that were taken off get nothing more, and are let go once
+   * they have nothing to do.
    */
   #match(): void {
     if (!this.#isStarted) return;

@@ -1,11 +1,12 @@
 /** A compute node's side of a connection to a coordinator of Lockstep. */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, ProtocolError } from '../base/errors.ts';
-import { digestOf } from './numeric/letters-directory.ts';
+import { sha256Of } from './numeric/letters-directory.ts';
 import { type LettersRows, parseLettersText } from './numeric/letters-text.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import { scaleRows } from './numeric/scaling.ts';
 import type { Connection } from '../transport/connection.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/greeting.ts';
 import type { ComputeNode, NodeOutcome } from './compute-node.ts';
 import type { FileCache } from './file-cache.ts';
 import {
@@ -13,19 +14,20 @@ import {
   numbersOf,
   parseToNode,
   payloadOf,
-  refusal,
+  GREETING_MS,
   LETTERS_LIMITS,
+  LETTERS_PROTOCOL,
   type TaskMessage,
 } from './messages.ts';
-
-/** Who connects says what it is within this time. */
-export const GREETING_MS = 10_000;
 
 interface Waiting {
   readonly message: TaskMessage;
   readonly start: Float64Array;
 }
 
+/**
+ * Greets, takes tasks, asks for the files that it lacks, and gives up what its coordinator leaves.
+ */
 export class NodeSession {
   readonly #connection: Connection;
   readonly #node: ComputeNode;
@@ -40,7 +42,7 @@ export class NodeSession {
     this.#connection = connection;
     this.#node = node;
     this.#files = files;
-    this.#greeting = clock.after(GREETING_MS, () => connection.destroy());
+    this.#greeting = awaitGreeting(connection, clock, GREETING_MS);
     connection.handlers = {
       onFrame: (header, payload) => this.#receive(header, payload),
       onClose: () => {
@@ -51,7 +53,7 @@ export class NodeSession {
   }
 
   #receive(header: unknown, payload: Uint8Array): void {
-    const message = parseToNode(header);
+    const message = parseToNode(header, this.#connection.peer);
     if (!this.#isGreeted && message.kind !== 'hello')
       throw new ProtocolError(`expected a greeting, got ${message.kind}`);
     switch (message.kind) {
@@ -73,13 +75,10 @@ export class NodeSession {
   #greet(message: { readonly protocol: number; readonly role: string }): void {
     const reason =
       message.role === 'coordinator'
-        ? refusal(message)
+        ? versionProblem(LETTERS_PROTOCOL, message)
         : 'this is a compute node: connect to the coordinator node';
     this.#greeting.cancel();
-    if (reason !== undefined) {
-      this.#send({ kind: 'refused', reason });
-      return this.#connection.close();
-    }
+    if (reason !== undefined) return refuseConnection(this.#connection, reason);
     this.#isGreeted = true;
     this.#connection.limits = LETTERS_LIMITS;
     this.#send({ kind: 'welcome' });
@@ -101,7 +100,7 @@ export class NodeSession {
     this.#waiting = undefined;
     const { id, name, shape } = waiting.message;
     try {
-      if (digestOf(bytes) !== digest)
+      if (sha256Of(bytes) !== digest)
         throw new ProtocolError(`${name}: other bytes came than were announced`);
       const text = new TextDecoder('latin1').decode(bytes);
       const rows = parseLettersText(text, {

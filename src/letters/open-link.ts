@@ -10,7 +10,7 @@ import { nodeName } from './node-list.ts';
 import type { OpenLink } from './pooled-node.ts';
 import { SeedLink } from './seed-link.ts';
 import { IS_LOCKSTEP, WHO_ARE_YOU } from './thrift/seed-interface.ts';
-import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 import { ThriftDecoder } from './thrift/thrift-decoder.ts';
 import { encodeThrift } from './thrift/thrift-encoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
@@ -76,7 +76,7 @@ class OpeningLink implements NodeLink {
     return this.#link?.can(mode) === true;
   }
 
-  run(task: Task, done: (outcome: Outcome) => void): void {
+  run(task: Task, done: (outcome: TaskOutcome) => void): void {
     this.#link?.run(task, done);
   }
 
@@ -91,8 +91,9 @@ class OpeningLink implements NodeLink {
 }
 
 /**
- * Throws: PeerLostError when the node gives no answer in time, ProtocolError for an answer that is
- * not Thrift.
+ * Asks a node what it speaks.
+ *
+ * Throws: PeerLostError when it gives no answer in time, ProtocolError when that is not Thrift.
  */
 async function ask(dialler: Dialler, address: Address, clock: Clock): Promise<Dialect> {
   const stream = await dialler.connectBytes(address, CONNECT_MS);

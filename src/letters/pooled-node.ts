@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { Address } from '../transport/tcp.ts';
 import { nodeName } from './node-list.ts';
 import type { Candidate } from '../plan/policies.ts';
-import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 
 /** Reaches a compute node; the link tells its handlers when it is ready, or that it failed. */
 export type OpenLink = (address: Address, handlers: NodeLinkHandlers) => NodeLink;
@@ -13,10 +13,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 /** A node that rejected a task is not asked again before. */
 const REJECTED_PAUSE_MS = 50;
-/**
- * Weight of the newest task in the recent time, and of the newest answer in the share of
- * rejections.
- */
+/** Weight of the newest task in the recent time, and in the share of rejections. */
 const NEWEST = 0.3;
 /** Tasks whose times are remembered. */
 const REMEMBERED = 8;
@@ -26,17 +23,19 @@ export interface NodeEvents {
   /** There may be something to be given out: a node has nothing to do, or nodes came or went. */
   onFree(): void;
   /** The task ended there, not with failure. */
-  onOutcome(node: PooledNode, task: Task, outcome: Outcome, wallMs: number): void;
+  onOutcome(node: PooledNode, task: Task, outcome: TaskOutcome, wallMs: number): void;
   /** The node was lost or gave what cannot be used; so is the task it had. */
   onLost(node: PooledNode, task: Task | undefined, reason: string): void;
 }
 
+/** The copy of a task that a node is computing. */
 export interface RunningTask {
   readonly task: Task;
   readonly startedMs: number;
   isCancelled: boolean;
 }
 
+/** One node: reached again after every failure, and measured for the policy that chooses nodes. */
 export class PooledNode implements Candidate {
   readonly name: string;
   readonly address: Address;
@@ -124,7 +123,7 @@ export class PooledNode implements Candidate {
     });
   }
 
-  #settle(running: RunningTask, outcome: Outcome): void {
+  #settle(running: RunningTask, outcome: TaskOutcome): void {
     if (outcome.kind === 'failed') return this.#lose(outcome.reason);
     const wallMs = this.#clock.now() - running.startedMs;
     this.running = undefined;
@@ -132,7 +131,7 @@ export class PooledNode implements Candidate {
     this.#events.onOutcome(this, running.task, outcome, wallMs);
   }
 
-  #measure(outcome: Outcome, wallMs: number): void {
+  #measure(outcome: TaskOutcome, wallMs: number): void {
     const isRejected = outcome.kind === 'rejected';
     if (isRejected || outcome.kind === 'done')
       this.rejectedShare += NEWEST * ((isRejected ? 1 : 0) - this.rejectedShare);

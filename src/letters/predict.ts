@@ -4,13 +4,11 @@ import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
 import { readLettersFile } from './numeric/letters-directory.ts';
 import { createSession, onnxRuntime } from '../runtime/session.ts';
 
+/** Classes that a model gives to the rows of a file, and how many of them are wrong. */
 export interface Predictions {
   /** One class per row. */
   readonly classes: readonly number[];
-  /**
-   * The share of rows that are classified wrong, between 0 and 1; undefined when the file has no
-   * classes.
-   */
+  /** Share of rows that are classified wrong (0..1); undefined when the file has no classes. */
   readonly errorRate: number | undefined;
 }
 

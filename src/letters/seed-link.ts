@@ -1,6 +1,6 @@
 /**
- * A coordinator's link to a compute node of the seed system: one connection per task, as its own
- * coordinator does.
+ * A coordinator's link to a compute node of the seed system: a connection per task, as its own
+ * coordinator makes them.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -8,13 +8,14 @@ import type { ByteStream } from '../transport/byte-stream.ts';
 import type { Mode } from './job-spec.ts';
 import { TASK_TIMEOUT_MS } from './native-link.ts';
 import { encodeFileCall, parseFileReply } from './thrift/seed-interface.ts';
-import type { NodeLink, NodeLinkHandlers, Outcome, Task } from './task.ts';
+import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 import { ThriftDecoder } from './thrift/thrift-decoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
 
 /** Opens a stream to the node. */
 export type OpenStream = () => Promise<ByteStream>;
 
+/** Calls `train` of the node for every task; whether it is reached shows only then. */
 export class SeedLink implements NodeLink {
   readonly #open: OpenStream;
   readonly #clock: Clock;
@@ -41,7 +42,7 @@ export class SeedLink implements NodeLink {
     return mode === 'seed';
   }
 
-  run(task: Task, done: (outcome: Outcome) => void): void {
+  run(task: Task, done: (outcome: TaskOutcome) => void): void {
     const reason = `no result for ${TASK_TIMEOUT_MS / 1000} s`;
     this.#deadline = this.#clock.after(TASK_TIMEOUT_MS, () => this.#lose(reason));
     this.#open().then(
@@ -59,7 +60,7 @@ export class SeedLink implements NodeLink {
     this.#stream?.destroy();
   }
 
-  #call(stream: ByteStream, task: Task, done: (outcome: Outcome) => void): void {
+  #call(stream: ByteStream, task: Task, done: (outcome: TaskOutcome) => void): void {
     if (this.#isOver) return stream.destroy();
     this.#stream = stream;
     const decoder = new ThriftDecoder((message) => {
@@ -90,7 +91,7 @@ export class SeedLink implements NodeLink {
   }
 }
 
-function outcomeOf(message: ThriftMessage, task: Task): Outcome {
+function outcomeOf(message: ThriftMessage, task: Task): TaskOutcome {
   try {
     const { delta, trainingError } = parseFileReply(message, task.shape);
     if (delta === undefined) return { kind: 'rejected' };

@@ -4,8 +4,9 @@ import type { Recipe } from './numeric/recipe.ts';
 import type { Scaling } from './numeric/scaling.ts';
 import type { Mode } from './job-spec.ts';
 
+/** A task as links get it: data, recipe, and the parameters to start from. */
 export interface Task {
-  /** Of this coordinator; the same for every copy of the task. */
+  /** Unique at this coordinator; the same for every copy of the task. */
   readonly id: number;
   readonly mode: Mode;
   readonly round: number;
@@ -27,7 +28,7 @@ export interface Task {
 }
 
 /** How a copy of a task ended at a node that is still there. */
-export type Outcome =
+export type TaskOutcome =
   | TaskResult
   /** The node is too busy. */
   | { readonly kind: 'rejected' }
@@ -38,6 +39,7 @@ export type Outcome =
   /** The node cannot do it, or gave what cannot be used. */
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** What training on the file gave: parameters at the end minus those at the start, and times. */
 export interface TaskResult {
   readonly kind: 'done';
   readonly delta: Float64Array;
@@ -52,13 +54,14 @@ export interface NodeLink {
   /** Whether it can do tasks of this mode. */
   can(mode: Mode): boolean;
   /** `done` is called once, unless the link is lost before. */
-  run(task: Task, done: (outcome: Outcome) => void): void;
+  run(task: Task, done: (outcome: TaskOutcome) => void): void;
   /** Asks for the running task to be given up; its outcome still comes. */
   cancel(): void;
   /** Lets go of the node; nobody is told anything any more. */
   close(): void;
 }
 
+/** Who is told how the link to a node fares. */
 export interface NodeLinkHandlers {
   onReady(): void;
   /** Told once; the link is over, and a task that was running with it. */

@@ -1,7 +1,7 @@
 import { Worker as Thread } from 'node:worker_threads';
 import { invariant, messageOf, RuntimeError } from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
-import type { Rows } from './numeric/network.ts';
+import type { Rows } from './numeric/two-layer-network.ts';
 import type { FileResult, FileTask } from './numeric/train-file.ts';
 import type { Trainer } from './compute-node.ts';
 import { CONTROL, type ThreadAnswer, type ThreadRequest } from './compute-control.ts';

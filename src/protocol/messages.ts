@@ -8,7 +8,7 @@
  * They are not ordered against each other.
  */
 import { z } from 'zod';
-import { ProtocolError } from '../base/errors.ts';
+import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
 export const PROTOCOL_VERSION = 4;
@@ -21,10 +21,8 @@ const milliseconds = z.number().min(0);
 const channel = z.enum(['control', 'data', 'heartbeat']);
 export type Channel = z.infer<typeof channel>;
 
-/** Sent before the versions are known to agree: only ever add optional keys. */
 const hello = z.object({
-  kind: z.literal('hello'),
-  protocol: z.number().int(),
+  ...HELLO_KEYS,
   channel,
   /** Stable over reconnections of one worker process. */
   workerId: text,
@@ -91,12 +89,6 @@ const job = z.object({
 export type Job = z.infer<typeof job>;
 
 const welcome = z.object({ kind: z.literal('welcome'), session: text, rank: count, job });
-/** `isForNow`: the same worker may be let in a little later. */
-const refused = z.object({
-  kind: z.literal('refused'),
-  reason: text,
-  isForNow: z.boolean().optional(),
-});
 
 /** The worker has its data and sessions and can be given state and work. */
 const ready = z.object({
@@ -269,7 +261,7 @@ const toCoordinator = z.discriminatedUnion('kind', [
 ]);
 const toWorker = z.discriminatedUnion('kind', [
   welcome,
-  refused,
+  refusedSchema,
   plan,
   lease,
   release,
@@ -286,22 +278,20 @@ export type ToCoordinator = z.infer<typeof toCoordinator>;
 export type ToWorker = z.infer<typeof toWorker>;
 export type Hello = z.infer<typeof hello>;
 
-function parse<T>(schema: z.ZodType<T>, header: unknown, peer: string): T {
-  const result = schema.safeParse(header);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new ProtocolError(
-    `message from ${peer}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'not understood'}`,
-    { peer },
-  );
-}
+/** The protocol between the coordinator and its workers. */
+export const CLUSTER_PROTOCOL: Protocol<Hello> = {
+  version: PROTOCOL_VERSION,
+  describeMismatch: ({ protocol, software }) =>
+    `protocol versions differ: the coordinator speaks ${PROTOCOL_VERSION}, the worker ` +
+    `${protocol} (${software}). Install the same version of Lockstep on both machines.`,
+};
 
 /** A message from a worker, or ProtocolError. */
 export function parseToCoordinator(header: unknown, peer: string): ToCoordinator {
-  return parse(toCoordinator, header, peer);
+  return parseMessage(toCoordinator, header, peer);
 }
 
 /** A message from the coordinator, or ProtocolError. */
 export function parseToWorker(header: unknown, peer: string): ToWorker {
-  return parse(toWorker, header, peer);
+  return parseMessage(toWorker, header, peer);
 }

@@ -21,7 +21,7 @@ import { clipCoefficient, parseOptimizerScalars } from '../optim/scalars.ts';
 import type { Commit } from '../protocol/messages.ts';
 import type { LaneControl } from './lane-control.ts';
 import { optimizerRegionsOf, stateRegionsOf } from '../state/state-layout.ts';
-import { type LaneStart, layoutOf } from './lane-job.ts';
+import type { LaneStart } from './lane-job.ts';
 
 /** The memory that a lane works in, and the kernels that work in it. */
 export interface LaneMemory {

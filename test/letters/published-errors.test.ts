@@ -14,7 +14,7 @@ import {
 import { writeLettersDirectory } from '../../src/letters/numeric/packed-letters.ts';
 import { scaleRows } from '../../src/letters/numeric/scaling.ts';
 import { trainOnFile } from '../../src/letters/numeric/train-file.ts';
-import { Job } from '../../src/letters/job.ts';
+import { RunningJob } from '../../src/letters/running-job.ts';
 import { type JobSpec, LETTER_CLASSES, SEED_DEFAULTS } from '../../src/letters/job-spec.ts';
 
 let folder = '';
@@ -29,7 +29,7 @@ after(() => rm(folder, { recursive: true }));
 /** The validation errors of a job whose tasks are done in the order that `pick` chooses them. */
 function run(spec: Partial<JobSpec>, pick: (count: number) => number = () => 0): readonly number[] {
   let id = 0;
-  const job = new Job(
+  const job = new RunningJob(
     {
       ...SEED_DEFAULTS,
       directory: folder,

@@ -15,15 +15,19 @@ import { repeatRun } from '../../validate/compare/repeat-run.ts';
 import { comparisonText } from '../texts/baseline-text.ts';
 import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
+import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
---metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that write the same, a
-summary.json of \`lockstep train\`, or a plain JSON object. Give it several times for several runs of the same: then a
-change only counts when it is more than the noise between runs (95 % confidence). Instead of files, --runs measures
+--metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that \
+write the same, a
+summary.json of \`lockstep train\`, or a plain JSON object. Give it several times for several runs \
+of the same: then a
+change only counts when it is more than the noise between runs (95 % confidence). Instead of \
+files, --runs measures
 now: so many times \`lockstep run\`, with the flags after \`--\`.
 
 Examples: lockstep baseline save --metrics multi.json --name stable_v1
@@ -31,9 +35,11 @@ Examples: lockstep baseline save --metrics multi.json --name stable_v1
 
 const COMPARE_HELP = `${HELP}
 
-Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and accuracy higher.
+Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and \
+accuracy higher.
 
-Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be used.`;
+Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be \
+used.`;
 
 const DEFAULT_FOLDER = '.minicluster/baselines';
 const MOST_PERCENT = 1000;
@@ -132,7 +138,7 @@ async function compare(
       `comparing with baseline "${name}": it has no metric in common with ` +
         `${runs.map(({ path }) => path).join(', ')}; it has ${report.missing_metrics.join(', ')}`,
     );
-  const text = `${JSON.stringify(report, null, 2)}\n`;
+  const text = jsonText(report);
   if (output !== undefined) writeOutput(output, text);
   process.stderr.write(comparisonText(report, paint(context.environment)));
   if (output !== undefined) process.stderr.write(`Report saved to: ${output}\n`);
@@ -141,7 +147,7 @@ async function compare(
   context.setExitCode(report.has_regressions ? EXIT.failed : EXIT.ok);
 }
 
-/** From files, or measured now; undefined when the user interrupts it. */
+/** Metrics from files, or measured now; undefined when the user interrupts that. */
 async function runsOf(
   context: CommandContext,
   { metrics, runs }: BaselineFlags,
@@ -159,19 +165,16 @@ async function runsOf(
   }
   const count = parseWhole('--runs', runs ?? '', 1, MOST_RUNS);
   const terminal = new Terminal(process.stderr, context.environment);
-  const interrupt = interruptOnSignals(terminal);
-  try {
-    return await repeatRun({
+  return withInterrupt(terminal, (signal) =>
+    repeatRun({
       self: context.self,
       count,
       flags: runFlags,
       onRun: (run) =>
         terminal.line(`run ${run} of ${count}: lockstep run ${runFlags.join(' ')}`.trimEnd()),
-      signal: interrupt.signal,
-    });
-  } finally {
-    interrupt.release();
-  }
+      signal,
+    }),
+  );
 }
 
 function listCommand(): Command {
@@ -181,7 +184,7 @@ function listCommand(): Command {
     .option('--json', 'print the names as one JSON document')
     .action(({ baselineDir, json }: { readonly baselineDir: string; readonly json?: boolean }) => {
       const names = listBaselines(baselineDir);
-      if (json === true) process.stdout.write(`${JSON.stringify({ baselines: names }, null, 2)}\n`);
+      if (json === true) printJson({ baselines: names });
       else if (names.length === 0) process.stderr.write(`there is no baseline in ${baselineDir}\n`);
       else process.stdout.write(names.map((name) => `${name}\n`).join(''));
     });

@@ -7,23 +7,29 @@ import {
 } from '../../validate/bench/bench-collective.ts';
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
+import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit integers, added up
-by the coordinator of a star, over real sockets. Every all-reduce stands between two barriers, and every element of
+Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit \
+integers, added up
+by the coordinator of a star, over real sockets. Every all-reduce stands between two barriers, and \
+every element of
 every sum is checked. Its time is that of the slowest worker.
 
-GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of workers. Buffers of 64 KiB
-and more go through shared memory on one machine; with --host and an address of this machine that is not loopback's
+GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of \
+workers. Buffers of 64 KiB
+and more go through shared memory on one machine; with --host and an address of this machine that \
+is not loopback's
 they go over TCP.
 
 Example: lockstep bench-collective --workers 4 --sizes 1,16,256 --output collective.json
 
-Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 interrupted.`;
+Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 \
+interrupted.`;
 
 const MAX_WORKERS = 64;
 const MAX_ITERATIONS = 1_000_000;
@@ -79,29 +85,23 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
           'measured',
       ),
     );
-  const interrupt = interruptOnSignals(terminal);
-  try {
-    const result = await benchCollective({
+  const result = await withInterrupt(terminal, (signal) =>
+    benchCollective({
       workers,
       sizesMb,
       iterations,
       host: flags.host,
-      signal: interrupt.signal,
+      signal,
       onSize: (sizeMb) => terminal.live(dim(`${sizeMb} MiB, ${iterations} iterations...`)),
-    });
-    terminal.end();
-    if (result === undefined) return setExitCode(EXIT.interrupted);
-    terminal.line(benchText(result, bold));
-    const json = `${JSON.stringify(result, null, 2)}\n`;
-    if (flags.output !== undefined) {
-      writeOutput(flags.output, json);
-      terminal.line(`Result saved to: ${flags.output}`);
-    }
-    if (flags.json === true) process.stdout.write(json);
-  } finally {
-    terminal.end();
-    interrupt.release();
+    }),
+  );
+  if (result === undefined) return setExitCode(EXIT.interrupted);
+  terminal.line(benchText(result, bold));
+  if (flags.output !== undefined) {
+    writeOutput(flags.output, jsonText(result));
+    terminal.line(`Result saved to: ${flags.output}`);
   }
+  if (flags.json === true) printJson(result);
 }
 
 function parseSizes({ sizes, sizeMb }: Flags): number[] {

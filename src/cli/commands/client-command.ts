@@ -12,11 +12,14 @@ import { writeJobFiles } from '../../letters/model-files.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { parseChoice, parseNumber, parsePort, parseWhole } from '../shell/arguments.ts';
 import { duration, grouped, Terminal } from '../shell/terminal.ts';
+import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Trains a network with one hidden layer on the files of a directory (train_letters*.txt), in rounds: every file is
-trained on by itself from the same start, then the results are averaged, and validate_letters.txt tells the error.
+Trains a network with one hidden layer on the files of a directory (train_letters*.txt), in \
+rounds: every file is
+trained on by itself from the same start, then the results are averaged, and validate_letters.txt \
+tells the error.
 
   dir      on the machine of the coordinator node; \`lockstep data letters <dir>\` writes one
   rounds   averages taken
@@ -24,7 +27,8 @@ trained on by itself from the same start, then the results are averaged, and val
   h        units of the hidden layer
   eta      learning rate; try 0.0001, or 0.003 with --optimizer adam
 
---compat seed computes what the original system computes, so that its published errors come out again.
+--compat seed computes what the original system computes, so that its published errors come out \
+again.
 The model, errors.csv and timing.txt are written to --out-dir; \`lockstep predict\` uses the model.
 
 Example: lockstep client localhost 9095 letters 3 75 24 0.0001`;
@@ -137,7 +141,7 @@ function report(
     wallSeconds,
     ...(folder === undefined ? {} : { folder }),
   };
-  process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+  printJson(summary);
 }
 
 function lineOf(event: JobEvent, { rounds }: JobSpec): string | undefined {

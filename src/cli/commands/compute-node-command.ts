@@ -16,10 +16,12 @@ import type { CommandContext } from '../shell/command-context.ts';
 const HELP = `
 Trains on the files that a coordinator node gives it, one after the other, until it is interrupted.
 
-load_probability makes a busy machine: with this probability a task is delayed by --delay; and when the coordinator
+load_probability makes a busy machine: with this probability a task is delayed by --delay; and \
+when the coordinator
 balances load, with this probability, drawn separately, it is rejected at once and goes elsewhere.
 
-The port also speaks the Thrift interface of the original system, whose coordinator can use this node.
+The port also speaks the Thrift interface of the original system, whose coordinator can use this \
+node.
 
 Example: lockstep compute-node 9091 0.2`;
 

@@ -9,11 +9,14 @@ Spreads the training files of its clients over compute nodes, until it is interr
 
 scheduling_policy, by number or name:
   1  random           any node that has nothing to do, by chance
-  2  load-balancing   the one likely done first, by its recent times and rejections; nodes may reject when they are busy
+  2  load-balancing   the one likely done first, by its recent times and rejections; nodes may \
+reject when they are busy
   3  round-robin      each in its turn
 
-The list of nodes has one host,port per line. It is read again when it changes, also while a job runs; nodes may also
-register themselves (lockstep compute-node --join). The port also speaks the Thrift interface of the original system:
+The list of nodes has one host,port per line. It is read again when it changes, also while a job \
+runs; nodes may also
+register themselves (lockstep compute-node --join). The port also speaks the Thrift interface of \
+the original system:
 its client can train here, and its compute nodes can be in the list.
 
 Example: lockstep coordinator-node 9095 2`;

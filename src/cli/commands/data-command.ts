@@ -10,14 +10,18 @@ import { DATASETS } from '../../data/sources/datasets.ts';
 import { describeDataset } from '../../data/describe-dataset.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../job/data-source.ts';
 import { dataLettersCommand } from './data-letters-command.ts';
+import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Finds, downloads, computes or reads a data set, checks it, and prints what it holds as JSON. Names: --list.
+Finds, downloads, computes or reads a data set, checks it, and prints what it holds as JSON. \
+Names: --list.
 Looked for in this order: --data-dir, the cache folder, installed packages, the official mirrors.
 
-Your own data: a .npz file or a folder of .npy files (x_train, y_train, x_test, y_test, or x and y), a .csv table,
-a .txt text, a folder of PNG and JPEG images in one folder per class. Without a test part, a tenth is kept for it.`;
+Your own data: a .npz file or a folder of .npy files (x_train, y_train, x_test, y_test, or x and \
+y), a .csv table,
+a .txt text, a folder of PNG and JPEG images in one folder per class. Without a test part, a tenth \
+is kept for it.`;
 
 /** \`lockstep data\`: finds, checks and describes data sets. */
 export function dataCommand(context: CommandContext): Command {
@@ -46,7 +50,7 @@ async function describe(
   const { config } = parseTrainConfig([], flags);
   const places = dataPlaces(config.dataDir, context.environment);
   const { splits } = await loadRunData({ ...datasetSpecOf(config), name }, places);
-  process.stdout.write(`${JSON.stringify(describeDataset(splits), null, 2)}\n`);
+  printJson(describeDataset(splits));
 }
 
 function listText(): string {
@@ -60,7 +64,8 @@ function listText(): string {
 }
 
 const MAKE_HELP = `
---samples (training images; a quarter as many are made for the test), --classes (10 or 100) and --seed say which.
+--samples (training images; a quarter as many are made for the test), --classes (10 or 100) and \
+--seed say which.
 The archive has the layout of the official one, to try what needs CIFAR without a network:
   lockstep data make-cifar made-up --samples 5000
   lockstep train --dataset cifar10 --data-dir made-up --model simple_cnn`;

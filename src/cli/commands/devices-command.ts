@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { type DeviceReport, listDevices, speedText } from '../../runtime/devices.ts';
+import { jsonText } from '../shell/json-output.ts';
 
 const HELP = `
-Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and says what is
+Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and \
+says what is
 missing where one does not work. GFLOP/s are measured, in products of matrices, on one lane.
 
 Use one with \`lockstep train --device NAME\` or \`lockstep worker --device NAME\`.`;
@@ -15,9 +17,7 @@ export function devicesCommand(): Command {
     .addHelpText('after', HELP)
     .action(async ({ json }: { json?: boolean }) => {
       const devices = await listDevices();
-      process.stdout.write(
-        json === true ? `${JSON.stringify({ devices }, null, 2)}\n` : devicesText(devices),
-      );
+      process.stdout.write(json === true ? jsonText({ devices }) : devicesText(devices));
     });
 }
 

@@ -15,19 +15,23 @@ import type { FaultReport } from '../../validate/results/result.ts';
 import { checkCiFlags, type CiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { faultReportText, resultLine } from '../texts/fault-report-text.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
+import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Trains with real worker processes, once undisturbed and once with every fault, and says what the detectors
+Trains with real worker processes, once undisturbed and once with every fault, and says what the \
+detectors
 of the product made of it. A fault counts as detected only when the right worker is named.
 
 Faults: ${FAULTS.map(({ name }) => name).join(', ')}
 
-Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no alarm;
-            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 interrupted.`;
+Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no \
+alarm;
+            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 \
+interrupted.`;
 
 interface Flags extends CiFlags {
   readonly faults?: string;
@@ -73,47 +77,53 @@ async function faultTest(context: CommandContext, flags: Flags): Promise<void> {
   const settings = settingsOf(flags);
   checkWritable('--output', flags.output);
   checkCiFlags(flags);
-  const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
-  const interrupt = interruptOnSignals(terminal);
-  const count = (settings.faults ?? FAULTS).length * settings.rounds;
+  const report = await inject(context, settings, terminal, flags.verbose === true);
+  if (report === undefined) return context.setExitCode(EXIT.interrupted);
+  writeOutput(flags.output, jsonText(report));
+  terminal.line(faultReportText(report, paint(context.environment)));
+  terminal.line(`Report saved to: ${flags.output}`);
+  emitChecks('lockstep fault-test', checksOf(report), flags);
+  if (flags.json === true) printJson(report);
+  context.setExitCode(isPassed(report) ? EXIT.ok : EXIT.failed);
+}
+
+/** Runs everything and tells how it goes; undefined when the user interrupts it. */
+async function inject(
+  { environment, self }: CommandContext,
+  settings: Settings,
+  terminal: Terminal,
+  isVerbose: boolean,
+): Promise<FaultReport | undefined> {
+  const colours = paint(environment);
+  const { faults = FAULTS, rounds, workers, steps, audit } = settings;
   terminal.line(
-    `Injecting ${count} faults into runs of ${settings.workers} workers and ${settings.steps} ` +
+    `Injecting ${faults.length * rounds} faults into runs of ${workers} workers and ${steps} ` +
       'steps...',
   );
-  if (settings.workers < 3 || settings.audit === 0)
+  if (workers < 3 || audit === 0)
     terminal.line(
       colours.dim(
         'note: wrong gradients are found by audits, which need --workers 3 and --audit above 0',
       ),
     );
-  try {
-    const report = await runFaultTest({
+  return withInterrupt(terminal, (signal) =>
+    runFaultTest({
       ...settings,
-      places: dataPlaces(undefined, context.environment),
-      self: context.self,
-      signal: interrupt.signal,
+      places: dataPlaces(undefined, environment),
+      self,
+      signal,
       onRun: (name, seed) => {
-        if (flags.verbose === true) terminal.line(colours.dim(`running ${name}, seed ${seed}`));
+        if (isVerbose) terminal.line(colours.dim(`running ${name}, seed ${seed}`));
         else terminal.live(`running ${name}`);
       },
       onResult: (result) => terminal.line(resultLine(result, colours)),
-    });
-    terminal.end();
-    writeOutput(flags.output, `${JSON.stringify(report, null, 2)}\n`);
-    terminal.line(faultReportText(report, colours));
-    terminal.line(`Report saved to: ${flags.output}`);
-    emitChecks('lockstep fault-test', checksOf(report), flags);
-    if (flags.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    context.setExitCode(isPassed(report) ? EXIT.ok : EXIT.failed);
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    terminal.line(`interrupted; no report was written (${messageOf(error)})`);
-    context.setExitCode(EXIT.interrupted);
-  } finally {
-    terminal.end();
-    interrupt.release();
-  }
+    }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+      terminal.line(`interrupted; no report was written (${messageOf(error)})`);
+      return undefined;
+    }),
+  );
 }
 
 type Settings = Pick<

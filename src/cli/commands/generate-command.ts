@@ -12,7 +12,8 @@ import type { TokenTable } from '../../data/token-table.ts';
 import { createTextGenerator, type GenerateOptions } from '../../runtime/text-generator.ts';
 
 const HELP = `
-Continues a text with a language model that \`lockstep train --model gpt\` has trained. The text goes to standard
+Continues a text with a language model that \`lockstep train --model gpt\` has trained. The text \
+goes to standard
 output as it comes; the same flags give the same text.
 
 Example: lockstep train --model gpt --dataset moby_dick --name whale

@@ -7,10 +7,11 @@ import { readHealth, type WatchEnd, watchHealth } from '../../validate/watch/mon
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
 import type { Health } from '../../validate/results/result.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber } from '../shell/arguments.ts';
 import { anomalyText, healthLine, statusText, workerTable } from '../texts/monitor-text.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
+import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const DEFAULT_CHECKPOINT = './minicluster_results/health.json';
@@ -19,13 +20,16 @@ const PLAIN_LINE_MS = 5_000;
 const MAX_TIMEOUT_SECONDS = 1_000_000;
 
 const WATCH_HELP = `
-Follows a run until it is complete, and tells what goes wrong as it happens. The file need not be there yet.
+Follows a run until it is complete, and tells what goes wrong as it happens. The file need not be \
+there yet.
 
-Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file that is no health file,
+Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file \
+that is no health file,
 130 interrupted.`;
 
 const STATUS_HELP = `
-HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a minute old.
+HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a \
+minute old.
 CRITICAL: a worker has failed.
 
 Exit codes: 0 healthy or degraded, 1 critical, 2 a file that is missing or no health file.`;
@@ -74,7 +78,7 @@ function status({ environment, setExitCode }: CommandContext, { checkpoint, json
   const state = read(checkpoint);
   const terminal = new Terminal(process.stderr, environment);
   const colours = paint(environment);
-  process.stdout.write(json === true ? `${JSON.stringify(state, null, 2)}\n` : `${state.status}\n`);
+  process.stdout.write(json === true ? jsonText(state) : `${state.status}\n`);
   terminal.line(statusText(state, colours));
   setExitCode(state.status === 'CRITICAL' ? EXIT.failed : EXIT.ok);
 }
@@ -88,7 +92,7 @@ function report(
   writeOutput(output, monitorReport(state));
   const terminal = new Terminal(process.stderr, environment);
   terminal.line(`${state.status}; report saved to: ${output}`);
-  if (json === true) process.stdout.write(`${JSON.stringify(state, null, 2)}\n`);
+  if (json === true) printJson(state);
 }
 
 async function watch(
@@ -98,7 +102,6 @@ async function watch(
   const timeoutSeconds = parseNumber('--timeout', timeout, 0.1, MAX_TIMEOUT_SECONDS);
   const terminal = new Terminal(process.stderr, environment);
   const colours = paint(environment);
-  const interrupt = interruptOnSignals(terminal);
   let lineMs = -Infinity;
   const show = (health: Health, risen: readonly Anomaly[]): void => {
     for (const anomaly of risen) terminal.line(anomalyText(anomaly, colours));
@@ -108,29 +111,25 @@ async function watch(
     lineMs = systemClock.now();
     terminal.line(line);
   };
-  try {
-    terminal.live(colours.dim(`waiting for ${checkpoint}`));
-    const end = await watchHealth({
+  terminal.live(colours.dim(`waiting for ${checkpoint}`));
+  const end = await withInterrupt(terminal, (signal) =>
+    watchHealth({
       path: checkpoint,
       timeoutMs: timeoutSeconds * 1000,
       clock: systemClock,
       wallNow: () => Date.now(),
       onCheckpoint: show,
-      signal: interrupt.signal,
-    });
-    terminal.end();
-    const state = stateOf(end);
-    if (state !== undefined) {
-      terminal.line(workerTable(state.worker_statuses, colours));
-      for (const anomaly of state.anomalies) terminal.line(anomalyText(anomaly, colours));
-      if (json === true) process.stdout.write(`${JSON.stringify(state, null, 2)}\n`);
-    }
-    terminal.line(endText(end, state, checkpoint, timeoutSeconds));
-    setExitCode(exitCodeOfWatch(end, state));
-  } finally {
-    terminal.end();
-    interrupt.release();
+      signal,
+    }),
+  );
+  const state = stateOf(end);
+  if (state !== undefined) {
+    terminal.line(workerTable(state.worker_statuses, colours));
+    for (const anomaly of state.anomalies) terminal.line(anomalyText(anomaly, colours));
+    if (json === true) printJson(state);
   }
+  terminal.line(endText(end, state, checkpoint, timeoutSeconds));
+  setExitCode(exitCodeOfWatch(end, state));
 }
 
 function stateOf(end: WatchEnd): HealthReport | undefined {

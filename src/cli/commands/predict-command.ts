@@ -4,7 +4,8 @@ import { Command } from 'commander';
 import { predictFile } from '../../letters/predict.ts';
 
 const HELP = `
-Prints one line per row of the file: the class, and its letter where there is one. When the file has classes too, the
+Prints one line per row of the file: the class, and its letter where there is one. When the file \
+has classes too, the
 share of wrong ones is printed to stderr.
 
 Example: lockstep predict experiments/letters-20260101-120000-7 letters/validate_letters.txt`;

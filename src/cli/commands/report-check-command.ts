@@ -13,11 +13,14 @@ import { type Problem, problemText } from '../../validate/results/schema-problem
 import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { paint } from '../shell/terminal.ts';
+import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files and fault reports,
-tells which it is, and lists everything that is wrong: fields that are missing or of another type, and numbers that
+Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files \
+and fault reports,
+tells which it is, and lists everything that is wrong: fields that are missing or of another type, \
+and numbers that
 contradict each other. \`lockstep report schema\` prints the schemas.
 
 Exit codes: 0 nothing is wrong, 1 something is, 2 a file cannot be read or is no JSON.`;
@@ -48,8 +51,7 @@ export function reportCheckCommand(context: CommandContext): Command {
       for (const verdict of verdicts)
         process.stderr.write(`${verdict.passed ? green('✓') : red('✗')} ${verdictText(verdict)}\n`);
       emitChecks('lockstep report check', verdicts.map(checkOf), flags);
-      if (flags.json === true)
-        process.stdout.write(`${JSON.stringify({ files: verdicts }, null, 2)}\n`);
+      if (flags.json === true) printJson({ files: verdicts });
       const isUnread = verdicts.some(({ isReadable }) => !isReadable);
       const isWrong = verdicts.some(({ passed }) => !passed);
       context.setExitCode(isUnread ? EXIT.usage : isWrong ? EXIT.failed : EXIT.ok);
@@ -60,7 +62,7 @@ export function reportCheckCommand(context: CommandContext): Command {
 export function reportSchemaCommand(): Command {
   return new Command('schema')
     .description('print the schemas of the suite as JSON Schema')
-    .action(() => void process.stdout.write(`${JSON.stringify(resultJsonSchema(), null, 2)}\n`));
+    .action(() => printJson(resultJsonSchema()));
 }
 
 function verdictOf(path: string): FileVerdict {

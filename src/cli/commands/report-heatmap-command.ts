@@ -11,8 +11,10 @@ import { paint, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Draws all runs of a folder: a row for each run and a column for each worker, or, of a single run, a row for each worker
-over its steps. A worker that is more than 1.5 times worse than the median of those beside it is marked.
+Draws all runs of a folder: a row for each run and a column for each worker, or, of a single run, \
+a row for each worker
+over its steps. A worker that is more than 1.5 times worse than the median of those beside it is \
+marked.
 
 Example: lockstep report heatmap --results-dir ./minicluster_results --metric compute_time_ms
 

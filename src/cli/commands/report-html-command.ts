@@ -8,7 +8,8 @@ import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Writes one HTML file that loads nothing and runs no program: it can be mailed, archived, or attached to a CI run. One
+Writes one HTML file that loads nothing and runs no program: it can be mailed, archived, or \
+attached to a CI run. One
 result gets a report of its own, several are put side by side.
 
 Example: lockstep report html --result run_metrics.json
@@ -23,16 +24,23 @@ export interface ReportFlags {
   readonly title?: string;
 }
 
-/** `lockstep report html`: runs as one HTML file. */
-export function reportHtmlCommand({ environment }: CommandContext): Command {
-  return new Command('html')
-    .description('draw one run, or several side by side, as one HTML file')
+/** Adds what both kinds of reports are asked for with. */
+export function withReportOptions(command: Command, output: string): Command {
+  return command
     .requiredOption(
       '--result <file...>',
       'files that `lockstep run` wrote, or other programs in its schema',
     )
-    .option('--output <file>', 'where to write it', './minicluster_results/report.html')
-    .option('--title <text>', 'its title')
+    .option('--output <file>', 'where to write it', output)
+    .option('--title <text>', 'its title');
+}
+
+/** `lockstep report html`: runs as one HTML file. */
+export function reportHtmlCommand({ environment }: CommandContext): Command {
+  const command = new Command('html').description(
+    'draw one run, or several side by side, as one HTML file',
+  );
+  return withReportOptions(command, './minicluster_results/report.html')
     .addHelpText('after', HELP)
     .action((flags: ReportFlags) => {
       checkWritable('--output', flags.output);

@@ -3,18 +3,20 @@ import { checkWritable, writeOutput } from '../../validate/results/output-file.t
 import { findBrowser, printPdf } from '../../validate/reports/pdf.ts';
 import { htmlReport } from '../../validate/reports/report-html.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
-import { readRuns, type ReportFlags, titleOf } from './report-html-command.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
+import { readRuns, type ReportFlags, titleOf, withReportOptions } from './report-html-command.ts';
 import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Prints the page of \`lockstep report html\` with Chromium or Chrome, which must be installed. The browser runs without
+Prints the page of \`lockstep report html\` with Chromium or Chrome, which must be installed. The \
+browser runs without
 a window, in a folder of its own that is removed, and loads nothing from anywhere.
 
 Example: lockstep report pdf --result run_metrics.json --output report.pdf
 
-Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no browser, 130 interrupted.`;
+Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no \
+browser, 130 interrupted.`;
 
 interface Flags extends ReportFlags {
   readonly pdfBackend: string;
@@ -22,14 +24,8 @@ interface Flags extends ReportFlags {
 
 /** `lockstep report pdf`: runs as a PDF. */
 export function reportPdfCommand(context: CommandContext): Command {
-  return new Command('pdf')
-    .description('print one run, or several side by side, as PDF')
-    .requiredOption(
-      '--result <file...>',
-      'files that `lockstep run` wrote, or other programs in its schema',
-    )
-    .option('--output <file>', 'where to write it', './minicluster_results/report.pdf')
-    .option('--title <text>', 'its title')
+  const command = new Command('pdf').description('print one run, or several side by side, as PDF');
+  return withReportOptions(command, './minicluster_results/report.pdf')
     .option(
       '--pdf-backend <program>',
       'auto, or the name or path of a browser of the Chromium family',
@@ -44,13 +40,8 @@ async function print({ environment, setExitCode }: CommandContext, flags: Flags)
   const page = htmlReport(readRuns(flags.result), titleOf(flags));
   const browser = findBrowser(flags.pdfBackend, environment['PATH'] ?? '');
   const terminal = new Terminal(process.stderr, environment);
-  const interrupt = interruptOnSignals(terminal);
-  try {
-    const pdf = await printPdf(browser, page, interrupt.signal);
-    if (pdf === undefined) return setExitCode(EXIT.interrupted);
-    writeOutput(flags.output, pdf);
-    terminal.line(`Report saved to: ${flags.output}`);
-  } finally {
-    interrupt.release();
-  }
+  const pdf = await withInterrupt(terminal, (signal) => printPdf(browser, page, signal));
+  if (pdf === undefined) return setExitCode(EXIT.interrupted);
+  writeOutput(flags.output, pdf);
+  terminal.line(`Report saved to: ${flags.output}`);
 }

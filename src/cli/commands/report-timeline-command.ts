@@ -7,12 +7,14 @@ import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Draws what \`lockstep fault-test\` found: when each fault was injected, when it was detected, and the loss of that run
+Draws what \`lockstep fault-test\` found: when each fault was injected, when it was detected, and \
+the loss of that run
 beside that of the clean one. Steps and curves that a report does not tell are left out.
 
 Example: lockstep report fault-timeline --json ./minicluster_results/fault_report.json
 
-Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or no fault report.`;
+Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or no fault \
+report.`;
 
 interface Flags {
   readonly json: string;

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import type { StepCommitted } from '../../metrics/events.ts';
+import type { RunEvent } from '../../metrics/events.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { writeOutput } from '../../validate/results/output-file.ts';
@@ -11,15 +12,18 @@ import { estimateSource, nvmlSource, raplSource } from '../../validate/watch/pow
 import { runWorkload, type WorkloadOutcome } from '../../validate/watch/run-workload.ts';
 import { DEFAULT_WORKLOAD } from '../../validate/watch/workloads.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
 import { parseRunFlags, type RunFlags, type RunRequest } from './run-flags.ts';
 import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
+import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Trains for real, on worker processes of this machine, and measures every step. The batch size is that of a whole step,
-whatever the number of workers: runs on one and on several workers have the same losses, bit for bit, and
+Trains for real, on worker processes of this machine, and measures every step. The batch size is \
+that of a whole step,
+whatever the number of workers: runs on one and on several workers have the same losses, bit for \
+bit, and
 \`lockstep validate --exact\` compares them.
 
 Examples:
@@ -27,7 +31,8 @@ Examples:
   lockstep run --workers 2 --output multi.json --baseline-throughput single.json
   lockstep validate single.json multi.json --exact
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted (no result is written then).`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted (no result is written \
+then).`;
 
 /** MiniCluster's `run`. */
 export function runCommand(context: CommandContext): Command {
@@ -90,37 +95,31 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
       `worker${workers === 1 ? '' : 's'}`,
   );
   const progress = new Progress(terminal, colours, context.now);
-  const interrupt = interruptOnSignals(terminal);
-  const places = { folder: '', outer: dirname(request.output) };
+  const show = (event: RunEvent): void => {
+    if (request.isVerbose && event.kind === 'step') terminal.line(stepLine(event, request));
+    // Held out samples are no part of what a run of the suite reports.
+    else if (event.kind !== 'evaluation') progress.onEvent(event);
+  };
+  let folder = '';
   try {
-    const outcome = await runWorkload({
-      ...request,
-      devices: devices.map(({ device }) => device),
-      self: context.self,
-      places: dataPlaces(undefined, environment),
-      folder: places.outer,
-      power: powerSource(request, note),
-      startedMs: context.startedMs,
-      onListening: (_address, folder) => (places.folder = folder),
-      sinks: [
-        {
-          onEvent: (event) => {
-            if (request.isVerbose && event.kind === 'step') terminal.line(stepLine(event, request));
-            // Held out samples are no part of what a run of the suite reports.
-            else if (event.kind !== 'evaluation') progress.show(event);
-          },
-        },
-      ],
-      onNote: note,
-      signal: interrupt.signal,
-    });
-    terminal.end();
+    const outcome = await withInterrupt(terminal, (signal) =>
+      runWorkload({
+        ...request,
+        devices: devices.map(({ device }) => device),
+        self: context.self,
+        places: dataPlaces(undefined, environment),
+        folder: dirname(request.output),
+        power: powerSource(request, note),
+        startedMs: context.startedMs,
+        onListening: (_address, own) => (folder = own),
+        sinks: [{ onEvent: show }],
+        onNote: note,
+        signal,
+      }),
+    );
     finish(context, request, outcome, terminal);
   } finally {
-    terminal.end();
-    interrupt.release();
-    if (places.folder !== '' && existsSync(places.folder))
-      note(`files of the run: ${places.folder}`);
+    if (folder !== '' && existsSync(folder)) note(`files of the run: ${folder}`);
   }
 }
 
@@ -139,10 +138,9 @@ function finish(
     return;
   }
   const { payload, result } = outcome;
-  const text = `${JSON.stringify(result, null, 2)}\n`;
+  const text = jsonText(result);
   writeOutput(request.output, text);
-  if (request.plain !== undefined)
-    writeOutput(request.plain, `${JSON.stringify(payload, null, 2)}\n`);
+  if (request.plain !== undefined) writeOutput(request.plain, jsonText(payload));
   const { green, bold } = paint(context.environment);
   const { power_consumption_watts: watts, power_is_estimated: isEstimate } = result.metrics;
   const efficiency = payload.scaling_efficiency_pct;
@@ -165,10 +163,7 @@ function finish(
   context.setExitCode(EXIT.ok);
 }
 
-/**
- * What can be measured on this machine; without it what the user allows to be estimated, or
- * nothing.
- */
+/** What can be measured on this machine, else what the user lets be estimated, or nothing. */
 function powerSource(
   { device, tdpWatts }: RunRequest,
   note: (text: string) => void,
@@ -195,7 +190,7 @@ function msText(ms: number): string {
   return `${ms.toFixed(2)} ms`;
 }
 
-/** With one digit behind the point as long as that says something. */
+/** A speed with one digit behind the point as long as that says something. */
 function rateText(perSecond: number): string {
   return perSecond < 10_000 ? perSecond.toFixed(1) : grouped(perSecond);
 }

@@ -12,7 +12,7 @@ import {
 } from '../../validate/watch/workloads.ts';
 import { parseChoice, parseNumber, parseWhole } from '../shell/arguments.ts';
 
-/** As commander gives them: text, or absent. */
+/** The flags as commander gives them: text, or absent. */
 export interface RunFlags {
   readonly workers: string;
   readonly steps: string;

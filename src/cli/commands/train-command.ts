@@ -2,18 +2,20 @@ import { Command, Option } from 'commander';
 import { describeOptions } from '../../config/option-docs.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
+import type { RunEvent } from '../../metrics/events.ts';
 import { dataPlaces } from '../../job/data-source.ts';
+import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { defaultRunName } from '../../runs/run-name.ts';
-import type { RunSummary } from '../../runs/run-summary.ts';
 import { readConfigFile } from '../../launch/config-file.ts';
 import { runTraining } from '../../launch/training-run.ts';
+import type { Address } from '../../transport/tcp.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptOnSignals } from '../shell/interrupt.ts';
+import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
 import { summaryText } from '../texts/summary-text.ts';
-import { paint, Terminal } from '../shell/terminal.ts';
+import { type Colours, paint, Terminal } from '../shell/terminal.ts';
 
 const TRAIN_HELP = `
 Examples:
@@ -25,8 +27,10 @@ Examples:
 Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
 
 const COORDINATOR_HELP = `
-Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, and takes in
-any that join later. Takes the same settings as \`lockstep train\`. Listens on 127.0.0.1 unless --host says
+Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, \
+and takes in
+any that join later. Takes the same settings as \`lockstep train\`. Listens on 127.0.0.1 unless \
+--host says
 otherwise: there is no password yet, so open it only to a network that you trust.
 
 Example, two machines:
@@ -38,26 +42,31 @@ Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
 
 /** \`lockstep train\`: coordinator and workers on this machine. */
 export function trainCommand(context: CommandContext): Command {
-  const command = new Command('train').description(
-    'train a model on a cluster of workers on this machine',
+  const description = 'train a model on a cluster of workers on this machine';
+  return trainingCommand('train', description, TRAIN_HELP, async (files, flags) =>
+    train(context, files, flags, true),
   );
-  return withTrainOptions(command)
-    .addHelpText('after', TRAIN_HELP)
-    .action(async (files: string[], flags: Record<string, unknown>) =>
-      train(context, files, flags, true),
-    );
 }
 
 /** \`lockstep coordinator\`: the same run, but the workers join by themselves. */
 export function coordinatorCommand(context: CommandContext): Command {
-  const command = new Command('coordinator').description(
-    'coordinate a run that workers on any machine join',
+  const description = 'coordinate a run that workers on any machine join';
+  return trainingCommand('coordinator', description, COORDINATOR_HELP, async (files, flags) =>
+    train(context, files, flags, false),
   );
-  return withTrainOptions(command)
-    .addHelpText('after', COORDINATOR_HELP)
-    .action(async (files: string[], flags: Record<string, unknown>) =>
-      train(context, files, flags, false),
-    );
+}
+
+type Flags = Readonly<Record<string, unknown>>;
+
+function trainingCommand(
+  name: string,
+  description: string,
+  help: string,
+  action: (files: readonly string[], flags: Flags) => Promise<void>,
+): Command {
+  return withTrainOptions(new Command(name).description(description))
+    .addHelpText('after', help)
+    .action(async (files: string[], flags: Flags) => action(files, flags));
 }
 
 function withTrainOptions(command: Command): Command {
@@ -81,62 +90,56 @@ function withTrainOptions(command: Command): Command {
 
 async function train(
   context: CommandContext,
-  files: string[],
-  flags: Record<string, unknown>,
+  files: readonly string[],
+  { json, ...settings }: Flags,
   isLocal: boolean,
 ): Promise<void> {
-  const { json, ...settings } = flags;
   const { config, notes } = parseTrainConfig(files.map(readConfigFile), settings);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
-  for (const { file, line, key, message } of notes) {
-    terminal.line(colours.dim(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`));
-  }
+  const note = (text: string): void => terminal.line(colours.dim(text));
+  for (const { file, line, key, message } of notes)
+    note(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`);
   const devices = isLocal ? await chooseDevices(config.device) : [];
-  for (const line of new Set(devices.flatMap(({ note }) => note ?? [])))
-    terminal.line(colours.dim(line));
-  const interrupt = interruptOnSignals(terminal);
+  for (const line of new Set(devices.flatMap((device) => device.note ?? []))) note(line);
   const progress = new Progress(terminal, colours, context.now);
   // Workers that are started by hand come when their user starts them.
-  const waiting = isLocal
-    ? setTimeout(() => terminal.line(colours.dim(waitingText(config))), WAITING_MS)
-    : undefined;
-  try {
-    const summary = await runTraining({
+  const waiting = isLocal ? setTimeout(() => note(waitingText(config)), WAITING_MS) : undefined;
+  const stopWaiting = ({ kind }: RunEvent): void => {
+    if (kind === 'worker-joined') clearTimeout(waiting);
+  };
+  const summary = await withInterrupt(terminal, (signal) =>
+    runTraining({
       config,
       name: config.name ?? defaultRunName(config, String(process.pid)),
       places: dataPlaces(config.dataDir, context.environment),
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
       startedMs: context.startedMs,
-      onListening: ({ host, port }, folder) => {
-        const who = isLocal
-          ? `${config.workers} workers on this machine`
-          : `waiting for ${config.workers} workers`;
-        terminal.line(
-          `${colours.bold('Lockstep')}  ${config.model} on ${config.dataset}, ${who}  ` +
-            colours.dim(`coordinator ${host}:${port}, files in ${folder}`),
-        );
-      },
-      sinks: [
-        {
-          onEvent: (event) => {
-            if (event.kind === 'worker-joined') clearTimeout(waiting);
-            progress.show(event);
-          },
-        },
-      ],
-      onNote: (note) => terminal.line(colours.dim(note)),
-      signal: interrupt.signal,
-    });
-    terminal.end();
-    report(summary, json === true, terminal, colours);
-    context.setExitCode(summary.status === 'finished' ? EXIT.ok : EXIT.interrupted);
-  } finally {
-    clearTimeout(waiting);
-    terminal.end();
-    interrupt.release();
-  }
+      onListening: (address, folder) =>
+        terminal.line(listeningText(config, isLocal, address, folder, colours)),
+      sinks: [{ onEvent: stopWaiting }, progress],
+      onNote: note,
+      signal,
+    }),
+  ).finally(() => clearTimeout(waiting));
+  terminal.line(summaryText(summary, colours));
+  if (json === true) printJson(summary);
+  context.setExitCode(summary.status === 'finished' ? EXIT.ok : EXIT.interrupted);
+}
+
+function listeningText(
+  { workers, model, dataset }: TrainConfig,
+  isLocal: boolean,
+  { host, port }: Address,
+  folder: string,
+  { bold, dim }: Colours,
+): string {
+  const who = isLocal ? `${workers} workers on this machine` : `waiting for ${workers} workers`;
+  return (
+    `${bold('Lockstep')}  ${model} on ${dataset}, ${who}  ` +
+    dim(`coordinator ${host}:${port}, files in ${folder}`)
+  );
 }
 
 /** After so long without a worker the user is told what they do. */
@@ -147,14 +150,4 @@ function waitingText({ microBatch }: TrainConfig): string {
     'no worker has joined yet: each loads data and model and tries one micro-batch of ' +
     `${microBatch} first, which takes long for a large model; a smaller --micro-batch is quicker`
   );
-}
-
-function report(
-  summary: RunSummary,
-  isJson: boolean,
-  terminal: Terminal,
-  colours: ReturnType<typeof paint>,
-): void {
-  terminal.line(summaryText(summary, colours));
-  if (isJson) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
 }

@@ -13,20 +13,25 @@ import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/
 import { EXIT } from '../shell/exit-codes.ts';
 import { parseNumber } from '../shell/arguments.ts';
 import { paint } from '../shell/terminal.ts';
+import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { validationText } from '../texts/validation-text.ts';
 
 const HELP = `
-Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of any other program that
-writes them so (docs/validate-your-own-training.md). When the runs differ it says what the difference looks like.
+Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of \
+any other program that
+writes them so (docs/validate-your-own-training.md). When the runs differ it says what the \
+difference looks like.
 
---exact asks for the same bits: of every loss, and of the final weights and optimizer state by their digests.
+--exact asks for the same bits: of every loss, and of the final weights and optimizer state by \
+their digests.
 
 Example: lockstep run --workers 1 --output single.json
          lockstep run --workers 2 --output multi.json
          lockstep validate single.json multi.json --exact
 
-Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read, or wrong flags.`;
+Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read, \
+or wrong flags.`;
 
 interface ValidateFlags extends CiFlags {
   readonly tolerance?: string;
@@ -69,7 +74,7 @@ function validate(
   if (flags.output !== undefined) checkWritable('--output', flags.output);
   checkCiFlags(flags);
   const report = compare(single, multi, { tolerance, isExact: flags.exact === true });
-  const text = `${JSON.stringify(report, null, 2)}\n`;
+  const text = jsonText(report);
   if (flags.output !== undefined) writeOutput(flags.output, text);
   process.stderr.write(validationText(report, paint(context.environment), flags.verbose === true));
   if (flags.output !== undefined) process.stderr.write(`Report saved to: ${flags.output}\n`);
@@ -81,10 +86,7 @@ function validate(
   context.setExitCode(report.overall_passed ? EXIT.ok : EXIT.failed);
 }
 
-/**
- * Runs that cannot be compared have failed the comparison; a file that cannot be read is the
- * user's.
- */
+/** Runs that cannot be compared failed the comparison; an unreadable file is the user's. */
 function compare(
   single: string,
   multi: string,

@@ -11,10 +11,12 @@ import { EXIT } from '../shell/exit-codes.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
-Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and computes until the
+Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and \
+computes until the
 run is over. It can join at any time; if it loses the coordinator it looks for it again.
 
-Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130 interrupted.`;
+Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130 \
+interrupted.`;
 
 /** \`lockstep worker\`: one worker of a run that a coordinator elsewhere leads. */
 export function workerCommand(context: CommandContext): Command {

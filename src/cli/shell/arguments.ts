@@ -11,18 +11,21 @@ export function parsePort(text: string, least: 0 | 1 = 0): number {
   return parseWhole('port', text, least, 65_535);
 }
 
+/** Reads a whole number from `least` to `most`. Throws: ConfigError naming the flag `name`. */
 export function parseWhole(name: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw invalid(name, `a whole number from ${least} to ${most}`, text);
 }
 
+/** Reads a number from `least` to `most`. Throws: ConfigError naming the flag `name`. */
 export function parseNumber(name: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= least && value <= most) return value;
   throw invalid(name, `a number from ${least} to ${most}`, text);
 }
 
+/** Reads one of a few words. Throws: ConfigError naming the flag `name` and all of them. */
 export function parseChoice<T extends string>(
   name: string,
   text: string,

@@ -1,30 +1,27 @@
 import { EXIT } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
-/** The user's wish to end, until it is released. */
-export interface Interrupt {
-  readonly signal: AbortSignal;
-  release(): void;
-}
-
 /**
- * A signal that the first Ctrl-C or SIGTERM raises, to end in good order; the second ends the
- * process.
+ * Does work that Ctrl-C or SIGTERM ends in good order, by the signal that it is given; the second
+ * one ends the process. Afterwards the live line is gone, and signals mean what they did before.
  */
-export function interruptOnSignals(terminal: Terminal): Interrupt {
+export async function withInterrupt<T>(
+  terminal: Terminal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
-  const handle = (): void => {
+  const interrupt = (): void => {
     if (controller.signal.aborted) process.exit(EXIT.interrupted);
     terminal.line('stopping; press Ctrl-C again to end at once');
     controller.abort();
   };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
-  return {
-    signal: controller.signal,
-    release: () => {
-      process.removeListener('SIGINT', handle);
-      process.removeListener('SIGTERM', handle);
-    },
-  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  try {
+    return await work(controller.signal);
+  } finally {
+    terminal.end();
+    process.removeListener('SIGINT', interrupt);
+    process.removeListener('SIGTERM', interrupt);
+  }
 }

@@ -46,8 +46,11 @@ export class Terminal {
   }
 }
 
-/** Colours for stderr: none when piped or with NO_COLOR. */
-export function paint(environment: NodeJS.ProcessEnv): ReturnType<typeof pc.createColors> {
+/** Functions that colour a text, or leave it as it is. */
+export type Colours = ReturnType<typeof pc.createColors>;
+
+/** Gives colours for stderr: none when piped or with NO_COLOR. */
+export function paint(environment: NodeJS.ProcessEnv): Colours {
   const isWanted =
     process.stderr.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
   return pc.createColors(isWanted || environment['FORCE_COLOR'] !== undefined);

@@ -3,24 +3,19 @@ import {
   type ComparisonReport,
   type MetricComparison,
 } from '../../validate/compare/compare-baseline.ts';
-import type { paint } from '../shell/terminal.ts';
+import type { Colours } from '../shell/terminal.ts';
 
 const DOUBLE_LINE = '='.repeat(80);
 const LINE = '-'.repeat(80);
 
 /** A comparison with a baseline as a person reads it, in MiniCluster's layout. */
-export function comparisonText(
-  report: ComparisonReport,
-  colours: ReturnType<typeof paint>,
-): string {
-  const { bold, dim, green, red } = colours;
+export function comparisonText(report: ComparisonReport, colours: Colours): string {
   const comparisons = Object.values(report.comparisons);
   const { latency, throughput, p99 } = report.thresholds_percent;
   const width = Math.max(...comparisons.map(({ metric_name: name }) => name.length));
-  const regressed = Object.keys(report.regressions);
   const lines = [
     DOUBLE_LINE,
-    bold('BASELINE COMPARISON REPORT'),
+    colours.bold('BASELINE COMPARISON REPORT'),
     DOUBLE_LINE,
     `Baseline:                    ${report.baseline}`,
     `Latency threshold:           ${latency.toFixed(1)}% (99th percentiles ${p99.toFixed(1)}%)`,
@@ -31,34 +26,33 @@ export function comparisonText(
     LINE,
     'Metric Comparisons:',
     LINE,
-    ...comparisons.map((one) => {
-      const change =
-        `${valueText(one.baseline_value)} → ${valueText(one.current_value)} ` +
-        `(${changeText(one)})`;
-      const verdict = one.is_regression
-        ? red(verdictText(one))
-        : one.status === 'ok'
-          ? green('✓')
-          : verdictText(one);
-      return (
-        `${one.metric_name.padEnd(width)}  ${change}  ` +
-        `${verdict}${one.direction_guessed ? dim(` (${one.better} is better, by its name)`) : ''}`
-      );
-    }),
+    ...comparisons.map((one) => `${one.metric_name.padEnd(width)}  ${metricText(one, colours)}`),
     ...namesLine('Only in the baseline, not judged', report.missing_metrics),
     ...namesLine('Only in the run, not judged', report.new_metrics),
     '',
     LINE,
-    regressed.length === 0
-      ? `RESULT: ${green('✓ no regression')}`
-      : 'RESULT: ' +
-        red(
-          `✗ ${regressed.length} of ${comparisons.length} metrics regressed: ` +
-            regressed.join(', '),
-        ),
+    `RESULT: ${resultText(Object.keys(report.regressions), comparisons.length, colours)}`,
     DOUBLE_LINE,
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+function metricText(one: MetricComparison, { dim, green, red }: Colours): string {
+  const { baseline_value: before, current_value: now, is_regression: isRegression } = one;
+  const verdict = verdictText(one);
+  const coloured = isRegression ? red(verdict) : one.status === 'ok' ? green(verdict) : verdict;
+  const guess = one.direction_guessed ? dim(` (${one.better} is better, by its name)`) : '';
+  return `${valueText(before)} → ${valueText(now)} (${changeText(one)})  ${coloured}${guess}`;
+}
+
+function resultText(
+  regressed: readonly string[],
+  metrics: number,
+  { green, red }: Colours,
+): string {
+  return regressed.length === 0
+    ? green('✓ no regression')
+    : red(`✗ ${regressed.length} of ${metrics} metrics regressed: ${regressed.join(', ')}`);
 }
 
 function noiseText(
@@ -68,7 +62,8 @@ function noiseText(
   if (!isKnown) return 'unknown, one run on each side; give --metrics several times to know it';
   const most = (of: (one: MetricComparison) => number): number => Math.max(...comparisons.map(of));
   const [before, now] = [most((one) => one.baseline_runs), most((one) => one.current_runs)];
-  return `${before} and ${now} runs; a change counts when its 95 % confidence interval leaves out 0`;
+  const rule = 'a change counts when its 95 % confidence interval leaves out 0';
+  return `${before} and ${now} runs; ${rule}`;
 }
 
 function verdictText({ status, difference_interval: interval }: MetricComparison): string {

@@ -1,9 +1,7 @@
 import { isUnrecovered } from '../../validate/drills/fault-test.ts';
 import { NO_WORKER } from '../../validate/drills/fault-verdict.ts';
 import type { FaultReport, FaultResult } from '../../validate/results/result.ts';
-import type { paint } from '../shell/terminal.ts';
-
-type Colours = ReturnType<typeof paint>;
+import type { Colours } from '../shell/terminal.ts';
 
 const WIDE = '='.repeat(80);
 const THIN = '-'.repeat(80);

@@ -2,22 +2,18 @@
 import type { Anomaly } from '../../validate/watch/anomalies.ts';
 import type { HealthReport } from '../../validate/watch/health-report.ts';
 import type { Health, WorkerSnapshot } from '../../validate/results/result.ts';
-import type { paint } from '../shell/terminal.ts';
+import type { Colours } from '../shell/terminal.ts';
 import { rate } from '../shell/terminal.ts';
-
-type Colours = ReturnType<typeof paint>;
 
 /** One line for a checkpoint: how far, and how the workers are. */
 export function healthLine({ completed_steps, total_steps, workers }: Health): string {
-  const loss = workers.find((worker) => worker.loss !== null)?.loss;
+  const known = workers.find((worker) => worker.loss !== null)?.loss;
+  const loss = typeof known === 'number' ? `  loss ${Number(known.toPrecision(4))}` : '';
   const each = workers.map(
     ({ worker_id, step, status }) => `rank ${worker_id} ${status} at ${step}`,
   );
   const tail = each.length === 0 ? '' : `  ${each.join(', ')}`;
-  return (
-    `step ${completed_steps} of ` +
-    `${total_steps}${typeof loss === 'number' ? `  loss ${Number(loss.toPrecision(4))}` : ''}${tail}`
-  );
+  return `step ${completed_steps} of ${total_steps}${loss}${tail}`;
 }
 
 /** One line for what is wrong. */

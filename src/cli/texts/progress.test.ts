@@ -34,7 +34,7 @@ function showSteps(
     microBatch: 32,
     globalBatch: 192,
   };
-  progress.show({ kind: 'run-started', steps, ...run });
+  progress.onEvent({ kind: 'run-started', steps, ...run });
   for (const [index, stepMs] of stepTimesMs.entries()) {
     nowMs += 10_000;
     const step = {
@@ -46,7 +46,7 @@ function showSteps(
       sampleCount: 192,
       stepMs,
     };
-    progress.show(step as unknown as StepCommitted);
+    progress.onEvent(step as unknown as StepCommitted);
   }
   return writes;
 }
@@ -80,9 +80,9 @@ describe('Progress of rounds', () => {
     const sizes = { stepsPerEpoch: 1, parameterCount: 10, microBatch: 32, globalBatch: 192 };
     const rounds = { shards: 4, localEpochs: 2, localSteps: 6 };
     const step = { kind: 'step', epoch: 1, sampleCount: 1536, stepMs: 1_000 };
-    progress.show({ kind: 'run-started', runId: 'r', steps: 2, ...sizes, rounds });
-    progress.show({ ...step, step: 1, lossMean: 4 } as unknown as StepCommitted);
-    progress.show({ ...step, step: 2, epoch: 3, lossMean: 1 } as unknown as StepCommitted);
+    progress.onEvent({ kind: 'run-started', runId: 'r', steps: 2, ...sizes, rounds });
+    progress.onEvent({ ...step, step: 1, lossMean: 4 } as unknown as StepCommitted);
+    progress.onEvent({ ...step, step: 2, epoch: 3, lossMean: 1 } as unknown as StepCommitted);
 
     assert.match(
       writes[0] ?? '',

@@ -1,9 +1,11 @@
 /** Turns run events into lines and a progress bar. */
-import type { RoundSizes, RunEvent, RunStarted, StepCommitted } from '../../metrics/events.ts';
+import type { EventSink } from '../../metrics/event-sink.ts';
+import type { RoundSizes, RunEvent, StepCommitted } from '../../metrics/events.ts';
 import type { Terminal } from '../shell/terminal.ts';
-import { duration, grouped, type paint, rate } from '../shell/terminal.ts';
+import { type Colours, duration, rate } from '../shell/terminal.ts';
+import { eventText } from './event-text.ts';
 
-/** At most, where the line has room for it. */
+/** Columns of the bar, where the line has room for it. */
 const BAR_WIDTH = 24;
 const REDRAW_MS = 80;
 /** Without a terminal a line of progress is printed this often. */
@@ -11,13 +13,15 @@ const PLAIN_LINE_MS = 5_000;
 /** Running means shown go over about so many steps, or all there were. */
 const SMOOTHED_STEPS = 20;
 
-export class Progress {
+/**
+ * Shows a run on a terminal: lines for what happens, and a live line with bar, speed and time left.
+ */
+export class Progress implements EventSink {
   readonly #terminal: Terminal;
-  readonly #colours: ReturnType<typeof paint>;
+  readonly #colours: Colours;
   readonly #now: () => number;
   #steps = 0;
   #stepsPerEpoch = 1;
-  #startedMs = 0;
   #drawnMs = 0;
   #loss: number | undefined;
   #accuracy: number | undefined;
@@ -27,112 +31,29 @@ export class Progress {
   /** Set when steps are rounds. */
   #rounds: RoundSizes | undefined;
 
-  constructor(terminal: Terminal, colours: ReturnType<typeof paint>, now: () => number) {
+  constructor(terminal: Terminal, colours: Colours, now: () => number) {
     this.#terminal = terminal;
     this.#colours = colours;
     this.#now = now;
     this.#drawnMs = now();
   }
 
-  show(event: RunEvent): void {
-    const { dim, yellow, red, green, bold } = this.#colours;
-    const line = (text: string): void => this.#terminal.line(text);
-    switch (event.kind) {
-      case 'run-started':
-        this.#steps = event.steps;
-        this.#stepsPerEpoch = event.stepsPerEpoch;
-        this.#rounds = event.rounds;
-        return line(dim(`${grouped(event.parameterCount)} parameters, ${sizesText(event)}`));
-      case 'worker-joined':
-        if (this.#startedMs === 0) this.#startedMs = this.#now();
-        return line(
-          `${green('+')} rank ${event.rank} joined at ${this.#unit} ${event.step}: ` +
-            `${event.host}, process ${event.processId}, ${event.device}, ${event.lanes} ` +
-            `lane${event.lanes === 1 ? '' : 's'}`,
-        );
-      case 'worker-lost':
-        return line(
-          `${red('-')} rank ${event.rank} lost at ${this.#unit} ${event.step}: ${event.reason}`,
-        );
-      case 'worker-stalled':
-        return line(
-          `${yellow('!')} rank ${event.rank} stalled at ${this.#unit} ${event.step}: ` +
-            event.reason,
-        );
-      case 'micro-batches-reissued':
-        return line(
-          `${yellow('!')} ${this.#unit} ${event.step}: ${event.microBatches.length} ` +
-            `${this.#rounds === undefined ? 'micro-batches' : 'shards'} of rank ` +
-            `${event.fromRank} go to others`,
-        );
-      case 'numerics-differ':
-        return line(
-          `${yellow('!')} workers differ in the last bits of their gradients ` +
-            `(${event.classes.map(({ ranks }) => `ranks ${ranks.join(', ')}`).join(' | ')}): ` +
-            'the digest depends on who computes what',
-        );
-      case 'step-redone':
-        if (event.reason === 'overflow')
-          line(dim(`${this.#unit} ${event.step + 1} computed again: gradients outgrew their grid`));
-        return;
-      case 'rolled-back':
-        return line(
-          event.reason === 'lost'
-            ? `${yellow('!')} no worker holds ${this.#unit} ${event.fromStep} any more: going ` +
-                `on from ${this.#unit} ${event.toStep}`
-            : `${yellow('!')} steps ${event.toStep + 1} to ${event.fromStep} are computed again ` +
-                'without it',
-        );
-      case 'worker-distrusted':
-        return line(
-          `${red('x')} rank ${event.rank} is put out at ${this.#unit} ${event.step}: ` +
-            event.reason,
-        );
-      case 'worker-slow': {
-        const times = (event.ms / Math.max(event.othersMs, 1e-3)).toFixed(1);
-        const what = event.where === 'compute' ? 'computes' : 'is connected';
-        return line(
-          `${yellow('!')} rank ${event.rank} ${what} ${times} times slower than the others ` +
-            `(${this.#unit} ${event.step})`,
-        );
-      }
-      case 'clock-jumped':
-        return line(
-          dim(
-            `the clock of rank ${event.rank} jumped by ${duration(Math.abs(event.jumpMs))}; ` +
-              'nothing depends on it',
-          ),
-        );
-      case 'worker-refused':
-        return line(`${yellow('!')} ${event.peer} was refused: ${event.reason}`);
-      case 'run-waiting':
-        return line(`${yellow('!')} ${this.#unit} ${event.step}: ${event.reason}`);
-      case 'step':
-        return this.#showStep(event);
-      case 'evaluation': {
-        const accuracy =
-          event.accuracy === undefined
-            ? ''
-            : `  accuracy ${bold(`${(event.accuracy * 100).toFixed(2)} %`)}`;
-        const speed =
-          this.#samplesPerSecond === undefined
-            ? ''
-            : dim(`  ${rate(this.#samplesPerSecond)} samples/s`);
-        const train = this.#loss === undefined ? '' : `  train loss ${this.#loss.toFixed(4)}`;
-        return line(
-          `epoch ${event.epoch + 1}  ${this.#unit} ${event.step}${train}  ${event.split} loss ` +
-            `${event.lossMean.toFixed(4)}${accuracy}${speed}`,
-        );
-      }
-      case 'gradient-norms':
-        return;
-      default:
-        event satisfies never;
+  /** Takes an event at the moment it happens. */
+  onEvent(event: RunEvent): void {
+    if (event.kind === 'step') return this.#showStep(event);
+    if (event.kind === 'run-started') {
+      this.#steps = event.steps;
+      this.#stepsPerEpoch = event.stepsPerEpoch;
+      this.#rounds = event.rounds;
     }
+    const [colours, unit] = [this.#colours, this.#unit];
+    const [loss, samplesPerSecond] = [this.#loss, this.#samplesPerSecond];
+    const line = eventText(event, { colours, unit, loss, samplesPerSecond });
+    if (line !== undefined) this.#terminal.line(line);
   }
 
   /** What a step is called. */
-  get #unit(): string {
+  get #unit(): 'step' | 'round' {
     return this.#rounds === undefined ? 'step' : 'round';
   }
 
@@ -174,16 +95,4 @@ export class Progress {
     const filled = Math.round((event.step / Math.max(1, this.#steps)) * width);
     return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${text}`;
   }
-}
-
-/** How much there is to do, in words. */
-function sizesText({ steps, globalBatch, microBatch, rounds }: RunStarted): string {
-  const batches = `of ${globalBatch} samples in micro-batches of ${microBatch}`;
-  if (rounds === undefined) return `${grouped(steps)} steps ${batches}`;
-  const { shards, localSteps } = rounds;
-  const each = `${grouped(localSteps)} step${localSteps === 1 ? '' : 's'} ${batches}`;
-  return (
-    `${grouped(steps)} round${steps === 1 ? '' : 's'} of ${shards} ` +
-    `shard${shards === 1 ? '' : 's'}, each ${each}`
-  );
 }

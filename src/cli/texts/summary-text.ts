@@ -1,35 +1,54 @@
 import type { RunSummary } from '../../runs/run-summary.ts';
-import { bytes, duration, grouped, type paint, rate } from '../shell/terminal.ts';
+import { type Colours, bytes, duration, grouped, rate } from '../shell/terminal.ts';
+
+type Row = readonly [name: string, value: string | undefined];
 
 /** The summary of a run as a person reads it. */
-export function summaryText(summary: RunSummary, colours: ReturnType<typeof paint>): string {
-  const { bold, dim, green, yellow } = colours;
-  const { ledger, events, timeSplit } = summary;
-  const isFinished = summary.status === 'finished';
-  // A sequence's loss has a plainer form: among how many tokens, equally likely, the model is left
-  // to choose.
+export function summaryText(summary: RunSummary, colours: Colours): string {
+  const { dim, green, yellow } = colours;
+  const title =
+    summary.status === 'finished'
+      ? green('finished')
+      : yellow(`${summary.status}: ${summary.reason ?? ''}`);
+  const rows: readonly Row[] = [
+    ...qualityRows(summary, colours),
+    ...workRows(summary),
+    ['traffic', bytes(summary.bytesSent)],
+    ['state digest', summary.stateDigest],
+    ['files', summary.folder],
+  ];
+  const lines = rows.flatMap(([name, value]) =>
+    value === undefined ? [] : [`  ${dim(name.padEnd(20))}${value}`],
+  );
+  return [title, ...lines].join('\n');
+}
+
+/** How good the model is. */
+function qualityRows(summary: RunSummary, { bold }: Colours): Row[] {
+  const percent = (value: number | undefined): string | undefined =>
+    value === undefined ? undefined : bold(`${(value * 100).toFixed(2)} %`);
+  // A sequence's loss has a plainer form: the model is left to choose among so many equally likely
+  // tokens.
   const lossText = (loss: number | undefined): string | undefined =>
     loss === undefined || summary.task !== 'sequence'
       ? loss?.toFixed(4)
       : `${loss.toFixed(4)}, perplexity ${Math.exp(loss).toFixed(2)}`;
-  const percent = (value: number): string => `${(value * 100).toFixed(2)} %`;
-  const rows: [string, string | undefined][] = [
-    [
-      'test accuracy',
-      summary.testAccuracy === undefined ? undefined : bold(percent(summary.testAccuracy)),
-    ],
+  return [
+    ['test accuracy', percent(summary.testAccuracy)],
     ['test loss', lossText(summary.testLoss)],
-    [
-      'validation accuracy',
-      summary.validationAccuracy === undefined
-        ? undefined
-        : bold(percent(summary.validationAccuracy)),
-    ],
+    ['validation accuracy', percent(summary.validationAccuracy)],
     ['validation loss', lossText(summary.validationLoss)],
+  ];
+}
+
+/** What was done, by whom, and where the time went. */
+function workRows(summary: RunSummary): Row[] {
+  const { ledger, events, timeSplit, samplesPerSecond, microBatchesAudited, rounds } = summary;
+  const speed = samplesPerSecond === undefined ? '' : `, ${rate(samplesPerSecond)} samples/s`;
+  return [
     [
-      summary.rounds === undefined ? 'steps' : 'rounds',
-      `${grouped(summary.steps)} in ` +
-        `${duration(summary.wallSeconds * 1_000)}${summary.samplesPerSecond === undefined ? '' : `, ${rate(summary.samplesPerSecond)} samples/s`}`,
+      rounds === undefined ? 'steps' : 'rounds',
+      `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${speed}`,
     ],
     [
       'samples',
@@ -45,14 +64,14 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
     [
       'events',
       `${events.workersJoined} joined, ${events.workersLost} lost, ` +
-        `${events.microBatchesReissued} ` +
-        `${summary.rounds === undefined ? 'micro-batches' : 'shards'} re-issued`,
+        `${events.microBatchesReissued} ${rounds === undefined ? 'micro-batches' : 'shards'} ` +
+        're-issued',
     ],
     [
       'audits',
-      summary.microBatchesAudited === undefined
+      microBatchesAudited === undefined
         ? undefined
-        : `${grouped(summary.microBatchesAudited)} computed twice and compared, ` +
+        : `${grouped(microBatchesAudited)} computed twice and compared, ` +
           `${events.workersDistrusted} workers put out`,
     ],
     [
@@ -60,13 +79,5 @@ export function summaryText(summary: RunSummary, colours: ReturnType<typeof pain
       `${timeSplit.compute} s computing, ${timeSplit.communicate} s communicating, ` +
         `${timeSplit.wait} s waiting, ${timeSplit.other} s other`,
     ],
-    ['traffic', bytes(summary.bytesSent)],
-    ['state digest', summary.stateDigest],
-    ['files', summary.folder],
   ];
-  const title = isFinished
-    ? green('finished')
-    : yellow(`${summary.status}: ${summary.reason ?? ''}`);
-  const shown = rows.filter((row): row is [string, string] => row[1] !== undefined);
-  return [title, ...shown.map(([name, value]) => `  ${dim(name.padEnd(20))}${value}`)].join('\n');
 }

@@ -1,6 +1,6 @@
 import type { StepComparison, ValidationReport } from '../../validate/compare/compare-runs.ts';
 import { LOOKS_LIKE } from '../../validate/compare/diagnose.ts';
-import type { paint } from '../shell/terminal.ts';
+import type { Colours } from '../shell/terminal.ts';
 
 const DOUBLE_LINE = '='.repeat(80);
 const LINE = '-'.repeat(80);
@@ -10,7 +10,7 @@ const SHOWN_FAILURES = 10;
 /** A validation report as a person reads it, in MiniCluster's layout. */
 export function validationText(
   report: ValidationReport,
-  colours: ReturnType<typeof paint>,
+  colours: Colours,
   isVerbose: boolean,
 ): string {
   const { bold, green, red } = colours;

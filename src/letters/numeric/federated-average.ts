@@ -10,17 +10,13 @@ export interface FileDelta {
   readonly rowCount: number;
 }
 
-/**
- * files: every file counts the same, as in the seed system. rows: a file counts by its number of
- * rows.
- */
+/** What a file counts: `files` the same as any other, as in the seed system; `rows` as its rows. */
 export type Averaging = 'files' | 'rows';
 
 /**
- * `start` plus the average of the deltas, in a new array.
+ * Gives `start` plus the average of the deltas, in a new array.
  *
- * Sums run in the order of `deltas`: whoever computed them, and whenever, the result has the same
- * bits.
+ * Sums run in the order of `deltas`: the bits do not depend on who computed them, or when.
  */
 export function addAverage(
   start: Float64Array,

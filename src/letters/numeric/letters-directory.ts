@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { DataError, messageOf } from '../../base/errors.ts';
 import { type LettersRows, type LettersTextOptions, parseLettersText } from './letters-text.ts';
 
+/** Name of the file whose error is reported after every round. */
 export const VALIDATION_FILE = 'validate_letters.txt';
 const TRAINING_FILE = /^train_letters(.*)\.txt$/;
 /** Files are read whole, and travel whole. */
@@ -24,8 +25,9 @@ export interface LettersFile {
   readonly rows: LettersRows;
 }
 
+/** All data of a job. */
 export interface LettersDirectory {
-  /** In the order of the numbers in their names; their results are averaged in this order. */
+  /** Sorted by the numbers in their names; their results are averaged in this order. */
   readonly train: readonly LettersFile[];
   readonly validate: LettersFile;
 }
@@ -34,8 +36,8 @@ export interface LettersDirectory {
  * Reads all files of a directory; every row has as many features as the first row of the first
  * file.
  *
- * Throws: DataError when the directory or a file is missing, too large or not as letters-text.ts
- *         says.
+ * Throws: DataError when the directory or a file is missing, too large, or not in the format of
+ *         letters-text.ts.
  */
 export async function readLettersDirectory(
   directory: string,
@@ -68,11 +70,11 @@ export async function readLettersDirectory(
 export async function readLettersFile(path: string, how: LettersTextOptions): Promise<LettersFile> {
   const bytes = await readBounded(path);
   const rows = parseLettersText(bytes.toString('latin1'), how);
-  return { name: how.name, bytes, digest: digestOf(bytes), rows };
+  return { name: how.name, bytes, digest: sha256Of(bytes), rows };
 }
 
 /** SHA-256 in hex. */
-export function digestOf(bytes: Uint8Array): string {
+export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 

@@ -4,8 +4,9 @@
  * first, as in the file of UCI.
  */
 import { DataError } from '../../base/errors.ts';
-import type { Rows } from './network.ts';
+import type { Rows } from './two-layer-network.ts';
 
+/** Rows of one file, with how they were written there. */
 export interface LettersRows extends Rows {
   /** Features per row. */
   readonly features: number;
@@ -13,6 +14,7 @@ export interface LettersRows extends Rows {
   readonly labelled: 'last' | 'first' | 'none';
 }
 
+/** What a file is called and what its rows must be like. */
 export interface LettersTextOptions {
   /** Named in errors. */
   readonly name: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
-import { digestOf, VALIDATION_FILE } from './letters-directory.ts';
+import { sha256Of, VALIDATION_FILE } from './letters-directory.ts';
 
 const PACKED = new URL('../../../datasets/letter-recognition.br', import.meta.url);
 const ROWS = 20_000;
@@ -31,7 +31,7 @@ export async function readPackedLetters(): Promise<Uint8Array> {
       { cause: error },
     );
   }
-  if (digestOf(rows) !== SHA256)
+  if (sha256Of(rows) !== SHA256)
     throw new DataError(
       `reading ${path}: expected the letters of UCI, got other bytes. Install Lockstep again.`,
     );

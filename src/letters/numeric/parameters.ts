@@ -5,6 +5,7 @@
 import { RandomWords } from '../../base/random.ts';
 import { MersenneTwister } from './mersenne-twister.ts';
 
+/** Sizes of the network, all at least 1. */
 export interface NetworkShape {
   /** Numbers per row of data. */
   readonly features: number;

@@ -13,6 +13,7 @@ export interface Recipe {
   readonly eta: number;
 }
 
+/** How the parameters move. */
 export type OptimizerRecipe =
   /**
    * One step per epoch by eta times the gradient summed (not averaged) over the whole file. It
@@ -23,7 +24,7 @@ export type OptimizerRecipe =
   /** Adam on the mean gradient of mini-batches, in an order drawn anew for every epoch. */
   | { readonly kind: 'adam'; readonly batch: number };
 
-/** From which change of the summed cross-entropy on the seed system goes on. */
+/** Change of the summed cross-entropy from which on the seed system goes on. */
 export const SEED_STOP_BELOW = 0.2;
 
 /** The recipe of the seed system. */

@@ -6,10 +6,7 @@ export interface Scaling {
   readonly factor: readonly number[];
 }
 
-/**
- * The scaling to mean 0 and variance 1 over the rows of all `files`; a feature that never changes
- * becomes 0.
- */
+/** Gives the scaling to mean 0 and variance 1 over all rows; constant features become 0. */
 export function measureScaling(files: readonly LettersRows[]): Scaling {
   const features = files[0]?.features ?? 0;
   const count = files.reduce((total, rows) => total + rows.count, 0);

@@ -1,7 +1,7 @@
 /** Training on one file: the work of a compute node. */
 import { permutation, RandomWords } from '../../base/random.ts';
 import { Adam } from './adam.ts';
-import { Network, type Rows } from './network.ts';
+import { type Rows, TwoLayerNetwork } from './two-layer-network.ts';
 import type { NetworkShape } from './parameters.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -17,6 +17,7 @@ export interface FileTask {
   readonly file: number;
 }
 
+/** What training on one file gave. */
 export interface FileResult {
   /** Parameters at the end minus those at the start. */
   readonly delta: Float64Array;
@@ -27,7 +28,7 @@ export interface FileResult {
 }
 
 /** Networks are kept: instantiating one for each file would cost more than a short task. */
-const networks = new Map<string, Network>();
+const networks = new Map<string, TwoLayerNetwork>();
 const MAX_NETWORKS = 8;
 
 /**
@@ -70,9 +71,9 @@ export function errorRate(
   return network.evaluate().errorRate;
 }
 
-function networkFor(shape: NetworkShape, activation: Recipe['activation']): Network {
+function networkFor(shape: NetworkShape, activation: Recipe['activation']): TwoLayerNetwork {
   const key = `${shape.features} ${shape.hidden} ${shape.classes} ${activation}`;
-  const network = networks.get(key) ?? new Network(shape, activation);
+  const network = networks.get(key) ?? new TwoLayerNetwork(shape, activation);
   networks.delete(key);
   networks.set(key, network);
   const oldest = networks.keys().next();
@@ -81,7 +82,7 @@ function networkFor(shape: NetworkShape, activation: Recipe['activation']): Netw
 }
 
 function descend(
-  network: Network,
+  network: TwoLayerNetwork,
   rowCount: number,
   { epochs, eta }: Recipe,
   stopBelow: number,
@@ -103,7 +104,7 @@ function addScaled(target: Float64Array, source: Float64Array, factor: number): 
 }
 
 function runAdam(
-  network: Network,
+  network: TwoLayerNetwork,
   rows: Rows,
   { recipe, seed, round, file }: FileTask,
   batch: number,

@@ -2,14 +2,14 @@
  * The seed system's two Thrift services, as calls and answers. No code is generated; this is the
  * whole of it:
  *
- *   coordinator   double train(1: string dir, 2: i32 rounds, 3: i32 epochs, 4: i32 h, 5: i32 k, 6:
- *   double eta) compute node  TrainResult train_with_weights(1: string training_file, 2: Weights
- *   initial_weights,
- *                   3: double load_probability, 4: i32 k, 5: i32 h, 6: double eta, 7: i32 epochs,
- *                   8: i32 scheduling_policy)
+ *   coordinator   double train(1: string dir, 2: i32 rounds, 3: i32 epochs, 4: i32 h, 5: i32 k,
+ *                   6: double eta)
+ *   compute node  TrainResult train_with_weights(1: string training_file,
+ *                   2: Weights initial_weights, 3: double load_probability, 4: i32 k, 5: i32 h,
+ *                   6: double eta, 7: i32 epochs, 8: i32 scheduling_policy)
  *   Weights       1: list<list<double>> V, 2: list<list<double>> W
- *   TrainResult   1: bool accepted, 2: double training_error, 3: Weights weights (final minus
- *   initial)
+ *   TrainResult   1: bool accepted, 2: double training_error,
+ *                   3: Weights weights (final minus initial)
  */
 import { ProtocolError } from '../../base/errors.ts';
 import { type NetworkShape, outputWeightCount, parameterCount } from '../numeric/parameters.ts';
@@ -26,13 +26,16 @@ import {
   type ThriftValue,
 } from './thrift-values.ts';
 
+/** Method of the coordinator that trains a whole job. */
 export const TRAIN = 'train';
+/** Method of a compute node that trains on one file. */
 export const TRAIN_WITH_WEIGHTS = 'train_with_weights';
 /**
  * A method of ours alone, without arguments: a compute node of Lockstep answers "lockstep"; one of
  * the seed system, that it knows no such method. So both say at once what they are.
  */
 export const WHO_ARE_YOU = 'who_are_you';
+/** The answer of a node of Lockstep. */
 export const IS_LOCKSTEP = 'lockstep';
 
 /** Arguments of `train`. */
@@ -96,6 +99,7 @@ export function parseFileCall({ body }: ThriftMessage): FileCall {
   };
 }
 
+/** Writes the call by which a coordinator has a node train on one file. */
 export function encodeFileCall(sequence: number, call: FileCall): Uint8Array {
   return encodeThrift('call', TRAIN_WITH_WEIGHTS, sequence, {
     1: { type: 'string', value: call.path },
@@ -109,6 +113,7 @@ export function encodeFileCall(sequence: number, call: FileCall): Uint8Array {
   });
 }
 
+/** Writes a node's answer; without a `delta` it says that the task was rejected. */
 export function encodeFileReply(
   sequence: number,
   answer: FileAnswer,
@@ -132,8 +137,9 @@ export function encodeFileReply(
 }
 
 /**
- * Throws: ProtocolError, also with the words of an exception in place of a result, and for weights
- * of another shape.
+ * Reads a node's answer; without a `delta` it is a rejection.
+ *
+ * Throws: ProtocolError for anything else: the words of an exception, weights of another shape.
  */
 export function parseFileReply(message: ThriftMessage, shape: NetworkShape): FileAnswer {
   if (message.kind === 'exception')

@@ -1,17 +1,23 @@
 /**
- * Thrift's values as plain data. Source: the Thrift binary protocol specification of Apache (strict
- * messages).
+ * Thrift's values as plain data.
  *
  * A struct is a map from field number to value; a list of doubles is a Float64Array, any other list
- * an array.
+ * is an array.
+ *
+ * Source: the Thrift binary protocol specification of Apache (strict messages).
  */
 import { ProtocolError } from '../../base/errors.ts';
 
+/** Any value; what type a number had on the wire is not kept. */
 export type ThriftValue = boolean | number | string | Float64Array | ThriftList | ThriftStruct;
+/** A list whose elements are not doubles. */
 export type ThriftList = readonly ThriftValue[];
+/** The fields of a struct by their numbers. */
 export type ThriftStruct = ReadonlyMap<number, ThriftValue>;
 
+/** Numbers of the kinds of messages on the wire. */
 export const MESSAGE_KINDS = { call: 1, reply: 2, exception: 3, oneway: 4 } as const;
+/** The kind of a message, in words. */
 export type MessageKind = keyof typeof MESSAGE_KINDS;
 
 /** A call of a method, or the answer to it. */
@@ -58,7 +64,11 @@ export function thriftField<T extends ThriftValue>(
   );
 }
 
+/** Whether a value is of any of the numeric types. */
 export const isNumber = (value: ThriftValue): value is number => typeof value === 'number';
+/** Whether a value is a string. */
 export const isText = (value: ThriftValue): value is string => typeof value === 'string';
+/** Whether a value is a bool. */
 export const isBoolean = (value: ThriftValue): value is boolean => typeof value === 'boolean';
+/** Whether a value is a struct. */
 export const isStruct = (value: ThriftValue): value is ThriftStruct => value instanceof Map;

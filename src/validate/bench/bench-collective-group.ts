@@ -1,21 +1,25 @@
 /**
- * The worker processes of a collective benchmark, owned: each is waited for with a deadline, and
- * none outlives it.
+ * The worker processes of a collective benchmark: each is waited for with a deadline, and none
+ * outlives it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../base/clock.ts';
 import { invariant, LockstepError, PeerLostError } from '../../base/errors.ts';
 import { siblingModule } from '../../base/module-url.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../../protocol/greeting.ts';
 import type { Broadcast, Connection } from '../../transport/connection.ts';
 import { type Listener, listen } from '../../transport/tcp.ts';
 import {
+  BENCH_PROTOCOL,
   parseToRoot,
   type ToRoot,
-  type ToWorker,
+  type ToBenchWorker,
   type WorkerStart,
 } from './bench-collective-messages.ts';
 
+/** What a worker measured in one round. */
 export type Done = Extract<ToRoot, { kind: 'done' }>;
 
 /** Where contributions go. */
@@ -27,7 +31,9 @@ export interface ContributionSink {
 }
 
 const JOIN_TIMEOUT_MS = 20_000;
-/** For a barrier, plus what the slowest link that anybody would measure takes. */
+/** A connection says who it is within this time. */
+const GREETING_MS = 10_000;
+/** Time for a barrier, to which comes what the slowest link that anybody would measure takes. */
 const BARRIER_TIMEOUT_MS = 30_000;
 const SLOWEST_BYTES_PER_MS = 5_000;
 const GRACE_MS = 1_000;
@@ -42,6 +48,7 @@ interface Barrier {
   readonly fail: (error: unknown) => void;
 }
 
+/** Workers that step from barrier to barrier. The first failure ends every wait, then and later. */
 export class BenchGroup {
   readonly size: number;
   readonly #token = randomBytes(32).toString('hex');
@@ -67,8 +74,9 @@ export class BenchGroup {
   }
 
   /**
-   * Starts `size` workers and resolves when all have joined. Throws: COLLECTIVE_TIMEOUT,
-   * PeerLostError.
+   * Starts `size` workers; resolves when all have joined.
+   *
+   * Throws: COLLECTIVE_TIMEOUT, PeerLostError.
    */
   static async start(size: number, host: string, signal: AbortSignal): Promise<BenchGroup> {
     const group = new BenchGroup(size, signal);
@@ -116,7 +124,7 @@ export class BenchGroup {
     let unflushed = this.size;
     const flushed = new Promise<void>((resolve) => {
       for (const link of this.#links.values()) {
-        const message: ToWorker = { kind: 'total', round: this.#round };
+        const message: ToBenchWorker = { kind: 'total', round: this.#round };
         link.send(message, total, () => {
           unflushed--;
           if (unflushed === 0) resolve();
@@ -188,13 +196,17 @@ export class BenchGroup {
   #accept(connection: Connection): void {
     let rank: number | undefined;
     let taken: Uint8Array | undefined;
+    const greeting = awaitGreeting(connection, systemClock, GREETING_MS);
     connection.handlers = {
       onFrame: (header, payload) => {
-        const message = parseToRoot(header);
+        const message = parseToRoot(header, connection.peer);
         if (rank !== undefined) return this.#receive(rank, message, payload, taken !== undefined);
-        rank = this.#introduce(message);
+        greeting.cancel();
         // A stranger at the door is no matter of the benchmark's.
-        if (rank === undefined) return connection.destroy();
+        if (message.kind !== 'hello' || !this.#isAwaited(message)) return connection.destroy();
+        const mismatch = versionProblem(BENCH_PROTOCOL, message);
+        if (mismatch !== undefined) return refuseConnection(connection, mismatch);
+        rank = message.rank;
         this.#links.set(rank, connection);
         connection.limits = { maxHeaderBytes: MAX_HEADER_BYTES, maxPayloadBytes: 2 ** 31 };
         this.#arrive(rank, message);
@@ -202,19 +214,18 @@ export class BenchGroup {
       payloadTarget: (_header, byteLength) =>
         (taken = byteLength === this.#byteLength ? this.#sink?.take() : undefined),
       onClose: (error) => {
+        greeting.cancel();
         if (rank !== undefined)
           this.#lose(rank, error?.message ?? 'closed its connection', GRACE_MS);
       },
     };
   }
 
-  #introduce(message: ToRoot): number | undefined {
-    if (message.kind !== 'hello' || this.#links.has(message.rank)) return undefined;
-    if (message.rank < 0 || message.rank >= this.size) return undefined;
-    const [given, expected] = [Buffer.from(message.token), Buffer.from(this.#token)];
-    return given.length === expected.length && timingSafeEqual(given, expected)
-      ? message.rank
-      : undefined;
+  /** Whether this is one of our workers, for the first time. */
+  #isAwaited({ rank, token }: Extract<ToRoot, { kind: 'hello' }>): boolean {
+    if (rank < 0 || rank >= this.size || this.#links.has(rank)) return false;
+    const [given, expected] = [Buffer.from(token), Buffer.from(this.#token)];
+    return given.length === expected.length && timingSafeEqual(given, expected);
   }
 
   #receive(rank: number, message: ToRoot, payload: Uint8Array, isTaken: boolean): void {
@@ -270,7 +281,7 @@ export class BenchGroup {
     }
   }
 
-  #send(message: ToWorker): void {
+  #send(message: ToBenchWorker): void {
     for (const link of this.#links.values()) link.send(message);
   }
 

@@ -1,9 +1,16 @@
-/**
- * What the processes of `lockstep bench-collective` tell each other, and the numbers that they
- * reduce.
- */
+/** What the processes of `lockstep bench-collective` tell each other, and what they reduce. */
 import { z } from 'zod';
-import { ProtocolError } from '../../base/errors.ts';
+import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from '../../protocol/greeting.ts';
+
+const VERSION = 1;
+
+/** The protocol between the root and its workers, which are programs of one build. */
+export const BENCH_PROTOCOL: Protocol<{ readonly protocol: number }> = {
+  version: VERSION,
+  describeMismatch: ({ protocol }) =>
+    `protocol versions differ: the root speaks ${VERSION}, the worker ${protocol}. Was Lockstep ` +
+    'replaced meanwhile?',
+};
 
 /** What a worker is told on stdin; it ends when stdin does. */
 export const workerStartSchema = z.object({
@@ -12,12 +19,13 @@ export const workerStartSchema = z.object({
   /** Proves that it was started by this benchmark. */
   token: z.string(),
 });
+/** How a worker finds the root and proves who it is. */
 export type WorkerStart = z.infer<typeof workerStartSchema>;
 
 const roundSchema = z.number().int();
 
 const toRootSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('hello'), rank: z.number().int(), token: z.string() }),
+  z.object({ ...HELLO_KEYS, rank: z.number().int(), token: z.string() }),
   /** Its numbers of this round are in place. */
   z.object({ kind: z.literal('ready'), round: roundSchema }),
   /** The payload: int32 [bytes / 4]. */
@@ -31,9 +39,11 @@ const toRootSchema = z.discriminatedUnion('kind', [
     localBytes: z.number().int(),
   }),
 ]);
+/** What a worker sends: its greeting, then for every round `ready`, `contribution` and `done`. */
 export type ToRoot = z.infer<typeof toRootSchema>;
 
-const toWorkerSchema = z.discriminatedUnion('kind', [
+const toBenchWorkerSchema = z.discriminatedUnion('kind', [
+  refusedSchema,
   z.object({
     kind: z.literal('prepare'),
     round: roundSchema,
@@ -44,22 +54,17 @@ const toWorkerSchema = z.discriminatedUnion('kind', [
   /** The payload: the int32 sums. */
   z.object({ kind: z.literal('total'), round: roundSchema }),
 ]);
-export type ToWorker = z.infer<typeof toWorkerSchema>;
+/** What the root sends: for every round `prepare`, `go` and `total`. */
+export type ToBenchWorker = z.infer<typeof toBenchWorkerSchema>;
 
-/** A worker's message. Throws ProtocolError. */
-export function parseToRoot(header: unknown): ToRoot {
-  return parse(toRootSchema, header);
+/** Gives a worker's message. Throws: ProtocolError naming the key that is wrong. */
+export function parseToRoot(header: unknown, peer: string): ToRoot {
+  return parseMessage(toRootSchema, header, peer);
 }
 
-/** The root's message. Throws ProtocolError. */
-export function parseToWorker(header: unknown): ToWorker {
-  return parse(toWorkerSchema, header);
-}
-
-function parse<T>(schema: z.ZodType<T>, header: unknown): T {
-  const parsed = schema.safeParse(header);
-  if (parsed.success) return parsed.data;
-  throw new ProtocolError(`bench-collective: ${z.prettifyError(parsed.error)}`);
+/** Gives the root's message. Throws: ProtocolError naming the key that is wrong. */
+export function parseToBenchWorker(header: unknown, peer: string): ToBenchWorker {
+  return parseMessage(toBenchWorkerSchema, header, peer);
 }
 
 /** An odd number, so that neighbours differ in every bit sooner or later. */
@@ -67,8 +72,7 @@ const STRIDE = 0x9e3779b1;
 const SALT = 0x85ebca6b;
 
 /**
- * Fills `target` with what `rank` contributes in a round: another number in every element, rank and
- * round.
+ * Fills `target` with what `rank` contributes in a round: other numbers for every rank and round.
  */
 export function fillContribution(target: Int32Array, rank: number, round: number): void {
   const salt = saltOf(rank, round);

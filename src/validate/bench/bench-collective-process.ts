@@ -1,14 +1,15 @@
 /**
- * A worker of `lockstep bench-collective`: told on stdin whom to join; ends with its connection or
- * with its owner.
+ * A worker of `lockstep bench-collective`: it is told on stdin whom to join, and ends with its
+ * connection or its owner.
  */
-import { ProtocolError } from '../../base/errors.ts';
+import { messageOf, ProtocolError } from '../../base/errors.ts';
 import type { Connection } from '../../transport/connection.ts';
 import { connect } from '../../transport/tcp.ts';
 import {
+  BENCH_PROTOCOL,
   fillContribution,
   isTotal,
-  parseToWorker,
+  parseToBenchWorker,
   type ToRoot,
   type WorkerStart,
   workerStartSchema,
@@ -36,16 +37,18 @@ class BenchWorker {
       payloadTarget: (_header, byteLength) =>
         byteLength === this.#total.byteLength ? bytesOf(this.#total) : undefined,
       onClose: (error) => {
-        if (error !== undefined) process.stderr.write(`${error.message}\n`);
-        process.exit(error === undefined ? 0 : 1);
+        if (error !== undefined) fail(error.message);
+        process.exit(0);
       },
     };
-    this.#send({ kind: 'hello', rank, token });
+    this.#send({ kind: 'hello', protocol: BENCH_PROTOCOL.version, rank, token });
   }
 
   #receive(header: unknown, payload: Uint8Array): void {
-    const message = parseToWorker(header);
+    const message = parseToBenchWorker(header, this.#connection.peer);
     switch (message.kind) {
+      case 'refused':
+        return fail(message.reason);
       case 'prepare':
         return this.#prepare(message.round, message.workers, message.byteLength);
       case 'go':
@@ -91,6 +94,11 @@ function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
+function fail(reason: string): never {
+  process.stderr.write(`${reason}\n`);
+  process.exit(1);
+}
+
 let isStarted = false;
 let input = '';
 process.stdin
@@ -99,10 +107,9 @@ process.stdin
     input += text;
     if (isStarted || !input.includes('\n')) return;
     isStarted = true;
-    join(workerStartSchema.parse(JSON.parse(input))).catch((error: unknown) => {
-      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-      process.exit(1);
-    });
+    join(workerStartSchema.parse(JSON.parse(input))).catch((error: unknown) =>
+      fail(messageOf(error)),
+    );
   })
   // Its owner is gone, however that ended.
   .on('end', () => process.exit(1));

@@ -10,16 +10,17 @@ import { Broadcast } from '../../transport/connection.ts';
 import { BenchGroup, type Done } from './bench-collective-group.ts';
 import { percentile } from '../results/percentile.ts';
 
+/** What to measure, and how often. */
 export interface BenchCollectiveOptions {
   /** At least 2. */
   readonly workers: number;
-  /** Of the buffer that is reduced, in units of 2^20 bytes; one measurement each. */
+  /** Sizes of the buffer that is reduced, in units of 2^20 bytes; one measurement each. */
   readonly sizesMb: readonly number[];
   /** Timed all-reduces of each size; a few untimed ones come before them. */
   readonly iterations: number;
   /**
-   * Where the root listens and the workers connect to. Payloads to another address than loopback's
-   * go over TCP.
+   * Where the root listens and the workers connect to. Payloads to an address that is not
+   * loopback's go over TCP.
    */
   readonly host: string;
   /** Told before a size is measured. */
@@ -60,6 +61,7 @@ export interface BenchCollectiveResult extends CollectiveFigures {
   readonly results: readonly CollectiveFigures[];
 }
 
+/** Bytes of the unit of sizes. */
 export const MEBIBYTE: number = 2 ** 20;
 const WARMUP_ITERATIONS = 3;
 /** Kernels add 16 bytes at a time. */
@@ -96,8 +98,9 @@ export async function benchCollective(
 }
 
 /**
- * Throws ConfigError when a size is longer than a star can reduce, or would not fit into
- * `availableBytes`.
+ * Refuses sizes that one star cannot reduce, or that would not fit into `availableBytes`.
+ *
+ * Throws: ConfigError.
  */
 export function checkSizes(
   sizesMb: readonly number[],
@@ -159,8 +162,9 @@ async function measure(
 }
 
 /**
- * One all-reduce between two barriers; gives what every worker measured. Throws RuntimeError when a
- * sum is wrong.
+ * Runs one all-reduce between two barriers and gives what every worker measured.
+ *
+ * Throws: RuntimeError when a sum is wrong.
  */
 async function allReduce(group: BenchGroup, reducer: StarReducer): Promise<readonly Done[]> {
   const { byteLength } = reducer;
@@ -213,8 +217,8 @@ export function figuresOf(
 }
 
 /**
- * Bus bandwidth in 1e9 bytes per second, as NCCL's tests define it: what each worker's link must
- * carry at least.
+ * Gives the bus bandwidth in 1e9 bytes per second, as NCCL's tests define it: what each worker's
+ * link must carry at least.
  */
 export function busBandwidth(workers: number, byteLength: number, seconds: number): number {
   return ((2 * (workers - 1)) / workers) * (byteLength / seconds / 1e9);

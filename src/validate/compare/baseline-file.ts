@@ -76,8 +76,7 @@ export function writeBaseline(folder: string, name: string, runs: readonly RunMe
 }
 
 /**
- * Reads a baseline. Throws ConfigError, with the names that there are when there is none of this
- * name.
+ * Reads a baseline. Throws: ConfigError; it tells which there are when `name` is not among them.
  */
 export function readBaseline(folder: string, name: string): Baseline {
   const path = baselinePath(folder, name);

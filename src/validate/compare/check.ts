@@ -1,13 +1,9 @@
-/**
- * One thing that was checked, as a CI system shows it: a test case of JUnit, an annotation of
- * GitHub.
- */
+/** One thing that was checked: to a CI system a test case of JUnit, or an annotation of GitHub. */
 export interface Check {
   readonly name: string;
   readonly passed: boolean;
   /**
-   * What was found, for people; of a failed check it says what is wrong and where. May have several
-   * lines.
+   * What was found, for people: of a failed check what is wrong and where, maybe in several lines.
    */
   readonly message: string;
   /** How long it took, where that was measured. */

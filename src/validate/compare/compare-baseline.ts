@@ -10,8 +10,8 @@ import { differenceInterval, sampleOf } from './statistics.ts';
 export type Thresholds = { readonly [Name in ThresholdName]: number };
 
 /**
- * `not-comparable`: one of the values is not a number; then the run has failed if the baseline's is
- * one.
+ * The verdict on a metric. `not-comparable`: one of its values is not a number, which is a failure
+ * of the run if the baseline's is one.
  */
 export type MetricStatus = 'ok' | 'improved' | 'regressed' | 'within-noise' | 'not-comparable';
 
@@ -21,10 +21,10 @@ export interface MetricComparison {
   /** Means over the runs; null where they are not finite. */
   readonly baseline_value: number | null;
   readonly current_value: number | null;
-  /** Of the baseline's value, up is positive; null when that is 0 and the current one is not. */
+  /** Percent of the baseline's value, up is positive; null from 0 to anything else. */
   readonly percent_change: number | null;
   readonly is_regression: boolean;
-  /** In percent. */
+  /** Percent by which it may be worse. */
   readonly threshold: number;
   readonly better: 'lower' | 'higher';
   /** The name is unknown, its direction follows from its words. */
@@ -32,10 +32,7 @@ export interface MetricComparison {
   readonly status: MetricStatus;
   readonly baseline_runs: number;
   readonly current_runs: number;
-  /**
-   * 95 % confidence interval of the difference, in the metric's unit; null when only single runs
-   * are known.
-   */
+  /** 95 % confidence interval of the difference, in the metric's unit; null for single runs. */
   readonly difference_interval: readonly [number, number] | null;
 }
 
@@ -139,7 +136,7 @@ function compareMetric(
   };
 }
 
-/** Of the size of `before`; infinite from 0 to anything else, NaN when one is not finite. */
+/** Change as a part of `before`; infinite from 0 to anything else, NaN when one is not finite. */
 function percentChange(before: number, now: number): number {
   if (!Number.isFinite(before) || !Number.isFinite(now)) return NaN;
   return now === before ? 0 : ((now - before) / Math.abs(before)) * 100;

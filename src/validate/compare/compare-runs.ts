@@ -5,7 +5,7 @@ import { StructureError } from '../results/read-result.ts';
 
 /** How close the runs have to be. */
 export interface Demand {
-  /** Of the single run's loss: 0.01 is one percent. */
+  /** Part of the single run's loss: 0.01 is one percent. */
   readonly tolerance: number;
   /** Bits of all losses and the digests have to be equal. */
   readonly isExact: boolean;
@@ -37,7 +37,7 @@ export interface ValidationReport {
   readonly overall_passed: boolean;
   readonly summary: string;
   readonly exact: boolean;
-  /** Of weights and optimizer state; null where one of the files has none. */
+  /** Whether weights and optimizer states are equal; null where one of the files has no digest. */
   readonly digests_equal: boolean | null;
   /** The first step whose losses are not the same, however close; null when all are. */
   readonly first_different_step: number | null;

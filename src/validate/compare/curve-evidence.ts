@@ -5,10 +5,7 @@
  */
 import type { CurveStep, LossCurve } from './loss-curve.ts';
 
-/**
- * Two correct programs that add in another order differ by less in a step that begins from the same
- * weights.
- */
+/** Correct programs that add in another order differ by less in a step from the same weights. */
 export const ROUNDING = 1e-5;
 /** Rounding errors grow from step to step, but do not jump. */
 const LARGEST_GROWTH = 30;
@@ -91,10 +88,7 @@ export function learnsNothing({ steps }: LossCurve): boolean {
   return first !== undefined && !(mean < first.loss);
 }
 
-/**
- * Whether the workers of a step had the same number of samples; undefined where the file does not
- * say.
- */
+/** Whether the workers of a step had equally many samples; undefined where nothing says so. */
 export function hasEqualShares({ samples }: CurveStep): boolean | undefined {
   if (samples.size === 0) return undefined;
   const [first, ...others] = samples.values();

@@ -30,6 +30,7 @@ export const LOOKS_LIKE = {
   rounding: 'rounding, not a mistake in the method: differences begin tiny and grow step by step',
   'final-state': 'a difference that no loss shows: in the last update, or in the optimizer state',
 } as const;
+/** A cause that a difference of two runs can have. */
 export type Cause = keyof typeof LOOKS_LIKE;
 
 /** A cautious answer: what it looks like, what speaks for it, and what else would look the same. */
@@ -37,8 +38,7 @@ export interface Diagnosis {
   readonly cause: Cause;
   readonly looks_like: string;
   /**
-   * The first step in which the runs differ by more than rounding, or at all where they differ by
-   * no more.
+   * First step in which the runs differ by more than rounding, else in which they differ at all.
    */
   readonly first_diverging_step: number | null;
   readonly evidence: readonly string[];
@@ -96,7 +96,7 @@ interface Sight {
   readonly first: number;
   /** Position of the first that is clear to see, or the last position. */
   readonly large: number;
-  /** As far as both files name them. */
+  /** Settings as far as both files name them. */
   readonly areSettingsEqual: boolean;
 }
 
@@ -158,8 +158,7 @@ function differentStart({ single, multi, differences }: Sight): Found {
 }
 
 /**
- * The runs were the same for at least one update: what is wrong began in the step before the
- * difference.
+ * Explains runs that were equal for an update or more: the step before the difference went wrong.
  */
 function laterDivergence({ single, multi, differences, first }: Sight): Found {
   const [before, at] = [multi.steps[first - 1], single.steps[first]];
@@ -200,7 +199,7 @@ function laterDivergence({ single, multi, differences, first }: Sight): Found {
 const EARLY_STEPS = 6;
 /**
  * In real runs only a larger step size brings the early losses down so far, and only a smaller one
- * slows it down so.
+ * keeps them up so long.
  */
 const FASTER = -0.06;
 const SLOWER = 0.55;

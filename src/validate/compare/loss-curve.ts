@@ -54,10 +54,9 @@ const curveSchema = z.looseObject({
 });
 
 /**
- * The losses of a run, from a canonical result or the plain form.
+ * Reads the losses of a run, from a canonical result or the plain form.
  *
- * Throws: ConfigError when the file cannot be read, StructureError when it has no losses step by
- *         step.
+ * Throws: ConfigError when the file cannot be read, StructureError when it has no losses by step.
  */
 export function readLossCurve(path: string): LossCurve {
   const file = readKnownFile(path);

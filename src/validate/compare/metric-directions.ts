@@ -11,10 +11,7 @@ export interface MetricRule {
   readonly isGuess: boolean;
 }
 
-/**
- * What says what was run rather than how well: other runs than the baseline's are pointed out by
- * it.
- */
+/** Numbers that say what was run, not how well: they tell that a run is not the baseline's. */
 export const CONDITIONS: ReadonlySet<string> = new Set([
   'workload_type',
   'model',
@@ -97,10 +94,7 @@ const KNOWN: ReadonlyMap<string, MetricRule> = new Map<string, MetricRule>([
   ...HIGHER.map((name) => [name, higher(false)] as const),
 ]);
 
-/**
- * MiniCluster's words for lower is better, and those for what it takes for a throughput although it
- * is none.
- */
+/** MiniCluster's words for lower is better, and those that it wrongly takes for a throughput. */
 const LOWER_WORDS = [
   'latency',
   'time',

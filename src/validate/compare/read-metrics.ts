@@ -23,11 +23,11 @@ export interface RunMetrics {
 }
 
 /**
- * The metrics of a run: of a canonical result, of the plain form, of a summary.json, or of any JSON
- * object with numbers in it. Everything that is no number is passed over.
+ * Reads the metrics of a run: of a canonical result, of the plain form, of a summary.json, or of
+ * any JSON object with numbers in it; everything else in it is passed over.
  *
- * Throws: ConfigError when the file cannot be read, StructureError when it is another file or has
- *         no number.
+ * Throws: ConfigError when the file cannot be read, StructureError when it is of
+ *         another kind or has no number.
  */
 export function readMetrics(path: string): RunMetrics {
   const file = readKnownFile(path);
@@ -89,10 +89,7 @@ function ofResult(file: KnownFile): Document {
   return { batch_size, steps, ...(isDocument(payload) && withoutSettings(payload)), ...metrics };
 }
 
-/**
- * A payload's own numbers and words: in its arrays and objects there are steps, settings and
- * readings.
- */
+/** Gives a payload's own numbers and words; its arrays and objects hold steps and settings. */
 export function withoutSettings(payload: Document): Document {
   return Object.fromEntries(
     Object.entries(payload).filter(([, value]) => typeof value !== 'object'),

@@ -25,11 +25,10 @@ const KEPT_OUTPUT = 4_000;
 const USAGE_EXIT = 2;
 
 /**
- * The metrics of `count` runs, one after the other; undefined when they were aborted. Their files
- * are removed.
+ * Gives the metrics of `count` runs, one after the other, and removes their files; undefined when
+ * they were aborted.
  *
- * Throws: ConfigError when the flags are wrong, RUNTIME_FAILED when a run failed, both in the run's
- *         own words.
+ * Throws: ConfigError when the flags are wrong, RUNTIME_FAILED when a run failed, in its own words.
  */
 export async function repeatRun(options: RepeatOptions): Promise<RunMetrics[] | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-repeated-'));

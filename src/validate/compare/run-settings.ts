@@ -1,7 +1,7 @@
 /** Settings that two result files name. */
 
 /**
- * They say where and how fast a run was computed, or what it is judged by; the losses must not
+ * Settings that say where and how fast a run was computed, or what it is judged by: losses must not
  * depend on them.
  */
 const WITHOUT_EFFECT = new Set([

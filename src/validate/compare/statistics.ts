@@ -4,7 +4,7 @@
 export interface Sample {
   readonly count: number;
   readonly mean: number;
-  /** Of the sample, with divisor n - 1; 0 for one run. */
+  /** Deviation of the sample, with divisor n - 1; 0 for one run. */
   readonly variance: number;
 }
 
@@ -60,7 +60,7 @@ const T_975 = [
   2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.04523, 2.042272,
 ];
 
-/** Of the standard normal distribution. */
+/** Quantile of the standard normal distribution. */
 const Z_975 = 1.959963984540054;
 
 /** Cornish-Fisher's series in 1 / degrees: right to six digits from 30 on. */

@@ -1,6 +1,6 @@
 /** What the product's own detectors say while a run goes on, in one form. */
 import type { LockstepError } from '../../base/errors.ts';
-import type { RunEvent } from '../../metrics/events.ts';
+import type { RunEvent, WorkerSlow } from '../../metrics/events.ts';
 
 /** A detector's word about a run. */
 export interface Alarm {
@@ -14,6 +14,7 @@ export interface Alarm {
   readonly reason: string;
 }
 
+/** What a detector noticed. */
 export type AlarmKind =
   | 'worker-slow'
   | 'worker-stalled'
@@ -32,39 +33,30 @@ export interface Heard {
 
 /** The alarm that an event is; undefined when all is well. */
 export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefined {
-  const { kind } = event;
-  switch (kind) {
-    case 'worker-slow': {
-      const { rank, where, ms, othersMs } = event;
-      const what = where === 'compute' ? 'computes' : 'is reached';
-      const unit = where === 'compute' ? 'a micro-batch' : 'a step';
-      const reason =
-        `${what} more slowly than the others: ${ms.toFixed(1)} ms ${unit}, the others ` +
-        `${othersMs.toFixed(1)} ms`;
-      return { kind, rank, step, atMs, reason };
-    }
+  const alarm = (kind: AlarmKind, rank: number | null, reason: string): Alarm => ({
+    kind,
+    rank,
+    step,
+    atMs,
+    reason,
+  });
+  switch (event.kind) {
+    case 'worker-slow':
+      return alarm(event.kind, event.rank, slownessText(event));
     case 'worker-stalled':
     case 'worker-lost':
     case 'worker-distrusted':
-      return { kind, rank: event.rank, step, atMs, reason: event.reason };
+      return alarm(event.kind, event.rank, event.reason);
     case 'worker-refused':
-      return { kind, rank: event.rank ?? null, step, atMs, reason: event.reason };
+      return alarm(event.kind, event.rank ?? null, event.reason);
     case 'clock-jumped':
-      return {
-        kind,
-        rank: event.rank,
-        step,
-        atMs,
-        reason: `its clock jumped by ${(event.jumpMs / 1000).toFixed(1)} s`,
-      };
+      return alarm(
+        event.kind,
+        event.rank,
+        `its clock jumped by ${(event.jumpMs / 1000).toFixed(1)} s`,
+      );
     case 'numerics-differ':
-      return {
-        kind,
-        rank: null,
-        step,
-        atMs,
-        reason: 'workers compute different bits for one micro-batch',
-      };
+      return alarm(event.kind, null, 'workers compute different bits for one micro-batch');
     case 'run-started':
     case 'worker-joined':
     case 'micro-batches-reissued':
@@ -78,6 +70,15 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     default:
       return event satisfies never;
   }
+}
+
+function slownessText({ where, ms, othersMs }: WorkerSlow): string {
+  const what = where === 'compute' ? 'computes' : 'is reached';
+  const unit = where === 'compute' ? 'a micro-batch' : 'a step';
+  return (
+    `${what} more slowly than the others: ${ms.toFixed(1)} ms ${unit}, the others ` +
+    `${othersMs.toFixed(1)} ms`
+  );
 }
 
 /** The alarm that the end of a run is. */

@@ -13,10 +13,7 @@ export interface Fault {
   readonly shownBy: readonly AlarmKind[];
   /** Whether the run must end as if nothing had happened. */
   readonly isSurvived: boolean;
-  /**
-   * What is trained; steps of the mlp take a millisecond or two, too little for what shows only
-   * with time.
-   */
+  /** What is trained. A step of the mlp takes a millisecond or two: too little for some faults. */
   readonly workload: WorkloadName;
 }
 
@@ -94,6 +91,7 @@ export const FAULTS = [
   },
 ] as const satisfies readonly Fault[];
 
+/** The name of a fault, as `--faults` takes it. */
 export type FaultName = (typeof FAULTS)[number]['name'];
 
 /**

@@ -59,8 +59,8 @@ export function obstacleTo(
 }
 
 /**
- * Which worker has the fault, and from when: both follow from the seed. In the first quarter, so
- * that it can show.
+ * Chooses by the seed which worker has the fault, and from when: in the first quarter, so that it
+ * can show.
  */
 export function planFault(
   fault: Fault,
@@ -177,10 +177,7 @@ function setRules(relay: Relay | undefined, rules: RelayRules): boolean {
   return relay !== undefined;
 }
 
-/**
- * A relay between the worker and the coordinator that goes bad; a link that heals does so once it
- * was noticed.
- */
+/** Puts a relay that goes bad before the coordinator; a link that heals does so once noticed. */
 function onLink({ rank, step }: FaultPlan, rules: RelayRules, heals?: 'heals'): Injector {
   let relay: Relay | undefined;
   const once = new Once(step, () => setRules(relay, rules));
@@ -246,7 +243,7 @@ function asSecondWorker(plan: FaultPlan): Injector {
   };
 }
 
-/** From then on the files that the run has still to make are on a full device. */
+/** Puts files that the run has still to make on a full device from then on. */
 function onDisk({ step }: FaultPlan): Injector {
   let folder = '';
   const once = new Once(step, () => {

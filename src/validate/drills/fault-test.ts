@@ -1,7 +1,4 @@
-/**
- * `fault-test`: one run after the other, with a fault or without, and what the detectors made of
- * each.
- */
+/** `fault-test`: run after run, with a fault or without, and what the detectors made of each. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,12 +26,9 @@ export interface FaultTestOptions {
   /** Undefined for all that can be injected on this machine. */
   readonly faults: readonly Fault[] | undefined;
   readonly workers: number;
-  /** Of every run. */
+  /** Steps of every run. */
   readonly steps: number;
-  /**
-   * Of the first round; the next has the next. It decides data, weights, audits, affected ranks and
-   * steps.
-   */
+  /** Seed of the first round, plus 1 for each further one: all that is random follows from it. */
   readonly seed: number;
   /** How many times every fault is injected. */
   readonly rounds: number;
@@ -51,8 +45,8 @@ export interface FaultTestOptions {
 }
 
 /**
- * No run takes longer, unless something hangs: a frozen worker costs five seconds, a slow one half
- * a second a step.
+ * A run takes less, unless something hangs: a frozen worker costs five seconds, a slow one half a
+ * second per step.
  */
 const DEADLINE_MS = 120_000;
 
@@ -62,10 +56,7 @@ const MAX_LAST_WORDS = 1_000;
 /** Fewer leave no room for a fault to begin and to be seen. */
 export const LEAST_STEPS = 8;
 
-/**
- * Runs everything, with a clean run to compare with in every round, and sums up. Throws
- * ConfigError.
- */
+/** Runs everything, with a clean run in every round, and sums up. Throws: ConfigError. */
 export async function runFaultTest(options: FaultTestOptions): Promise<FaultReport> {
   const { faults, seed, rounds } = options;
   for (const fault of faults ?? []) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Alarm } from './alarms.ts';
 import { FAULTS } from './fault-catalogue.ts';
-import { judgeFault, NO_WORKER, type ObservedRun, type Trial } from './fault-verdict.ts';
+import { judgeFault, NO_WORKER, type ObservedRun, type FaultTrial } from './fault-verdict.ts';
 import { faultResultSchema } from '../results/result.ts';
 
 const CONTROL: ObservedRun = {
@@ -18,7 +18,11 @@ function alarm(kind: Alarm['kind'], rank: number | null, more: Partial<Alarm> = 
   return { kind, rank, step: 6, atMs: 1_250, reason: `${kind} it is`, ...more };
 }
 
-function trial(name: string, alarms: readonly Alarm[], changes: Partial<Trial> = {}): Trial {
+function trial(
+  name: string,
+  alarms: readonly Alarm[],
+  changes: Partial<FaultTrial> = {},
+): FaultTrial {
   const fault = FAULTS.find((each) => each.name === name);
   assert.ok(fault !== undefined);
   const run = { ...CONTROL, alarms };

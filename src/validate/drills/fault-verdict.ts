@@ -18,7 +18,9 @@ export interface Injection {
 export interface ObservedRun {
   readonly end: 'finished' | 'failed' | 'out-of-time';
   readonly alarms: readonly Alarm[];
-  /** Of weights and optimizer state after the last step; undefined when it was not reached. */
+  /**
+   * Digest of weights and optimizer state after the last step; undefined when it was not reached.
+   */
   readonly stateDigest: string | undefined;
   /** Mean loss of every step that is part of the result, in order. */
   readonly losses: readonly number[];
@@ -26,7 +28,7 @@ export interface ObservedRun {
 }
 
 /** A run, the fault in it, and the run without it. */
-export interface Trial {
+export interface FaultTrial {
   readonly fault: Fault;
   readonly affectedRank: number;
   readonly seed: number;
@@ -43,7 +45,7 @@ export interface Trial {
  * fault, and names the worker that has it. Alarms before the injection, and any about other
  * workers, are false alarms.
  */
-export function judgeFault(trial: Trial): FaultResult {
+export function judgeFault(trial: FaultTrial): FaultResult {
   const { fault, affectedRank, seed, injection, run, control } = trial;
   const since = run.alarms.filter(({ atMs }) => injection !== undefined && atMs >= injection.atMs);
   const first = since[0];
@@ -82,7 +84,7 @@ function latencySteps(alarm: Alarm, injection: Injection | undefined): number | 
 }
 
 function reasonOf(
-  { fault, affectedRank, injection, run }: Trial,
+  { fault, affectedRank, injection, run }: FaultTrial,
   first: Alarm | undefined,
   wasDetected: boolean,
 ): string {

@@ -1,5 +1,5 @@
 /** How a lane of a faulty worker goes wrong. */
-import { gradientFaultNamed } from './gradient-faults.ts';
+import { type GradientFault, gradientFaultNamed } from './gradient-faults.ts';
 import type { LaneHooks } from '../../runtime/lane.ts';
 import type { FaultOrder } from './fault-order.ts';
 
@@ -21,50 +21,74 @@ const SLEEP_MS = 500;
 
 /** The hooks that make a lane faulty as it was ordered; none for a fault that is not in a lane. */
 export function faultyLaneHooks(options: FaultyLaneOptions): LaneHooks {
-  const { order, clock, sleep } = options;
+  const { fault } = options.order;
+  const damage = gradientFaultNamed(fault);
+  if (damage !== undefined) return damaging(options, damage);
+  switch (fault) {
+    case 'slow_worker':
+      return slowing(options);
+    case 'stale_worker':
+      return missingOneUpdate(options);
+    case 'clock_jump':
+      return jumping(options);
+    default:
+      return {};
+  }
+}
+
+/** Tells of the fault's beginning, the first time. */
+function createBeginning({ onInjected }: FaultyLaneOptions): (step: number) => void {
   let isInjected = false;
-  const begin = (step: number): void => {
-    if (!isInjected) options.onInjected(step);
+  return (step) => {
+    if (!isInjected) onInjected(step);
     isInjected = true;
   };
-  const damage = gradientFaultNamed(order.fault);
-  if (damage !== undefined) {
-    return {
-      afterGradients: (gradients, step, microBatch) => {
-        if (step < order.step) return;
-        begin(step);
-        damage(gradients, { seed: order.seed, step, microBatch });
-      },
-    };
-  }
-  if (order.fault === 'slow_worker') {
-    let sleptStep = -1;
-    return {
-      afterGradients: async (_gradients, step) => {
-        if (step < order.step || step === sleptStep) return;
-        begin(step);
-        sleptStep = step;
-        await sleep(SLEEP_MS);
-      },
-    };
-  }
-  if (order.fault === 'stale_worker') {
-    return {
-      skipsUpdate: (step) => {
-        const isMissed = !isInjected && step >= order.step;
-        if (isMissed) begin(step);
-        return isMissed;
-      },
-    };
-  }
-  if (order.fault === 'clock_jump') {
-    return {
-      afterGradients: (_gradients, step) => {
-        if (step < order.step) return;
-        begin(step);
-        Atomics.store(clock, 0, 1);
-      },
-    };
-  }
-  return {};
+}
+
+function damaging(options: FaultyLaneOptions, damage: GradientFault): LaneHooks {
+  const { order } = options;
+  const begin = createBeginning(options);
+  return {
+    afterGradients: (gradients, step, microBatch) => {
+      if (step < order.step) return;
+      begin(step);
+      damage(gradients, { seed: order.seed, step, microBatch });
+    },
+  };
+}
+
+function slowing(options: FaultyLaneOptions): LaneHooks {
+  const begin = createBeginning(options);
+  let sleptStep = -1;
+  return {
+    afterGradients: async (_gradients, step) => {
+      if (step < options.order.step || step === sleptStep) return;
+      begin(step);
+      sleptStep = step;
+      await options.sleep(SLEEP_MS);
+    },
+  };
+}
+
+function missingOneUpdate({ order, onInjected }: FaultyLaneOptions): LaneHooks {
+  let isMissed = false;
+  return {
+    skipsUpdate: (step) => {
+      if (isMissed || step < order.step) return false;
+      isMissed = true;
+      onInjected(step);
+      return true;
+    },
+  };
+}
+
+function jumping(options: FaultyLaneOptions): LaneHooks {
+  const begin = createBeginning(options);
+  return {
+    afterGradients: (_gradients, step) => {
+      if (step < options.order.step) return;
+      begin(step);
+      Atomics.store(options.clock, 0, 1);
+    },
+  };
 }

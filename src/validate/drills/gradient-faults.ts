@@ -31,6 +31,7 @@ export const GRADIENT_FAULTS = {
   gradient_mantissa_bit: (gradients) => flipBit(gradients, largestElement(gradients), 0),
 } as const satisfies Readonly<Record<string, GradientFault>>;
 
+/** The name of one way to spoil gradients. */
 export type GradientFaultName = keyof typeof GRADIENT_FAULTS;
 
 /** The fault of this name; undefined when there is none. */
@@ -46,7 +47,7 @@ function scaleBy(factor: number): GradientFault {
   };
 }
 
-/** By the method of Box and Muller. */
+/** Adds normal numbers, drawn by the method of Box and Muller. */
 function addNoise(gradients: Float32Array, { seed, step, microBatch }: FaultPlace): void {
   const words = new RandomWords(seed, 'fault', step, microBatch);
   for (let i = 0; i < gradients.length; i++) {

@@ -14,7 +14,7 @@ import type { ObservedRun } from './fault-verdict.ts';
 export interface ObserveOptions {
   /** With `outDir`, where the run's files go. */
   readonly config: TrainConfig;
-  /** Of the run, and of its folder. */
+  /** Name of the run, and of its folder. */
   readonly name: string;
   readonly places: DataPlaces;
   /** How an honest worker is started. */
@@ -26,8 +26,8 @@ export interface ObserveOptions {
 }
 
 /**
- * Trains, with a fault or without, and resolves with what was seen; also when the run fails. Leaves
- * nothing running.
+ * Trains, with a fault or without, and resolves with what was seen, also when the run fails. It
+ * leaves nothing running.
  */
 export async function observeRun(options: ObserveOptions): Promise<ObservedRun> {
   const { config, name, places, self, injector, signal, deadlineMs } = options;
@@ -64,7 +64,7 @@ export async function observeRun(options: ObserveOptions): Promise<ObservedRun> 
 /** What events have told so far. */
 class Sight {
   readonly alarms: Alarm[] = [];
-  /** By step; of a step that is reported again, after a rollback, the later report counts. */
+  /** Losses by step; of a step that is reported again, after a rollback, the later one counts. */
   readonly #losses = new Map<number, number>();
   #step = 0;
 

@@ -16,18 +16,12 @@ import {
 import { type Problem, problemsOf } from '../results/schema-problems.ts';
 import { bitsOf } from '../watch/step-recorder.ts';
 
-/**
- * Compute, all-reduce, wait and other have to add up to the time of the step within this part of
- * it.
- */
+/** Compute, all-reduce, wait and other add up to the step's time, within this part of it. */
 const TIME_TOLERANCE = 0.05;
 /** Clocks that programs read for such short times say little. */
 const SHORTEST_STEP_MS = 0.1;
 
-/**
- * All problems of a file: fields that its schema wants otherwise, and numbers that contradict each
- * other.
- */
+/** Gives all problems of a file: fields against its schema, numbers that contradict each other. */
 export function checkFile({ kind, document }: KnownFile): Problem[] {
   switch (kind) {
     case 'result':
@@ -71,60 +65,60 @@ function checkPayload(payload: Document, prefix: string): Problem[] {
   return contradictions(parsed.data).map(({ path, ...rest }) => ({ path: within(path), ...rest }));
 }
 
-function contradictions(payload: TrainingPayload): Problem[] {
-  const { steps, num_steps: stepCount, final_loss: finalLoss } = payload;
+function contradictions({ steps, num_steps, final_loss }: TrainingPayload): Problem[] {
   const problems: Problem[] = [];
-  if (stepCount !== steps.length)
+  if (num_steps !== steps.length)
     problems.push({
       path: 'num_steps',
-      message: `is ${stepCount}, but there are ${steps.length} steps`,
+      message: `is ${num_steps}, but there are ${steps.length} steps`,
       count: 1,
     });
   const last = steps.at(-1);
-  if (last !== undefined && last.loss !== finalLoss)
+  if (last !== undefined && last.loss !== final_loss)
     problems.push({
       path: 'final_loss',
-      message: `is ${finalLoss}, but the last step has ${last.loss}`,
+      message: `is ${final_loss}, but the last step has ${last.loss}`,
       count: 1,
     });
-  const perStep: readonly ((index: number) => [field: string, message: string] | undefined)[] = [
-    (index) => {
-      const [before, step] = [steps[index - 1]?.step, steps[index]?.step];
-      return before !== undefined && step !== before + 1
-        ? ['step', `is ${step}, but the step before is ${before}`]
-        : undefined;
-    },
-    (index) => bitsProblem(steps[index]),
-    (index) => timeProblem(steps[index]),
+  return [
+    ...problems,
+    ...wrongSteps(steps.map((step, index) => orderProblem(steps[index - 1], step))),
+    ...wrongSteps(steps.map(bitsProblem)),
+    ...wrongSteps(steps.map(timeProblem)),
   ];
-  for (const check of perStep) {
-    const found = steps.flatMap((_, index) => {
-      const problem = check(index);
-      return problem === undefined ? [] : [{ index, problem }];
-    });
-    const [first] = found;
-    if (first !== undefined)
-      problems.push({
-        path: `steps[${first.index}].${first.problem[0]}`,
-        message: first.problem[1],
-        count: found.length,
-      });
-  }
-  return problems;
 }
 
-type Step = TrainingPayload['steps'][number] | undefined;
+/** What is wrong with a step: the field, and the message. */
+type StepProblem = readonly [field: string, message: string];
 
-function bitsProblem(step: Step): [string, string] | undefined {
-  if (step?.loss_bits === undefined) return undefined;
+/** The problems of one kind, by step, as one problem at the first step that has it. */
+function wrongSteps(problems: readonly (StepProblem | undefined)[]): Problem[] {
+  const index = problems.findIndex((problem) => problem !== undefined);
+  const first = problems[index];
+  if (first === undefined) return [];
+  const [field, message] = first;
+  const count = problems.filter((problem) => problem !== undefined).length;
+  return [{ path: `steps[${index}].${field}`, message, count }];
+}
+
+type Step = TrainingPayload['steps'][number];
+
+function orderProblem(before: Step | undefined, { step }: Step): StepProblem | undefined {
+  return before !== undefined && step !== before.step + 1
+    ? ['step', `is ${step}, but the step before is ${before.step}`]
+    : undefined;
+}
+
+function bitsProblem(step: Step): StepProblem | undefined {
+  if (step.loss_bits === undefined) return undefined;
   const bits = bitsOf(step.loss);
   return step.loss_bits.toLowerCase() === bits
     ? undefined
     : ['loss_bits', `is ${step.loss_bits}, but those of the loss ${step.loss} are ${bits}`];
 }
 
-function timeProblem(step: Step): [string, string] | undefined {
-  if (step?.step_time_ms === undefined || step.step_time_ms < SHORTEST_STEP_MS) return undefined;
+function timeProblem(step: Step): StepProblem | undefined {
+  if (step.step_time_ms === undefined || step.step_time_ms < SHORTEST_STEP_MS) return undefined;
   const {
     compute_time_ms,
     allreduce_time_ms,

@@ -1,7 +1,4 @@
-/**
- * A fault report as one HTML file: what was injected when, who noticed when, and what it did to the
- * loss.
- */
+/** A fault report as one HTML file: what was injected when, who noticed, what the loss did. */
 import { drawing, figure, linearScale, px } from '../../charts/chart-frame.ts';
 import { lineChart } from '../../charts/charts.ts';
 import {
@@ -17,7 +14,7 @@ import {
 } from '../../charts/html.ts';
 import { renderPage } from './html-page.ts';
 import type { FaultReport, FaultResult } from '../results/result.ts';
-import { countOf } from './run-view.ts';
+import { cardIfKnown, countOf } from './run-view.ts';
 import { shortened } from '../../charts/share-charts.ts';
 
 const WIDTH = 1040;
@@ -41,11 +38,15 @@ export function faultTimeline(report: FaultReport, title: string): string {
       alarms.length > 0 &&
         section(
           'False alarms in the control run',
-          markup`<div class="panel"><ul class="names">${alarms.map((alarm) => markup`<li>${alarm}</li>`)}</ul></div>`,
+          markup`<div class="panel"><ul class="names">${alarms.map(itemOf)}</ul></div>`,
         ),
       lossSection(report),
     ],
   });
+}
+
+function itemOf(line: string): Html {
+  return markup`<li>${line}</li>`;
 }
 
 function verdictBadge(faults: number, missed: number, alarms: number): Html {
@@ -55,14 +56,9 @@ function verdictBadge(faults: number, missed: number, alarms: number): Html {
 }
 
 function cardsOf({ num_faults, num_detected, num_missed, results, control }: FaultReport): Card[] {
-  const told = results.filter(({ recovered }) => recovered !== undefined);
-  const recovered = told.filter((result) => result.recovered === true).length;
-  const same = results.filter(({ digest_equal }) => digest_equal === true).length;
-  const compared = results.filter(({ digest_equal }) => typeof digest_equal === 'boolean').length;
   const latencies = results.flatMap(({ detection_latency_steps: steps }) =>
     typeof steps === 'number' ? [steps] : [],
   );
-  const alarms = control?.false_alarms.length;
   return [
     {
       name: 'Detected',
@@ -70,44 +66,34 @@ function cardsOf({ num_faults, num_detected, num_missed, results, control }: Fau
       note: num_missed === 0 ? 'none missed' : `${num_missed} missed`,
       tone: num_missed === 0 ? 'good' : 'bad',
     },
-    ...(latencies.length === 0
-      ? []
-      : [
-          {
-            name: 'Longest latency',
-            value: countOf(Math.max(...latencies), 'step'),
-            note: 'from injection to detection',
-          },
-        ]),
-    ...(told.length === 0
-      ? []
-      : [
-          {
-            name: 'Recovered',
-            value: `${recovered} of ${told.length}`,
-            note: 'trained on to the last step',
-          },
-        ]),
-    ...(compared === 0
-      ? []
-      : [
-          {
-            name: 'Same model',
-            value: `${same} of ${compared}`,
-            note: 'the digest of the clean run',
-          },
-        ]),
-    ...(alarms === undefined
-      ? []
-      : [
-          {
-            name: 'False alarms',
-            value: String(alarms),
-            note: 'in the clean run',
-            tone: alarms === 0 ? ('good' as const) : ('bad' as const),
-          },
-        ]),
+    ...cardIfKnown(latencies.length === 0 ? undefined : Math.max(...latencies), (steps) => ({
+      name: 'Longest latency',
+      value: countOf(steps, 'step'),
+      note: 'from injection to detection',
+    })),
+    ...cardIfKnown(shareText(results.map(({ recovered }) => recovered)), (value) => ({
+      name: 'Recovered',
+      value,
+      note: 'trained on to the last step',
+    })),
+    ...cardIfKnown(shareText(results.map(({ digest_equal }) => digest_equal)), (value) => ({
+      name: 'Same model',
+      value,
+      note: 'the digest of the clean run',
+    })),
+    ...cardIfKnown(control?.false_alarms.length, (alarms) => ({
+      name: 'False alarms',
+      value: String(alarms),
+      note: 'in the clean run',
+      tone: alarms === 0 ? 'good' : 'bad',
+    })),
   ];
+}
+
+/** How many of those that are told are so; undefined when none is told. */
+function shareText(answers: readonly (boolean | null | undefined)[]): string | undefined {
+  const told = answers.filter((answer) => typeof answer === 'boolean');
+  return told.length === 0 ? undefined : `${told.filter(Boolean).length} of ${told.length}`;
 }
 
 /** Where on the axis of steps a fault's row reaches to. */
@@ -119,11 +105,9 @@ function timelineOf(results: readonly FaultResult[]): Html {
   const last = Math.max(1, ...results.map(lastStepOf));
   const x = linearScale(0, last, LEFT, WIDTH - RIGHT, true, 10);
   const bottom = TOP + results.length * ROW;
-  const ticks = x.ticks.filter(Number.isInteger).map(
-    (tick) =>
-      markup`<line class="grid" x1="${px(x.at(tick))}" x2="${px(x.at(tick))}" y1="${TOP}" y2="${bottom}"/><text x="${px(x.at(tick))}" y="${bottom + 16}" text-anchor="middle">${formatNumber(tick)}</text>
-`,
-  );
+  const ticks = x.ticks
+    .filter(Number.isInteger)
+    .map((tick) => tickOf(px(x.at(tick)), bottom, formatNumber(tick)));
   const rows = results.map((result, i) =>
     rowOf(result, TOP + (i + 0.5) * ROW, (step) => x.at(step)),
   );
@@ -134,26 +118,43 @@ function timelineOf(results: readonly FaultResult[]): Html {
       'spoke. Steps are updates done.',
     summary: results.map((result) => `${result.fault_type} ${verdictOf(result)}`).join(', '),
   };
-  const axis = markup`<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${bottom + 34}" text-anchor="middle">step</text>`;
+  const axis = captionAt((LEFT + WIDTH - RIGHT) / 2, bottom + 34, 'step');
   return figure(text, drawing(text, bottom + 40, [ticks, rows, axis], WIDTH));
+}
+
+function tickOf(x: HtmlValue, bottom: number, name: string): Html {
+  const line = markup`<line class="grid" x1="${x}" x2="${x}" y1="${TOP}" y2="${bottom}"/>`;
+  return markup`${line}${captionAt(x, bottom + 16, name)}
+`;
+}
+
+function captionAt(x: HtmlValue, y: number, name: string): Html {
+  return markup`<text x="${x}" y="${y}" text-anchor="middle">${name}</text>`;
 }
 
 function rowOf(result: FaultResult, y: number, at: (step: number) => number): Html {
   const { fault_type, affected_rank, was_detected, injection_step, detected_step, reason } = result;
   const colour = was_detected ? 'good' : 'bad';
-  const name = markup`<text class="strong" x="${LEFT - 12}" y="${y}" dy="0.35em" text-anchor="end">${shortened(`${fault_type} · ${rankText(affected_rank)}`, 28)}</text>`;
-  const base = markup`<line class="axis" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}"/>`;
+  const who = shortened(`${fault_type} · ${rankText(affected_rank)}`, 28);
+  const middle = markup`y="${y}" dy="0.35em"`;
+  const end = markup`${middle} text-anchor="end"`;
+  const name = markup`<text class="strong" x="${LEFT - 12}" ${end}>${who}</text>`;
+  const right = WIDTH - RIGHT;
+  const level = markup`y1="${y}" y2="${y}"`;
+  const base = markup`<line class="axis" x1="${LEFT}" x2="${right}" ${level}/>`;
   const from = typeof injection_step === 'number' ? at(injection_step) : undefined;
   const to = typeof detected_step === 'number' ? at(detected_step) : undefined;
   const span =
     from !== undefined &&
-    markup`<line class="span ${colour}" x1="${px(from)}" x2="${px(to ?? WIDTH - RIGHT)}" y1="${y}" y2="${y}"/>`;
+    markup`<line class="span ${colour}" x1="${px(from)}" x2="${px(to ?? right)}" ${level}/>`;
   const start =
     from !== undefined && markup`<path class="start" d="M${px(from)} ${y - 7}l-5.5 -9h11z"/>`;
-  const end =
+  const circle =
     to !== undefined && markup`<circle class="end ${colour}" cx="${px(to)}" cy="${y}" r="6"/>`;
-  const words = markup`<text class="${colour}" x="${WIDTH - RIGHT + 14}" y="${y}" dy="0.35em">${verdictOf(result)}</text>`;
-  return markup`<g><title>${fault_type}: ${reason}</title>${name}${base}${span}${start}${end}${words}</g>
+  const verdict = verdictOf(result);
+  const words = markup`<text class="${colour}" x="${right + 14}" ${middle}>${verdict}</text>`;
+  const title = markup`<title>${fault_type}: ${reason}</title>`;
+  return markup`<g>${title}${name}${base}${span}${start}${circle}${words}</g>
 `;
 }
 

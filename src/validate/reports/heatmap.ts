@@ -3,12 +3,14 @@ import { percentile } from '../results/percentile.ts';
 import type { ResultStep } from '../results/result.ts';
 import { partsByWorker, type RunView, type WorkerPart } from './run-view.ts';
 
+/** Keys of a worker that can be drawn, as `--metric` takes them. */
 export const HEATMAP_METRICS = [
   'allreduce_time_ms',
   'p99_allreduce_ms',
   'throughput_samples_per_sec',
   'compute_time_ms',
 ] as const;
+/** One of these keys. */
 export type HeatmapMetric = (typeof HEATMAP_METRICS)[number];
 
 /** Values by row and column; undefined where there is none. */

@@ -79,10 +79,7 @@ function samenessBadge(views: readonly RunView[]): Html | undefined {
     : badge('neutral', 'The runs ended with different models');
 }
 
-/**
- * Who was best at something: one run, several with the same value, or nobody where some have no
- * value.
- */
+/** Gives the best at something: one run, several equal ones, or none where some have no value. */
 export function winnersOf(views: readonly RunView[], { better, of }: Contest): readonly RunView[] {
   const values = views.flatMap((view) => of(view) ?? []).filter(Number.isFinite);
   if (values.length < views.length) return [];

@@ -14,7 +14,7 @@ import {
 } from '../../charts/html.ts';
 import { renderPage } from './html-page.ts';
 import type { ResultStep, Result } from '../results/result.ts';
-import { cardsOf, factsOf, type RunView, workersOf, type WorkerView } from './run-view.ts';
+import { cardsOf, subtitleOf, type RunView, workersOf, type WorkerView } from './run-view.ts';
 
 /** More rows nobody reads: then every so many steps. */
 const MAX_TABLE_ROWS = 500;
@@ -31,7 +31,7 @@ export function singleReport(view: RunView, title: string): string {
   const { payload, result } = view.file;
   return renderPage({
     title,
-    facts: factsOf(view),
+    facts: subtitleOf(view),
     verdict: result === undefined ? undefined : regressionBadge(result.regression),
     body: [
       cards(cardsOf(view)),
@@ -39,7 +39,10 @@ export function singleReport(view: RunView, title: string): string {
       workerSection(view),
       section(
         'Details',
-        markup`<div class="pair">${result !== undefined && panel('Metrics', metricsOf(result))}${panel('Configuration', textsOf(payload.config ?? {}))}</div>
+        markup`<div class="pair">${[
+          result !== undefined && panel('Metrics', metricsOf(result)),
+          panel('Configuration', textsOf(payload.config ?? {})),
+        ]}</div>
 ${panel('About this run', metadataOf(view))}`,
       ),
       howToRead(),
@@ -62,12 +65,14 @@ export function regressionBadge({
   return badge('bad', `✗ Regression against ${baseline_id} (${delta})${what}`);
 }
 
+/** A value of every step, against the step. */
+type Points = readonly (readonly [step: number, value: number])[];
+
+function pointsOf(steps: readonly ResultStep[], of: (step: ResultStep) => number): Points {
+  return steps.map((step) => [step.step, of(step)]);
+}
+
 function chartsOf({ steps, p99AllReduceMs }: RunView): Html[] {
-  const over = (of: (step: ResultStep) => number): (readonly [number, number])[] =>
-    steps.map((step) => [step.step, of(step)]);
-  const hasRest = steps.every(
-    (step) => step.wait_time_ms !== undefined && step.other_time_ms !== undefined,
-  );
   return [
     lineChart(
       {
@@ -76,7 +81,7 @@ function chartsOf({ steps, p99AllReduceMs }: RunView): Html[] {
         xLabel: 'step',
         yLabel: 'loss',
       },
-      [{ name: 'loss', points: over((step) => step.loss) }],
+      [{ name: 'loss', points: pointsOf(steps, (step) => step.loss) }],
       { mayBeLog: true },
     ),
     lineChart(
@@ -86,26 +91,9 @@ function chartsOf({ steps, p99AllReduceMs }: RunView): Html[] {
         xLabel: 'step',
         yLabel: 'samples/s',
       },
-      [{ name: 'samples/s', points: over((step) => step.throughput_samples_per_sec) }],
+      [{ name: 'samples/s', points: pointsOf(steps, (step) => step.throughput_samples_per_sec) }],
     ),
-    stackedChart(
-      {
-        title: TITLES.times,
-        caption: 'Means over the workers of a step, on top of each other.',
-        xLabel: 'step',
-        yLabel: 'ms',
-      },
-      [
-        { name: 'compute', points: over((step) => step.compute_time_ms) },
-        { name: 'all-reduce', points: over((step) => step.allreduce_time_ms) },
-        ...(hasRest
-          ? [
-              { name: 'wait', points: over((step) => step.wait_time_ms ?? 0) },
-              { name: 'other', points: over((step) => step.other_time_ms ?? 0) },
-            ]
-          : []),
-      ],
-    ),
+    timesChart(steps),
     histogram(
       {
         title: TITLES.allReduce,
@@ -117,6 +105,29 @@ function chartsOf({ steps, p99AllReduceMs }: RunView): Html[] {
       p99AllReduceMs === undefined ? undefined : { name: 'p99', value: p99AllReduceMs },
     ),
   ];
+}
+
+function timesChart(steps: readonly ResultStep[]): Html {
+  const hasRest = steps.every(
+    (step) => step.wait_time_ms !== undefined && step.other_time_ms !== undefined,
+  );
+  const rest = [
+    { name: 'wait', points: pointsOf(steps, (step) => step.wait_time_ms ?? 0) },
+    { name: 'other', points: pointsOf(steps, (step) => step.other_time_ms ?? 0) },
+  ];
+  return stackedChart(
+    {
+      title: TITLES.times,
+      caption: 'Means over the workers of a step, on top of each other.',
+      xLabel: 'step',
+      yLabel: 'ms',
+    },
+    [
+      { name: 'compute', points: pointsOf(steps, (step) => step.compute_time_ms) },
+      { name: 'all-reduce', points: pointsOf(steps, (step) => step.allreduce_time_ms) },
+      ...(hasRest ? rest : []),
+    ],
+  );
 }
 
 function workerSection(view: RunView): Html | undefined {
@@ -213,9 +224,17 @@ function textsOf(record: Readonly<Record<string, unknown>>): (readonly [string, 
 function howToRead(): Html {
   return section(
     'How to read this',
-    markup`<div class="panel prose"><p><b>Loss</b> should fall and stay finite. Runs of the same settings and seed on other numbers of workers should have the same losses: <code>lockstep validate</code> compares them.</p>
-<p><b>Compute</b> is forward and backward pass and the update. <b>All-reduce</b> is the time that gradient sums and totals are on their way and being added. <b>Wait</b> is waiting for slower workers. <b>Other</b> is the coordinator's own work. With all four, the columns are as high as the steps are long. Much all-reduce means: larger batches, or fewer workers. Much wait: one worker is slower, see the table of workers.</p>
-<p><b>p99 of the all-reduce</b> is what 99 of 100 steps keep within; its distance from the bulk shows jitter of network or machine. <b>Scaling efficiency</b> is throughput divided by workers times the throughput of one.</p></div>
+    markup`<div class="panel prose"><p><b>Loss</b> should fall and stay finite. Runs of the same \
+settings and seed on other numbers of workers should have the same losses: <code>lockstep \
+validate</code> compares them.</p>
+<p><b>Compute</b> is forward and backward pass and the update. <b>All-reduce</b> is the time that \
+gradient sums and totals are on their way and being added. <b>Wait</b> is waiting for slower \
+workers. <b>Other</b> is the coordinator's own work. With all four, the columns are as high as the \
+steps are long. Much all-reduce means: larger batches, or fewer workers. Much wait: one worker is \
+slower, see the table of workers.</p>
+<p><b>p99 of the all-reduce</b> is what 99 of 100 steps keep within; its distance from the bulk \
+shows jitter of network or machine. <b>Scaling efficiency</b> is throughput divided by workers \
+times the throughput of one.</p></div>
 `,
   );
 }
@@ -247,6 +266,7 @@ function stepTable(steps: readonly ResultStep[]): Html {
       value === undefined ? '–' : i === 0 ? String(value) : formatNumber(value),
     ),
   );
-  return markup`<details><summary>${what} in numbers</summary>${table({ columns, rows, numeric: columns.map((_, i) => i) })}</details>
+  const numbers = table({ columns, rows, numeric: columns.map((_, i) => i) });
+  return markup`<details><summary>${what} in numbers</summary>${numbers}</details>
 `;
 }

@@ -1,5 +1,5 @@
 /** PDF by way of a browser of the Chromium family, if this machine has one. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   accessSync,
   constants,
@@ -130,14 +130,7 @@ async function runBrowser(
   child.stderr
     .setEncoding('utf8')
     .on('data', (text: string) => (words = (words + text).slice(-MAX_STDERR_CHARACTERS)));
-  const kill = (): void => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // All of them have ended.
-    }
-  };
+  const kill = (): void => killGroup(child);
   process.once('exit', kill);
   signal.addEventListener('abort', kill);
   let hangs = false;
@@ -163,5 +156,15 @@ async function runBrowser(
     kill();
     signal.removeEventListener('abort', kill);
     process.removeListener('exit', kill);
+  }
+}
+
+/** Ends a process and all that it has started. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of them have ended.
   }
 }

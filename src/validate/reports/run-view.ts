@@ -58,14 +58,8 @@ export function scalingTone(percent: number): Tone {
 }
 
 /** What is read first. What was not measured is not there. */
-export function cardsOf({
-  file,
-  communicationPercent,
-  p99AllReduceMs,
-  scalingPercent,
-}: RunView): Card[] {
-  const { payload, result } = file;
-  const watts = result?.metrics.power_consumption_watts ?? undefined;
+export function cardsOf(view: RunView): Card[] {
+  const { payload, result } = view.file;
   return [
     {
       name: 'Final loss',
@@ -82,45 +76,41 @@ export function cardsOf({
       value: `${formatNumber(payload.total_time_sec)} s`,
       note: `${payload.num_steps} steps`,
     },
-    ...(p99AllReduceMs === undefined
-      ? []
-      : [
-          {
-            name: 'All-reduce, p99',
-            value: `${formatNumber(p99AllReduceMs)} ms`,
-            note: 'good ≤ 5, watch ≤ 15',
-            tone: allReduceTone(p99AllReduceMs),
-          },
-        ]),
-    ...(communicationPercent === undefined
-      ? []
-      : [
-          {
-            name: 'Communication',
-            value: `${formatNumber(communicationPercent)} %`,
-            note: 'of all-reduce and compute',
-          },
-        ]),
-    ...(scalingPercent === undefined
-      ? []
-      : [
-          {
-            name: 'Scaling efficiency',
-            value: `${formatNumber(scalingPercent)} %`,
-            note: 'good ≥ 90, watch ≥ 75',
-            tone: scalingTone(scalingPercent),
-          },
-        ]),
-    ...(watts === undefined
-      ? []
-      : [
-          {
-            name: 'Power',
-            value: `${formatNumber(watts)} W`,
-            note: isEstimated(payload.power_metrics) ? 'estimated, not measured' : 'measured',
-          },
-        ]),
+    ...exchangeCards(view),
+    ...cardIfKnown(result?.metrics.power_consumption_watts ?? undefined, (watts) => ({
+      name: 'Power',
+      value: `${formatNumber(watts)} W`,
+      note: isEstimated(payload.power_metrics) ? 'estimated, not measured' : 'measured',
+    })),
   ];
+}
+
+/** What working together costs. */
+function exchangeCards({ p99AllReduceMs, communicationPercent, scalingPercent }: RunView): Card[] {
+  return [
+    ...cardIfKnown(p99AllReduceMs, (ms) => ({
+      name: 'All-reduce, p99',
+      value: `${formatNumber(ms)} ms`,
+      note: 'good ≤ 5, watch ≤ 15',
+      tone: allReduceTone(ms),
+    })),
+    ...cardIfKnown(communicationPercent, (percent) => ({
+      name: 'Communication',
+      value: `${formatNumber(percent)} %`,
+      note: 'of all-reduce and compute',
+    })),
+    ...cardIfKnown(scalingPercent, (percent) => ({
+      name: 'Scaling efficiency',
+      value: `${formatNumber(percent)} %`,
+      note: 'good ≥ 90, watch ≥ 75',
+      tone: scalingTone(percent),
+    })),
+  ];
+}
+
+/** Gives one card for a value that is known, else none. */
+export function cardIfKnown<T>(value: T | undefined, cardOf: (value: T) => Card): Card[] {
+  return value === undefined ? [] : [cardOf(value)];
 }
 
 /** Whether a file's own words say that its power figures are no measurement. */
@@ -131,7 +121,7 @@ function isEstimated(power: unknown): boolean {
 }
 
 /** Under a title: what ran, on how many workers, when. */
-export function factsOf({ file }: RunView): string[] {
+export function subtitleOf({ file }: RunView): string[] {
   const { payload, result } = file;
   const workload = payload.workload_type ?? payload.config?.['workload'];
   return [
@@ -161,10 +151,7 @@ export interface WorkerView {
   readonly waitMs?: number;
 }
 
-/**
- * All workers by id: times from the steps where these have them, status and the rest from the
- * snapshots.
- */
+/** Gives all workers by id: times from the steps where they are told, the rest from snapshots. */
 export function workersOf({ file: { payload } }: RunView): WorkerView[] {
   const views = new Map<number, WorkerView>();
   for (const snapshot of payload.worker_snapshots ?? []) {
@@ -198,10 +185,7 @@ export function workersOf({ file: { payload } }: RunView): WorkerView[] {
 /** One worker's part in one step. */
 export type WorkerPart = NonNullable<ResultStep['workers']>[number];
 
-/**
- * The parts of every worker, in the order of the steps; empty for files whose steps tell nothing of
- * workers.
- */
+/** Gives every worker's parts in the order of the steps; empty where no step tells of workers. */
 export function partsByWorker(steps: readonly ResultStep[]): Map<number, WorkerPart[]> {
   const parts = new Map<number, WorkerPart[]>();
   for (const part of steps.flatMap(({ workers = [] }) => workers)) {

@@ -1,6 +1,6 @@
 /**
- * The `p`-th percentile (0..100) by linear interpolation between neighbours, as numpy has it; null
- * for no values.
+ * Gives the `p`-th percentile (0..100) by linear interpolation between neighbours, as numpy does;
+ * null for no values.
  */
 export function percentile(values: readonly number[], p: number): number | null {
   const sorted = values.toSorted((a, b) => a - b);

@@ -76,7 +76,8 @@ function syntaxProblem(text: string, error: unknown): string {
     return `expected JSON, got ${length === 0 ? 'an empty file' : 'nothing but white space'}`;
   if (isCut(text, error))
     return `the JSON ends too early, after ${length} bytes: the file is truncated. Write it again`;
-  return `expected JSON; it is none from byte ${Buffer.byteLength(text.slice(0, wrongAt(text)))} on`;
+  const readable = text.slice(0, wrongAt(text));
+  return `expected JSON; it is none from byte ${Buffer.byteLength(readable)} on`;
 }
 
 /** Whether more text could have made JSON of it. */

@@ -22,6 +22,7 @@ export const FILE_KINDS = {
   'comparison-report': 'a report of lockstep baseline compare',
   metrics: 'plain metrics',
 } as const;
+/** The kind of a file of the suite. */
 export type FileKind = keyof typeof FILE_KINDS;
 
 /** A JSON object. */
@@ -43,14 +44,14 @@ export interface RunFile {
 }
 
 /**
- * A file that is JSON and not what was asked for. Exit code 2, but 1 where a command compares
- * structures.
+ * A file that is JSON, but not what was asked for. Exit code 2, or 1 where structure is compared.
  */
 export class StructureError extends ConfigError {}
 
 /**
- * A file that holds a JSON object, and what kind it is of. Throws ConfigError; StructureError for
- * another version.
+ * Reads a file that holds a JSON object, and tells its kind.
+ *
+ * Throws: ConfigError; StructureError for a version that cannot be read.
  */
 export function readKnownFile(path: string): KnownFile {
   const value = readJson(path);
@@ -120,10 +121,7 @@ function kindOf(document: Document): FileKind {
   return 'metrics';
 }
 
-/**
- * 1.0.0 is read as 1.1.0 without its newer keys; versions with the same first number have the same
- * old keys.
- */
+/** Refuses versions that cannot be read: those with the same first number share their old keys. */
 function checkVersion(path: string, { schema_version: version = '1.0.0' }: Document): void {
   if (typeof version === 'string' && /^1\.\d+\.\d+$/.test(version)) return;
   throw new StructureError(

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 
+/** Version of the schema that is written; older ones with the same first number are read. */
 export const SCHEMA_VERSION = '1.1.0';
 
 const number = z.number();
@@ -12,8 +13,7 @@ const orNull = (schema: z.ZodType<number>): z.ZodOptional<z.ZodNullable<z.ZodTyp
   schema.nullable().optional();
 
 /**
- * One training step. Times are milliseconds: means over the step's workers, which add up to
- * `step_time_ms`.
+ * One training step. Times are milliseconds, means over its workers, and add up to `step_time_ms`.
  */
 export const stepSchema = z.looseObject({
   /** From 0, as the original counts. */
@@ -44,6 +44,7 @@ export const stepSchema = z.looseObject({
     )
     .optional(),
 });
+/** A step of a result file. */
 export type ResultStep = z.infer<typeof stepSchema>;
 
 /** A worker at the end of the run, or at the moment of a health file. */
@@ -57,6 +58,7 @@ export const workerSnapshotSchema = z.looseObject({
   status: z.enum(['healthy', 'slow', 'failed']),
   timestamp: z.string(),
 });
+/** A worker as a file tells of it. */
 export type WorkerSnapshot = z.infer<typeof workerSnapshotSchema>;
 
 /**
@@ -97,6 +99,7 @@ export const trainingPayloadSchema = z.looseObject({
     .object({ expected: number, counted: number, dropped: number, duplicated: number })
     .optional(),
 });
+/** A training run with all its steps. */
 export type TrainingPayload = z.infer<typeof trainingPayloadSchema>;
 
 /** The canonical result. */
@@ -144,6 +147,7 @@ export const resultSchema = z.looseObject({
   /** Files before 1.1.0 have none: read as 1.0.0. */
   schema_version: z.string().optional(),
 });
+/** A whole result file. */
 export type Result = z.infer<typeof resultSchema>;
 
 /** The health file of a run under way, written anew (atomic rename) while it trains. */
@@ -155,6 +159,7 @@ export const healthSchema = z.looseObject({
   timestamp: z.string(),
   is_complete: z.boolean(),
 });
+/** A whole health file. */
 export type Health = z.infer<typeof healthSchema>;
 
 /** One injected fault and what the product's own detectors said of it. */
@@ -163,7 +168,7 @@ export const faultResultSchema = z.looseObject({
   /** The rank whose worker the fault was injected into. */
   affected_rank: z.number().int(),
   was_detected: z.boolean(),
-  /** In words, from the detector. */
+  /** Words of the detector. */
   reason: z.string(),
   /** The rank that the detectors named, null when none was. */
   named_rank: z.number().int().nullable().optional(),
@@ -178,6 +183,7 @@ export const faultResultSchema = z.looseObject({
   loss_curve: z.array(number).optional(),
   seed: z.number().int().optional(),
 });
+/** What came of one fault. */
 export type FaultResult = z.infer<typeof faultResultSchema>;
 
 /** `fault_report.json`. */
@@ -198,4 +204,5 @@ export const faultReportSchema = z.looseObject({
     })
     .optional(),
 });
+/** A whole fault report. */
 export type FaultReport = z.infer<typeof faultReportSchema>;

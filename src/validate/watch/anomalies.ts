@@ -1,9 +1,7 @@
-/**
- * What is wrong with a run, from its health files alone: pure rules over what it told last and
- * before.
- */
+/** What is wrong with a run, by its health files alone: pure rules over the last few of them. */
 import type { Health, WorkerSnapshot } from '../results/result.ts';
 
+/** Everything that can be wrong with a run, and how bad it is. */
 export const ANOMALY_TYPES = {
   failed_worker: 'critical',
   stalled_worker: 'critical',
@@ -12,9 +10,12 @@ export const ANOMALY_TYPES = {
   allreduce_spike: 'warning',
   stale_checkpoint: 'warning',
 } as const;
+/** What is wrong. */
 export type AnomalyType = keyof typeof ANOMALY_TYPES;
+/** How bad it is: a critical anomaly needs somebody now. */
 export type Severity = (typeof ANOMALY_TYPES)[AnomalyType];
 
+/** One thing that is wrong, in words for people. */
 export interface Anomaly {
   readonly type: AnomalyType;
   readonly severity: Severity;
@@ -25,12 +26,9 @@ export interface Anomaly {
 
 /** What of a run is looked at. */
 export interface Observation {
-  /**
-   * The files of one run in the order in which they were written, the newest last; one is enough
-   * for most rules.
-   */
+  /** Files of one run in the order of writing, the newest last; one is enough for most rules. */
   readonly checkpoints: readonly Health[];
-  /** Since the newest was written, milliseconds. */
+  /** Milliseconds since the newest was written. */
   readonly ageMs: number;
 }
 
@@ -47,18 +45,15 @@ const FEW_WORKERS_LOSS_FACTOR = 2;
 /** Above so many times the workers' mean an all-reduce is a spike. */
 const SPIKE_FACTOR = 3;
 /**
- * With fewer workers none can be so far above a mean that it is part of: then it is compared with
- * the others'.
+ * With fewer workers none can be so far above a mean that it is part of: then the others' mean
+ * counts.
  */
 const MIN_WORKERS_FOR_SPIKE = 4;
 /** Shorter all-reduces are good ones, whatever the others' take. */
 const MIN_SPIKE_MS = 5;
-/** At the same step in so many files in a row a worker is stalled. */
+/** A worker that is at the same step in so many files in a row is stalled. */
 export const STALLED_CHECKPOINTS = 3;
-/**
- * A run that is not complete writes more often than that, unless its steps are longer, or it is
- * gone.
- */
+/** An unfinished run writes more often than that, unless its steps are longer, or it is gone. */
 const STALE_MS = 60_000;
 
 /** Everything that is wrong, critical first, by worker. */
@@ -189,7 +184,7 @@ function meanOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }
 
-/** Of the whole population: divisor n. */
+/** Deviation of the whole population: divisor n. */
 function deviationOf(values: readonly number[]): number {
   const mean = meanOf(values);
   return Math.sqrt(meanOf(values.map((value) => (value - mean) ** 2)));

@@ -12,6 +12,7 @@ import type { Health, WorkerSnapshot } from '../results/result.ts';
 /** DEGRADED: there are warnings; CRITICAL: a worker has failed or stands still. */
 export type HealthStatus = 'HEALTHY' | 'DEGRADED' | 'CRITICAL';
 
+/** The document, with the names of MiniCluster. */
 export interface HealthReport {
   readonly status: HealthStatus;
   readonly run_id: string;

@@ -18,6 +18,7 @@ export interface MemoryUse {
  */
 export type ResidentBytes = (processId: number) => number | undefined;
 
+/** Remembers the most memory that the processes of a run held at once. */
 export class MemoryWatch {
   readonly #residentBytes: ResidentBytes;
   readonly #ownId: number;

@@ -22,8 +22,8 @@ export function readHealth(path: string, wallNow: () => number): ReadHealth {
 }
 
 /**
- * How a watch ended: the run is complete, told nothing new for too long, never wrote, or the user
- * had enough.
+ * How a watch ended: the run is complete, told nothing new for too long, or never wrote; or the
+ * user ended it.
  */
 export type WatchEnd =
   | {
@@ -34,6 +34,7 @@ export type WatchEnd =
   | { readonly kind: 'no-file' }
   | { readonly kind: 'interrupted-early' };
 
+/** Which file to follow, for how long, and who is told. */
 export interface WatchOptions {
   readonly path: string;
   /** Without a new checkpoint for so long the watch ends. */
@@ -53,15 +54,11 @@ const WARNING_CHECKPOINTS = 3;
 const WARNING_MS = 2_000;
 /** Between two looks at the file. */
 const POLL_MS = 100;
-/**
- * A file that is being written in place, by a program that does not rename, is whole after this
- * time.
- */
+/** A file that is written in place, by a program that does not rename, is whole after this. */
 const HALF_WRITTEN_MS = 2_000;
 
 /**
- * Follows a health file until its run is complete. Throws: ConfigError for a file that stays
- * unreadable.
+ * Follows a health file until its run is complete. Throws: ConfigError when it stays unreadable.
  */
 export async function watchHealth(options: WatchOptions): Promise<WatchEnd> {
   const { path, timeoutMs, clock, wallNow, onCheckpoint, signal } = options;

@@ -10,8 +10,8 @@ export interface PowerSource {
   /** Whether it is computed from a number of the user's instead of measured. */
   readonly isEstimate: boolean;
   /**
-   * Joules since any fixed moment, and a temperature where there is one; undefined when it cannot
-   * be read (now).
+   * Joules since any fixed moment, and a temperature where there is one; undefined as long as they
+   * cannot be read.
    */
   read(nowMs: number): { readonly joules: number; readonly celsius: number | null } | undefined;
   close(): void;
@@ -52,6 +52,7 @@ interface Counted {
   readonly celsius: number | null;
 }
 
+/** Readings of one power source over a run, thinned out when they become many. */
 export class PowerMeter {
   readonly #source: PowerSource;
   #counts: Counted[] = [];

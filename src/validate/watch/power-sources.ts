@@ -17,9 +17,8 @@ interface Zone {
 }
 
 /**
- * RAPL: the energy of the processor packages, everything that runs on them included. Undefined
- * where there is no such counter or it may not be read, as in most virtual machines and for most
- * users.
+ * Reads RAPL: the energy of the processor packages and all that runs on them. Undefined where there
+ * is no such counter or it may not be read, as in most virtual machines and for most users.
  */
 export function raplSource(systemFolder: string = SYSTEM_FOLDER): PowerSource | undefined {
   const zones = packageZones(join(systemFolder, 'class/powercap'));
@@ -80,8 +79,8 @@ const NVML_ARGUMENTS = [
 const MAX_LINE = 4096;
 
 /**
- * NVML by way of nvidia-smi, which goes on until `close`: the first GPU of this machine, everything
- * on it included.
+ * Reads NVML by way of nvidia-smi, which runs until `close`: the first GPU of this machine and all
+ * that runs on it.
  */
 export function nvmlSource(program: string = NVML_PROGRAM): PowerSource {
   let latest: { watts: number; celsius: number | null } | undefined;

@@ -1,6 +1,6 @@
 /**
- * How the workers of a run are, from its events: what the health file and the end of the result
- * file say of them.
+ * How the workers of a run are, by its events: what the health file and the end of the result file
+ * say of them.
  */
 import type { RankStep, RunEvent, StepCommitted } from '../../metrics/events.ts';
 import type { Health, WorkerSnapshot } from '../results/result.ts';
@@ -9,10 +9,7 @@ import { isoOf } from './training-payload.ts';
 
 /** Times of a worker are means over about so many of its last steps. */
 const SMOOTHED_STEPS = 20;
-/**
- * A worker that was reported as slow is healthy again once its times are within this factor of the
- * others'.
- */
+/** A slow worker is healthy again once its times are within this factor of the others'. */
 const RECOVERED_FACTOR = 1.5;
 
 /** One worker, by rank. */
@@ -31,6 +28,7 @@ interface WorkerState {
   wallMs: number;
 }
 
+/** The workers of a run as its events make them out. */
 export class RunHealth {
   readonly #runId: string;
   readonly #totalSteps: number;

@@ -9,6 +9,7 @@ import { PowerMeter, type PowerSource } from './power-meter.ts';
 import { RunHealth } from './run-health.ts';
 import { type Moment, StepRecorder } from './step-recorder.ts';
 
+/** What is watched, and where it is written. */
 export interface RunObserverOptions {
   readonly runId: string;
   readonly totalSteps: number;

@@ -17,6 +17,7 @@ import { RunObserver } from './run-observer.ts';
 import { trainingPayload } from './training-payload.ts';
 import { workloadConfig, type WorkloadOptions } from './workloads.ts';
 
+/** What to train, where its files go, and what is measured beside it. */
 export interface RunWorkloadOptions extends Pick<
   TrainingRunOptions,
   'onListening' | 'sinks' | 'onNote' | 'signal' | 'startedMs'
@@ -49,8 +50,7 @@ export type WorkloadOutcome =
  * Trains, and resolves with what was measured.
  *
  * Effect: writes the health file while it goes on. The run's own files (model, events, logs) stay
- *         only when asked for, or
- * when the run did not finish.
+ *         only when asked for, or when the run did not finish.
  * Throws: LockstepError when the run cannot start or go on.
  */
 export async function runWorkload(options: RunWorkloadOptions): Promise<WorkloadOutcome> {

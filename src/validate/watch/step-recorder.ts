@@ -10,6 +10,7 @@ export interface Moment {
   readonly wallMs: number;
 }
 
+/** The committed steps, each once: what is undone or redone is replaced. */
 export class StepRecorder {
   readonly #steps: StepCommitted[] = [];
   #began: Moment | undefined;

@@ -6,10 +6,7 @@ import type { TrainingPayload, WorkerSnapshot } from '../results/result.ts';
 import { perSecond, type StepRecorder } from './step-recorder.ts';
 import { microBatchOf, WORKLOAD_DATA, type WorkloadOptions } from './workloads.ts';
 
-/**
- * The engine, in the key where the original names gloo or nccl: sums travel through the
- * coordinator.
- */
+/** How sums travel, in the key where the original names gloo or nccl: through the coordinator. */
 export const COLLECTIVE_BACKEND = 'star';
 
 /** What the payload tells beside the steps; absent where it was not measured or not asked for. */
@@ -80,8 +77,7 @@ export function trainingPayload(recorder: StepRecorder, facts: RunFacts): Traini
 }
 
 /**
- * Throughput against that of as many workers at the baseline's speed, in percent; null without a
- * baseline.
+ * Throughput as percent of what as many workers would have at the baseline's speed, if it is known.
  */
 function scalingEfficiency(
   throughput: number,
@@ -156,6 +152,7 @@ function powerProfile(power: PowerProfile): Record<string, unknown> {
   };
 }
 
+/** Gives milliseconds since 1970 as ISO 8601. */
 export function isoOf(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }

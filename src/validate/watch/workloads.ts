@@ -1,11 +1,13 @@
 /**
- * The workloads of the validation suite as training configurations: models, data and step sizes of
- * MiniCluster.
+ * The workloads of the validation suite as training configurations, with the models, data and step
+ * sizes of MiniCluster.
  */
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 
+/** Workloads of `lockstep run`. */
 export const WORKLOAD_NAMES = ['mlp', 'transformer', 'embedding'] as const;
+/** One of them. */
 export type WorkloadName = (typeof WORKLOAD_NAMES)[number];
 
 /** Training samples of every workload; a step can hold no more. */
@@ -21,7 +23,7 @@ export interface WorkloadOptions {
   /** Samples of a step over all workers together. */
   readonly batchSize: number;
   readonly learningRate: number;
-  /** Of the mlp: units of each of its `numLayers - 1` hidden layers. */
+  /** Units of each of the `numLayers - 1` hidden layers of the mlp. */
   readonly hiddenSize: number;
   readonly numLayers: number;
   readonly seed: number;
@@ -69,10 +71,7 @@ export function microBatchOf(batchSize: number): number {
   return size;
 }
 
-/**
- * The configuration of a workload; `more` are further settings of `lockstep train`. Throws
- * ConfigError.
- */
+/** Gives the configuration of a workload; `more` are further settings. Throws: ConfigError. */
 export function workloadConfig(
   options: WorkloadOptions,
   more: Readonly<Record<string, unknown>> = {},

@@ -9,7 +9,8 @@ import { type JobSpec, recipeOf, shapeOf } from './job-spec.ts';
 import type { DoneEvent } from './messages.ts';
 import type { Task, TaskResult } from './task.ts';
 
-export class Job {
+/** A job from its first round to its last: hands out tasks, counts results, averages. */
+export class RunningJob {
   readonly spec: JobSpec;
   readonly shape: NetworkShape;
   readonly #data: LettersDirectory;
@@ -19,7 +20,7 @@ export class Job {
   readonly #nextId: () => number;
   #parameters: Float64Array;
   #pending: Task[] = [];
-  /** By file, of the current round. */
+  /** Results of the current round by file. */
   #results: (FileDelta | undefined)[] = [];
   #missing = 0;
 
@@ -79,10 +80,7 @@ export class Job {
     return true;
   }
 
-  /**
-   * Once every file is in: averages them, begins the next round and gives this one's validation
-   * error.
-   */
+  /** Averages, once every file is in, begins the next round, and gives the error of this one. */
   endRoundIfComplete(): number | undefined {
     if (this.#missing > 0 || this.isOver) return undefined;
     const averaging = this.spec.mode === 'seed' ? 'files' : 'rows';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RandomWords } from '../../base/random.ts';
-import { Network, type Rows } from './network.ts';
+import { type Rows, TwoLayerNetwork } from './two-layer-network.ts';
 import { type NetworkShape, parameterCount } from './parameters.ts';
 
 const SHAPE: NetworkShape = { features: 5, hidden: 7, classes: 3 };
@@ -20,14 +20,14 @@ function rows(count: number, seed = 1): Rows {
   };
 }
 
-function entropyAt(network: Network, parameters: Float64Array): number {
+function entropyAt(network: TwoLayerNetwork, parameters: Float64Array): number {
   network.setParameters(parameters);
   return network.evaluate().crossEntropy;
 }
 
-describe('Network', () => {
+describe('TwoLayerNetwork', () => {
   test('points downhill as finite differences do, with a real ReLU', () => {
-    const network = new Network(SHAPE, 'relu');
+    const network = new TwoLayerNetwork(SHAPE, 'relu');
     const parameters = numbers(parameterCount(SHAPE), 3, 0.5);
     network.setParameters(parameters);
     network.setRows(rows(70));
@@ -50,7 +50,7 @@ describe('Network', () => {
   });
 
   test('computes the same whether rows come in one part or the parts are added', () => {
-    const network = new Network(SHAPE, 'relu');
+    const network = new TwoLayerNetwork(SHAPE, 'relu');
     network.setParameters(numbers(parameterCount(SHAPE), 3, 0.5));
     network.setRows(rows(100));
     network.accumulate(0, 40);
@@ -66,7 +66,7 @@ describe('Network', () => {
   });
 
   test('gives rows that only fill a tile up no part in anything', () => {
-    const network = new Network(SHAPE, 'relu');
+    const network = new TwoLayerNetwork(SHAPE, 'relu');
     const few = rows(5);
     network.setParameters(numbers(parameterCount(SHAPE), 3, 0.5));
     network.setRows(rows(64, 9));
@@ -74,7 +74,7 @@ describe('Network', () => {
     network.setRows(few);
     network.accumulate(0, 5);
     const afterMany = network.downhill();
-    const fresh = new Network(SHAPE, 'relu');
+    const fresh = new TwoLayerNetwork(SHAPE, 'relu');
     fresh.setParameters(network.parameters());
     fresh.setRows(few);
 
@@ -84,7 +84,7 @@ describe('Network', () => {
   });
 
   test('gives back the parameters it was given', () => {
-    const network = new Network(SHAPE, 'seed');
+    const network = new TwoLayerNetwork(SHAPE, 'seed');
     const parameters = numbers(parameterCount(SHAPE), 4, 1);
 
     network.setParameters(parameters);

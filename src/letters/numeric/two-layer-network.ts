@@ -1,6 +1,5 @@
 /**
- * A network with one hidden layer, in float64: forwards, backwards, one tile of rows after the
- * other.
+ * A network with one hidden layer, in float64: forwards and backwards, tile by tile of its rows.
  */
 import { invariant } from '../../base/errors.ts';
 import { instantiateLettersKernels, type LettersKernels } from './kernels.ts';
@@ -32,17 +31,15 @@ export interface PassTotals {
 /** Matrices lie in the memory with columns up to a multiple of 4; what is added stays 0. */
 const padded = (count: number): number => (count + 3) & ~3;
 
-export class Network {
+/** The network in WebAssembly memory of its own, with room for the rows of one file. */
+export class TwoLayerNetwork {
   readonly shape: NetworkShape;
   readonly #activation: Recipe['activation'];
   readonly #memory: WebAssembly.Memory;
   readonly #kernels: LettersKernels;
   #floats: Float64Array;
   #end = RESERVED_BYTES;
-  /**
-   * Row lengths in the memory: 1 and the inputs, the hidden layer, 1 and the hidden layer, the
-   * classes.
-   */
+  /** Row lengths in memory: of 1 and the inputs, the hidden layer, 1 and that, the classes. */
   readonly #inputStride: number;
   readonly #hiddenStride: number;
   readonly #biasedStride: number;
@@ -106,18 +103,14 @@ export class Network {
     return this.#gather(this.#at.v, this.#at.w);
   }
 
-  /**
-   * Minus the gradient that the last `accumulate` summed over its rows, in the order of the
-   * parameters.
-   */
+  /** Minus the gradient that the last `accumulate` summed, in the order of the parameters. */
   downhill(): Float64Array {
     return this.#gather(this.#at.vGradient, this.#at.wGradient);
   }
 
   /**
-   * Lets `move` change the parameters in place. Both arrays are in the order of the memory, where
-   * zeros lie between rows; `downhill` is minus the gradient that the last `accumulate` summed, and
-   * 0 there.
+   * Lets `move` change the parameters in place. Both arrays are in the order of the memory, with
+   * zeros between rows; `downhill` is minus the gradient that the last `accumulate` summed.
    */
   update(move: (parameters: Float64Array, downhill: Float64Array) => void): void {
     const { v, vGradient } = this.#at;
@@ -165,10 +158,7 @@ export class Network {
     return this.#readTotals();
   }
 
-  /**
-   * The share of all rows that are classified wrong, between 0 and 1, and their summed
-   * cross-entropy.
-   */
+  /** The share of all rows that are classified wrong (0..1), and their summed cross-entropy. */
   evaluate(): PassTotals & { readonly errorRate: number } {
     this.#zero(this.#at.totals, 2);
     for (let row = 0; row < this.#rows; row += TILE) {

@@ -1,0 +1,105 @@
+/** The events of a run as lines on a terminal. */
+import type { RunEvent, RunStarted } from '../../metrics/events.ts';
+import { type Colours, duration, grouped, rate } from '../shell/terminal.ts';
+
+/** What a line says beside what its event holds. */
+export interface RunSoFar {
+  readonly colours: Colours;
+  /** What a step is called. */
+  readonly unit: 'step' | 'round';
+  /** Running mean of the training loss; undefined before the first step. */
+  readonly loss: number | undefined;
+  readonly samplesPerSecond: number | undefined;
+}
+
+type EventsByKind = { readonly [E in RunEvent as E['kind']]: E };
+type Kind = keyof EventsByKind;
+type LineOf<K extends Kind> = (event: EventsByKind[K], run: RunSoFar) => string | undefined;
+
+const LINES: { readonly [K in Kind]: LineOf<K> } = {
+  'run-started': (event, { colours: { dim } }) =>
+    dim(`${grouped(event.parameterCount)} parameters, ${sizesText(event)}`),
+  'worker-joined': ({ rank, step, host, processId, device, lanes }, { colours: { green }, unit }) =>
+    `${green('+')} rank ${rank} joined at ${unit} ${step}: ${host}, process ${processId}, ` +
+    `${device}, ${lanes} ${named(lanes, 'lane')}`,
+  'worker-lost': ({ rank, step, reason }, { colours: { red }, unit }) =>
+    `${red('-')} rank ${rank} lost at ${unit} ${step}: ${reason}`,
+  'worker-stalled': ({ rank, step, reason }, { colours: { yellow }, unit }) =>
+    `${yellow('!')} rank ${rank} stalled at ${unit} ${step}: ${reason}`,
+  'worker-distrusted': ({ rank, step, reason }, { colours: { red }, unit }) =>
+    `${red('x')} rank ${rank} is put out at ${unit} ${step}: ${reason}`,
+  'worker-refused': ({ peer, reason }, { colours: { yellow } }) =>
+    `${yellow('!')} ${peer} was refused: ${reason}`,
+  'worker-slow': ({ rank, step, where, ms, othersMs }, { colours: { yellow }, unit }) => {
+    const times = (ms / Math.max(othersMs, 1e-3)).toFixed(1);
+    const what = where === 'compute' ? 'computes' : 'is connected';
+    return (
+      `${yellow('!')} rank ${rank} ${what} ${times} times slower than the others ` +
+      `(${unit} ${step})`
+    );
+  },
+  'clock-jumped': ({ rank, jumpMs }, { colours: { dim } }) =>
+    dim(`the clock of rank ${rank} jumped by ${duration(Math.abs(jumpMs))}; nothing depends on it`),
+  'numerics-differ': ({ classes }, { colours: { yellow } }) =>
+    `${yellow('!')} workers differ in the last bits of their gradients ` +
+    `(${classes.map(({ ranks }) => `ranks ${ranks.join(', ')}`).join(' | ')}): ` +
+    'the digest depends on who computes what',
+  'micro-batches-reissued': (event, { colours: { yellow }, unit }) =>
+    `${yellow('!')} ${unit} ${event.step}: ${event.microBatches.length} ` +
+    `${unit === 'step' ? 'micro-batches' : 'shards'} of rank ${event.fromRank} go to others`,
+  'step-redone': ({ step, reason }, { colours: { dim }, unit }) =>
+    reason === 'overflow'
+      ? dim(`${unit} ${step + 1} computed again: gradients outgrew their grid`)
+      : undefined,
+  'rolled-back': ({ reason, fromStep, toStep }, { colours: { yellow }, unit }) =>
+    reason === 'lost'
+      ? `${yellow('!')} no worker holds ${unit} ${fromStep} any more: going on from ` +
+        `${unit} ${toStep}`
+      : `${yellow('!')} steps ${toStep + 1} to ${fromStep} are computed again without it`,
+  'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
+    `${yellow('!')} ${unit} ${step}: ${reason}`,
+  evaluation: (event, { colours: { bold, dim }, unit, loss, samplesPerSecond }) => {
+    const { epoch, step, split, lossMean, accuracy } = event;
+    const train = loss === undefined ? '' : `  train loss ${loss.toFixed(4)}`;
+    const right =
+      accuracy === undefined ? '' : `  accuracy ${bold(`${(accuracy * 100).toFixed(2)} %`)}`;
+    const speed =
+      samplesPerSecond === undefined ? '' : dim(`  ${rate(samplesPerSecond)} samples/s`);
+    return (
+      `epoch ${epoch + 1}  ${unit} ${step}${train}  ${split} loss ${lossMean.toFixed(4)}` +
+      `${right}${speed}`
+    );
+  },
+  // The bar tells of steps; norms are for the files.
+  step: () => undefined,
+  'gradient-norms': () => undefined,
+};
+
+/** Gives the line that tells of an event; undefined when none does. */
+export function eventText(event: RunEvent, run: RunSoFar): string | undefined {
+  return lineOf(event.kind, event, run);
+}
+
+function lineOf<K extends Kind>(
+  kind: K,
+  event: EventsByKind[K],
+  run: RunSoFar,
+): string | undefined {
+  return LINES[kind](event, run);
+}
+
+/** How much there is to do, in words. */
+function sizesText({ steps, globalBatch, microBatch, rounds }: RunStarted): string {
+  const batches = `of ${globalBatch} samples in micro-batches of ${microBatch}`;
+  if (rounds === undefined) return `${grouped(steps)} steps ${batches}`;
+  const { shards, localSteps } = rounds;
+  return (
+    `${grouped(steps)} ${named(steps, 'round')} of ${shards} ${named(shards, 'shard')}, each ` +
+    `${grouped(localSteps)} ${named(localSteps, 'step')} ${batches}`
+  );
+}
+
+/** The noun as it stands behind this number. */
+function named(count: number, noun: string): string {
+  return count === 1 ? noun : `${noun}s`;
+}
