@@ -3,11 +3,12 @@ import { describe, test } from 'node:test';
 import { ELEMENTS, makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import { type LockstepError, NonFiniteError } from '../base/errors.ts';
+import { DEFAULT_TIMING } from '../membership/timing.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import type { Connection } from '../transport/connection.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
-import { Coordinator, type RunResult } from './coordinator.ts';
-import { DEFAULT_TIMING } from './roster.ts';
+import { Coordinator } from './coordinator.ts';
+import type { RunResult } from './run-ending.ts';
 import type { RunPlan } from './run-plan.ts';
 
 /** A coordinator on a manual clock, with all that it tells its owner. */

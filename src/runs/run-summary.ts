@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../base/errors.ts';
-import type { WorkerTally } from '../coordinator/reporter.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
+import type { WorkerTally } from '../coordinator/tallies.ts';
 import type { Ledger, RoundSizes, RunEvent } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 

@@ -6,10 +6,11 @@
 import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
 import type { LockstepError } from '../../src/base/errors.ts';
 import { RandomWords } from '../../src/base/random.ts';
-import { Coordinator, type RunResult } from '../../src/coordinator/coordinator.ts';
-import { DEFAULT_TIMING } from '../../src/coordinator/roster.ts';
+import { Coordinator } from '../../src/coordinator/coordinator.ts';
+import type { RunResult } from '../../src/coordinator/run-ending.ts';
 import type { RunPlan } from '../../src/coordinator/run-plan.ts';
 import { sampleRange } from '../../src/data/batches.ts';
+import { DEFAULT_TIMING } from '../../src/membership/timing.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
 import type { Hello } from '../../src/protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';

@@ -11,7 +11,8 @@ import { ManualClock } from '../base/clock.ts';
 import type { Hello, ToCoordinator } from '../protocol/messages.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
 import { listen } from '../transport/tcp.ts';
-import { DEFAULT_TIMING, Roster } from './roster.ts';
+import { Roster } from './roster.ts';
+import { DEFAULT_TIMING } from './timing.ts';
 
 /** A roster whose owner writes down all that it is told. */
 function createWorld() {
@@ -37,10 +38,10 @@ function createWorld() {
       onReady: (member) => void told.push(`${member.workerId} ready`),
       onMessage: (_, message) => void messages.push(message.kind),
       payloadTarget: () => undefined,
-      onStalled: (member, _, reason) => void told.push(`${member.workerId} stalled: ${reason}`),
+      onStalled: (member, { reason }) => void told.push(`${member.workerId} stalled: ${reason}`),
       onRevived: (member) => void told.push(`${member.workerId} revived, ${member.phase}`),
       onLost: (member, reason) => void told.push(`${member.workerId} lost: ${reason}`),
-      onRefused: ({ reason, rank }) => {
+      onRejected: ({ reason, rank }) => {
         refusals.push(reason);
         refusedRanks.push(rank);
       },
