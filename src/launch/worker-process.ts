@@ -19,7 +19,8 @@ import { placementText, placeNodes } from '../runtime/node-placement.ts';
 import { RoundsEngine } from '../strategies/rounds-engine.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
-import { Worker, type WorkerEnd } from '../worker/worker.ts';
+import type { WorkerEnd } from '../worker/worker-options.ts';
+import { Worker } from '../worker/worker.ts';
 import {
   type DatasetSpec,
   loadRunData,

@@ -16,7 +16,8 @@ import type { Hello } from '../../src/protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
 import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../../src/transport/memory-network.ts';
-import { Worker, type WorkerEnd } from '../../src/worker/worker.ts';
+import type { WorkerEnd } from '../../src/worker/worker-options.ts';
+import { Worker } from '../../src/worker/worker.ts';
 import {
   ELEMENTS,
   initialState,
