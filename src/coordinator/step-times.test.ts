@@ -86,13 +86,17 @@ describe('StepTimes', () => {
     );
   });
 
-  test('takes a worker that says it was busy for longer than its turnaround as busy all that time', () => {
-    const { begin, count, commit } = createWorld(0);
-    begin(0);
-    count(10, 0, 10, 12);
+  test(
+    'takes a worker that says it was busy for longer than its turnaround as busy all ' +
+      'that time',
+    () => {
+      const { begin, count, commit } = createWorld(0);
+      begin(0);
+      count(10, 0, 10, 12);
 
-    assert.equal(commit(10).computeMs, 10);
-  });
+      assert.equal(commit(10).computeMs, 10);
+    },
+  );
 
   test('hears nothing of evaluations but the time that they take', () => {
     const { times, begin, count, commit } = createWorld(0);

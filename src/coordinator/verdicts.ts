@@ -1,4 +1,7 @@
-/** What follows from audits: who computed wrong is banned, and the steps it had a part in undone. */
+/**
+ * What follows from audits: who computed wrong is banned, and the steps that it had a part in are
+ * undone.
+ */
 import { RuntimeError } from '../base/errors.ts';
 import type { Member } from '../membership/member.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';

@@ -131,7 +131,8 @@ export class Admission {
   #rejectDouble(connection: Connection, member: Member): void {
     const { peer } = connection;
     const { rank } = member;
-    const reason = `the worker with this identity is in the run already, as rank ${rank}, and alive`;
+    const standing = `as rank ${rank}, and alive`;
+    const reason = `the worker with this identity is in the run already, ${standing}`;
     connection.send({ kind: 'refused', reason, isForNow: true } satisfies ToWorker);
     connection.close();
     if (!this.#doubled.has(member)) this.#options.onRejected({ peer, rank, reason });

@@ -1,4 +1,4 @@
-/** A member's connections: control from the beginning, data and heartbeat once they are attached. */
+/** A member's connections: control from the beginning, data and heartbeat once attached. */
 import { invariant } from '../base/errors.ts';
 import type { ToWorker } from '../protocol/messages.ts';
 import type { Broadcast, Connection } from '../transport/connection.ts';

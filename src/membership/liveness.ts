@@ -1,4 +1,4 @@
-/** When a member was last heard of, when it last got on with something, and what follows from it. */
+/** When a member was last heard of and last got on with something, and what follows from it. */
 import type { Timing } from './timing.ts';
 
 /** Why a member is stalled; a stuck one comes back only with progress. */

@@ -69,7 +69,7 @@ export class Member {
     this.#numericsClass = numericsClass;
   }
 
-  /** Makes it ready for a state once it is loaded and all its connections stand; true when it is. */
+  /** Makes it ready for a state if it is loaded and all its connections stand; true if they do. */
   becomeReady(nowMs: number): boolean {
     if (this.#phase !== 'loading' || !this.#isWhole) return false;
     this.#phase = 'ready';

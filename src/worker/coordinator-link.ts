@@ -1,6 +1,6 @@
 import type { ToCoordinator } from '../protocol/messages.ts';
 
-/** The way to the coordinator, for the parts of a worker; once the worker is over it leads nowhere. */
+/** The way to the coordinator for the parts of a worker; once that is over it leads nowhere. */
 export interface CoordinatorLink {
   /** Sends on the control connection. */
   send(message: ToCoordinator): void;

@@ -80,8 +80,8 @@ export class Replica {
   }
 
   /**
-   * Gives the engine the one thing that comes next; `imported` when that is another state, `nothing`
-   * when all is done until another message comes.
+   * Gives the engine the one thing that comes next: `imported` when that is another state,
+   * `nothing` when all is done until another message comes.
    */
   advance(engine: Engine): 'imported' | 'advanced' | 'nothing' {
     if (this.#newState !== undefined) {
