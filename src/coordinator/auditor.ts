@@ -5,11 +5,13 @@
  *
  * What stands out is only a reason to look. The verdict is that two workers agree against a third.
  */
+import type { Clock } from '../base/clock.ts';
 import { RandomWords } from '../base/random.ts';
+import type { Member } from '../membership/member.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
 import { findOtherWeights, findOutliers } from './gradient-outliers.ts';
-import type { Member } from './member.ts';
-import type { Pass, PassSpec } from './pass.ts';
+import type { BegunPass, CountedPart, Leaving, PassListener } from './pass-listener.ts';
+import type { Pass } from './pass.ts';
 
 /** What the opinions about one micro-batch came to, when they differ. */
 export type Finding =
@@ -29,7 +31,9 @@ export interface Opinion {
   readonly record: MicroBatchRecord;
 }
 
+/** How much is audited, and by whom. */
 export interface AuditorOptions {
+  readonly clock: Clock;
   /** Part of the steps, 0..1, in which every worker is audited; 0 audits nothing. */
   readonly rate: number;
   readonly seed: number;
@@ -37,8 +41,6 @@ export interface AuditorOptions {
   readonly totalSteps: number;
   /** Who can be asked now. */
   readonly active: () => readonly Member[];
-  /** Sends the request. */
-  readonly ask: (member: Member, microBatch: number) => void;
 }
 
 /** One micro-batch under audit. */
@@ -46,36 +48,46 @@ interface Case {
   readonly microBatch: number;
   readonly numericsClass: string;
   readonly opinions: Opinion[];
-  /** Who is asked now. */
+  /** Worker id of whoever is asked now. */
   asked: string | undefined;
 }
 
-export class Auditor {
+/** The audits of the pass under way. What they find waits until it is taken. */
+export class Auditor implements PassListener {
   readonly #options: AuditorOptions;
   readonly #words: RandomWords;
+  #passId = 0;
   #step = 0;
   #isSampled = false;
   #hasScreened = true;
   readonly #sampledIds = new Set<string>();
   readonly #owners = new Map<number, Member>();
   readonly #cases = new Map<number, Case>();
-  /** Micro-batches of the whole run of which two results were compared. */
-  auditedCount = 0;
+  readonly #findings: Finding[] = [];
+  #auditedCount = 0;
 
   constructor(options: AuditorOptions) {
     this.#options = options;
     this.#words = new RandomWords(options.seed, 'audit');
   }
 
+  /** Whether anything is audited in this run. */
   get isOn(): boolean {
     return this.#options.rate > 0;
   }
 
+  /** Micro-batches of the whole run of which two results were compared. */
+  get auditedCount(): number {
+    return this.#auditedCount;
+  }
+
   /** A pass begins; audits of the one before are void. */
-  begin({ work, step }: PassSpec): void {
-    this.#cases.clear();
+  begun({ pass }: BegunPass): void {
+    const { id, work, step } = pass.spec;
+    this.abandoned();
     this.#owners.clear();
     this.#sampledIds.clear();
+    this.#passId = id;
     this.#step = step;
     this.#hasScreened = !this.isOn || work !== 'train';
     this.#isSampled = !this.#hasScreened && this.#isSampledStep(step);
@@ -92,9 +104,10 @@ export class Auditor {
     return step % blockSteps === this.#words.below(2 * block, blockSteps);
   }
 
-  /** Records of `member` were counted: of its first ones in a sampled step, one is audited. */
-  contributed(member: Member, records: readonly MicroBatchRecord[]): void {
+  /** Of the first records of every member in a sampled step, one is audited. */
+  counted({ member, contribution }: CountedPart): void {
     if (this.#hasScreened) return;
+    const { records } = contribution;
     for (const { microBatch } of records) this.#owners.set(microBatch, member);
     if (!this.#isSampled || this.#sampledIds.has(member.workerId)) return;
     this.#sampledIds.add(member.workerId);
@@ -121,29 +134,34 @@ export class Auditor {
   }
 
   /** `member` has computed what it was asked to. */
-  answered(member: Member, records: readonly MicroBatchRecord[]): readonly Finding[] {
-    const { workerId, rank } = member;
-    const findings: Finding[] = [];
+  answered({ workerId, rank }: Member, records: readonly MicroBatchRecord[]): void {
     for (const record of records) {
       const audit = this.#cases.get(record.microBatch);
       if (audit?.asked !== workerId) continue;
       audit.asked = undefined;
       audit.opinions.push({ workerId, rank, record });
-      const finding = this.#judge(audit, record);
-      if (finding !== undefined) findings.push(finding);
+      this.#judge(audit, record);
     }
-    return findings;
   }
 
-  /** `workerId` will not answer any more: others are asked. */
-  leave(workerId: string): readonly Finding[] {
-    const findings: Finding[] = [];
-    for (const audit of [...this.#cases.values()].filter(({ asked }) => asked === workerId)) {
+  /** Whoever leaves will not answer any more: others are asked. */
+  left({ member }: Leaving): void {
+    for (const audit of this.#cases.values()) {
+      if (audit.asked !== member.workerId) continue;
       audit.asked = undefined;
-      const finding = this.#askNext(audit);
-      if (finding !== undefined) findings.push(finding);
+      this.#askNext(audit);
     }
-    return findings;
+  }
+
+  /** The audits of the pass are void, with all that they have found. */
+  abandoned(): void {
+    this.#cases.clear();
+    this.#findings.length = 0;
+  }
+
+  /** What was found since this was last asked. */
+  takeFindings(): readonly Finding[] {
+    return this.#findings.splice(0);
   }
 
   /** Whether `workerId` owes an answer. */
@@ -163,38 +181,40 @@ export class Auditor {
   }
 
   /** The newest opinion is `record`: does anyone agree with it? */
-  #judge(audit: Case, record: MicroBatchRecord): Finding | undefined {
+  #judge(audit: Case, record: MicroBatchRecord): void {
     const wrong = audit.opinions.filter((opinion) => !isSameResult(opinion.record, record));
     if (wrong.length === audit.opinions.length - 1) return this.#askNext(audit);
     this.#close(audit);
     const { microBatch } = audit;
-    return wrong.length === 0 ? undefined : { kind: 'wrong', microBatch, opinions: wrong };
+    if (wrong.length > 0) this.#findings.push({ kind: 'wrong', microBatch, opinions: wrong });
   }
 
   /**
    * Asks whoever has least to compare. If nobody can, the case is closed: with one opinion nothing
    * is known.
    */
-  #askNext(audit: Case): Finding | undefined {
-    const { active, ask } = this.#options;
+  #askNext(audit: Case): void {
+    const { active } = this.#options;
     const load = (member: Member): number =>
       [...this.#cases.values()].filter(({ asked }) => asked === member.workerId).length;
     const [member] = active()
       .filter((candidate) => canJudge(candidate, audit))
       .sort((a, b) => load(a) - load(b) || a.rank - b.rank);
-    if (member !== undefined) {
-      audit.asked = member.workerId;
-      ask(member, audit.microBatch);
-      return undefined;
-    }
+    if (member !== undefined) return this.#ask(member, audit);
     this.#close(audit);
     const { microBatch, opinions } = audit;
-    return opinions.length < 2 ? undefined : { kind: 'disputed', microBatch, opinions };
+    if (opinions.length > 1) this.#findings.push({ kind: 'disputed', microBatch, opinions });
+  }
+
+  #ask({ workerId, liveness, link }: Member, audit: Case): void {
+    audit.asked = workerId;
+    liveness.restartPatience(this.#options.clock.now());
+    link.send({ kind: 'audit', pass: this.#passId, microBatches: [audit.microBatch] });
   }
 
   #close(audit: Case): void {
     this.#cases.delete(audit.microBatch);
-    if (audit.opinions.length > 1) this.auditedCount++;
+    if (audit.opinions.length > 1) this.#auditedCount++;
   }
 }
 

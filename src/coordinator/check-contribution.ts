@@ -4,6 +4,7 @@ import type { MicroBatchRecord } from '../protocol/messages.ts';
 import type { FrameLimits } from '../transport/connection.ts';
 import type { PassSpec } from './pass.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
+import { isSummed, type Sums } from './sums.ts';
 
 /**
  * The bytes of a record in a contribution's header, about, and of one number in it: more than they
@@ -30,11 +31,34 @@ export function dataLimitsOf({
   };
 }
 
+/** What a contribution is held against. */
+export interface Expected {
+  readonly plan: RunPlan;
+  readonly spec: PassSpec;
+  readonly sums: Pick<Sums, 'byteLength' | 'checksumOf'>;
+  /** Whether its records carry checksums. */
+  readonly isAudited: boolean;
+}
+
+/** Why a contribution to a pass cannot be true, if it cannot. */
+export function problemWith(
+  records: readonly MicroBatchRecord[],
+  sum: Uint8Array,
+  { plan, spec, sums, isAudited }: Expected,
+): string | undefined {
+  const hasSum = isSummed(spec);
+  if (sum.length !== (hasSum ? sums.byteLength : 0) || !fitsPlan(plan, spec, records))
+    return 'its contribution does not fit the plan';
+  if (hasSum && isAudited && !hasChecksum(records, sums.checksumOf(sum)))
+    return 'the sum it sent is not that of its gradients: it was damaged on its way';
+  return undefined;
+}
+
 /**
  * Whether these records can be true: the samples that the layout gives each micro-batch, a maximum
  * per tensor.
  */
-export function fitsPlan(
+function fitsPlan(
   { train, evaluate, job }: RunPlan,
   { work, stepInEpoch }: PassSpec,
   records: readonly MicroBatchRecord[],
@@ -50,6 +74,6 @@ export function fitsPlan(
 }
 
 /** Whether the records' checksums add up to that of their sum. */
-export function hasChecksum(records: readonly MicroBatchRecord[], checksum: number): boolean {
+function hasChecksum(records: readonly MicroBatchRecord[], checksum: number): boolean {
   return records.reduce((sum, record) => (sum + (record.checksum ?? 0)) >>> 0, 0) === checksum;
 }

@@ -3,11 +3,12 @@ import { describe, test } from 'node:test';
 import { ELEMENTS, makeTestPlan, NO_BYTES, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import { type LockstepError, NonFiniteError } from '../base/errors.ts';
+import { DEFAULT_TIMING } from '../membership/timing.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import type { Connection } from '../transport/connection.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
-import { Coordinator, type RunResult } from './coordinator.ts';
-import { DEFAULT_TIMING } from './roster.ts';
+import { Coordinator } from './coordinator.ts';
+import type { RunResult } from './run-result.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 
 /** A coordinator on a manual clock, with all that it tells its owner. */
@@ -113,7 +114,7 @@ describe('Coordinator in a step', () => {
     assert.deepEqual(coordinator.ledger, { expected: 16, counted: 16, dropped: 0, duplicated: 0 });
   });
 
-  test('computes a step again on a wider grid when a gradient leaves it, and commits it once', () => {
+  test('computes a step again on a wider grid when a gradient leaves it, commits it once', () => {
     const { clock, coordinator, a, b, eventsOf } = startPair();
     const [before] = a.last('plan')!.exponents;
 
@@ -198,7 +199,7 @@ describe('Coordinator and a worker that fails', () => {
     assert.deepEqual(errors[0]!.context, { step: 0, microBatch: 4, tensor: 'tensor' });
   });
 
-  test('fails the run at an evaluation that is not finite instead of reporting a loss of zero', () => {
+  test('fails the run at an evaluation that is not finite, and reports no loss of zero', () => {
     const { clock, a, b, errors, eventsOf } = startPair({
       totalSteps: 1,
       evaluate: { sampleCount: 4, globalBatch: 4, microBatch: 2, split: 'test' },
@@ -399,13 +400,13 @@ describe('Coordinator and a worker that fails', () => {
     assert.equal(coordinator.committedSteps, 1);
   });
 
-  test('begins the next pass once when a receiver of the totals has ended without a word so far', () => {
+  test('begins the next pass once when a receiver of the totals has ended silently', () => {
     const { clock, coordinator, a, b, eventsOf } = startPair();
     a.contribute();
     clock.advance(5);
 
-    // The connection breaks, the last contribution comes, and only then is the coordinator told of
-    // the end.
+    // The connection breaks, the last contribution comes, and only then does the coordinator
+    // hear of the end.
     clock.after(1, () => a.host.cutConnections());
     b.contribute();
     clock.advance(2);
@@ -424,29 +425,33 @@ describe('Coordinator and a worker that fails', () => {
 });
 
 describe('Coordinator and work that moves', () => {
-  test('takes micro-batches that are not started from a slow worker and gives them to an idle one', () => {
-    const { clock, coordinator, a, b } = startPair();
-    // The last step taught it that both need 10 ms for a micro-batch; then `a` hangs back.
-    const slow = a.leases();
+  test(
+    'takes micro-batches that are not started from a slow worker and gives them to an ' +
+      'idle one',
+    () => {
+      const { clock, coordinator, a, b } = startPair();
+      // The last step taught it that both need 10 ms for a micro-batch; then `a` hangs back.
+      const slow = a.leases();
 
-    b.contribute();
-    clock.advance(5);
+      b.contribute();
+      clock.advance(5);
 
-    const release = a.last('release')!;
-    assert.ok(release.count >= 1 && release.count < slow.length);
-    const given = slow.slice(-release.count);
-    a.say({ kind: 'released', pass: release.pass, microBatches: given });
-    clock.advance(5);
-    assert.deepEqual(b.last('lease')?.microBatches, given);
+      const release = a.last('release')!;
+      assert.ok(release.count >= 1 && release.count < slow.length);
+      const given = slow.slice(-release.count);
+      a.say({ kind: 'released', pass: release.pass, microBatches: given });
+      clock.advance(5);
+      assert.deepEqual(b.last('lease')?.microBatches, given);
 
-    b.contribute({ microBatches: given });
-    a.contribute({ microBatches: slow.slice(0, -release.count) });
-    clock.advance(5);
-    assert.equal(coordinator.committedSteps, 1);
-    assert.equal(coordinator.ledger.counted, 16);
-    const samples = coordinator.tallies().map((tally) => tally.samples);
-    assert.ok(samples[1]! > samples[0]!, String(samples));
-  });
+      b.contribute({ microBatches: given });
+      a.contribute({ microBatches: slow.slice(0, -release.count) });
+      clock.advance(5);
+      assert.equal(coordinator.committedSteps, 1);
+      assert.equal(coordinator.ledger.counted, 16);
+      const samples = coordinator.tallies().map((tally) => tally.samples);
+      assert.ok(samples[1]! > samples[0]!, String(samples));
+    },
+  );
 
   test('does not ask again in a pass in which the slow worker had nothing to give', () => {
     const { clock, coordinator, a, b } = startPair();

@@ -3,25 +3,37 @@
  * is stuck.
  */
 import type { Clock } from '../base/clock.ts';
+import type { Member } from '../membership/member.ts';
 import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
-import type { Plan, ToWorker } from '../protocol/messages.ts';
-import type { Member } from './member.ts';
+import type { Plan } from '../protocol/messages.ts';
+import type { BegunPass, CountedPart, PassListener } from './pass-listener.ts';
 import type { Pass, PassSpec } from './pass.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
+import { WorkerSpeed } from './worker-speed.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes it. */
 const STUCK_MS = 3_000;
 /** Before its speed is known, a worker may take this long for its first micro-batch. */
 const FIRST_MICRO_BATCH_MS = 60_000;
 
-/** Times what a micro-batch takes it, after which a worker without work is tried at the latest. */
-const TRIAL_PAUSE = 100;
+/** What the desk knows of one member. */
+interface Account {
+  readonly speed: WorkerSpeed;
+  /** When it was last given work while it had none, or was last heard to have finished some. */
+  givenMs: number;
+  /** A `release` was sent for this pass and is not answered. */
+  releaseAskedPass: number | undefined;
+  /** The pass in which it last had nothing to give back. */
+  nothingToReleasePass: number | undefined;
+}
 
-export class LeaseDesk {
+/** Who computes what; it alone knows how fast workers are. */
+export class LeaseDesk implements PassListener {
   readonly #clock: Clock;
   /** How many times longer a micro-batch of an evaluation takes than one of training, about. */
   readonly #evaluateScale: number;
   readonly #isWholeWorker: boolean;
+  readonly #accounts = new WeakMap<Member, Account>();
   #beganMs = 0;
 
   constructor(clock: Clock, { job, train, units }: Pick<RunPlan, 'job' | 'train' | 'units'>) {
@@ -30,50 +42,59 @@ export class LeaseDesk {
     this.#isWholeWorker = units.lanesPerPart === 'all';
   }
 
-  /** When the pass under way began. */
-  get beganMs(): number {
-    return this.#beganMs;
-  }
-
   /** Starts a pass: everyone gets the plan with its own leases. */
-  begin(pass: Pass, members: readonly Member[]): void {
-    this.#beganMs = this.#clock.now();
+  begun({ pass, members, nowMs }: BegunPass): void {
+    this.#beganMs = nowMs;
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
     const shares = planLeases(all.length, this.#capacitiesOf(members, pass));
     const tried = pass.spec.work === 'train' ? this.#chooseTrial(members, shares) : undefined;
     const counts = tried === undefined ? shares : withTrial(shares, members.indexOf(tried));
     for (const [member, leases] of divide(all, members, counts)) {
-      member.givenMs = this.#beganMs;
+      this.#accountOf(member).givenMs = nowMs;
       pass.lease(member.workerId, leases);
-      tell(member, planMessage(pass.spec, leases));
+      member.link.send(planMessage(pass.spec, leases));
     }
+  }
+
+  /** How long ago `member` was given the work that it has finished just now. */
+  turnaroundMs(member: Member): number {
+    return this.#clock.now() - this.#accountOf(member).givenMs;
+  }
+
+  /** Learns how fast a member is; what it still has counts as given now. */
+  counted({ member, spec, contribution, nowMs }: CountedPart): void {
+    member.liveness.restartPatience(nowMs);
+    if (spec.work !== 'train') return;
+    const account = this.#accountOf(member);
+    for (const { computeMs } of contribution.records) account.speed.learn(computeMs);
+    account.givenMs = nowMs;
   }
 
   /**
    * Whoever gets no work because it was slow when it had some could never show that it no longer
-   * is. So it is tried with one micro-batch, soon, and again whenever it has waited for twice as
-   * many passes, or for a time of which the trial is one part in a hundred. One at a time.
+   * is. So it is tried with one micro-batch now and then. One at a time.
    */
   #chooseTrial(members: readonly Member[], counts: readonly number[]): Member | undefined {
     const nowMs = this.#clock.now();
-    let chosen: Member | undefined;
+    let chosen: { readonly member: Member; readonly speed: WorkerSpeed } | undefined;
     for (const [index, member] of members.entries()) {
-      const hasWork = (counts[index] ?? 0) > 0;
-      if (hasWork) {
-        noteWork(member, nowMs, 0);
+      const { speed } = this.#accountOf(member);
+      if ((counts[index] ?? 0) > 0) {
+        speed.work(nowMs);
         continue;
       }
-      member.idlePasses++;
-      if (!isTrialDue(member, nowMs)) continue;
-      if (chosen === undefined || member.idlePasses > chosen.idlePasses) chosen = member;
+      speed.rest();
+      if (!speed.isTrialDue(nowMs)) continue;
+      if (chosen === undefined || speed.idlePasses > chosen.speed.idlePasses)
+        chosen = { member, speed };
     }
-    if (chosen !== undefined) noteWork(chosen, nowMs, chosen.trialCount + 1);
-    return chosen;
+    chosen?.speed.beginTrial(nowMs);
+    return chosen?.member;
   }
 
   /** Makes a member that comes in the middle of a pass ready to help with it. */
   admit(pass: Pass, member: Member): void {
-    tell(member, planMessage(pass.spec, []));
+    member.link.send(planMessage(pass.spec, []));
   }
 
   /** Leases micro-batches that lost their worker to those who will be done first. */
@@ -83,10 +104,11 @@ export class LeaseDesk {
     const counts = planLeases(microBatches.length, this.#capacitiesOf(takers, pass));
     for (const [member, given] of divide(microBatches, takers, counts)) {
       if (given.length === 0) continue;
-      member.progressMs = this.#clock.now();
-      if (pass.unfinishedOf(member.workerId).length === 0) member.givenMs = member.progressMs;
+      const nowMs = this.#clock.now();
+      member.liveness.restartPatience(nowMs);
+      if (pass.unfinishedOf(member.workerId).length === 0) this.#accountOf(member).givenMs = nowMs;
       pass.lease(member.workerId, given);
-      tell(member, { kind: 'lease', pass: pass.spec.id, microBatches: [...given] });
+      member.link.send({ kind: 'lease', pass: pass.spec.id, microBatches: [...given] });
     }
   }
 
@@ -101,7 +123,8 @@ export class LeaseDesk {
     let victim: Member | undefined;
     let most = 0;
     for (const member of members) {
-      if (member.releaseAskedPass === id || member.nothingToReleasePass === id) continue;
+      const { releaseAskedPass, nothingToReleasePass } = this.#accountOf(member);
+      if (releaseAskedPass === id || nothingToReleasePass === id) continue;
       const started = this.#isOfShards(pass)
         ? 1 // Those that are done have been contributed.
         : (elapsedMs / this.#microBatchMs(member, pass) + 1) * member.hello.lanes;
@@ -109,8 +132,8 @@ export class LeaseDesk {
       if (notStarted > most) [victim, most] = [member, notStarted];
     }
     if (victim === undefined) return;
-    victim.releaseAskedPass = id;
-    tell(victim, { kind: 'release', pass: id, count: Math.ceil(most / 2) });
+    this.#accountOf(victim).releaseAskedPass = id;
+    victim.link.send({ kind: 'release', pass: id, count: Math.ceil(most / 2) });
   }
 
   /** The answer to a request for leases: others get what was given back. */
@@ -120,8 +143,9 @@ export class LeaseDesk {
     microBatches: readonly number[],
     members: readonly Member[],
   ): void {
-    from.releaseAskedPass = undefined;
-    if (microBatches.length === 0) from.nothingToReleasePass = pass.spec.id;
+    const account = this.#accountOf(from);
+    account.releaseAskedPass = undefined;
+    if (microBatches.length === 0) account.nothingToReleasePass = pass.spec.id;
     this.reissue(pass, pass.revoke(from.workerId, microBatches), members);
   }
 
@@ -131,15 +155,16 @@ export class LeaseDesk {
    */
   stuckMs(member: Member, pass: Pass, owesAudit: boolean): number | undefined {
     if (!owesAudit && pass.unfinishedOf(member.workerId).length === 0) return undefined;
-    const patience = member.microBatchMs === undefined ? 1 : 4;
+    const patience = this.#accountOf(member).speed.microBatchMs === undefined ? 1 : 4;
     const allowedMs = Math.max(STUCK_MS, patience * this.#microBatchMs(member, pass));
-    const idleMs = this.#clock.now() - Math.max(member.progressMs, this.#beganMs);
+    const idleMs = this.#clock.now() - Math.max(member.liveness.progressMs, this.#beganMs);
     return idleMs > allowedMs ? idleMs : undefined;
   }
 
   #capacitiesOf(members: readonly Member[], pass: Pass): Capacity[] {
-    return members.map(({ hello, microBatchMs }) => {
-      return { lanes: this.#isOfShards(pass) ? 1 : hello.lanes, microBatchMs };
+    return members.map((member) => {
+      const { microBatchMs } = this.#accountOf(member).speed;
+      return { lanes: this.#isOfShards(pass) ? 1 : member.hello.lanes, microBatchMs };
     });
   }
 
@@ -150,23 +175,24 @@ export class LeaseDesk {
 
   #microBatchMs(member: Member, pass: Pass): number {
     return (
-      (member.microBatchMs ?? FIRST_MICRO_BATCH_MS) *
+      (this.#accountOf(member).speed.microBatchMs ?? FIRST_MICRO_BATCH_MS) *
       (pass.spec.work === 'evaluate' ? this.#evaluateScale : 1)
     );
   }
-}
 
-function noteWork(member: Member, nowMs: number, trialCount: number): void {
-  member.idlePasses = 0;
-  member.workedMs = nowMs;
-  member.trialCount = trialCount;
-}
-
-function isTrialDue(
-  { idlePasses, trialCount, workedMs, microBatchMs = 0 }: Member,
-  nowMs: number,
-): boolean {
-  return idlePasses >= 2 ** trialCount || nowMs - workedMs >= TRIAL_PAUSE * microBatchMs;
+  #accountOf(member: Member): Account {
+    const known = this.#accounts.get(member);
+    if (known !== undefined) return known;
+    const { welcomedMs } = member;
+    const account: Account = {
+      speed: new WorkerSpeed(welcomedMs),
+      givenMs: welcomedMs,
+      releaseAskedPass: undefined,
+      nothingToReleasePass: undefined,
+    };
+    this.#accounts.set(member, account);
+    return account;
+  }
 }
 
 /** Divides micro-batches in order. */
@@ -187,8 +213,4 @@ function planMessage(spec: PassSpec, leases: readonly number[]): Plan {
   const { id, work, step, epoch, stepInEpoch, exponents, reduction } = spec;
   const size = { epoch, stepInEpoch, leases: [...leases], exponents: [...exponents] };
   return { kind: 'plan', pass: id, work, step, ...size, reduction };
-}
-
-function tell(member: Member, message: ToWorker): void {
-  member.control.send(message);
 }

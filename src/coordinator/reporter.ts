@@ -1,54 +1,66 @@
 /**
- * Turns what happens in a run into events and tallies; every step and every evaluation is reported
- * once.
+ * Turns what happens in a run into events; every step and every evaluation is reported once.
+ * Nothing is read back from it: a run without it gives the same leases and the same model.
  */
+import type { Member } from '../membership/member.ts';
+import type { Rejection } from '../membership/roster-handlers.ts';
 import type { RunEvent } from '../metrics/events.ts';
-import type { Contribution, MicroBatchRecord } from '../protocol/messages.ts';
-import { learnSpeed, type Member } from './member.ts';
+import type { MicroBatchRecord } from '../protocol/messages.ts';
+import type {
+  BegunPass,
+  CompletedPass,
+  CountedPart,
+  Leaving,
+  PassListener,
+  UndoneSteps,
+} from './pass-listener.ts';
 import type { PassSpec } from './pass.ts';
-import type { Refusal } from './roster-handlers.ts';
-import { SlowWorkers } from './slow-workers.ts';
 import { learningRateOf, type RunPlan } from '../plan/run-plan.ts';
-import { StepTimes, type StepTiming, type TimeSplit } from './step-times.ts';
+import { SlowWorkers } from './slow-workers.ts';
+import type { StepTimes } from './step-times.ts';
 
-/** What one worker did in the run. */
-export interface WorkerTally {
-  readonly rank: number;
-  readonly workerId: string;
-  readonly host: string;
-  readonly device: string;
-  readonly lanes: number;
-  readonly samples: number;
-  readonly microBatches: number;
+/** Rejections that a run reports. */
+const MAX_REJECTIONS = 1_000;
+
+/** Who is told what happens in a run, besides what happens to its passes. */
+export interface Reporter extends PassListener {
+  /** Something that needs no account. */
+  event(event: RunEvent): void;
+  /** `member` has the state of `step`, as all of `active` have. */
+  joined(member: Member, step: number, active: readonly Member[]): void;
+  /** Somebody was turned away. */
+  rejected(rejection: Rejection): void;
+  /** A worker has applied the update before `step`; norms of the gradient per tensor. */
+  norms(step: number, norms: readonly (number | null)[]): void;
+  /** Nobody can compute. */
+  waiting(step: number, reason: string): void;
 }
 
-/** Refusals that a run tells of. */
-const MAX_REFUSALS = 1_000;
+/** What the reporter is given. */
+export interface EventReporterOptions {
+  readonly plan: RunPlan;
+  /** Hears of every pass before the reporter does. */
+  readonly times: StepTimes;
+  readonly emit: (event: RunEvent) => void;
+}
 
-export class Reporter {
+/** Reports to whoever listens to the run's events. */
+export class EventReporter implements Reporter {
   readonly #plan: RunPlan;
+  readonly #times: StepTimes;
   readonly #emit: (event: RunEvent) => void;
-  readonly #times = new StepTimes();
-  readonly #slow = new SlowWorkers();
-  /** Of workers that are gone, by worker id. */
-  readonly #tallies = new Map<string, WorkerTally>();
+  readonly #slow: SlowWorkers;
+  #passBeganMs = 0;
   #reportedSteps = 0;
   #normsStep = -1;
   #isWaiting = false;
-  #refusalCount = 0;
+  #rejectionCount = 0;
 
-  constructor(plan: RunPlan, emit: (event: RunEvent) => void) {
+  constructor({ plan, times, emit }: EventReporterOptions) {
     this.#plan = plan;
+    this.#times = times;
     this.#emit = emit;
-  }
-
-  get timeSplit(): TimeSplit {
-    return this.#times.split();
-  }
-
-  /** The first pass begins. */
-  start(nowMs: number): void {
-    this.#times.start(nowMs);
+    this.#slow = new SlowWorkers(emit);
   }
 
   event(event: RunEvent): void {
@@ -58,17 +70,8 @@ export class Reporter {
   joined(member: Member, step: number, active: readonly Member[]): void {
     const { rank, workerId, hello, numericsClass } = member;
     const { host, processId, device = 'cpu', lanes } = hello;
-    this.#emit({
-      kind: 'worker-joined',
-      rank,
-      workerId,
-      host,
-      processId,
-      device,
-      lanes,
-      numericsClass,
-      step,
-    });
+    const worker = { rank, workerId, host, processId, device, lanes, numericsClass };
+    this.#emit({ kind: 'worker-joined', ...worker, step });
     this.#numerics(member, active);
   }
 
@@ -82,94 +85,74 @@ export class Reporter {
     this.#emit({ kind: 'numerics-differ', classes });
   }
 
-  /**
-   * Somebody was turned away. After many it is not told any more: whoever knocks must not fill the
-   * disk.
-   */
-  refused(refusal: Refusal): void {
-    if (this.#refusalCount++ < MAX_REFUSALS) this.#emit({ kind: 'worker-refused', ...refusal });
+  /** After many it is not told any more: whoever knocks must not fill the disk. */
+  rejected(rejection: Rejection): void {
+    if (this.#rejectionCount++ < MAX_REJECTIONS)
+      this.#emit({ kind: 'worker-refused', ...rejection });
   }
 
-  /** A contribution was counted. */
-  contribution(member: Member, spec: PassSpec, contribution: Contribution, nowMs: number): void {
-    if (spec.work !== 'train') return;
-    const { records } = contribution;
-    for (const record of records) learnSpeed(member, record.computeMs);
-    const samples = records.reduce((sum, record) => sum + record.sampleCount, 0);
-    member.sampleCount += samples;
-    member.microBatchCount += records.length;
-    const turnaroundMs = nowMs - member.givenMs;
-    member.givenMs = nowMs;
-    const { busyMs } = contribution;
-    const { rank } = member;
-    this.#times.contribution(nowMs, {
-      rank,
-      samples,
-      microBatches: records.length,
-      turnaroundMs,
-      busyMs,
-    });
-    this.#slow.contribution(member, contribution, turnaroundMs);
+  begun({ nowMs }: BegunPass): void {
+    this.#passBeganMs = nowMs;
   }
 
-  /** The steps after `toStep` are void: they will be reported again. */
-  undone(fromStep: number, toStep: number, nowMs: number): void {
-    this.#times.skip(nowMs);
-    this.#slow.skip();
+  counted(part: CountedPart): void {
+    this.#slow.counted(part);
+  }
+
+  completed(completed: CompletedPass): void {
+    const { spec, outcome, nowMs } = completed;
+    if (outcome.kind === 'redo') {
+      this.#emit({ kind: 'step-redone', step: spec.step, reason: outcome.reason });
+    } else if (outcome.kind === 'evaluated') {
+      this.#reportEvaluation(spec, outcome.records, nowMs - this.#passBeganMs);
+    } else {
+      this.#isWaiting = false;
+      // A step that is computed again after a rollback has been reported.
+      if (spec.step >= this.#reportedSteps) this.#reportStep(spec, outcome.records);
+    }
+    this.#slow.completed(completed);
+  }
+
+  undone({ fromStep, toStep }: UndoneSteps): void {
+    this.#slow.undone();
     this.#reportedSteps = this.#normsStep = toStep;
     this.#emit({ kind: 'rolled-back', fromStep, toStep, reason: 'distrusted' });
   }
 
-  /** A training pass begins. */
-  begun(nowMs: number): void {
-    this.#times.beginPass(nowMs);
+  left(leaving: Leaving): void {
+    this.#slow.left(leaving);
+    const { member, step, reason } = leaving;
+    const { rank, workerId } = member;
+    if (leaving.how === 'stalled') {
+      const { silentMs } = leaving;
+      this.#emit({ kind: 'worker-stalled', rank, workerId, step, silentMs, reason });
+    } else if (member.isLoaded) this.#emit({ kind: 'worker-lost', rank, workerId, step, reason });
+    else {
+      const { peer } = member.link;
+      this.rejected({ peer, rank, reason: `left before it was ready: ${reason}` });
+    }
   }
 
-  redone(step: number, reason: 'calibration' | 'overflow'): void {
-    this.#times.redo();
-    this.#emit({ kind: 'step-redone', step, reason });
-  }
-
-  committed(spec: PassSpec, records: readonly MicroBatchRecord[], nowMs: number): void {
-    const times = this.#times.commit(nowMs);
-    const step = spec.step + 1;
-    this.#isWaiting = false;
-    // A step that is computed again after a rollback has been reported.
-    if (step > this.#reportedSteps) this.#reportStep(spec, records, times);
-    for (const event of this.#slow.committed(step)) this.#emit(event);
-  }
-
-  #reportStep(spec: PassSpec, records: readonly MicroBatchRecord[], times: StepTiming): void {
+  #reportStep(spec: PassSpec, records: readonly MicroBatchRecord[]): void {
     const step = spec.step + 1;
     this.#reportedSteps = step;
     const { epoch, sampleCount } = spec;
     const learningRate = learningRateOf(this.#plan, spec.step);
-    const means = this.#meansOf(records, sampleCount);
-    this.#emit({ kind: 'step', step, epoch, sampleCount, ...means, learningRate, ...times });
+    const size = { epoch, sampleCount, ...this.#meansOf(records, sampleCount) };
+    this.#emit({ kind: 'step', step, ...size, learningRate, ...this.#times.lastStep });
   }
 
-  evaluated(
-    spec: PassSpec,
+  #reportEvaluation(
+    { step, epoch, sampleCount }: PassSpec,
     records: readonly MicroBatchRecord[],
-    beganMs: number,
-    nowMs: number,
+    evaluateMs: number,
   ): void {
-    this.#times.skip(nowMs);
-    const { step, epoch, sampleCount } = spec;
     const split = this.#plan.evaluate?.split ?? 'test';
-    const means = this.#meansOf(records, sampleCount);
-    this.#emit({
-      kind: 'evaluation',
-      step,
-      epoch,
-      split,
-      sampleCount,
-      ...means,
-      evaluateMs: nowMs - beganMs,
-    });
+    const size = { epoch, split, sampleCount, ...this.#meansOf(records, sampleCount) };
+    this.#emit({ kind: 'evaluation', step, ...size, evaluateMs });
   }
 
-  /** Every worker tells the norms; the first is as good as all. */
+  /** Every worker reports them; the first is as good as all. */
   norms(step: number, norms: readonly (number | null)[]): void {
     if (norms.length === 0 || step <= this.#normsStep) return;
     this.#normsStep = step;
@@ -184,33 +167,10 @@ export class Reporter {
     this.#emit({ kind: 'gradient-norms', step, norms: Object.fromEntries(named) });
   }
 
-  /** Nobody can compute; said once until somebody does. */
+  /** Reported once until somebody computes again. */
   waiting(step: number, reason: string): void {
     if (!this.#isWaiting) this.#emit({ kind: 'run-waiting', step, reason });
     this.#isWaiting = true;
-  }
-
-  /** Remembers what a member did before it goes. */
-  keepTally(member: Member): void {
-    this.#slow.forget(member.rank);
-    if (member.isLoaded) this.#tallies.set(member.workerId, this.#tallyOf(member));
-  }
-
-  /** What every worker did: those in `present`, and those that are gone. */
-  tallies(present: readonly Member[]): WorkerTally[] {
-    const all = new Map(this.#tallies);
-    for (const member of present)
-      if (member.isLoaded) all.set(member.workerId, this.#tallyOf(member));
-    return [...all.values()].sort((a, b) => a.rank - b.rank);
-  }
-
-  /** Together with what the same worker did before it had to join again. */
-  #tallyOf({ rank, workerId, hello, sampleCount, microBatchCount }: Member): WorkerTally {
-    const before = this.#tallies.get(workerId);
-    const samples = (before?.samples ?? 0) + sampleCount;
-    const microBatches = (before?.microBatches ?? 0) + microBatchCount;
-    const { host, device = 'cpu', lanes } = hello;
-    return { rank, workerId, host, device, lanes, samples, microBatches };
   }
 
   /** Sums over records are taken in order of micro-batch: one order, one result. */

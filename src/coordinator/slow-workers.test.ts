@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { committedOf, countedOf, joinMember, makePass, recordOf } from '../../test/pass-facts.ts';
 import { makeTestPlan, NO_BYTES, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
+import { DEFAULT_TIMING } from '../membership/timing.ts';
 import type { RunEvent } from '../metrics/events.ts';
-import type { Hello } from '../protocol/messages.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
 import { Coordinator } from './coordinator.ts';
-import { DEFAULT_TIMING } from './roster.ts';
 import { SlowWorkers } from './slow-workers.ts';
 
 const FAST_MS = 1;
@@ -124,28 +124,22 @@ describe('SlowWorkers', () => {
 
   /** Reports in ten steps of this work by ranks 0, 1, ... */
   function reportsOf(...works: readonly Work[]): string[] {
-    const slow = new SlowWorkers();
     const reports: string[] = [];
-    for (let step = 1; step <= 10; step++) {
-      for (const [rank, { computeMs, lanes = 1, busyMs, turnaroundMs }] of works.entries()) {
-        const records = computeMs.map((ms, microBatch) => {
-          return {
-            microBatch,
-            sampleCount: 1,
-            lossSum: 1,
-            correctSum: 0,
-            maxima: [],
-            computeMs: ms,
-          };
-        });
-        const member = { rank, workerId: `worker ${rank}`, hello: { lanes } as Hello };
-        slow.contribution(member, { records, busyMs }, turnaroundMs);
+    const slow = new SlowWorkers(({ rank, workerId, where, step }) => {
+      reports.push(`${rank} ${workerId} ${where} ${step}`);
+    });
+    const clock = new ManualClock();
+    const members = works.map(
+      ({ lanes = 1 }, rank) => joinMember(clock, `worker ${rank}`, { lanes }).member,
+    );
+    for (let step = 0; step < 10; step++) {
+      const pass = makePass({ step });
+      for (const [rank, { computeMs, busyMs, turnaroundMs }] of works.entries()) {
+        const records = computeMs.map((ms, microBatch) => recordOf(microBatch, { computeMs: ms }));
+        const times = { nowMs: 0, turnaroundMs, busyMs };
+        slow.counted(countedOf(members[rank]!, pass, records, times));
       }
-      reports.push(
-        ...slow
-          .committed(step)
-          .map(({ rank, workerId, where, step: at }) => `${rank} ${workerId} ${where} ${at}`),
-      );
+      slow.completed(committedOf(pass, 0));
     }
     return reports;
   }

@@ -1,8 +1,7 @@
 /** From contributions to reports of slow workers. */
 import type { WorkerSlow } from '../metrics/events.ts';
 import { type Outlier, Outliers, type Pace } from '../plan/outliers.ts';
-import type { Contribution } from '../protocol/messages.ts';
-import type { Member } from './member.ts';
+import type { CompletedPass, CountedPart, Leaving, PassListener } from './pass-listener.ts';
 
 /** What one worker did in the step under way. */
 interface Part {
@@ -15,18 +14,20 @@ interface Part {
   linkMs: number;
 }
 
-export class SlowWorkers {
+/** Compares the paces of workers step by step, and reports whoever is much slower for long. */
+export class SlowWorkers implements PassListener {
+  readonly #emit: (event: WorkerSlow) => void;
   readonly #outliers = new Outliers();
   readonly #parts = new Map<number, Part>();
 
-  /**
-   * A contribution to the step under way was counted; `turnaroundMs` since it was given the work.
-   */
-  contribution(
-    { rank, workerId, hello }: Pick<Member, 'rank' | 'workerId' | 'hello'>,
-    { records, busyMs }: Pick<Contribution, 'records' | 'busyMs'>,
-    turnaroundMs: number,
-  ): void {
+  constructor(emit: (event: WorkerSlow) => void) {
+    this.#emit = emit;
+  }
+
+  counted({ member, spec, contribution, turnaroundMs }: CountedPart): void {
+    if (spec.work !== 'train') return;
+    const { rank, workerId, hello } = member;
+    const { records, busyMs } = contribution;
     const part = this.#parts.get(rank) ?? {
       workerId,
       microBatches: 0,
@@ -43,8 +44,10 @@ export class SlowWorkers {
     this.#parts.set(rank, part);
   }
 
-  /** Step `step` is committed: who is to be reported. Those without work in it are not judged. */
-  committed(step: number): WorkerSlow[] {
+  /** At every commit somebody may be reported. Those without work in the step are not judged. */
+  completed({ spec, outcome }: CompletedPass): void {
+    if (outcome.kind !== 'commit') return;
+    const step = spec.step + 1;
     const paces = [...this.#parts].map(([rank, part]): Pace => {
       const { microBatches, laneMs, besidesMs, linkMs } = part;
       return { rank, computeMs: laneMs / Math.max(1, microBatches) + besidesMs, linkMs };
@@ -54,16 +57,18 @@ export class SlowWorkers {
       const workerId = ids.get(outlier.rank) ?? '';
       return { kind: 'worker-slow', workerId, step, ...outlier };
     };
-    this.skip();
-    return this.#outliers.step(paces).map(report);
+    this.#parts.clear();
+    for (const outlier of this.#outliers.step(paces)) this.#emit(report(outlier));
   }
 
   /** What was computed for the step under way does not count. */
-  skip(): void {
+  undone(): void {
     this.#parts.clear();
   }
 
-  forget(rank: number): void {
+  /** Whoever is gone is judged anew when it comes back. */
+  left({ how, member: { rank } }: Leaving): void {
+    if (how !== 'lost') return;
     this.#outliers.forget(rank);
     this.#parts.delete(rank);
   }

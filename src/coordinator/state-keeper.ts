@@ -3,10 +3,9 @@
  * them into the snapshot, and knows whose state is the newest.
  */
 import type { Clock } from '../base/clock.ts';
-import type { ToWorker } from '../protocol/messages.ts';
+import type { Member, MemberPhase } from '../membership/member.ts';
 import { Broadcast } from '../transport/connection.ts';
-import type { Member } from './member.ts';
-import type { Reporter } from './reporter.ts';
+import type { Leaving, PassListener } from './pass-listener.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import type { Trajectory } from './trajectory.ts';
 
@@ -23,23 +22,40 @@ export interface Digests {
   readonly stateDigest: string;
 }
 
-export interface StateKeeperOptions {
-  readonly plan: RunPlan;
-  readonly clock: Clock;
-  readonly trajectory: Trajectory;
-  readonly reporter: Reporter;
-  readonly membersIn: (phase: Member['phase']) => readonly Member[];
-  /** A member has become active; it may help in the pass that is under way. */
-  readonly onActive: (member: Member) => void;
+/** A run that goes on from an older state. */
+export interface Rollback {
+  readonly fromStep: number;
+  readonly toStep: number;
 }
 
-export class StateKeeper {
+/** What the keeper needs to know, and whom it tells. */
+export interface StateKeeperOptions {
+  readonly plan: Pick<RunPlan, 'stateBytes' | 'snapshotMs'>;
+  readonly clock: Clock;
+  readonly trajectory: Trajectory;
+  readonly membersIn: (phase: MemberPhase) => readonly Member[];
+  /** A member has become active; it may help in the pass that is under way. */
+  readonly onActive: (member: Member) => void;
+  /** The newest state is lost with all that had it; the run goes on from the snapshot. */
+  readonly onRolledBack: (rollback: Rollback) => void;
+}
+
+/** What a member that owes an answer has sent so far. */
+interface Answer {
+  readonly bytes: number;
+  /** When its bytes last grew, or it owed nothing. */
+  readonly ms: number;
+}
+
+/** Knows who has which state, and sees to it that members get the newest. */
+export class StateKeeper implements PassListener {
   readonly #options: StateKeeperOptions;
   /** The member that was asked for the state at the present step. */
   #donor: Member | undefined;
   #keptMs: number;
   /** The step whose state a stalled member holds, once it has read what was sent to it. */
   #heldStep = new WeakMap<Member, number>();
+  readonly #answers = new WeakMap<Member, Answer>();
   /**
    * By worker id, the step at which it first had the state: nothing of it is in any state up to
    * there.
@@ -69,7 +85,7 @@ export class StateKeeper {
     if (membersIn('active').length === 0 && newcomers.length > 0) this.#rollBack();
     const { isKept } = trajectory;
     if (isKept) this.#activate(newcomers);
-    else for (const member of newcomers) member.phase = 'syncing';
+    else for (const member of newcomers) member.awaitState();
     const isOld = clock.now() - this.#keptMs > plan.snapshotMs;
     if (this.#donor === undefined && !isKept && (newcomers.length > 0 || isOld)) this.fetch();
   }
@@ -78,7 +94,7 @@ export class StateKeeper {
   fetch(): void {
     const { trajectory, membersIn } = this.#options;
     this.#donor = membersIn('active')[0];
-    this.#donor?.data?.send({ kind: 'sendState', step: trajectory.step } satisfies ToWorker);
+    this.#donor?.link.sendData({ kind: 'sendState', step: trajectory.step });
   }
 
   /**
@@ -96,20 +112,22 @@ export class StateKeeper {
   }
 
   /** Nobody owes a state any more, and nobody gets one before the next `serve`. */
-  abandon(): void {
+  abandoned(): void {
     this.#donor = undefined;
-    for (const member of this.#options.membersIn('syncing')) member.phase = 'ready';
+    for (const member of this.#options.membersIn('syncing')) member.stopAwaitingState();
   }
 
-  /** `member` will not send what it owes; true when it was the one to send its state. */
-  release(member: Member): boolean {
-    const hasDonated = this.#donor === member;
-    if (hasDonated) this.#donor = undefined;
-    return hasDonated;
+  /** Whether `member` is the one that owes the state. */
+  isDonor(member: Member): boolean {
+    return this.#donor === member;
   }
 
-  noteStall(member: Member): void {
-    if (member.wasActive) this.#heldStep.set(member, this.#options.trajectory.step);
+  /** Whoever leaves will not send what it owes; a stalled member still has the state it had. */
+  left(leaving: Leaving): void {
+    const { member } = leaving;
+    if (this.#donor === member) this.#donor = undefined;
+    if (leaving.how !== 'stalled') return;
+    if (leaving.wasActive) this.#heldStep.set(member, leaving.step);
     else this.#heldStep.delete(member);
   }
 
@@ -120,32 +138,34 @@ export class StateKeeper {
 
   /**
    * Everyone gets a state in which there is nothing of `workerIds`, if the present one may have
-   * something.
+   * something. Tells from which step to which the run went back, if it did.
    */
-  undo(workerIds: readonly string[]): void {
-    const { clock, trajectory, reporter, membersIn } = this.#options;
+  undo(workerIds: readonly string[]): Rollback | undefined {
+    const { trajectory, membersIn } = this.#options;
     const fromStep = trajectory.step;
     const trustedStep = Math.min(
       ...workerIds.map((workerId) => this.#firstStep.get(workerId) ?? 0),
     );
     trajectory.undo(trustedStep);
-    if (trustedStep >= fromStep) return;
-    reporter.undone(fromStep, trajectory.step, clock.now());
+    if (trustedStep >= fromStep) return undefined;
     this.#sendSnapshot(membersIn('active'));
     this.#heldStep = new WeakMap();
     this.#digests.clear();
+    return { fromStep, toStep: trajectory.step };
   }
 
+  /** Asks everyone who has the state of the present step for its digest. */
   askForDigests(holders: readonly Member[]): void {
     const { step } = this.#options.trajectory;
-    for (const member of holders)
-      member.data?.send({ kind: 'sendDigest', step } satisfies ToWorker);
+    for (const { link } of holders) link.sendData({ kind: 'sendDigest', step });
   }
 
+  /** Keeps what a member reports, if it is of the present step. */
   takeDigest({ rank }: Member, step: number, digests: Digests): void {
     if (step === this.#options.trajectory.step) this.#digests.set(rank, digests);
   }
 
+  /** What a member has reported of the present step. */
   digestsOf({ rank }: Member): Digests | undefined {
     return this.#digests.get(rank);
   }
@@ -162,47 +182,41 @@ export class StateKeeper {
     const allowedMs = ANSWER_MS + plan.stateBytes / ANSWER_BYTES_PER_MS;
     return membersIn('active').flatMap((member) => {
       const owesDigest = wantsDigests && !this.#digests.has(member.rank);
-      const bytes = member.data?.bytesReceived ?? 0;
-      if ((member !== this.#donor && !owesDigest) || bytes !== member.answerBytes)
-        member.answerMs = nowMs;
-      member.answerBytes = bytes;
-      const silentMs = nowMs - member.answerMs;
+      const bytes = member.link.dataBytesReceived;
+      const before = this.#answers.get(member);
+      const isWaiting = (member === this.#donor || owesDigest) && bytes === before?.bytes;
+      const ms = isWaiting ? before.ms : nowMs;
+      this.#answers.set(member, { bytes, ms });
+      const silentMs = nowMs - ms;
       return silentMs > allowedMs ? [{ member, silentMs }] : [];
     });
   }
 
   #rollBack(): void {
-    const { trajectory, reporter } = this.#options;
+    const { trajectory, onRolledBack } = this.#options;
     const { step, isKept, snapshot } = trajectory;
-    if (!isKept)
-      reporter.event({
-        kind: 'rolled-back',
-        fromStep: step,
-        toStep: snapshot.step,
-        reason: 'lost',
-      });
+    if (!isKept) onRolledBack({ fromStep: step, toStep: snapshot.step });
     trajectory.rollBack();
   }
 
   /** Gives the snapshot, which is of this step, to all of `members`. */
   #activate(members: readonly Member[]): void {
-    const { trajectory, reporter, membersIn, onActive } = this.#options;
+    const { trajectory, onActive } = this.#options;
     this.#sendSnapshot(members);
     for (const member of members) {
-      member.phase = 'active';
+      member.activate();
       if (!this.#firstStep.has(member.workerId))
         this.#firstStep.set(member.workerId, trajectory.step);
       onActive(member);
-      reporter.joined(member, trajectory.step, membersIn('active'));
     }
   }
 
   #sendSnapshot(members: readonly Member[]): void {
     const { step, bytes } = this.#options.trajectory.snapshot;
     const payload = new Broadcast(bytes);
-    for (const member of members) {
-      member.progressMs = this.#options.clock.now();
-      member.data?.send({ kind: 'state', step } satisfies ToWorker, payload);
+    for (const { liveness, link } of members) {
+      liveness.restartPatience(this.#options.clock.now());
+      link.sendData({ kind: 'state', step }, payload);
     }
   }
 }

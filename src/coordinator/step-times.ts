@@ -3,6 +3,7 @@
  * a worker is busy.
  */
 import type { RankStep } from '../metrics/events.ts';
+import type { BegunPass, CompletedPass, CountedPart, PassListener } from './pass-listener.ts';
 
 /** Where the wall time of a run went, in seconds, as the mean over the workers of each step. */
 export interface TimeSplit {
@@ -35,23 +36,21 @@ interface RankTimes {
   waitMs: number;
 }
 
-/** One counted contribution. */
-export interface TimedContribution {
-  readonly rank: number;
-  readonly samples: number;
-  readonly microBatches: number;
-  /** From the coordinator's giving the work to the arrival of its result. */
-  readonly turnaroundMs: number;
-  /** The part of it in which the worker computed, as it says. */
-  readonly busyMs: number;
-}
+const NO_STEP: StepTiming = {
+  stepMs: 0,
+  computeMs: 0,
+  communicateMs: 0,
+  waitMs: 0,
+  otherMs: 0,
+  ranks: [],
+};
 
 /**
  * A step lasts from the commit before it to its own; within it lie one or more passes. In a pass a
  * worker is busy, communicates (the rest of its turnaround: plan and totals on their way to it, its
  * sum on the way back), and waits from its last contribution to the last of all.
  */
-export class StepTimes {
+export class StepTimes implements PassListener {
   #startMs = 0;
   #nowMs = 0;
   #stepBeganMs = 0;
@@ -65,23 +64,33 @@ export class StepTimes {
   #computeMs = 0;
   #communicateMs = 0;
   #waitMs = 0;
+  #lastStep = NO_STEP;
 
-  start(nowMs: number): void {
-    this.#startMs = nowMs;
-    this.skip(nowMs);
+  /** The step that was committed last. */
+  get lastStep(): StepTiming {
+    return this.#lastStep;
   }
 
-  /** A pass of the step begins. */
-  beginPass(nowMs: number): void {
+  /** The run begins. */
+  start(nowMs: number): void {
+    this.#startMs = nowMs;
+    this.#skip(nowMs);
+  }
+
+  begun({ pass, nowMs }: BegunPass): void {
+    if (pass.spec.work !== 'train') return;
     // What was spent on a pass that was abandoned counts as that on one that is computed again.
-    if (this.#passMs.size > 0) this.redo();
+    if (this.#passMs.size > 0) this.#redo();
     this.#passBeganMs = this.#arrivalMs = nowMs;
     this.#passMs.clear();
   }
 
-  contribution(nowMs: number, given: TimedContribution): void {
-    const { rank, samples, microBatches, turnaroundMs } = given;
-    const busyMs = Math.min(given.busyMs, turnaroundMs);
+  counted({ member, spec, contribution, turnaroundMs, nowMs }: CountedPart): void {
+    if (spec.work !== 'train') return;
+    const { rank } = member;
+    const { records } = contribution;
+    // The worker's own clock says how long it was busy.
+    const busyMs = Math.min(contribution.busyMs, turnaroundMs);
     const times = this.#ranks.get(rank) ?? {
       samples: 0,
       microBatches: 0,
@@ -89,8 +98,8 @@ export class StepTimes {
       communicateMs: 0,
       waitMs: 0,
     };
-    times.samples += samples;
-    times.microBatches += microBatches;
+    times.samples += records.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
+    times.microBatches += records.length;
     times.busyMs += busyMs;
     times.communicateMs += turnaroundMs - busyMs;
     this.#ranks.set(rank, times);
@@ -98,17 +107,38 @@ export class StepTimes {
     this.#arrivalMs = nowMs;
   }
 
-  /**
-   * The pass is complete and the step is computed again: what was spent on it counts, the samples
-   * do not.
-   */
-  redo(): void {
+  completed({ outcome, nowMs }: CompletedPass): void {
+    if (outcome.kind === 'redo') this.#redo();
+    else if (outcome.kind === 'evaluated') this.#skip(nowMs);
+    else this.#lastStep = this.#commit(nowMs);
+  }
+
+  /** Time up to `nowMs` belongs to no step. */
+  undone({ nowMs }: { readonly nowMs: number }): void {
+    this.#skip(nowMs);
+  }
+
+  /** Where the time from the start to the end of the last step went. */
+  split(): TimeSplit {
+    const wallMs = this.#nowMs - this.#startMs;
+    const otherMs = Math.max(0, wallMs - this.#computeMs - this.#waitMs - this.#communicateMs);
+    const seconds = (ms: number): number => Math.round(ms) / 1000;
+    return {
+      compute: seconds(this.#computeMs),
+      communicate: seconds(this.#communicateMs),
+      wait: seconds(this.#waitMs),
+      other: seconds(otherMs),
+    };
+  }
+
+  /** What was spent on the pass counts, its samples do not: they are computed again. */
+  #redo(): void {
     this.#endPass();
     for (const times of this.#ranks.values()) times.samples = times.microBatches = 0;
   }
 
   /** Closes the step. */
-  commit(nowMs: number): StepTiming {
+  #commit(nowMs: number): StepTiming {
     this.#endPass();
     const ranks = [...this.#ranks].map(([rank, { busyMs, ...times }]) => ({
       rank,
@@ -124,7 +154,7 @@ export class StepTimes {
     this.#computeMs += computeMs;
     this.#communicateMs += communicateMs;
     this.#waitMs += waitMs;
-    this.skip(nowMs);
+    this.#skip(nowMs);
     const otherMs = Math.max(0, stepMs - computeMs - communicateMs - waitMs);
     return {
       stepMs,
@@ -137,22 +167,10 @@ export class StepTimes {
   }
 
   /** Time up to `nowMs` belongs to no step. */
-  skip(nowMs: number): void {
+  #skip(nowMs: number): void {
     this.#ranks.clear();
     this.#passMs.clear();
     this.#stepBeganMs = this.#nowMs = nowMs;
-  }
-
-  split(): TimeSplit {
-    const wallMs = this.#nowMs - this.#startMs;
-    const otherMs = Math.max(0, wallMs - this.#computeMs - this.#waitMs - this.#communicateMs);
-    const seconds = (ms: number): number => Math.round(ms) / 1000;
-    return {
-      compute: seconds(this.#computeMs),
-      communicate: seconds(this.#communicateMs),
-      wait: seconds(this.#waitMs),
-      other: seconds(otherMs),
-    };
   }
 
   #endPass(): void {

@@ -39,6 +39,7 @@ export type Outcome =
 
 const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 };
 
+/** Step, grid, ledger and snapshot of a run; they change at commits and rollbacks only. */
 export class Trajectory {
   readonly #plan: RunPlan;
   readonly #given: Float32Array;

@@ -14,7 +14,8 @@ import type { Hello } from '../protocol/messages.ts';
 import type { LanePool } from '../runtime/lane-pool.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
-import { Worker, type WorkerEnd } from '../worker/worker.ts';
+import type { WorkerEnd } from '../worker/worker-options.ts';
+import { Worker } from '../worker/worker.ts';
 import type { HeartbeatLost, HeartbeatStart } from './heartbeat-thread.ts';
 import { SOFTWARE } from './software.ts';
 import {

@@ -45,8 +45,12 @@ export function versionProblem<H extends { readonly protocol: number }>(
 }
 
 /** Says why a connection is turned away, and closes it once that is sent. */
-export function refuseConnection(connection: Connection, reason: string): void {
-  connection.send({ kind: 'refused', reason } satisfies z.infer<typeof refusedSchema>);
+export function refuseConnection(
+  connection: Connection,
+  reason: string,
+  more: { readonly isForNow?: true } = {},
+): void {
+  connection.send({ kind: 'refused', reason, ...more } satisfies z.infer<typeof refusedSchema>);
   connection.close();
 }
 

@@ -17,10 +17,15 @@ const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
 const milliseconds = z.number().min(0);
 
-/** Which of a worker's connections this is; the first message on each. */
 const channel = z.enum(['control', 'data', 'heartbeat']);
+/** Which of a worker's connections one is. */
 export type Channel = z.infer<typeof channel>;
 
+/**
+ * Worker to coordinator, first on every connection: says who it is. Answered on the control
+ * connection by `welcome` or `refused`, on the others by nothing or `refused`. Sent before the
+ * versions are known to agree: only ever add optional keys.
+ */
 const hello = z.object({
   ...HELLO_KEYS,
   channel,
@@ -86,11 +91,19 @@ const job = z.object({
   trainBytes: count,
   evaluateBytes: count,
 });
+/** What a run computes, as every worker of it is told. */
 export type Job = z.infer<typeof job>;
 
+/**
+ * Coordinator to worker, control: it is a member. The payload holds the files of `job`. Answered by
+ * `ready`, once the data and heartbeat connections have said `hello` with this session, or before.
+ */
 const welcome = z.object({ kind: z.literal('welcome'), session: text, rank: count, job });
 
-/** The worker has its data and sessions and can be given state and work. */
+/**
+ * Worker to coordinator, control: it has its data and sessions and can be given state and work.
+ * Answered by `state` and `plan` when its turn comes, or by `refused` if its data differ.
+ */
 const ready = z.object({
   kind: z.literal('ready'),
   dataDigest: text,
@@ -106,8 +119,9 @@ const ready = z.object({
 const reduction = z.enum(['star', 'alone']);
 
 /**
- * One pass over the micro-batches of a step (or of an evaluation) and this worker's leases in it.
- * A step that is redone gets a new pass; what was computed for an older pass is void.
+ * Coordinator to worker, control: one pass over the micro-batches of a step (or of an evaluation)
+ * and this worker's leases in it. Answered by `contribution` once they are computed. A step that is
+ * redone gets a new pass; what was computed for an older pass is void.
  */
 const plan = z.object({
   kind: z.literal('plan'),
@@ -122,12 +136,20 @@ const plan = z.object({
   exponents: z.array(z.number().int()),
   reduction,
 });
+/** A pass, with the leases of one worker. */
 export type Plan = z.infer<typeof plan>;
 
-/** More micro-batches of the current pass, taken over from another worker. */
+/**
+ * Coordinator to worker, control: more micro-batches of the current pass, taken over from another
+ * worker. Answered by `contribution`.
+ */
 const lease = z.object({ kind: z.literal('lease'), pass: count, microBatches: z.array(count) });
-/** Asks for up to `count` micro-batches back that are not started; answered by `released`. */
+/**
+ * Coordinator to worker, control: asks for up to `count` micro-batches back that are not started.
+ * Answered by `released`.
+ */
 const release = z.object({ kind: z.literal('release'), pass: count, count });
+/** Worker to coordinator, control: the answer to `release`; these it will not compute. */
 const released = z.object({
   kind: z.literal('released'),
   pass: count,
@@ -135,14 +157,15 @@ const released = z.object({
 });
 
 /**
- * Asks for the records of micro-batches that somebody else has computed in the pass under way, to
- * compare them; answered by `audited`. They are in no sum.
+ * Coordinator to worker, control: asks for the records of micro-batches that somebody else has
+ * computed in the pass under way, to compare them. Answered by `audited`, or not at all once the
+ * pass is void. They are in no sum.
  */
 const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.array(count) });
 
 const checksum = z.number().int().min(0).max(0xffff_ffff);
 
-/** What one micro-batch gave, apart from its gradient. */
+/** What one micro-batch gave, apart from its gradient; part of `contribution` and `audited`. */
 const record = z.object({
   microBatch: count,
   sampleCount: count,
@@ -160,9 +183,14 @@ const record = z.object({
   weightsChecksum: checksum.optional(),
   computeMs: milliseconds,
 });
+/** What one micro-batch gave, apart from its gradient. */
 export type MicroBatchRecord = z.infer<typeof record>;
 
-/** Finished leases; for star-reduced training the payload is the int32 sum of their gradients. */
+/**
+ * Worker to coordinator, data: the leases of a plan that it has finished. For star-reduced training
+ * the payload is the int32 sum of their gradients. No answer of its own: `commit` comes to everyone
+ * once the step is complete, `release` goes to others if this worker is idle.
+ */
 const contribution = z.object({
   kind: z.literal('contribution'),
   pass: count,
@@ -173,22 +201,25 @@ const contribution = z.object({
    */
   busyMs: milliseconds,
 });
+/** Finished leases of one worker. */
 export type Contribution = z.infer<typeof contribution>;
 
+/** Worker to coordinator, control: the answer to `audit`. */
 const audited = z.object({ kind: z.literal('audited'), pass: count, records: z.array(record) });
 
-/** The numbers of one optimizer update, computed once, on the coordinator. */
+/** The numbers of one optimizer update, computed once, on the coordinator; part of `commit`. */
 const update = z.object({
   /** Samples in the step: the divisor of the gradient sum. */
   sampleCount: count,
   /** Interpreted by `optim/`. */
   scalars: z.record(z.string(), z.number()),
 });
+/** The numbers of one optimizer update. */
 export type Update = z.infer<typeof update>;
 
 /**
- * Step `step` is committed: apply it. The payload holds the int32 totals unless the pass was
- * reduced alone.
+ * Coordinator to worker, data: step `step` is committed, apply it. The payload holds the int32
+ * totals unless the pass was reduced alone. Answered by `applied` when the job tracks norms.
  */
 const commit = z.object({
   kind: z.literal('commit'),
@@ -197,11 +228,12 @@ const commit = z.object({
   exponents: z.array(z.number().int()),
   update,
 });
+/** The agreed result of a step. */
 export type Commit = z.infer<typeof commit>;
 
 /**
- * The update is applied; norms of the averaged gradient per tensor, before clipping, when the job
- * tracks them.
+ * Worker to coordinator, data: the update before `step` is applied; norms of the averaged gradient
+ * per tensor, before clipping. Sent only when the job tracks them. No answer.
  */
 const applied = z.object({
   kind: z.literal('applied'),
@@ -209,16 +241,21 @@ const applied = z.object({
   norms: z.array(z.number().nullable()),
 });
 
-/**
- * Asks for the state after `step` updates; answered by `state` with the payload. On the data
- * connection.
- */
+/** Coordinator to worker, data: asks for the state after `step` updates. Answered by `state`. */
 const sendState = z.object({ kind: z.literal('sendState'), step: count });
-/** The whole state after `step` updates: parameters, then optimizer regions, unpadded float32. */
+/**
+ * Either way, data: the whole state after `step` updates as payload: parameters, then optimizer
+ * regions, unpadded float32. A worker sends it as the answer to `sendState`; a worker that gets it
+ * goes on from it, without an answer.
+ */
 const state = z.object({ kind: z.literal('state'), step: count });
 
-/** Asks for the digest of the state after `step` updates. */
+/**
+ * Coordinator to worker, data: asks for the digest of the state after `step` updates. Answered by
+ * `digest`.
+ */
 const sendDigest = z.object({ kind: z.literal('sendDigest'), step: count });
+/** Worker to coordinator, data: the answer to `sendDigest`. */
 const digest = z.object({
   kind: z.literal('digest'),
   step: count,
@@ -227,8 +264,8 @@ const digest = z.object({
 });
 
 /**
- * Proof of life, echoed by the coordinator. `progress` counts finished micro-batches of this
- * process.
+ * Worker to coordinator, heartbeat: proof of life. Answered by the same kind with the same
+ * `progress`, which counts finished micro-batches of this process.
  */
 const heartbeat = z.object({
   kind: z.literal('heartbeat'),
@@ -242,9 +279,12 @@ const heartbeat = z.object({
   upMs: z.number().optional(),
 });
 
-/** The coordinator is done with this worker; the process ends (or waits for another run). */
+/**
+ * Coordinator to worker, control: it is done with this worker; the process ends (or waits for
+ * another run). No answer.
+ */
 const goodbye = z.object({ kind: z.literal('goodbye'), reason: text });
-/** The worker cannot go on and says why before it ends. */
+/** Worker to coordinator, control: it cannot go on, and says why before it ends. No answer. */
 const failed = z.object({ kind: z.literal('failed'), reason: text });
 
 const toCoordinator = z.discriminatedUnion('kind', [
@@ -274,8 +314,11 @@ const toWorker = z.discriminatedUnion('kind', [
   goodbye,
 ]);
 
+/** Whatever a worker sends. */
 export type ToCoordinator = z.infer<typeof toCoordinator>;
+/** Whatever the coordinator sends. */
 export type ToWorker = z.infer<typeof toWorker>;
+/** How a connection begins. */
 export type Hello = z.infer<typeof hello>;
 
 /** The protocol between the coordinator and its workers. */

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { WorkerTally } from '../coordinator/reporter.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
+import type { WorkerTally } from '../coordinator/tallies.ts';
 import type { Ledger, RoundSizes } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 

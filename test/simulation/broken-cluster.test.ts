@@ -148,7 +148,7 @@ describe('the simulation', () => {
     },
   );
 
-  test('shows that an engine which goes on with micro-batches that it gave back does no harm', () => {
+  test('shows that an engine which goes on with work that it gave back does no harm', () => {
     const { injected, findings } = runBroken(keepReleased, 1);
 
     assert.ok(injected >= HISTORIES / 4, `injected ${injected} times`);

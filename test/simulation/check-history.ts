@@ -47,7 +47,8 @@ export function checkHistory(
       assert.equal(replica.stateDigest, expected, `replica ${replica.rank}`);
     checkReports(cluster);
   } catch (error) {
-    const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test test/simulation/simulation.test.ts`;
+    const file = 'test/simulation/simulation.test.ts';
+    const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test ${file}`;
     throw new Error(
       `history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ` +
         cluster.faults.join('; '),

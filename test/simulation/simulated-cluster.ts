@@ -6,17 +6,20 @@
 import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
 import type { LockstepError } from '../../src/base/errors.ts';
 import { RandomWords } from '../../src/base/random.ts';
-import { Coordinator, type RunResult } from '../../src/coordinator/coordinator.ts';
-import { DEFAULT_TIMING } from '../../src/coordinator/roster.ts';
+import { Coordinator } from '../../src/coordinator/coordinator.ts';
+import type { RunResult } from '../../src/coordinator/run-result.ts';
+import type { Reporter } from '../../src/coordinator/reporter.ts';
 import type { RunPlan } from '../../src/plan/run-plan.ts';
 import { sampleRange } from '../../src/data/batches.ts';
 import { makeOptimizerSpec } from '../../src/optim/spec.ts';
+import { DEFAULT_TIMING } from '../../src/membership/timing.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
-import type { Hello } from '../../src/protocol/messages.ts';
+import { type Hello, parseToWorker, type ToWorker } from '../../src/protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
 import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../../src/transport/memory-network.ts';
-import { Worker, type WorkerEnd } from '../../src/worker/worker.ts';
+import type { WorkerEnd } from '../../src/worker/worker-options.ts';
+import { Worker } from '../../src/worker/worker.ts';
 import {
   ELEMENTS,
   initialWeights,
@@ -97,6 +100,10 @@ export interface HistoryOptions {
   readonly auditRate?: number;
   /** What a worker of this name does to its gradients; nothing if undefined. */
   readonly liar?: (name: string) => ((gradient: Float32Array, step: number) => void) | undefined;
+  /** Instead of the one that fills `events`. */
+  readonly reporter?: Reporter;
+  /** Hears of every message that the coordinator sends, at the moment of sending. */
+  readonly onSentToWorker?: (worker: string, message: ToWorker) => void;
   /** For tests of the simulation itself: breaks engines on purpose. */
   readonly wrapEngine?: EngineWrapper;
 }
@@ -272,6 +279,15 @@ class SimulatedWorker {
   }
 }
 
+/** Tells `onSent` every header that is sent at this end of a connection. */
+function tapSent(connection: Connection, onSent: (header: object) => void): void {
+  const send = connection.send.bind(connection);
+  connection.send = (header, payload, onFlushed) => {
+    onSent(header);
+    send(header, payload, onFlushed);
+  };
+}
+
 export class SimulatedCluster {
   readonly clock = new ManualClock();
   readonly choices: Choices;
@@ -298,6 +314,7 @@ export class SimulatedCluster {
       onEvent: (event) => void this.events.push(event),
       onFinished: (result) => void (this.#result = result),
       onFailed: (error) => void (this.#error = error),
+      ...(options.reporter !== undefined && { reporter: options.reporter }),
     });
     for (let i = 0; i < options.workers; i++) this.#addWorker(`worker-${i}`, 0);
     if (options.isDisturbed) this.#drawFaults();
@@ -322,6 +339,9 @@ export class SimulatedCluster {
     const link = { heldUntilMs: 0, delayMs: () => base + this.choices.between(0, jitter), host };
     this.#links.push(link);
     const [near, far] = connectInMemory(this.clock, link, host, this.#door);
+    const { onSentToWorker } = this.#options;
+    if (onSentToWorker !== undefined)
+      tapSent(far, (header) => onSentToWorker(host.name, parseToWorker(header, 'coordinator')));
     this.#coordinator.accept(far);
     return near;
   }

@@ -2,7 +2,7 @@ import type { ToCoordinator } from '../protocol/messages.ts';
 import type { Member } from './member.ts';
 
 /** Somebody was turned away. */
-export interface Refusal {
+export interface Rejection {
   readonly peer: string;
   /**
    * The rank that it asked for, or that the member has that it says it is; absent when it named
@@ -12,6 +12,15 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** A member is silent or stuck. */
+export interface Stall {
+  /** How long it was silent, or without progress. */
+  readonly silentMs: number;
+  readonly reason: string;
+  /** Whether it had the state of the run until now. */
+  readonly wasActive: boolean;
+}
+
 /** What the roster tells its owner. */
 export interface RosterHandlers {
   /** Has its data, sessions and connections; may be given a state. */
@@ -19,11 +28,11 @@ export interface RosterHandlers {
   onMessage(member: Member, message: ToCoordinator, payload: Uint8Array): void;
   /** Memory for the payload of a frame that `member` is sending. */
   payloadTarget(member: Member, kind: unknown, byteLength: number): Uint8Array | undefined;
-  onStalled(member: Member, silentMs: number, reason: string): void;
+  onStalled(member: Member, stall: Stall): void;
   /** A stalled member shows life again. */
   onRevived(member: Member): void;
   onLost(member: Member, reason: string): void;
-  onRefused(refusal: Refusal): void;
+  onRejected(rejection: Rejection): void;
   /** The wall clock of a member's machine was set, by so much. */
   onClockJumped(member: Member, jumpMs: number): void;
   /** Called at every tick with the current time, after liveness was judged. */

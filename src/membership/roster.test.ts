@@ -12,7 +12,8 @@ import { ManualClock } from '../base/clock.ts';
 import type { Hello, ToCoordinator } from '../protocol/messages.ts';
 import { SimulatedHost } from '../transport/memory-network.ts';
 import { listen } from '../transport/tcp.ts';
-import { DEFAULT_TIMING, Roster } from './roster.ts';
+import { Roster } from './roster.ts';
+import { DEFAULT_TIMING } from './timing.ts';
 
 /** A roster whose owner writes down all that it is told. */
 function createWorld() {
@@ -39,10 +40,10 @@ function createWorld() {
       onReady: (member) => void told.push(`${member.workerId} ready`),
       onMessage: (_, message) => void messages.push(message.kind),
       payloadTarget: () => undefined,
-      onStalled: (member, _, reason) => void told.push(`${member.workerId} stalled: ${reason}`),
+      onStalled: (member, { reason }) => void told.push(`${member.workerId} stalled: ${reason}`),
       onRevived: (member) => void told.push(`${member.workerId} revived, ${member.phase}`),
       onLost: (member, reason) => void told.push(`${member.workerId} lost: ${reason}`),
-      onRefused: ({ reason, rank }) => {
+      onRejected: ({ reason, rank }) => {
         refusals.push(reason);
         refusedRanks.push(rank);
       },
@@ -84,7 +85,7 @@ describe('Roster at its door', () => {
     assert.equal(roster.members().length, 0);
   });
 
-  test('refuses a worker with other data, naming both digests, and closes all its connections', () => {
+  test('rejects a worker with other data, names both digests, closes all its connections', () => {
     const { clock, host, roster, told, refusals, worker } = createWorld();
     const other = worker();
     other.control = other.dial('control', other.hello('control', ''));
@@ -137,26 +138,30 @@ describe('Roster at its door', () => {
     assert.deepEqual(member.ended, []);
   });
 
-  test('turns away a second worker of the same identity while the first is alive, and tells it once', () => {
-    const { clock, roster, told, refusals, refusedRanks, worker } = createWorld();
-    const other = worker('other').join();
-    const member = worker().join();
+  test(
+    'turns away a second worker of the same identity while the first is alive, and tells ' +
+      'it once',
+    () => {
+      const { clock, roster, told, refusals, refusedRanks, worker } = createWorld();
+      const other = worker('other').join();
+      const member = worker().join();
 
-    for (let i = 0; i < 20; i++) {
-      const double = worker();
-      double.dial('control', double.hello('control', '', { rank: 7 }));
-      clock.advance(200);
-      assert.equal(double.last('refused')?.isForNow, true);
-      assert.match(double.last('refused')!.reason, /in the run already, as rank 1, and alive/);
-      assert.deepEqual(double.ended, ['control']);
-    }
+      for (let i = 0; i < 20; i++) {
+        const double = worker();
+        double.dial('control', double.hello('control', '', { rank: 7 }));
+        clock.advance(200);
+        assert.equal(double.last('refused')?.isForNow, true);
+        assert.match(double.last('refused')!.reason, /in the run already, as rank 1, and alive/);
+        assert.deepEqual(double.ended, ['control']);
+      }
 
-    assert.deepEqual(told, ['other ready', 'w ready']);
-    assert.equal(refusals.length, 1);
-    assert.deepEqual(refusedRanks, [1]);
-    assert.deepEqual([...member.ended, ...other.ended], []);
-    assert.equal(roster.members().length, 2);
-  });
+      assert.deepEqual(told, ['other ready', 'w ready']);
+      assert.equal(refusals.length, 1);
+      assert.deepEqual(refusedRanks, [1]);
+      assert.deepEqual([...member.ended, ...other.ended], []);
+      assert.equal(roster.members().length, 2);
+    },
+  );
 
   test('takes back at once a worker whose connections have ended', () => {
     const { clock, told, refusals, worker } = createWorld();

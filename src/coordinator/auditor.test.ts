@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  begunOf,
+  countedOf,
+  joinMember,
+  makePass,
+  type MemberChanges,
+  recordOf,
+  type TestMember,
+} from '../../test/pass-facts.ts';
+import { ManualClock } from '../base/clock.ts';
+import type { MicroBatchRecord } from '../protocol/messages.ts';
+import { Auditor } from './auditor.ts';
+
+const TIMES = { nowMs: 0, turnaroundMs: 1, busyMs: 1 };
+
+/** An auditor that audits every step, in the pass of one, and its members, active in that order. */
+function createWorld(changes: readonly MemberChanges[], rate = 1) {
+  const clock = new ManualClock();
+  const workers = changes.map((change, i) => joinMember(clock, `worker ${i}`, change));
+  const active = workers.map(({ member }) => member);
+  const options = { clock, rate, seed: 1, totalSteps: 100, active: () => active };
+  const auditor = new Auditor(options);
+  const pass = makePass({ id: 7, step: 3, microBatchCount: 2, sampleCount: 4 });
+  auditor.begun(begunOf(pass, 0, active));
+  const count = ({ member }: TestMember, ...records: MicroBatchRecord[]): void => {
+    pass.count(records);
+    auditor.counted(countedOf(member, pass, records, TIMES));
+  };
+  /** Micro-batches that a worker was asked to compute for comparison. */
+  const askedOf = ({ received }: TestMember): number[] => {
+    clock.advance(5);
+    return received.flatMap((message) => (message.kind === 'audit' ? message.microBatches : []));
+  };
+  const [a, b, c] = workers as [TestMember, TestMember, TestMember];
+  return { auditor, active, pass, a, b, c, count, askedOf };
+}
+
+describe('Auditor', () => {
+  test('asks another worker for one micro-batch of each, and is settled when they agree', () => {
+    const { auditor, pass, a, b, count, askedOf } = createWorld([{}, {}]);
+    count(a, recordOf(0, { checksum: 5 }));
+    count(b, recordOf(1, { checksum: 6 }));
+    assert.deepEqual([askedOf(a), askedOf(b)], [[1], [0]]);
+    assert.equal(auditor.isSettled(pass), false);
+
+    auditor.answered(a.member, [recordOf(1, { checksum: 6, computeMs: 99 })]);
+    auditor.answered(b.member, [recordOf(0, { checksum: 5, computeMs: 99 })]);
+
+    assert.equal(auditor.isSettled(pass), true);
+    assert.deepEqual(auditor.takeFindings(), []);
+    assert.equal(auditor.auditedCount, 2);
+  });
+
+  test('finds who is wrong when two agree against a third, and says so once', () => {
+    const { auditor, a, b, c, count, askedOf } = createWorld([{}, {}, {}]);
+    count(a, recordOf(0, { checksum: 5 }));
+    assert.deepEqual(askedOf(b), [0]);
+    auditor.answered(b.member, [recordOf(0, { checksum: 6 })]);
+    assert.deepEqual(askedOf(c), [0]);
+    assert.deepEqual(auditor.takeFindings(), []);
+
+    auditor.answered(c.member, [recordOf(0, { checksum: 6 })]);
+
+    const found = auditor.takeFindings();
+    assert.deepEqual(
+      found.map(({ kind, opinions }) => [kind, opinions.map(({ workerId }) => workerId)]),
+      [['wrong', ['worker 0']]],
+    );
+    assert.deepEqual(auditor.takeFindings(), []);
+  });
+
+  test('finds a dispute when two differ and there is no third, also because the third left', () => {
+    const { auditor, active, a, b, c, count, askedOf } = createWorld([{}, {}, {}]);
+    count(a, recordOf(0, { checksum: 5 }));
+    auditor.answered(b.member, [recordOf(0, { checksum: 6 })]);
+    assert.deepEqual(askedOf(c), [0]);
+
+    active.pop();
+    auditor.left({ how: 'lost', member: c.member, step: 3, reason: 'gone' });
+
+    assert.deepEqual(
+      auditor.takeFindings().map(({ kind, microBatch }) => [kind, microBatch]),
+      [['disputed', 0]],
+    );
+  });
+
+  test('ignores answers that it has not asked for', () => {
+    const { auditor, pass, a, b, c, count } = createWorld([{}, {}, {}]);
+    count(a, recordOf(0, { checksum: 5 }), recordOf(1, { checksum: 6 }));
+
+    auditor.answered(c.member, [recordOf(0, { checksum: 1 }), recordOf(1, { checksum: 1 })]);
+    auditor.answered(a.member, [recordOf(0, { checksum: 1 }), recordOf(1, { checksum: 1 })]);
+
+    assert.equal(auditor.isAsked(b.member.workerId), true);
+    assert.equal(auditor.isSettled(pass), false);
+    assert.deepEqual(auditor.takeFindings(), []);
+  });
+
+  test('asks nobody who computes other bits, or on a GPU', () => {
+    const others: readonly MemberChanges[] = [{ numericsClass: 'two' }, { device: 'cuda' }];
+    const { auditor, pass, a, b, c, count, askedOf } = createWorld([{}, ...others]);
+
+    count(a, recordOf(0, { checksum: 5 }));
+
+    assert.deepEqual([...askedOf(b), ...askedOf(c)], []);
+    assert.equal(auditor.isAsked(b.member.workerId), false);
+    count(b, recordOf(1, { checksum: 6 }));
+    assert.equal(auditor.isSettled(pass), true);
+    assert.equal(auditor.auditedCount, 0);
+  });
+
+  test('forgets what it has asked and found when the pass is abandoned', () => {
+    const { auditor, a, b, count } = createWorld([{}, {}]);
+    count(a, recordOf(0, { checksum: 5 }));
+    auditor.answered(b.member, [recordOf(0, { checksum: 6 })]);
+
+    auditor.abandoned();
+
+    assert.deepEqual(auditor.takeFindings(), []);
+    assert.equal(auditor.isAsked(b.member.workerId), false);
+  });
+
+  test('looks at nothing when it is off', () => {
+    const { auditor, pass, a, b, count, askedOf } = createWorld([{}, {}], 0);
+
+    count(a, recordOf(0, { lossSum: null }));
+    count(b, recordOf(1));
+
+    assert.equal(auditor.isOn, false);
+    assert.equal(auditor.isSettled(pass), true);
+    assert.deepEqual([...askedOf(a), ...askedOf(b)], []);
+  });
+});

@@ -1,0 +1,29 @@
+import type { Clock } from '../base/clock.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
+
+/** Waits for the workers with which a run begins. */
+export class Gathering {
+  readonly #clock: Clock;
+  readonly #patienceMs: number;
+  readonly #startMs: number;
+  /** The run begins when so many workers are ready. */
+  #wanted: number;
+
+  constructor(clock: Clock, { minWorkers, gatherMs }: Pick<RunPlan, 'minWorkers' | 'gatherMs'>) {
+    this.#clock = clock;
+    this.#patienceMs = gatherMs;
+    this.#startMs = clock.now();
+    this.#wanted = minWorkers;
+  }
+
+  /** No more than `count` workers will come. */
+  expectAtMost(count: number): void {
+    this.#wanted = Math.min(this.#wanted, count);
+  }
+
+  /** Whether `readyCount` workers are enough by now; none never are. */
+  isEnough(readyCount: number): boolean {
+    const isPatient = this.#clock.now() - this.#startMs < this.#patienceMs;
+    return readyCount > 0 && (readyCount >= this.#wanted || !isPatient);
+  }
+}

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  begunOf,
+  countedOf,
+  joinMember,
+  makePass,
+  recordOf,
+  type TestMember,
+} from '../../test/pass-facts.ts';
+import { makeTestPlan } from '../../test/scripted-worker.ts';
+import { ManualClock } from '../base/clock.ts';
+import { LeaseDesk } from './lease-desk.ts';
+import type { Pass } from './pass.ts';
+
+/** A desk and two members, `worker 0` and `worker 1`. */
+function createWorld(lanes = [1, 1]) {
+  const clock = new ManualClock();
+  const desk = new LeaseDesk(clock, makeTestPlan());
+  const workers = lanes.map((count, i) => joinMember(clock, `worker ${i}`, { lanes: count }));
+  const members = workers.map(({ member }) => member);
+  const begin = (id: number): Pass => {
+    const pass = makePass({ id });
+    desk.begun(begunOf(pass, clock.now(), members));
+    clock.advance(5);
+    return pass;
+  };
+  /** `worker` finishes all that it has, each micro-batch in so many milliseconds. */
+  const finish = (pass: Pass, { member }: TestMember, computeMs: number): void => {
+    const records = pass.unfinishedOf(member.workerId).map((m) => recordOf(m, { computeMs }));
+    const times = { nowMs: clock.now(), turnaroundMs: 1, busyMs: 1 };
+    pass.count(records);
+    desk.counted(countedOf(member, pass, records, times));
+  };
+  const leasesOf = (pass: Pass): number[] =>
+    members.map(({ workerId }) => pass.unfinishedOf(workerId).length);
+  const [a, b] = workers as [TestMember, TestMember];
+  return { clock, desk, members, a, b, begin, finish, leasesOf };
+}
+
+describe('LeaseDesk', () => {
+  test('leases by lanes as long as nothing is known of speeds, and tells everyone its own', () => {
+    const { a, b, begin } = createWorld([3, 1]);
+
+    begin(1);
+
+    const leases = [a, b].map(({ received }) => received.at(-1));
+    assert.deepEqual(
+      leases.map((message) => message?.kind === 'plan' && message.leases),
+      [
+        [0, 1, 2, 3, 4, 5],
+        [6, 7],
+      ],
+    );
+  });
+
+  test('gives a worker that was three times as slow a third of the work of the other', () => {
+    const { a, b, begin, finish, leasesOf } = createWorld();
+    const first = begin(1);
+    finish(first, a, 30);
+    finish(first, b, 10);
+
+    assert.deepEqual(leasesOf(begin(2)), [2, 6]);
+  });
+
+  test('learns nothing about speed from evaluations', () => {
+    const { clock, desk, a, members, begin, leasesOf } = createWorld();
+    const evaluation = makePass({ work: 'evaluate' });
+    desk.begun(begunOf(evaluation, 0, members));
+    const times = { nowMs: clock.now(), turnaroundMs: 1, busyMs: 1 };
+    desk.counted(countedOf(a.member, evaluation, [recordOf(0, { computeMs: 9_000 })], times));
+
+    assert.deepEqual(leasesOf(begin(2)), [4, 4]);
+  });
+
+  test('tries a worker that is too slow for work with one micro-batch, ever more rarely', () => {
+    const { a, b, begin, finish, leasesOf } = createWorld();
+    const first = begin(1);
+    finish(first, a, 1_000);
+    finish(first, b, 1);
+
+    const counts = Array.from({ length: 8 }, (_, i) => {
+      const pass = begin(2 + i);
+      const [count] = leasesOf(pass);
+      finish(pass, a, 1_000);
+      finish(pass, b, 1);
+      return count;
+    });
+
+    assert.deepEqual(counts, [1, 0, 1, 0, 0, 0, 1, 0]);
+  });
+
+  test('asks the worker that will be busy longest for half of what it has not started', () => {
+    const { clock, desk, a, b, members, begin, finish } = createWorld();
+    const pass = begin(1);
+    finish(pass, b, 10);
+
+    desk.stealFor(b.member, pass, members);
+    desk.stealFor(b.member, pass, members);
+    clock.advance(5);
+
+    // Of four one is started; it is asked once until it answers.
+    assert.deepEqual(
+      a.received.filter(({ kind }) => kind === 'release'),
+      [{ kind: 'release', pass: 1, count: 1 }],
+    );
+  });
+
+  test('gives what was given back to the idle, and does not ask one with nothing again', () => {
+    const { clock, desk, a, b, members, begin, finish } = createWorld();
+    const pass = begin(1);
+    finish(pass, b, 10);
+    desk.stealFor(b.member, pass, members);
+
+    desk.takeReleased(a.member, pass, [3], members);
+    clock.advance(5);
+
+    assert.deepEqual(b.received.at(-1), { kind: 'lease', pass: 1, microBatches: [3] });
+    finish(pass, b, 10);
+    desk.takeReleased(a.member, pass, [], members);
+    desk.stealFor(b.member, pass, members);
+    clock.advance(5);
+    assert.equal(a.received.filter(({ kind }) => kind === 'release').length, 1);
+  });
+
+  test('says how long a worker has had its work since it last finished some', () => {
+    const { clock, desk, a, begin, finish } = createWorld();
+    const pass = begin(1);
+    clock.advance(45);
+    assert.equal(desk.turnaroundMs(a.member), 50);
+
+    finish(pass, a, 10);
+    clock.advance(7);
+
+    assert.equal(desk.turnaroundMs(a.member), 7);
+  });
+
+  test(
+    'finds a worker stuck after a minute without any progress, or after three seconds ' +
+      'once its speed is known',
+    () => {
+      const { clock, desk, a, b, begin, finish } = createWorld();
+      const first = begin(1);
+      finish(first, b, 10);
+      clock.advance(59_990);
+      assert.equal(desk.stuckMs(a.member, first, false), undefined);
+      clock.advance(10);
+      assert.equal(desk.stuckMs(a.member, first, false), 60_005);
+      // It has nothing to do, so that nothing is missed.
+      assert.equal(desk.stuckMs(b.member, first, false), undefined);
+
+      const second = begin(2);
+      clock.advance(2_990);
+      assert.equal(desk.stuckMs(b.member, second, false), undefined);
+      clock.advance(10);
+
+      assert.equal(desk.stuckMs(b.member, second, false), 3_005);
+    },
+  );
+});

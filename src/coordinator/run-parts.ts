@@ -1,0 +1,105 @@
+/** The parts of a run that the coordinator ties together; none of them knows it. */
+import type { Clock } from '../base/clock.ts';
+import { Roster } from '../membership/roster.ts';
+import type { RosterHandlers } from '../membership/roster-handlers.ts';
+import { Auditor } from './auditor.ts';
+import { dataLimitsOf } from './check-contribution.ts';
+import type { CoordinatorOptions } from './coordinator-options.ts';
+import { LeaseDesk } from './lease-desk.ts';
+import type { PassListener } from './pass-listener.ts';
+import { EventReporter, type Reporter } from './reporter.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
+import { StateKeeper } from './state-keeper.ts';
+import type { StepControl } from './step-control.ts';
+import { StepTimes } from './step-times.ts';
+import { Sums } from './sums.ts';
+import { Tallies } from './tallies.ts';
+import { Trajectory } from './trajectory.ts';
+
+/** What the coordinator does about members; the rest of what membership tells is reported. */
+export type MemberHandlers = Omit<RosterHandlers, 'payloadTarget' | 'onRejected' | 'onClockJumped'>;
+
+/** Every mutable field of a run has its owner here. */
+export interface RunParts {
+  readonly plan: RunPlan;
+  readonly clock: Clock;
+  readonly roster: Roster;
+  readonly trajectory: Trajectory;
+  readonly states: StateKeeper;
+  readonly sums: Sums;
+  readonly auditor: Auditor;
+  readonly desk: LeaseDesk;
+  readonly tallies: Tallies;
+  readonly times: StepTimes;
+  readonly reporter: Reporter;
+  /** Those who hear what happens to passes, in the order in which they are told. */
+  readonly listeners: readonly PassListener[];
+}
+
+/** Makes the parts of a run. */
+export function createRunParts(
+  options: CoordinatorOptions,
+  handlers: MemberHandlers,
+  control: StepControl,
+): RunParts {
+  const { plan, bytes, clock, onEvent } = options;
+  const trajectory = new Trajectory(plan, bytes);
+  const desk = new LeaseDesk(clock, plan);
+  const times = new StepTimes();
+  const tallies = new Tallies();
+  const sums = new Sums(plan.sumElements);
+  const reporter = options.reporter ?? new EventReporter({ plan, times, emit: onEvent });
+  const roster = createRoster(options, {
+    ...handlers,
+    payloadTarget: (member, kind, byteLength) => sums.targetFor(member, kind, byteLength),
+    onRejected: (rejection) => reporter.rejected(rejection),
+    onClockJumped: ({ rank, workerId }, jumpMs) => {
+      const { step } = trajectory;
+      reporter.event({ kind: 'clock-jumped', rank, workerId, step, jumpMs });
+    },
+  });
+  const auditor = new Auditor({
+    clock,
+    rate: plan.auditRate,
+    seed: plan.job.seed,
+    totalSteps: plan.totalSteps,
+    active: () => roster.membersIn('active'),
+  });
+  const states = createStateKeeper(options, { roster, trajectory, desk, reporter }, control);
+  // The times hear everything before the reporter does, which reads them. Between the others the
+  // order does not matter: none looks at what another has made of a fact.
+  const listeners = [states, sums, auditor, desk, tallies, times, reporter];
+  const parts = { plan, clock, roster, trajectory, states, sums, auditor, desk, tallies, times };
+  return { ...parts, reporter, listeners };
+}
+
+function createRoster(
+  { plan, bytes, clock, timing, newSession }: CoordinatorOptions,
+  handlers: RosterHandlers,
+): Roster {
+  const { job } = plan;
+  const { jobFiles } = bytes;
+  const dataLimits = dataLimitsOf(plan);
+  return new Roster({ clock, timing, job, jobFiles, dataLimits, newSession }, handlers);
+}
+
+function createStateKeeper(
+  { plan, clock }: CoordinatorOptions,
+  parts: Pick<RunParts, 'roster' | 'trajectory' | 'desk' | 'reporter'>,
+  control: StepControl,
+): StateKeeper {
+  const { roster, trajectory, desk, reporter } = parts;
+  return new StateKeeper({
+    plan,
+    clock,
+    trajectory,
+    membersIn: (phase) => roster.membersIn(phase),
+    onActive: (member) => {
+      const pass = control.pass();
+      if (pass !== undefined) desk.admit(pass, member);
+      reporter.joined(member, trajectory.step, roster.membersIn('active'));
+    },
+    onRolledBack: (rollback) =>
+      reporter.event({ kind: 'rolled-back', ...rollback, reason: 'lost' }),
+  });
+}

@@ -1,0 +1,130 @@
+/**
+ * The door: what a fresh connection must show before it belongs to a member, and who is rejected.
+ * It decides who may come in; the roster takes them in.
+ */
+import type { Clock, Timer } from '../base/clock.ts';
+import { ProtocolError } from '../base/errors.ts';
+import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/greeting.ts';
+import { CLUSTER_PROTOCOL, type Hello, parseToCoordinator } from '../protocol/messages.ts';
+import type { Connection } from '../transport/connection.ts';
+import type { LaterChannel } from './link.ts';
+import type { Member } from './member.ts';
+import type { Rejection } from './roster-handlers.ts';
+import type { Timing } from './timing.ts';
+
+const MAX_MEMBERS = 256;
+
+/** What the door needs to know of those inside, and whom it shows in. */
+export interface AdmissionOptions {
+  readonly clock: Clock;
+  readonly timing: Timing;
+  readonly memberOf: (workerId: string) => Member | undefined;
+  readonly memberCount: () => number;
+  /** A worker may come in; another member of the same identity is silent and must go. */
+  readonly onWorker: (connection: Connection, hello: Hello) => void;
+  /** Another connection of a member. */
+  readonly onChannel: (member: Member, connection: Connection, channel: LaterChannel) => void;
+  readonly onRejected: (rejection: Rejection) => void;
+}
+
+/** Greets connections one by one; each has a deadline to say who it is. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  /** Why each banned worker id is. */
+  readonly #banned = new Map<string, string>();
+  readonly #greeting = new Map<Connection, Timer>();
+  /** Members of whose identity somebody else was rejected. */
+  readonly #doubled = new WeakSet<Member>();
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over a fresh connection. */
+  greet(connection: Connection): void {
+    const { clock, timing } = this.#options;
+    const deadline = awaitGreeting(connection, clock, timing.greetingMs);
+    this.#greeting.set(connection, deadline);
+    connection.handlers = {
+      onFrame: (header) => {
+        this.#endGreeting(connection);
+        this.#admit(connection, header);
+      },
+      onClose: () => this.#endGreeting(connection),
+    };
+  }
+
+  /** Never lets `workerId` in again, and says why. */
+  ban(workerId: string, reason: string): void {
+    this.#banned.set(workerId, reason);
+  }
+
+  /** Ends the connections that have not said who they are. */
+  close(): void {
+    for (const connection of [...this.#greeting.keys()]) {
+      this.#endGreeting(connection);
+      connection.destroy();
+    }
+  }
+
+  #endGreeting(connection: Connection): void {
+    this.#greeting.get(connection)?.cancel();
+    this.#greeting.delete(connection);
+  }
+
+  #admit(connection: Connection, header: unknown): void {
+    const message = parseToCoordinator(header, connection.peer);
+    if (message.kind !== 'hello')
+      throw new ProtocolError(`${connection.peer}: expected hello first, got ${message.kind}`);
+    const problem = this.#problemWith(message);
+    if (problem !== undefined) return this.#reject(connection, problem, message.rank);
+    const member = this.#options.memberOf(message.workerId);
+    if (message.channel === 'control') return this.#admitWorker(connection, message, member);
+    if (member === undefined || member.session !== message.session) {
+      const reason = 'this connection belongs to no member of the run';
+      return this.#reject(connection, reason, message.rank);
+    }
+    const { channel } = message;
+    if (member.link.has(channel)) {
+      const reason = `the worker has a ${channel} connection already`;
+      return this.#reject(connection, reason, member.rank);
+    }
+    this.#options.onChannel(member, connection, channel);
+  }
+
+  #problemWith(hello: Hello): string | undefined {
+    const ban = this.#banned.get(hello.workerId);
+    if (ban !== undefined) return ban;
+    const mismatch = versionProblem(CLUSTER_PROTOCOL, hello);
+    if (mismatch !== undefined) return mismatch;
+    if (hello.channel === 'control' && this.#options.memberCount() >= MAX_MEMBERS)
+      return `the run has ${MAX_MEMBERS} workers already`;
+    return undefined;
+  }
+
+  #admitWorker(connection: Connection, hello: Hello, double: Member | undefined): void {
+    const { clock, timing, onWorker } = this.#options;
+    const isAlive = double !== undefined && double.liveness.silentMs(clock.now()) < timing.stallMs;
+    if (isAlive) this.#rejectDouble(connection, double);
+    else onWorker(connection, hello);
+  }
+
+  #reject(connection: Connection, reason: string, rank: number | null): void {
+    refuseConnection(connection, reason);
+    this.#options.onRejected({ peer: connection.peer, ...(rank !== null && { rank }), reason });
+  }
+
+  /**
+   * Two cannot be the same worker. If this is the same one after all, its old connections will be
+   * silent soon, or end: it may try again. That is reported once.
+   */
+  #rejectDouble(connection: Connection, member: Member): void {
+    const { peer } = connection;
+    const { rank } = member;
+    const standing = `as rank ${rank}, and alive`;
+    const reason = `the worker with this identity is in the run already, ${standing}`;
+    refuseConnection(connection, reason, { isForNow: true });
+    if (!this.#doubled.has(member)) this.#options.onRejected({ peer, rank, reason });
+    this.#doubled.add(member);
+  }
+}

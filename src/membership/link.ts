@@ -1,0 +1,78 @@
+/** A member's connections: control from the beginning, data and heartbeat once attached. */
+import { invariant } from '../base/errors.ts';
+import type { ToWorker } from '../protocol/messages.ts';
+import type { Broadcast, Connection } from '../transport/connection.ts';
+
+/** The connections that a member adds to the one it was welcomed on. */
+export type LaterChannel = 'data' | 'heartbeat';
+
+/** What leads to a worker process and back. Only membership attaches and ends connections. */
+export class Link {
+  readonly #control: Connection;
+  readonly #later = new Map<LaterChannel, Connection>();
+
+  constructor(control: Connection) {
+    this.#control = control;
+  }
+
+  /** The worker's end in words. */
+  get peer(): string {
+    return this.#control.peer;
+  }
+
+  /** Whether all three connections stand. */
+  get isWhole(): boolean {
+    return this.has('data') && this.has('heartbeat');
+  }
+
+  /** Bytes on the data connection that are not on their way yet. */
+  get queuedBytes(): number {
+    return this.#later.get('data')?.queuedBytes ?? 0;
+  }
+
+  /** Bytes that the data connection has brought so far. */
+  get dataBytesReceived(): number {
+    return this.#later.get('data')?.bytesReceived ?? 0;
+  }
+
+  /** Bytes over all connections, both ways. */
+  get bytesMoved(): number {
+    return this.#all().reduce((sum, c) => sum + c.bytesSent + c.bytesReceived, 0);
+  }
+
+  /** Whether the connection for `channel` stands. */
+  has(channel: LaterChannel): boolean {
+    return this.#later.has(channel);
+  }
+
+  /** Adds the one connection for `channel`. */
+  attach(channel: LaterChannel, connection: Connection): void {
+    invariant(!this.has(channel), `there is a ${channel} connection already`);
+    this.#later.set(channel, connection);
+  }
+
+  /** Sends on the control connection. */
+  send(message: ToWorker, payload?: Uint8Array): void {
+    this.#control.send(message, payload);
+  }
+
+  /** Sends on the data connection, which every member that is ready has. */
+  sendData(message: ToWorker, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
+    this.#later.get('data')?.send(message, payload, onFlushed);
+  }
+
+  /** Ends every connection once what is queued is sent. */
+  close(): void {
+    for (const connection of this.#all()) connection.close();
+  }
+
+  /** Ends every connection at once. */
+  destroy(): void {
+    for (const connection of this.#all()) connection.destroy();
+  }
+
+  #all(): Connection[] {
+    const later = [this.#later.get('data'), this.#later.get('heartbeat')];
+    return [this.#control, ...later].filter((c) => c !== undefined);
+  }
+}

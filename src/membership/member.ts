@@ -1,0 +1,112 @@
+import type { Hello } from '../protocol/messages.ts';
+import { Link } from './link.ts';
+import { Liveness, type StallKind } from './liveness.ts';
+import type { Connection } from '../transport/connection.ts';
+
+/**
+ * Where a member stands:
+ *   loading  welcomed; gets its data and sessions ready
+ *   ready    could compute, but has no state
+ *   syncing  a state is being fetched for it from another worker
+ *   active   has the state of the run and takes leases
+ *   stalled  silent or stuck: holds no leases and gets nothing until it shows life; then it is
+ *            `ready` again
+ */
+export type MemberPhase = 'loading' | 'ready' | 'syncing' | 'active' | 'stalled';
+
+/** Who a member is, fixed when it is welcomed. */
+export interface MemberIdentity {
+  readonly session: string;
+  readonly rank: number;
+  readonly hello: Hello;
+  readonly control: Connection;
+  readonly nowMs: number;
+}
+
+/**
+ * A worker process as the coordinator sees it. Its fields change in this room only; whoever decides
+ * about it calls the method that is named for the decision. What others know of a member (speed,
+ * leases, tally) they keep themselves.
+ */
+export class Member {
+  readonly workerId: string;
+  /** An unguessable word that ties its connections together. */
+  readonly session: string;
+  readonly rank: number;
+  readonly hello: Hello;
+  readonly welcomedMs: number;
+  readonly link: Link;
+  readonly liveness: Liveness;
+  #phase: MemberPhase = 'loading';
+  #numericsClass: string | undefined;
+
+  constructor({ session, rank, hello, control, nowMs }: MemberIdentity) {
+    this.workerId = hello.workerId;
+    this.session = session;
+    this.rank = rank;
+    this.hello = hello;
+    this.welcomedMs = nowMs;
+    this.link = new Link(control);
+    this.liveness = new Liveness(nowMs);
+  }
+
+  get phase(): MemberPhase {
+    return this.#phase;
+  }
+
+  /** Whether its data and sessions are ready. */
+  get isLoaded(): boolean {
+    return this.#numericsClass !== undefined;
+  }
+
+  /** Equal on workers that agree bit for bit; empty until it is loaded. */
+  get numericsClass(): string {
+    return this.#numericsClass ?? '';
+  }
+
+  /** Its data and sessions are ready. */
+  load(numericsClass: string): void {
+    this.#numericsClass = numericsClass;
+  }
+
+  /** Makes it ready for a state if it is loaded and all its connections stand; true if they do. */
+  becomeReady(nowMs: number): boolean {
+    if (this.#phase !== 'loading' || !this.#isWhole) return false;
+    this.#phase = 'ready';
+    this.liveness.restartPatience(nowMs);
+    return true;
+  }
+
+  /** A state is being fetched for it. */
+  awaitState(): void {
+    this.#phase = 'syncing';
+  }
+
+  /** Nobody fetches a state for it any more. */
+  stopAwaitingState(): void {
+    this.#phase = 'ready';
+  }
+
+  /** It has the state of the run. */
+  activate(): void {
+    this.#phase = 'active';
+  }
+
+  /** It is silent or stuck; true when it had the state of the run until now. */
+  stall(kind: StallKind, nowMs: number): boolean {
+    const wasActive = this.#phase === 'active';
+    this.#phase = 'stalled';
+    this.liveness.beginStall(kind, nowMs);
+    return wasActive;
+  }
+
+  /** It shows life again. */
+  revive(nowMs: number): void {
+    this.liveness.endStall(nowMs);
+    this.#phase = this.#isWhole ? 'ready' : 'loading';
+  }
+
+  get #isWhole(): boolean {
+    return this.isLoaded && this.link.isWhole;
+  }
+}

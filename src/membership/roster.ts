@@ -1,0 +1,247 @@
+/**
+ * Who is in the run: takes in the workers that admission lets pass, watches their signs of life,
+ * and tells its owner when a member is ready, stalls, comes back or is lost. It knows nothing of
+ * steps and gradients.
+ */
+import type { Clock } from '../base/clock.ts';
+import { ProtocolError } from '../base/errors.ts';
+import {
+  type Hello,
+  type Job,
+  parseToCoordinator,
+  type ToCoordinator,
+} from '../protocol/messages.ts';
+import type { Connection, FrameLimits } from '../transport/connection.ts';
+import { Admission } from './admission.ts';
+import { ClockJumps } from './clock-jumps.ts';
+import type { LaterChannel } from './link.ts';
+import type { StallKind } from './liveness.ts';
+import { Member, type MemberPhase } from './member.ts';
+import type { RosterHandlers } from './roster-handlers.ts';
+import type { Timing } from './timing.ts';
+import { Ticker } from './ticker.ts';
+
+const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
+const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
+
+type Heartbeat = Extract<ToCoordinator, { kind: 'heartbeat' }>;
+type Ready = Extract<ToCoordinator, { kind: 'ready' }>;
+
+/** What the roster is given. */
+export interface RosterOptions {
+  readonly clock: Clock;
+  readonly timing: Timing;
+  readonly job: Job;
+  readonly jobFiles: Uint8Array;
+  /**
+   * What a member may send on its data connection: records and sums of a whole pass, and the state.
+   */
+  readonly dataLimits: FrameLimits;
+  /** Gives an unguessable word that ties a member's connections together. */
+  readonly newSession: () => string;
+}
+
+/** The members of the run, by rank. */
+export class Roster {
+  readonly #options: RosterOptions;
+  readonly #handlers: RosterHandlers;
+  readonly #admission: Admission;
+  readonly #members = new Map<string, Member>();
+  readonly #clockJumps = new ClockJumps();
+  readonly #ticker: Ticker;
+  #nextRank = 0;
+  /** Bytes over the connections of members that are gone. */
+  #goneBytes = 0;
+
+  constructor(options: RosterOptions, handlers: RosterHandlers) {
+    const { clock, timing } = options;
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#admission = new Admission({
+      clock,
+      timing,
+      memberOf: (workerId) => this.#members.get(workerId),
+      memberCount: () => this.#members.size,
+      onWorker: (connection, hello) => this.#welcome(connection, hello),
+      onChannel: (member, connection, channel) => this.#attach(member, connection, channel),
+      onRejected: (rejection) => handlers.onRejected(rejection),
+    });
+    this.#ticker = new Ticker({
+      clock,
+      timing,
+      // The silence was ours: nobody is judged for it.
+      onOverslept: (durationMs, nowMs) => {
+        for (const { liveness } of this.members()) liveness.forgive(durationMs, nowMs);
+      },
+      onTick: (nowMs) => this.#tick(nowMs),
+    });
+  }
+
+  /** Everyone who is in, in order of rank. */
+  members(): Member[] {
+    return [...this.#members.values()].sort((a, b) => a.rank - b.rank);
+  }
+
+  /** Everyone who stands there, in order of rank. */
+  membersIn(phase: MemberPhase): Member[] {
+    return this.members().filter((member) => member.phase === phase);
+  }
+
+  /** Bytes that went over all connections of the run so far, both ways. */
+  totalBytes(): number {
+    return this.members().reduce((sum, { link }) => sum + link.bytesMoved, this.#goneBytes);
+  }
+
+  /** Takes over a fresh connection. */
+  accept(connection: Connection): void {
+    this.#admission.greet(connection);
+  }
+
+  /** Ends every connection in good order and stops watching. */
+  dismissAll(reason: string): void {
+    this.#ticker.stop();
+    this.#admission.close();
+    for (const member of this.members()) {
+      member.link.send({ kind: 'goodbye', reason });
+      this.#remove(member);
+      member.link.close();
+    }
+  }
+
+  /** Ends the membership of a worker, e.g. because it sent nonsense; it may join again. */
+  evict(member: Member, reason: string): void {
+    if (!this.#isIn(member)) return;
+    this.#remove(member);
+    member.link.destroy();
+    this.#handlers.onLost(member, reason);
+  }
+
+  /** Never lets `workerId` in again, and says why. */
+  ban(workerId: string, reason: string): void {
+    this.#admission.ban(workerId, reason);
+  }
+
+  /**
+   * Marks a member as stalled: called by the owner when it makes no progress, by the roster when it
+   * is silent.
+   */
+  stall(member: Member, kind: StallKind, silentMs: number, reason: string): void {
+    const wasActive = member.stall(kind, this.#options.clock.now());
+    this.#handlers.onStalled(member, { silentMs, reason, wasActive });
+  }
+
+  #isIn(member: Member): boolean {
+    return this.#members.get(member.workerId) === member;
+  }
+
+  #remove(member: Member): void {
+    this.#members.delete(member.workerId);
+    this.#goneBytes += member.link.bytesMoved;
+  }
+
+  #welcome(connection: Connection, hello: Hello): void {
+    const { clock, newSession, job, jobFiles } = this.#options;
+    const previous = this.#members.get(hello.workerId);
+    if (previous !== undefined) this.evict(previous, 'the same worker connected again');
+    const session = newSession();
+    const rank = this.#chooseRank(hello.rank);
+    const member = new Member({ session, rank, hello, control: connection, nowMs: clock.now() });
+    this.#members.set(member.workerId, member);
+    this.#listen(member, connection);
+    connection.limits = CONTROL_LIMITS;
+    member.link.send({ kind: 'welcome', session, rank, job }, jobFiles);
+  }
+
+  #chooseRank(wanted: number | null): number {
+    const isFree = wanted !== null && this.members().every((member) => member.rank !== wanted);
+    const rank = isFree ? wanted : this.#nextRank;
+    this.#nextRank = Math.max(this.#nextRank, rank + 1);
+    return rank;
+  }
+
+  #attach(member: Member, connection: Connection, channel: LaterChannel): void {
+    member.link.attach(channel, connection);
+    connection.limits = channel === 'data' ? this.#options.dataLimits : HEARTBEAT_LIMITS;
+    this.#listen(member, connection);
+    this.#becomeReady(member);
+  }
+
+  #load(member: Member, { dataDigest, numericsClass }: Ready): void {
+    const expected = this.#options.job.dataDigest;
+    if (dataDigest !== expected) {
+      const reason =
+        `the worker's data differ from the coordinator's: expected SHA-256 ${expected}, got ` +
+        `${dataDigest}. Give both the same files.`;
+      return this.#reject(member, reason);
+    }
+    member.load(numericsClass);
+    this.#becomeReady(member);
+  }
+
+  /** Turns a member away that cannot take part. */
+  #reject(member: Member, reason: string): void {
+    const { link, rank } = member;
+    this.#members.delete(member.workerId);
+    link.send({ kind: 'refused', reason });
+    link.close();
+    this.#handlers.onRejected({ peer: link.peer, rank, reason });
+  }
+
+  #becomeReady(member: Member): void {
+    if (member.becomeReady(this.#options.clock.now())) this.#handlers.onReady(member);
+  }
+
+  #listen(member: Member, connection: Connection): void {
+    connection.handlers = {
+      onFrame: (header, payload) => this.#receive(member, connection, header, payload),
+      onClose: (error) => this.evict(member, error?.message ?? 'it closed its connection'),
+      payloadTarget: (header, byteLength) => {
+        const kind: unknown =
+          typeof header === 'object' && header !== null && 'kind' in header
+            ? header.kind
+            : undefined;
+        return this.#handlers.payloadTarget(member, kind, byteLength);
+      },
+    };
+  }
+
+  #receive(member: Member, connection: Connection, header: unknown, payload: Uint8Array): void {
+    if (!this.#isIn(member)) return;
+    const message = parseToCoordinator(header, `worker ${member.rank} (${connection.peer})`);
+    member.liveness.hear(this.#options.clock.now());
+    if (message.kind === 'heartbeat') this.#beat(member, connection, message);
+    else if (message.kind === 'ready') this.#load(member, message);
+    else if (message.kind === 'failed') this.evict(member, message.reason);
+    else if (message.kind === 'hello')
+      throw new ProtocolError(`worker ${member.rank}: said hello twice`);
+    else this.#handlers.onMessage(member, message, payload);
+    if (member.liveness.stall === 'silent') this.#revive(member);
+  }
+
+  #beat(member: Member, connection: Connection, beat: Heartbeat): void {
+    const { liveness } = member;
+    connection.send({ kind: 'heartbeat', progress: beat.progress });
+    const jumpMs = this.#clockJumps.compare(member, beat);
+    if (jumpMs !== undefined) this.#handlers.onClockJumped(member, jumpMs);
+    const hasProgress = liveness.beat(beat.progress, this.#options.clock.now());
+    if (hasProgress && liveness.stall === 'stuck') this.#revive(member);
+  }
+
+  #revive(member: Member): void {
+    member.revive(this.#options.clock.now());
+    this.#handlers.onRevived(member);
+  }
+
+  #tick(nowMs: number): void {
+    for (const member of this.members()) this.#judge(member, nowMs);
+    this.#handlers.onTick(nowMs);
+  }
+
+  #judge(member: Member, nowMs: number): void {
+    const { phase, isLoaded, liveness } = member;
+    const standing = { isLoading: phase === 'loading', isLoaded };
+    const verdict = liveness.judge(standing, this.#options.timing, nowMs);
+    if (verdict?.kind === 'evict') this.evict(member, verdict.reason);
+    else if (verdict !== undefined) this.stall(member, 'silent', verdict.silentMs, verdict.reason);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The state that the worker's engine has, or will have once it has done what it was given, and what
+ * the worker owes about it: commits that wait for their turn, a copy, a digest.
+ */
+import type { Commit } from '../protocol/messages.ts';
+import type { Engine } from '../runtime/engine.ts';
+import type { CoordinatorLink } from './coordinator-link.ts';
+
+interface PendingCommit {
+  readonly commit: Commit;
+  readonly totals: Uint8Array | undefined;
+}
+
+interface NewState {
+  readonly step: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Commits that may wait while a lane finishes a micro-batch that others have taken over. */
+const MAX_WAITING_COMMITS = 256;
+
+/** One copy of the run's state. Commit n is applied to state n only. */
+export class Replica {
+  readonly #link: CoordinatorLink;
+  /** Updates in the state; undefined without a state. */
+  #step: number | undefined;
+  /** Updates given to the engine and not applied yet. */
+  #applying = 0;
+  #newState: NewState | undefined;
+  #commits: PendingCommit[] = [];
+  /** Exported states that are not all sent yet: their bytes lie where a new state could come in. */
+  #statesOnTheirWay = 0;
+  /** The steps of whose state a copy, or a digest, is asked for. */
+  #stateRequest: number | undefined;
+  #digestRequest: number | undefined;
+
+  constructor(link: CoordinatorLink) {
+    this.#link = link;
+  }
+
+  /** Updates in the state once the engine has done what it was given; undefined without a state. */
+  get step(): number | undefined {
+    return this.#step;
+  }
+
+  /** Takes a commit, with totals unless the sum is the engine's own; false when too many wait. */
+  receiveCommit(commit: Commit, payload: Uint8Array): boolean {
+    if (this.#commits.length + this.#applying >= MAX_WAITING_COMMITS) return false;
+    this.#commits.push({ commit, totals: payload.length === 0 ? undefined : payload });
+    return true;
+  }
+
+  /** Takes a state in place of the present one; what was to be done to that is void. */
+  receiveState(state: NewState): void {
+    this.#newState = state;
+    this.#commits = [];
+    this.#forgetRequests();
+  }
+
+  /** A copy of the state after `step` updates is wanted, as soon as it is there. */
+  requestState(step: number): void {
+    this.#stateRequest = step;
+  }
+
+  /** The digest of the state after `step` updates is wanted, as soon as it is there. */
+  requestDigest(step: number): void {
+    this.#digestRequest = step;
+  }
+
+  /** Memory of the engine that the payload of a message can be received into. */
+  payloadTarget(kind: unknown, engine: Engine | undefined): Uint8Array | undefined {
+    // A waiting commit may have its totals in the engine's memory.
+    if (kind === 'commit' && this.#commits.length === 0) return engine?.totalsTarget();
+    if (kind !== 'state' || this.#newState !== undefined || this.#statesOnTheirWay > 0)
+      return undefined;
+    // What was asked of the state before this one is void, and must not be put where this one comes
+    // in.
+    this.#forgetRequests();
+    return engine?.stateTarget();
+  }
+
+  /**
+   * Gives the engine the one thing that comes next: `imported` when that is another state,
+   * `nothing` when all is done until another message comes.
+   */
+  advance(engine: Engine): 'imported' | 'advanced' | 'nothing' {
+    if (this.#newState !== undefined) {
+      this.#import(engine, this.#newState);
+      return 'imported';
+    }
+    if (this.#step === undefined) return 'nothing';
+    const next = this.#commits[0];
+    if (this.#stateRequest === this.#step) this.#export(engine, this.#step);
+    else if (next !== undefined && next.commit.step <= this.#step) {
+      this.#commits.shift();
+      if (next.commit.step === this.#step) this.#apply(engine, next);
+    } else if (this.#digestRequest === this.#step) this.#sendDigest(engine, this.#step);
+    else return 'nothing';
+    return 'advanced';
+  }
+
+  #import(engine: Engine, { step, bytes }: NewState): void {
+    this.#newState = undefined;
+    this.#step = step;
+    engine.importState(bytes, () => {});
+  }
+
+  #apply(engine: Engine, { commit, totals }: PendingCommit): void {
+    const step = commit.step + 1;
+    this.#step = step;
+    this.#applying++;
+    engine.apply(commit, totals, (norms) => {
+      this.#applying--;
+      if (norms.length > 0) this.#link.sendData({ kind: 'applied', step, norms: [...norms] });
+    });
+  }
+
+  #export(engine: Engine, step: number): void {
+    this.#stateRequest = undefined;
+    this.#statesOnTheirWay++;
+    engine.exportState((bytes) =>
+      this.#link.sendData({ kind: 'state', step }, bytes, () => this.#statesOnTheirWay--),
+    );
+  }
+
+  #sendDigest(engine: Engine, step: number): void {
+    this.#digestRequest = undefined;
+    engine.digest((weightsDigest, stateDigest) =>
+      this.#link.sendData({ kind: 'digest', step, weightsDigest, stateDigest }),
+    );
+  }
+
+  #forgetRequests(): void {
+    this.#stateRequest = this.#digestRequest = undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import type { Clock } from '../base/clock.ts';
+import type { LockstepError } from '../base/errors.ts';
+import type { Hello, Job } from '../protocol/messages.ts';
+import type { EngineFactory } from '../runtime/engine.ts';
+import type { Connection } from '../transport/connection.ts';
+
+/** Who this worker is; the same over reconnections. */
+export type WorkerIdentity = Pick<
+  Hello,
+  'workerId' | 'host' | 'rank' | 'processId' | 'lanes' | 'device' | 'software'
+>;
+
+/** What the worker needs from the process around it. */
+export interface WorkerOptions {
+  readonly identity: WorkerIdentity;
+  readonly clock: Clock;
+  readonly createEngine: EngineFactory;
+  /**
+   * Opens another connection to the same coordinator; calls back with it, or not at all if that
+   * fails.
+   */
+  readonly openConnection: (opened: (connection: Connection) => void) => void;
+  /** Starts beating on a connection of its own, from a thread of its own. */
+  readonly startHeartbeat: (hello: Hello) => void;
+  readonly onWelcome: (rank: number, job: Job) => void;
+  /** Told once: rejected for good, dismissed, or failed. The connections are closed. */
+  readonly onEnd: (end: WorkerEnd) => void;
+}
+
+/** Why a worker has ended; only a disconnected one may join again. */
+export type WorkerEnd =
+  | { readonly kind: 'dismissed'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** `wasRefused`: somebody was there, and said so. */
+  | { readonly kind: 'disconnected'; readonly reason: string; readonly wasRefused?: boolean }
+  | { readonly kind: 'failed'; readonly error: LockstepError };

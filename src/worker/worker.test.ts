@@ -1,0 +1,317 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { makeTestPlan } from '../../test/scripted-worker.ts';
+import { ManualClock } from '../base/clock.ts';
+import { NonFiniteError } from '../base/errors.ts';
+import { parseToCoordinator, type ToCoordinator, type ToWorker } from '../protocol/messages.ts';
+import type { Engine, EngineHandlers } from '../runtime/engine.ts';
+import type { Connection } from '../transport/connection.ts';
+import { connectInMemory, SimulatedHost } from '../transport/memory-network.ts';
+import type { WorkerEnd } from './worker-options.ts';
+import { Worker } from './worker.ts';
+
+const STATE = new Uint8Array([1, 2, 3, 4]);
+
+/** An engine that writes down what it is told, and is done when the test says so. */
+class ListedEngine implements Engine {
+  readonly calls: string[] = [];
+  readonly #state = STATE.slice();
+  isClosed = false;
+
+  begin({ pass, leases }: Parameters<Engine['begin']>[0]): void {
+    this.calls.push(`begin ${pass}: ${leases.join(' ')}`);
+  }
+  extend(microBatches: readonly number[]): void {
+    this.calls.push(`extend ${microBatches.join(' ')}`);
+  }
+  release(count: number): number[] {
+    this.calls.push(`release ${count}`);
+    return [3];
+  }
+  audit(microBatches: readonly number[], done: Parameters<Engine['audit']>[1]): void {
+    this.calls.push(`audit ${microBatches.join(' ')}`);
+    done([]);
+  }
+  apply({ step }: { step: number }, _: unknown, done: (norms: readonly number[]) => void): void {
+    this.calls.push(`apply ${step}`);
+    done([step]);
+  }
+  importState(bytes: Uint8Array): void {
+    this.calls.push(`import ${bytes.length} bytes`);
+  }
+  exportState(done: (bytes: Uint8Array) => void): void {
+    this.calls.push('export');
+    done(this.#state);
+  }
+  digest(done: (weightsDigest: string, stateDigest: string) => void): void {
+    done('w', 's');
+  }
+  totalsTarget(): undefined {
+    return undefined;
+  }
+  stateTarget(): undefined {
+    return undefined;
+  }
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+/** A worker whose coordinator is the test: it has been welcomed, and its engine is ready. */
+function createWorld() {
+  const clock = new ManualClock();
+  const hosts = [new SimulatedHost('worker'), new SimulatedHost('coordinator')] as const;
+  const engine = new ListedEngine();
+  const received: { readonly message: ToCoordinator; readonly payload: Uint8Array }[] = [];
+  const ends: WorkerEnd[] = [];
+  const far: Connection[] = [];
+  let handlers: EngineHandlers | undefined;
+  const dial = (): Connection => {
+    const [near, other] = connectInMemory(clock, { delayMs: () => 1, heldUntilMs: 0 }, ...hosts);
+    other.limits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 20 };
+    other.handlers = {
+      onFrame: (header, payload) =>
+        void received.push({ message: parseToCoordinator(header, 'worker'), payload }),
+      onClose: () => {},
+    };
+    far.push(other);
+    return near;
+  };
+  const identity = { workerId: 'w', host: 'h', rank: null, processId: 1, lanes: 1, software: 's' };
+  const worker = new Worker(dial(), {
+    identity,
+    clock,
+    createEngine: (_job, _files, given) => {
+      handlers = given;
+      const profile = { dataDigest: 'd', numericsClass: 'one' };
+      return { whenReady: (ready) => void clock.after(3, () => ready(engine, profile)) };
+    },
+    openConnection: (opened) => opened(dial()),
+    startHeartbeat: () => {},
+    onWelcome: () => {},
+    onEnd: (end) => void ends.push(end),
+  });
+  const [control] = far as [Connection];
+  const { job } = makeTestPlan();
+  control.send({ kind: 'welcome', session: 'session', rank: 4, job } satisfies ToWorker);
+  clock.advance(10);
+  const data = far[1]!;
+  const send = (connection: Connection, message: ToWorker, payload?: Uint8Array): void => {
+    connection.send(message, payload);
+    clock.advance(5);
+  };
+  const plan = (pass: number, step: number, leases: readonly number[]): void =>
+    send(control, {
+      kind: 'plan',
+      pass,
+      work: 'train',
+      step,
+      epoch: 0,
+      stepInEpoch: 0,
+      leases: [...leases],
+      exponents: [0],
+      reduction: 'star',
+    });
+  const commit = (step: number): void => {
+    const update = { sampleCount: 1, scalars: {} };
+    send(data, { kind: 'commit', pass: 1, step, exponents: [0], update });
+  };
+  const state = (step: number): void => send(data, { kind: 'state', step }, STATE);
+  const kinds = (): string[] => received.map(({ message }) => message.kind);
+  const last = (): ToCoordinator | undefined => received.at(-1)?.message;
+  const told = { received, kinds, last };
+  return {
+    clock,
+    worker,
+    engine,
+    control,
+    data,
+    ends,
+    send,
+    plan,
+    commit,
+    state,
+    handlers,
+    ...told,
+  };
+}
+
+describe('Worker', () => {
+  test('says hello on each connection with the session that it was given, then ready', () => {
+    const { received, kinds } = createWorld();
+
+    assert.deepEqual(kinds(), ['hello', 'hello', 'ready']);
+    const channels = received.flatMap(({ message }) =>
+      message.kind === 'hello' ? [[message.channel, message.session]] : [],
+    );
+    assert.deepEqual(channels, [
+      ['control', ''],
+      ['data', 'session'],
+    ]);
+  });
+
+  test('computes a plan only from the state that it is for, whichever comes first', () => {
+    const { engine, plan, state, commit } = createWorld();
+
+    plan(1, 3, [0, 1]);
+    assert.deepEqual(engine.calls, []);
+    state(2);
+    assert.deepEqual(engine.calls, ['import 4 bytes']);
+    commit(2);
+
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'apply 2', 'begin 1: 0 1']);
+  });
+
+  test('applies each commit once, to the state that it is for, and reports norms', () => {
+    const { engine, state, commit, received } = createWorld();
+    state(5);
+
+    for (const step of [4, 5, 5, 7, 6]) commit(step);
+
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'apply 5']);
+    assert.deepEqual(received.at(-1)?.message, { kind: 'applied', step: 6, norms: [5] });
+  });
+
+  test('computes a pass again when it gets its plan again, since its old leases are void', () => {
+    const { engine, plan, state } = createWorld();
+    state(0);
+
+    plan(1, 0, [0]);
+    plan(1, 0, [7]);
+
+    assert.deepEqual(engine.calls.slice(1), ['begin 1: 0', 'begin 1: 7']);
+  });
+
+  test('gives the engine no leases while the sum that they would overwrite is on its way', () => {
+    const { clock, engine, control, plan, state, handlers, last } = createWorld();
+    state(0);
+    plan(1, 0, [0]);
+    const lease: ToWorker = { kind: 'lease', pass: 1, microBatches: [5] };
+
+    control.send(lease);
+    clock.advance(0.5);
+    clock.after(0.4, () => handlers!.onDone(1, [], STATE));
+    clock.advance(0.6);
+    assert.deepEqual(engine.calls.slice(2), []);
+    clock.advance(5);
+
+    assert.deepEqual(engine.calls.slice(2), ['extend 5']);
+    assert.equal(last()?.kind, 'contribution');
+  });
+
+  test('contributes nothing of a pass whose state was replaced', () => {
+    const { clock, plan, state, handlers, kinds } = createWorld();
+    state(0);
+    plan(1, 0, [0]);
+    state(1);
+
+    handlers!.onDone(1, [], STATE);
+    clock.advance(5);
+
+    assert.equal(kinds().includes('contribution'), false);
+  });
+
+  test(
+    'gives back leases of a plan that waits from its end, and of one under way those ' +
+      'that the engine can spare',
+    () => {
+      const { engine, control, send, plan, state, last } = createWorld();
+      plan(1, 0, [0, 1, 2, 3]);
+
+      send(control, { kind: 'release', pass: 1, count: 2 });
+      assert.deepEqual(last(), { kind: 'released', pass: 1, microBatches: [2, 3] });
+      state(0);
+      assert.equal(engine.calls.at(-1), 'begin 1: 0 1');
+      send(control, { kind: 'release', pass: 1, count: 1 });
+      assert.deepEqual(last(), { kind: 'released', pass: 1, microBatches: [3] });
+      send(control, { kind: 'release', pass: 9, count: 1 });
+
+      assert.deepEqual(last(), { kind: 'released', pass: 9, microBatches: [] });
+    },
+  );
+
+  test('computes an audit of a plan that waits once the plan has begun', () => {
+    const { engine, control, send, plan, state, last } = createWorld();
+    plan(1, 0, [0]);
+
+    send(control, { kind: 'audit', pass: 1, microBatches: [6] });
+    assert.deepEqual(engine.calls, []);
+    state(0);
+
+    assert.deepEqual(engine.calls.slice(1), ['begin 1: 0', 'audit 6']);
+    assert.deepEqual(last(), { kind: 'audited', pass: 1, records: [] });
+  });
+
+  test('sends its state and its digest once it has them, not after another state came', () => {
+    const { data, send, state, commit, received, kinds } = createWorld();
+    state(0);
+    send(data, { kind: 'sendState', step: 1 });
+    send(data, { kind: 'sendDigest', step: 1 });
+    assert.equal(kinds().includes('state'), false);
+
+    commit(0);
+    assert.deepEqual(kinds().slice(-3), ['applied', 'state', 'digest']);
+    assert.deepEqual(received.find(({ message }) => message.kind === 'state')?.payload, STATE);
+    send(data, { kind: 'sendState', step: 2 });
+    state(1);
+    commit(1);
+
+    assert.equal(kinds().filter((kind) => kind === 'state').length, 1);
+  });
+
+  test('leaves the run when too many commits wait for a state', () => {
+    const { commit, ends } = createWorld();
+
+    for (let step = 0; step < 256; step++) commit(step);
+    assert.deepEqual(ends, []);
+    commit(256);
+
+    assert.deepEqual(ends, [{ kind: 'disconnected', reason: 'too far behind the run' }]);
+  });
+
+  test('ends once, for good when it is turned away or dismissed, and closes its engine', () => {
+    const goodbye: ToWorker = { kind: 'goodbye', reason: 'done' };
+    const cases: readonly [ToWorker, WorkerEnd][] = [
+      [goodbye, { kind: 'dismissed', reason: 'done' }],
+      [
+        { kind: 'refused', reason: 'other data' },
+        { kind: 'refused', reason: 'other data' },
+      ],
+      [
+        { kind: 'refused', reason: 'double', isForNow: true },
+        { kind: 'disconnected', reason: 'double', wasRefused: true },
+      ],
+    ];
+    for (const [message, end] of cases) {
+      const { engine, control, ends, send } = createWorld();
+
+      send(control, message);
+      send(control, goodbye);
+
+      assert.deepEqual(ends, [end]);
+      assert.equal(engine.isClosed, true);
+    }
+  });
+
+  test('says why it cannot go on before it ends', () => {
+    const { clock, handlers, ends, last } = createWorld();
+    const error = new NonFiniteError('the weights are gone', { step: 1, microBatch: 0 });
+
+    handlers!.onFailed(error);
+    clock.advance(5);
+
+    assert.deepEqual(last(), { kind: 'failed', reason: 'the weights are gone' });
+    assert.deepEqual(ends, [{ kind: 'failed', error }]);
+  });
+
+  test('ends a connection on which a message does not belong', () => {
+    const { data, ends, send } = createWorld();
+
+    send(data, { kind: 'lease', pass: 1, microBatches: [] });
+
+    assert.match(
+      ends[0]?.kind === 'disconnected' ? ends[0].reason : '',
+      /lease does not belong on the data connection/,
+    );
+  });
+});
