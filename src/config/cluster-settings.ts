@@ -4,19 +4,19 @@ import type { OptionTable } from '../options/option-table.ts';
 import { DEVICE_NAMES, type DeviceName } from '../runtime/device.ts';
 
 /** Ways to share a training. */
-export const STRATEGY_NAMES = ['sync', 'rounds'] as const;
+const STRATEGY_NAMES = ['sync', 'rounds'] as const;
 /** One of `STRATEGY_NAMES`. */
 export type StrategyName = (typeof STRATEGY_NAMES)[number];
 
 /** Ways in which gradients may travel. */
-export const ENGINE_NAMES = ['star'] as const;
+const ENGINE_NAMES = ['star'] as const;
 /** One of `ENGINE_NAMES`. */
-export type EngineName = (typeof ENGINE_NAMES)[number];
+type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** Promises that a step may make. */
-export const MODE_NAMES = ['exact'] as const;
+const MODE_NAMES = ['exact'] as const;
 /** One of `MODE_NAMES`. */
-export type ModeName = (typeof MODE_NAMES)[number];
+type ModeName = (typeof MODE_NAMES)[number];
 
 /** How workers work together; each setting is explained in `CLUSTER_OPTIONS`. */
 export interface ClusterSettings {

@@ -1,7 +1,6 @@
-/** The table of settings in other forms: for command-line flags, for editors, for documentation. */
-import { z } from 'zod';
+/** The table of settings in other forms: for command-line flags, for documentation. */
 import { MODELS } from '../models/models.ts';
-import { expectedOf, placeholderOf, schemaOf } from '../options/option-types.ts';
+import { expectedOf, placeholderOf } from '../options/option-types.ts';
 import type { OptionType } from '../options/option-types.ts';
 import type { TrainConfigKey } from './train-config.ts';
 import {
@@ -91,17 +90,4 @@ export function modelsAsMarkdown(): string {
     ...rows,
     '',
   ].join('\n');
-}
-
-/** Gives the JSON Schema (draft 2020-12) of a configuration file, for editors that check YAML. */
-export function yamlJsonSchema(): Readonly<Record<string, unknown>> {
-  const shape = Object.fromEntries(
-    TRAIN_CONFIG_KEYS.map((key) => {
-      const { type, help, default: value } = TRAIN_OPTIONS[key];
-      const meta =
-        value === undefined ? { description: help } : { description: help, default: value };
-      return [yamlKeyOf(key), schemaOf(type).optional().meta(meta)];
-    }),
-  );
-  return z.toJSONSchema(z.strictObject(shape), { io: 'input' });
 }

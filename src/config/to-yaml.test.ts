@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
 import { settingsOfModel } from '../models/models.ts';
 import type { OptionType } from '../options/option-types.ts';
-import { describeOptions, optionsAsMarkdown, yamlJsonSchema } from './option-docs.ts';
+import { describeOptions, optionsAsMarkdown } from './option-docs.ts';
 import { parseTrainConfig } from './parse-train-config.ts';
 import type { TrainConfig } from './train-config.ts';
 import { TRAIN_CONFIG_KEYS, TRAIN_OPTIONS } from './train-options.ts';
@@ -216,14 +216,12 @@ describe('TRAIN_OPTIONS', () => {
     );
   });
 
-  test('gives documentation and an editor schema that name every key', () => {
+  test('gives documentation that names every key', () => {
     const markdown = optionsAsMarkdown();
-    const schema = yamlJsonSchema() as { properties: Record<string, { description: string }> };
 
     for (const { yamlKey, help } of describeOptions()) {
       assert.ok(markdown.includes(`\`${yamlKey}\``));
-      assert.equal(schema.properties[yamlKey]?.description, help);
+      assert.ok(markdown.includes(help));
     }
-    assert.equal((schema as { additionalProperties?: unknown }).additionalProperties, false);
   });
 });

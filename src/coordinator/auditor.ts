@@ -25,7 +25,7 @@ export type Finding =
     };
 
 /** What a worker computed for a micro-batch. */
-export interface Opinion {
+interface Opinion {
   readonly workerId: string;
   readonly rank: number;
   readonly record: MicroBatchRecord;

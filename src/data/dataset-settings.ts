@@ -13,12 +13,12 @@ export type BadRowAction = (typeof BAD_ROW_ACTIONS)[number];
 /** What features may be brought to. */
 export const NORMALISE_NAMES = ['auto', 'none'] as const;
 /** One of `NORMALISE_NAMES`. */
-export type NormaliseName = (typeof NORMALISE_NAMES)[number];
+type NormaliseName = (typeof NORMALISE_NAMES)[number];
 
 /** What may be done to training images at random. */
 export const AUGMENT_NAMES = ['none', 'crop-flip'] as const;
 /** One of `AUGMENT_NAMES`. */
-export type AugmentName = (typeof AUGMENT_NAMES)[number];
+type AugmentName = (typeof AUGMENT_NAMES)[number];
 
 /** The choices that a loader follows; each is explained in `DATA_OPTIONS`. */
 export interface DatasetSettings {

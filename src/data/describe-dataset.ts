@@ -2,7 +2,7 @@ import { storedTypeOf } from './dataset.ts';
 import type { Dataset, DatasetSplits, DatasetTarget, Normalisation } from './dataset.ts';
 
 /** One split of a data set, in numbers. */
-export interface SplitDescription {
+interface SplitDescription {
   readonly split: 'train' | 'validation' | 'test';
   readonly sampleCount: number;
   readonly digest: string;

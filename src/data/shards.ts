@@ -23,7 +23,7 @@ export interface LocalStep {
 }
 
 /** Steps that a shard has of each epoch; the last one may have fewer. */
-export function stepsPerShard(layout: RoundLayout): number {
+function stepsPerShard(layout: RoundLayout): number {
   return Math.ceil(stepsPerEpoch(layout.sampleCount, layout.globalBatch) / layout.shards);
 }
 

@@ -67,7 +67,7 @@ export function withTestSplit(whole: Dataset, origin: string, seed: number): Dat
 }
 
 /** A copy of the samples at `indices`, in that order. */
-export function selectSamples(dataset: Dataset, indices: Uint32Array): Dataset {
+function selectSamples(dataset: Dataset, indices: Uint32Array): Dataset {
   return makeDataset({
     ...dataset,
     sampleCount: indices.length,

@@ -14,7 +14,7 @@ export interface GemmOptions {
 }
 
 /** Numbers per spatial axis; pads are all begins, then all ends. Strides 1 and pads 0 if absent. */
-export interface WindowOptions {
+interface WindowOptions {
   readonly strides?: readonly number[];
   readonly pads?: readonly number[];
 }

@@ -55,7 +55,7 @@ function notOnnx(path: string): ConfigError {
 }
 
 /** Whether `model` means a file. */
-export function isModelFile(model: string): boolean {
+function isModelFile(model: string): boolean {
   return model.toLowerCase().endsWith('.onnx');
 }
 

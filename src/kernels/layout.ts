@@ -11,7 +11,7 @@
 import { invariant, ShapeError } from '../base/errors.ts';
 
 /** Tensors start at multiples of this many 4-byte elements. */
-export const ALIGNMENT_ELEMENTS = 16;
+const ALIGNMENT_ELEMENTS = 16;
 
 /** A parameter as the model declares it; shape [] is a scalar. */
 export interface ParameterShape {

@@ -72,11 +72,6 @@ export class LocalWorkers {
     });
   }
 
-  /** Process ids of the workers that live. */
-  processIds(): number[] {
-    return [...this.#children].map((child) => child.pid).filter((pid) => pid !== undefined);
-  }
-
   /**
    * Ranks of the workers that somebody else ended with SIGKILL: often Linux, when memory runs out.
    */

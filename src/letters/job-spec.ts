@@ -15,7 +15,7 @@ export type Mode = (typeof MODES)[number];
 /** Ways in which a node moves the parameters; mode `seed` knows the first one only. */
 export const LETTERS_OPTIMIZERS = ['gradient', 'adam'] as const;
 /** The name of one of them. */
-export type LettersOptimizer = (typeof LETTERS_OPTIMIZERS)[number];
+type LettersOptimizer = (typeof LETTERS_OPTIMIZERS)[number];
 
 /** A job as a client asks for it: data, network and recipe. `checkJobSpec` knows the ranges. */
 export interface JobSpec {

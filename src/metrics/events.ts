@@ -47,7 +47,7 @@ export interface RoundSizes {
 }
 
 /** A worker has the state and gets work from now on. */
-export interface WorkerJoined {
+interface WorkerJoined {
   readonly kind: 'worker-joined';
   readonly rank: number;
   readonly workerId: string;
@@ -62,7 +62,7 @@ export interface WorkerJoined {
 }
 
 /** A worker is gone: it left, its connection ended, or it was silent for too long. */
-export interface WorkerLost {
+interface WorkerLost {
   readonly kind: 'worker-lost';
   readonly rank: number;
   readonly workerId: string;
@@ -71,7 +71,7 @@ export interface WorkerLost {
 }
 
 /** A worker is silent or without progress: others get its micro-batches; it may come back. */
-export interface WorkerStalled {
+interface WorkerStalled {
   readonly kind: 'worker-stalled';
   readonly rank: number;
   readonly workerId: string;
@@ -81,7 +81,7 @@ export interface WorkerStalled {
 }
 
 /** Workers compute different bits for one micro-batch: the digest depends on who computed what. */
-export interface NumericsDiffer {
+interface NumericsDiffer {
   readonly kind: 'numerics-differ';
   readonly classes: readonly {
     readonly numericsClass: string;
@@ -90,7 +90,7 @@ export interface NumericsDiffer {
 }
 
 /** Micro-batches of a worker that stalled or left were given to others. */
-export interface MicroBatchesReissued {
+interface MicroBatchesReissued {
   readonly kind: 'micro-batches-reissued';
   readonly step: number;
   readonly fromRank: number;
@@ -98,7 +98,7 @@ export interface MicroBatchesReissued {
 }
 
 /** A step is computed again, since the integer grid of its gradients was too narrow or unknown. */
-export interface StepRedone {
+interface StepRedone {
   readonly kind: 'step-redone';
   readonly step: number;
   readonly reason: 'calibration' | 'overflow';
@@ -109,7 +109,7 @@ export interface StepRedone {
  * has the same results; `distrusted`, a worker that computed wrong numbers had a part in the steps
  * in between, which are void.
  */
-export interface RolledBack {
+interface RolledBack {
   readonly kind: 'rolled-back';
   readonly fromStep: number;
   readonly toStep: number;
@@ -117,7 +117,7 @@ export interface RolledBack {
 }
 
 /** A worker computed another result than others did: it is banned, and its steps are void. */
-export interface WorkerDistrusted {
+interface WorkerDistrusted {
   readonly kind: 'worker-distrusted';
   readonly rank: number;
   readonly workerId: string;
@@ -128,7 +128,7 @@ export interface WorkerDistrusted {
 }
 
 /** Somebody was turned away at the door. */
-export interface WorkerRefused {
+interface WorkerRefused {
   readonly kind: 'worker-refused';
   readonly peer: string;
   /** The rank that it asked for, or that the worker has that it says it is. */
@@ -152,7 +152,7 @@ export interface WorkerSlow {
 }
 
 /** The wall clock of a worker's machine was set; nothing in the run depends on it. */
-export interface ClockJumped {
+interface ClockJumped {
   readonly kind: 'clock-jumped';
   readonly rank: number;
   readonly workerId: string;
@@ -161,7 +161,7 @@ export interface ClockJumped {
 }
 
 /** The run waits, since nobody can compute. */
-export interface RunWaiting {
+interface RunWaiting {
   readonly kind: 'run-waiting';
   readonly step: number;
   readonly reason: string;
@@ -206,14 +206,14 @@ export interface RankStep {
 }
 
 /** L2 norms of the averaged gradient per parameter tensor, before clipping. */
-export interface GradientNorms {
+interface GradientNorms {
   readonly kind: 'gradient-norms';
   readonly step: number;
   readonly norms: Readonly<Record<string, number>>;
 }
 
 /** The model was tried on data that it does not train on. */
-export interface Evaluated {
+interface Evaluated {
   readonly kind: 'evaluation';
   readonly step: number;
   readonly epoch: number;

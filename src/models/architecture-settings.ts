@@ -3,9 +3,9 @@ import type { OptionTable } from '../options/option-table.ts';
 import { ACTIVATION_NAMES, type ActivationName } from './activation.ts';
 
 /** How a resnet may begin. */
-export const STEM_NAMES = ['auto', 'large', 'small'] as const;
+const STEM_NAMES = ['auto', 'large', 'small'] as const;
 /** One of `STEM_NAMES`. */
-export type StemName = (typeof STEM_NAMES)[number];
+type StemName = (typeof STEM_NAMES)[number];
 
 /**
  * What a model may be told about its layers; each is explained in `ARCHITECTURE_OPTIONS`.

@@ -12,7 +12,7 @@ import type { Model, ParameterSpec, TrainingPass } from './model.ts';
 import { drawObjective, targetTypeOf, type ObjectiveOptions } from './objective.ts';
 
 /** A random input of the training step, drawn for each micro-batch; see `TrainingPass.mask`. */
-export interface MaskSpec {
+interface MaskSpec {
   readonly name: string;
   readonly shape: readonly number[];
   /** Probability of 0. */

@@ -1,5 +1,5 @@
 /** Learning-rate schedules as data. Updates are counted from 1, as everywhere in optim/. */
-import { ConfigError, invariant, type ConfigIssue } from '../base/errors.ts';
+import { invariant } from '../base/errors.ts';
 import { integerPower } from './scalars.ts';
 
 interface Base {
@@ -17,7 +17,7 @@ export interface ConstantSchedule extends Base {
 }
 
 /** Half a cosine, from the warm-up to the end of training. Source: torch CosineAnnealingLR. */
-export interface CosineSchedule extends Base {
+interface CosineSchedule extends Base {
   readonly kind: 'cosine';
   /** The rate after the last update; 0 <= minimum <= learningRate. */
   readonly minimum: number;
@@ -26,7 +26,7 @@ export interface CosineSchedule extends Base {
 /**
  * Falls by `gamma` every `everySteps` updates, from the start of training. Source: torch StepLR.
  */
-export interface StepSchedule extends Base {
+interface StepSchedule extends Base {
   readonly kind: 'step';
   /** 0 < gamma <= 1. */
   readonly gamma: number;
@@ -74,44 +74,4 @@ export function learningRateAt(schedule: ScheduleSpec, step: number, totalSteps:
     default:
       return schedule satisfies never;
   }
-}
-
-/** Throws ConfigError when numbers of the schedule are out of range, with every issue. */
-export function checkSchedule(schedule: ScheduleSpec): void {
-  const { learningRate, warmupSteps } = schedule;
-  const issues: ConfigIssue[] = [];
-  const need = (holds: boolean, path: string, expected: string, got: number): void => {
-    if (!holds) issues.push({ path, expected, got: String(got) });
-  };
-  need(
-    learningRate > 0 && learningRate < Infinity,
-    'learningRate',
-    'a finite number above 0',
-    learningRate,
-  );
-  need(isCount(warmupSteps, 0), 'warmupSteps', 'a whole number from 0', warmupSteps);
-  if (schedule.kind === 'cosine') {
-    const { minimum } = schedule;
-    need(
-      minimum >= 0 && minimum <= learningRate,
-      'minimum',
-      `a number from 0 to ${learningRate}`,
-      minimum,
-    );
-  }
-  if (schedule.kind === 'step') {
-    const { gamma, everySteps } = schedule;
-    need(gamma > 0 && gamma <= 1, 'gamma', 'a number above 0, at most 1', gamma);
-    need(isCount(everySteps, 1), 'everySteps', 'a whole number from 1', everySteps);
-  }
-  const [first] = issues;
-  if (first === undefined) return;
-  throw new ConfigError(
-    `schedule: ${first.path}: expected ${first.expected}, got ${first.got}`,
-    issues,
-  );
-}
-
-function isCount(value: number, from: number): boolean {
-  return Number.isSafeInteger(value) && value >= from;
 }

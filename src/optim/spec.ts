@@ -172,7 +172,7 @@ export function parseOptimizerSpec(value: Readonly<Record<string, unknown>>): Op
 }
 
 /** Throws ConfigError unless `value` is an optimizer spec; every issue is in its context. */
-export function checkOptimizerSpec(value: object): asserts value is OptimizerSpec {
+function checkOptimizerSpec(value: object): asserts value is OptimizerSpec {
   const spec = value as Readonly<Record<string, unknown>>;
   const issues = issuesOf(spec);
   const [first] = issues;

@@ -2,7 +2,7 @@
 import type { OptionType } from './option-types.ts';
 
 /** One setting. Its flag is the key in kebab-case, its YAML key in snake_case (or kebab-case). */
-export interface SettingOption<Value, Key extends string = string> {
+interface SettingOption<Value, Key extends string = string> {
   readonly type: OptionType;
   /** The value when none is given; undefined: there is none. */
   readonly default: Value;

@@ -14,7 +14,7 @@ import type { Job } from '../protocol/messages.ts';
 export type PlannedInit = Exclude<ParameterInit, { kind: 'values' }> | { readonly kind: 'given' };
 
 /** What a step and the parts of it that are leased are called, and what computes a part. */
-export interface WorkUnits {
+interface WorkUnits {
   readonly step: string;
   readonly part: string;
   /** A worker computes one part on each lane, or one at a time on all of them. */

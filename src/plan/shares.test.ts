@@ -1,44 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { apportion, type Capacity, planLeases, withTrial } from './shares.ts';
+import { type Capacity, planLeases, withTrial } from './shares.ts';
 
 function sumOf(counts: readonly number[]): number {
   return counts.reduce((a, b) => a + b, 0);
 }
-
-describe('apportion', () => {
-  const someWeights = fc.array(fc.double({ min: 0, max: 1e12, noNaN: true }), {
-    minLength: 1,
-    maxLength: 20,
-  });
-
-  test('gives whole counts that add up and lie within one of their proportional share', () => {
-    fc.assert(
-      fc.property(fc.nat(1_000_000), someWeights, (total, weights) => {
-        const counts = apportion(total, weights);
-
-        assert.equal(sumOf(counts), total);
-        const weightSum = sumOf(weights);
-        for (const [i, count] of counts.entries()) {
-          const share = weightSum > 0 ? (total * weights[i]!) / weightSum : total / weights.length;
-          assert.ok(Number.isInteger(count) && count >= 0);
-          assert.ok(Math.abs(count - share) <= 1 + 1e-6, `${count} for a share of ${share}`);
-        }
-      }),
-    );
-  });
-
-  test('gives nothing to a weight of zero unless all are zero', () => {
-    assert.deepEqual(apportion(7, [0, 1, 0, 1]), [0, 4, 0, 3]);
-    assert.deepEqual(apportion(7, [0, 0]), [4, 3]);
-  });
-
-  test('handles no parties and nothing to share', () => {
-    assert.deepEqual(apportion(5, []), []);
-    assert.deepEqual(apportion(0, [1, 2]), [0, 0]);
-  });
-});
 
 describe('planLeases', () => {
   const someCapacity: fc.Arbitrary<Capacity> = fc.record({

@@ -1,25 +1,4 @@
-/** Shares out whole units in proportion to weights: pure arithmetic, no worker is named. */
-
-/**
- * Whole counts that add up to `total`, as near to
- * proportional as whole counts can be (largest remainder).
- *
- * `weights` are finite and >= 0; if all are 0 they count as equal. Ties go to the lower index.
- */
-export function apportion(total: number, weights: readonly number[]): number[] {
-  if (weights.length === 0) return [];
-  const sum = weights.reduce((a, b) => a + b, 0);
-  const quotas = weights.map(
-    (weight) => (total * (sum > 0 ? weight : 1)) / (sum > 0 ? sum : weights.length),
-  );
-  const counts = quotas.map(Math.floor);
-  const byRemainder = quotas
-    .map((quota, index) => ({ index, remainder: quota - Math.floor(quota) }))
-    .sort((a, b) => b.remainder - a.remainder || a.index - b.index);
-  const missing = total - counts.reduce((a, b) => a + b, 0);
-  for (const { index } of byRemainder.slice(0, missing)) counts[index] = (counts[index] ?? 0) + 1;
-  return counts;
-}
+/** Shares out micro-batches among workers: pure arithmetic, no worker is named. */
 
 /** A computing party of the plan: how many micro-batches side by side, and how long each takes. */
 export interface Capacity {

@@ -18,8 +18,6 @@ const text = z.string().max(4096);
 const milliseconds = z.number().min(0);
 
 const channel = z.enum(['control', 'data', 'heartbeat']);
-/** Which of a worker's connections one is. */
-export type Channel = z.infer<typeof channel>;
 
 /**
  * Worker to coordinator, first on every connection: says who it is. Answered on the control
@@ -214,8 +212,6 @@ const update = z.object({
   /** Interpreted by `optim/`. */
   scalars: z.record(z.string(), z.number()),
 });
-/** The numbers of one optimizer update. */
-export type Update = z.infer<typeof update>;
 
 /**
  * Coordinator to worker, data: step `step` is committed, apply it. The payload holds the int32

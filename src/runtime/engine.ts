@@ -82,7 +82,7 @@ export type EngineFactory = (
 ) => PendingEngine;
 
 /** An engine that is being made; `whenReady` answers once, with the engine or the error. */
-export interface PendingEngine {
+interface PendingEngine {
   whenReady(
     ready: (engine: Engine, profile: EngineProfile) => void,
     failed: (error: LockstepError) => void,

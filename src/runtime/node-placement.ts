@@ -27,7 +27,7 @@ const COPY = /^Memcpy(?:To|From)Host$/;
 /**
  * What ONNX Runtime logs about placement at its most talkative; undefined when it is not in `log`.
  */
-export function parsePlacement(log: string): NodePlacement | undefined {
+function parsePlacement(log: string): NodePlacement | undefined {
   const onCpu: Record<string, number> = {};
   let onDevice = 0;
   let provider: string | undefined;

@@ -7,7 +7,7 @@ import type { Engine } from '../runtime/engine.ts';
 import type { LanePool, LanePoolOptions } from '../runtime/lane-pool.ts';
 
 /** What a strategy plans with. */
-export interface StrategyRequest {
+interface StrategyRequest {
   readonly config: TrainConfig;
   /** Samples of the training split. */
   readonly sampleCount: number;

@@ -5,7 +5,7 @@ import type { EngineFactory } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
 
 /** Who this worker is; the same over reconnections. */
-export type WorkerIdentity = Pick<
+type WorkerIdentity = Pick<
   Hello,
   'workerId' | 'host' | 'rank' | 'processId' | 'lanes' | 'device' | 'software'
 >;

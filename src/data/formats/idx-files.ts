@@ -26,7 +26,7 @@ export interface IdxFile {
 }
 
 /** Size of the uncompressed file: header and one byte per element. */
-export function idxBytes(file: IdxFile): number {
+function idxBytes(file: IdxFile): number {
   return headerBytes(file) + file.shape.reduce((count, size) => count * size, 1);
 }
 

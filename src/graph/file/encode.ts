@@ -13,9 +13,9 @@ import {
 } from '../values/types.ts';
 
 /** The version of the ONNX file format that is written. */
-export const IR_VERSION = 8;
+const IR_VERSION = 8;
 /** The opset that is written, and that every graph is in. */
-export const OPSET_VERSION = 17;
+const OPSET_VERSION = 17;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** The numbers of AttributeProto.AttributeType. */

@@ -69,7 +69,7 @@ function toInput(
 }
 
 /** The node with `name` as the input at `index`; inputs before it that were absent stay so. */
-export function withInput(node: DecodedNode, index: number, name: string): DecodedNode {
+function withInput(node: DecodedNode, index: number, name: string): DecodedNode {
   const length = Math.max(index + 1, node.inputs.length);
   const inputs = Array.from({ length }, (_, i) => node.inputs[i] ?? '');
   return { ...node, inputs: inputs.with(index, name) };

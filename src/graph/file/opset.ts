@@ -8,7 +8,7 @@ import { OPSET_REWRITES } from './opset-rewrites.ts';
 import type { Tensor } from '../values/types.ts';
 
 /** Oldest and newest opset whose nodes we can rewrite. */
-export const OPSETS = { least: 9, greatest: 21 } as const;
+const OPSETS = { least: 9, greatest: 21 } as const;
 
 /**
  * The model at opset 17: `Constant` nodes as initializers, Dropout and BatchNormalization as

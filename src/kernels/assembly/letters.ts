@@ -212,20 +212,6 @@ export function softmaxResidual(
   store<f64>(totals, wrong, 8);
 }
 
-/** The class of the largest logit of every row, as a byte; the first one wins. */
-export function classify(
-  logits: usize,
-  classesOut: usize,
-  rows: i32,
-  classes: i32,
-  stride: i32,
-): void {
-  for (let row = 0; row < rows; row++) {
-    store<u8>(classesOut + row, <u8>argMax(logits, classes));
-    logits += (<usize>stride) << 3;
-  }
-}
-
 function argMax(logits: usize, classes: i32): usize {
   let best: usize = 0;
   let most = load<f64>(logits);

@@ -47,7 +47,6 @@ export interface LettersKernels {
     stride: number,
     totals: number,
   ): void;
-  classify(logits: number, classesOut: number, rows: number, classes: number, stride: number): void;
 }
 
 let compiled: WebAssembly.Module | undefined;

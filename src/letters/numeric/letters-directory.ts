@@ -12,7 +12,7 @@ import { type LettersRows, type LettersTextOptions, parseLettersText } from './l
 export const VALIDATION_FILE = 'validate_letters.txt';
 const TRAINING_FILE = /^train_letters(.*)\.txt$/;
 /** Files are read whole, and travel whole. */
-export const MAX_FILE_BYTES: number = 64 << 20;
+const MAX_FILE_BYTES: number = 64 << 20;
 const MAX_FILES = 10_000;
 
 /** A file as it is and as it is meant. */

@@ -28,7 +28,7 @@ export interface LettersTextOptions {
 const LETTER = /^[A-Z]$/;
 const WHOLE_NUMBER = /^-?\d{1,9}$/;
 /** More than this many features per row is not a file of letters, and would only use up memory. */
-export const MAX_FEATURES = 4096;
+const MAX_FEATURES = 4096;
 
 /**
  * The rows in `text`; blank lines are passed over.

@@ -14,7 +14,7 @@ export interface Recipe {
 }
 
 /** How the parameters move. */
-export type OptimizerRecipe =
+type OptimizerRecipe =
   /**
    * One step per epoch by eta times the gradient summed (not averaged) over the whole file. It
    * stops early once the summed cross-entropy changes by no more than `stopBelow` from one epoch to
@@ -25,7 +25,7 @@ export type OptimizerRecipe =
   | { readonly kind: 'adam'; readonly batch: number };
 
 /** Change of the summed cross-entropy from which on the seed system goes on. */
-export const SEED_STOP_BELOW = 0.2;
+const SEED_STOP_BELOW = 0.2;
 
 /** The recipe of the seed system. */
 export function seedRecipe(epochs: number, eta: number): Recipe {

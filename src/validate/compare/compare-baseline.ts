@@ -13,7 +13,7 @@ export type Thresholds = { readonly [Name in ThresholdName]: number };
  * The verdict on a metric. `not-comparable`: one of its values is not a number, which is a failure
  * of the run if the baseline's is one.
  */
-export type MetricStatus = 'ok' | 'improved' | 'regressed' | 'within-noise' | 'not-comparable';
+type MetricStatus = 'ok' | 'improved' | 'regressed' | 'within-noise' | 'not-comparable';
 
 /** One metric; keys as MiniCluster's, and ours. */
 export interface MetricComparison {

@@ -22,16 +22,21 @@ import type { FaultReport, FaultResult } from '../results/result.ts';
 import { DEFAULT_WORKLOAD, workloadConfig, type WorkloadName } from '../watch/workloads.ts';
 
 /** What is tested, and how. */
-export interface FaultTestOptions {
+export interface FaultTestOptions extends BenchOptions {
   /** Undefined for all that can be injected on this machine. */
   readonly faults: readonly Fault[] | undefined;
-  readonly workers: number;
-  /** Steps of every run. */
-  readonly steps: number;
   /** Seed of the first round, plus 1 for each further one: all that is random follows from it. */
   readonly seed: number;
   /** How many times every fault is injected. */
   readonly rounds: number;
+  readonly onResult?: (result: FaultResult) => void;
+}
+
+/** What all runs of the test have in common. */
+interface BenchOptions {
+  readonly workers: number;
+  /** Steps of every run. */
+  readonly steps: number;
   /** Part of the steps that are audited. */
   readonly audit: number;
   /** How far losses may be from the control's, as a part of them, where digests differ. */
@@ -41,7 +46,6 @@ export interface FaultTestOptions {
   readonly signal: AbortSignal;
   /** A run begins: a fault's name or `control`. */
   readonly onRun?: (name: string, seed: number) => void;
-  readonly onResult?: (result: FaultResult) => void;
 }
 
 /**
@@ -90,11 +94,11 @@ export interface Control {
 /** Does the runs, in a folder of their own. */
 export class TestBench {
   readonly controls: Control[] = [];
-  readonly #options: Omit<FaultTestOptions, 'faults' | 'seed' | 'rounds'>;
+  readonly #options: BenchOptions;
   readonly #folder = mkdtempSync(join(tmpdir(), 'lockstep-fault-test-'));
   #runs = 0;
 
-  constructor(options: Omit<FaultTestOptions, 'faults' | 'seed' | 'rounds'>) {
+  constructor(options: BenchOptions) {
     this.#options = options;
   }
 

@@ -5,7 +5,7 @@
 import { RandomWords } from '../../base/random.ts';
 
 /** Where in the run a gradient is damaged: what random numbers depend on. */
-export interface FaultPlace {
+interface FaultPlace {
   readonly seed: number;
   readonly step: number;
   readonly microBatch: number;
@@ -32,7 +32,7 @@ export const GRADIENT_FAULTS = {
 } as const satisfies Readonly<Record<string, GradientFault>>;
 
 /** The name of one way to spoil gradients. */
-export type GradientFaultName = keyof typeof GRADIENT_FAULTS;
+type GradientFaultName = keyof typeof GRADIENT_FAULTS;
 
 /** The fault of this name; undefined when there is none. */
 export function gradientFaultNamed(name: string): GradientFault | undefined {

@@ -52,7 +52,7 @@ ${panel('About this run', metadataOf(view))}`,
 }
 
 /** What a comparison with a baseline said, if there was one. */
-export function regressionBadge({
+function regressionBadge({
   baseline_id,
   status,
   delta_percent,

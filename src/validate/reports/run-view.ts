@@ -48,12 +48,12 @@ function communicationOf({ payload }: RunFile): number | undefined {
 }
 
 /** p99 of all-reduce times, milliseconds: up to the first good, up to the second to be watched. */
-export function allReduceTone(ms: number): Tone {
+function allReduceTone(ms: number): Tone {
   return ms <= 5 ? 'good' : ms <= 15 ? 'warn' : 'bad';
 }
 
 /** Scaling efficiency in percent. */
-export function scalingTone(percent: number): Tone {
+function scalingTone(percent: number): Tone {
   return percent >= 90 ? 'good' : percent >= 75 ? 'warn' : 'bad';
 }
 

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { ConfigError, messageOf } from '../../base/errors.ts';
 
 /** A run of a million steps has less. */
-export const MAX_RESULT_BYTES: number = 256 * 1024 * 1024;
+const MAX_RESULT_BYTES: number = 256 * 1024 * 1024;
 
 /**
  * What a JSON file holds. `NaN`, `Infinity` and `-Infinity`, which JSON does not know and Python

@@ -15,7 +15,7 @@ const orNull = (schema: z.ZodType<number>): z.ZodOptional<z.ZodNullable<z.ZodTyp
 /**
  * One training step. Times are milliseconds, means over its workers, and add up to `step_time_ms`.
  */
-export const stepSchema = z.looseObject({
+const stepSchema = z.looseObject({
   /** From 0, as the original counts. */
   step: z.number().int().min(0),
   /** Mean over the samples of the step, before the update. */
@@ -48,7 +48,7 @@ export const stepSchema = z.looseObject({
 export type ResultStep = z.infer<typeof stepSchema>;
 
 /** A worker at the end of the run, or at the moment of a health file. */
-export const workerSnapshotSchema = z.looseObject({
+const workerSnapshotSchema = z.looseObject({
   worker_id: z.number().int(),
   step: z.number().int(),
   loss: number.nullable(),

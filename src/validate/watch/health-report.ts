@@ -73,7 +73,7 @@ export function healthReport(newest: Health, observation: Observation): HealthRe
 }
 
 /** Critical when any anomaly is, degraded when there are others. */
-export function statusOf(anomalies: readonly Anomaly[]): HealthStatus {
+function statusOf(anomalies: readonly Anomaly[]): HealthStatus {
   if (anomalies.some(({ type }) => ANOMALY_TYPES[type] === 'critical')) return 'CRITICAL';
   return anomalies.length > 0 ? 'DEGRADED' : 'HEALTHY';
 }

@@ -18,7 +18,7 @@ export interface PowerSource {
 }
 
 /** Mean power between the reading before (or the beginning) and this one. */
-export interface PowerReading {
+interface PowerReading {
   /** Steps committed by then. */
   readonly step: number;
   readonly wallMs: number;

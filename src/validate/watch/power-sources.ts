@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { PowerSource } from './power-meter.ts';
 
 /** Where Linux shows its devices. */
-export const SYSTEM_FOLDER = '/sys';
+const SYSTEM_FOLDER = '/sys';
 
 /** One energy counter of RAPL. */
 interface Zone {

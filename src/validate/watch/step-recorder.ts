@@ -58,7 +58,7 @@ export class StepRecorder {
 }
 
 /** A committed step in the words of the result file. */
-export function resultStepOf(event: StepCommitted): ResultStep {
+function resultStepOf(event: StepCommitted): ResultStep {
   return {
     step: event.step - 1,
     loss: event.lossMean,

@@ -7,7 +7,7 @@ import { perSecond, type StepRecorder } from './step-recorder.ts';
 import { microBatchOf, WORKLOAD_DATA, type WorkloadOptions } from './workloads.ts';
 
 /** How sums travel, in the key where the original names gloo or nccl: through the coordinator. */
-export const COLLECTIVE_BACKEND = 'star';
+const COLLECTIVE_BACKEND = 'star';
 
 /** What the payload tells beside the steps; absent where it was not measured or not asked for. */
 export interface RunFacts {
