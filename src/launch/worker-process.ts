@@ -61,8 +61,9 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
   const { workerId = randomUUID(), loadData: load = loadRunData } = options.parts ?? {};
   const loadData = cachedLoader(options.places, load);
   const search = new WorkerSearch(options);
+  const standing = { workerId, loadData, search };
   for (;;) {
-    const end = await joinOnce(options, workerId, loadData, search);
+    const end = await joinOnce(options, standing);
     if (options.signal.aborted) return INTERRUPTED;
     if (end.kind === 'dismissed') return end.reason;
     if (end.kind === 'refused') {
@@ -80,58 +81,64 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
   }
 }
 
-async function joinOnce(
-  options: WorkerProcessOptions,
-  workerId: string,
-  loadData: DataLoader,
-  search: WorkerSearch,
-): Promise<WorkerEnd> {
-  const { address, device, lanes, log, rank, signal } = options;
-  const control = await findCoordinator(options, search);
+/** Who a worker is over its reconnections, what it has loaded, and the search it is in. */
+interface Standing {
+  readonly workerId: string;
+  readonly loadData: DataLoader;
+  readonly search: WorkerSearch;
+}
+
+/** Is a worker of one coordinator, as long as that lasts. */
+async function joinOnce(options: WorkerProcessOptions, standing: Standing): Promise<WorkerEnd> {
+  const control = await findCoordinator(options, standing.search);
   if (control === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
   const resources = new Resources(options.parts?.heartbeatProgram ?? HEARTBEAT);
   const ended = new AbortController();
   const end = await new Promise<WorkerEnd>((resolve) => {
-    const deadline = systemClock.after(WELCOME_TIMEOUT_MS, () =>
-      worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
-    );
-    const worker = new Worker(control, {
-      identity: {
-        workerId,
-        host: hostname(),
-        rank,
-        processId: process.pid,
-        device,
-        lanes,
-        software: SOFTWARE,
-      },
-      clock: systemClock,
-      createEngine: engineFactory(options, loadData, resources),
-      openConnection: (opened) => {
-        connect(address, CONNECT_TIMEOUT_MS).then(opened, (error: unknown) =>
-          worker.disconnect(messageOf(error)),
-        );
-      },
-      startHeartbeat: (hello) =>
-        resources.beat(address, hello, (reason) => worker.disconnect(reason)),
-      onWelcome: (given, job) => {
-        deadline.cancel();
-        search.isOver = true;
-        log(
-          `joined run ${job.runId} as rank ${given} with ${lanes} ` +
-            `lane${lanes === 1 ? '' : 's'} on ${device}`,
-        );
-      },
-      onEnd: (how) => {
-        deadline.cancel();
-        resolve(how);
-      },
-    });
-    signal.addEventListener('abort', () => worker.stop(INTERRUPTED), { signal: ended.signal });
+    const worker = startWorker(control, options, standing, resources, resolve);
+    const stop = (): void => worker.stop(INTERRUPTED);
+    options.signal.addEventListener('abort', stop, { signal: ended.signal });
   });
   ended.abort();
   await resources.release();
   return end;
+}
+
+/** The worker's state machine on `control`, with the sockets, threads and time of this process. */
+function startWorker(
+  control: Connection,
+  options: WorkerProcessOptions,
+  { workerId, loadData, search }: Standing,
+  resources: Resources,
+  onEnd: (end: WorkerEnd) => void,
+): Worker {
+  const { address, device, lanes, log, rank } = options;
+  const lose = (reason: string): void => worker.disconnect(reason);
+  const deadline = systemClock.after(WELCOME_TIMEOUT_MS, () =>
+    lose(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
+  );
+  const [host, processId] = [hostname(), process.pid];
+  const worker: Worker = new Worker(control, {
+    identity: { workerId, host, rank, processId, device, lanes, software: SOFTWARE },
+    clock: systemClock,
+    createEngine: engineFactory(options, loadData, resources),
+    openConnection: (opened) => {
+      const fail = (error: unknown): void => lose(messageOf(error));
+      connect(address, CONNECT_TIMEOUT_MS).then(opened, fail);
+    },
+    startHeartbeat: (hello) => resources.beat(address, hello, lose),
+    onWelcome: (given, { runId }) => {
+      deadline.cancel();
+      search.isOver = true;
+      const count = `${lanes} lane${lanes === 1 ? '' : 's'}`;
+      log(`joined run ${runId} as rank ${given} with ${count} on ${device}`);
+    },
+    onEnd: (end) => {
+      deadline.cancel();
+      onEnd(end);
+    },
+  });
+  return worker;
 }
 
 /** The ordinary program of the heartbeat's thread. */

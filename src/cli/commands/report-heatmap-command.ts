@@ -5,7 +5,7 @@ import { ConfigError, messageOf } from '../../base/errors.ts';
 import { HEATMAP_METRICS, type HeatmapMetric, heatmapOf } from '../../validate/reports/heatmap.ts';
 import { heatmapReport } from '../../validate/reports/heatmap-report.ts';
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
-import { readKnownFile, readRun, type RunFile } from '../../validate/results/read-result.ts';
+import { readKnownFile, readResultFile, type RunFile } from '../../validate/results/read-result.ts';
 import { viewsOf } from '../../validate/reports/run-view.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -73,7 +73,7 @@ function runsIn(folder: string, note: (text: string) => void): RunFile[] {
   for (const path of paths) {
     try {
       const { kind } = readKnownFile(path);
-      if (kind === 'result' || kind === 'training') runs.push(readRun(path));
+      if (kind === 'result' || kind === 'training') runs.push(readResultFile(path));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       note(`left out: ${error.message}`);

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import { MAX_RUNS } from '../../validate/reports/html-consolidated.ts';
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
-import { readRun, type RunFile } from '../../validate/results/read-result.ts';
+import { readResultFile, type RunFile } from '../../validate/results/read-result.ts';
 import { htmlReport } from '../../validate/reports/report-html.ts';
 import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -53,7 +53,7 @@ export function reportHtmlCommand({ environment }: CommandContext): Command {
 export function readRuns(paths: readonly string[]): RunFile[] {
   if (paths.length > MAX_RUNS)
     throw new ConfigError(`--result: expected at most ${MAX_RUNS} files, got ${paths.length}`);
-  return paths.map(readRun);
+  return paths.map(readResultFile);
 }
 
 /** What was asked for, or what fits. */

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { ConfigError } from '../../base/errors.ts';
 import { DEVICE_NAMES, type DeviceName } from '../../runtime/device.ts';
 import { checkWritable } from '../../validate/results/output-file.ts';
-import { readRun } from '../../validate/results/read-result.ts';
+import { readResultFile } from '../../validate/results/read-result.ts';
 import {
   microBatchOf,
   WORKLOAD_NAMES,
@@ -115,7 +115,7 @@ function baselineOf(text: string): number {
       `--baseline-throughput: expected samples per second above 0, got "${text}"`,
     );
   }
-  const { average_throughput_samples_per_sec: found } = readRun(text).payload;
+  const { average_throughput_samples_per_sec: found } = readResultFile(text).payload;
   if (found > 0) return found;
   throw new ConfigError(
     `--baseline-throughput ${text}: expected a run with a throughput above 0, got ${found}`,

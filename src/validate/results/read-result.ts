@@ -67,7 +67,7 @@ export function readKnownFile(path: string): KnownFile {
 /**
  * The result of a training run, canonical or plain, with every field checked. Throws ConfigError.
  */
-export function readRun(path: string): RunFile {
+export function readResultFile(path: string): RunFile {
   const file = readKnownFile(path);
   if (file.kind === 'training') return { path, payload: parseWith(file, trainingPayloadSchema) };
   if (file.kind !== 'result')
