@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { checkDocumentation } from '../scripts/house/documentation.ts';
-import { checkDrawers, checkFloors, checkWithoutNode } from '../scripts/house/floors.ts';
+import {
+  checkDrawers,
+  checkFloors,
+  checkWithoutNode,
+  FLOORS,
+  WITHOUT_NODE,
+} from '../scripts/house/floors.ts';
 import { checkLineWidths } from '../scripts/house/line-widths.ts';
 import { readSources, type SourceFile } from '../scripts/house/sources.ts';
 import { checkStrategyNames } from '../scripts/house/strategy-names.ts';
@@ -49,6 +55,18 @@ function lint(files: Readonly<Record<string, string>>): string {
 function lines(count: number, line: string): string {
   return `${line}\n`.repeat(count);
 }
+
+describe('FLOORS', () => {
+  test('are drawn in ARCHITECTURE.md as they are, with what a browser can run', () => {
+    const drawn = FLOORS.toReversed().map((rooms) =>
+      rooms.map((room) => `${room}/${WITHOUT_NODE.has(room) ? '°' : ''}`).join('  '),
+    );
+
+    const page = readFileSync(join(project, 'ARCHITECTURE.md'), 'utf8');
+
+    assert.ok(page.includes(`\n\`\`\`\n${drawn.join('\n')}\n\`\`\`\n`), drawn.join('\n'));
+  });
+});
 
 describe('checkFloors', () => {
   const floors = [['base'], ['data', 'plan'], ['cli']];

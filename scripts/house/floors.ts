@@ -8,7 +8,7 @@ import { roomOf, type SourceFile } from './sources.ts';
 /**
  * Every folder that holds files, from the ground up. A room of a wing is a folder like any other.
  */
-const FLOORS: readonly (readonly string[])[] = [
+export const FLOORS: readonly (readonly string[])[] = [
   ['base'],
   ['charts', 'graph/values', 'kernels', 'metrics', 'options', 'transport'],
   ['checkpoint', 'collectives', 'data', 'data/formats', 'graph/operators'],
@@ -33,7 +33,7 @@ const FLOORS: readonly (readonly string[])[] = [
 ];
 
 /** What a browser tab can run. This list only grows. */
-const WITHOUT_NODE: ReadonlySet<string> = new Set([
+export const WITHOUT_NODE: ReadonlySet<string> = new Set([
   'base',
   'charts',
   'checkpoint',
