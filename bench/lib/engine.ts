@@ -3,9 +3,9 @@ import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { dataPlaces, datasetSpecOf, loadRunData, type RunData } from '../../src/job/data-source.ts';
 import { makePlan, type PlannedRun } from '../../src/job/make-plan.ts';
-import { LaneControl } from '../../src/runtime/lane-control.ts';
-import { Lane } from '../../src/runtime/lane.ts';
-import { layoutOf, makeSharedArena } from '../../src/runtime/lane-job.ts';
+import { LaneControl } from '../../src/runtime/lanes/lane-control.ts';
+import { Lane } from '../../src/runtime/lanes/lane.ts';
+import { layoutOf, makeSharedArena } from '../../src/runtime/lanes/lane-job.ts';
 import { makeBlocks } from '../../src/kernels/layout.ts';
 import { chooseConvForms } from '../../src/job/form-cache.ts';
 import { chooseModel } from '../../src/job/model-source.ts';
@@ -14,7 +14,7 @@ import { parseOptimizerSpec } from '../../src/optim/spec.ts';
 import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
 import { makeInitialState } from '../../src/state/initial-state.ts';
-import { LanePool } from '../../src/runtime/lane-pool.ts';
+import { LanePool } from '../../src/runtime/lanes/lane-pool.ts';
 
 /** Times of training steps on lanes. */
 export interface StepRates {

@@ -18,6 +18,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['models/imported', 'plan'],
   ['state'],
   ['membership', 'runtime'],
+  ['runtime/lanes'],
   ['config', 'coordinator', 'letters', 'worker'],
   ['strategies'],
   ['job'],

@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { invariant, messageOf } from '../base/errors.ts';
 import type { Hello } from '../protocol/messages.ts';
-import { PROGRESS } from '../runtime/lane-control.ts';
+import { PROGRESS } from '../runtime/lanes/lane-control.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 
 /** What the thread is started with. */

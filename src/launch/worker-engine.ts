@@ -11,7 +11,7 @@ import { parseOptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
-import type { LanePool, LanePoolOptions } from '../runtime/lane-pool.ts';
+import type { LanePool, LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 import { checkMemory, workerBytes } from '../runtime/memory-need.ts';
 import { placementText, placeNodes } from '../runtime/node-placement.ts';
 import { strategyOf } from '../strategies/strategies.ts';

@@ -11,7 +11,7 @@ import { siblingModule } from '../base/module-url.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { type DatasetSpec, loadRunData, type RunData } from '../job/data-source.ts';
 import type { Hello } from '../protocol/messages.ts';
-import type { LanePool } from '../runtime/lane-pool.ts';
+import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import type { WorkerEnd } from '../worker/worker-options.ts';

@@ -6,7 +6,7 @@ import { RuntimeError } from '../base/errors.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
 import { optimizerRegionsOf, stateBytesOf } from '../state/state-layout.ts';
-import { layoutOf } from './lane-job.ts';
+import { makeArenaLayout } from '../kernels/layout.ts';
 
 /** Needs below this are never refused: what systems say of free memory is too rough for that. */
 const NEGLIGIBLE_BYTES = 2 ** 30;
@@ -24,7 +24,7 @@ export function workerBytes(
   isAlone: boolean,
   extraRegions = 0,
 ): number {
-  const region = 4 * layoutOf(job).paddedLength;
+  const region = 4 * makeArenaLayout(job.parameters).paddedLength;
   const onLanes = 3 * laneCount + optimizerRegionsOf(optimizer).length;
   const sums = laneCount === 1 ? 0 : laneCount + 1;
   const exchanged = isAlone ? 0 : 2;
@@ -39,7 +39,10 @@ export function workerBytes(
  */
 export function coordinatorBytes(job: Job, optimizer: OptimizerSpec, workerCount: number): number {
   const sums = workerCount === 1 ? 0 : workerCount + 1;
-  return 2 * stateBytesOf(job.parameters, optimizer) + sums * 4 * layoutOf(job).paddedLength;
+  return (
+    2 * stateBytesOf(job.parameters, optimizer) +
+    sums * 4 * makeArenaLayout(job.parameters).paddedLength
+  );
 }
 
 /** Throws RuntimeError when `neededBytes` are more than `availableBytes`; `what` needs them. */

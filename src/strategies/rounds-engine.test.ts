@@ -8,7 +8,7 @@ import { makeModel } from '../models/models.ts';
 import { makeStepGraphs } from '../models/step-graphs.ts';
 import { makeOptimizerSpec } from '../optim/spec.ts';
 import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
-import type { LanePool } from '../runtime/lane-pool.ts';
+import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
 import { AVERAGING } from './averaging.ts';
 import { RoundsEngine } from './rounds-engine.ts';

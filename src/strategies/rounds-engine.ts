@@ -9,7 +9,7 @@ import { sampleRange } from '../data/batches.ts';
 import { roundAsStep } from '../data/shards.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../runtime/engine.ts';
-import { LanePool, type LanePoolOptions } from '../runtime/lane-pool.ts';
+import { LanePool, type LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 import { digestsOf } from '../state/digest.ts';
 import { AveragedWeights, type Change, type ChangeNumbers } from './averaged-weights.ts';
 import { LocalLanes, type LocalRecipe, localRecipeOf, trainOnShard } from './local-training.ts';

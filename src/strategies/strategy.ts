@@ -4,7 +4,7 @@ import type { OptimizerSpec } from '../optim/spec.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import type { Job } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
-import type { LanePool, LanePoolOptions } from '../runtime/lane-pool.ts';
+import type { LanePool, LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 
 /** What a strategy plans with. */
 interface StrategyRequest {

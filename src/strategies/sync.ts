@@ -1,6 +1,6 @@
 /** Every step is computed by all workers together: a part of it is a micro-batch. */
 import { stepsPerEpoch } from '../data/batches.ts';
-import { LanePool } from '../runtime/lane-pool.ts';
+import { LanePool } from '../runtime/lanes/lane-pool.ts';
 import type { Strategy } from './strategy.ts';
 
 /** The strategy `sync`. */

@@ -8,7 +8,7 @@ import { parseOptimizerSpec } from '../../src/optim/spec.ts';
 import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { MicroBatchRecord } from '../../src/protocol/messages.ts';
 import { makeInitialState } from '../../src/state/initial-state.ts';
-import { LanePool } from '../../src/runtime/lane-pool.ts';
+import { LanePool } from '../../src/runtime/lanes/lane-pool.ts';
 
 /** What one replica computed of a step. */
 export interface Part {

@@ -1,7 +1,7 @@
 /** The program of a faulty lane's thread: an ordinary lane with hooks. */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { serveLane } from '../../runtime/serve-lane.ts';
+import { serveLane } from '../../runtime/lanes/serve-lane.ts';
 import { injectionLine } from './fault-order.ts';
 import { faultyLaneHooks, type FaultyParts } from './faulty-lane.ts';
 

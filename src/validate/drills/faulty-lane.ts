@@ -1,6 +1,6 @@
 /** How a lane of a faulty worker goes wrong. */
 import { type GradientFault, gradientFaultNamed } from './gradient-faults.ts';
-import type { LaneHooks } from '../../runtime/lane.ts';
+import type { LaneHooks } from '../../runtime/lanes/lane.ts';
 import type { FaultOrder } from './fault-order.ts';
 
 /** What the lanes and the heartbeat of a faulty worker are started with. */

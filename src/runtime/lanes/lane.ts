@@ -5,21 +5,21 @@
  */
 import { createHash } from 'node:crypto';
 import type { Tensor } from 'onnxruntime-node';
-import { messageOf, RuntimeError } from '../base/errors.ts';
-import { RandomWords } from '../base/random.ts';
-import { epochOrder, sampleRange, type EpochLayout } from '../data/batches.ts';
-import { Arena } from '../kernels/arena.ts';
-import { loadKernels } from '../kernels/kernels.ts';
-import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import { messageOf, RuntimeError } from '../../base/errors.ts';
+import { RandomWords } from '../../base/random.ts';
+import { epochOrder, sampleRange, type EpochLayout } from '../../data/batches.ts';
+import { Arena } from '../../kernels/arena.ts';
+import { loadKernels } from '../../kernels/kernels.ts';
+import type { Commit, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
-import { InPlaceSession } from './in-place-session.ts';
+import { InPlaceSession } from '../in-place-session.ts';
 import { LaneControl } from './lane-control.ts';
-import { stateRegionsOf } from '../state/state-layout.ts';
+import { stateRegionsOf } from '../../state/state-layout.ts';
 import { type LaneStart, layoutOf, makeSharedArena } from './lane-job.ts';
 import { finiteOrNull, LaneSums } from './lane-sums.ts';
 import { type LaneMemory, LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
-import { onnxRuntime } from './session.ts';
+import { onnxRuntime } from '../session.ts';
 
 const NO_RECORDS: readonly MicroBatchRecord[] = [];
 

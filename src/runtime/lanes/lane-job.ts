@@ -1,10 +1,10 @@
-import type { Dataset } from '../data/dataset.ts';
-import { Arena, type RegionRequest } from '../kernels/arena.ts';
-import { type ArenaLayout, makeArenaLayout } from '../kernels/layout.ts';
-import type { OptimizerSpec } from '../optim/spec.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
-import { stateBytesOf } from '../state/state-layout.ts';
-import type { Device } from './device.ts';
+import type { Dataset } from '../../data/dataset.ts';
+import { Arena, type RegionRequest } from '../../kernels/arena.ts';
+import { type ArenaLayout, makeArenaLayout } from '../../kernels/layout.ts';
+import type { OptimizerSpec } from '../../optim/spec.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
+import { stateBytesOf } from '../../state/state-layout.ts';
+import type { Device } from '../device.ts';
 
 /** What a lane thread is started with; posted, so plain data over shared memory. */
 export interface LaneStart {

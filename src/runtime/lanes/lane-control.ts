@@ -2,7 +2,7 @@
  * What the threads of a worker share besides numbers: the lease table, a barrier, wake-up calls and
  * the progress counter, all in one shared Int32Array.
  */
-import { RuntimeError } from '../base/errors.ts';
+import { RuntimeError } from '../../base/errors.ts';
 
 /** Where the progress counter lies in the words that lanes share. */
 export const PROGRESS = 0;

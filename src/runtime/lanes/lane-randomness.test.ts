@@ -1,15 +1,15 @@
 /** What a lane does beside gradients: running statistics, and the masks of dropout. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { RandomWords } from '../base/random.ts';
-import { makeSyntheticRegression } from '../data/sources/synthetic-regression.ts';
-import { encodeGraph } from '../graph/file/encode.ts';
-import type { Model, ParameterSpec } from '../models/model.ts';
-import { makeStepGraphs } from '../models/step-graphs.ts';
-import { optimizerScalars } from '../optim/scalars.ts';
-import { makeOptimizerSpec } from '../optim/spec.ts';
-import { gridExponents } from '../plan/grid.ts';
-import type { Commit, Job, Plan } from '../protocol/messages.ts';
+import { RandomWords } from '../../base/random.ts';
+import { makeSyntheticRegression } from '../../data/sources/synthetic-regression.ts';
+import { encodeGraph } from '../../graph/file/encode.ts';
+import type { Model, ParameterSpec } from '../../models/model.ts';
+import { makeStepGraphs } from '../../models/step-graphs.ts';
+import { optimizerScalars } from '../../optim/scalars.ts';
+import { makeOptimizerSpec } from '../../optim/spec.ts';
+import { gridExponents } from '../../plan/grid.ts';
+import type { Commit, Job, Plan } from '../../protocol/messages.ts';
 import { LanePool } from './lane-pool.ts';
 
 const MICRO_BATCH = 4;

@@ -1,6 +1,6 @@
 /** The thread of one lane: sleeps until the pool wakes it, does what the command says, answers. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { invariant, LockstepError, messageOf } from '../base/errors.ts';
+import { invariant, LockstepError, messageOf } from '../../base/errors.ts';
 import { Lane, type LaneHooks } from './lane.ts';
 import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
 

@@ -3,8 +3,8 @@
  * another, each answered by every lane.
  */
 import { Worker as Thread } from 'node:worker_threads';
-import { messageOf, RuntimeError } from '../base/errors.ts';
-import { siblingModule } from '../base/module-url.ts';
+import { messageOf, RuntimeError } from '../../base/errors.ts';
+import { siblingModule } from '../../base/module-url.ts';
 import type { LaneControl } from './lane-control.ts';
 import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
 

@@ -3,11 +3,11 @@
  * it, however often.
  */
 import type { Tensor } from 'onnxruntime-node';
-import { PURPOSES } from '../base/random.ts';
-import type { Arena, RegionRequest } from '../kernels/arena.ts';
-import type { Kernels } from '../kernels/kernels.ts';
-import type { Job } from '../protocol/messages.ts';
-import { onnxRuntime } from './session.ts';
+import { PURPOSES } from '../../base/random.ts';
+import type { Arena, RegionRequest } from '../../kernels/arena.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
+import type { Job } from '../../protocol/messages.ts';
+import { onnxRuntime } from '../session.ts';
 
 /** Elements that the kernel draws at once: four blocks of four words. */
 const DRAWN_TOGETHER = 16;

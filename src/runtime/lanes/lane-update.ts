@@ -3,8 +3,8 @@
  * blocks of its slice, whose optimizer state only it has, and takes the other slices' new weights
  * from the shared memory.
  */
-import type { Arena } from '../kernels/arena.ts';
-import type { Kernels } from '../kernels/kernels.ts';
+import type { Arena } from '../../kernels/arena.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
 import {
   type ArenaLayout,
   type Block,
@@ -15,12 +15,12 @@ import {
   sliceBlocks,
   sumBlocksByTensor,
   unpackRegion,
-} from '../kernels/layout.ts';
-import { applyOptimizer, isDecayed } from '../optim/apply.ts';
-import { clipCoefficient, parseOptimizerScalars } from '../optim/scalars.ts';
-import type { Commit } from '../protocol/messages.ts';
+} from '../../kernels/layout.ts';
+import { applyOptimizer, isDecayed } from '../../optim/apply.ts';
+import { clipCoefficient, parseOptimizerScalars } from '../../optim/scalars.ts';
+import type { Commit } from '../../protocol/messages.ts';
 import type { LaneControl } from './lane-control.ts';
-import { optimizerRegionsOf, stateRegionsOf } from '../state/state-layout.ts';
+import { optimizerRegionsOf, stateRegionsOf } from '../../state/state-layout.ts';
 import type { LaneStart } from './lane-job.ts';
 
 /** The memory that a lane works in, and the kernels that work in it. */

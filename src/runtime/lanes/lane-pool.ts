@@ -1,14 +1,14 @@
 /** The engine of a worker process: lanes of ONNX Runtime on threads over shared memory. */
-import { invariant, RuntimeError } from '../base/errors.ts';
-import { microBatchesOfStep } from '../data/batches.ts';
-import type { Dataset } from '../data/dataset.ts';
-import type { Arena } from '../kernels/arena.ts';
-import { type ArenaLayout, makeBlocks } from '../kernels/layout.ts';
-import type { OptimizerSpec } from '../optim/spec.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
-import { digestsOf } from '../state/digest.ts';
-import type { Device } from './device.ts';
-import type { Engine, EngineHandlers } from './engine.ts';
+import { invariant, RuntimeError } from '../../base/errors.ts';
+import { microBatchesOfStep } from '../../data/batches.ts';
+import type { Dataset } from '../../data/dataset.ts';
+import type { Arena } from '../../kernels/arena.ts';
+import { type ArenaLayout, makeBlocks } from '../../kernels/layout.ts';
+import type { OptimizerSpec } from '../../optim/spec.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
+import { digestsOf } from '../../state/digest.ts';
+import type { Device } from '../device.ts';
+import type { Engine, EngineHandlers } from '../engine.ts';
 import { LaneControl } from './lane-control.ts';
 import {
   type LaneAnswer,

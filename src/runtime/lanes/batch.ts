@@ -1,12 +1,12 @@
 import type { OnnxValue, Tensor } from 'onnxruntime-node';
-import type { AugmentationDraw } from '../data/augment.ts';
-import { type BatchFiller, createBatchFiller } from '../data/batches.ts';
-import { type Dataset, featureCountOf, targetCountOf } from '../data/dataset.ts';
-import type { Arena, RegionRequest } from '../kernels/arena.ts';
-import type { Kernels } from '../kernels/kernels.ts';
-import { targetTypeOf } from '../models/objective.ts';
-import type { InPlaceSession } from './in-place-session.ts';
-import { onnxRuntime } from './session.ts';
+import type { AugmentationDraw } from '../../data/augment.ts';
+import { type BatchFiller, createBatchFiller } from '../../data/batches.ts';
+import { type Dataset, featureCountOf, targetCountOf } from '../../data/dataset.ts';
+import type { Arena, RegionRequest } from '../../kernels/arena.ts';
+import type { Kernels } from '../../kernels/kernels.ts';
+import { targetTypeOf } from '../../models/objective.ts';
+import type { InPlaceSession } from '../in-place-session.ts';
+import { onnxRuntime } from '../session.ts';
 
 /** The arena regions, named from `prefix`, that micro-batches of `batchSize` samples need. */
 export function batchRegions(prefix: string, dataset: Dataset, batchSize: number): RegionRequest[] {

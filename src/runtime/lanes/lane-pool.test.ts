@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { makeSyntheticRegression } from '../data/sources/synthetic-regression.ts';
-import { encodeGraph } from '../graph/file/encode.ts';
-import { initialParameter } from '../models/initial-parameter.ts';
-import { makeModel } from '../models/models.ts';
-import { makeStepGraphs } from '../models/step-graphs.ts';
-import { optimizerScalars } from '../optim/scalars.ts';
-import { makeOptimizerSpec, OPTIMIZERS } from '../optim/spec.ts';
-import { gridExponents } from '../plan/grid.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
-import type { Engine } from './engine.ts';
-import { StarReducer } from '../collectives/star.ts';
+import { makeSyntheticRegression } from '../../data/sources/synthetic-regression.ts';
+import { encodeGraph } from '../../graph/file/encode.ts';
+import { initialParameter } from '../../models/initial-parameter.ts';
+import { makeModel } from '../../models/models.ts';
+import { makeStepGraphs } from '../../models/step-graphs.ts';
+import { optimizerScalars } from '../../optim/scalars.ts';
+import { makeOptimizerSpec, OPTIMIZERS } from '../../optim/spec.ts';
+import { gridExponents } from '../../plan/grid.ts';
+import type { Commit, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
+import type { Engine } from '../engine.ts';
+import { StarReducer } from '../../collectives/star.ts';
 import { LanePool, type LanePoolOptions } from './lane-pool.ts';
 
 const MICRO_BATCH = 8;

@@ -2,8 +2,8 @@
  * The gradient sums of a lane: int32 numbers on the grid of a plan, to which gradients are rounded
  * one micro-batch at a time, so that it does not matter in which order they are added.
  */
-import type { BlockRange } from '../kernels/layout.ts';
-import type { Plan } from '../protocol/messages.ts';
+import type { BlockRange } from '../../kernels/layout.ts';
+import type { Plan } from '../../protocol/messages.ts';
 import { type LaneStart, sumRegion } from './lane-job.ts';
 import type { LaneMemory } from './lane-update.ts';
 

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { AS_STORED, type Dataset } from '../data/dataset.ts';
-import { makeDataset } from '../data/dataset-digest.ts';
-import { GraphBuilder } from '../graph/builder.ts';
-import { encodeGraph } from '../graph/file/encode.ts';
-import { Arena } from '../kernels/arena.ts';
-import { loadKernels } from '../kernels/kernels.ts';
-import { targetTypeOf } from '../models/objective.ts';
+import { AS_STORED, type Dataset } from '../../data/dataset.ts';
+import { makeDataset } from '../../data/dataset-digest.ts';
+import { GraphBuilder } from '../../graph/builder.ts';
+import { encodeGraph } from '../../graph/file/encode.ts';
+import { Arena } from '../../kernels/arena.ts';
+import { loadKernels } from '../../kernels/kernels.ts';
+import { targetTypeOf } from '../../models/objective.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
-import { InPlaceSession } from './in-place-session.ts';
-import { onnxRuntime } from './session.ts';
+import { InPlaceSession } from '../in-place-session.ts';
+import { onnxRuntime } from '../session.ts';
 
 const BATCH = 3;
 
