@@ -131,8 +131,11 @@ function table(records: readonly Record[]): string {
     `Measured on ${date}: ${machine()}; 3 workers, ${STEPS} steps, audits in a quarter of the ` +
       'steps.',
     '',
-    '| fault | injected | detected, right worker named | steps until then: median, worst | ' +
-      'time: median, worst | same model as the clean run |',
+    'Columns: how often the fault was injected; how often it was detected, with the right worker ' +
+      'named; the steps and the time until then, median and worst; how often the model was that ' +
+      'of the clean run.',
+    '',
+    '| fault | injected | detected | steps | time | same model |',
     '| --- | --- | --- | --- | --- | --- |',
     ...FAULTS.map((fault) => row(fault, records)),
     '',

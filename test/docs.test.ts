@@ -1,17 +1,38 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { SETTINGS_FILE, settingsPage } from '../scripts/write-settings.ts';
 import { parseTrainConfig } from '../src/config/parse-train-config.ts';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const PAGES = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
 
 /** Flags with values of every `lockstep train` or `lockstep coordinator` command in a page. */
 function trainCommandsIn(page: string): string[][] {
-  return [...page.matchAll(/lockstep (?:train|coordinator)\b([^\n#`|]*)/g)].map((match) =>
+  const lines = page.replaceAll(/\\\n\s*/g, '');
+  return [...lines.matchAll(/lockstep (?:train|coordinator)\b([^\n#`|]*)/g)].map((match) =>
     (match[1] ?? '').trim().split(/\s+/),
+  );
+}
+
+/** The names under which the headings of a page can be linked to. */
+function anchorsOf(page: string): Set<string> {
+  return new Set(
+    [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\d _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
   );
 }
 
@@ -33,11 +54,15 @@ describe('the documents', () => {
     }
   });
 
-  test('link only to files that are there', () => {
-    for (const page of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md']) {
+  test('link only to files and headings that are there', () => {
+    assert.ok(PAGES.length > 10);
+    for (const page of PAGES) {
       const text = readFileSync(join(root, page), 'utf8');
-      for (const [, target] of text.matchAll(/\]\((?!http)([^)#]+)/g))
-        readFileSync(join(root, target ?? ''));
+      for (const [, target = '', heading] of text.matchAll(/\]\((?!http)([^)#]+)(?:#([^)]+))?/g)) {
+        const linked = readFileSync(join(root, dirname(page), target), 'utf8');
+        if (heading !== undefined)
+          assert.ok(anchorsOf(linked).has(heading), `${page}: ${target}#${heading}`);
+      }
     }
   });
 });

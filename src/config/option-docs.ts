@@ -53,41 +53,36 @@ export function describeOptions(): readonly OptionDescription[] {
   });
 }
 
-/** Writes the settings as a Markdown table. */
+/** Writes the settings as Markdown: a section for each group, with one entry per setting. */
 export function optionsAsMarkdown(): string {
-  const rows = describeOptions().map(({ flag, yamlKey, expected, defaultText, unit, help }) =>
-    [
-      `\`${flag}\``,
-      `\`${yamlKey}\``,
-      expected,
-      defaultText === '' ? '-' : `\`${defaultText}\``,
-      unit || '-',
-      help,
-    ]
-      .map((cell) => cell.replaceAll('|', '\\|'))
-      .join(' | '),
-  );
-  return [
-    '| flag | YAML key | value | default | unit | meaning |',
-    '|---|---|---|---|---|---|',
-    ...rows.map((row) => `| ${row} |`),
-    '',
-  ].join('\n');
+  const options = describeOptions();
+  const groups = new Set(options.map(({ group }) => group));
+  return [...groups]
+    .flatMap((group) => [
+      `## ${group.slice(0, 1).toUpperCase()}${group.slice(1)}`,
+      '',
+      ...options.filter((option) => option.group === group).map(entryOf),
+      '',
+    ])
+    .join('\n');
 }
 
-/** Writes the models and their settings as a Markdown table; one without a number is derived. */
+/** One entry of a list: the flag and what it takes on the first line, the meaning on the next. */
+function entryOf({ flag, yamlKey, expected, defaultText, unit, help }: OptionDescription): string {
+  const facts = [expected];
+  if (defaultText !== '') facts.push(`default \`${defaultText}\``);
+  if (unit !== '') facts.push(`unit: ${unit}`);
+  return `- **\`${flag}\`**, \`${yamlKey}\`: ${facts.join('; ')}\\\n  ${help}.`;
+}
+
+/** Writes the models with their settings as a Markdown list; one without a number is derived. */
 export function modelsAsMarkdown(): string {
-  const rows = MODELS.map(({ name, summary, settings }) => {
+  const entries = MODELS.map(({ name, summary, settings }) => {
     const flags = Object.entries(settings).map(([key, value]) => {
       const flag = flagOf(key as TrainConfigKey);
       return value === undefined || value === true ? `\`${flag}\`` : `\`${flag} ${String(value)}\``;
     });
-    return `| \`${name}\` | ${summary} | ${flags.join(', ')} |`;
+    return `- **\`${name}\`**: ${summary}\\\n  ${flags.join(', ')}`;
   });
-  return [
-    '| model | what it is | settings, as they are when nobody says |',
-    '|---|---|---|',
-    ...rows,
-    '',
-  ].join('\n');
+  return `${entries.join('\n')}\n`;
 }

@@ -357,7 +357,7 @@ describe('docs/errors.md', () => {
     const page = readFileSync(join(REPOSITORY, 'docs/errors.md'), 'utf8');
 
     const codes = [...source.matchAll(/^  \| '([A-Z_]+)'/gm)].map(([, code]) => code!);
-    const explained = [...page.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, code]) => code!);
+    const explained = [...page.matchAll(/^- \*\*`([A-Z_]+)`/gm)].map(([, code]) => code!);
 
     assert.ok(codes.length > 10);
     assert.deepEqual(new Set(explained), new Set(codes));

@@ -56,11 +56,16 @@ function assertParses(words: readonly string[]): void {
   assert.doesNotThrow(() => command.parse(rest, { from: 'user' }), `lockstep ${words.join(' ')}`);
 }
 
+/** A text whose commands stand on one line each, where a backslash broke them. */
+function unbroken(text: string): string {
+  return text.replaceAll(/\\\n\s*/g, '');
+}
+
 /** The words after `lockstep` of every command in a text, without comments. */
 function commandsIn(text: string): string[][] {
   const pattern =
     /^\s*(?:run: )?(?:\$ )?(?:npx )?lockstep ((?:run|validate|baseline|fault-test|bench-collective|report|monitor) .*)$/gm;
-  return [...text.matchAll(pattern)].map(([, words = '']) =>
+  return [...unbroken(text).matchAll(pattern)].map(([, words = '']) =>
     words
       .replace(/\s+#.*$/, '')
       .trim()
@@ -123,7 +128,7 @@ describe('a training program of its own', { skip: hasPython ? false : 'without p
     const [program = ''] = blocksIn(page, 'python');
     const [session = ''] = blocksIn(page, 'sh');
     writeFileSync(join(folder, 'my_training.py'), program);
-    const lines = session.trimEnd().split('\n');
+    const lines = unbroken(session).trimEnd().split('\n');
 
     for (const line of lines) {
       const [name, ...words] = line.split(/\s+/);
