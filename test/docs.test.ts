@@ -54,6 +54,20 @@ describe('the documents', () => {
     }
   });
 
+  test('are no wider than the code, but for what a program prints', () => {
+    const wide = PAGES.flatMap((page) =>
+      readFileSync(join(root, page), 'utf8')
+        .split('\n')
+        .filter((line) => line.length > 100)
+        .map((line) => `${page}: ${line}`),
+    );
+
+    assert.deepEqual(
+      wide.map((line) => line.slice(0, 40)),
+      ['README.md: Lockstep  mlp on mnist, 2 wor'],
+    );
+  });
+
   test('link only to files and headings that are there', () => {
     assert.ok(PAGES.length > 10);
     for (const page of PAGES) {
