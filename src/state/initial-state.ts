@@ -1,4 +1,5 @@
 import { invariant } from '../base/errors.ts';
+import { staticElementCount } from '../graph/values/shape.ts';
 import { initialParameter } from '../models/initial-parameter.ts';
 import type { ParameterInit } from '../models/model.ts';
 import type { PlanBytes, PlannedInit, RunPlan } from '../plan/run-plan.ts';
@@ -14,7 +15,7 @@ export function makeInitialState(
   for (const [index, { name, shape }] of job.parameters.entries()) {
     const init = initOf(initial[index], unused);
     const values = initialParameter({ shape, init }, job.seed, index);
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = staticElementCount(shape);
     invariant(values.length === count, `${name} has ${count} values, ${values.length} are given`);
     state.set(values, offset);
     offset += count;
