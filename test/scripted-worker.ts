@@ -20,7 +20,7 @@ export const DATA_DIGEST = 'the data';
 /** Elements of the one tensor; its gradient sum has as many. */
 export const ELEMENTS = 4;
 /** The plan has no files, and its state begins with zeros. */
-export const NO_BYTES: PlanBytes = { jobFiles: new Uint8Array(0), given: new Float32Array(0) };
+export const NO_BYTES: PlanBytes = { jobFiles: new Uint8Array(0), given: [] };
 const SCHEDULE = { kind: 'constant', learningRate: 0.1, warmupSteps: 0 } as const;
 const BEAT_MS = 250;
 const LINK_MS = 1;

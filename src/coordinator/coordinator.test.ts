@@ -11,9 +11,17 @@ import { Coordinator } from './coordinator.ts';
 import type { RunResult } from './run-result.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 
+/** A manual clock on which other time than that of its timers passes, too. */
+class BusyClock extends ManualClock {
+  busyMs = 0;
+
+  override now(): number {
+    return super.now() + this.busyMs;
+  }
+}
+
 /** A coordinator on a manual clock, with all that it tells its owner. */
-function createWorld(changes: Partial<RunPlan> = {}) {
-  const clock = new ManualClock();
+function createWorld(changes: Partial<RunPlan> = {}, clock: ManualClock = new ManualClock()) {
   const host = new SimulatedHost('coordinator');
   const events: RunEvent[] = [];
   const results: RunResult[] = [];
@@ -98,6 +106,32 @@ describe('Coordinator in a step', () => {
       );
     },
   );
+
+  test('measures an evaluation from its beginning, also when it takes long to send the plans', () => {
+    const clock = new BusyClock();
+    const evaluate = { sampleCount: 4, globalBatch: 4, microBatch: 2, split: 'test' } as const;
+    const { coordinator, door, eventsOf } = createWorld({ minWorkers: 2, evaluate }, clock);
+    const slowDoor = {
+      ...door,
+      accept(connection: Connection): void {
+        const send = connection.send.bind(connection);
+        connection.send = (header, ...rest) => {
+          if ('kind' in header && header.kind === 'plan') clock.busyMs += 100;
+          send(header, ...rest);
+        };
+        coordinator.accept(connection);
+      },
+    };
+    const workers = ['a', 'b'].map((name) => new ScriptedWorker(slowDoor, name).join());
+    for (const pass of ['calibration', 'training', 'evaluation']) {
+      assert.equal(workers[0]!.last('plan')!.work === 'evaluate', pass === 'evaluation');
+      for (const worker of workers) worker.contribute();
+      clock.advance(5);
+    }
+
+    const [evaluation] = eventsOf('evaluation');
+    assert.ok(evaluation !== undefined && evaluation.evaluateMs >= 200);
+  });
 
   test('counts neither a repeated contribution nor one for leases of another worker', () => {
     const { clock, coordinator, a, b } = startPair();

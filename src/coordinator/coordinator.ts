@@ -133,7 +133,8 @@ export class Coordinator {
     if (!sums.begin({ work, reduction })) return this.#absences.evictClogged();
     const pass = new Pass(trajectory.specOf(work, ++this.#passCount, reduction));
     this.#pass = pass;
-    for (const listener of listeners) listener.begun?.({ pass, members, nowMs: clock.now() });
+    const begun = { pass, members, nowMs: clock.now() };
+    for (const listener of listeners) listener.begun?.(begun);
   }
 
   #contribute(member: Member, contribution: Contribution, sum: Uint8Array): void {
@@ -149,8 +150,8 @@ export class Coordinator {
     if (isSummed(spec)) sums.add(sum);
     pass.count(records);
     const turnaroundMs = desk.turnaroundMs(member);
-    for (const listener of listeners)
-      listener.counted?.({ member, spec, contribution, turnaroundMs, nowMs: clock.now() });
+    const part = { member, spec, contribution, turnaroundMs, nowMs: clock.now() };
+    for (const listener of listeners) listener.counted?.(part);
     if (pass.isComplete) this.#finishPassIfComplete();
     else desk.stealFor(member, pass, this.#roster.membersIn('active'));
   }

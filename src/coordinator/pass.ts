@@ -21,9 +21,8 @@ export interface PassSpec {
  * once.
  *
  * Invariant: a contribution counts only if its sender holds the lease of every micro-batch in it
- *            and none is
- * counted yet. So a late, repeated or revoked contribution can never be counted, whatever order
- * messages take.
+ *            and none is counted yet. So a late, repeated or revoked contribution can never be
+ *            counted, whatever order messages take.
  */
 export class Pass {
   readonly spec: PassSpec;

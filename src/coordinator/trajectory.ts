@@ -42,7 +42,7 @@ const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 
 /** Step, grid, ledger and snapshot of a run; they change at commits and rollbacks only. */
 export class Trajectory {
   readonly #plan: RunPlan;
-  readonly #given: Float32Array;
+  readonly #given: PlanBytes['given'];
   readonly #stepsPerEpoch: number;
   #step = 0;
   #evaluatedStep = -1;
@@ -204,7 +204,7 @@ export class Trajectory {
   }
 }
 
-function initialSnapshot(plan: RunPlan, given: Float32Array): Snapshot {
+function initialSnapshot(plan: RunPlan, given: PlanBytes['given']): Snapshot {
   const bytes = makeInitialState(plan, given);
   return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES };
 }

@@ -115,6 +115,20 @@ describe('makePlan', () => {
     assert.equal(plan.totalSteps, 100);
   });
 
+  test('gives the values of an imported network as they are, without a copy', async () => {
+    const { plan, bytes, model } = await planOf({
+      model: 'test/fixtures/onnx/pretrained-13.onnx',
+      dataset: 'synthetic_image',
+      imageSize: 28,
+      channels: 1,
+    });
+
+    assert.ok(bytes.given.length > 1);
+    assert.equal(bytes.given.length, plan.initial.length);
+    for (const [index, { init }] of model.parameters.entries())
+      assert.ok(init.kind === 'values' && init.values === bytes.given[index]);
+  });
+
   test('takes snapshots of a large state less often', async () => {
     const { plan } = await planOf({
       model: 'mlp',

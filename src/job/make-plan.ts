@@ -77,7 +77,10 @@ export function makePlan(
     gatherMs: GATHER_MS,
     snapshotMs: Math.max(SNAPSHOT_MS, stateBytes / SNAPSHOT_BYTES_PER_MS),
   };
-  const bytes = { jobFiles: steps.files, given: givenValuesOf(model) };
+  const given = model.parameters.flatMap(({ init }) =>
+    init.kind === 'values' ? [init.values] : [],
+  );
+  const bytes = { jobFiles: steps.files, given };
   return { plan, bytes, model, ...(sha256 !== undefined && { modelSha256: sha256 }), notes };
 }
 
@@ -134,16 +137,4 @@ function evaluationOf(
 
 function evaluateEvery({ evalEvery }: TrainConfig, { train }: StrategyPlan): number {
   return evalEvery === 'epoch' ? stepsPerEpoch(train.sampleCount, train.globalBatch) : evalEvery;
-}
-
-/** The values of parameters that begin as they were given, one after another. */
-function givenValuesOf({ parameters }: Model): Float32Array {
-  const given = parameters.flatMap(({ init }) => (init.kind === 'values' ? [init.values] : []));
-  const all = new Float32Array(given.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const values of given) {
-    all.set(values, offset);
-    offset += values.length;
-  }
-  return all;
 }

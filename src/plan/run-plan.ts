@@ -10,7 +10,7 @@ import { learningRateAt, type ScheduleSpec } from '../optim/schedule.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
 
-/** How a parameter begins; `given`: with its part of `PlanBytes.given`. */
+/** How a parameter begins; `given`: with the next values of `PlanBytes.given`. */
 export type PlannedInit = Exclude<ParameterInit, { kind: 'values' }> | { readonly kind: 'given' };
 
 /** What a step and the parts of it that are leased are called, and what computes a part. */
@@ -59,8 +59,11 @@ export interface RunPlan {
 export interface PlanBytes {
   /** The two compiled steps, as `job.trainBytes` and `job.evaluateBytes` say. */
   readonly jobFiles: Uint8Array;
-  /** Values of the parameters that begin as given, one after another in canonical order. */
-  readonly given: Float32Array;
+  /**
+   * The values of each parameter that begins as given, in canonical order: the model's own memory,
+   * not a copy.
+   */
+  readonly given: readonly Float32Array[];
 }
 
 /** Names the numbers of update `step`, which counts from 0, for everyone. */

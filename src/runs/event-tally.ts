@@ -22,7 +22,6 @@ export class EventTally implements EventSink {
   #stepMs = 0;
   #samples = 0;
   #evaluation: Extract<RunEvent, { kind: 'evaluation' }> | undefined;
-
   #firstStepMs: number | undefined;
 
   constructor(clock: Pick<Clock, 'now'>) {
@@ -76,7 +75,7 @@ export class EventTally implements EventSink {
     };
   }
 
-  /** Updates per epoch counted from 1, or 0 before the first. */
+  /** The epoch of the last step, counted from 1; 0 before the first. */
   get epochs(): number {
     return this.#epoch + 1;
   }

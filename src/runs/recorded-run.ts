@@ -37,6 +37,8 @@ export class RecordedRun {
   readonly #tally = new EventTally(systemClock);
   readonly #sinks: readonly EventSink[];
   readonly #outcome: Promise<RunSummary>;
+  /** Ends what listens to the given signal, which may live longer, and holds the run's state. */
+  readonly #over = new AbortController();
   /** Set once no local worker lives: how the run ends when no other worker is in it either. */
   #desertion: LockstepError | undefined;
   #settle: { resolve: (summary: RunSummary) => void; reject: (error: unknown) => void } | undefined;
@@ -58,12 +60,16 @@ export class RecordedRun {
     });
     this.#observe(startOf(options));
     if (signal.aborted) this.#interrupt();
-    signal.addEventListener('abort', () => this.#interrupt(), { once: true });
+    signal.addEventListener('abort', () => this.#interrupt(), { signal: this.#over.signal });
   }
 
   /** Resolves with the summary of a run that finished or was interrupted, rejects if it failed. */
   async finished(): Promise<RunSummary> {
-    return this.#outcome;
+    try {
+      return await this.#outcome;
+    } finally {
+      this.#over.abort();
+    }
   }
 
   /** Ends the run with an error; the files tell what was committed. */

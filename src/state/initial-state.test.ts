@@ -21,7 +21,7 @@ describe('makeInitialState', () => {
       stateBytes,
     };
 
-    const state = makeInitialState(plan, Float32Array.of(7, 8, 9));
+    const state = makeInitialState(plan, [Float32Array.of(7, 8), Float32Array.of(9)]);
 
     assert.equal(state.length, stateBytes);
     const values = new Float32Array(state.buffer);

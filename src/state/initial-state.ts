@@ -1,3 +1,5 @@
+import { invariant } from '../base/errors.ts';
+import { staticElementCount } from '../graph/values/shape.ts';
 import { initialParameter } from '../models/initial-parameter.ts';
 import type { ParameterInit } from '../models/model.ts';
 import type { PlanBytes, PlannedInit, RunPlan } from '../plan/run-plan.ts';
@@ -8,19 +10,23 @@ export function makeInitialState(
   given: PlanBytes['given'],
 ): Uint8Array {
   const state = new Float32Array(stateBytes / 4);
+  const unused = given.values();
   let offset = 0;
-  let givenOffset = 0;
-  for (const [index, { shape }] of job.parameters.entries()) {
-    const count = shape.reduce((product, size) => product * size, 1);
-    const values = given.subarray(givenOffset, givenOffset + count);
-    const init = valuesOf(initial[index], values);
-    if (init.kind === 'values') givenOffset += count;
-    state.set(initialParameter({ shape, init }, job.seed, index), offset);
+  for (const [index, { name, shape }] of job.parameters.entries()) {
+    const init = initOf(initial[index], unused);
+    const values = initialParameter({ shape, init }, job.seed, index);
+    const count = staticElementCount(shape);
+    invariant(values.length === count, `${name} has ${count} values, ${values.length} are given`);
+    state.set(values, offset);
     offset += count;
   }
   return new Uint8Array(state.buffer);
 }
 
-function valuesOf(init: PlannedInit | undefined, values: Float32Array): ParameterInit {
-  return init === undefined || init.kind === 'given' ? { kind: 'values', values } : init;
+function initOf(init: PlannedInit | undefined, unused: Iterator<Float32Array>): ParameterInit {
+  invariant(init !== undefined, 'a plan says of every parameter how it begins');
+  if (init.kind !== 'given') return init;
+  const next = unused.next();
+  invariant(next.done !== true, 'every parameter that begins as given has its values');
+  return { kind: 'values', values: next.value };
 }

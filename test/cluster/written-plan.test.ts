@@ -18,6 +18,10 @@ import { startRun } from './runs.ts';
 
 const NETWORK = join(REPOSITORY, 'test/fixtures/onnx/pretrained-13.onnx');
 
+function elementCountOf({ shape }: RunPlan['job']['parameters'][number]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
 /** Plans a run and leaves nothing of it but files in a folder. */
 async function writePlan(folder: string, flags: Readonly<Record<string, string>>): Promise<void> {
   const { config } = parseTrainConfig([], flags);
@@ -25,13 +29,20 @@ async function writePlan(folder: string, flags: Readonly<Record<string, string>>
   const { plan, bytes } = makePlan(config, data, { runId: 'written', minWorkers: 2 });
   writeFileSync(join(folder, 'plan.json'), JSON.stringify(plan));
   writeFileSync(join(folder, 'job-files'), bytes.jobFiles);
-  writeFileSync(join(folder, 'given'), new Uint8Array(bytes.given.buffer));
+  const given = bytes.given.map(({ buffer, byteOffset, byteLength }) =>
+    Buffer.from(buffer, byteOffset, byteLength),
+  );
+  writeFileSync(join(folder, 'given'), Buffer.concat(given));
 }
 
 function readPlan(folder: string): { readonly plan: RunPlan; readonly bytes: PlanBytes } {
   const plan = JSON.parse(readFileSync(join(folder, 'plan.json'), 'utf8')) as RunPlan;
   const jobFiles = new Uint8Array(readFileSync(join(folder, 'job-files')));
-  const given = new Float32Array(new Uint8Array(readFileSync(join(folder, 'given'))).buffer);
+  const values = new Float32Array(new Uint8Array(readFileSync(join(folder, 'given'))).buffer);
+  let end = 0;
+  const given = plan.job.parameters
+    .filter((_, index) => plan.initial[index]?.kind === 'given')
+    .map((parameter) => values.subarray(end, (end += elementCountOf(parameter))));
   return { plan, bytes: { jobFiles, given } };
 }
 
@@ -83,10 +94,7 @@ describe('a plan that was written down', () => {
       const named = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
       const { summary } = await startRun(t, named).outcome();
       const { plan } = readPlan(folder);
-      const count = plan.job.parameters.reduce(
-        (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
-        0,
-      );
+      const count = plan.job.parameters.reduce((sum, one) => sum + elementCountOf(one), 0);
       assert.equal(digestsOf(result.state, count).stateDigest, summary.stateDigest);
       assert.equal(result.steps, summary.steps);
     });

@@ -22,7 +22,7 @@ import type { WorkerEnd } from '../../src/worker/worker-options.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import {
   ELEMENTS,
-  initialWeights,
+  initialTensors,
   SimulatedEngine,
   STATE_BYTES,
   TENSOR_COUNT,
@@ -307,7 +307,7 @@ export class SimulatedCluster {
     this.choices = new Choices(options.seed);
     this.#coordinator = new Coordinator({
       plan: makeSimulatedPlan(options),
-      bytes: { jobFiles: new Uint8Array(0), given: initialWeights() },
+      bytes: { jobFiles: new Uint8Array(0), given: initialTensors() },
       clock: new HostClock(this.clock, this.#door),
       timing: DEFAULT_TIMING,
       newSession: () => `session-${this.#sessions++}`,

@@ -16,9 +16,12 @@ const SAMPLES_PER_MICRO_BATCH = 2;
 /** Bytes of a state: weights, then one momentum region. */
 export const STATE_BYTES = 2 * 4 * ELEMENTS;
 
-/** The weights before the first update. */
-export function initialWeights(): Float32Array {
-  return Float32Array.from({ length: ELEMENTS }, (_, i) => (i % 7) / 8 - 0.4);
+/** The weights before the first update, by tensor. */
+export function initialTensors(): Float32Array[] {
+  const weights = Float32Array.from({ length: ELEMENTS }, (_, i) => (i % 7) / 8 - 0.4);
+  return Array.from({ length: TENSOR_COUNT }, (_, tensor) =>
+    weights.subarray(tensor * TENSOR_LENGTH, (tensor + 1) * TENSOR_LENGTH),
+  );
 }
 
 export function digestOf(bytes: Uint8Array): string {

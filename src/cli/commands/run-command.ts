@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
-import type { StepCommitted } from '../../metrics/events.ts';
-import type { RunEvent } from '../../metrics/events.ts';
+import type { RunEvent, StepCommitted } from '../../metrics/events.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { writeOutput } from '../../validate/results/output-file.ts';

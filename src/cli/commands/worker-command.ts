@@ -1,11 +1,10 @@
 import { Command } from 'commander';
 import { ConfigError, invariant } from '../../base/errors.ts';
-import { DEVICE_NAMES } from '../../runtime/device.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { runWorkerProcess } from '../../launch/worker-process.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
-import { GPU_LANES } from '../../runtime/device.ts';
+import { DEVICE_NAMES, GPU_LANES } from '../../runtime/device.ts';
 import { chooseDevices, defaultLanes, type DeviceChoice } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import type { CommandContext } from '../shell/command-context.ts';
