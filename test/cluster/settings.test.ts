@@ -100,7 +100,7 @@ describe('lockstep train', () => {
   });
 
   for (const args of OPTIMIZERS)
-    test(`makes the same model on 1 worker and on 2 with 2 lanes each: ${args.join(' ')}`, async (t) => {
+    test(`makes the same model on 1 lane and on 2 workers of 2: ${args.join(' ')}`, async (t) => {
       const alone = await trained(t, [...SHORT, ...args, '--workers', '1', '--lanes', '1']);
       const shared = await trained(t, [...SHORT, ...args, '--workers', '2', '--lanes', '2']);
 
