@@ -26,10 +26,11 @@ const CHECK_TIMEOUT_MS = 300_000;
 
 /** Tests that `npm test` leaves out; all others are quick. */
 const LATER = ['test/long/', 'test/real/'];
-/** Tests that measure time, or of which one alone fills two cores: one file after the other. */
-const ALONE = ['test/validate/', ...LATER];
-/** Tests that start processes, though few: two files at a time, however many cores there are. */
-const BY_TWO = ['test/cluster/', 'test/letters/'];
+/**
+ * Tests that start processes, though few: two files at a time, however many cores there are. Of
+ * the long and the real ones one file at a time: they fill two cores.
+ */
+const BY_TWO = ['test/cluster/', 'test/letters/', 'test/validate/'];
 
 /** Names of the programs as they are in node_modules, and what they are given. */
 const CHECKS = {
@@ -131,11 +132,11 @@ async function runTests(files) {
 }
 
 async function* testEvents(files, totals) {
-  const areFree = (path) => !isIn([...BY_TWO, ...ALONE], path);
+  const isFree = (path) => !isIn([...BY_TWO, ...LATER], path);
   const groups = [
-    { paths: files.filter(areFree), concurrency: availableParallelism() },
+    { paths: files.filter(isFree), concurrency: availableParallelism() },
     { paths: files.filter((path) => isIn(BY_TWO, path)), concurrency: 2 },
-    { paths: files.filter((path) => isIn(ALONE, path)), concurrency: 1 },
+    { paths: files.filter((path) => isIn(LATER, path)), concurrency: 1 },
   ];
   for (const { paths, concurrency } of groups.filter((group) => group.paths.length > 0)) {
     const group = paths.map((path) => join(root, path));

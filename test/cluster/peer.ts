@@ -6,7 +6,7 @@ import { type Hello, PROTOCOL_VERSION, type ToCoordinator } from '../../src/prot
 import { encodeFrameHead } from '../../src/transport/frame.ts';
 import { FrameDecoder } from '../../src/transport/frame-decoder.ts';
 import { waitFor } from './processes.ts';
-import { PROMISE, type Run, startRun } from './runs.ts';
+import { type Run, startRun } from './runs.ts';
 
 /** A socket that says what a test wants and keeps what it hears. */
 export class Peer {
@@ -64,8 +64,11 @@ export function hello(changes: Partial<Hello> = {}): Hello {
 }
 
 /** A run on two workers that is under way. */
-export async function startDisturbedRun(t: TestContext): Promise<{ run: Run; address: string }> {
-  const run = startRun(t, [...PROMISE, '--workers', '2']);
+export async function startDisturbedRun(
+  t: TestContext,
+  args: readonly string[],
+): Promise<{ run: Run; address: string }> {
+  const run = startRun(t, [...args, '--workers', '2']);
   await run.reachesStep(1);
   return { run, address: await run.address() };
 }

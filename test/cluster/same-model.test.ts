@@ -12,11 +12,14 @@ describe('lockstep train', () => {
     assert.match(summary.stateDigest!, /^[0-9a-f]{64}$/);
   });
 
-  for (const workers of [2, 3])
+  for (const [workers, args] of [
+    [2, PROMISE],
+    [3, SHORT],
+  ] as const)
     test(`ends with the same model on ${workers} workers`, async (t) => {
-      const reference = await referenceOf(t, PROMISE);
+      const reference = await referenceOf(t, args);
 
-      const outcome = await startRun(t, [...PROMISE, '--workers', String(workers)]).outcome();
+      const outcome = await startRun(t, [...args, '--workers', String(workers)]).outcome();
 
       assertSameModel(outcome, reference);
       assert.equal(outcome.summary.events.workersJoined, workers);

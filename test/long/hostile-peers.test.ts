@@ -13,7 +13,7 @@ function oversizedFrame(): Uint8Array {
 describe("the coordinator's door", () => {
   test('lets nobody disturb the run who does not speak its language', async (t) => {
     const reference = await referenceOf(t, PROMISE);
-    const { run, address } = await startDisturbedRun(t);
+    const { run, address } = await startDisturbedRun(t, PROMISE);
 
     const garbage = new Peer(t, address);
     garbage.socket.write(Buffer.alloc(4096, 0xa5));
@@ -37,7 +37,7 @@ describe("the coordinator's door", () => {
 
   test('puts a member out that breaks the protocol, and goes on', async (t) => {
     const reference = await referenceOf(t, PROMISE);
-    const { run, address } = await startDisturbedRun(t);
+    const { run, address } = await startDisturbedRun(t, PROMISE);
 
     const liar = new Peer(t, address);
     liar.say(hello({ workerId: 'liar' }));

@@ -4,15 +4,16 @@ import { describe, test } from 'node:test';
 import { assertSameModel, PROMISE, referenceOf, startRun } from '../cluster/runs.ts';
 
 describe('lockstep train', () => {
-  test('ends with the same model on five workers', async (t) => {
-    const reference = await referenceOf(t, PROMISE);
+  for (const workers of [3, 5])
+    test(`ends with the same model on ${workers} workers`, async (t) => {
+      const reference = await referenceOf(t, PROMISE);
 
-    const outcome = await startRun(t, [...PROMISE, '--workers', '5']).outcome();
+      const outcome = await startRun(t, [...PROMISE, '--workers', String(workers)]).outcome();
 
-    assertSameModel(outcome, reference);
-    assert.equal(outcome.summary.events.workersJoined, 5);
-    assert.equal(outcome.summary.events.workersLost, 0);
-  });
+      assertSameModel(outcome, reference);
+      assert.equal(outcome.summary.events.workersJoined, workers);
+      assert.equal(outcome.summary.events.workersLost, 0);
+    });
 
   test('ends with the same model on four lanes of one worker', async (t) => {
     const reference = await referenceOf(t, PROMISE);
