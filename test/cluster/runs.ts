@@ -14,6 +14,8 @@ export const PROMISE: readonly string[] = [
   ...['--epochs', '1', '--seed', '7'],
 ];
 export const PROMISE_STEPS = 313;
+/** The promised run, only long enough to be disturbed in its midst. */
+export const SHORT: readonly string[] = [...PROMISE, '--steps', '120'];
 
 type EventOf<Kind extends RunEvent['kind']> = Extract<RunEvent, { kind: Kind }>;
 
@@ -152,7 +154,7 @@ export async function referenceOf(t: TestContext, args: readonly string[]): Prom
 
 /** The promised run, made so long or so short that one worker needs about `ms` for its steps. */
 export async function lasting(t: TestContext, ms: number): Promise<readonly string[]> {
-  const { summary } = await referenceOf(t, PROMISE);
+  const { summary } = await referenceOf(t, SHORT);
   const steps = Math.ceil((ms / 1000) * (summary.samplesPerSecond! / 192));
   return [...PROMISE, '--steps', String(steps)];
 }

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { assertGone, startLockstep, temporaryFolder, waitFor } from '../cluster/processes.ts';
-import { lockstep } from './lockstep-command.ts';
+import { lockstep } from '../cluster/lockstep-command.ts';
 
 /** Processes that a process has started and that live. */
 function childrenOf(pid: number): number[] {
@@ -16,7 +16,7 @@ function childrenOf(pid: number): number[] {
 }
 
 describe('lockstep bench-collective', () => {
-  test('measures several sizes, checks every sum, and prints the same document that it writes', async (t) => {
+  test('measures several sizes, checks every sum, and prints what it writes', async (t) => {
     const output = join(temporaryFolder(t), 'deep', 'collective.json');
     const { status, stdout, stderr } = await lockstep(
       t,

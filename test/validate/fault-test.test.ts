@@ -1,144 +1,15 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, test, type TestContext } from 'node:test';
-import { type FaultReport, faultReportSchema } from '../../src/validate/results/result.ts';
-import { assertGone, type Program, startLockstep } from '../cluster/processes.ts';
-
-/** A frozen worker costs five seconds, other data fifteen. */
-const DEADLINE_MS = 240_000;
-
-// Everything that fault-test leaves behind would be in here.
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-fault-test-test-'));
-process.env['TMPDIR'] = folder;
-after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-
-interface Tested {
-  readonly status: number | null;
-  readonly report: FaultReport;
-  readonly program: Program;
-}
-
-function startFaultTest(
-  t: TestContext,
-  args: readonly string[],
-): { program: Program; output: string } {
-  const output = join(folder, `${Math.random().toString(36).slice(2)}.json`);
-  return {
-    program: startLockstep(t, ['fault-test', '--output', output, '--json', ...args]),
-    output,
-  };
-}
-
-async function faultTest(t: TestContext, ...args: readonly string[]): Promise<Tested> {
-  const { program, output } = startFaultTest(t, args);
-  const { status } = await program.end(DEADLINE_MS);
-  const report = faultReportSchema.parse(JSON.parse(program.stdout));
-  assert.deepEqual(
-    report,
-    JSON.parse(readFileSync(output, 'utf8')),
-    'the file is what was printed',
-  );
-  const left = readdirSync(folder).filter((name) => name.startsWith('lockstep-'));
-  assert.deepEqual(left, [], 'no files of runs are left');
-  return { status, report, program };
-}
-
-/**
- * Every fault was really injected, found with the right worker, and survived with the clean run's
- * model.
- */
-function assertAllFound({ status, report, program }: Tested, names: readonly string[]): void {
-  assert.deepEqual(report.control?.false_alarms, []);
-  assert.deepEqual(
-    report.results.map(({ fault_type: name }) => name),
-    names,
-  );
-  for (const result of report.results) {
-    const { fault_type: name, injection_step: injected, detected_step: detected } = result;
-    assert.equal(result['status'], 'detected', `${name}: ${result.reason}`);
-    assert.equal(result.named_rank, result.affected_rank, name);
-    assert.ok(
-      typeof injected === 'number' && typeof detected === 'number' && detected >= injected,
-      name,
-    );
-    if (name !== 'disk_full')
-      assert.deepEqual([result.recovered, result.digest_equal], [true, true], name);
-  }
-  assert.equal(status, 0, program.stderr);
-}
+import { describe, test } from 'node:test';
+import { assertGone } from '../cluster/processes.ts';
+import { assertAllFound, faultTest, folder, startFaultTest } from './fault-testing.ts';
 
 describe('lockstep fault-test', () => {
-  test('finds wrong gradients and old replicas by recomputing, and puts the worker out', async (t) => {
-    const names = [
-      ...[
-        'gradient_sync_anomaly',
-        'gradient_scale_10',
-        'gradient_zeros',
-        'gradient_nan',
-        'gradient_sign_flip',
-      ],
-      ...['gradient_scale_half', 'gradient_bit_flip', 'gradient_mantissa_bit', 'stale_worker'],
-    ];
-
-    const tested = await faultTest(t, '--faults', names.join(','));
-
-    assertAllFound(tested, names);
-    const { results, control } = tested.report;
-    for (const { fault_type: name, loss_curve: losses } of results)
-      assert.deepEqual(
-        losses,
-        control?.loss_curve,
-        `${name}: every step as if nothing had happened`,
-      );
-  });
-
-  test('finds workers that are gone or cannot be reached, and bytes that were damaged', async (t) => {
-    const names = ['worker_timeout', 'kill', 'half_open', 'partition', 'corrupted_frame'];
+  test('finds a flipped bit by recomputing it, and a worker that was killed', async (t) => {
+    const names = ['gradient_bit_flip', 'kill'];
 
     assertAllFound(await faultTest(t, '--faults', names.join(',')), names);
-  });
-
-  test('finds what is slow, in two places, what does not belong, a clock that jumps and a full disk', async (t) => {
-    const names = [
-      'slow_worker',
-      'delayed_frames',
-      'duplicate_worker',
-      'wrong_data',
-      'clock_jump',
-      'disk_full',
-    ];
-
-    const tested = await faultTest(t, '--faults', names.join(','));
-
-    assertAllFound(tested, names);
-    const full = tested.report.results.at(-1);
-    assert.match(
-      full!.reason,
-      /^FILE_FAILED: writing .*model\.onnx: the disk is full\. Free some space/,
-    );
-    assert.equal(full!.recovered, false);
-  });
-
-  test('raises no alarm in clean runs', async (t) => {
-    const { report, status } = await faultTest(
-      t,
-      '--faults',
-      'kill',
-      '--runs',
-      '4',
-      '--seed',
-      '100',
-    );
-
-    assert.equal(status, 0);
-    assert.equal((report['controls'] as unknown[]).length, 4);
-    assert.deepEqual(report.control?.false_alarms, []);
-    assert.deepEqual(
-      report.results.map(({ seed }) => seed),
-      [100, 101, 102, 103],
-    );
   });
 
   test('says missed, and ends with 1, when the detectors are off', async (t) => {

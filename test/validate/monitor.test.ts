@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { startLockstep, temporaryFolder } from '../cluster/processes.ts';
-import { lockstep } from './lockstep-command.ts';
+import { lockstep } from '../cluster/lockstep-command.ts';
 
 const WORKER = {
   worker_id: 0,

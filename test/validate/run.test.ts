@@ -1,85 +1,18 @@
-/** `lockstep run` as its user runs it: real worker processes, and the files they leave. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { describe, test } from 'node:test';
+import type { TrainingPayload } from '../../src/validate/results/result.ts';
 import { bitsOf } from '../../src/validate/watch/step-recorder.ts';
-import {
-  type Health,
-  healthSchema,
-  type Result,
-  resultSchema,
-  type TrainingPayload,
-  trainingPayloadSchema,
-} from '../../src/validate/results/result.ts';
-import {
-  assertGone,
-  isAlive,
-  type Program,
-  startLockstep,
-  temporaryFolder,
-} from '../cluster/processes.ts';
-
-/** A run under way in a folder of its own. */
-class MeasuredRun {
-  readonly folder: string;
-  readonly program: Program;
-
-  constructor(t: TestContext, args: readonly string[]) {
-    this.folder = temporaryFolder(t);
-    const outputs = [
-      '--output',
-      this.path('result.json'),
-      '--health-checkpoint-path',
-      this.path('health.json'),
-    ];
-    this.program = startLockstep(t, [
-      'run',
-      ...outputs,
-      '--plain',
-      this.path('plain.json'),
-      ...args,
-    ]);
-  }
-
-  path(name: string): string {
-    return join(this.folder, name);
-  }
-
-  /** The health file, which is whole at every moment. */
-  health(): Health | undefined {
-    const path = this.path('health.json');
-    return existsSync(path)
-      ? healthSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
-      : undefined;
-  }
-
-  /** Process ids by rank. */
-  workerIds(): number[] {
-    return [...this.program.stderr.matchAll(/rank \d+ joined .* process (\d+)/g)].map((match) =>
-      Number(match[1]),
-    );
-  }
-
-  async finished(): Promise<{ result: Result; payload: TrainingPayload }> {
-    const { status } = await this.program.end();
-    assert.equal(status, 0, this.program.stderr);
-    await assertGone(this.workerIds());
-    const result = resultSchema.parse(JSON.parse(readFileSync(this.path('result.json'), 'utf8')));
-    return { result, payload: trainingPayloadSchema.parse(result.tool_payload) };
-  }
-}
-
-function lossBits({ steps }: TrainingPayload): (string | undefined)[] {
-  return steps.map((step) => step.loss_bits);
-}
+import { assertGone, isAlive, startLockstep, temporaryFolder } from '../cluster/processes.ts';
+import { lossBits, MeasuredRun } from './measured-run.ts';
 
 function sumOf(values: readonly (number | undefined)[]): number {
   return values.reduce<number>((sum, value) => sum + (value ?? Number.NaN), 0);
 }
 
 describe('lockstep run', () => {
-  test('has the same losses and the same model, bit for bit, on one, two and four workers', async (t) => {
+  test('has the same losses and the same model on one, two and four workers', async (t) => {
     const payloads: TrainingPayload[] = [];
     for (const workers of ['1', '2', '4']) {
       const { payload } = await new MeasuredRun(t, ['--workers', workers]).finished();
@@ -156,7 +89,7 @@ describe('lockstep run', () => {
     );
   });
 
-  test('writes the canonical result, the plain form and the health file, and nothing else', async (t) => {
+  test('writes the canonical result, the plain form, the health file, nothing else', async (t) => {
     const run = new MeasuredRun(t, [
       '--workers',
       '2',
@@ -187,7 +120,7 @@ describe('lockstep run', () => {
     assert.equal((await check.end()).status, 0, check.stderr);
   });
 
-  test('obeys the seed in data and weights, and the batch size as that of the whole step', async (t) => {
+  test('obeys the seed in data and weights, and the batch size of the whole step', async (t) => {
     const runs = [
       ['--seed', '42'],
       ['--seed', '7'],
@@ -205,7 +138,7 @@ describe('lockstep run', () => {
     );
   });
 
-  test('speaks as the original does, without colour, with a line for every step when asked', async (t) => {
+  test('speaks as the original does, without colour, of every step when asked', async (t) => {
     const run = new MeasuredRun(t, [
       '--steps',
       '3',
@@ -237,30 +170,7 @@ describe('lockstep run', () => {
     if (isEstimate === true) assert.ok(result.metrics.power_consumption_watts! >= 20);
   });
 
-  test('comes to the same end when a worker is killed, and the health file says so while it runs', async (t) => {
-    const args = ['--steps', '1500', '--seed', '3'];
-    const { payload: reference } = await new MeasuredRun(t, [...args, '--workers', '1']).finished();
-    const run = new MeasuredRun(t, [...args, '--workers', '3']);
-    await run.program.during('some steps', () => (run.health()?.completed_steps ?? 0) > 20);
-    process.kill(run.workerIds()[1]!, 'SIGKILL');
-    const seen = await run.program.during('a failed worker', () => {
-      const health = run.health();
-      return health?.workers.some(({ status }) => status === 'failed') === true && health;
-    });
-    const { payload } = await run.finished();
-
-    assert.equal(seen.is_complete, false);
-    assert.ok(seen.completed_steps < 1500);
-    assert.deepEqual(payload.worker_snapshots?.map(({ status }) => status).sort(), [
-      'failed',
-      'healthy',
-      'healthy',
-    ]);
-    assert.equal(payload.state_digest, reference.state_digest);
-    assert.deepEqual(lossBits(payload), lossBits(reference));
-  });
-
-  test('when interrupted ends with 130, leaves no result, and keeps the files of the run', async (t) => {
+  test("when interrupted ends with 130, leaves no result, and keeps the run's files", async (t) => {
     const run = new MeasuredRun(t, ['--steps', '100000', '--json']);
     await run.program.during('some steps', () => (run.health()?.completed_steps ?? 0) > 0);
     run.program.signal('SIGINT');
@@ -303,7 +213,7 @@ describe('lockstep run', () => {
     await assertGone(run.workerIds());
   });
 
-  test('refuses flags that it does not know and values that cannot be, with 2, and writes nothing', async (t) => {
+  test('refuses unknown flags and wrong values with 2, and writes nothing', async (t) => {
     for (const [args, message] of [
       [['--worker', '2'], /error: unknown option '--worker'/],
       [

@@ -6,7 +6,7 @@ import { describe, test, type TestContext } from 'node:test';
 import type { ValidationReport } from '../../src/validate/compare/compare-runs.ts';
 import type { Result } from '../../src/validate/results/result.ts';
 import { temporaryFolder } from '../cluster/processes.ts';
-import { lockstep } from './lockstep-command.ts';
+import { lockstep } from '../cluster/lockstep-command.ts';
 import { trainWrongly } from './wrong-training.ts';
 
 const STEPS = '24';
@@ -49,7 +49,7 @@ async function results(
 }
 
 describe('lockstep validate', () => {
-  test('passes two workers against one bit for bit, and fails and names a build without exchange', async (t) => {
+  test('passes two workers against one, and names a build without exchange', async (t) => {
     const { folder, files } = await results(t);
     const report = join(folder, 'reports/report.json');
 
@@ -179,7 +179,7 @@ describe('lockstep validate', () => {
 });
 
 describe('lockstep report check', () => {
-  test('lists all problems of all files, and tells what is wrong from what cannot be read', async (t) => {
+  test('lists all problems of all files, and which of them cannot be read', async (t) => {
     const folder = temporaryFolder(t);
     const result = (await trainWrongly({ mistake: 'none', workers: 1, steps: 2 })) as Result & {
       tool_payload: object;

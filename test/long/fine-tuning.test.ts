@@ -16,7 +16,7 @@ function weightsOf(path: string): ReadonlyMap<string, TensorData> {
   return new Map(initializers.map(({ name, data }) => [name, data]));
 }
 
-test('a network that PyTorch has trained becomes better, and what is frozen stays as it was', async (t) => {
+test('a network trained by PyTorch becomes better, and what is frozen stays', async (t) => {
   const { test: held } = await samplesOf({ dataset: 'mnist' });
   const before = await worthOf(PRETRAINED, held);
   const run = startRun(t, [

@@ -5,20 +5,29 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { Tensor } from 'onnxruntime-node';
-import { softwareGpuMissing, useSoftwareGpu } from '../../test/software-gpu.ts';
-import { gradientName } from '../autodiff/differentiate.ts';
-import { INPUT_NAMES, makeCaseGraph, readRecorded } from '../autodiff/gradient-cases.contract.ts';
-import { encodeGraph } from '../graph/file/encode.ts';
-import { staticElementCount } from '../graph/values/shape.ts';
-import type { Graph } from '../graph/types.ts';
-import type { ValueInfo } from '../graph/values/types.ts';
-import { CASES, type ModelCase, numbersFor, pattern } from '../models/model-cases.contract.ts';
-import { makeModel } from '../models/models.ts';
-import { makeStepGraphs } from '../models/step-graphs.ts';
-import type { Device } from './device.ts';
-import { InPlaceSession } from './in-place-session.ts';
-import { placeNodes } from './node-placement.ts';
-import { onnxRuntime } from './session.ts';
+import { softwareGpuMissing, useSoftwareGpu } from '../software-gpu.ts';
+import { gradientName } from '../../src/autodiff/differentiate.ts';
+import {
+  INPUT_NAMES,
+  makeCaseGraph,
+  readRecorded,
+} from '../../src/autodiff/gradient-cases.contract.ts';
+import { encodeGraph } from '../../src/graph/file/encode.ts';
+import { staticElementCount } from '../../src/graph/values/shape.ts';
+import type { Graph } from '../../src/graph/types.ts';
+import type { ValueInfo } from '../../src/graph/values/types.ts';
+import {
+  CASES,
+  type ModelCase,
+  numbersFor,
+  pattern,
+} from '../../src/models/model-cases.contract.ts';
+import { makeModel } from '../../src/models/models.ts';
+import { makeStepGraphs } from '../../src/models/step-graphs.ts';
+import type { Device } from '../../src/runtime/device.ts';
+import { InPlaceSession } from '../../src/runtime/in-place-session.ts';
+import { placeNodes } from '../../src/runtime/node-placement.ts';
+import { onnxRuntime } from '../../src/runtime/session.ts';
 
 const BATCH = 4;
 /** Share of a tensor's largest element: both add in orders of their own, and have their own exp. */

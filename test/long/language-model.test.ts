@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { Dataset } from '../../src/data/dataset.ts';
-import { startLockstep } from '../cluster/processes.ts';
+import { lockstep } from '../cluster/lockstep-command.ts';
 import { startRun } from '../cluster/runs.ts';
 import { samplesOf, worthOf } from './inference.ts';
 
@@ -40,19 +40,7 @@ function countingLosses(train: Dataset, held: Dataset): { unigram: number; bigra
   return { unigram: unigram / held.y.length, bigram: bigram / held.y.length };
 }
 
-interface Written {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function generate(t: TestContext, ...args: string[]): Promise<Written> {
-  const program = startLockstep(t, ['generate', ...args]);
-  const { status } = await program.end();
-  return { status, stdout: program.stdout, stderr: program.stderr };
-}
-
-test('a gpt learns more of Moby Dick than which character follows which, and writes on', async (t) => {
+test('a gpt learns more of Moby Dick than what follows which character, and writes', async (t) => {
   const run = startRun(t, TRAINING);
   const { summary } = await run.outcome(DEADLINE_MS);
   const { train, test: held } = await samplesOf(DATA);
@@ -74,9 +62,9 @@ test('a gpt learns more of Moby Dick than which character follows which, and wri
     const args = [run.folder, '--prompt', 'The whale', '--tokens', '150', '--json', '--seed'];
 
     const [first, again, other] = [
-      await generate(t, ...args, '1'),
-      await generate(t, ...args, '1'),
-      await generate(t, ...args, '2'),
+      await lockstep(t, 'generate', ...args, '1'),
+      await lockstep(t, 'generate', ...args, '1'),
+      await lockstep(t, 'generate', ...args, '2'),
     ].map(({ status, stdout, stderr }) => {
       assert.equal(status, 0, stderr);
       return (JSON.parse(stdout) as { text: string }).text;
@@ -95,41 +83,26 @@ test('a gpt learns more of Moby Dick than which character follows which, and wri
   });
 
   await t.test('it refuses a prompt that it cannot read, and flags that are none', async () => {
-    const unknown = await generate(t, run.folder, '--prompt', 'the \u{1f433} and the \u{1f433}');
-    const empty = await generate(t, run.folder, '--prompt', '');
-    const many = await generate(t, run.folder, '--tokens', 'many');
-
-    assert.match(
-      unknown.stderr,
-      /^error: prompt: expected characters that the model was trained on, got "\u{1f433}"\. [^\n]*\n$/u,
+    const unknown = await lockstep(
+      t,
+      'generate',
+      run.folder,
+      '--prompt',
+      'the \u{1f433} and the \u{1f433}',
     );
+    const empty = await lockstep(t, 'generate', run.folder, '--prompt', '');
+    const many = await lockstep(t, 'generate', run.folder, '--tokens', 'many');
+
+    const says =
+      '^error: prompt: expected characters that the model was trained on, got "\u{1f433}"\\. ' +
+      '[^\n]*\n$';
+    assert.match(unknown.stderr, new RegExp(says, 'u'));
     assert.equal(empty.stderr, 'error: --prompt: expected at least one character\n');
     assert.match(
       many.stderr,
       /^error: --tokens: expected a whole number from 1 to \d+, got "many"\n$/,
     );
     for (const { status, stdout } of [unknown, empty, many])
-      assert.deepEqual([status, stdout], [2, '']);
-  });
-});
-
-describe('lockstep generate', () => {
-  test('refuses a folder that is not there, and one without a language model', async (t) => {
-    const run = startRun(t, ['--dataset', 'digits', '--steps', '1', '--workers', '1']);
-    await run.outcome();
-
-    const nowhere = await generate(t, join(run.folder, 'nowhere'));
-    const classifier = await generate(t, run.folder);
-
-    assert.match(
-      nowhere.stderr,
-      /^error: \S+nowhere: expected the folder of a finished run, [^\n]+\n$/,
-    );
-    assert.match(
-      classifier.stderr,
-      /^error: \S+: there is no tokens\.json, [^\n]+--model gpt[^\n]+\n$/,
-    );
-    for (const { status, stdout } of [nowhere, classifier])
       assert.deepEqual([status, stdout], [2, '']);
   });
 });

@@ -1,6 +1,6 @@
-/** Commands of the suite that end by themselves, as processes. */
+/** Commands that end by themselves, as processes. */
 import type { TestContext } from 'node:test';
-import { startLockstep } from '../cluster/processes.ts';
+import { startLockstep } from './processes.ts';
 
 /** How a command ended and what it said. */
 export interface CommandResult {

@@ -1,0 +1,16 @@
+/** Faults at a step that a number chooses, and what came of them. */
+import type { Run } from './runs.ts';
+
+/** A rank of three and a step to hit it at, from 10 to 9 + `steps`. */
+export function aim(seed: number, steps: number): { rank: number; step: number } {
+  return { rank: seed % 3, step: 10 + (Math.floor(seed / 3) % steps) };
+}
+
+/** Counts the samples that `rank` computed for steps after `step`. */
+export function samplesAfter(run: Run, rank: number, step: number): number {
+  const later = run.eventsOf('step').filter((event) => event.step > step);
+  return later.reduce(
+    (sum, { ranks }) => sum + (ranks.find((each) => each.rank === rank)?.samples ?? 0),
+    0,
+  );
+}

@@ -1,0 +1,94 @@
+/** A run that loses workers and gets them back, in ways that take seconds each. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { aim, samplesAfter } from '../cluster/aim.ts';
+import { assertGone, freeze } from '../cluster/processes.ts';
+import {
+  assertSameModel,
+  lasting,
+  PROMISE,
+  referenceOf,
+  startRun,
+  startWorker,
+  testSeed,
+} from '../cluster/runs.ts';
+
+/** A worker that froze is given up after 5 s, and takes about one to come back. */
+const COMEBACK_MS = 9_000;
+
+describe('a run of three workers', () => {
+  test('ends with the same model, and nothing left, when one freezes for good', async (t) => {
+    const reference = await referenceOf(t, PROMISE);
+    const { rank, step } = aim(testSeed(t), 90);
+    const run = startRun(t, [...PROMISE, '--workers', '3']);
+    const workers = await run.workerIds(3);
+
+    await run.reachesStep(step);
+    freeze(t, workers.get(rank)!);
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    assert.equal(outcome.summary.events.workersStalled, 1);
+    assert.equal(run.eventsOf('worker-stalled')[0]!.rank, rank);
+    assert.ok(outcome.summary.events.microBatchesReissued > 0);
+    await assertGone([workers.get(rank)!]);
+  });
+
+  test('takes one back that joins again after it was given up', async (t) => {
+    const long = await lasting(t, COMEBACK_MS);
+    const reference = await referenceOf(t, long);
+    const { rank, step } = aim(testSeed(t), 60);
+    const run = startRun(t, [...long, '--workers', '3']);
+    const workers = await run.workerIds(3);
+
+    await run.reachesStep(step);
+    const thaw = freeze(t, workers.get(rank)!);
+    const lost = await run.event('worker-lost');
+    thaw();
+    const back = await run.event('worker-joined', (event) => event.step > step);
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    assert.deepEqual([lost.rank, lost.workerId], [rank, back.workerId]);
+    assert.equal(outcome.summary.events.workersLost, 1);
+    assert.equal(outcome.summary.events.workersJoined, 4);
+    assert.ok(samplesAfter(run, back.rank, back.step) > 0, 'it contributed again');
+  });
+});
+
+describe('a run that all its workers leave', () => {
+  test('goes on with one that was started by hand before', async (t) => {
+    const long = await lasting(t, COMEBACK_MS);
+    const reference = await referenceOf(t, long);
+    const run = startRun(t, [...long, '--workers', '2']);
+    const workers = await run.workerIds(2);
+    const third = await startWorker(t, run);
+
+    await run.event('worker-joined', ({ processId }) => processId === third.pid);
+    for (const pid of workers.values()) process.kill(pid, 'SIGKILL');
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    assert.equal(outcome.summary.events.workersLost, 2);
+    assert.equal((await third.end()).status, 0);
+  });
+
+  test('waits, and goes on from its snapshot with one that is started then', async (t) => {
+    const reference = await referenceOf(t, PROMISE);
+    const { step } = aim(testSeed(t), 90);
+    const run = startRun(t, [...PROMISE, '--workers', '2'], 'coordinator');
+    const first = [await startWorker(t, run), await startWorker(t, run)];
+    await run.workerIds(2);
+
+    await run.reachesStep(step);
+    for (const worker of first) worker.signal('SIGKILL');
+    await run.event('run-waiting');
+    const third = await startWorker(t, run);
+    const outcome = await run.outcome();
+
+    assertSameModel(outcome, reference);
+    const { workersLost, workersJoined, rollbacks } = outcome.summary.events;
+    assert.deepEqual([workersLost, workersJoined, rollbacks], [2, 3, 1]);
+    assert.equal((await third.end()).status, 0);
+  });
+});
