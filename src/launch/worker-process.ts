@@ -126,7 +126,7 @@ function startWorker(
       const fail = (error: unknown): void => lose(messageOf(error));
       connect(address, CONNECT_TIMEOUT_MS).then(opened, fail);
     },
-    startHeartbeat: (hello) => resources.beat(address, hello, lose),
+    startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.lose(reason)),
     onWelcome: (given, { runId }) => {
       deadline.cancel();
       search.isOver = true;

@@ -304,10 +304,33 @@ describe('Worker', () => {
     assert.deepEqual(ends, [{ kind: 'failed', error }]);
   });
 
+  test('hears a goodbye that comes after the end of the other connections', () => {
+    const { clock, worker, control, data, ends, send } = createWorld();
+
+    worker.lose('the heartbeat connection has ended');
+    data.close();
+    clock.advance(400);
+    assert.deepEqual(ends, []);
+    send(control, { kind: 'goodbye', reason: 'the run is finished' });
+    clock.advance(1_000);
+
+    assert.deepEqual(ends, [{ kind: 'dismissed', reason: 'the run is finished' }]);
+  });
+
+  test('is disconnected when nothing follows the end of its data connection', () => {
+    const { clock, data, ends } = createWorld();
+
+    data.close();
+    clock.advance(600);
+
+    assert.deepEqual(ends, [{ kind: 'disconnected', reason: 'connection to coordinator: ended' }]);
+  });
+
   test('ends a connection on which a message does not belong', () => {
-    const { data, ends, send } = createWorld();
+    const { clock, data, ends, send } = createWorld();
 
     send(data, { kind: 'lease', pass: 1, microBatches: [] });
+    clock.advance(600);
 
     assert.match(
       ends[0]?.kind === 'disconnected' ? ends[0].reason : '',

@@ -6,6 +6,7 @@
  * commits wait for their turn; its pass work knows the plan that waits for a state or is being
  * computed. `#advance` looks at these and gives the engine what is next.
  */
+import type { Timer } from '../base/clock.ts';
 import { type LockstepError, ProtocolError } from '../base/errors.ts';
 import {
   type Hello,
@@ -26,6 +27,8 @@ type Welcome = Extract<ToWorker, { kind: 'welcome' }>;
 /** The welcome carries the compiled steps, with everything that is frozen in them. */
 const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
 const CONTROL_LIMITS = { maxHeaderBytes: 4 << 20, maxPayloadBytes: 0 };
+/** The goodbye may still be on its way when the other connections have ended. */
+const FAREWELL_MS = 500;
 const DATA_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
 
 /** One membership of a worker process, from its hello to its end. */
@@ -35,6 +38,8 @@ export class Worker {
   #data: Connection | undefined;
   #engine: Engine | undefined;
   #isOver = false;
+  /** Set while another connection has ended and the control connection has not. */
+  #farewell: { readonly reason: string; readonly timer: Timer } | undefined;
   readonly #replica: Replica;
   readonly #work: PassWork;
 
@@ -52,8 +57,10 @@ export class Worker {
     control.handlers = {
       onFrame: (header, payload) =>
         this.#receiveControl(parseToWorker(header, control.peer), payload),
-      onClose: (error) =>
-        this.disconnect(error?.message ?? 'the coordinator closed the connection'),
+      onClose: (error) => {
+        const reason = error?.message ?? 'the coordinator closed the connection';
+        this.disconnect(this.#farewell?.reason ?? reason);
+      },
     };
     control.send(this.#hello('control', ''));
   }
@@ -69,6 +76,16 @@ export class Worker {
     this.#end({ kind: 'disconnected', reason });
   }
 
+  /**
+   * The data or heartbeat connection has ended. They are not ordered against the control
+   * connection, which may be about to say goodbye: it gets a moment for that.
+   */
+  lose(reason: string): void {
+    if (this.#isOver || this.#farewell !== undefined) return;
+    const timer = this.#options.clock.after(FAREWELL_MS, () => this.disconnect(reason));
+    this.#farewell = { reason, timer };
+  }
+
   #link(): CoordinatorLink {
     return {
       send: (message) => {
@@ -81,13 +98,8 @@ export class Worker {
   }
 
   #hello(channel: Hello['channel'], session: string): Hello {
-    return {
-      kind: 'hello',
-      protocol: PROTOCOL_VERSION,
-      channel,
-      session,
-      ...this.#options.identity,
-    };
+    const { identity } = this.#options;
+    return { kind: 'hello', protocol: PROTOCOL_VERSION, channel, session, ...identity };
   }
 
   #receiveControl(message: ToWorker, payload: Uint8Array): void {
@@ -175,8 +187,7 @@ export class Worker {
     connection.handlers = {
       onFrame: (header, payload) =>
         this.#receiveData(parseToWorker(header, connection.peer), payload),
-      onClose: (error) =>
-        this.disconnect(error?.message ?? 'the coordinator closed the data connection'),
+      onClose: (error) => this.lose(error?.message ?? 'the coordinator closed the data connection'),
       payloadTarget: (header, byteLength) => {
         const kind =
           typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';
@@ -213,6 +224,7 @@ export class Worker {
   #end(end: WorkerEnd): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#farewell?.timer.cancel();
     this.#control.close();
     this.#data?.close();
     this.#engine?.close();

@@ -257,7 +257,7 @@ class SimulatedWorker {
     connection.limits = GREETING_LIMITS;
     connection.handlers = {
       onFrame: () => {},
-      onClose: () => this.#worker?.disconnect('heartbeat connection closed'),
+      onClose: () => this.#worker?.lose('heartbeat connection closed'),
     };
     connection.send(hello);
     const beat = (): void => {
