@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { diagnose } from './diagnose.ts';
 import type { LossCurve } from './loss-curve.ts';
 
-/** A run that learns; real wrong runs are in test/validate/diagnosis.test.ts. */
+/** A run that learns; real wrong runs are in test/long/diagnosis.test.ts. */
 const LOSSES = Array.from(
   { length: 60 },
   (_, step) => 10 * Math.exp(-step / 15) * (1 + 0.05 * Math.sin(step * 7)),

@@ -7,8 +7,8 @@ import { describe, test } from 'node:test';
 import { messageOf } from '../../src/base/errors.ts';
 import { Pass } from '../../src/coordinator/pass.ts';
 import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
-import { checkHistory, undisturbedDigest } from './check-history.ts';
-import type { EngineWrapper } from './simulated-cluster.ts';
+import { checkHistory, undisturbedDigest } from '../simulation/check-history.ts';
+import type { EngineWrapper } from '../simulation/simulated-cluster.ts';
 
 const HISTORIES = 24;
 
