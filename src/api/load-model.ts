@@ -61,7 +61,7 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
   const { task } = finishedOf(folder, (await readRun(folder)).summary);
   const file = join(folder, 'model.onnx');
   const session = await createSession(await readModel(file), file, 'cpu');
-  const layout = layoutOf(session, file);
+  const layout = await layoutOrRelease(session, file);
   const { features, type } = layout;
   let isClosed = false;
   return {
@@ -85,6 +85,16 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
       await session.release();
     },
   };
+}
+
+/** The layout of a session, which ends if it has none that we know. Throws GraphError. */
+async function layoutOrRelease(session: Session, file: string): Promise<Layout> {
+  try {
+    return layoutOf(session, file);
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
 }
 
 const HOW = { failed: 'failed', interrupted: 'was interrupted' } as const;
