@@ -27,11 +27,10 @@ const CHECK_TIMEOUT_MS = 300_000;
 /** Tests that `npm test` leaves out; all others are quick. */
 const LATER = ['test/long/', 'test/real/'];
 /**
- * Tests that start processes, though few, and wait for much of their time: three files at a time,
- * however many cores there are. Of the long and the real ones one file at a time: they fill two
- * cores.
+ * Tests that start processes, though few: two files at a time, however many cores there are. Of
+ * the long and the real ones one file at a time: they fill two cores.
  */
-const BY_THREE = ['test/cluster/', 'test/letters/', 'test/validate/'];
+const BY_TWO = ['test/cluster/', 'test/letters/', 'test/validate/'];
 
 /** Names of the programs as they are in node_modules, and what they are given. */
 const CHECKS = {
@@ -133,10 +132,10 @@ async function runTests(files) {
 }
 
 async function* testEvents(files, totals) {
-  const isFree = (path) => !isIn([...BY_THREE, ...LATER], path);
+  const isFree = (path) => !isIn([...BY_TWO, ...LATER], path);
   const groups = [
     { paths: files.filter(isFree), concurrency: availableParallelism() },
-    { paths: files.filter((path) => isIn(BY_THREE, path)), concurrency: 3 },
+    { paths: files.filter((path) => isIn(BY_TWO, path)), concurrency: 2 },
     { paths: files.filter((path) => isIn(LATER, path)), concurrency: 1 },
   ];
   for (const { paths, concurrency } of groups.filter((group) => group.paths.length > 0)) {

@@ -13,8 +13,8 @@ import { describe, test, type TestContext } from 'node:test';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeGraphFile } from '../../src/graph/file/decode.ts';
 import type { TensorData } from '../../src/graph/values/types.ts';
-import { REPOSITORY, startLockstep, temporaryFolder } from './processes.ts';
-import { assertSameModel, startRun } from './runs.ts';
+import { REPOSITORY, startLockstep, temporaryFolder } from '../cluster/processes.ts';
+import { assertSameModel, startRun } from '../cluster/runs.ts';
 
 const NETWORKS = join(REPOSITORY, 'test/fixtures/onnx');
 const CNN = join(NETWORKS, 'cnn-13.onnx');

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { temporaryFolder } from './processes.ts';
-import { assertSameModel } from './runs.ts';
-import { assertSameOnTwoWorkers, BRIEF, trained } from './trained.ts';
+import { temporaryFolder } from '../cluster/processes.ts';
+import { assertSameModel } from '../cluster/runs.ts';
+import { assertSameOnTwoWorkers, BRIEF, trained } from '../cluster/trained.ts';
 
 /** The two files of SmolCluster's README. */
 const CLUSTER = `host_ip: "0.0.0.0"          # Server bind address (0.0.0.0 = all interfaces)
