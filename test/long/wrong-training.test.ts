@@ -13,7 +13,11 @@ import {
   trainingPayloadSchema,
 } from '../../src/validate/results/result.ts';
 import { startLockstep, temporaryFolder } from '../cluster/processes.ts';
-import { CORRUPTED_FROM_STEP, trainWrongly, type WrongTrainingOptions } from '../validate/wrong-training.ts';
+import {
+  CORRUPTED_FROM_STEP,
+  trainWrongly,
+  type WrongTrainingOptions,
+} from '../validate/wrong-training.ts';
 
 const STEPS = 24;
 

@@ -73,10 +73,9 @@ describe('lockstep run', () => {
       assert.equal(step.loss_bits, bitsOf(step.loss));
     }
     const stepsMs = sumOf(payload.steps.map((step) => step.step_time_ms));
-    assert.ok(
-      Math.abs(stepsMs - 1000 * payload.total_time_sec) < 0.01 * stepsMs,
-      'steps fill the time',
-    );
+    // What a busy machine takes between the last step and the end of the run is no part of a step.
+    const unfilledMs = Math.abs(stepsMs - 1000 * payload.total_time_sec);
+    assert.ok(unfilledMs < Math.max(50, 0.01 * stepsMs), `${unfilledMs} ms are in no step`);
     const tookMs = Date.parse(payload.end_timestamp) - Date.parse(payload.start_timestamp);
     assert.ok(
       Math.abs(tookMs - 1000 * payload.total_time_sec) < 50,

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { encodeFrameHead } from '../../src/transport/frame.ts';
-import { startLockstep } from './processes.ts';
-import { assertDamageIsNoticed } from './relayed-run.ts';
+import { startLockstep } from '../cluster/processes.ts';
+import { assertDamageIsNoticed } from '../cluster/relayed-run.ts';
 
 describe('a run with a bad link', () => {
   test(
