@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parts } from '../../test/patterns.ts';
 import { ConfigError } from '../base/errors.ts';
 import { parameterCountOf, type ModelTask } from './model.ts';
 import { makeModel } from './models.ts';
@@ -34,7 +35,10 @@ describe('makeModel', () => {
     [
       'mlp',
       { activation: 'rleu' },
-      /expected one of relu, tanh, sigmoid, gelu, gelu_tanh, got "rleu"; did you mean "relu"\?/,
+      parts(
+        /activation: expected one of relu, tanh, sigmoid, gelu, gelu_tanh, /,
+        /got "rleu"; did you mean "relu"\?/,
+      ),
     ],
     ['mlp', { activation: null }, /activation/],
   ];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { parts } from '../../test/patterns.ts';
 import { ConfigError } from '../base/errors.ts';
 import { CASES } from './model-cases.contract.ts';
 import { parameterCountOf, stateElementCountOf, type Model, type ModelTask } from './model.ts';
@@ -130,7 +131,10 @@ describe('MODELS', () => {
       'simple_cnn',
       flat,
       {},
-      /expected images \[channels, height, width\], 8 by 8 at least, got .*numbers \[784\]/,
+      parts(
+        /expected images \[channels, height, width\], 8 by 8 at least, /,
+        /got samples of numbers \[784\]/,
+      ),
     ],
     [
       'simple_cnn',
@@ -142,7 +146,10 @@ describe('MODELS', () => {
       'resnet18',
       text(256),
       {},
-      /expected images .*tokens 0 to 255 \[128\]; for such data: embedding, bert, gpt2$/,
+      parts(
+        /expected images .*got samples of tokens 0 to 255 \[128\]; /,
+        /for such data: embedding, bert, gpt2$/,
+      ),
     ],
     [
       'resnet18',
@@ -162,7 +169,10 @@ describe('MODELS', () => {
       'bert',
       language(256),
       {},
-      /one answer each, got .*tokens 0 to 255 \[64\], each with a label; for such data: gpt$/,
+      parts(
+        /one answer each, got samples of tokens 0 to 255 \[64\], each with a label; /,
+        /for such data: gpt$/,
+      ),
     ],
     [
       'bert',
@@ -183,7 +193,10 @@ describe('MODELS', () => {
       'gpt',
       text(256),
       {},
-      /a label for each, got samples of tokens 0 to 255 \[128\]; for such data: embedding/,
+      parts(
+        /expected tokens with a label for each, got samples of tokens 0 to 255 \[128\]; /,
+        /for such data: embedding/,
+      ),
     ],
     [
       'gpt',

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { ProtoWriter } from '../../src/graph/file/proto-writer.ts';
 import { startLockstep, temporaryFolder, waitFor } from '../cluster/processes.ts';
-import { lines } from '../cluster/patterns.ts';
+import { lines } from '../patterns.ts';
 import { type Outcome, startRun } from '../cluster/runs.ts';
 
 type Files = Readonly<Record<string, string | Uint8Array>>;
