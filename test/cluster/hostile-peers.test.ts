@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { hello, Peer, startDisturbedRun } from './peer.ts';
-import { assertSameModel, referenceOf, SHORT } from './runs.ts';
+import { assertSameModel, referenceOf, PROMISE } from './runs.ts';
 
 describe("the coordinator's door", () => {
   test('refuses, with a reason, who cannot be in the run, and goes on', async (t) => {
-    const reference = await referenceOf(t, SHORT);
-    const { run, address } = await startDisturbedRun(t, SHORT);
+    const reference = await referenceOf(t, PROMISE);
+    const { run, address } = await startDisturbedRun(t, PROMISE);
 
     const future = new Peer(t, address);
     future.say(hello({ protocol: 999 }));

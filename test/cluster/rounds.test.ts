@@ -31,7 +31,7 @@ describe('lockstep train --strategy rounds', () => {
     });
 
   test('ends with the same model when a worker is killed in the midst of a round', async (t) => {
-    const args = [...DIGITS, '--rounds', '24'];
+    const args = [...DIGITS, '--rounds', '40'];
     const reference = await referenceOf(t, args);
 
     const run = startRun(t, [...args, '--workers', '3']);

@@ -26,33 +26,6 @@ describe('lockstep train', () => {
       assert.equal(outcome.summary.events.workersLost, 0);
     });
 
-  test('ends with the same model on two lanes of one worker', async (t) => {
-    const reference = await referenceOf(t, SHORT);
-
-    const args = [...SHORT, '--workers', '1', '--lanes', '2'];
-    const outcome = await startRun(t, args).outcome();
-
-    assertSameModel(outcome, reference);
-    assert.equal(outcome.summary.workers[0]!.lanes, 2);
-  });
-
-  test('ends with the same model when steps are audited, and says how much', async (t) => {
-    const reference = await referenceOf(t, SHORT);
-
-    const run = startRun(t, [...SHORT, '--workers', '3', '--audit', '0.2']);
-    const outcome = await run.outcome();
-
-    assertSameModel(outcome, reference);
-    const { summary } = outcome;
-    const { microBatchesAudited, events } = summary;
-    assert.ok(microBatchesAudited! > summary.steps / 5, `audited ${microBatchesAudited}`);
-    assert.equal(events.workersDistrusted, 0);
-    assert.match(
-      run.program.stderr,
-      /audits +[\d,]+ computed twice and compared, 0 workers put out/,
-    );
-  });
-
   test('notes that two workers cannot tell who of them is wrong', async (t) => {
     const run = startRun(t, ['--steps', '2', '--workers', '2', '--audit', '1']);
     await run.outcome();

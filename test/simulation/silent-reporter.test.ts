@@ -7,7 +7,7 @@ import { STEPS } from './check-history.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { digestOf } from './simulated-engine.ts';
 
-const HISTORIES = 60;
+const HISTORIES = 150;
 const WORK: ReadonlySet<string> = new Set<ToWorker['kind']>(['plan', 'lease', 'release', 'audit']);
 
 const SILENT: Reporter = {
