@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { median } from './lib/median.ts';
 import { fromRoot, machine } from './lib/processes.ts';
 import { since, WatchedRun } from './lib/watched-run.ts';
 
@@ -38,10 +39,6 @@ async function reactions(root: string): Promise<{ first: number; late: number }>
   } finally {
     await run.end();
   }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 const [other] = process.argv.slice(2).map((path) => resolve(path));

@@ -12,6 +12,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
+import { median } from './lib/median.ts';
 import { lockstepJson, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
@@ -22,10 +23,6 @@ const folder = join(
   'data',
 );
 let nextPort = 29_700 + (process.pid % 200);
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
 
 async function rounds<T extends string>(
   measures: Record<T, () => Promise<number> | number>,

@@ -15,6 +15,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EnginePlan, measureOneThread, measureSteps, planRun } from './lib/engine.ts';
+import { median } from './lib/median.ts';
 import { lockstepWithPeaks, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
@@ -66,10 +67,6 @@ const CASES: Readonly<Record<string, Case>> = {
     },
   },
 };
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
 
 /** Rates of one case in samples per second, one per round, and how our step divides. */
 interface Comparison {

@@ -14,6 +14,7 @@ import { makeModel } from '../src/models/models.ts';
 import { makeStepGraphs } from '../src/models/step-graphs.ts';
 import { InPlaceSession } from '../src/runtime/in-place-session.ts';
 import { onnxRuntime, sessionOptions } from '../src/runtime/session.ts';
+import { median } from './lib/median.ts';
 import { machine } from './lib/processes.ts';
 
 const images: ModelTask = {
@@ -62,10 +63,9 @@ async function measure(name: string, variant: string): Promise<void> {
     const { user, system } = process.cpuUsage(start);
     times.push((user + system) / 1000);
   }
-  const median = times.sort((a, b) => a - b)[Math.floor(runs / 2)] ?? 0;
   const peak = process.resourceUsage().maxRSS / 1024 - before / 2 ** 20;
   console.log(
-    `${name.padEnd(11)} ${variant.padEnd(25)} ${median.toFixed(2).padStart(8)} ms  ` +
+    `${name.padEnd(11)} ${variant.padEnd(25)} ${median(times).toFixed(2).padStart(8)} ms  ` +
       `${peak.toFixed(0).padStart(5)} MiB`,
   );
 }

@@ -18,6 +18,7 @@ import {
   type TrainingPayload,
   trainingPayloadSchema,
 } from '../src/validate/results/result.ts';
+import { median } from './lib/median.ts';
 import { fromRoot, machine } from './lib/processes.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 5);
@@ -64,10 +65,6 @@ function run(args: readonly string[]): Measured {
     steps: events.filter((event) => event.kind === 'step'),
     commandMs,
   };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 /** By the times of the event log, from the end of the first step to that of the last. */

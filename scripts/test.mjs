@@ -1,5 +1,5 @@
 /**
- * What `npm test` runs: system packages, formatter, linter, compiler, floors, build, then the
+ * What `npm test` runs: system packages, formatter, linter, compiler, house, build, then the
  * quick tests. `npm run test:all` (`--all`) adds the long and the real ones: it runs what
  * `npm test` leaves out. The last lines are node's own closing lines ("# tests", "# pass", ...)
  * over all tests that ran; exit code 1 if anything failed.

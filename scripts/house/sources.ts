@@ -13,6 +13,7 @@ interface Import {
   readonly line: number;
 }
 
+/** A file as all checks see it. */
 export interface SourceFile {
   /** From the root, with `/` on every platform. */
   readonly path: string;

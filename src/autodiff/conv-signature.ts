@@ -5,8 +5,8 @@ import { groupOf, windowCounts, windowOf, type Window } from '../graph/operators
 import type { GraphNode } from '../graph/types.ts';
 
 /**
- * x [batch, channels, ...sizes] and weight [outputs, channels
- * / group, ...kernel] give [batch, outputs, ...counts].
+ * x [batch, channels, ...sizes] and weight [outputs, channels / group, ...kernel] give
+ * [batch, outputs, ...counts].
  */
 export interface ConvSignature extends Window {
   readonly batch: number;

@@ -18,7 +18,7 @@ export interface WorkSettings {
   readonly shards: number;
 }
 
-/** Their learning rates travel in one message. */
+/** The most rounds of a run: their learning rates travel in one message. */
 export const MAX_ROUNDS = 10_000;
 
 /** The one description of these settings. */

@@ -47,7 +47,7 @@ const RESNET18_SETTINGS = {
   stem: 'auto',
 } as const satisfies Partial<ArchitectureSettings>;
 
-/** Residual blocks of two 3x3 convolutions; 11,689,512 parameters for 1000 classes. */
+/** Residual blocks of two 3x3 convolutions; 11,689,512 parameters for photos of 1000 classes. */
 export const RESNET18: ModelKind = defineModelKind({
   name: 'resnet18',
   summary: 'residual network of basic blocks, for images',
@@ -55,7 +55,7 @@ export const RESNET18: ModelKind = defineModelKind({
   make: (task, settings) => makeResnet('resnet18', task, settings, BASIC),
 });
 
-/** Residual blocks with a bottleneck; 25,557,032 parameters for 1000 classes. */
+/** Residual blocks with a bottleneck; 25,557,032 parameters for photos of 1000 classes. */
 export const RESNET50: ModelKind = defineModelKind({
   name: 'resnet50',
   summary: 'residual network of bottleneck blocks, for images',

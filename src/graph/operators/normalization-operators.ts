@@ -24,8 +24,8 @@ function softmax(): Operator {
 }
 
 /**
- * Y, and per normalised group the mean and 1 / sqrt(variance
- * + epsilon), whose axes from `axis` on are 1.
+ * Y, and per normalised group the mean and 1 / sqrt(variance + epsilon), whose axes from `axis` on
+ * are 1.
  */
 function inferLayerNormalization(call: OperatorCall): readonly ValueType[] {
   const type = requireType(call, 0, ['float32']);
