@@ -1,6 +1,6 @@
 /** Samples as a program has them, brought to what a session takes. */
 import { ConfigError } from '../base/errors.ts';
-import { formatShape } from '../graph/values/shape.ts';
+import { formatShape, staticElementCount } from '../graph/values/shape.ts';
 
 /**
  * Samples for a model: all numbers one after the other ([count, ...features], row-major; an
@@ -28,7 +28,7 @@ export function packSamples(
   features: readonly number[],
   type: InputType,
 ): PackedSamples {
-  const size = features.reduce((product, length) => product * length, 1);
+  const size = staticElementCount(features);
   const rows = Array.isArray(samples) ? samples : undefined;
   const flat = rows === undefined ? checkedFlat(samples, type) : joined(rows, size, features);
   if (flat.length === 0) throw invalid('at least one sample', 'none');
