@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -204,7 +204,22 @@ describe('what cannot be used', () => {
       await assert.rejects(read(outDir), {
         message: /expected the folder of a run, found no config/,
       });
+      await assert.rejects(read(join(outDir, 'x'.repeat(300))), {
+        code: 'CONFIG_INVALID',
+        message: /^reading the run .*x: ENAMETOOLONG: /,
+      });
     }
+  });
+
+  test('is said of a run whose events are gone', async () => {
+    const folder = join(outDir, 'without events');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'config.yaml'), '');
+
+    await assert.rejects(eventsOf(folder), {
+      code: 'DATA_INVALID',
+      message: /^reading .*metrics\.jsonl: ENOENT: /,
+    });
   });
 });
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError, GraphError, messageOf, RuntimeError } from '../base/errors.ts';
 import type { DatasetTarget } from '../data/dataset.ts';
-import { formatShape } from '../graph/values/shape.ts';
+import { formatShape, staticElementCount } from '../graph/values/shape.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import { createSession, onnxRuntime } from '../runtime/session.ts';
 import {
@@ -163,7 +163,7 @@ const BATCH_ELEMENTS = 1 << 20;
 const MAX_BATCH = 256;
 
 function batchOf(...shapes: readonly (readonly number[])[]): number {
-  const sizes = shapes.map((shape) => shape.reduce((product, size) => product * size, 1));
+  const sizes = shapes.map(staticElementCount);
   return Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_ELEMENTS / Math.max(...sizes))));
 }
 

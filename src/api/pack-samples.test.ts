@@ -39,6 +39,7 @@ describe('packSamples', () => {
       'float32',
       /finite .* sample 1, got NaN at .* 2$/,
     ],
+    [[[0, 0, 0, 1e300]], 'float32', /finite numbers in sample 0, got 1e\+300 at .* 3$/],
     [[[0, 0, 0, 0.5]], 'int32', /whole numbers from 0.* sample 0, got 0.5 at its position 3$/],
     [[[0, -1, 0, 0]], 'int32', /whole numbers from 0.* sample 0, got -1 at its position 1$/],
     ['1234' as unknown as ModelInput, 'float32', /got String$/],

@@ -1,6 +1,6 @@
 /** Samples as a program has them, brought to what a session takes. */
 import { ConfigError } from '../base/errors.ts';
-import { formatShape } from '../graph/values/shape.ts';
+import { formatShape, staticElementCount } from '../graph/values/shape.ts';
 
 /**
  * Samples for a model: all numbers one after the other ([count, ...features], row-major; an
@@ -28,7 +28,7 @@ export function packSamples(
   features: readonly number[],
   type: InputType,
 ): PackedSamples {
-  const size = features.reduce((product, length) => product * length, 1);
+  const size = staticElementCount(features);
   const rows = Array.isArray(samples) ? samples : undefined;
   const flat = rows === undefined ? checkedFlat(samples, type) : joined(rows, size, features);
   if (flat.length === 0) throw invalid('at least one sample', 'none');
@@ -37,7 +37,7 @@ export function packSamples(
       `a multiple of ${size} numbers, one sample being ${formatShape(features)}`,
       String(flat.length),
     );
-  const isFit = type === 'float32' ? Number.isFinite : isToken;
+  const isFit = type === 'float32' ? isFloat32 : isToken;
   const odd = flat.findIndex((value) => !isFit(value));
   if (odd >= 0)
     throw invalid(
@@ -76,6 +76,11 @@ function joined(
     all.set(row, index * size);
   }
   return all;
+}
+
+/** Whether a number is finite as a float32, too. */
+function isFloat32(value: number): boolean {
+  return Number.isFinite(Math.fround(value));
 }
 
 function isToken(value: number): boolean {

@@ -20,7 +20,7 @@ export interface RunRecord {
   readonly summary: RunSummary | undefined;
   /**
    * Reads the events so far, in order, from `metrics.jsonl`: one after the other, however many
-   * there are. Throws: DataError for a line that is none of Lockstep's.
+   * there are. Throws: DataError for a line that is none of Lockstep's, or no such file.
    */
   readonly events: () => AsyncGenerator<LoggedEvent, void>;
 }
@@ -28,12 +28,11 @@ export interface RunRecord {
 /**
  * Reads the folder of a run, of this program or of `lockstep train`.
  *
- * Throws: ConfigError when there is no such folder, or no run in it; DataError when a file of it is
- *         damaged.
+ * Throws: ConfigError when there is no such folder, no run in it, or a setting in its `config.yaml`
+ *         that cannot be used; DataError when another file of it is damaged.
  */
 export async function readRun(folder: string): Promise<RunRecord> {
-  const stats = await stat(folder).catch(() => undefined);
-  if (stats?.isDirectory() !== true)
+  if (!(await isFolder(folder)))
     throw new ConfigError(`reading the run ${folder}: there is no such folder`);
   const file = join(folder, 'config.yaml');
   const text = await readText(file);
@@ -52,13 +51,31 @@ export async function readRun(folder: string): Promise<RunRecord> {
   };
 }
 
+/** Throws ConfigError when the file system does not say what is there. */
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw new ConfigError(`reading the run ${path}: ${messageOf(error)}`, [], { cause: error });
+  }
+}
+
 async function* readEvents(file: string): AsyncGenerator<LoggedEvent, void> {
   let [rest, line] = ['', 0];
-  for await (const chunk of createReadStream(file, 'utf8')) {
+  for await (const chunk of readChunks(file)) {
     const lines = `${rest}${chunk}`.split('\n');
     // What has no end yet is just being written.
     rest = lines.pop() ?? '';
     for (const text of lines) yield parseEvent(text, `${file}:${++line}`);
+  }
+}
+
+async function* readChunks(file: string): AsyncGenerator<string, void> {
+  try {
+    for await (const chunk of createReadStream(file, 'utf8')) yield String(chunk);
+  } catch (error) {
+    throw unreadable(file, error);
   }
 }
 
@@ -83,7 +100,7 @@ function parseObject(text: string, where: string): Readonly<Record<string, unkno
     if (typeof value === 'object' && value !== null)
       return value as Readonly<Record<string, unknown>>;
   } catch (error) {
-    throw new DataError(`reading ${where}: ${messageOf(error)}`, {}, { cause: error });
+    throw unreadable(where, error);
   }
   throw new DataError(`reading ${where}: expected a JSON object`);
 }
@@ -93,7 +110,17 @@ async function readText(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw new DataError(`reading ${file}: ${messageOf(error)}`, {}, { cause: error });
+    if (isMissing(error)) return undefined;
+    throw unreadable(file, error);
   }
+}
+
+function unreadable(file: string, error: unknown): DataError {
+  return new DataError(`reading ${file}: ${messageOf(error)}`, {}, { cause: error });
+}
+
+/** Whether the file system says that there is nothing of that name. */
+function isMissing(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }

@@ -56,7 +56,7 @@ export function train(settings: TrainSettings = {}, options: TrainOptions = {}):
   const events = new EventStream();
   const stopping = new AbortController();
   const { signal = stopping.signal, onNote } = options;
-  // A listener that throws is the program's mistake and not one of the run, which goes on.
+  // What a listener throws is an uncaught error of the program, and does not fail the run.
   const tell = (note: string): void => queueMicrotask(() => onNote?.(note));
   for (const note of notes) tell(note);
   const finished = trainHere(config, {

@@ -149,8 +149,9 @@ export class Coordinator {
     if (problem !== undefined) return this.#roster.evict(member, problem);
     if (isSummed(spec)) sums.add(sum);
     pass.count(records);
-    const turnaroundMs = desk.turnaroundMs(member);
-    const part = { member, spec, contribution, turnaroundMs, nowMs: clock.now() };
+    const nowMs = clock.now();
+    const turnaroundMs = desk.turnaroundMs(member, nowMs);
+    const part = { member, spec, contribution, turnaroundMs, nowMs };
     for (const listener of listeners) listener.counted?.(part);
     if (pass.isComplete) this.#finishPassIfComplete();
     else desk.stealFor(member, pass, this.#roster.membersIn('active'));

@@ -127,12 +127,12 @@ describe('LeaseDesk', () => {
     const { clock, desk, a, begin, finish } = createWorld();
     const pass = begin(1);
     clock.advance(45);
-    assert.equal(desk.turnaroundMs(a.member), 50);
+    assert.equal(desk.turnaroundMs(a.member, clock.now()), 50);
 
     finish(pass, a, 10);
     clock.advance(7);
 
-    assert.equal(desk.turnaroundMs(a.member), 7);
+    assert.equal(desk.turnaroundMs(a.member, clock.now()), 7);
   });
 
   test(

@@ -47,7 +47,8 @@ export class LeaseDesk implements PassListener {
     this.#beganMs = nowMs;
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
     const shares = planLeases(all.length, this.#capacitiesOf(members, pass));
-    const tried = pass.spec.work === 'train' ? this.#chooseTrial(members, shares) : undefined;
+    const isTraining = pass.spec.work === 'train';
+    const tried = isTraining ? this.#chooseTrial(members, shares, nowMs) : undefined;
     const counts = tried === undefined ? shares : withTrial(shares, members.indexOf(tried));
     for (const [member, leases] of divide(all, members, counts)) {
       this.#accountOf(member).givenMs = nowMs;
@@ -56,9 +57,9 @@ export class LeaseDesk implements PassListener {
     }
   }
 
-  /** How long ago `member` was given the work that it has finished just now. */
-  turnaroundMs(member: Member): number {
-    return this.#clock.now() - this.#accountOf(member).givenMs;
+  /** How long ago `member` was given the work that it has finished now. */
+  turnaroundMs(member: Member, nowMs: number): number {
+    return nowMs - this.#accountOf(member).givenMs;
   }
 
   /** Learns how fast a member is; what it still has counts as given now. */
@@ -74,8 +75,11 @@ export class LeaseDesk implements PassListener {
    * Whoever gets no work because it was slow when it had some could never show that it no longer
    * is. So it is tried with one micro-batch now and then. One at a time.
    */
-  #chooseTrial(members: readonly Member[], counts: readonly number[]): Member | undefined {
-    const nowMs = this.#clock.now();
+  #chooseTrial(
+    members: readonly Member[],
+    counts: readonly number[],
+    nowMs: number,
+  ): Member | undefined {
     let chosen: { readonly member: Member; readonly speed: WorkerSpeed } | undefined;
     for (const [index, member] of members.entries()) {
       const { speed } = this.#accountOf(member);

@@ -94,6 +94,21 @@ describe('EventReporter', () => {
     ]);
   });
 
+  test('counts epochs in passes over the data where an epoch of the plan holds several', () => {
+    const { events, reporter, commit } = createWorld({ passesPerEpoch: 3 });
+    const evaluation = makePass({ work: 'evaluate', epoch: 1, sampleCount: 2 });
+    const outcome = { kind: 'evaluated', records: [recordOf(0)] } as const;
+
+    commit(3);
+    reporter.completed({ spec: evaluation.spec, outcome, nowMs: 130 });
+
+    const epochs = events.map((event) => 'epoch' in event && [event.kind, event.epoch]);
+    assert.deepEqual(epochs, [
+      ['step', 2],
+      ['evaluation', 5],
+    ]);
+  });
+
   test('reports a member that was never ready as rejected, others as lost or stalled', () => {
     const { clock, events, reporter } = createWorld();
     const late = joinMember(clock, 'worker 2', { phase: 'loading' }).member;

@@ -15,7 +15,7 @@ import type {
   UndoneSteps,
 } from './pass-listener.ts';
 import type { PassSpec } from './pass.ts';
-import { learningRateOf, type RunPlan } from '../plan/run-plan.ts';
+import { dataPassOf, learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { SlowWorkers } from './slow-workers.ts';
 import type { StepTimes } from './step-times.ts';
 
@@ -136,7 +136,8 @@ export class EventReporter implements Reporter {
   #reportStep(spec: PassSpec, records: readonly MicroBatchRecord[]): void {
     const step = spec.step + 1;
     this.#reportedSteps = step;
-    const { epoch, sampleCount } = spec;
+    const { sampleCount } = spec;
+    const epoch = dataPassOf(this.#plan, spec.epoch);
     const learningRate = learningRateOf(this.#plan, spec.step);
     const size = { epoch, sampleCount, ...this.#meansOf(records, sampleCount) };
     this.#emit({ kind: 'step', step, ...size, learningRate, ...this.#times.lastStep });
@@ -148,7 +149,8 @@ export class EventReporter implements Reporter {
     evaluateMs: number,
   ): void {
     const split = this.#plan.evaluate?.split ?? 'test';
-    const size = { epoch, split, sampleCount, ...this.#meansOf(records, sampleCount) };
+    const means = this.#meansOf(records, sampleCount);
+    const size = { epoch: dataPassOf(this.#plan, epoch), split, sampleCount, ...means };
     this.#emit({ kind: 'evaluation', step, ...size, evaluateMs });
   }
 

@@ -41,9 +41,12 @@ export class Sums implements PassListener {
   /** Memory for the payload of a frame that `member` is sending, if it can be a sum. */
   targetFor(member: Member, kind: unknown, byteLength: number): Uint8Array | undefined {
     if (kind !== 'contribution' || byteLength !== this.byteLength) return undefined;
-    const kept = this.#scratch.get(member) ?? this.#reducer.takeScratch();
-    if (kept !== undefined) this.#scratch.set(member, kept);
-    return kept;
+    const kept = this.#scratch.get(member);
+    // Only who has the state can contribute; whoever has not yet may never give the memory back.
+    if (kept !== undefined || member.phase !== 'active') return kept;
+    const taken = this.#reducer.takeScratch();
+    if (taken !== undefined) this.#scratch.set(member, taken);
+    return taken;
   }
 
   /** Adds the sum of one contribution. */

@@ -113,9 +113,8 @@ function startWorker(
   onEnd: (end: WorkerEnd) => void,
 ): Worker {
   const { address, device, lanes, log, rank } = options;
-  const lose = (reason: string): void => worker.disconnect(reason);
   const deadline = systemClock.after(WELCOME_TIMEOUT_MS, () =>
-    lose(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
+    worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
   );
   const [host, processId] = [hostname(), process.pid];
   const worker: Worker = new Worker(control, {
@@ -123,7 +122,7 @@ function startWorker(
     clock: systemClock,
     createEngine: engineFactory(options, loadData, resources),
     openConnection: (opened) => {
-      const fail = (error: unknown): void => lose(messageOf(error));
+      const fail = (error: unknown): void => worker.disconnect(messageOf(error));
       connect(address, CONNECT_TIMEOUT_MS).then(opened, fail);
     },
     startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.lose(reason)),

@@ -55,6 +55,7 @@ describe('Roster at its door', () => {
     assert.deepEqual(told, []);
     assert.equal(roster.members().length, 0);
     assert.deepEqual(other.ended.toSorted(), ['control', 'data', 'heartbeat']);
+    assert.ok(roster.totalBytes() > 0);
     assert.equal(host.connectionCount(), 0);
   });
 

@@ -116,6 +116,7 @@ describe('Roster and its members', () => {
     const offences: ((worker: ScriptedWorker) => void)[] = [
       (w) => w.control?.send({ kind: 'attack' }),
       (w) => w.control?.send(w.hello('control', '')),
+      (w) => w.say({ kind: 'ready', dataDigest: 'other', numericsClass: 'one', loadMs: 1 }),
       (w) => w.control?.send({ kind: 'heartbeat', progress: 1 }, new Uint8Array(1)),
       (w) => w.data?.send({ kind: 'state', step: 0 }, new Uint8Array(1001)),
       (w) => w.heartbeat?.send({ kind: 'failed', reason: 'x'.repeat(2000) }),

@@ -167,6 +167,8 @@ export class Roster {
   }
 
   #load(member: Member, { dataDigest, numericsClass }: Ready): void {
+    // A rejection frees no leases, so it can only come before there are any.
+    if (member.isLoaded) throw new ProtocolError(`worker ${member.rank}: said ready twice`);
     const expected = this.#options.job.dataDigest;
     if (dataDigest !== expected) {
       const reason =
@@ -181,8 +183,8 @@ export class Roster {
   /** Turns a member away that cannot take part. */
   #reject(member: Member, reason: string): void {
     const { link, rank } = member;
-    this.#members.delete(member.workerId);
     link.send({ kind: 'refused', reason });
+    this.#remove(member);
     link.close();
     this.#handlers.onRejected({ peer: link.peer, rank, reason });
   }

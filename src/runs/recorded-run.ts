@@ -11,7 +11,7 @@ import type { PlannedRun } from '../job/make-plan.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
-import { dataPassOf, type RunPlan, compiledStepsOf } from '../plan/run-plan.ts';
+import { compiledStepsOf } from '../plan/run-plan.ts';
 import { digestsOf, type StateDigests } from '../state/digest.ts';
 import { EventTally } from './event-tally.ts';
 import type { RunFiles } from './run-files.ts';
@@ -100,8 +100,7 @@ export class RecordedRun {
     if (this.#desertion !== undefined && !this.coordinator.hasMembers) this.fail(this.#desertion);
   }
 
-  #observe(happened: RunEvent): void {
-    const event = withDataPass(this.#options.planned.plan, happened);
+  #observe(event: RunEvent): void {
     for (const sink of this.#sinks) this.#tell(sink, event);
     // Not now: the coordinator is in the midst of what it does about it.
     const isGone = event.kind === 'worker-lost' || event.kind === 'worker-refused';
@@ -205,12 +204,6 @@ function startOf({ name, planned: { plan, model } }: RecordedRunOptions): RunEve
     globalBatch: job.globalBatch,
     ...(rounds !== undefined && { rounds }),
   };
-}
-
-/** Counts epochs in passes over the data: an epoch of the plan's layout may hold several. */
-function withDataPass(plan: RunPlan, event: RunEvent): RunEvent {
-  if (event.kind !== 'step' && event.kind !== 'evaluation') return event;
-  return { ...event, epoch: dataPassOf(plan, event.epoch) };
 }
 
 function oddReplica(
