@@ -116,6 +116,7 @@ export class ScriptedWorker {
   /** Channels whose connection has ended. */
   readonly ended: string[] = [];
   progress = 0;
+  busyLanes = 0;
   control: Connection | undefined;
   data: Connection | undefined;
   heartbeat: Connection | undefined;
@@ -132,15 +133,21 @@ export class ScriptedWorker {
 
   /** Goes through all of joining, up to being ready; beats until told otherwise. */
   join(): this {
+    this.connect();
+    this.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'one', loadMs: 1 });
+    this.#wait();
+    return this;
+  }
+
+  /** Is welcomed and has its three connections. */
+  connect(): void {
     this.control = this.dial('control', this.hello('control', ''));
     this.#wait();
     const { session } = this.last('welcome')!;
     this.data = this.dial('data', this.hello('data', session));
     this.heartbeat = this.dial('heartbeat', this.hello('heartbeat', session));
     this.startBeating();
-    this.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'one', loadMs: 1 });
     this.#wait();
-    return this;
   }
 
   /** A new connection that begins with `first`. */
@@ -186,6 +193,8 @@ export class ScriptedWorker {
       microBatches?: readonly number[];
       payload?: Uint8Array;
       record?: Partial<MicroBatchRecord>;
+      /** Busy with something else besides. */
+      besidesMs?: number;
     } = {},
   ): void {
     const plan = this.last('plan')!;
@@ -201,8 +210,10 @@ export class ScriptedWorker {
       ...changes.record,
     }));
     this.progress += microBatches.length;
+    const { besidesMs = 0 } = changes;
+    const busyMs = records.reduce((sum, { computeMs }) => sum + computeMs, besidesMs);
     this.data?.send(
-      { kind: 'contribution', pass: plan.pass, records, busyMs: 1 },
+      { kind: 'contribution', pass: plan.pass, records, busyMs },
       changes.payload ?? (isSummed ? new Uint8Array(4 * ELEMENTS) : undefined),
     );
   }
@@ -226,7 +237,8 @@ export class ScriptedWorker {
   }
 
   startBeating(): void {
-    this.heartbeat?.send({ kind: 'heartbeat', progress: this.progress });
+    const { progress, busyLanes } = this;
+    this.heartbeat?.send({ kind: 'heartbeat', progress, busyLanes });
     this.#beat = this.#door.clock.after(BEAT_MS, () => this.startBeating());
   }
 

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { MAX_SUM_ELEMENTS, StarReducer, type Total } from './star.ts';
 
 const ELEMENTS = 64;
-const TOTAL_SLOTS = 4;
+const TOTAL_SLOTS = 12;
 
 function bytesOf(values: Int32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

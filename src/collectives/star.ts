@@ -7,8 +7,11 @@ import { invariant } from '../base/errors.ts';
 import { loadKernels, type Kernels } from '../kernels/kernels.ts';
 
 const PAGE_BYTES = 1 << 16;
-/** Totals that may be on their way to workers at once, unless they are very large: then two. */
-const MAX_TOTAL_SLOTS = 4;
+/**
+ * Totals that may be on their way to workers, or kept, at once; if they are large it is two thirds
+ * of what there is room for, and two at least.
+ */
+const MAX_TOTAL_SLOTS = 12;
 const MIN_TOTAL_SLOTS = 2;
 const MAX_SCRATCH_SLOTS = 64;
 /** Address space for all slots together; pages that are never touched cost nothing. */
@@ -49,7 +52,8 @@ export class StarReducer {
       slots >= MIN_SLOTS,
       `${elementCount} gradient elements are more than a star can reduce`,
     );
-    const totalSlots = Math.min(MAX_TOTAL_SLOTS, slots - 2);
+    const share = Math.max(MIN_TOTAL_SLOTS, Math.floor((2 * slots) / 3));
+    const totalSlots = Math.min(MAX_TOTAL_SLOTS, slots - 2, share);
     const scratchSlots = Math.min(MAX_SCRATCH_SLOTS, slots - totalSlots - 1);
     this.#references = Array.from({ length: totalSlots }, () => 0);
     const pages = Math.ceil(((totalSlots + 1 + scratchSlots) * this.byteLength) / PAGE_BYTES);

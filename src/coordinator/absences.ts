@@ -30,38 +30,68 @@ export class Absences {
   }
 
   /** A stalled member shows life again. */
-  revived(member: Member): void {
-    const { roster, states } = this.#parts;
-    // If nothing was committed without it, and nobody else could, its state is still the newest.
-    const isOnlyHolder =
-      this.#control.pass() === undefined &&
-      roster.membersIn('active').length === 0 &&
-      !states.isFetching;
-    if (isOnlyHolder && states.isNewest(member)) member.activate();
+  revived(): void {
     this.#control.advance();
   }
 
   /**
-   * Time has passed: stalls members that are alive but get nothing done. `wantsDigests` when they
-   * owe digests of their state.
+   * Time has passed: what late members hold is given to others, too, and members that are alive but
+   * get nothing done are stalled. `wantsDigests` when they owe digests of their state.
    */
   tick(wantsDigests: boolean): void {
-    const { roster, desk, auditor, states } = this.#parts;
-    for (const member of roster.membersIn('active')) {
-      const pass = this.#control.pass();
-      if (pass === undefined) break;
-      const idleMs = desk.stuckMs(member, pass, auditor.isAsked(member.workerId));
-      if (idleMs === undefined) continue;
-      const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
-      roster.stall(member, 'stuck', idleMs, reason);
-    }
+    this.#leaveLateBehind();
+    this.#stallStuck();
+    const { roster, states, followers } = this.#parts;
     // Nobody is waited for in vain: who owes an answer about its state and sends nothing is
     // stalled.
     for (const { member, silentMs } of states.overdue(wantsDigests)) {
       const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
       roster.stall(member, 'stuck', silentMs, reason);
     }
+    for (const { member, silentMs } of followers.overdue()) {
+      const reason = `alive, but reads nothing of the state for ${(silentMs / 1000).toFixed(1)} s`;
+      roster.stall(member, 'stuck', silentMs, reason);
+    }
     this.#control.advance();
+  }
+
+  /** Sees to it that somebody who is waited for computes each micro-batch of the pass. */
+  cover(from: Member): void {
+    const { roster, desk, reporter } = this.#parts;
+    const pass = this.#control.pass();
+    const active = roster.membersIn('active');
+    if (pass === undefined || active.length === 0) return;
+    const uncovered = pass.uncoveredBy(active.map(({ workerId }) => workerId));
+    if (uncovered.length === 0) return;
+    const { step } = pass.spec;
+    const fromRank = from.rank;
+    reporter.event({ kind: 'micro-batches-reissued', step, fromRank, microBatches: uncovered });
+    desk.reissue(pass, uncovered, active);
+  }
+
+  #leaveLateBehind(): void {
+    const { roster, desk, followers } = this.#parts;
+    const pass = this.#control.pass();
+    if (pass === undefined) return;
+    for (const member of desk.late(pass, roster.membersIn('active'))) {
+      followers.leaveBehind(member);
+      this.cover(member);
+    }
+  }
+
+  #stallStuck(): void {
+    const { roster, desk, auditor } = this.#parts;
+    const active = roster.membersIn('active');
+    for (const member of [...active, ...roster.membersIn('syncing')]) {
+      const pass = this.#control.pass();
+      if (pass === undefined) return;
+      const isAnyIdle = active.some((m) => pass.unfinishedOf(m.workerId).length === 0);
+      const facts = { owesAudit: auditor.isAsked(member.workerId), isAnyIdle };
+      const idleMs = desk.stuckMs(member, pass, facts);
+      if (idleMs === undefined) continue;
+      const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
+      roster.stall(member, 'stuck', idleMs, reason);
+    }
   }
 
   /**
@@ -83,22 +113,13 @@ export class Absences {
     const findings = auditor.takeFindings();
     if (findings.length > 0) return this.#verdicts.consider(findings);
     if (this.#control.pass() !== undefined) {
+      if (leaving.how === 'lost') this.#control.pass()?.revoke(member.workerId);
       if (roster.membersIn('active').length === 0) this.#control.abandon();
       else {
-        this.#reissueLeasesOf(member);
+        this.cover(member);
         if (wasDonor) states.fetch();
       }
     }
     this.#control.advance();
-  }
-
-  #reissueLeasesOf({ workerId, rank }: Member): void {
-    const { roster, desk, reporter } = this.#parts;
-    const pass = this.#control.pass();
-    const free = pass?.revoke(workerId) ?? [];
-    if (pass === undefined || free.length === 0) return;
-    const { step } = pass.spec;
-    reporter.event({ kind: 'micro-batches-reissued', step, fromRank: rank, microBatches: free });
-    desk.reissue(pass, free, roster.membersIn('active'));
   }
 }

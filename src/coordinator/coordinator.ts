@@ -6,9 +6,9 @@
  * `#contribute`; the last one leads to `#finishPassIfComplete`, which sends the commit and begins
  * what is next. `#advance` is where every other event ends: it does what can be done now.
  *
- * It holds no replica: the state lives on the active workers, and a snapshot in the trajectory. A
- * newcomer gets the state at a step's beginning, from the snapshot or from a donor; while a donor
- * is asked, no pass is finished.
+ * It holds no replica: the state lives on the active workers, and a snapshot in the trajectory.
+ * Whoever is behind gets the state and the commits since at its own pace, and takes leases once it
+ * has caught up (followers.ts); the others go on meanwhile.
  */
 import type { LockstepError } from '../base/errors.ts';
 import type { Member } from '../membership/member.ts';
@@ -41,6 +41,8 @@ export class Coordinator {
   #phase: 'gathering' | 'running' | 'over' = 'gathering';
   #pass: Pass | undefined;
   #passCount = 0;
+  /** A pass is being completed: what is next begins after that. */
+  #isSettling = false;
 
   constructor(options: CoordinatorOptions) {
     const control = this.#control();
@@ -108,8 +110,12 @@ export class Coordinator {
 
   /** Begins or finishes whatever can be now. Safe to call at any time. */
   #advance(): void {
-    if (this.#phase === 'over') return;
-    if (this.#pass !== undefined) return this.#finishPassIfComplete();
+    if (this.#phase === 'over' || this.#isSettling) return;
+    if (this.#pass !== undefined) {
+      // Of a pass that one worker computes alone there are no totals to follow.
+      if (this.#pass.spec.reduction === 'star') this.#parts.states.serve();
+      return this.#finishPassIfComplete();
+    }
     if (this.#phase === 'gathering' && !this.#canStart()) return;
     if (this.#ending.isUnderWay || this.#parts.trajectory.work === 'nothing') this.#finish();
     else this.#beginPass();
@@ -127,9 +133,12 @@ export class Coordinator {
     states.serve();
     const { work, step } = trajectory;
     const members = this.#roster.membersIn('active');
+    const followers = this.#roster.membersIn('syncing');
+    if (this.#passCount === 0 && this.#gathering.waitsFor(followers.length)) return;
+    if (members.length === 0 && followers.length > 0) return;
     if (members.length === 0 || work === 'nothing')
       return reporter.waiting(step, 'no worker is left; waiting for one to join');
-    const reduction = members.length === 1 && !states.isFetching ? 'alone' : 'star';
+    const reduction = members.length === 1 && followers.length === 0 ? 'alone' : 'star';
     if (!sums.begin({ work, reduction })) return this.#absences.evictClogged();
     const pass = new Pass(trajectory.specOf(work, ++this.#passCount, reduction));
     this.#pass = pass;
@@ -140,13 +149,16 @@ export class Coordinator {
   #contribute(member: Member, contribution: Contribution, sum: Uint8Array): void {
     const { plan, clock, sums, auditor, desk, listeners } = this.#parts;
     const pass = this.#pass;
-    if (pass?.spec.id !== contribution.pass || member.phase !== 'active') return;
     const { records } = contribution;
+    const isTraining = records.some(({ maxima }) => maxima.length > 0);
+    if (pass?.spec.id !== contribution.pass) return desk.hear(member, records, isTraining);
     const microBatches = records.map((record) => record.microBatch);
-    if (!pass.accepts(member.workerId, microBatches)) return;
+    if (!pass.accepts(member.workerId, microBatches))
+      return this.#dismiss(member, pass, microBatches);
     const { spec } = pass;
     const problem = problemWith(records, sum, { plan, spec, sums, isAudited: auditor.isOn });
     if (problem !== undefined) return this.#roster.evict(member, problem);
+    desk.hear(member, records, isTraining);
     if (isSummed(spec)) sums.add(sum);
     pass.count(records);
     const nowMs = clock.now();
@@ -154,30 +166,39 @@ export class Coordinator {
     const part = { member, spec, contribution, turnaroundMs, nowMs };
     for (const listener of listeners) listener.counted?.(part);
     if (pass.isComplete) this.#finishPassIfComplete();
-    else desk.stealFor(member, pass, this.#roster.membersIn('active'));
+    else if (member.phase === 'active')
+      desk.stealFor(member, pass, this.#roster.membersIn('active'));
+  }
+
+  /** A contribution that comes too late or a second time: what else was in it is computed anew. */
+  #dismiss(member: Member, pass: Pass, microBatches: readonly number[]): void {
+    this.#parts.desk.hear(member, [], false);
+    pass.revoke(member.workerId, microBatches);
+    this.#absences.cover(member);
   }
 
   #takeReleased(member: Member, passId: number, microBatches: readonly number[]): void {
     const pass = this.#pass;
-    if (pass?.spec.id !== passId || member.phase !== 'active') return;
+    if (pass?.spec.id !== passId) return;
     this.#parts.desk.takeReleased(member, pass, microBatches, this.#roster.membersIn('active'));
   }
 
   #finishPassIfComplete(): void {
-    const { clock, trajectory, auditor, states, sums, listeners } = this.#parts;
+    const { clock, trajectory, auditor, followers, sums, listeners } = this.#parts;
     const pass = this.#pass;
     if (pass === undefined || !pass.isComplete || !auditor.isSettled(pass)) return;
-    if (states.isFetching) return;
     this.#pass = undefined;
     const { spec } = pass;
     const nowMs = clock.now();
     const outcome = trajectory.settle(pass);
     if (outcome.kind === 'failed') return this.#fail(outcome.error);
-    if (outcome.kind === 'commit')
-      sums.send(outcome.commit, spec, this.#roster.membersIn('active'), () => {
-        if (sums.isClogged) this.#advance();
-      });
+    this.#isSettling = true;
+    if (outcome.kind === 'commit') {
+      sums.keep(outcome.commit, spec, this.#roster.membersIn('syncing').length === 0);
+      followers.publish();
+    }
     for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
+    this.#isSettling = false;
     this.#advance();
   }
 
@@ -195,6 +216,8 @@ export class Coordinator {
   }
 
   #receive(member: Member, message: ToCoordinator, payload: Uint8Array): void {
+    if ('pass' in message && message.pass > this.#passCount)
+      return this.#roster.evict(member, `it speaks of pass ${message.pass}, which has not begun`);
     switch (message.kind) {
       case 'contribution':
         return this.#contribute(member, message, payload);
@@ -244,7 +267,7 @@ export class Coordinator {
       onReady: () => this.#advance(),
       onMessage: (member, message, payload) => this.#receive(member, message, payload),
       onStalled: (member, stall) => this.#absences.stalled(member, stall),
-      onRevived: (member) => this.#absences.revived(member),
+      onRevived: () => this.#absences.revived(),
       onLost: (member, reason) => this.#absences.lost(member, reason),
       onTick: () => this.#absences.tick(this.#ending.isUnderWay),
     };

@@ -30,12 +30,16 @@ function createWorld(lanes = [1, 1]) {
     const records = pass.unfinishedOf(member.workerId).map((m) => recordOf(m, { computeMs }));
     const times = { nowMs: clock.now(), turnaroundMs: 1, busyMs: 1 };
     pass.count(records);
+    desk.hear(member, records, true);
     desk.counted(countedOf(member, pass, records, times));
   };
+  /** Nobody owes an audit, and somebody has nothing to do. */
+  const stuckMs = ({ member }: TestMember, pass: Pass, isAnyIdle = true): number | undefined =>
+    desk.stuckMs(member, pass, { owesAudit: false, isAnyIdle });
   const leasesOf = (pass: Pass): number[] =>
     members.map(({ workerId }) => pass.unfinishedOf(workerId).length);
   const [a, b] = workers as [TestMember, TestMember];
-  return { clock, desk, members, a, b, begin, finish, leasesOf };
+  return { clock, desk, members, a, b, begin, finish, leasesOf, stuckMs };
 }
 
 describe('LeaseDesk', () => {
@@ -135,26 +139,111 @@ describe('LeaseDesk', () => {
     assert.equal(desk.turnaroundMs(a.member, clock.now()), 7);
   });
 
-  test(
-    'finds a worker stuck after a minute without any progress, or after three seconds ' +
-      'once its speed is known',
-    () => {
-      const { clock, desk, a, b, begin, finish } = createWorld();
-      const first = begin(1);
-      finish(first, b, 10);
-      clock.advance(59_990);
-      assert.equal(desk.stuckMs(a.member, first, false), undefined);
-      clock.advance(10);
-      assert.equal(desk.stuckMs(a.member, first, false), 60_005);
-      // It has nothing to do, so that nothing is missed.
-      assert.equal(desk.stuckMs(b.member, first, false), undefined);
+  test('finds a worker stuck after three seconds, or four times what a micro-batch takes', () => {
+    const { clock, a, b, begin, finish, stuckMs } = createWorld();
+    const first = begin(1);
+    finish(first, b, 10);
+    clock.advance(2_990);
+    assert.equal(stuckMs(a, first), undefined);
+    clock.advance(10);
+    assert.equal(stuckMs(a, first), 3_005);
+    // It has nothing to do, so that nothing is missed.
+    assert.equal(stuckMs(b, first), undefined);
+    finish(first, a, 2_000);
 
-      const second = begin(2);
-      clock.advance(2_990);
-      assert.equal(desk.stuckMs(b.member, second, false), undefined);
-      clock.advance(10);
+    const second = begin(2);
+    clock.advance(7_990);
+    assert.equal(stuckMs(a, second), undefined);
+    clock.advance(10);
 
-      assert.equal(desk.stuckMs(b.member, second, false), 3_005);
-    },
-  );
+    assert.equal(stuckMs(a, second), 8_005);
+  });
+
+  test('gives who computes all the time as long as nobody else is idle, or knows better', () => {
+    const { clock, a, b, begin, finish, stuckMs } = createWorld();
+    const first = begin(1);
+    a.member.liveness.beat(0, 1, clock.now());
+    clock.advance(600_000);
+    assert.equal(stuckMs(a, first), undefined);
+    assert.equal(stuckMs(a, first, false), undefined);
+    // Its lanes rest, though it has work.
+    assert.equal(stuckMs(b, first), 600_005);
+
+    finish(first, b, 10);
+
+    assert.equal(stuckMs(a, first, false), undefined);
+    assert.equal(stuckMs(a, first), 600_005);
+  });
+
+  test('finds a worker late once others are done for long, whatever progress it makes', () => {
+    const { clock, desk, members, a, b, begin, finish } = createWorld();
+    const pass = begin(1);
+    clock.advance(60_000);
+    assert.deepEqual(desk.late(pass, members), []);
+    const next = begin(2);
+    finish(next, b, 10);
+    clock.advance(1_990);
+    a.member.liveness.beat(7, 1, clock.now());
+    assert.deepEqual(desk.late(next, members), []);
+    clock.advance(10);
+
+    assert.deepEqual(desk.late(next, members), [a.member]);
+  });
+
+  test('gives a pass that takes others long four times as long', () => {
+    const { clock, desk, members, a, b, begin, finish } = createWorld();
+    const pass = begin(1);
+    clock.advance(9_995);
+    finish(pass, b, 2_000);
+    clock.advance(30_000);
+    assert.deepEqual(desk.late(pass, members), []);
+    clock.advance(1);
+
+    assert.deepEqual(desk.late(pass, members), [a.member]);
+  });
+
+  test('gives a late worker no leases before it has got on with its old ones', () => {
+    const { clock, desk, members, a, b, begin, finish } = createWorld();
+    const pass = begin(1);
+    finish(pass, b, 10);
+    clock.advance(3_000);
+    assert.equal(desk.isFree(a.member), true);
+    desk.late(pass, members);
+    assert.equal(desk.isFree(a.member), false);
+
+    a.member.liveness.beat(1, 1, clock.now());
+
+    assert.equal(desk.isFree(a.member), true);
+  });
+
+  test('remembers how fast a worker is that joins again', () => {
+    const { clock, desk, a, b, begin, finish, members } = createWorld();
+    const first = begin(1);
+    finish(first, a, 30);
+    finish(first, b, 10);
+    const again = joinMember(clock, 'worker 0').member;
+    const second = makePass({ id: 2 });
+
+    desk.begun(begunOf(second, clock.now(), [again, members[1]!]));
+
+    assert.equal(second.unfinishedOf('worker 0').length, 2);
+    assert.equal(second.unfinishedOf('worker 1').length, 6);
+  });
+
+  test('gives less to whoever is reached slowly, and tries it now and then', () => {
+    const { clock, desk, members, a, b, begin, leasesOf } = createWorld();
+    const pass = begin(1);
+    for (const [worker, turnaroundMs] of [
+      [a, 40_010],
+      [b, 10],
+    ] as const) {
+      const records = pass.unfinishedOf(worker.member.workerId).map((m) => recordOf(m));
+      const times = { nowMs: clock.now(), turnaroundMs, busyMs: 10 };
+      desk.hear(worker.member, records, true);
+      desk.counted(countedOf(worker.member, pass, records, times));
+    }
+
+    assert.deepEqual(leasesOf(begin(2)), [1, 7]);
+    assert.deepEqual(leasesOf(begin(3)), [0, 8]);
+  });
 });

@@ -5,16 +5,21 @@
 import type { Clock } from '../base/clock.ts';
 import type { Member } from '../membership/member.ts';
 import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
-import type { Plan } from '../protocol/messages.ts';
+import type { MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { BegunPass, CountedPart, PassListener } from './pass-listener.ts';
 import type { Pass, PassSpec } from './pass.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import { WorkerSpeed } from './worker-speed.ts';
 
-/** A worker without progress is given this long, or four times what a micro-batch takes it. */
+/** A worker without progress is given this long, or four times what a micro-batch takes. */
 const STUCK_MS = 3_000;
-/** Before its speed is known, a worker may take this long for its first micro-batch. */
+/** As long as nobody has computed a micro-batch, one may take this long on lanes that rest. */
 const FIRST_MICRO_BATCH_MS = 60_000;
+/** Others compute what a worker holds after this, or after four times what the pass takes them. */
+const LATE_MS = 2_000;
+const PATIENCE = 4;
+/** Workers whose speed is remembered after they have left. */
+const MAX_SPEEDS = 1_024;
 
 /** What the desk knows of one member. */
 interface Account {
@@ -25,6 +30,8 @@ interface Account {
   releaseAskedPass: number | undefined;
   /** The pass in which it last had nothing to give back. */
   nothingToReleasePass: number | undefined;
+  /** It is late, and its own counter stood here then: it gets no leases before it moves. */
+  lateProgress: number | undefined;
 }
 
 /** Who computes what; it alone knows how fast workers are. */
@@ -34,7 +41,11 @@ export class LeaseDesk implements PassListener {
   readonly #evaluateScale: number;
   readonly #isWholeWorker: boolean;
   readonly #accounts = new WeakMap<Member, Account>();
+  /** By worker id: who joins again is as fast as before. */
+  readonly #speeds = new Map<string, WorkerSpeed>();
   #beganMs = 0;
+  /** What the pass under way is expected to take, or has taken those who are done with it. */
+  #paceMs = 0;
 
   constructor(clock: Clock, { job, train, units }: Pick<RunPlan, 'job' | 'train' | 'units'>) {
     this.#clock = clock;
@@ -50,8 +61,11 @@ export class LeaseDesk implements PassListener {
     const isTraining = pass.spec.work === 'train';
     const tried = isTraining ? this.#chooseTrial(members, shares, nowMs) : undefined;
     const counts = tried === undefined ? shares : withTrial(shares, members.indexOf(tried));
+    this.#paceMs = this.#expectedMs(members, shares, pass);
     for (const [member, leases] of divide(all, members, counts)) {
-      this.#accountOf(member).givenMs = nowMs;
+      const account = this.#accountOf(member);
+      account.givenMs = nowMs;
+      account.lateProgress = undefined;
       pass.lease(member.workerId, leases);
       member.link.send(planMessage(pass.spec, leases));
     }
@@ -63,12 +77,42 @@ export class LeaseDesk implements PassListener {
   }
 
   /** Learns how fast a member is; what it still has counts as given now. */
-  counted({ member, spec, contribution, nowMs }: CountedPart): void {
-    member.liveness.restartPatience(nowMs);
+  counted({ member, spec, contribution, turnaroundMs, nowMs }: CountedPart): void {
+    this.#paceMs = Math.max(this.#paceMs, nowMs - this.#beganMs);
     if (spec.work !== 'train') return;
     const account = this.#accountOf(member);
-    for (const { computeMs } of contribution.records) account.speed.learn(computeMs);
+    account.speed.learnLink(Math.max(0, turnaroundMs - contribution.busyMs));
     account.givenMs = nowMs;
+  }
+
+  /** A member has finished something, of whatever pass: it is not late any more. */
+  hear(member: Member, records: readonly MicroBatchRecord[], isTraining: boolean): void {
+    member.liveness.restartPatience(this.#clock.now());
+    const account = this.#accountOf(member);
+    account.lateProgress = undefined;
+    if (isTraining) for (const { computeMs } of records) account.speed.learn(computeMs);
+  }
+
+  /** Whether a member may take leases: it has none from before that it is still busy with. */
+  isFree(member: Member): boolean {
+    const { lateProgress } = this.#accountOf(member);
+    return lateProgress === undefined || lateProgress !== member.liveness.progress;
+  }
+
+  /**
+   * Members that hold leases for much longer than the pass takes others, of whom some have nothing
+   * to do: these are to compute the same. Whatever is there first counts.
+   */
+  late(pass: Pass, members: readonly Member[]): Member[] {
+    const isIdle = (m: Member): boolean => pass.unfinishedOf(m.workerId).length === 0;
+    if (!members.some(isIdle)) return [];
+    const allowedMs = Math.max(LATE_MS, PATIENCE * this.#paceMs);
+    const nowMs = this.#clock.now();
+    const late = members.filter(
+      (m) => !isIdle(m) && nowMs - Math.max(this.#beganMs, this.#accountOf(m).givenMs) > allowedMs,
+    );
+    for (const member of late) this.#accountOf(member).lateProgress = member.liveness.progress;
+    return late;
   }
 
   /**
@@ -96,12 +140,17 @@ export class LeaseDesk implements PassListener {
     return chosen?.member;
   }
 
-  /** Makes a member that comes in the middle of a pass ready to help with it. */
+  /**
+   * Makes a member that comes in the middle of a pass ready to help with it. One that still holds
+   * leases goes on with them.
+   */
   admit(pass: Pass, member: Member): void {
-    member.link.send(planMessage(pass.spec, []));
+    this.#accountOf(member).givenMs = this.#clock.now();
+    if (pass.unfinishedOf(member.workerId).length === 0)
+      member.link.send(planMessage(pass.spec, []));
   }
 
-  /** Leases micro-batches that lost their worker to those who will be done first. */
+  /** Leases micro-batches that need another worker to those who will be done first. */
   reissue(pass: Pass, microBatches: readonly number[], members: readonly Member[]): void {
     const idle = members.filter((member) => pass.unfinishedOf(member.workerId).length === 0);
     const takers = idle.length > 0 ? idle : members;
@@ -131,7 +180,7 @@ export class LeaseDesk implements PassListener {
       if (releaseAskedPass === id || nothingToReleasePass === id) continue;
       const started = this.#isOfShards(pass)
         ? 1 // Those that are done have been contributed.
-        : (elapsedMs / this.#microBatchMs(member, pass) + 1) * member.hello.lanes;
+        : (elapsedMs / (this.#microBatchMs(member, pass) ?? Infinity) + 1) * member.hello.lanes;
       const notStarted = Math.floor(pass.unfinishedOf(member.workerId).length - started);
       if (notStarted > most) [victim, most] = [member, notStarted];
     }
@@ -150,26 +199,51 @@ export class LeaseDesk implements PassListener {
     const account = this.#accountOf(from);
     account.releaseAskedPass = undefined;
     if (microBatches.length === 0) account.nothingToReleasePass = pass.spec.id;
-    this.reissue(pass, pass.revoke(from.workerId, microBatches), members);
+    pass.revoke(from.workerId, microBatches);
+    this.reissue(pass, pass.uncoveredBy(members.map(({ workerId }) => workerId)), members);
   }
 
   /**
-   * How long `member` has made no progress with its leases, or with an audit that it owes, if that
-   * is too long.
+   * How long `member` has made no progress with what it owes (leases, an audit, or old work that it
+   * is late with), if that is too long. Whoever computes has time as long as others do, too.
    */
-  stuckMs(member: Member, pass: Pass, owesAudit: boolean): number | undefined {
-    if (!owesAudit && pass.unfinishedOf(member.workerId).length === 0) return undefined;
-    const patience = this.#accountOf(member).speed.microBatchMs === undefined ? 1 : 4;
-    const allowedMs = Math.max(STUCK_MS, patience * this.#microBatchMs(member, pass));
-    const idleMs = this.#clock.now() - Math.max(member.liveness.progressMs, this.#beganMs);
+  stuckMs(
+    member: Member,
+    pass: Pass,
+    facts: { owesAudit: boolean; isAnyIdle: boolean },
+  ): number | undefined {
+    const owesLeases = pass.unfinishedOf(member.workerId).length > 0;
+    if (!owesLeases && !facts.owesAudit && this.isFree(member)) return undefined;
+    if (member.liveness.isComputing && !facts.isAnyIdle) return undefined;
+    const knownMs = this.#microBatchMs(member, pass);
+    if (knownMs === undefined && member.liveness.isComputing) return undefined;
+    const allowedMs = Math.max(
+      STUCK_MS,
+      knownMs === undefined ? FIRST_MICRO_BATCH_MS : PATIENCE * knownMs,
+    );
+    const idleMs =
+      this.#clock.now() - Math.max(member.liveness.progressMs, this.#accountOf(member).givenMs);
     return idleMs > allowedMs ? idleMs : undefined;
   }
 
   #capacitiesOf(members: readonly Member[], pass: Pass): Capacity[] {
     return members.map((member) => {
-      const { microBatchMs } = this.#accountOf(member).speed;
-      return { lanes: this.#isOfShards(pass) ? 1 : member.hello.lanes, microBatchMs };
+      const { microBatchMs, linkMs } = this.#accountOf(member).speed;
+      return { lanes: this.#isOfShards(pass) ? 1 : member.hello.lanes, microBatchMs, linkMs };
     });
+  }
+
+  /** When the last of those who have shares of right will be done, as far as speeds are known. */
+  #expectedMs(members: readonly Member[], shares: readonly number[], pass: Pass): number {
+    const times = this.#capacitiesOf(members, pass).map(
+      ({ lanes, microBatchMs, linkMs = 0 }, i) => {
+        const share = shares[i] ?? 0;
+        const scale = pass.spec.work === 'evaluate' ? this.#evaluateScale : 1;
+        const waves = Math.ceil(share / Math.max(1, lanes));
+        return share === 0 ? 0 : linkMs + waves * scale * (microBatchMs ?? 0);
+      },
+    );
+    return Math.max(0, ...times);
   }
 
   /** A worker trains on one shard at a time, with all its lanes. */
@@ -177,26 +251,41 @@ export class LeaseDesk implements PassListener {
     return this.#isWholeWorker && pass.spec.work === 'train';
   }
 
-  #microBatchMs(member: Member, pass: Pass): number {
-    return (
-      (this.#accountOf(member).speed.microBatchMs ?? FIRST_MICRO_BATCH_MS) *
-      (pass.spec.work === 'evaluate' ? this.#evaluateScale : 1)
-    );
+  /** What a micro-batch takes it; what it takes others as long as that is not known. */
+  #microBatchMs(member: Member, pass: Pass): number | undefined {
+    const own = this.#accountOf(member).speed.microBatchMs;
+    const known = own ?? slowestOf(this.#speeds.values());
+    return known === undefined || pass.spec.work === 'train' ? known : known * this.#evaluateScale;
   }
 
   #accountOf(member: Member): Account {
     const known = this.#accounts.get(member);
     if (known !== undefined) return known;
-    const { welcomedMs } = member;
     const account: Account = {
-      speed: new WorkerSpeed(welcomedMs),
-      givenMs: welcomedMs,
+      speed: this.#speedOf(member),
+      givenMs: member.welcomedMs,
       releaseAskedPass: undefined,
       nothingToReleasePass: undefined,
+      lateProgress: undefined,
     };
     this.#accounts.set(member, account);
     return account;
   }
+
+  #speedOf({ workerId, welcomedMs }: Member): WorkerSpeed {
+    const speed = this.#speeds.get(workerId) ?? new WorkerSpeed(welcomedMs);
+    this.#speeds.delete(workerId);
+    this.#speeds.set(workerId, speed);
+    const [oldest] = this.#speeds.keys();
+    if (this.#speeds.size > MAX_SPEEDS && oldest !== undefined) this.#speeds.delete(oldest);
+    return speed;
+  }
+}
+
+/** Of all micro-batch times that are known the longest. */
+function slowestOf(speeds: Iterable<WorkerSpeed>): number | undefined {
+  const known = [...speeds].flatMap(({ microBatchMs }) => microBatchMs ?? []);
+  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 /** Divides micro-batches in order. */

@@ -17,24 +17,24 @@ export interface PassSpec {
 }
 
 /**
- * The lease table of one pass: every micro-batch is held by at most one worker and counted exactly
- * once.
+ * The lease table of one pass: every micro-batch is counted exactly once, whoever was faster of
+ * those who hold it. Mostly that is one worker; what a late one holds is leased to others besides.
  *
  * Invariant: a contribution counts only if its sender holds the lease of every micro-batch in it
- *            and none is counted yet. So a late, repeated or revoked contribution can never be
- *            counted, whatever order messages take.
+ *            and none is counted yet. So a repeated or revoked contribution can never be counted,
+ *            whatever order messages take.
  */
 export class Pass {
   readonly spec: PassSpec;
-  /** Worker id holding the lease of each micro-batch. */
-  readonly #holders: (string | undefined)[];
+  /** Ids of the workers that hold the lease of each micro-batch. */
+  readonly #holders: readonly Set<string>[];
   readonly #records: (MicroBatchRecord | undefined)[];
   readonly #timesCounted: Uint8Array;
   #missing: number;
 
   constructor(spec: PassSpec) {
     this.spec = spec;
-    this.#holders = Array.from({ length: spec.microBatchCount });
+    this.#holders = Array.from({ length: spec.microBatchCount }, () => new Set<string>());
     this.#records = Array.from({ length: spec.microBatchCount });
     this.#timesCounted = new Uint8Array(spec.microBatchCount);
     this.#missing = spec.microBatchCount;
@@ -44,25 +44,23 @@ export class Pass {
     return this.#missing === 0;
   }
 
-  /** Gives leases of micro-batches that nobody holds. */
+  /** Gives leases; others may hold the same. */
   lease(workerId: string, microBatches: readonly number[]): void {
     for (const microBatch of microBatches) {
-      invariant(
-        this.#holders[microBatch] === undefined,
-        `micro-batch ${microBatch} is already leased`,
-      );
-      this.#holders[microBatch] = workerId;
+      const holders = this.#holders[microBatch];
+      invariant(holders?.has(workerId) === false, `micro-batch ${microBatch} is leased to it`);
+      holders.add(workerId);
     }
   }
 
   /** Leases of `workerId` that are not counted yet. */
   unfinishedOf(workerId: string): number[] {
-    return this.#unfinished((holder) => holder === workerId);
+    return this.#unfinished((holders) => holders.has(workerId));
   }
 
-  /** Micro-batches neither counted nor leased. */
-  unleased(): number[] {
-    return this.#unfinished((holder) => holder === undefined);
+  /** Micro-batches that are not counted and that none of `workerIds` holds. */
+  uncoveredBy(workerIds: readonly string[]): number[] {
+    return this.#unfinished((holders) => !workerIds.some((workerId) => holders.has(workerId)));
   }
 
   /** Takes back those of `microBatches` that `workerId` holds uncounted; returns them. */
@@ -70,11 +68,9 @@ export class Pass {
     workerId: string,
     microBatches: readonly number[] = this.unfinishedOf(workerId),
   ): number[] {
-    const revoked = microBatches.filter(
-      (m) => this.#holders[m] === workerId && this.#records[m] === undefined,
+    return microBatches.filter(
+      (m) => this.#records[m] === undefined && this.#holders[m]?.delete(workerId) === true,
     );
-    for (const microBatch of revoked) this.#holders[microBatch] = undefined;
-    return revoked;
   }
 
   /** Whether a contribution with these micro-batches from `workerId` may be counted. */
@@ -82,7 +78,9 @@ export class Pass {
     return (
       microBatches.length > 0 &&
       new Set(microBatches).size === microBatches.length &&
-      microBatches.every((m) => this.#holders[m] === workerId && this.#records[m] === undefined)
+      microBatches.every(
+        (m) => this.#holders[m]?.has(workerId) === true && this.#records[m] === undefined,
+      )
     );
   }
 
@@ -117,10 +115,10 @@ export class Pass {
     return { expected, counted, dropped: expected - counted, duplicated };
   }
 
-  #unfinished(matches: (holder: string | undefined) => boolean): number[] {
+  #unfinished(matches: (holders: ReadonlySet<string>) => boolean): number[] {
     const found: number[] = [];
-    for (const [microBatch, holder] of this.#holders.entries()) {
-      if (this.#records[microBatch] === undefined && matches(holder)) found.push(microBatch);
+    for (const [microBatch, holders] of this.#holders.entries()) {
+      if (this.#records[microBatch] === undefined && matches(holders)) found.push(microBatch);
     }
     return found;
   }

@@ -55,6 +55,8 @@ export class EventReporter implements Reporter {
   #normsStep = -1;
   #isWaiting = false;
   #rejectionCount = 0;
+  /** Members that are reported as joined, and not as stalled or lost since. */
+  readonly #present = new WeakSet<Member>();
 
   constructor({ plan, times, emit }: EventReporterOptions) {
     this.#plan = plan;
@@ -68,6 +70,8 @@ export class EventReporter implements Reporter {
   }
 
   joined(member: Member, step: number, active: readonly Member[]): void {
+    if (this.#present.has(member)) return;
+    this.#present.add(member);
     const { rank, workerId, hello, numericsClass } = member;
     const { host, processId, device = 'cpu', lanes } = hello;
     const worker = { rank, workerId, host, processId, device, lanes, numericsClass };
@@ -122,6 +126,7 @@ export class EventReporter implements Reporter {
   left(leaving: Leaving): void {
     this.#slow.left(leaving);
     const { member, step, reason } = leaving;
+    this.#present.delete(member);
     const { rank, workerId } = member;
     if (leaving.how === 'stalled') {
       const { silentMs } = leaving;

@@ -5,6 +5,7 @@ import type { RosterHandlers } from '../membership/roster-handlers.ts';
 import { Auditor } from './auditor.ts';
 import { dataLimitsOf } from './check-contribution.ts';
 import type { CoordinatorOptions } from './coordinator-options.ts';
+import { Followers } from './followers.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { PassListener } from './pass-listener.ts';
 import { EventReporter, type Reporter } from './reporter.ts';
@@ -26,6 +27,7 @@ export interface RunParts {
   readonly roster: Roster;
   readonly trajectory: Trajectory;
   readonly states: StateKeeper;
+  readonly followers: Followers;
   readonly sums: Sums;
   readonly auditor: Auditor;
   readonly desk: LeaseDesk;
@@ -65,12 +67,13 @@ export function createRunParts(
     totalSteps: plan.totalSteps,
     active: () => roster.membersIn('active'),
   });
-  const states = createStateKeeper(options, { roster, trajectory, desk, reporter }, control);
+  const followers = createFollowers(options, { roster, trajectory, desk, reporter, sums }, control);
+  const states = createStateKeeper(options, { roster, trajectory, followers, reporter });
   // The times hear everything before the reporter does, which reads them. Between the others the
   // order does not matter: none looks at what another has made of a fact.
   const listeners = [states, sums, auditor, desk, tallies, times, reporter];
-  const parts = { plan, clock, roster, trajectory, states, sums, auditor, desk, tallies, times };
-  return { ...parts, reporter, listeners };
+  const parts = { plan, clock, roster, trajectory, states, followers, sums, auditor, desk };
+  return { ...parts, tallies, times, reporter, listeners };
 }
 
 function createRoster(
@@ -83,22 +86,40 @@ function createRoster(
   return new Roster({ clock, timing, job, jobFiles, dataLimits, newSession }, handlers);
 }
 
-function createStateKeeper(
-  { plan, clock }: CoordinatorOptions,
-  parts: Pick<RunParts, 'roster' | 'trajectory' | 'desk' | 'reporter'>,
+function createFollowers(
+  { clock }: CoordinatorOptions,
+  parts: Pick<RunParts, 'roster' | 'trajectory' | 'desk' | 'reporter' | 'sums'>,
   control: StepControl,
-): StateKeeper {
-  const { roster, trajectory, desk, reporter } = parts;
-  return new StateKeeper({
-    plan,
+): Followers {
+  const { roster, trajectory, desk, reporter, sums } = parts;
+  return new Followers({
     clock,
-    trajectory,
+    sums,
+    standing: () => trajectory,
     membersIn: (phase) => roster.membersIn(phase),
+    isFree: (member) => desk.isFree(member),
     onActive: (member) => {
       const pass = control.pass();
       if (pass !== undefined) desk.admit(pass, member);
       reporter.joined(member, trajectory.step, roster.membersIn('active'));
     },
+    onRead: () => {
+      if (control.pass() === undefined) control.advance();
+    },
+  });
+}
+
+function createStateKeeper(
+  { plan, clock }: CoordinatorOptions,
+  parts: Pick<RunParts, 'roster' | 'trajectory' | 'followers' | 'reporter'>,
+): StateKeeper {
+  const { roster, trajectory, followers, reporter } = parts;
+  return new StateKeeper({
+    plan,
+    clock,
+    trajectory,
+    followers,
+    membersIn: (phase) => roster.membersIn(phase),
     onRolledBack: (rollback) =>
       reporter.event({ kind: 'rolled-back', ...rollback, reason: 'lost' }),
   });

@@ -1,13 +1,13 @@
 /**
- * The state of the run, which lives on the workers: hands it to newcomers, fetches it from one of
- * them into the snapshot, and knows whose state is the newest.
+ * The state of the run, which lives on the workers: fetches it from one of them into the snapshot,
+ * goes back to that when nobody has a newer one, and holds their digests against each other.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
-import { Broadcast } from '../transport/connection.ts';
-import type { Leaving, PassListener } from './pass-listener.ts';
+import type { Followers } from './followers.ts';
+import type { CountedPart, Leaving, PassListener } from './pass-listener.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
-import type { Trajectory } from './trajectory.ts';
+import type { Mark, Trajectory } from './trajectory.ts';
 
 /**
  * Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets
@@ -33,11 +33,16 @@ export interface StateKeeperOptions {
   readonly plan: Pick<RunPlan, 'stateBytes' | 'snapshotMs'>;
   readonly clock: Clock;
   readonly trajectory: Trajectory;
+  readonly followers: Followers;
   readonly membersIn: (phase: MemberPhase) => readonly Member[];
-  /** A member has become active; it may help in the pass that is under way. */
-  readonly onActive: (member: Member) => void;
   /** The newest state is lost with all that had it; the run goes on from the snapshot. */
   readonly onRolledBack: (rollback: Rollback) => void;
+}
+
+/** A member that was asked for its state, and where the run stood then. */
+interface Donor {
+  readonly member: Member;
+  readonly mark: Mark;
 }
 
 /** What a member that owes an answer has sent so far. */
@@ -47,20 +52,14 @@ interface Answer {
   readonly ms: number;
 }
 
-/** Knows who has which state, and sees to it that members get the newest. */
+/** Sees to it that there is a snapshot, and that members get the newest state. */
 export class StateKeeper implements PassListener {
   readonly #options: StateKeeperOptions;
-  /** The member that was asked for the state at the present step. */
-  #donor: Member | undefined;
+  #donor: Donor | undefined;
   #keptMs: number;
-  /** The step whose state a stalled member holds, once it has read what was sent to it. */
-  #heldStep = new WeakMap<Member, number>();
   readonly #answers = new WeakMap<Member, Answer>();
-  /**
-   * By worker id, the step at which it first had the state: nothing of it is in any state up to
-   * there.
-   */
-  readonly #firstStep = new Map<string, number>();
+  /** Members that went on computing when they should have sent their state. */
+  readonly #reluctant = new WeakSet<Member>();
   /** By rank, of the present step. */
   readonly #digests = new Map<number, Digests>();
 
@@ -75,26 +74,27 @@ export class StateKeeper implements PassListener {
   }
 
   /**
-   * Gives the state to members that have none. A newcomer is active at once if the snapshot is of
-   * this step; else an active member is asked for the state, and the commit of the coming pass
-   * waits for it.
+   * Takes in who is ready, and asks an active member for its state if somebody needs it, or the
+   * snapshot is old. Nobody waits for that: the run goes on meanwhile.
    */
   serve(): void {
-    const { plan, clock, trajectory, membersIn } = this.#options;
-    const newcomers = membersIn('ready');
-    if (membersIn('active').length === 0 && newcomers.length > 0) this.#rollBack();
-    const { isKept } = trajectory;
-    if (isKept) this.#activate(newcomers);
-    else for (const member of newcomers) member.awaitState();
-    const isOld = clock.now() - this.#keptMs > plan.snapshotMs;
-    if (this.#donor === undefined && !isKept && (newcomers.length > 0 || isOld)) this.fetch();
+    const { plan, clock, trajectory, followers, membersIn } = this.#options;
+    followers.takeIn();
+    const isAnyUpToDate = membersIn('active').length > 0 || followers.isAnyOnCourse;
+    if (!isAnyUpToDate && membersIn('syncing').length > 0) this.#rollBack();
+    const isOld = !trajectory.isKept && clock.now() - this.#keptMs > plan.snapshotMs;
+    // A donor that is late answers when it has finished what it computes.
+    if (this.#donor?.member.phase !== 'active') this.#donor = undefined;
+    if (this.#donor === undefined && (followers.isSnapshotWanted || isOld)) this.fetch();
   }
 
   /** Asks an active member for its state. */
   fetch(): void {
     const { trajectory, membersIn } = this.#options;
-    this.#donor = membersIn('active')[0];
-    this.#donor?.link.sendData({ kind: 'sendState', step: trajectory.step });
+    const active = membersIn('active');
+    const member = active.find((m) => !this.#reluctant.has(m)) ?? active[0];
+    this.#donor = member === undefined ? undefined : { member, mark: trajectory.mark() };
+    member?.link.sendData({ kind: 'sendState', step: trajectory.step });
   }
 
   /**
@@ -102,38 +102,32 @@ export class StateKeeper implements PassListener {
    * snapshot.
    */
   take(member: Member, step: number, payload: Uint8Array): boolean {
-    const { clock, trajectory, membersIn } = this.#options;
-    if (member !== this.#donor || step !== trajectory.step) return false;
+    const { clock, trajectory, followers } = this.#options;
+    const donor = this.#donor;
+    if (donor?.member !== member || donor.mark.step !== step) return false;
     this.#donor = undefined;
-    trajectory.keep(payload);
+    trajectory.keep(donor.mark, payload);
     this.#keptMs = clock.now();
-    this.#activate(membersIn('syncing'));
+    followers.feed();
+    followers.giveUpOvertaken();
     return true;
   }
 
-  /** Nobody owes a state any more, and nobody gets one before the next `serve`. */
-  abandoned(): void {
+  /** Who computes a later step has passed the state that it owes. */
+  counted({ member, spec }: CountedPart): void {
+    if (!this.isDonor(member) || spec.step <= (this.#donor?.mark.step ?? Infinity)) return;
     this.#donor = undefined;
-    for (const member of this.#options.membersIn('syncing')) member.stopAwaitingState();
+    this.#reluctant.add(member);
   }
 
   /** Whether `member` is the one that owes the state. */
   isDonor(member: Member): boolean {
-    return this.#donor === member;
+    return this.#donor?.member === member;
   }
 
-  /** Whoever leaves will not send what it owes; a stalled member still has the state it had. */
-  left(leaving: Leaving): void {
-    const { member } = leaving;
-    if (this.#donor === member) this.#donor = undefined;
-    if (leaving.how !== 'stalled') return;
-    if (leaving.wasActive) this.#heldStep.set(member, leaving.step);
-    else this.#heldStep.delete(member);
-  }
-
-  /** Whether a stalled member still holds the newest state. */
-  isNewest(member: Member): boolean {
-    return this.#heldStep.get(member) === this.#options.trajectory.step;
+  /** Whoever leaves will not send what it owes. */
+  left({ member }: Leaving): void {
+    if (this.isDonor(member)) this.#donor = undefined;
   }
 
   /**
@@ -141,15 +135,13 @@ export class StateKeeper implements PassListener {
    * something. Tells from which step to which the run went back, if it did.
    */
   undo(workerIds: readonly string[]): Rollback | undefined {
-    const { trajectory, membersIn } = this.#options;
+    const { trajectory, followers } = this.#options;
     const fromStep = trajectory.step;
-    const trustedStep = Math.min(
-      ...workerIds.map((workerId) => this.#firstStep.get(workerId) ?? 0),
-    );
+    const trustedStep = Math.min(...workerIds.map((workerId) => followers.firstStepOf(workerId)));
     trajectory.undo(trustedStep);
     if (trustedStep >= fromStep) return undefined;
-    this.#sendSnapshot(membersIn('active'));
-    this.#heldStep = new WeakMap();
+    this.#donor = undefined;
+    followers.restart();
     this.#digests.clear();
     return { fromStep, toStep: trajectory.step };
   }
@@ -184,7 +176,8 @@ export class StateKeeper implements PassListener {
       const owesDigest = wantsDigests && !this.#digests.has(member.rank);
       const bytes = member.link.dataBytesReceived;
       const before = this.#answers.get(member);
-      const isWaiting = (member === this.#donor || owesDigest) && bytes === before?.bytes;
+      const owes = (this.isDonor(member) || owesDigest) && !member.liveness.isComputing;
+      const isWaiting = owes && bytes === before?.bytes;
       const ms = isWaiting ? before.ms : nowMs;
       this.#answers.set(member, { bytes, ms });
       const silentMs = nowMs - ms;
@@ -193,30 +186,10 @@ export class StateKeeper implements PassListener {
   }
 
   #rollBack(): void {
-    const { trajectory, onRolledBack } = this.#options;
+    const { trajectory, followers, onRolledBack } = this.#options;
     const { step, isKept, snapshot } = trajectory;
     if (!isKept) onRolledBack({ fromStep: step, toStep: snapshot.step });
     trajectory.rollBack();
-  }
-
-  /** Gives the snapshot, which is of this step, to all of `members`. */
-  #activate(members: readonly Member[]): void {
-    const { trajectory, onActive } = this.#options;
-    this.#sendSnapshot(members);
-    for (const member of members) {
-      member.activate();
-      if (!this.#firstStep.has(member.workerId))
-        this.#firstStep.set(member.workerId, trajectory.step);
-      onActive(member);
-    }
-  }
-
-  #sendSnapshot(members: readonly Member[]): void {
-    const { step, bytes } = this.#options.trajectory.snapshot;
-    const payload = new Broadcast(bytes);
-    for (const { liveness, link } of members) {
-      liveness.restartPatience(this.#options.clock.now());
-      link.sendData({ kind: 'state', step }, payload);
-    }
+    followers.restart();
   }
 }

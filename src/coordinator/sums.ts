@@ -1,5 +1,9 @@
-/** Gradient sums at the coordinator: memory for those that come in, and totals that go out. */
-import { StarReducer } from '../collectives/star.ts';
+/**
+ * Gradient sums at the coordinator: memory for those that come in, totals that go out, and the
+ * commits of the last steps for members that are behind.
+ */
+import { invariant } from '../base/errors.ts';
+import { StarReducer, type Total } from '../collectives/star.ts';
 import type { Member } from '../membership/member.ts';
 import type { Commit } from '../protocol/messages.ts';
 import { Broadcast } from '../transport/connection.ts';
@@ -11,11 +15,19 @@ export function isSummed({ work, reduction }: Pick<PassSpec, 'work' | 'reduction
   return work === 'train' && reduction === 'star';
 }
 
-/** The sum of the pass under way, and the totals of those before that are not all sent. */
+/** A commit that can still be sent, with its total unless the pass was reduced alone. */
+interface KeptCommit {
+  readonly commit: Commit;
+  readonly total: Total | undefined;
+}
+
+/** The sum of the pass under way, and the totals of those before. */
 export class Sums implements PassListener {
   readonly #reducer: StarReducer;
   /** Memory that each member's contributions are received into. */
   readonly #scratch = new Map<Member, Uint8Array>();
+  /** By step, oldest first; every one keeps its total from being reused. */
+  readonly #kept = new Map<number, KeptCommit>();
   #isClogged = false;
 
   constructor(elementCount: number) {
@@ -32,10 +44,22 @@ export class Sums implements PassListener {
     return this.#isClogged;
   }
 
-  /** Makes room for the sum of a pass; false while all totals are on their way to somebody. */
+  /**
+   * Makes room for the sum of a pass, for which the oldest commits are forgotten; false while all
+   * totals are on their way to somebody.
+   */
   begin(pass: Pick<PassSpec, 'work' | 'reduction'>): boolean {
-    this.#isClogged = isSummed(pass) && !this.#reducer.begin();
-    return !this.#isClogged;
+    this.#isClogged = false;
+    if (!isSummed(pass)) return true;
+    while (!this.#reducer.begin()) {
+      const [oldest] = this.#kept.keys();
+      if (oldest === undefined) {
+        this.#isClogged = true;
+        return false;
+      }
+      this.#forget(oldest);
+    }
+    return true;
   }
 
   /** Memory for the payload of a frame that `member` is sending, if it can be a sum. */
@@ -59,22 +83,38 @@ export class Sums implements PassListener {
     return this.#reducer.checksumOf(sum);
   }
 
-  /** Sends `commit`, with the total if there is one; `onFlushed` at every receiver that has it. */
-  send(commit: Commit, pass: PassSpec, receivers: readonly Member[], onFlushed: () => void): void {
-    if (!isSummed(pass)) {
-      for (const { link } of receivers) link.sendData(commit);
-      return;
-    }
-    const total = this.#reducer.finish();
-    const payload = new Broadcast(total.bytes);
-    for (const { link } of receivers) {
-      total.retain();
-      link.sendData(commit, payload, () => {
-        total.release();
-        onFlushed();
+  /** Keeps `commit` with the total of its pass; with `isOnly` none of the commits before. */
+  keep(commit: Commit, pass: PassSpec, isOnly: boolean): void {
+    if (isOnly) this.forgetAll();
+    const total = isSummed(pass) ? this.#reducer.finish() : undefined;
+    this.#kept.set(commit.step, { commit, total });
+  }
+
+  /** Whether all commits from that of `step` to the newest are kept, with totals. */
+  reachesBack(step: number, newestStep: number): boolean {
+    for (let s = step; s < newestStep; s++)
+      if (this.#kept.get(s)?.total === undefined) return false;
+    return true;
+  }
+
+  /** Sends the commit of `step`, which is kept; `onFlushed` for each receiver that has it. */
+  send(step: number, receivers: readonly Member[], onFlushed: (member: Member) => void): void {
+    const kept = this.#kept.get(step);
+    invariant(kept !== undefined, `the commit of step ${step} is kept`);
+    const { commit, total } = kept;
+    const payload = total === undefined ? undefined : new Broadcast(total.bytes);
+    for (const member of receivers) {
+      total?.retain();
+      member.link.sendData(commit, payload, () => {
+        total?.release();
+        onFlushed(member);
       });
     }
-    total.release();
+  }
+
+  /** Forgets the commits of the last steps: the run goes on from another state. */
+  forgetAll(): void {
+    for (const step of [...this.#kept.keys()]) this.#forget(step);
   }
 
   /** Whoever is lost needs no memory any more. */
@@ -83,5 +123,10 @@ export class Sums implements PassListener {
     const scratch = this.#scratch.get(member);
     if (scratch !== undefined) this.#reducer.returnScratch(scratch);
     this.#scratch.delete(member);
+  }
+
+  #forget(step: number): void {
+    this.#kept.get(step)?.total?.release();
+    this.#kept.delete(step);
   }
 }

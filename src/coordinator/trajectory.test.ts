@@ -7,7 +7,7 @@ import { Trajectory } from './trajectory.ts';
 /** The next pass, done by one worker with gradients of this size. */
 function settle(trajectory: Trajectory, largest: number): string {
   const pass = new Pass(trajectory.specOf('train', 1, 'star'));
-  const microBatches = pass.unleased();
+  const microBatches = pass.uncoveredBy([]);
   pass.lease('a', microBatches);
   pass.count(
     microBatches.map((microBatch) => {
@@ -53,9 +53,27 @@ describe('Trajectory', () => {
     settle(trajectory, 0.01);
     const committed = gridOf(trajectory);
     settle(trajectory, 1e4);
-    trajectory.keep(new Uint8Array(0));
+    trajectory.keep(trajectory.mark(), new Uint8Array(0));
     trajectory.rollBack();
 
     assert.deepEqual(gridOf(trajectory), committed);
+  });
+
+  test('keeps a state that comes late as of the step that it is of', () => {
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    settle(trajectory, 0.01);
+    settle(trajectory, 0.01);
+    const mark = trajectory.mark();
+    const committed = gridOf(trajectory);
+    settle(trajectory, 0.001);
+    assert.equal(trajectory.step, 2);
+
+    trajectory.keep(mark, new Uint8Array(0));
+    assert.equal(trajectory.isKept, false);
+    trajectory.rollBack();
+
+    assert.equal(trajectory.step, 1);
+    assert.deepEqual(gridOf(trajectory), committed);
+    assert.equal(trajectory.ledger.counted, 16);
   });
 });

@@ -17,13 +17,17 @@ import type { Commit, MicroBatchRecord } from '../protocol/messages.ts';
 import { makeInitialState } from '../state/initial-state.ts';
 import type { Pass, PassSpec } from './pass.ts';
 
-/** A state that survives the workers, with all that the run needs to go on from it. */
-export interface Snapshot {
+/** Where a run stood, without the state itself. */
+export interface Mark {
   readonly step: number;
-  /** The state after `step` updates, unpadded float32. */
-  readonly bytes: Uint8Array;
   readonly maxima: GridMaxima | undefined;
   readonly ledger: Ledger;
+}
+
+/** A state that survives the workers, with all that the run needs to go on from it. */
+export interface Snapshot extends Mark {
+  /** The state after `step` updates, unpadded float32. */
+  readonly bytes: Uint8Array;
 }
 
 /** What a complete pass means for the run. */
@@ -148,14 +152,14 @@ export class Trajectory {
     return { kind: 'commit', pass: id, step, exponents: [...exponents], update };
   }
 
-  /** Keeps the state of the present step. */
-  keep(bytes: Uint8Array): void {
-    this.#snapshot = {
-      step: this.#step,
-      bytes,
-      maxima: this.#committedMaxima,
-      ledger: this.#ledger,
-    };
+  /** Where the run stands now. */
+  mark(): Mark {
+    return { step: this.#step, maxima: this.#committedMaxima, ledger: this.#ledger };
+  }
+
+  /** Keeps `bytes`, the state of the run when it stood at `mark`. */
+  keep(mark: Mark, bytes: Uint8Array): void {
+    this.#snapshot = { ...mark, bytes };
   }
 
   /**

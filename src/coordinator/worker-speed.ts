@@ -2,12 +2,16 @@
 
 const SPEED_MEMORY = 0.8;
 
+/** What a link adds to a pass is taken for chance up to this. */
+const LINK_NOISE_MS = 50;
+
 /** Times what a micro-batch takes it, after which a worker without work is tried at the latest. */
 const TRIAL_PAUSE = 100;
 
-/** What is known of a worker's speed from the micro-batches that it has computed. */
+/** What is known of a worker's speed from what it has computed and sent. */
 export class WorkerSpeed {
   #microBatchMs: number | undefined;
+  #linkMs = 0;
   /** Training passes without work since it last had some, because the others are faster. */
   #idlePasses = 0;
   #workedMs: number;
@@ -24,6 +28,11 @@ export class WorkerSpeed {
     return this.#microBatchMs;
   }
 
+  /** Milliseconds that totals to it and sums from it are on their way in a pass; 0 if that is little. */
+  get linkMs(): number {
+    return this.#linkMs > LINK_NOISE_MS ? this.#linkMs : 0;
+  }
+
   get idlePasses(): number {
     return this.#idlePasses;
   }
@@ -35,6 +44,12 @@ export class WorkerSpeed {
       before === undefined
         ? microBatchMs
         : SPEED_MEMORY * before + (1 - SPEED_MEMORY) * microBatchMs;
+  }
+
+  /** Learns what its link added to one pass. */
+  learnLink(linkMs: number): void {
+    this.#linkMs =
+      this.#trialCount > 0 ? linkMs : SPEED_MEMORY * this.#linkMs + (1 - SPEED_MEMORY) * linkMs;
   }
 
   /** It gets work of right in the pass that begins. */
@@ -59,7 +74,7 @@ export class WorkerSpeed {
   isTrialDue(nowMs: number): boolean {
     return (
       this.#idlePasses >= 2 ** this.#trialCount ||
-      nowMs - this.#workedMs >= TRIAL_PAUSE * (this.#microBatchMs ?? 0)
+      nowMs - this.#workedMs >= TRIAL_PAUSE * ((this.#microBatchMs ?? 0) + this.linkMs)
     );
   }
 

@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { invariant, messageOf } from '../base/errors.ts';
 import type { Hello } from '../protocol/messages.ts';
-import { PROGRESS } from '../runtime/lanes/lane-control.ts';
+import { laneSigns } from '../runtime/lanes/lane-control.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 
 /** What the thread is started with. */
@@ -15,7 +15,7 @@ export interface HeartbeatStart {
   readonly address: Address;
   readonly hello: Hello;
   readonly intervalMs: number;
-  /** Without an echo for this long the coordinator counts as lost. */
+  /** Without an echo for this long, its own sleep left out, the coordinator counts as lost. */
   readonly echoTimeoutMs: number;
 }
 
@@ -29,8 +29,8 @@ const port = parentPort;
 invariant(port !== null, 'the heartbeat runs in a worker thread');
 const { address, hello, intervalMs, echoTimeoutMs } = workerData as HeartbeatStart;
 
-let progress: Int32Array | undefined;
-port.on('message', (words: Int32Array) => (progress = words));
+let lanes: Int32Array | undefined;
+port.on('message', (words: Int32Array) => (lanes = words));
 
 function lose(reason: string): void {
   port?.postMessage({ reason } satisfies HeartbeatLost);
@@ -40,6 +40,7 @@ function lose(reason: string): void {
 try {
   const connection = await connect(address, CONNECT_TIMEOUT_MS);
   let echoMs = systemClock.now();
+  let lastBeatMs = echoMs;
   let isOver = false;
   connection.handlers = {
     onFrame: () => (echoMs = systemClock.now()),
@@ -51,13 +52,17 @@ try {
   connection.send(hello);
   const beat = (): void => {
     if (isOver) return;
-    if (systemClock.now() - echoMs > echoTimeoutMs) {
+    const nowMs = systemClock.now();
+    // Nothing could be heard while this process slept.
+    echoMs += Math.max(0, nowMs - lastBeatMs - 2 * intervalMs);
+    lastBeatMs = nowMs;
+    if (nowMs - echoMs > echoTimeoutMs) {
       connection.destroy();
       return;
     }
     connection.send({
       kind: 'heartbeat',
-      progress: progress === undefined ? 0 : Atomics.load(progress, PROGRESS),
+      ...(lanes === undefined ? { progress: 0 } : laneSigns(lanes)),
       wallMs: Date.now(),
       upMs: systemClock.now(),
     });

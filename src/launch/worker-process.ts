@@ -45,7 +45,7 @@ export type WorkerParts = NonNullable<ComputeOptions['parts']> & {
 };
 
 const HEARTBEAT_MS = 250;
-const ECHO_TIMEOUT_MS = 10_000;
+const ECHO_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** The coordinator welcomes nobody before it has its data, which it may be fetching. */
 const WELCOME_TIMEOUT_MS = 120_000;

@@ -23,7 +23,12 @@ export interface AdmissionOptions {
   /** A worker may come in; another member of the same identity is silent and must go. */
   readonly onWorker: (connection: Connection, hello: Hello) => void;
   /** Another connection of a member. */
-  readonly onChannel: (member: Member, connection: Connection, channel: LaterChannel) => void;
+  readonly onChannel: (
+    member: Member,
+    connection: Connection,
+    channel: LaterChannel,
+    hello: Hello,
+  ) => void;
   readonly onRejected: (rejection: Rejection) => void;
 }
 
@@ -89,7 +94,7 @@ export class Admission {
       const reason = `the worker has a ${channel} connection already`;
       return this.#reject(connection, reason, member.rank);
     }
-    this.#options.onChannel(member, connection, channel);
+    this.#options.onChannel(member, connection, channel, message);
   }
 
   #problemWith(hello: Hello): string | undefined {

@@ -1,6 +1,7 @@
 /** A member's connections: control from the beginning, data and heartbeat once attached. */
 import { invariant } from '../base/errors.ts';
 import type { ToWorker } from '../protocol/messages.ts';
+import type { Traffic } from './liveness.ts';
 import type { Broadcast, Connection } from '../transport/connection.ts';
 
 /** The connections that a member adds to the one it was welcomed on. */
@@ -33,6 +34,14 @@ export class Link {
   /** Bytes that the data connection has brought so far. */
   get dataBytesReceived(): number {
     return this.#later.get('data')?.bytesReceived ?? 0;
+  }
+
+  /** What went over the connections so far. */
+  traffic(): Traffic {
+    const heartbeatBytes = this.#later.get('heartbeat')?.bytesReceived ?? 0;
+    const heardBytes = this.#all().reduce((sum, c) => sum + c.bytesReceived, 0);
+    const waitingBytes = this.#all().reduce((sum, c) => sum + c.queuedBytes, 0);
+    return { heardBytes, workBytes: heardBytes - heartbeatBytes, waitingBytes };
   }
 
   /** Bytes over all connections, both ways. */

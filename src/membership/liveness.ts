@@ -1,8 +1,26 @@
-/** When a member was last heard of and last got on with something, and what follows from it. */
+/**
+ * When a member was last heard of and last got on with something, and what follows from it.
+ * Heartbeats prove life; micro-batches, and bytes on their way to it or from it, prove work.
+ */
 import type { Timing } from './timing.ts';
 
 /** Why a member is stalled; a stuck one comes back only with progress. */
 export type StallKind = 'silent' | 'stuck';
+
+/** However long a micro-batch takes: a lane that has been in one for so long is lost in it. */
+const LONGEST_MICRO_BATCH_MS = 3_600_000;
+
+/** What went over a member's connections, at one look. */
+export interface Traffic {
+  /** Bytes that came from it so far. */
+  readonly heardBytes: number;
+  /** The same without heartbeats. */
+  readonly workBytes: number;
+  /** Bytes that wait to go to it. */
+  readonly waitingBytes: number;
+}
+
+const NO_TRAFFIC: Traffic = { heardBytes: 0, workBytes: 0, waitingBytes: 0 };
 
 /** Signs of life and of progress of one member, milliseconds of the coordinator's clock. */
 export class Liveness {
@@ -10,17 +28,31 @@ export class Liveness {
   #heardMs: number;
   /** Its own counter of finished micro-batches. */
   #progress = 0;
+  #busyLanes = 0;
   #progressMs: number;
+  #traffic = NO_TRAFFIC;
+  /** When its connections were last looked at: what moved since then did so after that. */
+  #watchedMs: number;
   #stall: StallKind | undefined;
   #stalledMs = 0;
 
   constructor(nowMs: number) {
-    this.#joinedMs = this.#heardMs = this.#progressMs = nowMs;
+    this.#joinedMs = this.#heardMs = this.#progressMs = this.#watchedMs = nowMs;
   }
 
   /** Since when it has had the same work without progress. */
   get progressMs(): number {
     return this.#progressMs;
+  }
+
+  /** Its own counter of finished micro-batches, as it was last heard. */
+  get progress(): number {
+    return this.#progress;
+  }
+
+  /** Whether any of its lanes computes, as it said last. */
+  get isComputing(): boolean {
+    return this.#busyLanes > 0;
   }
 
   /** Why it is stalled, if it is. */
@@ -38,12 +70,27 @@ export class Liveness {
     this.#heardMs = nowMs;
   }
 
-  /** Its counter stands at `progress`; true when that is new. */
-  beat(progress: number, nowMs: number): boolean {
+  /** Its counter stands at `progress`, so many lanes compute; true when the counter is new. */
+  beat(progress: number, busyLanes: number, nowMs: number): boolean {
+    this.#busyLanes = busyLanes;
     if (progress === this.#progress) return false;
     this.#progress = progress;
     this.#progressMs = nowMs;
     return true;
+  }
+
+  /** Looks at its connections; true when that ends its stall. */
+  watch(traffic: Traffic, nowMs: number): boolean {
+    const before = this.#traffic;
+    const sinceMs = this.#watchedMs;
+    this.#traffic = traffic;
+    this.#watchedMs = nowMs;
+    const isHeard = traffic.heardBytes > before.heardBytes;
+    if (isHeard) this.#heardMs = Math.max(this.#heardMs, sinceMs);
+    const moves =
+      traffic.workBytes > before.workBytes || traffic.waitingBytes < before.waitingBytes;
+    if (moves) this.#progressMs = Math.max(this.#progressMs, sinceMs);
+    return (this.#stall === 'silent' && isHeard) || (this.#stall === 'stuck' && moves);
   }
 
   /** Its patience begins anew: it has other work than before, or has finished some. */
@@ -83,13 +130,14 @@ export class Liveness {
   ): Verdict | undefined {
     const { stallMs, deadMs, loadingMs } = timing;
     const silentMs = this.silentMs(nowMs);
-    if (phase.isLoading && nowMs - this.#joinedMs > loadingMs)
+    if (phase.isLoading && nowMs - Math.max(this.#joinedMs, this.#progressMs) > loadingMs)
       return { kind: 'evict', reason: `not ready after ${seconds(loadingMs)} s` };
     // Loading may keep a process too busy for signs of life.
     if (!phase.isLoaded) return undefined;
     const reason = `no sign of life for ${seconds(silentMs)} s`;
     if (silentMs > deadMs) return { kind: 'evict', reason };
-    if (this.#stall === 'stuck' && nowMs - this.#stalledMs > 4 * deadMs)
+    const patienceMs = this.isComputing ? LONGEST_MICRO_BATCH_MS : 4 * deadMs;
+    if (this.#stall === 'stuck' && nowMs - this.#stalledMs > patienceMs)
       return { kind: 'evict', reason: `no progress for ${seconds(nowMs - this.#progressMs)} s` };
     if (silentMs > stallMs && this.#stall === undefined) return { kind: 'stall', silentMs, reason };
     return undefined;

@@ -6,11 +6,10 @@ import type { Connection } from '../transport/connection.ts';
 /**
  * Where a member stands:
  *   loading  welcomed; gets its data and sessions ready
- *   ready    could compute, but has no state
- *   syncing  a state is being fetched for it from another worker
+ *   ready    could compute, but is not up to date
+ *   syncing  is brought up to date, at its own pace: nobody waits for it
  *   active   has the state of the run and takes leases
- *   stalled  silent or stuck: holds no leases and gets nothing until it shows life; then it is
- *            `ready` again
+ *   stalled  silent or stuck: gets nothing until it shows life; then it is `ready` again
  */
 export type MemberPhase = 'loading' | 'ready' | 'syncing' | 'active' | 'stalled';
 
@@ -77,13 +76,13 @@ export class Member {
     return true;
   }
 
-  /** A state is being fetched for it. */
-  awaitState(): void {
+  /** It is brought up to date from now on. */
+  follow(): void {
     this.#phase = 'syncing';
   }
 
-  /** Nobody fetches a state for it any more. */
-  stopAwaitingState(): void {
+  /** Nobody brings it up to date any more. */
+  stopFollowing(): void {
     this.#phase = 'ready';
   }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createRosterWorld } from '../../test/roster-world.ts';
-import { ScriptedWorker } from '../../test/scripted-worker.ts';
+import { DATA_DIGEST, ScriptedWorker } from '../../test/scripted-worker.ts';
+import { PROTOCOL_VERSION, type ToCoordinator } from '../protocol/messages.ts';
 
 describe('Roster and its members', () => {
   test('stalls a silent member after two seconds and loses it after five', () => {
@@ -115,7 +116,8 @@ describe('Roster and its members', () => {
   test('loses a member that sends what is no message, or too much of it', () => {
     const offences: ((worker: ScriptedWorker) => void)[] = [
       (w) => w.control?.send({ kind: 'attack' }),
-      (w) => w.control?.send(w.hello('control', '')),
+      (w) => w.control?.send(w.hello('control', '', { host: 'another' })),
+      (w) => w.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'two', loadMs: 1 }),
       (w) => w.say({ kind: 'ready', dataDigest: 'other', numericsClass: 'one', loadMs: 1 }),
       (w) => w.control?.send({ kind: 'heartbeat', progress: 1 }, new Uint8Array(1)),
       (w) => w.data?.send({ kind: 'state', step: 0 }, new Uint8Array(1001)),
@@ -132,6 +134,63 @@ describe('Roster and its members', () => {
       assert.equal(host.connectionCount(), 0);
     }
   });
+
+  const MESSAGES: { readonly [K in ToCoordinator['kind']]: Extract<ToCoordinator, { kind: K }> } = {
+    hello: {
+      kind: 'hello',
+      protocol: PROTOCOL_VERSION,
+      channel: 'control',
+      session: '',
+      workerId: 'other',
+      host: 'other',
+      processId: 1,
+      lanes: 1,
+      software: 'other',
+      rank: null,
+    },
+    ready: { kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'two', loadMs: 2 },
+    released: { kind: 'released', pass: 1, microBatches: [] },
+    contribution: { kind: 'contribution', pass: 1, records: [], busyMs: 1 },
+    audited: { kind: 'audited', pass: 1, records: [] },
+    applied: { kind: 'applied', step: 1, norms: [] },
+    state: { kind: 'state', step: 1 },
+    digest: { kind: 'digest', step: 1, weightsDigest: 'w', stateDigest: 's' },
+    heartbeat: { kind: 'heartbeat', progress: 3 },
+    failed: { kind: 'failed', reason: 'broken' },
+  };
+  const PLACES: { readonly [K in ToCoordinator['kind']]: readonly string[] } = {
+    hello: [],
+    ready: ['loading control'],
+    released: ['ready control'],
+    contribution: ['ready data'],
+    audited: ['ready control'],
+    applied: ['ready data'],
+    state: ['ready data'],
+    digest: ['ready data'],
+    heartbeat: ['loading heartbeat', 'ready heartbeat'],
+    failed: [],
+  };
+  for (const state of ['loading', 'ready'] as const)
+    for (const channel of ['control', 'data', 'heartbeat'] as const)
+      for (const message of Object.values(MESSAGES)) {
+        const isRight = PLACES[message.kind].includes(`${state} ${channel}`);
+        const verb = isRight ? 'keeps' : 'loses';
+        test(`${verb} a member that says ${message.kind} twice on ${channel} when ${state}`, () => {
+          const { clock, host, told, roster, worker } = createRosterWorld();
+          const speaker = worker();
+          if (state === 'ready') speaker.join();
+          else speaker.connect();
+          clock.advance(10);
+
+          speaker[channel]?.send(message);
+          speaker[channel]?.send(message);
+          clock.advance(10);
+
+          assert.equal(told.filter((line) => line.includes(' lost: ')).length, isRight ? 0 : 1);
+          assert.equal(roster.members().length, isRight ? 1 : 0);
+          assert.equal(host.connectionCount() > 0, isRight);
+        });
+      }
 
   test('passes on the reason of a worker that cannot go on', () => {
     const { clock, told, worker } = createRosterWorld();

@@ -24,6 +24,17 @@ import { Ticker } from './ticker.ts';
 const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
 const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
 
+/**
+ * What belongs on which connection. Before a worker is ready it says only what tells of its life;
+ * after that, what is too late or was not asked for has no effect.
+ */
+const SAYINGS: { readonly [C in Hello['channel']]: ReadonlySet<ToCoordinator['kind']> } = {
+  control: new Set(['ready', 'released', 'audited', 'failed']),
+  data: new Set(['contribution', 'applied', 'state', 'digest']),
+  heartbeat: new Set(['heartbeat']),
+};
+const BEFORE_READY: ReadonlySet<ToCoordinator['kind']> = new Set(['ready', 'failed', 'heartbeat']);
+
 type Heartbeat = Extract<ToCoordinator, { kind: 'heartbeat' }>;
 type Ready = Extract<ToCoordinator, { kind: 'ready' }>;
 
@@ -48,6 +59,8 @@ export class Roster {
   readonly #admission: Admission;
   readonly #members = new Map<string, Member>();
   readonly #clockJumps = new ClockJumps();
+  /** What each member said when it was ready. */
+  readonly #readiness = new WeakMap<Member, Ready>();
   readonly #ticker: Ticker;
   #nextRank = 0;
   /** Bytes over the connections of members that are gone. */
@@ -63,7 +76,8 @@ export class Roster {
       memberOf: (workerId) => this.#members.get(workerId),
       memberCount: () => this.#members.size,
       onWorker: (connection, hello) => this.#welcome(connection, hello),
-      onChannel: (member, connection, channel) => this.#attach(member, connection, channel),
+      onChannel: (member, connection, channel, hello) =>
+        this.#attach(member, connection, channel, hello),
       onRejected: (rejection) => handlers.onRejected(rejection),
     });
     this.#ticker = new Ticker({
@@ -147,7 +161,7 @@ export class Roster {
     const rank = this.#chooseRank(hello.rank);
     const member = new Member({ session, rank, hello, control: connection, nowMs: clock.now() });
     this.#members.set(member.workerId, member);
-    this.#listen(member, connection);
+    this.#listen(member, connection, hello);
     connection.limits = CONTROL_LIMITS;
     member.link.send({ kind: 'welcome', session, rank, job }, jobFiles);
   }
@@ -159,16 +173,15 @@ export class Roster {
     return rank;
   }
 
-  #attach(member: Member, connection: Connection, channel: LaterChannel): void {
+  #attach(member: Member, connection: Connection, channel: LaterChannel, hello: Hello): void {
     member.link.attach(channel, connection);
     connection.limits = channel === 'data' ? this.#options.dataLimits : HEARTBEAT_LIMITS;
-    this.#listen(member, connection);
+    this.#listen(member, connection, hello);
     this.#becomeReady(member);
   }
 
-  #load(member: Member, { dataDigest, numericsClass }: Ready): void {
-    // A rejection frees no leases, so it can only come before there are any.
-    if (member.isLoaded) throw new ProtocolError(`worker ${member.rank}: said ready twice`);
+  #load(member: Member, ready: Ready): void {
+    const { dataDigest, numericsClass } = ready;
     const expected = this.#options.job.dataDigest;
     if (dataDigest !== expected) {
       const reason =
@@ -176,6 +189,7 @@ export class Roster {
         `${dataDigest}. Give both the same files.`;
       return this.#reject(member, reason);
     }
+    this.#readiness.set(member, ready);
     member.load(numericsClass);
     this.#becomeReady(member);
   }
@@ -193,9 +207,9 @@ export class Roster {
     if (member.becomeReady(this.#options.clock.now())) this.#handlers.onReady(member);
   }
 
-  #listen(member: Member, connection: Connection): void {
+  #listen(member: Member, connection: Connection, hello: Hello): void {
     connection.handlers = {
-      onFrame: (header, payload) => this.#receive(member, connection, header, payload),
+      onFrame: (header, payload) => this.#receive(member, connection, hello, header, payload),
       onClose: (error) => this.evict(member, error?.message ?? 'it closed its connection'),
       payloadTarget: (header, byteLength) => {
         const kind: unknown =
@@ -207,17 +221,32 @@ export class Roster {
     };
   }
 
-  #receive(member: Member, connection: Connection, header: unknown, payload: Uint8Array): void {
+  /** A message on a connection that began with `hello`. */
+  #receive(
+    member: Member,
+    connection: Connection,
+    hello: Hello,
+    header: unknown,
+    payload: Uint8Array,
+  ): void {
     if (!this.#isIn(member)) return;
     const message = parseToCoordinator(header, `worker ${member.rank} (${connection.peer})`);
     member.liveness.hear(this.#options.clock.now());
+    if (isSame(message, hello) || isSame(message, this.#readiness.get(member))) return;
+    this.#checkPlace(message, hello.channel, member);
     if (message.kind === 'heartbeat') this.#beat(member, connection, message);
     else if (message.kind === 'ready') this.#load(member, message);
     else if (message.kind === 'failed') this.evict(member, message.reason);
-    else if (message.kind === 'hello')
-      throw new ProtocolError(`worker ${member.rank}: said hello twice`);
     else this.#handlers.onMessage(member, message, payload);
     if (member.liveness.stall === 'silent') this.#revive(member);
+  }
+
+  #checkPlace({ kind }: ToCoordinator, channel: Hello['channel'], member: Member): void {
+    const who = `worker ${member.rank}`;
+    if (!SAYINGS[channel].has(kind))
+      throw new ProtocolError(`${who}: said ${kind} on its ${channel} connection`);
+    if (member.isLoaded ? kind === 'ready' : !BEFORE_READY.has(kind))
+      throw new ProtocolError(`${who}: said ${kind} ${member.isLoaded ? 'twice' : 'before ready'}`);
   }
 
   #beat(member: Member, connection: Connection, beat: Heartbeat): void {
@@ -225,7 +254,8 @@ export class Roster {
     connection.send({ kind: 'heartbeat', progress: beat.progress });
     const jumpMs = this.#clockJumps.compare(member, beat);
     if (jumpMs !== undefined) this.#handlers.onClockJumped(member, jumpMs);
-    const hasProgress = liveness.beat(beat.progress, this.#options.clock.now());
+    const nowMs = this.#options.clock.now();
+    const hasProgress = liveness.beat(beat.progress, beat.busyLanes ?? 0, nowMs);
     if (hasProgress && liveness.stall === 'stuck') this.#revive(member);
   }
 
@@ -240,10 +270,16 @@ export class Roster {
   }
 
   #judge(member: Member, nowMs: number): void {
-    const { phase, isLoaded, liveness } = member;
+    const { phase, isLoaded, liveness, link } = member;
+    if (liveness.watch(link.traffic(), nowMs)) this.#revive(member);
     const standing = { isLoading: phase === 'loading', isLoaded };
     const verdict = liveness.judge(standing, this.#options.timing, nowMs);
     if (verdict?.kind === 'evict') this.evict(member, verdict.reason);
     else if (verdict !== undefined) this.stall(member, 'silent', verdict.silentMs, verdict.reason);
   }
+}
+
+/** Whether `message` is word for word what was said before. */
+function isSame(message: ToCoordinator, before: ToCoordinator | undefined): boolean {
+  return before !== undefined && JSON.stringify(message) === JSON.stringify(before);
 }

@@ -5,6 +5,8 @@ export interface Capacity {
   readonly lanes: number;
   /** Measured milliseconds per micro-batch on one lane; undefined before the first measurement. */
   readonly microBatchMs: number | undefined;
+  /** Milliseconds that its link adds to a pass, however many micro-batches it gets; 0 if absent. */
+  readonly linkMs?: number;
 }
 
 /**
@@ -24,9 +26,9 @@ export function planLeases(total: number, capacities: readonly Capacity[]): numb
   for (let given = 0; given < total; given++) {
     let best = 0;
     let bestMs = Infinity;
-    for (const [index, { lanes }] of capacities.entries()) {
+    for (const [index, { lanes, linkMs = 0 }] of capacities.entries()) {
       const waves = Math.floor((counts[index] ?? 0) / Math.max(1, lanes)) + 1;
-      const finishMs = waves * (laneMs[index] ?? typicalMs);
+      const finishMs = linkMs + waves * (laneMs[index] ?? typicalMs);
       if (finishMs < bestMs) [best, bestMs] = [index, finishMs];
     }
     counts[best] = (counts[best] ?? 0) + 1;

@@ -105,7 +105,7 @@ const TO_WORKER: Samples<ToWorker> = {
     update: { sampleCount: 4, scalars: { learningRate: 0.1 } },
   },
   sendState: { kind: 'sendState', step: 1 },
-  state: { kind: 'state', step: 1 },
+  state: { kind: 'state', step: 1, serial: 1 },
   sendDigest: { kind: 'sendDigest', step: 1 },
   heartbeat: { kind: 'heartbeat', progress: 0 },
   goodbye: { kind: 'goodbye', reason: 'done' },

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -240,11 +240,17 @@ const applied = z.object({
 /** Coordinator to worker, data: asks for the state after `step` updates. Answered by `state`. */
 const sendState = z.object({ kind: z.literal('sendState'), step: count });
 /**
- * Either way, data: the whole state after `step` updates as payload: parameters, then optimizer
- * regions, unpadded float32. A worker sends it as the answer to `sendState`; a worker that gets it
- * goes on from it, without an answer.
+ * Worker to coordinator, data: the answer to `sendState`, with the whole state after `step` updates
+ * as payload: parameters, then optimizer regions, unpadded float32.
  */
 const state = z.object({ kind: z.literal('state'), step: count });
+/** Coordinator to worker, data: the same; the worker goes on from it, without an answer. */
+const newState = z.object({
+  kind: z.literal('state'),
+  step: count,
+  /** Counts the states that the coordinator has sent, so that none is taken twice. */
+  serial: count,
+});
 
 /**
  * Coordinator to worker, data: asks for the digest of the state after `step` updates. Answered by
@@ -266,6 +272,8 @@ const digest = z.object({
 const heartbeat = z.object({
   kind: z.literal('heartbeat'),
   progress: count,
+  /** Lanes that are computing. */
+  busyLanes: count.optional(),
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
   wallMs: z.number().optional(),
   /**
@@ -304,7 +312,7 @@ const toWorker = z.discriminatedUnion('kind', [
   audit,
   commit,
   sendState,
-  state,
+  newState,
   sendDigest,
   heartbeat,
   goodbye,

@@ -1,7 +1,7 @@
 /**
  * Connections inside one process on a `Clock`: the transport of the simulation and of tests. Frames
- * arrive after a delay, in order per connection and direction; hosts can be frozen or dead, links
- * held or cut.
+ * take the time that the link's bandwidth asks for and arrive after its delay, in order per
+ * connection and direction, now and then twice; hosts can be frozen or dead, links held or cut.
  */
 import type { Clock } from '../base/clock.ts';
 import { PeerLostError, ProtocolError } from '../base/errors.ts';
@@ -54,15 +54,28 @@ export class SimulatedHost {
 export interface SimulatedLink {
   delayMs(byteLength: number): number;
   heldUntilMs: number;
+  /** Of each direction of each connection; without limit if absent. */
+  readonly bytesPerMs?: number;
+  /** Whether this frame arrives a second time; never if absent. */
+  isDoubled?(): boolean;
+}
+
+/** A frame, or the end of a connection, on its way to the other end. */
+interface Arrival {
+  /** When its bytes begin to leave, when all have left, and when they are there. */
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly dueMs: number;
+  readonly byteLength: number;
+  readonly run: () => void;
 }
 
 class MemoryConnection implements Connection {
   readonly peer: string;
   handlers: ConnectionHandlers = { onFrame: () => {}, onClose: () => {} };
   limits: FrameLimits = GREETING_LIMITS;
-  queuedBytes = 0;
   bytesSent = 0;
-  bytesReceived = 0;
+  #wholeBytesReceived = 0;
   readonly localBytesReceived = 0;
   /** The other end; `connectInMemory` sets it right after construction. */
   other: MemoryConnection | undefined;
@@ -71,7 +84,7 @@ class MemoryConnection implements Connection {
   readonly #link: SimulatedLink;
   readonly #unflushed = new Set<() => void>();
   /** Arrivals on their way to the other end, oldest first: none overtakes another. */
-  readonly #underWay: { readonly dueMs: number; readonly arrival: () => void }[] = [];
+  readonly #underWay: Arrival[] = [];
   #isClosed = false;
 
   constructor(clock: Clock, link: SimulatedLink, host: SimulatedHost, peer: string) {
@@ -80,6 +93,21 @@ class MemoryConnection implements Connection {
     this.host = host;
     this.peer = peer;
     host.attach(this);
+  }
+
+  get queuedBytes(): number {
+    if (this.#isClosed) return 0;
+    return this.#underWay.reduce((sum, arrival) => sum + this.#bytesLeft(arrival), 0);
+  }
+
+  get bytesReceived(): number {
+    return this.#wholeBytesReceived + (this.other?.bytesUnderWay() ?? 0);
+  }
+
+  /** Bytes of the frame at the head that have left already. */
+  bytesUnderWay(): number {
+    const head = this.#underWay[0];
+    return head === undefined ? 0 : head.byteLength - this.#bytesLeft(head);
   }
 
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
@@ -91,16 +119,14 @@ class MemoryConnection implements Connection {
     const bytes =
       (payload instanceof Broadcast ? payload.bytes : payload)?.slice() ?? new Uint8Array(0);
     this.bytesSent += text.length + bytes.length;
-    this.queuedBytes += bytes.length;
-    const flushed = (): void => {
-      this.queuedBytes -= bytes.length;
-      onFlushed?.();
-    };
+    const flushed = (): void => onFlushed?.();
     this.#unflushed.add(flushed);
     this.#deliver(text.length + bytes.length, () => {
       if (this.#unflushed.delete(flushed)) flushed();
       this.other?.receive(text, bytes);
     });
+    if (this.#link.isDoubled?.() === true)
+      this.#deliver(text.length + bytes.length, () => this.other?.receive(text, bytes));
   }
 
   close(): void {
@@ -121,7 +147,7 @@ class MemoryConnection implements Connection {
 
   receive(text: string, bytes: Uint8Array): void {
     if (this.#isClosed) return;
-    this.bytesReceived += text.length + bytes.length;
+    this.#wholeBytesReceived += text.length + bytes.length;
     if (text.length > this.limits.maxHeaderBytes || bytes.length > this.limits.maxPayloadBytes) {
       return this.#fail(
         new ProtocolError(
@@ -169,12 +195,23 @@ class MemoryConnection implements Connection {
     if (!this.host.isDead) tellOwner();
   }
 
-  /** Runs `arrival` at the other host after the delay, in order, once link and host let it. */
-  #deliver(byteLength: number, arrival: () => void): void {
-    const lastDueMs = this.#underWay.at(-1)?.dueMs ?? 0;
-    const dueMs = Math.max(lastDueMs, this.#clock.now() + this.#link.delayMs(byteLength));
-    this.#underWay.push({ dueMs, arrival });
+  /** Calls `run` at the other host after the delay, in order, once link and host let it. */
+  #deliver(byteLength: number, run: () => void): void {
+    const last = this.#underWay.at(-1);
+    const { bytesPerMs = Infinity } = this.#link;
+    const startMs = Math.max(this.#clock.now(), last?.endMs ?? 0);
+    const endMs = startMs + byteLength / bytesPerMs;
+    const dueMs = Math.max(last?.dueMs ?? 0, endMs + this.#link.delayMs(byteLength));
+    this.#underWay.push({ startMs, endMs, dueMs, byteLength, run });
     if (this.#underWay.length === 1) this.#awaitNext();
+  }
+
+  /** Bytes of a frame that have not left yet; nothing leaves while the link is held. */
+  #bytesLeft({ startMs, endMs, byteLength }: Arrival): number {
+    const nowMs = this.#clock.now();
+    if (this.#link.heldUntilMs > nowMs || nowMs <= startMs) return byteLength;
+    if (nowMs >= endMs) return 0;
+    return Math.ceil((byteLength * (endMs - nowMs)) / (endMs - startMs));
   }
 
   #awaitNext(): void {
@@ -193,7 +230,7 @@ class MemoryConnection implements Connection {
     if (heldUntilMs > this.#clock.now()) return this.#awaitNext();
     this.#underWay.shift();
     this.#awaitNext();
-    next.arrival();
+    next.run();
   }
 }
 

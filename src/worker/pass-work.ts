@@ -10,6 +10,8 @@ export interface PassWorkOptions {
   readonly link: CoordinatorLink;
   /** The engine, once it is ready and until the worker is over. */
   readonly engine: () => Engine | undefined;
+  /** A contribution is on its way: what waited for that can go on. */
+  readonly onFlushed: () => void;
 }
 
 /** Leases of the newest plan, which waits for its state or is being computed. */
@@ -47,6 +49,8 @@ export class PassWork {
   beginIfDue(engine: Engine, step: number | undefined): boolean {
     const plan = this.#plan;
     if (plan === undefined || plan.step !== step || plan.pass === this.#begunPass) return false;
+    // What is computed now would overwrite a sum that is still on its way.
+    if (this.#unflushed > 0) return false;
     this.#begunPass = plan.pass;
     this.#waitingLeases = [];
     this.#begunMs = this.#options.clock.now();
@@ -56,9 +60,11 @@ export class PassWork {
     return true;
   }
 
-  /** More micro-batches of the pass. */
-  extend(pass: number, microBatches: readonly number[]): void {
+  /** More micro-batches of the pass; those that it has already are left out. */
+  extend(pass: number, given: readonly number[]): void {
     if (this.#plan?.pass !== pass) return;
+    const { leases } = this.#plan;
+    const microBatches = given.filter((microBatch) => !leases.includes(microBatch));
     this.#plan = { ...this.#plan, leases: [...this.#plan.leases, ...microBatches] };
     if (this.#begunPass !== pass) return;
     // Computing more would overwrite the sum that is still on its way.
@@ -117,6 +123,8 @@ export class PassWork {
 
   #handleFlush(): void {
     this.#unflushed--;
-    if (this.#unflushed === 0) this.#extendNow(this.#waitingLeases.splice(0));
+    if (this.#unflushed > 0) return;
+    this.#extendNow(this.#waitingLeases.splice(0));
+    this.#options.onFlushed();
   }
 }

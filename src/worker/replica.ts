@@ -13,6 +13,7 @@ interface PendingCommit {
 
 interface NewState {
   readonly step: number;
+  readonly serial: number;
   readonly bytes: Uint8Array;
 }
 
@@ -27,6 +28,7 @@ export class Replica {
   /** Updates given to the engine and not applied yet. */
   #applying = 0;
   #newState: NewState | undefined;
+  #lastSerial = 0;
   #commits: PendingCommit[] = [];
   /** Exported states that are not all sent yet: their bytes lie where a new state could come in. */
   #statesOnTheirWay = 0;
@@ -50,8 +52,13 @@ export class Replica {
     return true;
   }
 
-  /** Takes a state in place of the present one; what was to be done to that is void. */
+  /**
+   * Takes a state in place of the present one; what was to be done to that is void. One that came
+   * before is ignored.
+   */
   receiveState(state: NewState): void {
+    if (state.serial <= this.#lastSerial) return;
+    this.#lastSerial = state.serial;
     this.#newState = state;
     this.#commits = [];
     this.#forgetRequests();

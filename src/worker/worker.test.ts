@@ -116,7 +116,9 @@ function createWorld() {
     const update = { sampleCount: 1, scalars: {} };
     send(data, { kind: 'commit', pass: 1, step, exponents: [0], update });
   };
-  const state = (step: number): void => send(data, { kind: 'state', step }, STATE);
+  let serial = 0;
+  const state = (step: number): void =>
+    send(data, { kind: 'state', step, serial: ++serial }, STATE);
   const kinds = (): string[] => received.map(({ message }) => message.kind);
   const last = (): ToCoordinator | undefined => received.at(-1)?.message;
   const told = { received, kinds, last };

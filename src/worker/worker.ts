@@ -37,6 +37,7 @@ export class Worker {
   readonly #control: Connection;
   #data: Connection | undefined;
   #engine: Engine | undefined;
+  #session: string | undefined;
   #isOver = false;
   /** Set while another connection has ended and the control connection has not. */
   #farewell: { readonly reason: string; readonly timer: Timer } | undefined;
@@ -52,6 +53,7 @@ export class Worker {
       clock: options.clock,
       link,
       engine: () => (this.#isOver ? undefined : this.#engine),
+      onFlushed: () => this.#advance(),
     });
     control.limits = WELCOME_LIMITS;
     control.handlers = {
@@ -142,15 +144,18 @@ export class Worker {
       if (!replica.receiveCommit(message, payload))
         return this.disconnect('too far behind the run');
     } else if (message.kind === 'state')
-      replica.receiveState({ step: message.step, bytes: payload });
+      replica.receiveState({ step: message.step, serial: message.serial, bytes: payload });
     else if (message.kind === 'sendState') replica.requestState(message.step);
     else if (message.kind === 'sendDigest') replica.requestDigest(message.step);
-    else if (message.kind === 'refused') return this.disconnect(message.reason);
+    else if (message.kind === 'refused') return this.lose(message.reason);
     else throw new ProtocolError(`${message.kind} does not belong on the data connection`);
     this.#advance();
   }
 
   #load({ job, session, rank }: Welcome, payload: Uint8Array): void {
+    if (this.#session === session) return;
+    if (this.#session !== undefined) throw new ProtocolError('welcome: expected one, got another');
+    this.#session = session;
     const { clock, onWelcome, openConnection, startHeartbeat, createEngine } = this.#options;
     const files = splitFiles(job, payload);
     this.#control.limits = CONTROL_LIMITS;

@@ -17,9 +17,14 @@ import type { RunEvent } from '../../src/metrics/events.ts';
 import { type Hello, parseToWorker, type ToWorker } from '../../src/protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
 import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
-import { connectInMemory, SimulatedHost } from '../../src/transport/memory-network.ts';
+import {
+  connectInMemory,
+  SimulatedHost,
+  type SimulatedLink,
+} from '../../src/transport/memory-network.ts';
 import type { WorkerEnd } from '../../src/worker/worker-options.ts';
 import { Worker } from '../../src/worker/worker.ts';
+import { Babbler } from './babbler.ts';
 import {
   ELEMENTS,
   initialTensors,
@@ -32,7 +37,7 @@ import {
 const HEARTBEAT_MS = 250;
 const REJOIN_MS = 500;
 /** Virtual time after which a run that has not finished counts as hung. */
-const HUNG_MS = 20 * 60_000;
+const HUNG_MS = { lan: 20 * 60_000, wide: 48 * 3_600_000 };
 
 /** A stream of small choices for one history. */
 export class Choices {
@@ -49,6 +54,11 @@ export class Choices {
 
   between(low: number, high: number): number {
     return low + this.#words.uniform(this.#next++) * (high - low);
+  }
+
+  /** Between `low` and `high`, every order of magnitude as likely as the others. */
+  magnitude(low: number, high: number): number {
+    return low * (high / low) ** this.#words.uniform(this.#next++);
   }
 
   chance(probability: number): boolean {
@@ -96,6 +106,13 @@ export interface HistoryOptions {
   readonly steps: number;
   /** Draws faults; without it nothing goes wrong. */
   readonly isDisturbed: boolean;
+  /**
+   * `wide`: links from 10 kbit/s to 10 Gbit/s, micro-batches from a millisecond to ten minutes, and
+   * messages that come twice; `lan` if absent.
+   */
+  readonly world?: 'lan' | 'wide';
+  /** Members that say anything at any time, besides the workers; 0 if absent. */
+  readonly babblers?: number;
   /** Part of the steps that are audited; 0 if absent. */
   readonly auditRate?: number;
   /** What a worker of this name does to its gradients; nothing if undefined. */
@@ -261,7 +278,8 @@ class SimulatedWorker {
     };
     connection.send(hello);
     const beat = (): void => {
-      connection.send({ kind: 'heartbeat', progress: engineOf() });
+      const busyLanes = this.#engine?.busyLanes ?? 0;
+      connection.send({ kind: 'heartbeat', progress: engineOf(), busyLanes });
       this.#beat = this.clock.after(HEARTBEAT_MS, beat);
     };
     this.#beat?.cancel();
@@ -297,7 +315,8 @@ export class SimulatedCluster {
   readonly #door = new SimulatedHost('coordinator');
   readonly #coordinator: Coordinator;
   readonly #workers: SimulatedWorker[] = [];
-  readonly #links: { heldUntilMs: number; delayMs: () => number; host: SimulatedHost }[] = [];
+  readonly #links: (SimulatedLink & { readonly host: SimulatedHost })[] = [];
+  readonly #bytesPerMs = new Map<SimulatedHost, number>();
   #result: RunResult | undefined;
   #error: LockstepError | undefined;
   #sessions = 0;
@@ -317,6 +336,8 @@ export class SimulatedCluster {
       ...(options.reporter !== undefined && { reporter: options.reporter }),
     });
     for (let i = 0; i < options.workers; i++) this.#addWorker(`worker-${i}`, 0);
+    for (let i = 0; i < (options.babblers ?? 0); i++)
+      new Babbler(this, `babbler-${i}`).start(this.choices.between(0, 2_000));
     if (options.isDisturbed) this.#drawFaults();
   }
 
@@ -336,7 +357,15 @@ export class SimulatedCluster {
   dial(host: SimulatedHost): Connection {
     const base = this.choices.between(0.05, 2);
     const jitter = this.#options.isDisturbed ? 5 : 0;
-    const link = { heldUntilMs: 0, delayMs: () => base + this.choices.between(0, jitter), host };
+    const link = {
+      heldUntilMs: 0,
+      delayMs: () => base + this.choices.between(0, jitter),
+      ...(this.isWide && {
+        bytesPerMs: this.#bytesPerMsOf(host),
+        isDoubled: () => this.choices.chance(0.05),
+      }),
+      host,
+    };
     this.#links.push(link);
     const [near, far] = connectInMemory(this.clock, link, host, this.#door);
     const { onSentToWorker } = this.#options;
@@ -346,8 +375,20 @@ export class SimulatedCluster {
     return near;
   }
 
+  /** The same on all connections of one host. */
+  #bytesPerMsOf(host: SimulatedHost): number {
+    const known = this.#bytesPerMs.get(host) ?? this.choices.magnitude(1.25, 1.25e6);
+    this.#bytesPerMs.set(host, known);
+    return known;
+  }
+
+  get isWide(): boolean {
+    return this.#options.world === 'wide';
+  }
+
   run(): History {
-    while (!this.isOver && this.clock.now() < HUNG_MS && this.clock.step());
+    const hungMs = HUNG_MS[this.#options.world ?? 'lan'];
+    while (!this.isOver && this.clock.now() < hungMs && this.clock.step());
     if (this.#error !== undefined) throw this.#error;
     if (this.#result === undefined)
       throw new Error(
@@ -376,7 +417,9 @@ export class SimulatedCluster {
     // A slow one now and then makes passes last longer than stalls do, so that late contributions
     // meet their pass.
     const isSlow = this.#options.isDisturbed && this.choices.chance(0.2);
-    const speedMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
+    const isVerySlow = this.isWide && this.choices.chance(0.1);
+    const slowMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
+    const speedMs = isVerySlow ? this.choices.magnitude(1, 600_000) : slowMs;
     const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
     this.#workers.push(worker);
     this.clock.after(atMs, () => worker.join());

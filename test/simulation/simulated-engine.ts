@@ -83,6 +83,10 @@ export class SimulatedEngine implements Engine {
   readonly #timers = new Set<Timer>();
   progress = 0;
 
+  get busyLanes(): number {
+    return this.#running;
+  }
+
   constructor(options: SimulatedEngineOptions) {
     this.#options = options;
   }
@@ -115,10 +119,12 @@ export class SimulatedEngine implements Engine {
       const begun = plan ?? this.#plan;
       if (begun === undefined) return;
       const state = plan === undefined ? this.#weights.slice() : weights;
-      this.#after(this.#options.computeMs() * microBatches.length, () => {
+      const computeMs = this.#options.computeMs();
+      this.#after(computeMs * microBatches.length, () => {
         this.progress++;
-        if (this.#plan === begun)
-          done(microBatches.map((m) => this.#compute(begun, m, state, undefined)));
+        if (this.#plan !== begun) return;
+        const compute = (m: number): MicroBatchRecord => this.#compute(begun, m, state, undefined);
+        done(microBatches.map((m) => ({ ...compute(m), computeMs })));
       });
     });
   }
@@ -210,15 +216,17 @@ export class SimulatedEngine implements Engine {
     while (this.#running < this.#options.lanes && this.#waiting.length > 0) {
       const microBatch = this.#waiting.shift()!;
       this.#running++;
-      this.#after(this.#options.computeMs(), () => this.#finish(plan, microBatch));
+      const computeMs = this.#options.computeMs();
+      this.#after(computeMs, () => this.#finish(plan, microBatch, computeMs));
     }
   }
 
-  #finish(plan: Plan, microBatch: number): void {
+  #finish(plan: Plan, microBatch: number, computeMs: number): void {
     this.#running--;
     this.progress++;
     if (this.#plan === plan) {
-      this.#records.push(this.#compute(plan, microBatch, this.#weights, this.#sum));
+      const record = this.#compute(plan, microBatch, this.#weights, this.#sum);
+      this.#records.push({ ...record, computeMs });
       this.#pump();
       if (this.#running === 0 && this.#waiting.length === 0) this.#deliver(plan);
     }
@@ -258,7 +266,7 @@ export class SimulatedEngine implements Engine {
         (all, bits) => (all + bits) >>> 0,
         0,
       ),
-      computeMs: 1,
+      computeMs: 0,
     };
   }
 

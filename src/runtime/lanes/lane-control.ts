@@ -5,10 +5,14 @@
 import { RuntimeError } from '../../base/errors.ts';
 
 /** Where the progress counter lies in the words that lanes share. */
-export const PROGRESS = 0;
+const PROGRESS = 0;
 const BARRIER_COUNT = 1;
 const BARRIER_PHASE = 2;
-const FIXED = 3;
+/** Where the number of lanes lies that sleep, in the words that lanes share. */
+const ASLEEP = 3;
+/** Where the number of lanes lies, in the words that lanes share. */
+const LANES = 4;
+const FIXED = 5;
 
 /** State of one micro-batch in the worker's lease table. */
 const NOT_LEASED = 0;
@@ -17,6 +21,15 @@ const STARTED = 2;
 
 /** Lanes reach a barrier within one micro-batch of each other; longer means that one is gone. */
 const BARRIER_TIMEOUT_MS = 120_000;
+
+/** What a heartbeat tells of the lanes whose shared words are `words`. */
+export function laneSigns(words: Int32Array): {
+  readonly progress: number;
+  readonly busyLanes: number;
+} {
+  const busyLanes = Atomics.load(words, LANES) - Atomics.load(words, ASLEEP);
+  return { progress: Atomics.load(words, PROGRESS), busyLanes: Math.max(0, busyLanes) };
+}
 
 /** Turns of a spin: about 50 us. */
 const SPIN_TURNS = 10_000;
@@ -36,6 +49,7 @@ export class LaneControl {
     this.#table = FIXED + laneCount;
     this.words =
       words ?? new Int32Array(new SharedArrayBuffer(4 * (this.#table + microBatchCount)));
+    this.words[LANES] = laneCount;
   }
 
   // ---- the pool's side ----
@@ -99,7 +113,10 @@ export class LaneControl {
 
   /** Sleeps until `wake` was called more than `seen` times. */
   sleep(lane: number, seen: number): void {
-    if (!this.#spin(FIXED + lane, seen)) Atomics.wait(this.words, FIXED + lane, seen);
+    if (this.#spin(FIXED + lane, seen)) return;
+    Atomics.add(this.words, ASLEEP, 1);
+    Atomics.wait(this.words, FIXED + lane, seen);
+    Atomics.sub(this.words, ASLEEP, 1);
   }
 
   /**
