@@ -10,7 +10,12 @@ import {
 } from './compute-node.ts';
 
 const RESULT: FileResult = { delta: Float64Array.of(1), trainingError: 0.5, epochs: 1 };
-const TASK = { mayReject: true, rows: { count: 0 }, task: {} } as unknown as NodeTask;
+const NOTHING = new Float64Array(0);
+const TASK = {
+  mayReject: true,
+  rows: { count: 0, x: NOTHING },
+  task: { start: NOTHING },
+} as unknown as NodeTask;
 
 /** Trains in no time, unless it is held. */
 class InstantTrainer implements Trainer {

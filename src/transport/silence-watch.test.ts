@@ -5,12 +5,11 @@ import { SilenceWatch } from './silence-watch.ts';
 
 function watch(clock: Clock = new ManualClock()) {
   const state = { bytes: 0, silences: 0 };
-  const made = new SilenceWatch(
-    clock,
-    10_000,
-    () => state.silences++,
-    () => state.bytes,
-  );
+  const made = new SilenceWatch(clock, {
+    limitMs: 10_000,
+    onSilent: () => state.silences++,
+    bytes: () => state.bytes,
+  });
   return { clock: clock as ManualClock, state, made };
 }
 
