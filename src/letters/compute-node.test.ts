@@ -115,6 +115,29 @@ describe('ComputeNode', () => {
     assert.equal(outcomes.filter((outcome) => outcome === 'done after 0').length, 17);
   });
 
+  test('lets little wait that is large: it is bounded in bytes, too', async () => {
+    const { outcomes, submit, trainer } = node({ loadProbability: 0 });
+    trainer.hold = new Promise(() => {});
+    const rows = { ...TASK.rows, x: { byteLength: 200 << 20 } as Float64Array };
+
+    for (let i = 0; i < 4; i++) submit({ ...TASK, rows });
+    await settled();
+
+    assert.deepEqual(outcomes, ['rejected', 'rejected']);
+  });
+
+  test('frees the place of a waiting task that is given up', async () => {
+    const { outcomes, submit, trainer } = node({ loadProbability: 0 });
+    trainer.hold = new Promise(() => {});
+    submit();
+    const giveUps = Array.from({ length: 16 }, () => submit());
+
+    giveUps[0]!();
+    submit();
+
+    assert.deepEqual(outcomes, ['cancelled']);
+  });
+
   test('stays busy for the delay of a task that is given up', async () => {
     const { outcomes, submit, clock } = node({}, [0.9, 0.1]);
     const giveUp = submit();
