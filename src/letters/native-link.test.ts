@@ -140,7 +140,7 @@ describe('NativeLink', () => {
     test(`lets go of a node that ${what}`, () => {
       const scene = new Scene();
       scene.run();
-      scene.say(message as FromNode, message.kind === 'result' ? new Uint8Array(64) : undefined);
+      scene.say(message, message.kind === 'result' ? new Uint8Array(64) : undefined);
       scene.clock.advance(10);
 
       assert.equal(scene.told.length, 2);
