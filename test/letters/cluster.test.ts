@@ -98,6 +98,16 @@ describe('what the user gives', () => {
       /scheduling_policy: expected 1 or random, .* got "7"/,
     ],
     [
+      'a list of nodes that is no file',
+      ['coordinator-node', '0', '2', '--nodes', '/dev/zero'],
+      /\/dev\/zero: expected a file of at most 1048576 bytes/,
+    ],
+    [
+      'a model that is no file',
+      ['predict', '/dev/zero', 'rows'],
+      /reading \/dev\/zero: expected a file, and this is none/,
+    ],
+    [
       'no rounds',
       ['client', 'localhost', '1', 'd', '0', '1', '1', '1'],
       /rounds: expected a whole number from 1/,
