@@ -77,7 +77,7 @@ async function runCase(one: Case, letters: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
   const processes = new Processes();
   try {
-    const port = await startNodes(processes, one.load, join(folder, 'compute_nodes.txt'));
+    const port = await startNodes(processes, one.load, letters, join(folder, 'compute_nodes.txt'));
     const out = join(folder, 'out');
     const job = [one.rounds, one.epochs, one.hidden, 0.0001].map(String);
     const client = ['client', '127.0.0.1', String(port), letters, ...job, ...one.flags];
@@ -89,13 +89,18 @@ async function runCase(one: Case, letters: string): Promise<string> {
   }
 }
 
-/** Starts compute nodes and a coordinator that finds them in `list`; gives its port. */
-async function startNodes(processes: Processes, load: number, list: string): Promise<number> {
+/** Starts nodes and a coordinator for data in `letters`, which finds them in `list`; its port. */
+async function startNodes(
+  processes: Processes,
+  load: number,
+  letters: string,
+  list: string,
+): Promise<number> {
   const nodes: number[] = [];
   for (let i = 0; i < NODES; i++)
     nodes.push(await processes.start('compute-node', '0', String(load)));
   writeFileSync(list, nodes.map((port) => `127.0.0.1,${port}\n`).join(''));
-  return processes.start('coordinator-node', '0', '2', '--nodes', list);
+  return processes.start('coordinator-node', '0', '2', '--nodes', list, '--data-dir', letters);
 }
 
 /** The case's name, then seconds: measured, the two floors, the original's, and the parts. */

@@ -9,6 +9,7 @@ import {
 } from '../base/errors.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import type { Connection } from '../transport/connection.ts';
+import { SilenceWatch } from '../transport/silence-watch.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import type { JobSpec } from './job-spec.ts';
 import {
@@ -19,6 +20,8 @@ import {
   parseFromCoordinatorNode,
   LETTERS_LIMITS,
   LETTERS_PROTOCOL,
+  PING_MS,
+  SILENCE_MS,
   type ToCoordinatorNode,
 } from './messages.ts';
 import { nodeName } from './node-list.ts';
@@ -41,9 +44,6 @@ export interface JobResult {
 }
 
 const CONNECT_MS = 5_000;
-const PING_MS = 2_000;
-/** A coordinator that is silent for so long is lost. */
-const SILENCE_MS = 15_000;
 
 /**
  * Trains; resolves when the job is done, and with undefined when `signal` gave it up.
@@ -86,7 +86,7 @@ class Conversation {
     resolve: (result: JobResult | undefined) => void;
     reject: (error: unknown) => void;
   };
-  #heardMs = systemClock.now();
+  readonly #watch: SilenceWatch;
   #timer: Timer | undefined;
 
   constructor(connection: Connection, options: ClientOptions) {
@@ -102,7 +102,12 @@ class Conversation {
       onClose: (error) => settle.reject(this.#lost(error?.message ?? 'it closed the connection')),
     };
     this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL.version, role: 'client', port: 0 });
-    this.#watch();
+    this.#watch = new SilenceWatch(systemClock, {
+      limitMs: SILENCE_MS,
+      onSilent: () => settle.reject(this.#lost(`silent for ${SILENCE_MS / 1000} s`)),
+      bytes: () => connection.bytesReceived,
+    });
+    this.#ping();
   }
 
   giveUp(): void {
@@ -111,11 +116,12 @@ class Conversation {
 
   end(): void {
     this.#timer?.cancel();
+    this.#watch.stop();
     this.#connection.close();
   }
 
   #receive(message: FromCoordinatorNode, payload: Uint8Array): void {
-    this.#heardMs = systemClock.now();
+    this.#watch.heard();
     switch (message.kind) {
       case 'welcome':
         return this.#send({ kind: 'train', spec: this.#options.spec });
@@ -138,11 +144,11 @@ class Conversation {
     }
   }
 
-  #watch(): void {
-    if (systemClock.now() - this.#heardMs >= SILENCE_MS)
-      return this.#settle.reject(this.#lost(`silent for ${SILENCE_MS / 1000} s`));
-    this.#send({ kind: 'ping' });
-    this.#timer = systemClock.after(PING_MS, () => this.#watch());
+  #ping(): void {
+    this.#timer = systemClock.after(PING_MS, () => {
+      this.#send({ kind: 'ping' });
+      this.#ping();
+    });
   }
 
   #lost(reason: string): PeerLostError {

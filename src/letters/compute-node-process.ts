@@ -4,15 +4,20 @@
 import { systemClock, type Timer } from '../base/clock.ts';
 import { messageOf, PeerLostError } from '../base/errors.ts';
 import type { Connection } from '../transport/connection.ts';
-import { type Address, connect, listen } from '../transport/tcp.ts';
+import { SilenceWatch } from '../transport/silence-watch.ts';
+import { type Address, connect } from '../transport/tcp.ts';
 import { ComputeNode, type DrawOrder } from './compute-node.ts';
+import { openDoor } from './door.ts';
 import { FileCache } from './file-cache.ts';
 import {
   type FromCoordinatorNode,
   parseFromCoordinatorNode,
   LETTERS_PROTOCOL,
+  PING_MS,
+  SILENCE_MS,
   type ToCoordinatorNode,
 } from './messages.ts';
+import { DataFolder } from './numeric/data-folder.ts';
 import { NodeSession } from './node-session.ts';
 import { serveSeedNode } from './seed-node-session.ts';
 import { ThreadedTrainer } from './threaded-trainer.ts';
@@ -27,6 +32,8 @@ export interface ComputeNodeProcessOptions {
   readonly random: () => number;
   /** The coordinator that shall know of this node, if it is not in its list. */
   readonly join: Address | undefined;
+  /** What callers of the seed system's interface name lies in here. */
+  readonly dataFolder: string;
   readonly log: (line: string) => void;
 }
 
@@ -47,12 +54,11 @@ export async function startComputeNode(options: ComputeNodeProcessOptions): Prom
   const clock = systemClock;
   const node = new ComputeNode({ clock, random, trainer, loadProbability, delayMs, drawOrder });
   const files = new FileCache();
-  const listener = await listen(
-    options.address,
-    (connection) => void new NodeSession(connection, node, files, clock),
-    (error) => log(error.message),
-    (stream) => serveSeedNode(stream, node),
-  );
+  const data = new DataFolder(options.dataFolder);
+  const listener = await openDoor(options.address, log, {
+    onFrames: (connection, around) => void new NodeSession(connection, node, files, around),
+    onThrift: (stream, around) => serveSeedNode(stream, node, data, around),
+  });
   const registration =
     options.join === undefined
       ? undefined
@@ -73,6 +79,8 @@ class Registration {
   readonly #port: number;
   readonly #log: (line: string) => void;
   #connection: Connection | undefined;
+  #watch: SilenceWatch | undefined;
+  /** The next try, or the next ping. */
   #timer: Timer | undefined;
   #isClosed = false;
   /** What was said last, so that a coordinator that stays away is not spoken of every second. */
@@ -87,7 +95,7 @@ class Registration {
 
   close(): void {
     this.#isClosed = true;
-    this.#timer?.cancel();
+    this.#rest();
     this.#connection?.close();
   }
 
@@ -101,9 +109,16 @@ class Registration {
   #greet(connection: Connection): void {
     if (this.#isClosed) return connection.destroy();
     this.#connection = connection;
+    let reason = 'the coordinator closed the connection';
+    const onSilent = (): void => {
+      reason = `the coordinator was silent for ${SILENCE_MS / 1000} s`;
+      connection.destroy();
+    };
+    this.#watch = new SilenceWatch(systemClock, { limitMs: SILENCE_MS, onSilent });
+    this.#pingLater(connection);
     connection.handlers = {
       onFrame: (header) => this.#receive(parseFromCoordinatorNode(header, connection.peer)),
-      onClose: (error) => this.#retry(error?.message ?? 'the coordinator closed the connection'),
+      onClose: (error) => this.#retry(error?.message ?? reason),
     };
     connection.send({
       kind: 'hello',
@@ -113,7 +128,20 @@ class Registration {
     } satisfies ToCoordinatorNode);
   }
 
+  #pingLater(connection: Connection): void {
+    this.#timer = systemClock.after(PING_MS, () => {
+      connection.send({ kind: 'ping' } satisfies ToCoordinatorNode);
+      this.#pingLater(connection);
+    });
+  }
+
+  #rest(): void {
+    this.#timer?.cancel();
+    this.#watch?.stop();
+  }
+
   #receive(message: FromCoordinatorNode): void {
+    this.#watch?.heard();
     if (message.kind === 'welcome') this.#say('registered with the coordinator');
     if (message.kind === 'refused')
       throw new PeerLostError(`the coordinator refused us: ${message.reason}`);
@@ -121,6 +149,7 @@ class Registration {
 
   #retry(reason: string): void {
     this.#connection = undefined;
+    this.#rest();
     if (this.#isClosed) return;
     this.#say(`not registered: ${reason}`);
     this.#timer = systemClock.after(RETRY_MS, () => this.#try());

@@ -10,7 +10,12 @@ import {
 } from './compute-node.ts';
 
 const RESULT: FileResult = { delta: Float64Array.of(1), trainingError: 0.5, epochs: 1 };
-const TASK = { mayReject: true, rows: { count: 0 }, task: {} } as unknown as NodeTask;
+const NOTHING = new Float64Array(0);
+const TASK = {
+  mayReject: true,
+  rows: { count: 0, x: NOTHING },
+  task: { start: NOTHING },
+} as unknown as NodeTask;
 
 /** Trains in no time, unless it is held. */
 class InstantTrainer implements Trainer {
@@ -108,6 +113,29 @@ describe('ComputeNode', () => {
     for (let i = 0; i < 40; i++) await settled();
 
     assert.equal(outcomes.filter((outcome) => outcome === 'done after 0').length, 17);
+  });
+
+  test('lets little wait that is large: it is bounded in bytes, too', async () => {
+    const { outcomes, submit, trainer } = node({ loadProbability: 0 });
+    trainer.hold = new Promise(() => {});
+    const rows = { ...TASK.rows, x: { byteLength: 200 << 20 } as Float64Array };
+
+    for (let i = 0; i < 4; i++) submit({ ...TASK, rows });
+    await settled();
+
+    assert.deepEqual(outcomes, ['rejected', 'rejected']);
+  });
+
+  test('frees the place of a waiting task that is given up', async () => {
+    const { outcomes, submit, trainer } = node({ loadProbability: 0 });
+    trainer.hold = new Promise(() => {});
+    submit();
+    const giveUps = Array.from({ length: 16 }, () => submit());
+
+    giveUps[0]!();
+    submit();
+
+    assert.deepEqual(outcomes, ['cancelled']);
   });
 
   test('stays busy for the delay of a task that is given up', async () => {

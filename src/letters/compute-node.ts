@@ -56,6 +56,8 @@ export type NodeOutcome =
 
 /** Requests that may wait; each holds its rows and parameters. More are rejected. */
 const MAX_WAITING = 16;
+/** What those that wait may hold together, if there are several. */
+const MAX_WAITING_BYTES: number = 256 << 20;
 
 interface Request {
   readonly node: NodeTask;
@@ -83,7 +85,7 @@ export class ComputeNode {
   submit(node: NodeTask, done: (outcome: NodeOutcome) => void): () => void {
     const request: Request = { node, done, isCancelled: false };
     const isBusy = this.#options.drawOrder === 'rejection-first' && this.#isRejected(node);
-    if (isBusy || this.#waiting.length >= MAX_WAITING) {
+    if (isBusy || this.#isFull(node)) {
       done({ kind: 'rejected' });
       return () => {};
     }
@@ -92,9 +94,20 @@ export class ComputeNode {
     return () => this.#cancel(request);
   }
 
+  #isFull(next: NodeTask): boolean {
+    const bytes = [next, ...this.#waiting.map(({ node }) => node)].map(bytesOf);
+    const isTooMuch = bytes.reduce((a, b) => a + b) > MAX_WAITING_BYTES;
+    return this.#waiting.length >= MAX_WAITING || (this.#waiting.length > 0 && isTooMuch);
+  }
+
+  /** Gives a request up: at once if it waits. */
   #cancel(request: Request): void {
     request.isCancelled = true;
-    if (this.#current === request) this.#options.trainer.cancel();
+    if (this.#current === request) return this.#options.trainer.cancel();
+    const place = this.#waiting.indexOf(request);
+    if (place < 0) return;
+    this.#waiting.splice(place, 1);
+    request.done({ kind: 'cancelled' });
   }
 
   #startNext(): void {
@@ -138,4 +151,8 @@ export class ComputeNode {
   #isRejected({ mayReject }: NodeTask): boolean {
     return mayReject && this.#options.random() < this.#options.loadProbability;
   }
+}
+
+function bytesOf({ rows, task }: NodeTask): number {
+  return rows.x.byteLength + task.start.byteLength;
 }

@@ -274,6 +274,21 @@ describe('CoordinatorNode', () => {
     assert.ok(nodes['b'].given >= 3 && nodes['c'].given >= 3);
   });
 
+  test('keeps a node that registered again when its first connection ends late', async () => {
+    const nodes = { c: new FakeNode(10) };
+    const { clock, submit, coordinator, state } = cluster(nodes);
+    state.list = '';
+    const [first, again] = [1, 2].map(() => ({ host: 'c', port: 1 }));
+    coordinator.register(first!);
+    coordinator.register(again!);
+    coordinator.withdraw(first!);
+
+    const { events } = await submit();
+    clock.advance(10_000);
+
+    assert.deepEqual(errorsOf(events), await undisturbed());
+  });
+
   test('goes on with the list it had when the new one has bad lines, and says so once', async () => {
     const { clock, submit, state } = cluster({ a: new FakeNode(1_000) });
     const { events } = await submit();

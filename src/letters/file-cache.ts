@@ -18,6 +18,8 @@ export class FileCache {
   }
 
   put(digest: string, classes: number, rows: LettersRows): void {
+    // Two coordinators may have sent the same file.
+    if (this.get(digest, classes) !== undefined) return;
     this.#files.set(`${digest} ${classes}`, rows);
     this.#bytes += rows.x.byteLength;
     for (const [key, old] of this.#files) {

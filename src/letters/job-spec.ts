@@ -1,5 +1,6 @@
 /** What a client asks for. */
 import { ConfigError, type ConfigIssue } from '../base/errors.ts';
+import { MAX_PATH_LENGTH } from './numeric/bounded-file.ts';
 import { type NetworkShape, parameterCount } from './numeric/parameters.ts';
 import { type Recipe, seedRecipe } from './numeric/recipe.ts';
 
@@ -49,7 +50,7 @@ export const SEED_DEFAULTS: Pick<JobSpec, 'mode' | 'optimizer' | 'batch' | 'seed
 /** Letters A to Z. */
 export const LETTER_CLASSES = 26;
 /** Larger ones would not be letters, and their parameters travel with every task. */
-const MAX_PARAMETERS = 4 << 20;
+export const MAX_PARAMETERS: number = 4 << 20;
 
 const RANGES = {
   rounds: [1, 1_000_000],
@@ -72,6 +73,8 @@ export function checkJobSpec(spec: JobSpec): void {
   }
   if (!(spec.eta > 0 && spec.eta <= 1000)) add('eta', 'a number above 0, at most 1000', spec.eta);
   if (spec.directory === '') add('dir', 'a directory', 'nothing');
+  if (spec.directory.length > MAX_PATH_LENGTH)
+    add('dir', `a path of at most ${MAX_PATH_LENGTH} characters`, 'more');
   if (spec.mode === 'seed' && spec.optimizer !== 'gradient')
     add('optimizer', 'gradient in mode seed', spec.optimizer);
   if (issues.length === 0) return;

@@ -29,11 +29,17 @@ export const LETTERS_PROTOCOL: Protocol<{ readonly protocol: number }> = {
 /** Milliseconds within which who connects says what it is. */
 export const GREETING_MS = 10_000;
 
+/** A peer that is silent for so long is lost; all but compute nodes send pings more often. */
+export const SILENCE_MS = 15_000;
+/** Who connects to a coordinator node sends a ping this often. */
+export const PING_MS = 2_000;
+
 /** After the greeting: parameters and files travel as payloads. */
 export const LETTERS_LIMITS: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 64 << 20 };
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const text = z.string().max(4096);
+const MAX_TEXT = 4096;
+const text = z.string().max(MAX_TEXT);
 const number = z.number();
 const milliseconds = z.number().min(0);
 
@@ -45,7 +51,9 @@ const hello = z.object({
 });
 const welcome = z.object({ kind: z.literal('welcome') });
 
-const shape = z.object({ features: count, hidden: count, classes: count });
+/** Within these bounds a number of parameters cannot overflow; `MAX_PARAMETERS` is tighter. */
+const size = count.max(1 << 20);
+const shape = z.object({ features: size, hidden: size, classes: size.max(256) });
 const scaling = z.object({ shift: z.array(number).max(4096), factor: z.array(number).max(4096) });
 const recipe = z.object({
   activation: z.enum(['relu', 'seed']),
@@ -77,7 +85,7 @@ export type TaskMessage = z.infer<typeof task>;
 /** Answers `need`: the payload is the file. */
 const data = z.object({ kind: z.literal('data'), digest: text });
 const cancel = z.object({ kind: z.literal('cancel'), id: count });
-/** Proof of life; answered by `pong`. */
+/** Proof of life, by whoever has connected; answered by `pong`. */
 const ping = z.object({ kind: z.literal('ping') });
 
 /** The node lacks the file with this digest; the task goes on when it comes. */
@@ -176,7 +184,7 @@ const fromNode = z.discriminatedUnion('kind', [
   result,
   pong,
 ]);
-/** Answers a client's ping. */
+/** Answers the ping of a client, or of a node that registered. */
 const alive = z.object({ kind: z.literal('pong') });
 
 const toCoordinator = z.discriminatedUnion('kind', [hello, train, ping]);
@@ -212,6 +220,11 @@ export function parseToCoordinatorNode(header: unknown, peer: string): ToCoordin
 /** Gives a message of a coordinator node. Throws: ProtocolError naming the key that is wrong. */
 export function parseFromCoordinatorNode(header: unknown, peer: string): FromCoordinatorNode {
   return parseMessage(fromCoordinator, header, peer, misfitIn('a message of a coordinator node'));
+}
+
+/** Words as long as a message may have them. */
+export function shortened(words: string): string {
+  return words.slice(0, MAX_TEXT);
 }
 
 /** Float64 numbers as a payload. */

@@ -40,6 +40,7 @@ const RESULT: FromNode = {
 class Scene {
   readonly clock = new ManualClock();
   readonly node: Connection;
+  readonly ours: Connection;
   readonly link: NativeLink;
   readonly told: string[] = [];
   readonly received: ToNode['kind'][] = [];
@@ -53,6 +54,7 @@ class Scene {
     const hosts = [new SimulatedHost('coordinator'), new SimulatedHost('node')] as const;
     const [ours, theirs] = connectInMemory(this.clock, network, ...hosts);
     this.node = theirs;
+    this.ours = ours;
     theirs.limits = LETTERS_LIMITS;
     theirs.handlers = {
       onFrame: (header, payload) => {
@@ -119,7 +121,7 @@ describe('NativeLink', () => {
     }
   });
 
-  const rude: readonly (readonly [string, object, RegExp])[] = [
+  const rude: readonly (readonly [string, FromNode | { kind: 'nonsense' }, RegExp])[] = [
     [
       'answers to a task that it was not given',
       { kind: 'rejected', id: 8 },
@@ -131,13 +133,14 @@ describe('NativeLink', () => {
       /a file that it was not given a task for/,
     ],
     ['says what is no message', { kind: 'nonsense' }, /reading a message of a compute node/],
+    ['sends more than a result', { ...RESULT }, /result: expected a payload of at most 56 bytes/],
     ['refuses us', { kind: 'refused', reason: 'no' }, /refused us: no/],
   ];
   for (const [what, message, reason] of rude) {
     test(`lets go of a node that ${what}`, () => {
       const scene = new Scene();
       scene.run();
-      scene.say(message as FromNode);
+      scene.say(message, message.kind === 'result' ? new Uint8Array(64) : undefined);
       scene.clock.advance(10);
 
       assert.equal(scene.told.length, 2);
@@ -146,6 +149,22 @@ describe('NativeLink', () => {
       assert.equal(scene.clock.pendingCount(), 0);
     });
   }
+
+  test('keeps a node that cannot answer yet, as long as a file flows to it', () => {
+    const scene = new Scene();
+    scene.answersPings = false;
+    let queuedBytes = 1 << 20;
+    let rate = 1_000;
+    const get = (): number => (queuedBytes -= rate);
+    Object.defineProperty(scene.ours, 'queuedBytes', { get, set: () => {} });
+
+    scene.clock.advance(60_000);
+    assert.deepEqual(scene.told, ['ready']);
+    rate = 0;
+    scene.clock.advance(7_000);
+
+    assert.deepEqual(scene.told, ['ready', 'lost: silent for 5 s']);
+  });
 
   test('lets go of a node that is silent for five seconds', () => {
     const scene = new Scene();

@@ -1,8 +1,9 @@
 /** A coordinator's link to a compute node of Lockstep. */
 import type { Clock, Timer } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { messageOf, ProtocolError } from '../base/errors.ts';
 import { parameterCount } from './numeric/parameters.ts';
 import type { Connection } from '../transport/connection.ts';
+import { SilenceWatch } from '../transport/silence-watch.ts';
 import {
   type FromNode,
   numbersOf,
@@ -18,6 +19,8 @@ import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 const PING_MS = 1_000;
 /** A node that is silent for so long is lost, e.g. because its host sleeps. */
 const SILENCE_MS = 5_000;
+/** What a node says of its reasons, in characters. */
+const MAX_REASON = 500;
 /** A node that lives but comes no further for so long is lost. */
 export const TASK_TIMEOUT_MS = 200_000;
 
@@ -29,7 +32,9 @@ export class NativeLink implements NodeLink {
   readonly #mayReject: boolean;
   #timer: Timer | undefined;
   #isOver = false;
-  #heardMs: number;
+  readonly #watch: SilenceWatch;
+  #queuedBytes = 0;
+  #flushedBytes = 0;
   #progress = 0;
   #progressedMs = 0;
   #running: { readonly task: Task; readonly done: (outcome: TaskOutcome) => void } | undefined;
@@ -45,14 +50,20 @@ export class NativeLink implements NodeLink {
     this.#clock = clock;
     this.#handlers = handlers;
     this.#mayReject = mayReject;
-    this.#heardMs = clock.now();
+    this.#watch = new SilenceWatch(clock, {
+      limitMs: SILENCE_MS,
+      onSilent: () => this.#lose(`silent for ${SILENCE_MS / 1000} s`),
+      bytes: () => this.#movedBytes(),
+      leastBytes: 1,
+    });
     connection.limits = LETTERS_LIMITS;
     connection.handlers = {
+      payloadTarget: (header, byteLength) => this.#admit(header, byteLength),
       onFrame: (header, payload) => this.#receive(parseFromNode(header, connection.peer), payload),
       onClose: (error) => this.#lose(error?.message ?? 'it closed the connection'),
     };
     this.#send({ kind: 'hello', protocol: LETTERS_PROTOCOL.version, role: 'coordinator', port: 0 });
-    this.#watch();
+    this.#ping();
   }
 
   can(): boolean {
@@ -85,20 +96,21 @@ export class NativeLink implements NodeLink {
 
   close(): void {
     this.#isOver = true;
+    this.#watch.stop();
     this.#timer?.cancel();
     this.#connection.close();
   }
 
   #receive(message: FromNode, payload: Uint8Array): void {
     if (this.#isOver) return;
-    this.#heardMs = this.#clock.now();
+    this.#watch.heard();
     switch (message.kind) {
       case 'welcome':
         return this.#handlers.onReady();
       case 'refused':
-        return this.#lose(`it refused us: ${message.reason}`);
+        return this.#lose(`it refused us: ${message.reason.slice(0, MAX_REASON)}`);
       case 'pong':
-        if (message.progress !== this.#progress) this.#progressedMs = this.#heardMs;
+        if (message.progress !== this.#progress) this.#progressedMs = this.#clock.now();
         this.#progress = message.progress;
         return;
       case 'need':
@@ -106,7 +118,10 @@ export class NativeLink implements NodeLink {
       case 'result':
         return this.#finish(message.id, this.#readResult(message, payload));
       case 'failed':
-        return this.#finish(message.id, { kind: 'failed', reason: message.reason });
+        return this.#finish(message.id, {
+          kind: 'failed',
+          reason: message.reason.slice(0, MAX_REASON),
+        });
       case 'rejected':
       case 'cancelled':
       case 'diverged':
@@ -146,13 +161,31 @@ export class NativeLink implements NodeLink {
     this.#connection.send({ kind: 'data', digest } satisfies ToNode, task.bytes);
   }
 
-  #watch(): void {
-    const now = this.#clock.now();
-    if (now - this.#heardMs >= SILENCE_MS) return this.#lose(`silent for ${SILENCE_MS / 1000} s`);
-    if (this.#running !== undefined && now - this.#progressedMs >= TASK_TIMEOUT_MS)
+  /** Before memory is taken for a payload: nothing but the result of the task is expected. */
+  #admit(header: unknown, byteLength: number): undefined {
+    const shape = this.#running?.task.shape;
+    const { kind } = parseFromNode(header, this.#connection.peer);
+    const most = kind === 'result' && shape !== undefined ? 8 * parameterCount(shape) : 0;
+    if (byteLength > most)
+      throw new ProtocolError(
+        `${kind}: expected a payload of at most ${most} bytes, got ${byteLength}`,
+      );
+  }
+
+  /** Bytes that came, and bytes that went while more had to wait: pings are behind those. */
+  #movedBytes(): number {
+    const { queuedBytes, bytesReceived } = this.#connection;
+    this.#flushedBytes += Math.max(0, this.#queuedBytes - queuedBytes);
+    this.#queuedBytes = queuedBytes;
+    return bytesReceived + this.#flushedBytes;
+  }
+
+  #ping(): void {
+    if (this.#isOver) return;
+    if (this.#running !== undefined && this.#clock.now() - this.#progressedMs >= TASK_TIMEOUT_MS)
       return this.#lose(`no progress for ${TASK_TIMEOUT_MS / 1000} s`);
     this.#send({ kind: 'ping' });
-    this.#timer = this.#clock.after(PING_MS, () => this.#watch());
+    this.#timer = this.#clock.after(PING_MS, () => this.#ping());
   }
 
   #send(message: ToNode): void {
@@ -162,6 +195,7 @@ export class NativeLink implements NodeLink {
   #lose(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#watch.stop();
     this.#timer?.cancel();
     this.#connection.destroy();
     this.#handlers.onLost(reason);

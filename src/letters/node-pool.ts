@@ -75,8 +75,10 @@ export class NodePool {
     this.#match();
   }
 
+  /** Takes back this very registration: a node that came again in the meantime stays. */
   withdraw(address: Address): void {
-    this.#registered.delete(nodeName(address));
+    const name = nodeName(address);
+    if (this.#registered.get(name) === address) this.#registered.delete(name);
     this.#match();
   }
 

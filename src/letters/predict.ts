@@ -1,6 +1,6 @@
 /** Predictions of a model that was kept. */
-import { readFile } from 'node:fs/promises';
-import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
+import { ConfigError, DataError, LockstepError, messageOf } from '../base/errors.ts';
+import { readBoundedFile } from './numeric/bounded-file.ts';
 import { readLettersFile } from './numeric/letters-directory.ts';
 import { createSession, onnxRuntime } from '../runtime/session.ts';
 
@@ -14,6 +14,8 @@ export interface Predictions {
 
 /** Rows per run of the session. */
 const BATCH = 1024;
+/** Many times what the largest network takes. */
+const MAX_MODEL_BYTES: number = 256 << 20;
 
 /**
  * Classifies every row of a file in the letters format, with or without classes.
@@ -58,11 +60,14 @@ export async function predictFile(modelPath: string, dataPath: string): Promise<
 
 async function readModel(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readBoundedFile(path, MAX_MODEL_BYTES);
   } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const reason = isMissing ? 'there is no such file' : messageOf(error);
-    throw new ConfigError(`reading the model ${path}: ${reason}`, [], { cause: error });
+    const cause = error instanceof DataError ? error.cause : error;
+    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const reason = isMissing
+      ? `reading the model ${path}: there is no such file`
+      : messageOf(error);
+    throw new ConfigError(reason, [], { cause: error });
   }
 }
 

@@ -15,6 +15,8 @@ export interface ByteStreamHandlers {
 export interface ByteStream {
   /** The other end in words, for messages. */
   readonly peer: string;
+  /** What is written and not flushed yet. */
+  readonly queuedBytes: number;
   /** Receivers of what arrives; nothing is read before they are set. */
   handlers: ByteStreamHandlers;
   /** Queues bytes; they must stay unchanged. Never blocks. */

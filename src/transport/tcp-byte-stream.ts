@@ -38,6 +38,10 @@ export class TcpByteStream implements ByteStream {
     else if (isFirst) this.#socket.resume();
   }
 
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   write(bytes: Uint8Array): void {
     if (!this.#socket.destroyed && !this.#socket.writableEnded) this.#socket.write(bytes);
   }

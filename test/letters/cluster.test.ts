@@ -88,9 +88,24 @@ describe('what the user gives', () => {
       /port: expected a whole number from 0 to 65535/,
     ],
     [
+      'a coordinator elsewhere for a node that listens here alone',
+      ['compute-node', '0', '0', '--join', 'desk:9095'],
+      /--join desk:9095: .* cannot reach us .* 127\.0\.0\.1 alone\. Add --host 0\.0\.0\.0/,
+    ],
+    [
       'an unknown policy',
       ['coordinator-node', '0', '7'],
       /scheduling_policy: expected 1 or random, .* got "7"/,
+    ],
+    [
+      'a list of nodes that is no file',
+      ['coordinator-node', '0', '2', '--nodes', '/dev/zero'],
+      /\/dev\/zero: expected a file of at most 1048576 bytes/,
+    ],
+    [
+      'a model that is no file',
+      ['predict', '/dev/zero', 'rows'],
+      /reading \/dev\/zero: expected a file, and this is none/,
     ],
     [
       'no rounds',
@@ -125,7 +140,7 @@ describe('what the user gives', () => {
       'client',
       '127.0.0.1',
       String(port),
-      '/nowhere',
+      join(cluster.folder, 'nowhere'),
       '1',
       '1',
       '1',
@@ -134,15 +149,13 @@ describe('what the user gives', () => {
     assert.equal((await missing.end()).status, 1);
     assert.match(
       missing.stderr,
-      /^error: \/nowhere: expected a directory with train_letters\*\.txt .*it is not there$/m,
+      /^error: \/\S+\/nowhere: expected a directory with train_letters\*\.txt .*it is not there$/m,
     );
 
     const inUse = startLockstep(t, [
       'coordinator-node',
       String(port),
       '2',
-      '--host',
-      '127.0.0.1',
       '--nodes',
       cluster.list,
     ]);

@@ -75,14 +75,8 @@ export class Cluster {
   }
 
   startUnlistedNode(load: number, ...flags: string[]): Program {
-    return startLockstep(this.#t, [
-      'compute-node',
-      '0',
-      String(load),
-      '--host',
-      '127.0.0.1',
-      ...flags,
-    ]);
+    const args = ['compute-node', '0', String(load), '--data-dir', this.folder, ...flags];
+    return startLockstep(this.#t, args);
   }
 
   addToList(port: number): void {
@@ -91,7 +85,7 @@ export class Cluster {
   }
 
   async startCoordinator(policy: string): Promise<{ program: Program; port: number }> {
-    const args = ['coordinator-node', '0', policy, '--host', '127.0.0.1', '--nodes', this.list];
+    const args = ['coordinator-node', '0', policy, '--data-dir', this.folder, '--nodes', this.list];
     const program = startLockstep(this.#t, args);
     return { program, port: await portOf(program) };
   }

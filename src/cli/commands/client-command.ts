@@ -21,7 +21,8 @@ rounds: every file is
 trained on by itself from the same start, then the results are averaged, and validate_letters.txt \
 tells the error.
 
-  dir      on the machine of the coordinator node; \`lockstep data letters <dir>\` writes one
+  dir      on the machine of the coordinator node, inside its --data-dir; \`lockstep data letters \
+<dir>\` writes one
   rounds   averages taken
   epochs   passes over each file per round
   h        units of the hidden layer

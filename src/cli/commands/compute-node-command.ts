@@ -4,6 +4,7 @@ import { parseAddress } from '../../transport/parse-address.ts';
 import { startComputeNode } from '../../letters/compute-node-process.ts';
 import {
   createRandom,
+  HOST_OPTION,
   logLine,
   parseChoice,
   parseNumber,
@@ -21,9 +22,14 @@ when the coordinator
 balances load, with this probability, drawn separately, it is rejected at once and goes elsewhere.
 
 The port also speaks the Thrift interface of the original system, whose coordinator can use this \
-node.
+node; it reads the
+files that are named to it if they lie in --data-dir, where relative paths begin.
 
-Example: lockstep compute-node 9091 0.2`;
+Listens on 127.0.0.1 unless --host says otherwise: there are no passwords, open it only to networks \
+that you trust.
+
+Example: lockstep compute-node 9091 0.2
+  another machine: lockstep compute-node 9091 0 --host 0.0.0.0 --join desk:9095`;
 
 /** \`lockstep compute-node\`: trains for a coordinator node. */
 export function computeNodeCommand(context: CommandContext): Command {
@@ -31,8 +37,9 @@ export function computeNodeCommand(context: CommandContext): Command {
     .description('letters system: train on files that a coordinator node gives out')
     .argument('<port>', 'where to listen (0: any free port)')
     .argument('<load_probability>', 'probability of injected load, 0 to 1')
-    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option(...HOST_OPTION)
     .option('--join <host:port>', 'register with this coordinator node, if it does not list us')
+    .option('--data-dir <folder>', 'where the files lie that Thrift callers may name', '.')
     .option('--delay <ms>', 'injected delay in milliseconds', '3000')
     .option(
       '--draws <order>',
@@ -42,23 +49,34 @@ export function computeNodeCommand(context: CommandContext): Command {
     .option('--seed <number>', 'seed of the injected load (default: another one every time)')
     .addHelpText('after', HELP)
     .action(async (port: string, load: string, flags: Record<string, string | undefined>) => {
+      const address = { host: flags['host'] ?? '', port: parsePort(port) };
       const running = await startComputeNode({
-        address: { host: flags['host'] ?? '', port: parsePort(port) },
+        address,
         loadProbability: parseNumber('load_probability', load, 0, 1),
         delayMs: parseWhole('--delay', flags['delay'] ?? '', 0, 3_600_000),
         drawOrder: parseChoice('--draws', flags['draws'] ?? '', ['rejection-first', 'seed']),
         random: createRandom(flags['seed']),
-        join: parseJoin(flags['join']),
+        join: parseJoin(flags['join'], address.host),
+        dataFolder: flags['dataDir'] ?? '',
         log: logLine,
       });
       await serveUntilInterrupted(context, 'compute node', running);
     });
 }
 
-function parseJoin(text: string | undefined): ReturnType<typeof parseAddress> {
+function parseJoin(text: string | undefined, host: string): ReturnType<typeof parseAddress> {
   if (text === undefined) return undefined;
   const address = parseAddress(text);
   if (address === undefined)
     throw new ConfigError(`--join: expected host:port, got "${text}". Example: --join desk:9095`);
+  if (isLoopback(host) && !isLoopback(address.host))
+    throw new ConfigError(
+      `--join ${text}: a coordinator node elsewhere cannot reach us while we listen on ${host} ` +
+        'alone. Add --host 0.0.0.0, or the address of this machine in its network.',
+    );
   return address;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }

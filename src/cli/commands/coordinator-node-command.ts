@@ -1,7 +1,13 @@
 import { Command } from 'commander';
 import { startCoordinator } from '../../letters/coordinator-process.ts';
 import { parsePolicyName } from '../../plan/policies.ts';
-import { createRandom, logLine, parsePort, serveUntilInterrupted } from '../shell/arguments.ts';
+import {
+  createRandom,
+  HOST_OPTION,
+  logLine,
+  parsePort,
+  serveUntilInterrupted,
+} from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
@@ -19,7 +25,13 @@ register themselves (lockstep compute-node --join). The port also speaks the Thr
 the original system:
 its client can train here, and its compute nodes can be in the list.
 
-Example: lockstep coordinator-node 9095 2`;
+The directory that a client names must lie in --data-dir, where relative ones begin.
+
+Listens on 127.0.0.1 unless --host says otherwise: there are no passwords, open it only to networks \
+that you trust.
+
+Example: lockstep coordinator-node 9095 2
+  for other machines: lockstep coordinator-node 9095 2 --host 0.0.0.0`;
 
 /** \`lockstep coordinator-node\`: spreads files over compute nodes. */
 export function coordinatorNodeCommand(context: CommandContext): Command {
@@ -27,7 +39,8 @@ export function coordinatorNodeCommand(context: CommandContext): Command {
     .description('letters system: spread training files over compute nodes')
     .argument('<port>', 'where to listen (0: any free port)')
     .argument('<scheduling_policy>', '1 or random, 2 or load-balancing, 3 or round-robin')
-    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option(...HOST_OPTION)
+    .option('--data-dir <folder>', 'where the directories lie that clients may name', '.')
     .option('--nodes <file>', 'list of compute nodes, host,port per line', 'compute_nodes.txt')
     .option('--seed <number>', 'seed of the policy random (default: another one every time)')
     .addHelpText('after', HELP)
@@ -36,6 +49,7 @@ export function coordinatorNodeCommand(context: CommandContext): Command {
         address: { host: flags['host'] ?? '', port: parsePort(port) },
         policy: parsePolicyName(policy),
         nodesFile: flags['nodes'] ?? '',
+        dataFolder: flags['dataDir'] ?? '',
         random: createRandom(flags['seed']),
         log: logLine,
       });

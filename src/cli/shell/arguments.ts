@@ -6,6 +6,13 @@ import type { Address } from '../../transport/tcp.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CommandContext } from './command-context.ts';
 
+/** Flag, help and default of the address that a door listens on. */
+export const HOST_OPTION = [
+  '--host <address>',
+  'address to listen on; 0.0.0.0 is every network of this machine',
+  '127.0.0.1',
+] as const;
+
 /** A port; 0 takes any free one. Throws: ConfigError, as the others. */
 export function parsePort(text: string, least: 0 | 1 = 0): number {
   return parseWhole('port', text, least, 65_535);

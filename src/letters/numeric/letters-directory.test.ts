@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { readLettersDirectory } from './letters-directory.ts';
+import { within } from './bounded-file.ts';
+import { readLettersDirectory, readLettersFile } from './letters-directory.ts';
 import { writeLettersDirectory } from './packed-letters.ts';
 
 let folder = '';
@@ -85,7 +96,69 @@ describe('readLettersDirectory', () => {
 
     await assert.rejects(readLettersDirectory(folder, 26), {
       code: 'DATA_INVALID',
-      message: /^train_letters2\.txt, first row: expected 2 numbers and a class, got 2 values/,
+      message:
+        /^train_letters2\.txt, first row: expected 2 numbers and a class, .* got fewer values/,
     });
+  });
+});
+
+describe('readLettersFile', () => {
+  const how = { name: 'named', classes: 26 };
+  const refused = async (path: string, message: RegExp): Promise<void> =>
+    assert.rejects(readLettersFile(path, how), { code: 'DATA_INVALID', message });
+
+  test('refuses at once what is no file: a device, a pipe, a folder', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+
+    for (const path of ['/dev/zero', pipe, folder])
+      await refused(path, /^reading .*: expected a file, and this is none$/);
+  });
+
+  test('refuses a file that is too large before it is read, and one that says it is empty', async () => {
+    await write({ large: '' });
+    await truncate(join(folder, 'large'), (64 << 20) + 1);
+
+    await refused(join(folder, 'large'), /expected a file of at most 67108864 bytes$/);
+    if (process.platform === 'linux')
+      await refused('/proc/self/status', /its size changed while it was read/);
+  });
+});
+
+describe('within', () => {
+  test('follows paths that stay inside the folder, relative ones from there', async () => {
+    await mkdir(join(folder, 'deep/er'), { recursive: true });
+    await write({ 'deep/er/a.txt': '1,1\n' });
+    await symlink('deep', join(folder, 'link'));
+    await symlink(folder, `${folder}-link`);
+
+    try {
+      for (const root of [folder, `${folder}/deep/../`, `${folder}-link`])
+        for (const path of ['deep/er/a.txt', 'link/er/../er/a.txt', join(folder, 'deep/er/a.txt')])
+          assert.equal(await within(root)(path), join(folder, 'deep/er/a.txt'));
+    } finally {
+      await rm(`${folder}-link`);
+    }
+  });
+
+  test('refuses ways out in the same words, whether something is there or not', async () => {
+    const root = join(folder, 'data');
+    await mkdir(root);
+    await mkdir(join(folder, 'data-2'));
+    await write({ 'data-2/a.txt': '1,1\n' });
+    await symlink('../data-2/a.txt', join(root, 'train_letters1.txt'));
+    await symlink('../data-2', join(root, 'out'));
+    const ways = ['../data-2/a.txt', '../none', '/etc/passwd', '/none', '..', 'out/a.txt', 'out'];
+
+    for (const way of [...ways, 'train_letters1.txt', join(folder, 'data-2/a.txt')])
+      await assert.rejects(within(root)(way), {
+        code: 'DATA_INVALID',
+        message: /^\S+: expected a path inside the data folder of this node/,
+      });
+    await assert.rejects(within(root)('a\0b'), /expected a path of at most 4096 characters/);
+    await assert.rejects(
+      readLettersDirectory('.', 26, within(root)),
+      /train_letters1\.txt: expected a path inside the data folder/,
+    );
   });
 });

@@ -3,17 +3,22 @@
  * `validate_letters.txt`.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DataError, messageOf } from '../../base/errors.ts';
+import { DataError } from '../../base/errors.ts';
+import { anywhere, type Locate, readBoundedFile, reasonOf } from './bounded-file.ts';
 import { type LettersRows, type LettersTextOptions, parseLettersText } from './letters-text.ts';
 
 /** Name of the file whose error is reported after every round. */
 export const VALIDATION_FILE = 'validate_letters.txt';
 const TRAINING_FILE = /^train_letters(.*)\.txt$/;
 /** Files are read whole, and travel whole. */
-const MAX_FILE_BYTES: number = 64 << 20;
+export const MAX_FILE_BYTES: number = 64 << 20;
 const MAX_FILES = 10_000;
+/** All files of a directory, which are held in memory together. */
+const MAX_DIRECTORY_BYTES: number = 256 << 20;
+/** More names than these are not looked through. */
+const MAX_NAMES = 100_000;
 
 /** A file as it is and as it is meant. */
 export interface LettersFile {
@@ -34,7 +39,7 @@ export interface LettersDirectory {
 
 /**
  * Reads all files of a directory; every row has as many features as the first row of the first
- * file.
+ * file. `locate` says where paths lead.
  *
  * Throws: DataError when the directory or a file is missing, too large, or not in the format of
  *         letters-text.ts.
@@ -42,8 +47,9 @@ export interface LettersDirectory {
 export async function readLettersDirectory(
   directory: string,
   classes: number,
+  locate: Locate = anywhere,
 ): Promise<LettersDirectory> {
-  const names = (await listDirectory(directory))
+  const names = (await listDirectory(directory, locate))
     .filter((name) => TRAINING_FILE.test(name))
     .sort(byNumber);
   if (names.length === 0 || names.length > MAX_FILES) {
@@ -54,21 +60,28 @@ export async function readLettersDirectory(
     );
   }
   const train: LettersFile[] = [];
-  for (const name of names) {
-    const features = train[0]?.rows.features;
-    train.push(await readLettersFile(join(directory, name), options(name, classes, features)));
-  }
-  const path = join(directory, VALIDATION_FILE);
-  const validate = await readLettersFile(
-    path,
-    options(VALIDATION_FILE, classes, train[0]?.rows.features),
-  );
-  return { train, validate };
+  let bytesLeft = MAX_DIRECTORY_BYTES;
+  const read = async (name: string): Promise<LettersFile> => {
+    const how = options(name, classes, train[0]?.rows.features);
+    const file = await readLettersFile(join(directory, name), how, locate);
+    bytesLeft -= file.bytes.length;
+    if (bytesLeft < 0)
+      throw new DataError(
+        `${directory}: expected files of at most ${MAX_DIRECTORY_BYTES} bytes together`,
+      );
+    return file;
+  };
+  for (const name of names) train.push(await read(name));
+  return { train, validate: await read(VALIDATION_FILE) };
 }
 
 /** Reads one file. Throws: DataError as above. */
-export async function readLettersFile(path: string, how: LettersTextOptions): Promise<LettersFile> {
-  const bytes = await readBounded(path);
+export async function readLettersFile(
+  path: string,
+  how: LettersTextOptions,
+  locate: Locate = anywhere,
+): Promise<LettersFile> {
+  const bytes = await readBoundedFile(await locate(path), MAX_FILE_BYTES, path);
   const rows = parseLettersText(bytes.toString('latin1'), how);
   return { name: how.name, bytes, digest: sha256Of(bytes), rows };
 }
@@ -82,38 +95,25 @@ function options(name: string, classes: number, features: number | undefined): L
   return { name, classes, ...(features === undefined ? {} : { features }) };
 }
 
-async function listDirectory(directory: string): Promise<string[]> {
+async function listDirectory(directory: string, locate: Locate): Promise<string[]> {
+  const names: string[] = [];
   try {
-    return await readdir(directory);
+    for await (const { name } of await opendir(await locate(directory))) {
+      if (names.length === MAX_NAMES)
+        throw new DataError(`${directory}: expected at most ${MAX_NAMES} files`);
+      names.push(name);
+    }
+    return names;
   } catch (error) {
+    const cause = error instanceof DataError ? error.cause : error;
+    if (cause === undefined) throw error;
     throw new DataError(
       `${directory}: expected a directory with train_letters*.txt and ${VALIDATION_FILE}: ` +
-        reasonOf(error),
+        reasonOf(cause),
       { directory },
-      { cause: error },
+      { cause },
     );
   }
-}
-
-async function readBounded(path: string): Promise<Buffer> {
-  try {
-    const { size } = await stat(path);
-    if (size > MAX_FILE_BYTES)
-      throw new DataError(
-        `${path}: expected a file of at most ${MAX_FILE_BYTES} bytes, got ${size}`,
-      );
-    return await readFile(path);
-  } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw new DataError(`reading ${path}: ${reasonOf(error)}`, { path }, { cause: error });
-  }
-}
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'it is not there';
-  if (code === 'ENOTDIR') return 'it is not a directory';
-  return messageOf(error);
 }
 
 /** train_letters2 before train_letters10, and what has no number last. */

@@ -34,29 +34,34 @@ const MAX_FEATURES = 4096;
  * The rows in `text`; blank lines are passed over.
  *
  * Throws: DataError naming file and line when a row has another width, something that is no whole
- *         number, or a class out of range; when there is no row.
+ *         number, or a class out of range; when there is no row. It says where and of what kind the
+ *         fault is, never what is there: whoever is told may not be who may read the file.
  */
 export function parseLettersText(text: string, options: LettersTextOptions): LettersRows {
   const { name } = options;
-  const lines = text.split('\n');
-  const first = lines.find((line) => line.trim() !== '');
+  const first = linesOf(text).next().value;
   if (first === undefined)
     throw new DataError(`${name}: expected rows of whole numbers, got an empty file`);
-  const layout = detectLayout(first.trim().split(','), options);
-  const x = new Float64Array(lines.length * layout.features);
-  const labels = new Uint8Array(lines.length);
+  const layout = detectLayout(first.line.split(',', MAX_FEATURES + 2), options);
+  // A row has as many characters as values, and commas and an end of line between: with more rows
+  // than this, one of them is refused below.
+  const mostRows = Math.ceil((text.length + 1) / (2 * layout.cells));
+  const x = new Float64Array(mostRows * layout.features);
+  const labels = new Uint8Array(mostRows);
   let count = 0;
-  for (const [index, line] of lines.entries()) {
-    const trimmed = line.trim();
-    if (trimmed === '') continue;
-    const cells = trimmed.split(',');
-    const where = `${name}, line ${index + 1}`;
-    if (cells.length !== layout.cells)
-      throw new DataError(`${where}: expected ${layout.cells} values, got ${cells.length}`, {
-        line: index + 1,
+  for (const { line, number } of linesOf(text)) {
+    const cells = line.split(',', layout.cells + 1);
+    const where = `${name}, line ${number}`;
+    if (cells.length !== layout.cells) {
+      const more = cells.length > layout.cells ? 'more' : 'fewer';
+      throw new DataError(`${where}: expected ${layout.cells} values, got ${more}`, {
+        line: number,
       });
-    for (let i = 0; i < layout.features; i++)
-      x[count * layout.features + i] = wholeNumber(cells[i + layout.firstFeature] ?? '', where);
+    }
+    for (let i = 0; i < layout.features; i++) {
+      const at = i + layout.firstFeature;
+      x[count * layout.features + i] = wholeNumber(cells[at] ?? '', at + 1, where);
+    }
     labels[count] = classOf(cells, layout, options.classes, where);
     count++;
   }
@@ -67,6 +72,17 @@ export function parseLettersText(text: string, options: LettersTextOptions): Let
     x: x.subarray(0, count * layout.features),
     labels: labels.subarray(0, count),
   };
+}
+
+/** The lines of a text that are not blank, trimmed, with their numbers from 1. */
+function* linesOf(text: string): Generator<{ line: string; number: number }, undefined> {
+  let from = 0;
+  for (let number = 1; from <= text.length; number++) {
+    const end = text.indexOf('\n', from);
+    const line = text.slice(from, end < 0 ? text.length : end).trim();
+    from = end < 0 ? text.length + 1 : end + 1;
+    if (line !== '') yield { line, number };
+  }
 }
 
 interface Layout {
@@ -90,17 +106,18 @@ function detectLayout(first: readonly string[], options: LettersTextOptions): La
         ? `1 to ${MAX_FEATURES} numbers`
         : `${options.features} numbers`;
     throw new DataError(
-      `${options.name}, first row: expected ${wanted} and a class, got ${cells} values with ` +
-        'commas between',
+      `${options.name}, first row: expected ${wanted} and a class, with commas between, got ` +
+        (features > expected || features > MAX_FEATURES ? 'more values' : 'fewer values'),
     );
   }
   return { labelled, cells, features, firstFeature: isLetterFirst ? 1 : 0 };
 }
 
-function wholeNumber(cell: string, where: string): number {
+/** `column` counts from 1. */
+function wholeNumber(cell: string, column: number, where: string): number {
   const text = cell.trim();
   if (!WHOLE_NUMBER.test(text))
-    throw new DataError(`${where}: expected a whole number, got "${text.slice(0, 40)}"`);
+    throw new DataError(`${where}: expected a whole number as value ${column}, got other text`);
   return Number(text);
 }
 
@@ -114,10 +131,11 @@ function classOf(
   const cell = (labelled === 'first' ? cells[0] : cells.at(-1))?.trim() ?? '';
   if (labelled === 'first' && !LETTER.test(cell))
     throw new DataError(
-      `${where}: expected a letter A to Z first, as in the first row, got "${cell.slice(0, 40)}"`,
+      `${where}: expected a letter A to Z first, as in the first row, got other text`,
     );
-  const label = labelled === 'first' ? cell.charCodeAt(0) - 65 : wholeNumber(cell, where);
+  const label =
+    labelled === 'first' ? cell.charCodeAt(0) - 65 : wholeNumber(cell, cells.length, where);
   if (label < 0 || label >= classes)
-    throw new DataError(`${where}: expected a class from 0 to ${classes - 1}, got ${label}`);
+    throw new DataError(`${where}: expected a class from 0 to ${classes - 1}, got another number`);
   return label;
 }

@@ -38,6 +38,9 @@ export const WHO_ARE_YOU = 'who_are_you';
 /** The answer of a node of Lockstep. */
 export const IS_LOCKSTEP = 'lockstep';
 
+/** Characters that are read of what an exception says. */
+const MAX_EXCEPTION_TEXT = 500;
+
 /** Arguments of `train`. */
 export interface TrainCall {
   readonly directory: string;
@@ -154,7 +157,9 @@ export function parseFileReply(message: ThriftMessage, shape: NetworkShape): Fil
 /** What an exception says. */
 export function exceptionText({ body }: ThriftMessage): string {
   const text = body.get(1);
-  return typeof text === 'string' && text !== '' ? text : 'an error without words';
+  return typeof text === 'string' && text !== ''
+    ? text.slice(0, MAX_EXCEPTION_TEXT)
+    : 'an error without words';
 }
 
 /** The answer to a call that failed. */

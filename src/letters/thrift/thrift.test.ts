@@ -9,6 +9,7 @@ import {
   parseFileCall,
   parseFileReply,
 } from './seed-interface.ts';
+import { MemoryBudget } from '../../transport/memory-budget.ts';
 import { ThriftDecoder } from './thrift-decoder.ts';
 import { encodeThrift } from './thrift-encoder.ts';
 import type { ThriftMessage } from './thrift-values.ts';
@@ -72,10 +73,14 @@ describe('ThriftDecoder', () => {
     [
       'a name without end',
       '80010001 7fffffff',
-      /a text of at most 65536, got a length of 2147483647/,
+      /a text of at most 256, got a length of 2147483647/,
     ],
     ['a negative length', '80010001 ffffffff', /got a length of -1/],
-    ['a list too long', '80010001 00000000 00000001 0f0001 0f 7fffffff', /a list of at most 65536/],
+    [
+      'a list too long',
+      '80010001 00000000 00000001 0f0001 0f 7fffffff',
+      /a list of at most 131072/,
+    ],
     [
       'doubles beyond the bound',
       '80010001 00000000 00000001 0f0001 04 7fffffff',
@@ -93,6 +98,66 @@ describe('ThriftDecoder', () => {
       assert.throws(() => decode(hex(bytes)), { code: 'PROTOCOL_INVALID', message });
     });
   }
+
+  const HEAD = hex('80010001 00000001 78 00000001');
+  const bombs: readonly (readonly [string, string, string])[] = [
+    ['lists of empty structs', '0f0001 0f 0001ffff', `0c0001ffff${'00'.repeat(0x1ffff)}`],
+    ['bytes in one field, again and again', '', '0300017f'.repeat(1 << 16)],
+  ];
+  for (const [what, head, element] of bombs) {
+    test(`refuses more values than weights can have: ${what}`, () => {
+      const decoder = new ThriftDecoder(() => {});
+      decoder.push(Buffer.concat([HEAD, hex(head)]));
+      const bytes = hex(element);
+
+      assert.throws(
+        () => {
+          for (let i = 0; i < 1 << 18; i++) decoder.push(bytes);
+        },
+        { code: 'PROTOCOL_INVALID', message: /expected at most 262144 values, got more/ },
+      );
+    });
+  }
+
+  test('refuses a message that takes too much memory once decoded', () => {
+    const text = Buffer.concat([hex('00010000'), Buffer.alloc(65_536, 'x')]);
+    const decoder = new ThriftDecoder(() => {});
+    decoder.push(Buffer.concat([HEAD, hex('0f 0001 0b 00010000')]));
+
+    assert.throws(
+      () => {
+        for (let i = 0; i < 1_024; i++) decoder.push(text);
+      },
+      { code: 'PROTOCOL_INVALID', message: /134217728 bytes once decoded/ },
+    );
+  });
+
+  test('takes memory for doubles as they come, not as they are announced', () => {
+    const budget = new MemoryBudget(1 << 20);
+    const decoder = new ThriftDecoder(() => {}, budget);
+
+    decoder.push(Buffer.concat([HEAD, hex('0f0001 04 00800000')]));
+    assert.ok(budget.bytes < 1_000, `${budget.bytes}`);
+    assert.throws(() => decoder.push(new Uint8Array(2 << 20)), /Try again later/);
+
+    decoder.stop();
+    assert.equal(budget.bytes, 0);
+  });
+
+  test('takes the weights of a network with the largest hidden layer', () => {
+    const shape = { features: 1, hidden: 65_536, classes: 2 };
+    const start = new Float64Array(parameterCount(shape)).fill(0.5);
+    const budget = new MemoryBudget(128 << 20);
+    const messages: ThriftMessage[] = [];
+    const decoder = new ThriftDecoder((message) => messages.push(message), budget);
+
+    decoder.push(encodeFileCall(1, { ...CALL, shape, start }));
+
+    assert.deepEqual(parseFileCall(messages[0]!).start, start);
+    assert.equal(decoder.isBetweenMessages, true);
+    decoder.release();
+    assert.equal(budget.bytes, 0);
+  });
 });
 
 describe('the calls of the seed system', () => {
