@@ -1,5 +1,5 @@
 /** What this machine or process has too little of, which is nobody else's fault. */
-import { LockstepError, messageOf, ShortageError } from './errors.ts';
+import { LockstepError, messageOf, RuntimeError, ShortageError } from './errors.ts';
 
 /** What Node.js, V8 and ONNX Runtime say when they get no memory; these errors have no code. */
 const NO_MEMORY =
@@ -30,6 +30,15 @@ export function shortageOf(error: unknown): string | undefined {
   if (Object.hasOwn(BY_CODE, code)) return BY_CODE[code];
   if (error instanceof LockstepError || !NO_MEMORY.test(error.message)) return undefined;
   return `this machine gives no more memory (${error.message}). ${MEMORY_REMEDY}`;
+}
+
+/** Anything that an engine can throw: as RuntimeError, unless it is an error of ours or a shortage. */
+export function asRuntimeError(error: unknown): LockstepError {
+  if (error instanceof LockstepError) return error;
+  const shortage = shortageOf(error);
+  return shortage === undefined
+    ? new RuntimeError(messageOf(error), {}, { cause: error })
+    : new ShortageError(shortage, {}, { cause: error });
 }
 
 /**

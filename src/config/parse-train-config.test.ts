@@ -424,7 +424,10 @@ describe('parseTrainConfig', () => {
       refusal(`# ${'x'.repeat(MAX_CONFIG_BYTES)}`)[0]!,
       /expected a configuration of at most 65536 bytes/,
     );
-    assert.match(refusal(`lr: ${'['.repeat(60_000)}`)[0]!, /^config\.yaml:1:/);
+    assert.match(
+      refusal(`lr: ${'['.repeat(60_000)}`)[0]!,
+      /^config\.yaml:1:1 .*thousands of brackets/,
+    );
     assert.ok(refusal(bomb.join('\n')).some((line) => /alias/.test(line)));
     assert.ok(performance.now() - started < 5000);
   });

@@ -68,6 +68,8 @@ export function readYaml(source: ConfigSource): {
     // The parser recurses: a file of nothing but brackets exhausts the stack.
     return refuse(`cannot be read as YAML: ${messageOf(error)}`);
   }
+  if (document.errors.some(({ message }) => message.includes('call stack')))
+    return refuse('expected a mapping of settings, got thousands of brackets in one another');
   const placeAt = (offset: number): ConfigPlace => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };

@@ -1,7 +1,8 @@
 /** Image files as bytes in planes. */
 import { decode as decodePng } from 'fast-png';
 import jpeg from 'jpeg-js';
-import { DataError, messageOf } from '../../base/errors.ts';
+import { DataError, messageOf, ShortageError } from '../../base/errors.ts';
+import { shortageOf } from '../../base/shortage.ts';
 import { readPngHeader, withoutExtras } from './png-chunks.ts';
 
 /** An image of bytes, [channels, height, width]. */
@@ -37,6 +38,9 @@ export function decodeImage(content: Uint8Array, path: string, channels: 1 | 3):
     const samples = isPng ? pngSamples(content) : jpegSamples(content);
     return toPlanes(samples, channels);
   } catch (error) {
+    // Not the file's fault: it must not be left out as a bad one.
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) throw new ShortageError(`reading ${path}: ${shortage}`);
     throw new DataError(
       `reading ${path}: expected a PNG or JPEG image: ${messageOf(error)}`,
       { path },

@@ -6,6 +6,7 @@
  */
 import { crc32, inflateSync } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
+import { shortageOf } from '../../base/shortage.ts';
 
 /** What a PNG says of its pixels. */
 export interface PngHeader {
@@ -120,6 +121,7 @@ function checkPixels(packed: Buffer, expected: number): void {
   try {
     found = inflateSync(packed, { maxOutputLength: expected }).length;
   } catch (error) {
+    if (shortageOf(error) !== undefined) throw error;
     const isMore = error instanceof RangeError && 'code' in error;
     if (!isMore) throw new DataError(`its pixels cannot be unpacked: ${messageOf(error)}`);
     found = 'more';
