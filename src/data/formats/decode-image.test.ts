@@ -29,7 +29,7 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** A grey image of 8 bits whose chunks are all ours to choose. */
-function png(
+function makePng(
   size: readonly [width: number, height: number],
   pixels: Buffer,
   { isInterlaced = false, extras = [] as readonly Buffer[] } = {},
@@ -117,12 +117,12 @@ describe('decodeImage, given a bomb', () => {
   const bomb = deflateSync(Buffer.alloc(64 << 20));
 
   test('unpacks no more pixels than the header promises, and wants no fewer', () => {
-    assert.throws(() => decodeImage(png([4, 2], Buffer.alloc(64 << 20)), 'a.png', 1), {
+    assert.throws(() => decodeImage(makePng([4, 2], Buffer.alloc(64 << 20)), 'a.png', 1), {
       code: 'DATA_INVALID',
       message: /reading a\.png: .*expected 10 bytes of pixels as its header says, found more/,
     });
     assert.throws(
-      () => decodeImage(png([4, 2], Buffer.alloc(9)), 'a.png', 1),
+      () => decodeImage(makePng([4, 2], Buffer.alloc(9)), 'a.png', 1),
       /expected 10 bytes of pixels as its header says, found 9/,
     );
   });
@@ -138,10 +138,10 @@ describe('decodeImage, given a bomb', () => {
       chunk('tRNS', Buffer.alloc(15)),
       chunk('pHYs', Buffer.alloc(3)),
     ];
-    decodeImage(png([4, 2], lines), 'warm.png', 1);
+    decodeImage(makePng([4, 2], lines), 'warm.png', 1);
     const before = process.resourceUsage().maxRSS;
 
-    const { pixels } = decodeImage(png([4, 2], lines, { extras }), 'a.png', 1);
+    const { pixels } = decodeImage(makePng([4, 2], lines, { extras }), 'a.png', 1);
 
     assert.deepEqual([...pixels], [1, 2, 3, 4, 5, 6, 7, 8]);
     assert.ok(process.resourceUsage().maxRSS - before < 32 << 10);
@@ -159,26 +159,26 @@ describe('decodeImage, given a bomb', () => {
     ].flat();
 
     const { pixels } = decodeImage(
-      png([3, 3], Buffer.from(passes), { isInterlaced: true }),
+      makePng([3, 3], Buffer.from(passes), { isInterlaced: true }),
       'a',
       1,
     );
 
     assert.deepEqual([...pixels], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert.throws(
-      () => decodeImage(png([3, 3], Buffer.alloc(100), { isInterlaced: true }), 'a.png', 1),
+      () => decodeImage(makePng([3, 3], Buffer.alloc(100), { isInterlaced: true }), 'a.png', 1),
       /expected 15 bytes of pixels/,
     );
   });
 
   test('refuses palettes of more colours than there are, and chunks longer than the file', () => {
-    const cut = png([4, 2], Buffer.alloc(10));
+    const cut = makePng([4, 2], Buffer.alloc(10));
     cut.writeUInt32BE(0xffff_fff0, 33);
 
     assert.throws(
       () =>
         decodeImage(
-          png([4, 2], Buffer.alloc(10), { extras: [chunk('PLTE', Buffer.alloc(30_000))] }),
+          makePng([4, 2], Buffer.alloc(10), { extras: [chunk('PLTE', Buffer.alloc(30_000))] }),
           'a.png',
           1,
         ),
