@@ -24,8 +24,8 @@ export interface ParsedSettings {
 /**
  * The configuration that settings make, over those of YAML files.
  *
- * Throws: ConfigError with everything that is wrong, one line each. A setting is called by its key
- *         here; a line of a file by file, line and column.
+ * Throws: ConfigError with what is wrong, one line each for the first ten. A setting is called by
+ *         its key here; a line of a file by file, line and column.
  */
 export function parseSettings(settings: TrainSettings, files: readonly string[]): ParsedSettings {
   try {

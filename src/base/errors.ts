@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'NON_FINITE'
   | 'CHECKPOINT_INVALID'
   | 'FILE_FAILED'
+  | 'OUT_OF_RESOURCES'
   | 'INTERNAL';
 
 /** Facts about an error for logs and `--json`; never needed to understand the message. */
@@ -103,6 +104,21 @@ export class NonFiniteError extends LockstepError {
   constructor(message: string, context: ErrorContext = {}) {
     super('NON_FINITE', message, context);
   }
+}
+
+/** This machine or process has too little memory, or too many open files. */
+export class ShortageError extends LockstepError {
+  constructor(message: string, context: ErrorContext = {}, options?: ErrorOptions) {
+    super('OUT_OF_RESOURCES', message, context, options);
+  }
+}
+
+/**
+ * Whether a connection ended by a failure of our own: neither the peer's bytes nor the way to it
+ * were wrong, and it is to be told so.
+ */
+export function isOurFailure(error: LockstepError): boolean {
+  return !(error instanceof ProtocolError || error instanceof PeerLostError);
 }
 
 /** A programmer's mistake: never the user's. Throws `INTERNAL` when `condition` is false. */

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
+import { shortageOf } from '../base/shortage.ts';
 import { VERSION } from '../launch/software.ts';
 import { EXIT, exitCodeOf } from './shell/exit-codes.ts';
 import type { CommandContext } from './shell/command-context.ts';
@@ -82,6 +83,11 @@ function reportError(error: unknown): number {
   if (error instanceof LockstepError && error.code !== 'INTERNAL') {
     process.stderr.write(`error: ${error.message}\n`);
     return exitCodeOf(error);
+  }
+  const shortage = shortageOf(error);
+  if (shortage !== undefined) {
+    process.stderr.write(`error: ${shortage}\n`);
+    return EXIT.failed;
   }
   process.stderr.write(
     `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

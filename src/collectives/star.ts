@@ -5,6 +5,7 @@
  */
 import { invariant } from '../base/errors.ts';
 import { loadKernels, type Kernels } from '../kernels/kernels.ts';
+import { reserveMemory } from '../kernels/reserve-memory.ts';
 
 const PAGE_BYTES = 1 << 16;
 /**
@@ -56,8 +57,8 @@ export class StarReducer {
     const totalSlots = Math.min(MAX_TOTAL_SLOTS, slots - 2, share);
     const scratchSlots = Math.min(MAX_SCRATCH_SLOTS, slots - totalSlots - 1);
     this.#references = Array.from({ length: totalSlots }, () => 0);
-    const pages = Math.ceil(((totalSlots + 1 + scratchSlots) * this.byteLength) / PAGE_BYTES);
-    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const byteLength = (totalSlots + 1 + scratchSlots) * this.byteLength;
+    this.#memory = reserveMemory(byteLength, { shared: false, what: 'sums of gradients' });
     this.#kernels = loadKernels(this.#memory, false);
     this.#bounceOffset = totalSlots * this.byteLength;
     for (let slot = 0; slot < scratchSlots; slot++) {

@@ -9,15 +9,17 @@ function parse(text: string, flags: FlagValues = {}): ParsedTrainConfig {
   return parseTrainConfig([{ file: 'config.yaml', text }], flags);
 }
 
-/** The lines of the error that parsing ends with. */
-function refusal(text: string, flags: FlagValues = {}): string[] {
+/** The lines of the error that parsing ends with: one for each problem, unless there are many. */
+function refusal(text: string, flags: FlagValues = {}, problems = 0): string[] {
   try {
     parse(text, flags);
   } catch (error) {
     assert.ok(error instanceof ConfigError, String(error));
     assert.equal(error.code, 'CONFIG_INVALID');
-    assert.equal((error.context['issues'] as unknown[]).length, error.message.split('\n').length);
-    return error.message.split('\n');
+    const lines = error.message.split('\n');
+    const named = problems > 10 ? 10 : lines.length;
+    assert.equal((error.context['issues'] as unknown[]).length, named);
+    return lines;
   }
   return assert.fail('was accepted');
 }
@@ -420,10 +422,71 @@ describe('parseTrainConfig', () => {
 
     assert.match(
       refusal(`# ${'x'.repeat(MAX_CONFIG_BYTES)}`)[0]!,
-      /expected a configuration of at most 1048576 bytes/,
+      /expected a configuration of at most 65536 bytes/,
     );
-    assert.match(refusal(`lr: ${'['.repeat(100_000)}`)[0]!, /^config\.yaml:1:/);
+    assert.match(
+      refusal(`lr: ${'['.repeat(60_000)}`)[0]!,
+      /^config\.yaml:1:1 .*thousands of brackets/,
+    );
     assert.ok(refusal(bomb.join('\n')).some((line) => /alias/.test(line)));
     assert.ok(performance.now() - started < 5000);
+  });
+
+  test('names ten of many wrong keys, counts the others, and looks for no names of those', () => {
+    const keys = Array.from({ length: 60_000 }, (_, i) => `micro_${i}`);
+    const inFile = keys.slice(0, 4_000).map((key) => `${key}: 1`);
+    const started = performance.now();
+
+    const ofFlags = refusal('', Object.fromEntries(keys.map((key) => [key, 1])), 60_000);
+    const ofFile = refusal(inFile.join('\n'), {}, 4_000);
+    const nested = refusal(`model:\n${inFile.map((line) => ` ${line}`).join('\n')}`, {}, 4_000);
+    const duplicate = refusal('lr: 1\n'.repeat(4_001), {}, 4_000);
+    const unread = refusal(keys.map((key) => `${key}: 1`).join('\n'));
+
+    assert.deepEqual([ofFlags.length, ofFlags[10]], [11, '... and 59,990 more']);
+    assert.match(ofFlags[9]!, /^--micro-9: unknown option/);
+    assert.deepEqual([ofFile.length, ofFile[10]], [11, '... and 3,990 more']);
+    assert.match(ofFile[9]!, /^config\.yaml:10:1 unknown key "micro_9"/);
+    assert.deepEqual([nested.length, nested[10]], [11, '... and 3,990 more']);
+    assert.deepEqual([duplicate.length, duplicate[10]], [11, '... and 3,990 more']);
+    assert.match(unread[0]!, /expected a configuration of at most 65536 bytes, got \d+/);
+    // Less than a second on an idle machine; quadratic, it was minutes.
+    assert.ok(performance.now() - started < 10_000);
+  });
+
+  test('says that an alias stands in what it names, wherever that is', () => {
+    const circle = (place: string, name: string): string =>
+      `config.yaml:${place} the alias *${name} stands inside the value that &${name} names: a ` +
+      'value cannot contain itself. Write out what is meant.';
+
+    assert.deepEqual(refusal('lr: &a [*a]'), [circle('1:9', 'a')]);
+    assert.deepEqual(refusal('&top {model: *top}'), [circle('1:14', 'top')]);
+    assert.deepEqual(refusal('model: &m\n  type: mlp\n  hidden: [1, {x: *m}]'), [
+      circle('3:19', 'm'),
+    ]);
+    // An anchor may be set anew: the second *a is the one of line 1.
+    assert.deepEqual(parse('hidden: &a [8]\nlr: &b 0.5\nfreeze: []').config.hidden, [8]);
+    assert.equal(parse('seed: &a 3\nsteps: *a').config.steps, 3);
+    assert.equal(parse('seed: &a 3\nsteps: &a 4\nwarmup_steps: *a').config.warmupSteps, 4);
+  });
+
+  test('names values that aliases blow up, and what may stand there instead', () => {
+    const doubling = Array.from({ length: 24 }, (_, i) => `k${i}: &k${i} [*k${i - 1}, *k${i - 1}]`);
+    doubling[0] = 'k0: &k0 [x, x]';
+    const started = performance.now();
+
+    assert.match(
+      refusal(doubling.join('\n'), {}, 24)[0]!,
+      /^config\.yaml:\d+:\d+ k\d+: its aliases blow it up .* Write the values out/,
+    );
+    assert.match(
+      refusal(`seed: &s 1\nhidden: [${'*s,'.repeat(5_000)}]`)[0]!,
+      /^config\.yaml:2:\d+ expected at most 50 aliases \(\*name\), got more. Write the values out/,
+    );
+    assert.ok(performance.now() - started < 5_000);
+  });
+
+  test('refuses the same key twice inside a value', () => {
+    assert.match(refusal('lr: [{a: 1, a: 2}]')[0]!, /^config\.yaml:1:13 .*unique/);
   });
 });

@@ -39,8 +39,8 @@ export interface ParsedTrainConfig {
  * Reads the training configuration from configuration files, in order, and flags.
  *
  * Files may be ours or SmolCluster's; in a key that several give, the later file wins, with a note.
- * Throws: ConfigError with everything that is wrong, one line each, naming file, line, column and
- *         key, or the flag.
+ * Throws: ConfigError with what is wrong, one line each for the first ten, naming file, line,
+ *         column and key, or the flag.
  */
 export function parseTrainConfig(
   sources: readonly ConfigSource[],
@@ -68,16 +68,29 @@ export function parseTrainConfig(
       problems.push(problemOf(finding.setting, finding.expected, finding.got, finding.hint));
     else notes.push(noteOn(finding.setting, finding.message));
   }
-  if (problems.length > 0)
-    throw new ConfigError(
-      problems.map(({ line }) => line).join('\n'),
-      problems.map(({ issue }) => issue),
-    );
+  if (problems.length > 0) throw errorOf(problems);
   return { config, notes };
 }
 
+/** More problems than these are only counted. */
+const MAX_NAMED_PROBLEMS = 10;
+
+/** What is wrong, one line each. */
+function errorOf(problems: readonly Problem[]): ConfigError {
+  const named = problems.slice(0, MAX_NAMED_PROBLEMS);
+  const lines = named.map(({ line }) => line());
+  const others = problems.length - named.length;
+  // Not toLocaleString: loading the language data takes 100 ms.
+  if (others > 0) lines.push(`... and ${String(others).replaceAll(/\B(?=(\d{3})+$)/g, ',')} more`);
+  return new ConfigError(
+    lines.join('\n'),
+    named.map(({ issue }) => issue),
+  );
+}
+
 interface Problem {
-  readonly line: string;
+  /** Made when it is shown: looking for the nearest name takes time. */
+  readonly line: () => string;
   readonly issue: ConfigIssue;
   /** The setting that has no usable value because of it. */
   readonly key?: TrainConfigKey;
@@ -97,7 +110,8 @@ function noteOn(setting: Setting, message: string): ConfigNote {
 
 function problemOf(setting: Setting, expected: string, got: string, hint = ''): Problem {
   return {
-    line: `${nameOf(setting)}: expected ${expected}, got ${got}${hint === '' ? '' : `; ${hint}`}`,
+    line: () =>
+      `${nameOf(setting)}: expected ${expected}, got ${got}${hint === '' ? '' : `; ${hint}`}`,
     issue: {
       path: setting.place === undefined ? flagOf(setting.key) : setting.writtenAs,
       expected,
@@ -112,7 +126,7 @@ function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNo
   const { entries, issues } = readYaml(source);
   for (const { place, message } of issues)
     problems.push({
-      line: `${place.file}:${place.line}:${place.column} ${message}`,
+      line: () => `${place.file}:${place.line}:${place.column} ${message}`,
       issue: {
         path: `${place.file}:${place.line}:${place.column}`,
         expected: 'a YAML mapping of settings',
@@ -140,7 +154,8 @@ function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNo
 function unknownKey(entry: YamlEntry, path: string, known: readonly string[]): Problem {
   const { file, line, column } = entry.place;
   return {
-    line: `${file}:${line}:${column} unknown key ${textOf(path)}; ${nearest(entry.key, known)}`,
+    line: () =>
+      `${file}:${line}:${column} unknown key ${textOf(path)}; ${nearest(entry.key, known)}`,
     issue: { path, expected: 'a known key', got: entry.key },
   };
 }
@@ -257,7 +272,7 @@ function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {
     if (key === undefined) {
       const flag = `--${word.replaceAll('_', '-')}`;
       problems.push({
-        line: `${flag}: unknown option; ${nearest(flag, TRAIN_CONFIG_KEYS.map(flagOf))}`,
+        line: () => `${flag}: unknown option; ${nearest(flag, TRAIN_CONFIG_KEYS.map(flagOf))}`,
         issue: { path: flag, expected: 'a known option', got: flag },
       });
       return [];

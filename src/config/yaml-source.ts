@@ -4,6 +4,8 @@
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { Document, ParsedNode, YAMLMap } from 'yaml';
 import { messageOf } from '../base/errors.ts';
+import { checkNodes, MAX_ALIASES, WITHOUT_ALIASES } from './yaml-checks.ts';
+import type { NodeProblem } from './yaml-checks.ts';
 
 /** A configuration file that somebody else has read. */
 export interface ConfigSource {
@@ -36,15 +38,14 @@ export interface YamlIssue {
 }
 
 /** Larger files are refused unread: a configuration is a page of text. */
-export const MAX_CONFIG_BYTES = 1_048_576;
-
-const MAX_ALIAS_COUNT = 50;
+export const MAX_CONFIG_BYTES = 65_536;
 
 /**
  * The entries of the top mapping of a YAML file; none for an empty file.
  *
  * Refused, as issues: more than MAX_CONFIG_BYTES, syntax errors, duplicate keys, several documents,
- * a document that is no mapping, unknown tags, values blown up by aliases.
+ * a document that is no mapping, unknown tags, values that contain themselves or are blown up by
+ * aliases.
  */
 export function readYaml(source: ConfigSource): {
   entries: readonly YamlEntry[];
@@ -59,24 +60,31 @@ export function readYaml(source: ConfigSource): {
 
   const lines = new LineCounter();
   let document: Document.Parsed;
+  let found: NodeProblem[];
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
+    found = checkNodes(document);
   } catch (error) {
     // The parser recurses: a file of nothing but brackets exhausts the stack.
     return refuse(`cannot be read as YAML: ${messageOf(error)}`);
   }
+  if (document.errors.some(({ message }) => message.includes('call stack')))
+    return refuse('expected a mapping of settings, got thousands of brackets in one another');
   const placeAt = (offset: number): ConfigPlace => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const problems = [...document.errors, ...document.warnings];
+  const problems = [
+    ...[...document.errors, ...document.warnings].map(({ pos, message }) => ({
+      offset: pos[0],
+      message: firstLine(message),
+    })),
+    ...found,
+  ];
   if (problems.length > 0)
     return {
       entries: [],
-      issues: problems.map(({ pos, message }) => ({
-        place: placeAt(pos[0]),
-        message: firstLine(message),
-      })),
+      issues: problems.map(({ offset, message }) => ({ place: placeAt(offset), message })),
     };
   const top = document.contents;
   if (top === null || (isScalar(top) && top.value === null)) return { entries: [], issues: [] };
@@ -100,12 +108,14 @@ function readMapping(
     }
     const key = pair.key.value;
     try {
-      const value: unknown = pair.value?.toJS(document, { maxAliasCount: MAX_ALIAS_COUNT }) ?? null;
+      const value: unknown = pair.value?.toJS(document, { maxAliasCount: MAX_ALIASES }) ?? null;
       const nested = isMap(pair.value) ? readMapping(pair.value, document, placeAt) : undefined;
       issues.push(...(nested?.issues ?? []));
       entries.push({ key, value, children: nested?.entries, place });
     } catch (error) {
-      issues.push({ place, message: `${key}: ${messageOf(error)}` });
+      const isBomb = error instanceof ReferenceError && error.message.includes('alias count');
+      const blownUp = `its aliases blow it up more than ${MAX_ALIASES} times. ${WITHOUT_ALIASES}`;
+      issues.push({ place, message: `${key}: ${isBomb ? blownUp : messageOf(error)}` });
     }
   }
   return { entries, issues };

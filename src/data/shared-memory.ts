@@ -24,14 +24,19 @@ export function sharedInt32(length: number, what: string): Int32Array<SharedArra
   return new Int32Array(allocate(4 * length, what));
 }
 
+/** Throws DataError when the samples of `what` would take more bytes than one split may. */
+export function checkArrayBytes(byteLength: number, what: string): void {
+  if (byteLength <= MAX_ARRAY_BYTES) return;
+  throw new DataError(
+    `${what}: expected at most ${MAX_ARRAY_BYTES} bytes, the samples of one split take ` +
+      `${byteLength}. ` +
+      'All samples are held in memory: use fewer or smaller ones, or store images as bytes.',
+    { byteLength, limit: MAX_ARRAY_BYTES },
+  );
+}
+
 function allocate(byteLength: number, what: string): SharedArrayBuffer {
-  if (byteLength > MAX_ARRAY_BYTES)
-    throw new DataError(
-      `${what}: expected at most ${MAX_ARRAY_BYTES} bytes, the samples of one split take ` +
-        `${byteLength}. ` +
-        'All samples are held in memory: use fewer or smaller ones, or store images as bytes.',
-      { byteLength, limit: MAX_ARRAY_BYTES },
-    );
+  checkArrayBytes(byteLength, what);
   try {
     return new SharedArrayBuffer(byteLength);
   } catch (error) {

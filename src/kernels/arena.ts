@@ -3,8 +3,9 @@
  * parameters from views of it and writes gradients into them, and the kernels work on the same
  * bytes: nothing is copied.
  */
-import { ConfigError, invariant, LockstepError, messageOf } from '../base/errors.ts';
+import { ConfigError, invariant } from '../base/errors.ts';
 import type { Block, TensorSlot } from './layout.ts';
+import { reserveMemory } from './reserve-memory.ts';
 
 const ALIGNMENT_BYTES = 64;
 const PAGE_BYTES = 65_536;
@@ -38,7 +39,7 @@ export type RegionPart = Pick<TensorSlot | Block, 'offset' | 'length'>;
  * Named regions in one memory, each 64-byte aligned and zero at first. The memory never grows, so
  * views stay valid as long as the arena. Offset 0 belongs to no region.
  *
- * Throws: ConfigError when the regions exceed 4 GiB; RUNTIME_FAILED when the system refuses the
+ * Throws: ConfigError when the regions exceed 4 GiB; OUT_OF_RESOURCES when the system refuses the
  *         memory.
  */
 export class Arena {
@@ -54,7 +55,7 @@ export class Arena {
       this.#regions.set(name, { byteOffset: end, byteLength });
       end += Math.ceil(byteLength / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     }
-    this.memory = options.memory ?? reserveMemory(end, this.shared);
+    this.memory = options.memory ?? memoryFor(end, this.shared);
     invariant(
       this.memory.buffer.byteLength >= end,
       'arena: the given memory is too small for the regions',
@@ -109,7 +110,7 @@ export class Arena {
   }
 }
 
-function reserveMemory(byteLength: number, shared: boolean): WebAssembly.Memory {
+function memoryFor(byteLength: number, shared: boolean): WebAssembly.Memory {
   const pages = Math.ceil(byteLength / PAGE_BYTES);
   const mebibytes = Math.ceil(byteLength / 2 ** 20);
   if (pages > MAX_PAGES) {
@@ -119,12 +120,5 @@ function reserveMemory(byteLength: number, shared: boolean): WebAssembly.Memory 
         ' Choose a smaller model or batch.',
     );
   }
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
-  } catch (error) {
-    const message =
-      `arena: reserving ${mebibytes} MiB failed: ${messageOf(error)}. Use fewer lanes or a ` +
-      'smaller model.';
-    throw new LockstepError('RUNTIME_FAILED', message, { mebibytes, shared }, { cause: error });
-  }
+  return reserveMemory(byteLength, { shared, what: 'arena' });
 }

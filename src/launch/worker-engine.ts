@@ -1,5 +1,5 @@
 /** The computing half of a worker process: data, lanes, and what trains with them. */
-import { LockstepError, messageOf, RuntimeError } from '../base/errors.ts';
+import { asRuntimeError } from '../base/shortage.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import {
   type DatasetSpec,
@@ -66,12 +66,7 @@ export function engineFactory(
           ready(engine, profile);
           if (options.device !== 'cpu') owner.await(logPlacement(files.train, options));
         },
-        (error: unknown) =>
-          failed(
-            error instanceof LockstepError
-              ? error
-              : new RuntimeError(messageOf(error), {}, { cause: error }),
-          ),
+        (error: unknown) => failed(asRuntimeError(error)),
       );
     },
   });

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { InferenceSession } from 'onnxruntime-node';
-import { messageOf, RuntimeError } from '../base/errors.ts';
+import { messageOf, RuntimeError, ShortageError } from '../base/errors.ts';
+import { shortageOf } from '../base/shortage.ts';
 import type { Device } from './device.ts';
 import { nodesForCpu } from './device-gaps.ts';
 
@@ -51,6 +52,8 @@ export async function createSession(
     const file = head === undefined ? model : Buffer.concat([head, model]);
     return await onnxRuntime().InferenceSession.create(file, sessionOptions(model, device));
   } catch (error) {
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) throw new ShortageError(`loading the ${name} graph: ${shortage}`);
     throw new RuntimeError(
       `loading the ${name} graph: ONNX Runtime refused it: ${messageOf(error)}`,
       { graph: name },

@@ -4,7 +4,7 @@
  * gradient (averaging.ts). Shards are trained one after the other, each with all lanes; a finished
  * one is contributed at once, so that a worker that dies takes no more than its current one along.
  */
-import { LockstepError, messageOf, RuntimeError } from '../base/errors.ts';
+import { asRuntimeError } from '../base/shortage.ts';
 import { sampleRange } from '../data/batches.ts';
 import { roundAsStep } from '../data/shards.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
@@ -194,13 +194,7 @@ export class RoundsEngine implements Engine {
     const work = this.#operations.shift() ?? this.#nextShard();
     if (work === undefined) return;
     this.#isBusy = true;
-    this.#finish(work).catch((error: unknown) =>
-      this.#handlers.onFailed(
-        error instanceof LockstepError
-          ? error
-          : new RuntimeError(messageOf(error), {}, { cause: error }),
-      ),
-    );
+    this.#finish(work).catch((error: unknown) => this.#handlers.onFailed(asRuntimeError(error)));
   }
 
   async #finish(work: Operation): Promise<void> {

@@ -4,7 +4,7 @@
  * connection and direction, now and then twice; hosts can be frozen or dead, links held or cut.
  */
 import type { Clock } from '../base/clock.ts';
-import { PeerLostError, ProtocolError } from '../base/errors.ts';
+import { type LockstepError, PeerLostError, ProtocolError, ShortageError } from '../base/errors.ts';
 import {
   Broadcast,
   GREETING_LIMITS,
@@ -158,8 +158,9 @@ class MemoryConnection implements Connection {
     try {
       this.#hand(JSON.parse(text), bytes);
     } catch (error) {
-      // A frame that was refused ends the connection; any other error is a mistake of ours.
-      if (!(error instanceof ProtocolError)) throw error;
+      // A frame that was refused ends the connection, and so does a lack of memory; any other error
+      // is a mistake of ours.
+      if (!(error instanceof ProtocolError || error instanceof ShortageError)) throw error;
       this.#fail(error);
     }
   }
@@ -181,7 +182,7 @@ class MemoryConnection implements Connection {
     this.#end(() => this.handlers.onClose(new PeerLostError(`connection to ${this.peer}: ended`)));
   }
 
-  #fail(error: ProtocolError): void {
+  #fail(error: LockstepError): void {
     this.#end(() => this.handlers.onClose(error));
     this.#deliver(0, () => this.other?.receiveEnd());
   }

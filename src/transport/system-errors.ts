@@ -1,10 +1,11 @@
 /** System errors of sockets become ours here and nowhere else. */
 import { messageOf, PeerLostError } from '../base/errors.ts';
+import { shortageOf } from '../base/shortage.ts';
 
 /** The error of an open or opening connection to `peer`, with the system's code in its context. */
 export function fromSystemError(error: Error & { code?: string }, peer: string): PeerLostError {
   return new PeerLostError(
-    `connection to ${peer}: ${error.code ?? error.message}`,
+    `connection to ${peer}: ${shortageOf(error) ?? error.code ?? error.message}`,
     { systemCode: error.code },
     { cause: error },
   );
@@ -23,7 +24,7 @@ export function cannotListen(
         ? `port ${port} needs more rights. Choose one above 1023 with --port.`
         : error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'
           ? `${host} is not an address of this machine. Use 127.0.0.1 or one that this machine has.`
-          : messageOf(error);
+          : (shortageOf(error) ?? messageOf(error));
   return new PeerLostError(
     `listening on ${host}:${port}: ${remedy}`,
     { systemCode: error.code, host, port },

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '../base/clock.ts';
-import { LockstepError, messageOf, ProtocolError } from '../base/errors.ts';
+import type { LockstepError } from '../base/errors.ts';
+import { asOurs } from '../base/shortage.ts';
 import type { ByteStream, ByteStreamHandlers } from './byte-stream.ts';
 import { fromSystemError } from './system-errors.ts';
 
@@ -64,10 +65,7 @@ export class TcpByteStream implements ByteStream {
     try {
       this.#handlers?.onBytes(bytes);
     } catch (error) {
-      this.#failure ??=
-        error instanceof LockstepError
-          ? error
-          : new ProtocolError(`handling bytes from ${this.peer}: ${messageOf(error)}`);
+      this.#failure ??= asOurs(error, `handling bytes from ${this.peer}, which is not at fault`);
       this.destroy();
     }
   }

@@ -1,7 +1,8 @@
 /** Frames over one TCP socket. */
 import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '../base/clock.ts';
-import { LockstepError, messageOf, PeerLostError, ProtocolError } from '../base/errors.ts';
+import { type LockstepError, PeerLostError, ProtocolError } from '../base/errors.ts';
+import { asOurs } from '../base/shortage.ts';
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { Broadcast, GREETING_LIMITS } from './connection.ts';
 import {
@@ -123,7 +124,7 @@ export class TcpConnection implements Connection {
         ? message.failed
         : undefined;
     if (typeof failed === 'string')
-      throw new ProtocolError(`${this.peer} could not go on: ${failed.slice(0, MAX_REASON)}`);
+      throw new PeerLostError(`${this.peer} could not go on: ${failed.slice(0, MAX_REASON)}`);
     // Only a peer on this machine may speak of files: a stranger must not make us open any.
     if (!this.#isLoopback)
       throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
@@ -174,12 +175,9 @@ export class TcpConnection implements Connection {
     try {
       this.#decoder.push(bytes);
     } catch (error) {
-      // Bytes that are not ours, or a handler that refused the frame: the connection is over.
-      this.#fail(
-        error instanceof LockstepError
-          ? error
-          : new ProtocolError(`handling a frame from ${this.peer}: ${messageOf(error)}`),
-      );
+      // Bytes that are not ours, a handler that refused the frame, or we cannot go on, which is no
+      // fault of the peer's: the connection is over.
+      this.#fail(asOurs(error, `handling a frame from ${this.peer}, which is not at fault`));
     }
   }
 

@@ -324,6 +324,61 @@ describe('a TCP connection to a peer that misbehaves', () => {
   });
 });
 
+describe('a connection whose owner cannot go on', () => {
+  /** What both ends hear when handling a frame throws. */
+  async function endsOf(fail: () => unknown): Promise<(LockstepError | undefined)[]> {
+    const { near, far } = await connectPair(() => {
+      fail();
+    });
+    near.connection.send({});
+    return [await far.ended(), await near.ended()];
+  }
+
+  test('says that memory is lacking here, with what to do, and that nobody sent rubbish', async () => {
+    const ends = await endsOf(() => new ArrayBuffer(2 ** 45));
+
+    assert.deepEqual(
+      ends.map((error) => error?.code),
+      ['OUT_OF_RESOURCES', 'PEER_LOST'],
+    );
+    for (const error of ends)
+      assert.match(error!.message, /not at fault: this machine gives no more memory .*--lanes/);
+  });
+
+  test('knows memory of WebAssembly, and files, by the words of Node.js', async () => {
+    const [memory] = await endsOf(() => {
+      throw new RangeError('WebAssembly.Memory(): could not allocate memory');
+    });
+    const [files] = await endsOf(() => {
+      throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    });
+
+    assert.equal(memory?.code, 'OUT_OF_RESOURCES');
+    assert.match(files!.message, /as many files and connections open as it may .*ulimit -n/);
+  });
+
+  test('calls a mistake of its own a mistake of its own', async () => {
+    const ends = await endsOf(() => {
+      throw new TypeError('x is not a function');
+    });
+
+    assert.deepEqual(
+      ends.map((error) => error?.code),
+      ['INTERNAL', 'PEER_LOST'],
+    );
+    assert.match(ends[1]!.message, /could not go on: .*internal error: x is not a function/);
+  });
+
+  test('finds no memory for a payload no fault of the sender', async () => {
+    const { near, far } = await connectPair();
+    far.connection.handlers.payloadTarget = () => new Uint8Array(new ArrayBuffer(2 ** 45));
+
+    near.connection.send({}, pattern(1000));
+
+    assert.equal((await far.ended())?.code, 'OUT_OF_RESOURCES');
+  });
+});
+
 describe('connect', () => {
   test('gives PeerLostError when nobody listens there', async () => {
     const door = await listen(LOOPBACK, () => {});

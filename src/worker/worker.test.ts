@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { makeTestPlan } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
-import { NonFiniteError } from '../base/errors.ts';
+import { NonFiniteError, ShortageError } from '../base/errors.ts';
 import { parseToCoordinator, type ToCoordinator, type ToWorker } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -304,6 +304,26 @@ describe('Worker', () => {
 
     assert.deepEqual(last(), { kind: 'failed', reason: 'the weights are gone' });
     assert.deepEqual(ends, [{ kind: 'failed', error }]);
+  });
+
+  test('fails in its own words when memory is lacking while it does what it was told', () => {
+    const lack = new ShortageError('no memory');
+    const ofPlan = createWorld();
+    const ofState = createWorld();
+    ofPlan.engine.begin = () => {
+      throw lack;
+    };
+    ofState.engine.importState = () => {
+      throw lack;
+    };
+    ofPlan.state(0);
+
+    ofPlan.plan(1, 0, [0]);
+    ofState.state(0);
+
+    assert.deepEqual(ofPlan.ends, [{ kind: 'failed', error: lack }]);
+    assert.deepEqual(ofState.ends, [{ kind: 'failed', error: lack }]);
+    assert.deepEqual(ofState.last(), { kind: 'failed', reason: 'no memory' });
   });
 
   test('hears a goodbye that comes after the end of the other connections', () => {

@@ -7,7 +7,7 @@
  * computed. `#advance` looks at these and gives the engine what is next.
  */
 import type { Timer } from '../base/clock.ts';
-import { type LockstepError, ProtocolError } from '../base/errors.ts';
+import { isOurFailure, type LockstepError, ProtocolError } from '../base/errors.ts';
 import {
   type Hello,
   type Job,
@@ -60,6 +60,7 @@ export class Worker {
       onFrame: (header, payload) =>
         this.#receiveControl(parseToWorker(header, control.peer), payload),
       onClose: (error) => {
+        if (error !== undefined && isOurFailure(error)) return this.#fail(error);
         const reason = error?.message ?? 'the coordinator closed the connection';
         this.disconnect(this.#farewell?.reason ?? reason);
       },
@@ -192,7 +193,10 @@ export class Worker {
     connection.handlers = {
       onFrame: (header, payload) =>
         this.#receiveData(parseToWorker(header, connection.peer), payload),
-      onClose: (error) => this.lose(error?.message ?? 'the coordinator closed the data connection'),
+      onClose: (error) => {
+        if (error !== undefined && isOurFailure(error)) return this.#fail(error);
+        this.lose(error?.message ?? 'the coordinator closed the data connection');
+      },
       payloadTarget: (header, byteLength) => {
         const kind =
           typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';

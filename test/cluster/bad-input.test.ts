@@ -4,7 +4,14 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { encodeFrameHead } from '../../src/transport/frame.ts';
-import { type Ending, REPOSITORY, startLockstep, temporaryFolder, waitFor } from './processes.ts';
+import {
+  type Ending,
+  REPOSITORY,
+  startLockstep,
+  startProgram,
+  temporaryFolder,
+  waitFor,
+} from './processes.ts';
 import { lines, parts } from '../patterns.ts';
 import { startRun, startWorker } from './runs.ts';
 
@@ -293,6 +300,26 @@ describe('exit code 1 and one message for', () => {
           '[^\\n]*--port[^\\n]*\\n$',
       ),
     );
+    assert.equal(status, 1);
+  });
+
+  test('a machine that gives the coordinator too little memory, with what to do', async (t) => {
+    const folder = temporaryFolder(t);
+    const train = `${JSON.stringify(process.execPath)} bin/lockstep.js train --workers 1 --steps 1`;
+    // Too little for the guard pages of a single WebAssembly memory.
+    const limited = `ulimit -v 3000000 && exec ${train} --dataset linear_regression --out-dir ${JSON.stringify(
+      folder,
+    )}`;
+    await startLockstep(t, ['--version']).end(); // It is built then.
+
+    const program = startProgram(t, 'bash', ['-c', limited]);
+    const { status } = await program.end();
+
+    assert.match(
+      program.stderr,
+      /^error: sums of gradients: reserving \d+ MiB failed: this machine gives no more memory \(.*--lanes[^\n]*\n$/m,
+    );
+    assert.doesNotMatch(program.stderr, /^ +at /m);
     assert.equal(status, 1);
   });
 

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { connect as connectSocket } from 'node:net';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { connect } from '../../src/transport/tcp.ts';
 import { hello, Peer, startDisturbedRun } from './peer.ts';
+import { REPOSITORY, startProgram, waitFor } from './processes.ts';
 import { assertSameModel, referenceOf, PROMISE } from './runs.ts';
 
 describe("the coordinator's door", () => {
@@ -33,5 +39,45 @@ describe("the coordinator's door", () => {
     assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: the worker's data differ /);
     assertSameModel(outcome, reference);
     assert.equal(outcome.summary.events.workersJoined, 2);
+  });
+});
+
+/** A door of ours that sends back every frame, and prints its port. */
+const ECHO = `
+  import { listen } from '${pathToFileURL(join(REPOSITORY, 'src/transport/tcp.ts')).href}';
+  const echo = (far) => (far.handlers = { onFrame: (header) => far.send(header), onClose() {} });
+  const door = await listen({ host: '127.0.0.1', port: 0 }, echo);
+  console.log(door.address.port);
+`;
+
+/** What comes back; undefined when the door hangs up instead. */
+async function echoOf(t: TestContext, port: number): Promise<unknown> {
+  const near = await connect({ host: '127.0.0.1', port }, 5_000);
+  t.after(() => near.destroy());
+  const heard = new Promise((resolve) => {
+    near.handlers = { onFrame: resolve, onClose: () => resolve(undefined) };
+  });
+  near.send({ kind: 'echo' });
+  return heard;
+}
+
+describe('a door in a process that may have 100 files open', () => {
+  test('answers newcomers again once the 200 that knocked have gone', async (t) => {
+    const limited = 'ulimit -n 100 && exec "$0" --import tsx --input-type=module -e "$1"';
+    const program = startProgram(t, 'bash', ['-c', limited, process.execPath, ECHO]);
+    const port = Number(await waitFor('its port', () => program.stdout.trim() || undefined));
+    const crowd = Array.from({ length: 200 }, () =>
+      connectSocket(port, '127.0.0.1').on('error', () => {}),
+    );
+    await waitFor('some turned away', () => crowd.some(({ closed }) => closed) || undefined);
+    for (const socket of crowd) socket.destroy();
+
+    // It may take a moment until it has seen them go.
+    let answer: unknown;
+    for (let attempt = 0; attempt < 50 && answer === undefined; attempt++) {
+      await setTimeout(20);
+      answer = await echoOf(t, port);
+    }
+    assert.deepEqual(answer, { kind: 'echo' });
   });
 });

@@ -1,7 +1,9 @@
 /** Image files as bytes in planes. */
 import { decode as decodePng } from 'fast-png';
 import jpeg from 'jpeg-js';
-import { DataError, messageOf } from '../../base/errors.ts';
+import { DataError, messageOf, ShortageError } from '../../base/errors.ts';
+import { shortageOf } from '../../base/shortage.ts';
+import { readPngHeader, withoutExtras } from './png-chunks.ts';
 
 /** An image of bytes, [channels, height, width]. */
 export interface Image {
@@ -18,6 +20,10 @@ export const IMAGE_ENDINGS: readonly string[] = ['.png', '.jpg', '.jpeg'];
 const MAX_MEGAPIXELS = 64;
 const MAX_MEGABYTES = 512;
 
+/** Each scan of a JPEG goes over the whole image, however short it is; usual are one to ten. */
+const MAX_SCANS = 100;
+const START_OF_SCAN = 0xda;
+
 /**
  * The image in a PNG (8 or 16 bits per channel) or JPEG file. Grey becomes colour and colour grey
  * as `channels` asks for: 3, or 1 = (299 red + 587 green + 114 blue) / 1000. Transparency and the
@@ -32,6 +38,9 @@ export function decodeImage(content: Uint8Array, path: string, channels: 1 | 3):
     const samples = isPng ? pngSamples(content) : jpegSamples(content);
     return toPlanes(samples, channels);
   } catch (error) {
+    // Not the file's fault: it must not be left out as a bad one.
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) throw new ShortageError(`reading ${path}: ${shortage}`);
     throw new DataError(
       `reading ${path}: expected a PNG or JPEG image: ${messageOf(error)}`,
       { path },
@@ -52,6 +61,8 @@ interface Samples {
 }
 
 function jpegSamples(content: Uint8Array): Samples {
+  const scans = scanCount(content);
+  if (scans > MAX_SCANS) throw new DataError(`expected at most ${MAX_SCANS} scans, found ${scans}`);
   const { width, height, data } = jpeg.decode(content, {
     useTArray: true,
     formatAsRGBA: true,
@@ -61,14 +72,24 @@ function jpegSamples(content: Uint8Array): Samples {
   return { width, height, step: 4, isGrey: false, byteAt: (index) => data[index] ?? 0 };
 }
 
+/** Markers that begin a scan; they cannot stand inside of one. */
+function scanCount(content: Uint8Array): number {
+  let count = 0;
+  for (let at = content.indexOf(0xff); at !== -1; at = content.indexOf(0xff, at + 1))
+    if (content[at + 1] === START_OF_SCAN) count++;
+  return count;
+}
+
 function pngSamples(content: Uint8Array): Samples {
-  const header = new DataView(content.buffer, content.byteOffset, content.byteLength);
-  const pixels = content.length >= 24 ? header.getUint32(16) * header.getUint32(20) : 0;
+  const file = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  const header = readPngHeader(file);
+  const { width, height, depth, channels } = header;
+  const pixels = width * height;
   if (pixels === 0 || pixels > MAX_MEGAPIXELS * 1e6)
     throw new DataError(`expected 1 to ${MAX_MEGAPIXELS} million pixels, found ${pixels}`);
-  const { width, height, depth, channels, data, palette } = decodePng(content);
   if (depth !== 8 && depth !== 16)
     throw new DataError(`expected 8 or 16 bits per channel, found ${depth}`);
+  const { data, palette } = decodePng(withoutExtras(file, header));
   if (palette !== undefined)
     return {
       width,

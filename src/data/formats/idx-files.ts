@@ -5,7 +5,7 @@
  * Source: http://yann.lecun.com/exdb/mnist/ ("FILE FORMATS FOR THE MNIST DATABASE").
  */
 import { createHash } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
@@ -83,6 +83,9 @@ async function unpackIntoShared(
 ): Promise<Uint8Array<SharedArrayBuffer>> {
   const expected = idxBytes(file);
   try {
+    const { size } = await stat(path);
+    // What cannot be packed grows by a few bytes in each 16 KiB.
+    if (size > 1.01 * expected + 1024) throw tooLongError(path, file, `${size} bytes still packed`);
     const packed = await readFile(path);
     const unpacked = await promisify(gunzip)(packed, { maxOutputLength: expected });
     const bytes = new Uint8Array(new SharedArrayBuffer(unpacked.length));

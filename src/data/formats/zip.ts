@@ -6,6 +6,7 @@
  */
 import { crc32, inflateRawSync } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
+import { shortageOf } from '../../base/shortage.ts';
 
 /** One file of an archive. */
 export interface ZipMember {
@@ -102,6 +103,7 @@ function inflate(
   try {
     return inflateRawSync(packed, { maxOutputLength: Math.max(1, byteLength) });
   } catch (error) {
+    if (shortageOf(error) !== undefined) throw error;
     throw refuse(`cannot be unpacked: ${messageOf(error)}. The archive is damaged.`);
   }
 }

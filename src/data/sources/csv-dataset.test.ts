@@ -99,6 +99,14 @@ describe('makeCsvDataset', () => {
       });
   });
 
+  test('says little of a label that is no number, however long it is', () => {
+    assert.throws(
+      () => read(`1,2.5\n3,1e${'9'.repeat(100_000)}\n`, { labelColumn: '2' }),
+      (error: Error) =>
+        /line 2: column 2: expected a finite/.test(error.message) && error.message.length < 300,
+    );
+  });
+
   test('stops at bad rows, naming lines and reasons, or leaves them out and counts them', () => {
     const text = 'a,b,c\n1,2,x\n3,y\n5,oops,x\n7,8,\n9,NaN,y\n1,1e99,y\n0,0,y\n1,1,x\n';
     const wrong =

@@ -132,7 +132,7 @@ function whatIsWrong({ cells }: CsvRow, columns: number, label: number): string 
   if (target === '') return `column ${label + 1}: expected a label, found nothing`;
   // A number written out as NaN or beyond float32 would be a class of its own otherwise.
   return /^[+-]?(nan|inf|infinity)$/i.test(target) || (NUMBER.test(target) && !isFinite32(target))
-    ? `column ${label + 1}: expected a finite number or a name, found ${JSON.stringify(target)}`
+    ? `column ${label + 1}: expected a finite number or a name, found ${JSON.stringify(target.slice(0, 40))}`
     : undefined;
 }
 

@@ -241,6 +241,10 @@ describe('loadIdxDataset', () => {
       (await errorWith('train-images.gz', gzipSync(Buffer.alloc(1e6)))).message,
       /more when unpacked/,
     );
+    assert.match(
+      (await errorWith('train-images.gz', Buffer.alloc(5000))).message,
+      /expected 496 bytes .* found 5000 bytes still packed/,
+    );
   });
 
   test('names every place it looked in, and the remedy, when a file is nowhere', async () => {

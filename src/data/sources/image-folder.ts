@@ -1,14 +1,14 @@
 /** A folder of images, one folder per class. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { ConfigError, DataError, messageOf } from '../../base/errors.ts';
+import { ConfigError, DataError, messageOf, ShortageError } from '../../base/errors.ts';
 import { AS_STORED } from '../dataset.ts';
 import type { Dataset, DatasetSplits } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import type { DatasetSettings } from '../dataset-settings.ts';
 import { decodeImage, IMAGE_ENDINGS, resizeImage } from '../formats/decode-image.ts';
 import type { Image } from '../formats/decode-image.ts';
-import { sharedBytes, sharedInt32 } from '../shared-memory.ts';
+import { checkArrayBytes, sharedBytes, sharedInt32 } from '../shared-memory.ts';
 import { withTestSplit } from '../split.ts';
 
 /** One file may have this many bytes. */
@@ -131,6 +131,8 @@ async function readImages(
   const skipped: string[] = [];
   let first: NamedImage | undefined;
   for await (const { path, label } of filesIn(folder, classNames)) {
+    // Small files may hold large images: looked at before the next one is unpacked.
+    checkArrayBytes((images.length + 1) * (first?.image.pixels.length ?? 0), folder);
     try {
       const read = await readImage(path, channels);
       const image = imageSize === undefined ? read : resizeImage(read, imageSize);
@@ -139,7 +141,7 @@ async function readImages(
       images.push(image);
       labels.push(label);
     } catch (error) {
-      if (onBadRow === 'stop') throw error;
+      if (onBadRow === 'stop' || error instanceof ShortageError) throw error;
       skipped.push(messageOf(error));
     }
   }
@@ -165,10 +167,11 @@ async function readImage(path: string, channels: 1 | 3): Promise<Image> {
     throw new DataError(`reading ${path}: expected an image (${IMAGE_ENDINGS.join(', ')})`, {
       path,
     });
-  const { size } = await stat(path);
-  if (size > MAX_FILE_BYTES)
+  const stats = await stat(path);
+  if (!stats.isFile() || stats.size > MAX_FILE_BYTES)
     throw new DataError(
-      `reading ${path}: expected an image of at most ${MAX_FILE_BYTES} bytes, found ${size}`,
+      `reading ${path}: expected an image of at most ${MAX_FILE_BYTES} bytes, found ` +
+        (stats.isFile() ? stats.size : 'no file but a device, a pipe or a folder'),
       { path },
     );
   return decodeImage(await readFile(path), path, channels);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -321,6 +321,16 @@ describe('loadOwnDataset from a folder of images', () => {
       code: 'CONFIG_INVALID',
       message: /expected 1 \(grey\) or 3/,
     });
+  });
+
+  test('refuses to read what is no file under the name of an image', async () => {
+    const folder = await imageFolder('odd', { 'a/1.png': 'grey.png', 'b/1.png': 'grey.png' });
+    await mkdir(join(folder, 'b', '2.png'));
+    await assert.rejects(load(folder), /2\.png: expected an image .* found no file but a device/);
+    await rm(join(folder, 'b', '2.png'), { recursive: true });
+    await symlink('/dev/zero', join(folder, 'b', '2.png'));
+
+    await assert.rejects(load(folder), /2\.png: expected an image .* found no file but a device/);
   });
 
   test('refuses folders without two classes', async () => {

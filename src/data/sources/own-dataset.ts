@@ -12,7 +12,7 @@ import { loadImageFolder } from './image-folder.ts';
 import { parseNpy } from '../formats/npy.ts';
 import { MAX_ARRAY_BYTES } from '../shared-memory.ts';
 import { withTestSplit } from '../split.ts';
-import { makeTextDataset } from './text-dataset.ts';
+import { makeTextDataset, MAX_TEXT_BYTES } from './text-dataset.ts';
 import { readZip } from '../formats/zip.ts';
 
 /** Longest table, in bytes: it is held as text and as numbers while it is read. */
@@ -58,7 +58,7 @@ export async function loadOwnDataset(request: OwnDatasetRequest): Promise<Datase
       return skipped === undefined ? splits : { ...splits, notes: [`${path}: ${skipped}`] };
     }
     case '.txt': {
-      const content = await readWhole(path, stats.size, MAX_ARRAY_BYTES);
+      const content = await readWhole(path, stats.size, MAX_TEXT_BYTES);
       return makeTextDataset({
         name: path,
         origin: path,

@@ -20,7 +20,7 @@ export interface TextOptions {
 }
 
 /** Longest text, in bytes: every token takes 8 bytes of memory in each worker. */
-const MAX_TEXT_BYTES: number = 2 ** 27;
+export const MAX_TEXT_BYTES: number = 2 ** 27;
 
 /** Part of the text, from its end, that is kept for the test. */
 const TEST_PART = 0.1;

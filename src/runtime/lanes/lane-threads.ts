@@ -3,7 +3,8 @@
  * another, each answered by every lane.
  */
 import { Worker as Thread } from 'node:worker_threads';
-import { messageOf, RuntimeError } from '../../base/errors.ts';
+import { type LockstepError, messageOf, RuntimeError, ShortageError } from '../../base/errors.ts';
+import { shortageOf } from '../../base/shortage.ts';
 import { siblingModule } from '../../base/module-url.ts';
 import type { LaneControl } from './lane-control.ts';
 import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
@@ -140,7 +141,13 @@ export class LaneThreads {
     );
     thread.on('message', (answer: LaneAnswer) => this.#hear(start.lane, answer));
     thread.on('error', (error) =>
-      this.#fail(new RuntimeError(`lane ${start.lane}: ${messageOf(error)}`, {}, { cause: error })),
+      this.#fail(
+        new RuntimeError(
+          `lane ${start.lane}: ${shortageOf(error) ?? messageOf(error)}`,
+          {},
+          { cause: error },
+        ),
+      ),
     );
     const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()));
     this.#exits.push(exited);
@@ -152,8 +159,7 @@ export class LaneThreads {
 
   #hear(lane: number, answer: LaneAnswer): void {
     if (this.#isClosed) return;
-    if (answer.kind === 'failed')
-      return this.#fail(new RuntimeError(`lane ${lane}: ${answer.message}`, { code: answer.code }));
+    if (answer.kind === 'failed') return this.#fail(errorOf(lane, answer));
     // Lanes answer in order: this belongs to the oldest operation that the lane has not answered.
     this.#running.find(({ answers }) => !answers.has(lane))?.answers.set(lane, answer);
     const oldest = this.#running[0];
@@ -163,9 +169,17 @@ export class LaneThreads {
     this.#pump();
   }
 
-  #fail(error: RuntimeError): void {
+  #fail(error: LockstepError): void {
     if (this.#isClosed) return;
     this.close();
     this.#options.onFailed(error);
   }
+}
+
+function errorOf(
+  lane: number,
+  { message, code }: { message: string; code: string },
+): LockstepError {
+  const text = `lane ${lane}: ${message}`;
+  return code === 'OUT_OF_RESOURCES' ? new ShortageError(text) : new RuntimeError(text, { code });
 }

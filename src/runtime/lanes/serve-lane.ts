@@ -1,6 +1,7 @@
 /** The thread of one lane: sleeps until the pool wakes it, does what the command says, answers. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { invariant, LockstepError, messageOf } from '../../base/errors.ts';
+import { shortageOf } from '../../base/shortage.ts';
 import { Lane, type LaneHooks } from './lane.ts';
 import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
 
@@ -23,8 +24,13 @@ export async function serveLane(
       else answer(await obey(lane, start, received.message));
     }
   } catch (error) {
+    const shortage = shortageOf(error);
     const code = error instanceof LockstepError ? error.code : 'INTERNAL';
-    answer({ kind: 'failed', message: messageOf(error), code });
+    answer(
+      shortage === undefined
+        ? { kind: 'failed', message: messageOf(error), code }
+        : { kind: 'failed', message: shortage, code: 'OUT_OF_RESOURCES' },
+    );
   }
   port.close();
 }
