@@ -5,7 +5,7 @@ import {
   type BenchCollectiveResult,
   type CollectiveFigures,
 } from '../../validate/bench/bench-collective.ts';
-import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
+import { checkWritable, saveOutput } from '../../validate/results/output-file.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
@@ -98,8 +98,12 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
   if (result === undefined) return setExitCode(EXIT.interrupted);
   terminal.line(benchText(result, bold));
   if (flags.output !== undefined) {
-    writeOutput(flags.output, jsonText(result));
-    terminal.line(`Result saved to: ${flags.output}`);
+    const { path, problem } = saveOutput(flags.output, jsonText(result));
+    terminal.line(`Result saved to: ${path}`);
+    if (problem !== undefined) {
+      terminal.line(`! ${problem}`);
+      setExitCode(EXIT.filesFailed);
+    }
   }
   if (flags.json === true) printJson(result);
 }
