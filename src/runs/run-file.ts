@@ -66,7 +66,8 @@ export class GrowingFile {
   get isInPlace(): boolean {
     try {
       const [found, own] = [statSync(this.#path), fstatSync(this.#descriptor)];
-      return found.ino === own.ino && found.dev === own.dev;
+      // Some network file systems number a file anew whenever they are asked.
+      return found.isFile() && (found.ino === own.ino || found.size === this.#byteLength);
     } catch {
       // Whatever the reason, it cannot be found by its path.
       return false;

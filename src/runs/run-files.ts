@@ -12,6 +12,7 @@ import type { TokenTable } from '../data/token-table.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { FileFailed, RunEvent } from '../metrics/events.ts';
 import type { Model } from '../models/model.ts';
+import { FileFailures } from './file-failures.ts';
 import { type ModelFile, modelFiles } from './model-files.ts';
 import { RankMetrics } from './rank-metrics.ts';
 import { MAX_WAITING_BYTES, RecordFile } from './record-file.ts';
@@ -48,8 +49,7 @@ export class RunFiles implements EventSink {
   readonly #parents: readonly string[];
   /** What was written before the run began: a model is of little use without it. */
   readonly #wholeFiles = new Map<string, readonly Uint8Array[]>();
-  readonly #failures = new Map<string, FileFailed>();
-  #onFailed: (event: FileFailed) => void = () => {};
+  readonly #failures = new FileFailures();
   #timer: Timer | undefined;
   #isOver = false;
 
@@ -103,7 +103,7 @@ export class RunFiles implements EventSink {
 
   /** `onFailed` is told of every file that cannot be written, once the run has begun. */
   reportTo(onFailed: (event: FileFailed) => void): void {
-    this.#onFailed = onFailed;
+    this.#failures.reportTo(onFailed);
   }
 
   /** Log file of a local worker. */
@@ -154,21 +154,10 @@ export class RunFiles implements EventSink {
   ): void {
     this.#putBack();
     const files = modelFiles(model, weights, metadata);
-    const errors = files.flatMap((file) => this.#saveModel(file) ?? []);
+    const save = ({ name, encode }: ModelFile): LockstepError | undefined =>
+      this.#failures.attempt(name, () => this.#writeOrShelter(name, encode()));
+    const errors = files.flatMap((file) => save(file) ?? []);
     if (errors.length === files.length && errors[0] !== undefined) throw errors[0];
-  }
-
-  /** Gives the error when no place takes the file. */
-  #saveModel({ name, encode }: ModelFile): LockstepError | undefined {
-    try {
-      const parts = encode();
-      this.#writeOrShelter(name, parts);
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof LockstepError)) throw error;
-      this.#tell(name, reasonOf(error), 'it is missing');
-      return error;
-    }
   }
 
   #writeOrShelter(name: string, parts: readonly Uint8Array[]): void {
@@ -177,7 +166,7 @@ export class RunFiles implements EventSink {
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error;
       const folder = this.#shelterModel(name, parts, error);
-      this.#tell(name, reasonOf(error), `it is in ${placeText(folder)}`);
+      this.#failures.tell(name, reasonOf(error), `it is in ${placeText(folder)}`);
     }
   }
 
@@ -186,7 +175,7 @@ export class RunFiles implements EventSink {
       const folder = this.#shelter.first((place) => writeWhole(join(place, name), parts));
       this.#modelFolder ??= folder;
       for (const [other, content] of this.#wholeFiles)
-        this.#attempt(other, () => writeWhole(join(folder, other), content));
+        this.#failures.attempt(other, () => writeWhole(join(folder, other), content));
       return folder;
     } catch (otherError) {
       const message = `${error.message} Elsewhere: ${reasonOf(otherError)}.`;
@@ -203,11 +192,12 @@ export class RunFiles implements EventSink {
     this.#end();
     this.#events.close(this.#clock.now());
     this.#ranks.close(this.#clock.now());
-    this.#tellWhatIsMissing('metrics.jsonl', this.#events);
-    this.#tellWhatIsMissing(RANK_FILES, this.#ranks);
+    const [events, ranks] = [this.#events, this.#ranks];
+    this.#failures.settle('metrics.jsonl', events.failure, events.missingCount);
+    this.#failures.settle(RANK_FILES, ranks.failure, ranks.missingCount);
     const folders = new Set([this.#folder, this.#modelFolder ?? this.#folder]);
     for (const folder of folders)
-      this.#attempt('summary.json', () => {
+      this.#failures.attempt('summary.json', () => {
         const text = `${JSON.stringify(this.#complete(summary), null, 2)}\n`;
         writeWhole(join(folder, 'summary.json'), [Buffer.from(text)]);
       });
@@ -215,16 +205,11 @@ export class RunFiles implements EventSink {
   }
 
   #complete(summary: RunSummary): RunSummary {
-    const failures = [...this.#failures.values()].map(({ file, reason, consequence }) => ({
-      file,
-      reason,
-      consequence,
-    }));
     return {
       ...summary,
       folder: this.#folder,
       ...(this.#modelFolder !== undefined && { modelFolder: this.#modelFolder }),
-      ...(failures.length > 0 && { fileFailures: failures }),
+      ...this.#failures.ofSummary(),
     };
   }
 
@@ -247,7 +232,11 @@ export class RunFiles implements EventSink {
     const reason = 'it was moved or deleted';
     try {
       this.#fill(this.#asked);
-      this.#tell(this.#asked, reason, 'it was made again, without what workers logged before');
+      this.#failures.tell(
+        this.#asked,
+        reason,
+        'it was made again, without what workers logged before',
+      );
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error;
       this.#moveOut(`${reason}, and cannot be made again: ${reasonOf(error)}`);
@@ -257,11 +246,15 @@ export class RunFiles implements EventSink {
   #moveOut(reason: string): void {
     try {
       const folder = this.#shelter.first((place) => this.#fill(place));
-      this.#tell(this.#asked, reason, `the run goes on in ${placeText(folder)}`);
+      this.#failures.tell(this.#asked, reason, `the run goes on in ${placeText(folder)}`);
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error;
       // The same words each time: it is tried again at every look, and told once.
-      this.#tell(this.#asked, `${reason}; ${reasonOf(error)}`, 'nothing is recorded any more');
+      this.#failures.tell(
+        this.#asked,
+        `${reason}; ${reasonOf(error)}`,
+        'nothing is recorded any more',
+      );
     }
   }
 
@@ -282,37 +275,12 @@ export class RunFiles implements EventSink {
   #tellOfRecords(): void {
     const waiting = `records wait for room, up to ${MAX_WAITING_BYTES >> 20} MiB of them`;
     const { failure: ofEvents } = this.#events;
-    if (ofEvents !== undefined) this.#tell('metrics.jsonl', reasonOf(ofEvents), waiting);
+    if (ofEvents !== undefined) this.#failures.tell('metrics.jsonl', reasonOf(ofEvents), waiting);
     const { failure: ofRanks } = this.#ranks;
-    if (ofRanks !== undefined) this.#tell(RANK_FILES, reasonOf(ofRanks), `${waiting} for each`);
-  }
-
-  #tellWhatIsMissing(file: string, { failure, missingCount }: Missing): void {
-    const reason = failure === undefined ? this.#failures.get(file)?.reason : reasonOf(failure);
-    if (missingCount > 0 || failure !== undefined)
-      this.#tell(file, reason ?? '', `${missingCount} records are missing`);
-    else this.#failures.delete(file);
-  }
-
-  #attempt(file: string, write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      if (!(error instanceof LockstepError)) throw error;
-      this.#tell(file, reasonOf(error), 'it is missing');
-    }
-  }
-
-  #tell(file: string, reason: string, consequence: string): void {
-    if (this.#failures.get(file)?.consequence === consequence) return;
-    const event: FileFailed = { kind: 'file-failed', file, reason, consequence };
-    this.#failures.set(file, event);
-    this.#onFailed(event);
+    if (ofRanks !== undefined)
+      this.#failures.tell(RANK_FILES, reasonOf(ofRanks), `${waiting} for each`);
   }
 }
-
-/** What records could not be written, and why. */
-type Missing = Pick<RecordFile, 'failure' | 'missingCount'>;
 
 /**
  * Makes `path` and what is missing above it; gives what was made, outermost first.

@@ -28,8 +28,9 @@ they go over TCP.
 
 Example: lockstep bench-collective --workers 4 --sizes 1,16,256 --output collective.json
 
-Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 \
-interrupted.`;
+Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 3 measured, but \
+the result is
+in another place than asked for, 130 interrupted.`;
 
 const MAX_WORKERS = 64;
 const MAX_ITERATIONS = 1_000_000;

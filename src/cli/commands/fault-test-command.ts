@@ -30,8 +30,9 @@ Faults: ${FAULTS.map(({ name }) => name).join(', ')}
 
 Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no \
 alarm;
-            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 \
-interrupted.`;
+            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 3 as 0, \
+but the
+            report is in another place than asked for; 130 interrupted.`;
 
 interface Flags extends CiFlags {
   readonly faults?: string;

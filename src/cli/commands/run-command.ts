@@ -30,9 +30,9 @@ Examples:
   lockstep run --workers 2 --output multi.json --baseline-throughput single.json
   lockstep validate single.json multi.json --exact
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but a file could not be written as \
-asked, 130 interrupted (no
-result is written then).`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but a file could not be \
+written as asked,
+130 interrupted (no result is written then).`;
 
 /** MiniCluster's `run`. */
 export function runCommand(context: CommandContext): Command {
