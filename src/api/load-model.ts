@@ -58,8 +58,8 @@ export interface TrainedModel {
  *         RuntimeError when its model.onnx is none that Lockstep wrote.
  */
 export async function loadModel(folder: string): Promise<TrainedModel> {
-  const { task } = finishedOf(folder, (await readRun(folder)).summary);
-  const file = join(folder, 'model.onnx');
+  const { task, modelFolder } = finishedOf(folder, (await readRun(folder)).summary);
+  const file = join(modelFolder ?? folder, 'model.onnx');
   const session = await createSession(await readModel(file), file, 'cpu');
   const layout = await layoutOrRelease(session, file);
   const { features, type } = layout;

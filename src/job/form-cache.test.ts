@@ -120,6 +120,23 @@ describe('chooseConvForms', () => {
     );
   });
 
+  test('takes the defaults when what was measured cannot be kept, and says so', async () => {
+    const cacheDir = newFolder();
+    const notes: string[] = [];
+
+    const forms = await chooseConvForms(model, 2, {
+      cacheDir,
+      onNote: (note) => notes.push(note),
+      measure: async (works) => {
+        rmSync(cacheDir, { recursive: true });
+        return Promise.resolve(new Map(works.map((one) => [convWorkKey(one), convForms(one)[0]!])));
+      },
+    });
+
+    assert.equal(forms?.(convWorkOf(makeEvaluateGraph(model, 2))[0]!), undefined);
+    assert.match(notes.join(), /^convolutions take their default forms, .* written: ENOENT/);
+  });
+
   test('does nothing for a model without convolutions', async () => {
     const mlp = makeModel('mlp', { features: [4], target: { kind: 'classification', classes: 3 } });
     const one = chooser(join(folder, 'none'), 0);

@@ -101,25 +101,45 @@ async function measureInto(
   { onNote, measure = measureForms }: FormCacheOptions,
 ): Promise<Choices> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}.partial`;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    // Before measuring: where nothing can be written the measurement is of no use.
-    writeFileSync(temporary, '');
-  } catch (error) {
+  const useDefaults = (error: unknown): Choices => {
     onNote(
       'convolutions take their default forms, since the cache cannot be written: ' +
         messageOf(error),
     );
     return new Map();
+  };
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    // Before measuring: where nothing can be written the measurement is of no use.
+    writeFileSync(temporary, '');
+  } catch (error) {
+    return useDefaults(error);
   }
   try {
     const choices = await measure(works);
-    const content = { machine: machineName(), forms: Object.fromEntries(choices) };
-    writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`);
-    return publish(temporary, file, works) ?? choices;
+    return keep(temporary, file, choices, works);
+  } catch (error) {
+    if (!isOfFileSystem(error)) throw error;
+    return useDefaults(error);
   } finally {
     rmSync(temporary, { force: true });
   }
+}
+
+/** Writes what was measured; gives what holds on this machine from now on. */
+function keep(
+  temporary: string,
+  file: string,
+  choices: Choices,
+  works: readonly ConvWork[],
+): Choices {
+  const content = { machine: machineName(), forms: Object.fromEntries(choices) };
+  writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`);
+  return publish(temporary, file, works) ?? choices;
+}
+
+function isOfFileSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
 }
 
 /**

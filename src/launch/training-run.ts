@@ -7,6 +7,8 @@ import type { PlannedRun } from '../job/make-plan.ts';
 import { planRun } from '../job/plan-run.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
+import { checkDiskSpace } from '../runs/disk-space.ts';
+import { modelFileBytes } from '../runs/model-files.ts';
 import { RecordedRun } from '../runs/recorded-run.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
@@ -121,8 +123,10 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
     const isOnCpu = shares.every(({ device }) => device === 'cpu');
     const { planned, tokens } = await planRun({ config, name, places, isOnCpu, onNote });
     checkLocalMemory(planned.plan, shares);
+    const step = compiledStepsOf(planned.plan, planned.bytes).train;
+    checkDiskSpace(files.folder, modelFileBytes(planned.model, step.length));
     if (tokens !== undefined) files.writeTokens(tokens);
-    files.writeStepModel(compiledStepsOf(planned.plan, planned.bytes).train);
+    files.writeStepModel(step);
     return planned;
   } catch (error) {
     workers.killNow();

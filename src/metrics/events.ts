@@ -18,7 +18,8 @@ export type RunEvent =
   | StepCommitted
   | GradientNorms
   | Evaluated
-  | RunWaiting;
+  | RunWaiting
+  | FileFailed;
 
 /** The first event of a run: its sizes. */
 export interface RunStarted {
@@ -165,6 +166,16 @@ interface RunWaiting {
   readonly kind: 'run-waiting';
   readonly step: number;
   readonly reason: string;
+}
+
+/** A file of the run, or its folder, is not as it should be. The run goes on. */
+export interface FileFailed {
+  readonly kind: 'file-failed';
+  /** `metrics.jsonl`, say; `logs/rank_*_metrics.json` stands for those of all ranks. */
+  readonly file: string;
+  readonly reason: string;
+  /** What is missing, or where it is instead. */
+  readonly consequence: string;
 }
 
 /** A step is done: every worker applies the same update. */

@@ -1,8 +1,10 @@
 /** `logs/rank_<r>_metrics.json`: what each rank did, in the format of the heterogeneous trainer. */
-import { join } from 'node:path';
-import type { EventSink } from '../metrics/event-sink.ts';
-import type { RunEvent } from '../metrics/events.ts';
-import { GrowingFile } from './run-file.ts';
+import { renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { LockstepError } from '../base/errors.ts';
+import type { RankStep, StepCommitted } from '../metrics/events.ts';
+import { RecordFile } from './record-file.ts';
+import { fileError } from './run-file.ts';
 
 /** An iteration. Phases that one compiled step cannot tell apart are null. */
 interface Iteration {
@@ -21,91 +23,95 @@ interface Iteration {
   readonly gpu_memory_percent: null;
 }
 
-/** Records are written in batches of about this size. */
-const FLUSH_BYTES = 16 << 10;
-
-/** A JSON array written as it grows. */
+/** A JSON array that grows beside its place, and is put there once it is whole. */
 class GrowingArray {
-  readonly #file: GrowingFile;
-  #buffer = '';
-  #isFirst = true;
-  /** Nothing is in the file yet. */
+  #path: string;
+  readonly #records: RecordFile;
   #isEmpty = true;
-  #isClosed = false;
+  #failure: LockstepError | undefined;
 
   constructor(path: string) {
-    this.#file = new GrowingFile(path, 'w');
+    this.#path = path;
+    this.#records = new RecordFile(partialOf(path), 'w');
   }
 
-  add(record: Iteration): void {
-    this.#buffer += `${this.#isFirst ? '[' : ','}\n${JSON.stringify(record)}`;
-    this.#isFirst = false;
-    if (this.#buffer.length > FLUSH_BYTES) this.#flush();
+  get failure(): LockstepError | undefined {
+    return this.#failure ?? this.#records.failure;
   }
 
-  /** Ends the array, if need be without what does not fit any more; then it throws FILE_FAILED. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    try {
-      this.#flush();
-    } finally {
-      try {
-        this.#file.write(this.#isEmpty ? '[]\n' : '\n]\n');
-      } finally {
-        this.#file.close();
-      }
-    }
+  get missingCount(): number {
+    return this.#records.missingCount;
   }
 
-  #flush(): void {
-    if (this.#buffer === '') return;
-    this.#file.write(this.#buffer);
-    this.#buffer = '';
+  get isInPlace(): boolean {
+    return this.#records.isInPlace;
+  }
+
+  add(record: Iteration, nowMs: number): void {
+    this.#records.add(`${this.#isEmpty ? '[' : ','}\n${JSON.stringify(record)}`, nowMs);
     this.#isEmpty = false;
+  }
+
+  moveTo(folder: string): void {
+    const path = join(folder, basename(this.#path));
+    this.#records.moveTo(partialOf(path));
+    this.#path = path;
+  }
+
+  /** Ends the array, if need be without what does not fit any more. */
+  close(nowMs: number): void {
+    this.#records.flush(nowMs);
+    if (!this.#records.end(this.#records.isEmpty ? '[]\n' : '\n]\n')) return;
+    try {
+      renameSync(partialOf(this.#path), this.#path);
+    } catch (error) {
+      this.#failure = fileError(this.#path, error);
+    }
   }
 }
 
+function partialOf(path: string): string {
+  return `${path}.partial`;
+}
+
 /** The files of all ranks, each begun with the first step that its rank has a part in. */
-export class RankMetrics implements EventSink {
-  readonly #folder: string;
+export class RankMetrics {
+  #folder: string;
   readonly #files = new Map<number, GrowingArray>();
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** Records a step. Throws FILE_FAILED. */
-  onEvent(event: RunEvent): void {
-    if (event.kind !== 'step') return;
-    for (const { rank, samples } of event.ranks) {
-      this.#fileOf(rank).add({
-        epoch: event.epoch,
-        iteration: event.step,
-        loss: event.lossMean,
-        throughput: (samples / event.stepMs) * 1000,
-        iteration_time: event.stepMs / 1000,
-        data_loading_time: null,
-        forward_time: null,
-        backward_time: null,
-        optimizer_time: null,
-        gpu_utilization: null,
-        gpu_memory_percent: null,
-      });
-    }
+  /** Why what is newest of a rank could not be written; undefined when nothing is missing. */
+  get failure(): LockstepError | undefined {
+    for (const { failure } of this.#files.values()) if (failure !== undefined) return failure;
+    return undefined;
   }
 
-  /** Ends every file; then it throws the first FILE_FAILED, if there was one. */
-  close(): void {
-    const failures: unknown[] = [];
-    for (const file of this.#files.values()) {
-      try {
-        file.close();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw failures[0];
+  /** Records of all ranks that are in no file. */
+  get missingCount(): number {
+    return [...this.#files.values()].reduce((sum, { missingCount }) => sum + missingCount, 0);
+  }
+
+  get isInPlace(): boolean {
+    return [...this.#files.values()].every(({ isInPlace }) => isInPlace);
+  }
+
+  /** Records a step. */
+  add(event: StepCommitted, nowMs: number): void {
+    for (const part of event.ranks) this.#fileOf(part.rank).add(iterationOf(event, part), nowMs);
+  }
+
+  /** Goes on in another folder, with everything that was written. Throws FILE_FAILED. */
+  moveTo(folder: string): void {
+    this.#folder = folder;
+    for (const file of this.#files.values()) file.moveTo(folder);
+  }
+
+  /** Ends every file. */
+  close(nowMs: number): void {
+    for (const file of this.#files.values()) file.close(nowMs);
   }
 
   #fileOf(rank: number): GrowingArray {
@@ -115,4 +121,23 @@ export class RankMetrics implements EventSink {
     this.#files.set(rank, file);
     return file;
   }
+}
+
+function iterationOf(
+  { epoch, step, lossMean, stepMs }: StepCommitted,
+  { samples }: RankStep,
+): Iteration {
+  return {
+    epoch,
+    iteration: step,
+    loss: lossMean,
+    throughput: (samples / stepMs) * 1000,
+    iteration_time: stepMs / 1000,
+    data_loading_time: null,
+    forward_time: null,
+    backward_time: null,
+    optimizer_time: null,
+    gpu_utilization: null,
+    gpu_memory_percent: null,
+  };
 }

@@ -36,6 +36,8 @@ export class RecordedRun {
   readonly #options: RecordedRunOptions;
   readonly #tally = new EventTally(systemClock);
   readonly #sinks: readonly EventSink[];
+  readonly #untold: RunEvent[] = [];
+  #isTelling = false;
   readonly #outcome: Promise<RunSummary>;
   /** Ends what listens to the given signal, which may live longer, and holds the run's state. */
   readonly #over = new AbortController();
@@ -47,6 +49,7 @@ export class RecordedRun {
     const { planned, files, sinks, signal } = options;
     this.#options = options;
     this.#sinks = [this.#tally, files, ...sinks];
+    files.reportTo((event) => this.#observe(event));
     this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.coordinator = new Coordinator({
       plan: planned.plan,
@@ -78,11 +81,7 @@ export class RecordedRun {
     this.#settle = undefined;
     if (settle === undefined) return;
     this.coordinator.stop(error.message);
-    try {
-      this.#options.files.finish(this.#summary('failed', {}, error));
-    } catch {
-      // A full disk may be what the run failed of: the first error is the one to tell.
-    }
+    this.#options.files.finish(this.#summary('failed', {}, error));
     settle.reject(error);
   }
 
@@ -101,19 +100,19 @@ export class RecordedRun {
   }
 
   #observe(event: RunEvent): void {
-    for (const sink of this.#sinks) this.#tell(sink, event);
+    this.#untold.push(event);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    try {
+      // What happens while an event is told, as that a file cannot be written, is told after it.
+      for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift())
+        for (const sink of this.#sinks) sink.onEvent(next);
+    } finally {
+      this.#isTelling = false;
+    }
     // Not now: the coordinator is in the midst of what it does about it.
     const isGone = event.kind === 'worker-lost' || event.kind === 'worker-refused';
     if (isGone) queueMicrotask(() => this.#failIfDeserted());
-  }
-
-  #tell(sink: EventSink, event: RunEvent): void {
-    try {
-      sink.onEvent(event);
-    } catch (error) {
-      if (!(error instanceof LockstepError)) throw error;
-      queueMicrotask(() => this.fail(error));
-    }
   }
 
   #interrupt(): void {
@@ -122,12 +121,7 @@ export class RecordedRun {
     if (settle === undefined) return;
     const summary = this.#summary('interrupted', {}, { message: 'interrupted by the user' });
     this.coordinator.stop('the run was interrupted');
-    try {
-      this.#options.files.finish(summary);
-      settle.resolve(summary);
-    } catch (error) {
-      settle.reject(error);
-    }
+    settle.resolve(this.#options.files.finish(summary));
   }
 
   #finish(result: RunResult): void {
@@ -142,8 +136,7 @@ export class RecordedRun {
     try {
       const weights = asFloat32(result.state.subarray(0, 4 * count));
       files.writeModel(planned.model, weights, facts);
-      const summary = this.#summary('finished', digests);
-      files.finish(summary);
+      const summary = files.finish(this.#summary('finished', digests));
       this.#settle?.resolve(summary);
       this.#settle = undefined;
     } catch (error) {

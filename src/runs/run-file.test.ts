@@ -27,10 +27,70 @@ describe('GrowingFile', () => {
     assert.throws(() => file.write('line\n'), {
       code: 'FILE_FAILED',
       message:
-        'writing /dev/full: the disk is full. Free some space, or choose a folder on ' +
-        'another disk, and start again.',
+        'writing /dev/full: the disk is full. Free some space, or choose a folder on another disk.',
     });
     file.close();
+  });
+});
+
+describe('the lines of a GrowingFile', () => {
+  test('are each within one page, where a write that is killed does not end', () => {
+    const path = join(folder, 'pages');
+    const file = new GrowingFile(path, 'w');
+    const lines = Array.from({ length: 300 }, (_, index) => `${index}:${'x'.repeat(index * 13)}\n`);
+    for (let at = 0; at < lines.length; at += 7) file.write(lines.slice(at, at + 7).join(''));
+    file.write('last\n');
+    file.close();
+
+    const bytes = readFileSync(path);
+    const read = bytes.toString().split('\n');
+    assert.deepEqual(
+      read.map((line) => line.trimStart()),
+      [...lines.map((line) => line.trim()), 'last', ''],
+    );
+    let [begin, end] = [0, 0];
+    for (const line of read.slice(0, -1)) {
+      begin = end + line.length - line.trimStart().length;
+      end += line.length + 1;
+      assert.equal(Math.floor(begin / 4096), Math.floor((end - 1) / 4096), `line at ${begin}`);
+    }
+  });
+
+  test('are written although they are longer than a page', () => {
+    const path = join(folder, 'long');
+    const file = new GrowingFile(path, 'w');
+    const lines = ['a', 'b'.repeat(10_000), 'c', 'd'.repeat(4096), 'e'];
+    for (const line of lines) file.write(`${line}\n`);
+    file.write(lines.map((line) => `${line}\n`).join(''));
+    file.close();
+
+    const read = readFileSync(path, 'utf8').split('\n');
+    assert.deepEqual(
+      read.map((line) => line.trimStart()),
+      [...lines, ...lines, ''],
+    );
+  });
+});
+
+describe('a GrowingFile that was deleted', () => {
+  test('knows it, and has everything again where it is put', () => {
+    const [path, other] = [join(folder, 'deleted'), join(folder, 'other')];
+    const file = new GrowingFile(path, 'a');
+    file.write('one\n');
+    assert.ok(file.isInPlace);
+    rmSync(path);
+    file.write('two\n');
+
+    assert.ok(!file.isInPlace);
+    assert.throws(() => file.moveTo(join(folder, 'missing/file')), { code: 'FILE_FAILED' });
+    file.moveTo(other);
+    file.write('three\n');
+    file.close();
+    assert.equal(readFileSync(other, 'utf8'), 'one\ntwo\nthree\n');
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.endsWith('.moving')),
+      [],
+    );
   });
 });
 
@@ -77,7 +137,7 @@ describe('writeWhole', () => {
   test('names the file that cannot be written', () => {
     assert.throws(() => writeWhole(join(folder, 'missing/whole'), []), {
       code: 'FILE_FAILED',
-      message: /missing\/whole: ENOENT.*another folder/,
+      message: /missing\/whole: ENOENT.*Choose another folder/,
     });
   });
 });

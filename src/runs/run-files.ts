@@ -3,56 +3,79 @@
  * true until then.
  */
 import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { type Clock, systemClock } from '../base/clock.ts';
-import { ConfigError, messageOf } from '../base/errors.ts';
-import { encodeSafetensors } from '../checkpoint/safetensors.ts';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Clock, systemClock, type Timer } from '../base/clock.ts';
+import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
 import { toYaml } from '../config/to-yaml.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { TokenTable } from '../data/token-table.ts';
-import { encodeGraphParts } from '../graph/file/encode.ts';
-import { makeArenaLayout } from '../kernels/layout.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
-import type { RunEvent } from '../metrics/events.ts';
+import type { FileFailed, RunEvent } from '../metrics/events.ts';
 import type { Model } from '../models/model.ts';
-import { makeInferenceFile } from '../models/step-graphs.ts';
+import { FileFailures } from './file-failures.ts';
+import { type ModelFile, modelFiles } from './model-files.ts';
 import { RankMetrics } from './rank-metrics.ts';
-import { GrowingFile, writeWhole } from './run-file.ts';
+import { MAX_WAITING_BYTES, RecordFile } from './record-file.ts';
+import { fileError, writeWhole } from './run-file.ts';
 import type { RunSummary } from './run-summary.ts';
+import { placeText, reasonOf, Shelter, sheltersFor } from './shelter.ts';
+
+/** Whether the folder is still there is looked at this often. */
+const LOOK_MS = 1000;
+/** What failures of the files of all ranks are told of. */
+const RANK_FILES = 'logs/rank_*_metrics.json';
+
+/** What is not usual about the files of a run. */
+export interface RunFilesOptions {
+  readonly clock?: Clock;
+  /** Folders in which a model is put that the run's own does not take, in this order. */
+  readonly shelters?: readonly string[];
+}
 
 /**
- * Steps are written in batches of about this size: a crash loses less than a second of them, not
- * the file.
+ * The files of one run, in a folder that is made for it. Once the run has begun, a file that cannot
+ * be written is told of, and is no reason to end: what was trained matters most.
  */
-const FLUSH_BYTES = 16 << 10;
-const FLUSH_MS = 500;
-
-/** The files of one run, in a folder that is made for it. */
 export class RunFiles implements EventSink {
-  readonly folder: string;
-  readonly #clock: Pick<Clock, 'now'>;
-  readonly #metrics: GrowingFile;
+  readonly #asked: string;
+  #folder: string;
+  /** Where the model is when it is not in the folder. */
+  #modelFolder: string | undefined;
+  readonly #clock: Clock;
+  readonly #events: RecordFile;
+  readonly #ranks: RankMetrics;
+  readonly #shelter: Shelter;
   /** Folders above this run's that were made for it, outermost first. */
   readonly #parents: readonly string[];
-  #buffer = '';
-  #flushedMs = 0;
-  readonly #ranks: RankMetrics;
+  /** What was written before the run began: a model is of little use without it. */
+  readonly #wholeFiles = new Map<string, readonly Uint8Array[]>();
+  readonly #failures = new FileFailures();
+  #timer: Timer | undefined;
+  #isOver = false;
 
   /** Makes the folder. Throws ConfigError when it exists already or cannot be made. */
-  constructor(outDir: string, name: string, clock: Pick<Clock, 'now'> = systemClock) {
-    this.#clock = clock;
-    this.folder = join(outDir, name);
-    this.#ranks = new RankMetrics(join(this.folder, 'logs'));
+  constructor(outDir: string, name: string, options: RunFilesOptions = {}) {
+    this.#clock = options.clock ?? systemClock;
+    this.#asked = join(outDir, name);
+    this.#folder = this.#asked;
+    this.#shelter = new Shelter(basename(name), options.shelters ?? sheltersFor(outDir));
+    this.#ranks = new RankMetrics(join(this.#folder, 'logs'));
+    this.#events = new RecordFile(join(this.#folder, 'metrics.jsonl'), 'a');
     try {
       this.#parents = makeFolders(outDir);
-      mkdirSync(this.folder);
-      mkdirSync(join(this.folder, 'logs'));
-      this.#metrics = new GrowingFile(join(this.folder, 'metrics.jsonl'), 'a');
+      mkdirSync(this.#folder);
+      mkdirSync(join(this.#folder, 'logs'));
+      this.#events.open();
     } catch (error) {
       throw new ConfigError(`making the folder of the run: ${this.#reasonOf(error)}`, [], {
         cause: error,
       });
     }
+  }
+
+  /** Where the files are: the folder that was asked for, unless that went away and stays so. */
+  get folder(): string {
+    return this.#folder;
   }
 
   #reasonOf(error: unknown): string {
@@ -68,8 +91,9 @@ export class RunFiles implements EventSink {
 
   /** Leaves no trace: for a run that was refused before it began. */
   discard(): void {
-    this.#metrics.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    this.#end();
+    this.#events.close(this.#clock.now());
+    rmSync(this.#folder, { recursive: true, force: true });
     try {
       for (const parent of this.#parents.toReversed()) rmdirSync(parent);
     } catch {
@@ -77,94 +101,184 @@ export class RunFiles implements EventSink {
     }
   }
 
-  /** Log file of a local worker. */
-  logPath(rank: number): string {
-    return join(this.folder, 'logs', `rank_${rank}.log`);
+  /** `onFailed` is told of every file that cannot be written, once the run has begun. */
+  reportTo(onFailed: (event: FileFailed) => void): void {
+    this.#failures.reportTo(onFailed);
   }
 
+  /** Log file of a local worker. */
+  logPath(rank: number): string {
+    return join(this.#folder, 'logs', `rank_${rank}.log`);
+  }
+
+  /** Throws FILE_FAILED, as the next two do: the run has not begun. */
   writeConfig(config: TrainConfig): void {
-    this.#writeWhole('config.yaml', toYaml(config));
+    this.#writeBefore('config.yaml', [Buffer.from(toYaml(config))]);
   }
 
   writeStepModel(bytes: Uint8Array): void {
-    this.#writeWhole('step.onnx', [bytes]);
+    this.#writeBefore('step.onnx', [bytes]);
   }
 
   /** What the tokens of a language model stand for. */
   writeTokens(table: TokenTable): void {
-    this.#writeWhole('tokens.json', `${JSON.stringify(table)}\n`);
+    this.#writeBefore('tokens.json', [Buffer.from(`${JSON.stringify(table)}\n`)]);
   }
 
-  /** Appends an event with its time to `metrics.jsonl`. Throws FILE_FAILED. */
+  #writeBefore(name: string, parts: readonly Uint8Array[]): void {
+    writeWhole(join(this.#folder, name), parts);
+    this.#wholeFiles.set(name, parts);
+  }
+
+  /** Appends an event with its time to `metrics.jsonl`. */
   onEvent(event: RunEvent): void {
+    if (this.#isOver) return;
+    if (event.kind === 'run-started') this.#lookAgain();
     const nowMs = this.#clock.now();
-    this.#buffer += `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
-    this.#ranks.onEvent(event);
+    const line = `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
     // What is rare may be the last for a long time, e.g. that the run waits: it is written at once.
     const isFrequent = event.kind === 'step' || event.kind === 'gradient-norms';
-    const isDue = this.#buffer.length > FLUSH_BYTES || nowMs - this.#flushedMs > FLUSH_MS;
-    if (isDue || !isFrequent) this.#flush(nowMs);
+    this.#events.add(line, nowMs, isFrequent ? 'soon' : 'now');
+    if (event.kind === 'step') this.#ranks.add(event, nowMs);
+    this.#tellOfRecords();
   }
 
   /**
-   * Writes the trained model: `model.onnx` to run it, `model.safetensors` to go on with it
-   * elsewhere.
+   * Writes the trained model, with which one can go on here or elsewhere: into the folder of the
+   * run, or where there is room. Throws FILE_FAILED when no place takes any of its files.
    */
   writeModel(
     model: Model,
     weights: Float32Array,
     metadata: Readonly<Record<string, string>>,
   ): void {
-    const parameters = new Map<string, Float32Array>();
-    let offset = 0;
-    for (const { name, length } of makeArenaLayout(model.parameters).tensors) {
-      parameters.set(name, weights.subarray(offset, offset + length));
-      offset += length;
+    this.#putBack();
+    const files = modelFiles(model, weights, metadata);
+    const save = ({ name, encode }: ModelFile): LockstepError | undefined =>
+      this.#failures.attempt(name, () => this.#writeOrShelter(name, encode()));
+    const errors = files.flatMap((file) => save(file) ?? []);
+    if (errors.length === files.length && errors[0] !== undefined) throw errors[0];
+  }
+
+  #writeOrShelter(name: string, parts: readonly Uint8Array[]): void {
+    try {
+      writeWhole(join(this.#folder, name), parts);
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      const folder = this.#shelterModel(name, parts, error);
+      this.#failures.tell(name, reasonOf(error), `it is in ${placeText(folder)}`);
     }
-    this.#writeWhole('model.onnx', encodeGraphParts(makeInferenceFile(model, parameters)));
-    const tensors = model.parameters.map(({ name, shape }) => ({
-      name,
-      shape,
-      data: parameters.get(name) ?? new Float32Array(0),
-    }));
-    this.#writeWhole('model.safetensors', encodeSafetensors(tensors, metadata));
+  }
+
+  #shelterModel(name: string, parts: readonly Uint8Array[], error: LockstepError): string {
+    try {
+      const folder = this.#shelter.first((place) => writeWhole(join(place, name), parts));
+      this.#modelFolder ??= folder;
+      for (const [other, content] of this.#wholeFiles)
+        this.#failures.attempt(other, () => writeWhole(join(folder, other), content));
+      return folder;
+    } catch (otherError) {
+      const message = `${error.message} Elsewhere: ${reasonOf(otherError)}.`;
+      throw new LockstepError('FILE_FAILED', message, error.context, { cause: otherError });
+    }
   }
 
   /**
-   * Writes what is left of the metrics, then `summary.json`, and closes everything. When something
-   * cannot be written it throws FILE_FAILED; the summary of a run that did not finish is tried all
-   * the same.
+   * Writes what is left of the metrics, then `summary.json`, and closes everything. Gives the
+   * summary with what could not be written.
    */
-  finish(summary: RunSummary): void {
-    const failures: unknown[] = [];
-    const attempt = (write: () => void): void => {
-      try {
-        write();
-      } catch (error) {
-        failures.push(error);
-      }
+  finish(summary: RunSummary): RunSummary {
+    this.#putBack();
+    this.#end();
+    this.#events.close(this.#clock.now());
+    this.#ranks.close(this.#clock.now());
+    const [events, ranks] = [this.#events, this.#ranks];
+    this.#failures.settle('metrics.jsonl', events.failure, events.missingCount);
+    this.#failures.settle(RANK_FILES, ranks.failure, ranks.missingCount);
+    const folders = new Set([this.#folder, this.#modelFolder ?? this.#folder]);
+    for (const folder of folders)
+      this.#failures.attempt('summary.json', () => {
+        const text = `${JSON.stringify(this.#complete(summary), null, 2)}\n`;
+        writeWhole(join(folder, 'summary.json'), [Buffer.from(text)]);
+      });
+    return this.#complete(summary);
+  }
+
+  #complete(summary: RunSummary): RunSummary {
+    return {
+      ...summary,
+      folder: this.#folder,
+      ...(this.#modelFolder !== undefined && { modelFolder: this.#modelFolder }),
+      ...this.#failures.ofSummary(),
     };
-    attempt(() => this.#flush(this.#clock.now()));
-    attempt(() => this.#ranks.close());
-    const isToBeToldAgain = failures.length > 0 && summary.status === 'finished';
-    if (!isToBeToldAgain)
-      attempt(() => this.#writeWhole('summary.json', `${JSON.stringify(summary, null, 2)}\n`));
-    // A run that cannot be recorded has failed, and ends here once more.
-    if (!isToBeToldAgain) this.#metrics.close();
-    if (failures.length > 0) throw failures[0];
   }
 
-  #flush(nowMs: number): void {
-    if (this.#buffer.length > 0) this.#metrics.write(this.#buffer);
-    this.#buffer = '';
-    this.#flushedMs = nowMs;
+  #end(): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
-  #writeWhole(name: string, content: string | readonly Uint8Array[]): void {
-    writeWhole(
-      join(this.folder, name),
-      typeof content === 'string' ? [Buffer.from(content)] : content,
-    );
+  #lookAgain(): void {
+    this.#timer = this.#clock.after(LOOK_MS, () => {
+      this.#putBack();
+      this.#lookAgain();
+    });
+  }
+
+  /** If the folder was moved or deleted: makes it again, or else another, with all that it held. */
+  #putBack(): void {
+    if (this.#events.isInPlace && this.#ranks.isInPlace) return;
+    const reason = 'it was moved or deleted';
+    try {
+      this.#fill(this.#asked);
+      this.#failures.tell(
+        this.#asked,
+        reason,
+        'it was made again, without what workers logged before',
+      );
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      this.#moveOut(`${reason}, and cannot be made again: ${reasonOf(error)}`);
+    }
+  }
+
+  #moveOut(reason: string): void {
+    try {
+      const folder = this.#shelter.first((place) => this.#fill(place));
+      this.#failures.tell(this.#asked, reason, `the run goes on in ${placeText(folder)}`);
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      // The same words each time: it is tried again at every look, and told once.
+      this.#failures.tell(
+        this.#asked,
+        `${reason}; ${reasonOf(error)}`,
+        'nothing is recorded any more',
+      );
+    }
+  }
+
+  /** Writes all that there is so far into `folder`, where the run goes on. Throws FILE_FAILED. */
+  #fill(folder: string): void {
+    const logs = join(folder, 'logs');
+    try {
+      makeFolders(logs);
+    } catch (error) {
+      throw fileError(logs, error);
+    }
+    for (const [name, parts] of this.#wholeFiles) writeWhole(join(folder, name), parts);
+    this.#events.moveTo(join(folder, 'metrics.jsonl'));
+    this.#ranks.moveTo(logs);
+    this.#folder = folder;
+  }
+
+  #tellOfRecords(): void {
+    const waiting = `records wait for room, up to ${MAX_WAITING_BYTES >> 20} MiB of them`;
+    const { failure: ofEvents } = this.#events;
+    if (ofEvents !== undefined) this.#failures.tell('metrics.jsonl', reasonOf(ofEvents), waiting);
+    const { failure: ofRanks } = this.#ranks;
+    if (ofRanks !== undefined)
+      this.#failures.tell(RANK_FILES, reasonOf(ofRanks), `${waiting} for each`);
   }
 }
 

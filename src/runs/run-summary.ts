@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
 import type { WorkerTally } from '../coordinator/tallies.ts';
-import type { Ledger, RoundSizes } from '../metrics/events.ts';
+import type { FileFailed, Ledger, RoundSizes } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 
 /** `summary.json`: what a run was and how it ended. Absent numbers were not measured. */
@@ -63,7 +63,12 @@ export interface RunSummary {
   readonly microBatchesAudited?: number;
   readonly bytesSent: number;
   readonly timeSplit: TimeSplit;
+  /** Where the files are: what was asked for, unless it went away during the run. */
   readonly folder: string;
+  /** Where the model is, when its files could not be written into `folder`. */
+  readonly modelFolder?: string;
+  /** Files that are not as they should be; absent when all are. */
+  readonly fileFailures?: readonly Omit<FileFailed, 'kind'>[];
 }
 
 /** The workers of a summary. */

@@ -1,14 +1,15 @@
 /**
- * A run whose disk is full. A limit on the size of its files stands for the disk: it needs no
+ * A run whose disk is full, or whose folder goes away. A limit on the size of its files stands for the disk: it needs no
  * rights to be set.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { Program, REPOSITORY, temporaryFolder } from './processes.ts';
-import { Run } from './runs.ts';
+import type { RunSummary } from '../../src/runs/run-summary.ts';
+import { Run, startRun } from './runs.ts';
 
 const SMALL = [
   ...['--model', 'mlp', '--dataset', 'synthetic_regression', '--hidden', '8'],
@@ -56,30 +57,71 @@ async function assertCleanEnd(run: Run, file: string): Promise<void> {
   await run.assertNothingLeft();
 }
 
+/** The run has finished, but not with all its files: gives what it printed. */
+async function assertFinished(run: Run, steps: number): Promise<RunSummary> {
+  const { status } = await run.program.end();
+  assert.equal(status, 3, run.program.stderr);
+  assert.doesNotMatch(run.program.stderr, /error:/);
+  await run.assertNothingLeft();
+  const summary = JSON.parse(run.program.stdout) as RunSummary;
+  assert.deepEqual([summary.status, summary.steps], ['finished', steps]);
+  assert.match(summary.weightsDigest ?? '', /^[0-9a-f]{64}$/);
+  return summary;
+}
+
+/** The lines on stderr that tell of a file. */
+function warningsOf(run: Run): string[] {
+  return run.program.stderr.split('\n').filter((line) => line.startsWith('! '));
+}
+
 describe('a run whose disk is full', () => {
-  test('ends with one message when the metrics do not fit, and leaves whole lines', async (t) => {
-    const run = startLimitedRun(t, 64, ['--steps', '100000', '--json']);
+  test('goes on when the metrics do not fit, and leaves whole lines and the model', async (t) => {
+    const run = startLimitedRun(t, 16, ['--steps', '200', '--json']);
 
-    await assertCleanEnd(run, 'metrics.jsonl');
+    const summary = await assertFinished(run, 200);
 
-    const text = readFileSync(join(run.folder, 'metrics.jsonl'), 'utf8');
-    assert.ok(text.endsWith('}\n'));
+    assert.deepEqual(
+      summary.fileFailures?.map(({ file }) => file),
+      ['metrics.jsonl', 'logs/rank_*_metrics.json'],
+    );
+    assert.deepEqual(run.summary(), summary);
+    const warnings = warningsOf(run).filter((line) => line.startsWith('! metrics.jsonl: '));
+    assert.equal(warnings.length, 2, 'when it began, and at the end what is missing');
+    assert.match(warnings[1]!, /; \d+ records are missing$/);
+    assert.ok(readFileSync(join(run.folder, 'metrics.jsonl'), 'utf8').endsWith('}\n'));
     const steps = run.eventsOf('step').map(({ step }) => step);
     assert.deepEqual(
       steps,
       Array.from({ length: steps.length }, (_, index) => index + 1),
-      'no step is missing',
+      'no step is missing in between',
     );
-    const summary = run.summary();
-    assert.deepEqual([summary.status, summary.code], ['failed', 'FILE_FAILED']);
-    assert.ok(summary.steps >= steps.length);
     for (const rank of [0, 1]) {
       const path = join(run.folder, 'logs', `rank_${rank}_metrics.json`);
       assert.ok(Array.isArray(JSON.parse(readFileSync(path, 'utf8'))), path);
     }
+    assert.ok(existsSync(join(run.folder, 'model.onnx')));
   });
 
-  test('ends with one message when the model does not fit, and leaves no part of it', async (t) => {
+  test('puts the model where there is room, and says where', async (t) => {
+    const run = startRun(t, [...SMALL, '--steps', '40', '--json']);
+    await run.reachesStep(1);
+    for (const name of ['model.onnx', 'model.safetensors', 'summary.json'])
+      symlinkSync('/dev/full', join(run.folder, `${name}.partial`));
+
+    const { folder, modelFolder, fileFailures } = await assertFinished(run, 40);
+
+    assert.equal(folder, run.folder);
+    assert.equal(fileFailures?.length, 3);
+    assert.ok(modelFolder !== undefined);
+    assert.ok(modelFolder.startsWith(`${run.folder}-saved-`), modelFolder);
+    for (const file of ['model.onnx', 'model.safetensors', 'summary.json', 'config.yaml'])
+      assert.ok(existsSync(join(modelFolder, file)), file);
+    assert.ok(
+      run.program.stderr.includes(`! model.onnx: the disk is full; it is in ${modelFolder}`),
+    );
+  });
+
+  test('fails with one message when the model fits nowhere, and leaves no part', async (t) => {
     const run = startLimitedRun(t, 64, ['--steps', '5', '--hidden', '3000', '--json']);
 
     await assertCleanEnd(run, 'model.onnx');
@@ -90,6 +132,7 @@ describe('a run whose disk is full', () => {
       (name) => name.startsWith('model.') || name.includes('partial'),
     );
     assert.deepEqual(left, []);
+    assert.deepEqual(readdirSync(join(run.folder, '..')), ['run'], 'no other folder is left');
   });
 
   test('leaves nothing when it could not even begin', async (t) => {
@@ -98,5 +141,30 @@ describe('a run whose disk is full', () => {
     await assertCleanEnd(run, 'config.yaml');
 
     assert.ok(!existsSync(run.folder));
+  });
+});
+
+describe('a run whose folder is deleted', () => {
+  test('says so at once, goes on elsewhere, and has recorded every step', async (t) => {
+    const run = startRun(t, [...SMALL, '--steps', '100000', '--json']);
+    await run.reachesStep(1);
+    rmSync(run.folder, { recursive: true });
+    writeFileSync(run.folder, 'in the way');
+
+    const [, home] = await run.program.saying(/^! .* deleted.*; the run goes on in (\S+)$/m);
+    run.program.signal('SIGINT');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 130, run.program.stderr);
+    const moved = new Run(run.program, home!);
+    const summary = moved.summary();
+    assert.deepEqual(JSON.parse(run.program.stdout), summary);
+    assert.deepEqual([summary.status, summary.folder], ['interrupted', home]);
+    assert.deepEqual(
+      moved.eventsOf('step').map(({ step }) => step),
+      Array.from({ length: summary.steps }, (_, index) => index + 1),
+      'those from before, too',
+    );
+    await moved.assertNothingLeft();
   });
 });

@@ -5,7 +5,7 @@ import {
   type BenchCollectiveResult,
   type CollectiveFigures,
 } from '../../validate/bench/bench-collective.ts';
-import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
+import { checkWritable, saveOutput } from '../../validate/results/output-file.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
@@ -28,8 +28,9 @@ they go over TCP.
 
 Example: lockstep bench-collective --workers 4 --sizes 1,16,256 --output collective.json
 
-Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 130 \
-interrupted.`;
+Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 3 measured, but \
+the result is
+in another place than asked for, 130 interrupted.`;
 
 const MAX_WORKERS = 64;
 const MAX_ITERATIONS = 1_000_000;
@@ -98,8 +99,12 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
   if (result === undefined) return setExitCode(EXIT.interrupted);
   terminal.line(benchText(result, bold));
   if (flags.output !== undefined) {
-    writeOutput(flags.output, jsonText(result));
-    terminal.line(`Result saved to: ${flags.output}`);
+    const { path, problem } = saveOutput(flags.output, jsonText(result));
+    terminal.line(`Result saved to: ${path}`);
+    if (problem !== undefined) {
+      terminal.line(`! ${problem}`);
+      setExitCode(EXIT.filesFailed);
+    }
   }
   if (flags.json === true) printJson(result);
 }

@@ -10,7 +10,7 @@ import {
   LEAST_STEPS,
   runFaultTest,
 } from '../../validate/drills/fault-test.ts';
-import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
+import { checkWritable, saveOutput } from '../../validate/results/output-file.ts';
 import type { FaultReport } from '../../validate/results/result.ts';
 import { checkCiFlags, type CiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
 import { EXIT } from '../shell/exit-codes.ts';
@@ -30,8 +30,9 @@ Faults: ${FAULTS.map(({ name }) => name).join(', ')}
 
 Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no \
 alarm;
-            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 130 \
-interrupted.`;
+            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 3 as 0, \
+but the
+            report is in another place than asked for; 130 interrupted.`;
 
 interface Flags extends CiFlags {
   readonly faults?: string;
@@ -80,12 +81,15 @@ async function faultTest(context: CommandContext, flags: Flags): Promise<void> {
   const terminal = new Terminal(process.stderr, context.environment);
   const report = await inject(context, settings, terminal, flags.verbose === true);
   if (report === undefined) return context.setExitCode(EXIT.interrupted);
-  writeOutput(flags.output, jsonText(report));
-  terminal.line(faultReportText(report, paint(context.environment)));
-  terminal.line(`Report saved to: ${flags.output}`);
+  const { path, problem } = saveOutput(flags.output, jsonText(report));
+  const colours = paint(context.environment);
+  terminal.line(faultReportText(report, colours));
+  terminal.line(`Report saved to: ${path}`);
+  if (problem !== undefined) terminal.line(`${colours.red('!')} ${problem}`);
   emitChecks('lockstep fault-test', checksOf(report), flags);
   if (flags.json === true) printJson(report);
-  context.setExitCode(isPassed(report) ? EXIT.ok : EXIT.failed);
+  const codeIfPassed = problem === undefined ? EXIT.ok : EXIT.filesFailed;
+  context.setExitCode(isPassed(report) ? codeIfPassed : EXIT.failed);
 }
 
 /** Runs everything and tells how it goes; undefined when the user interrupts it. */

@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import type { RunEvent, StepCommitted } from '../../metrics/events.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
-import { writeOutput } from '../../validate/results/output-file.ts';
+import { saveOutput } from '../../validate/results/output-file.ts';
 import type { PowerSource } from '../../validate/watch/power-meter.ts';
 import { estimateSource, nvmlSource, raplSource } from '../../validate/watch/power-sources.ts';
 import { runWorkload, type WorkloadOutcome } from '../../validate/watch/run-workload.ts';
@@ -30,8 +30,9 @@ Examples:
   lockstep run --workers 2 --output multi.json --baseline-throughput single.json
   lockstep validate single.json multi.json --exact
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted (no result is written \
-then).`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but a file could not be \
+written as asked,
+130 interrupted (no result is written then).`;
 
 /** MiniCluster's `run`. */
 export function runCommand(context: CommandContext): Command {
@@ -136,11 +137,12 @@ function finish(
     context.setExitCode(EXIT.interrupted);
     return;
   }
-  const { payload, result } = outcome;
+  const { payload, result, isRecorded } = outcome;
   const text = jsonText(result);
-  writeOutput(request.output, text);
-  if (request.plain !== undefined) writeOutput(request.plain, jsonText(payload));
-  const { green, bold } = paint(context.environment);
+  const saved = [saveOutput(request.output, text)];
+  if (request.plain !== undefined) saved.push(saveOutput(request.plain, jsonText(payload)));
+  const problems = saved.flatMap(({ problem }) => problem ?? []);
+  const { green, bold, red } = paint(context.environment);
   const { power_consumption_watts: watts, power_is_estimated: isEstimate } = result.metrics;
   const efficiency = payload.scaling_efficiency_pct;
   const lines = [
@@ -154,12 +156,13 @@ function finish(
           `Power: ${watts.toFixed(1)} ` +
             `W${isEstimate === true ? ' (an estimate, not measured)' : ''}`,
         ]),
-    `Metrics saved to: ${request.output}`,
+    `Metrics saved to: ${saved[0]?.path}`,
   ];
   terminal.line(`\n${green('✓')} ${bold('Run complete!')}`);
   for (const line of lines) terminal.line(`  ${line}`);
+  for (const problem of problems) terminal.line(`${red('!')} ${problem}`);
   if (request.isJson) process.stdout.write(text);
-  context.setExitCode(EXIT.ok);
+  context.setExitCode(isRecorded && problems.length === 0 ? EXIT.ok : EXIT.filesFailed);
 }
 
 /** What can be measured on this machine, else what the user lets be estimated, or nothing. */

@@ -7,6 +7,7 @@ import { dataPlaces } from '../../job/data-source.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { defaultRunName } from '../../runs/run-name.ts';
+import type { RunSummary } from '../../runs/run-summary.ts';
 import { readConfigFile } from '../../launch/config-file.ts';
 import { runTraining } from '../../launch/training-run.ts';
 import type { Address } from '../../transport/tcp.ts';
@@ -24,7 +25,9 @@ Examples:
   lockstep train config.yaml --lr 0.01                 a file, and a flag that overrides it
   lockstep train cluster_config.yaml nn_config.yaml    SmolCluster's own files
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could \
+not be written
+as asked (the summary says which, and where the model is), 130 interrupted.`;
 
 const COORDINATOR_HELP = `
 Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, \
@@ -38,7 +41,9 @@ Example, two machines:
   desk$   lockstep worker --join 127.0.0.1:29500
   laptop$ lockstep worker --join desk:29500
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 130 interrupted.`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could \
+not be written
+as asked (the summary says which, and where the model is), 130 interrupted.`;
 
 /** \`lockstep train\`: coordinator and workers on this machine. */
 export function trainCommand(context: CommandContext): Command {
@@ -125,7 +130,12 @@ async function train(
   ).finally(() => clearTimeout(waiting));
   terminal.line(summaryText(summary, colours));
   if (json === true) printJson(summary);
-  context.setExitCode(summary.status === 'finished' ? EXIT.ok : EXIT.interrupted);
+  context.setExitCode(exitCodeOf(summary));
+}
+
+function exitCodeOf({ status, fileFailures }: RunSummary): number {
+  if (status !== 'finished') return EXIT.interrupted;
+  return fileFailures === undefined ? EXIT.ok : EXIT.filesFailed;
 }
 
 function listeningText(

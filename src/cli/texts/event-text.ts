@@ -58,6 +58,8 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
       : `${yellow('!')} steps ${toStep + 1} to ${fromStep} are computed again without it`,
   'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${step}: ${reason}`,
+  'file-failed': ({ file, reason, consequence }, { colours: { red } }) =>
+    `${red('!')} ${file}: ${reason}; ${consequence}`,
   evaluation: (event, { colours: { bold, dim }, unit, loss, samplesPerSecond }) => {
     const { epoch, step, split, lossMean, accuracy } = event;
     const train = loss === undefined ? '' : `  train loss ${loss.toFixed(4)}`;

@@ -5,7 +5,7 @@ type Row = readonly [name: string, value: string | undefined];
 
 /** The summary of a run as a person reads it. */
 export function summaryText(summary: RunSummary, colours: Colours): string {
-  const { dim, green, yellow } = colours;
+  const { dim, green, red, yellow } = colours;
   const title =
     summary.status === 'finished'
       ? green('finished')
@@ -16,6 +16,11 @@ export function summaryText(summary: RunSummary, colours: Colours): string {
     ['traffic', bytes(summary.bytesSent)],
     ['state digest', summary.stateDigest],
     ['files', summary.folder],
+    ['model', summary.modelFolder],
+    ...(summary.fileFailures ?? []).map(({ file, consequence }): Row => [
+      'not as asked',
+      red(`${file}: ${consequence}`),
+    ]),
   ];
   const lines = rows.flatMap(([name, value]) =>
     value === undefined ? [] : [`  ${dim(name.padEnd(20))}${value}`],

@@ -23,6 +23,7 @@ export type AlarmKind =
   | 'worker-refused'
   | 'clock-jumped'
   | 'numerics-differ'
+  | 'file-failed'
   | 'run-failed';
 
 /** Where and when an event was heard. */
@@ -57,6 +58,8 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
       );
     case 'numerics-differ':
       return alarm(event.kind, null, 'workers compute different bits for one micro-batch');
+    case 'file-failed':
+      return alarm(event.kind, null, `${event.file}: ${event.reason}; ${event.consequence}`);
     case 'run-started':
     case 'worker-joined':
     case 'micro-batches-reissued':

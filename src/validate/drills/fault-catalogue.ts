@@ -85,8 +85,8 @@ export const FAULTS = [
   {
     name: 'disk_full',
     about: "the disk of the run's files is full",
-    shownBy: ['run-failed'],
-    isSurvived: false,
+    shownBy: ['file-failed'],
+    isSurvived: true,
     workload: 'mlp',
   },
 ] as const satisfies readonly Fault[];

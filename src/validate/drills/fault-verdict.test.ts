@@ -103,8 +103,8 @@ describe('judgeFault', () => {
   test('wants no worker to be blamed for a fault of the coordinator', () => {
     const changes = { affectedRank: NO_WORKER };
     const run: ObservedRun = { ...CONTROL, end: 'failed', stateDigest: undefined, losses: [3] };
-    const failure = { ...run, alarms: [alarm('run-failed', null)] };
-    const blamed = { ...run, alarms: [alarm('worker-lost', 0), alarm('run-failed', null)] };
+    const failure = { ...run, alarms: [alarm('file-failed', null)] };
+    const blamed = { ...run, alarms: [alarm('worker-lost', 0), alarm('file-failed', null)] };
 
     assert.equal(
       judgeFault(trial('disk_full', [], { ...changes, run: failure })).was_detected,

@@ -1,9 +1,10 @@
 /** Files that a command of the suite writes because its user named them. */
 import { closeSync, openSync, rmdirSync, rmSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, LockstepError, messageOf } from '../../base/errors.ts';
 import { writeWhole } from '../../runs/run-file.ts';
 import { makeFolders } from '../../runs/run-files.ts';
+import { placeText, reasonOf, Shelter, sheltersFor } from '../../runs/shelter.ts';
 
 /**
  * Makes sure, before work begins, that a file can be written at `path`; its folder need not exist
@@ -49,9 +50,34 @@ export function writeOutput(path: string, content: string | Uint8Array): void {
     throw new LockstepError(
       'FILE_FAILED',
       `making the folder of ${path}: ${messageOf(error)}`,
-      { path },
+      { path, reason: messageOf(error) },
       { cause: error },
     );
   }
   writeWhole(path, [typeof content === 'string' ? Buffer.from(content) : content]);
+}
+
+/** Where a file is that was worth more than its place. */
+export interface SavedOutput {
+  readonly path: string;
+  /** Why it is not where it was to be; undefined when it is. */
+  readonly problem: string | undefined;
+}
+
+/**
+ * Writes what took long to measure: at `path`, or where there is room. Throws FILE_FAILED when
+ * there is none anywhere.
+ */
+export function saveOutput(path: string, content: string): SavedOutput {
+  try {
+    writeOutput(path, content);
+    return { path, problem: undefined };
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error;
+    const name = basename(path);
+    const shelter = new Shelter(name, sheltersFor(dirname(path)));
+    const folder = shelter.first((place) => writeOutput(join(place, name), content));
+    const problem = `${path}: ${reasonOf(error)}; it is in ${placeText(folder)}`;
+    return { path: join(folder, name), problem };
+  }
 }

@@ -20,7 +20,7 @@ export interface RunObserverOptions {
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallNow: () => number;
-  /** The health file cannot be written: the run is not to go on unwatched. */
+  /** The health file cannot be written; told once, and tried again at every look. */
   readonly onFailed: (error: LockstepError) => void;
 }
 
@@ -51,7 +51,7 @@ export class RunObserver implements EventSink {
     return this.#power;
   }
 
-  /** Begins; writes the first health file. Throws FILE_FAILED when it cannot. */
+  /** Begins; writes the first health file. */
   start(): void {
     this.#writeHealth(false);
     this.#again();
@@ -68,10 +68,10 @@ export class RunObserver implements EventSink {
     if (event.kind === 'step' && event.step === this.#options.totalSteps) this.#look();
   }
 
-  /** Ends; the last health file says whether training came to its end. Throws FILE_FAILED. */
+  /** Ends; the last health file says whether training came to its end. */
   finish(isComplete: boolean): void {
     this.close();
-    if (!this.#hasFailed) this.#writeHealth(isComplete);
+    this.#writeHealth(isComplete);
   }
 
   /** Stops looking. */
@@ -98,21 +98,22 @@ export class RunObserver implements EventSink {
 
   #again(): void {
     this.#timer = this.#options.clock.after(INTERVAL_MS, () => {
-      try {
-        this.#look();
-        this.#writeHealth(false);
-        this.#again();
-      } catch (error) {
-        if (!(error instanceof LockstepError)) throw error;
-        this.#hasFailed = true;
-        this.#options.onFailed(error);
-      }
+      this.#look();
+      this.#writeHealth(false);
+      this.#again();
     });
   }
 
   #writeHealth(isComplete: boolean): void {
-    const file = this.#health.file(this.#options.wallNow(), isComplete);
-    writeOutput(this.#options.healthPath, `${JSON.stringify(file, null, 2)}\n`);
+    const { healthPath, wallNow, onFailed } = this.#options;
+    const file = this.#health.file(wallNow(), isComplete);
+    try {
+      writeOutput(healthPath, `${JSON.stringify(file, null, 2)}\n`);
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      if (!this.#hasFailed) onFailed(error);
+      this.#hasFailed = true;
+    }
   }
 
   #now(): Moment {

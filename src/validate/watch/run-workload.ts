@@ -2,9 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
-import type { LockstepError } from '../../base/errors.ts';
 import type { DataPlaces } from '../../data/dataset.ts';
 import type { SelfCommand } from '../../launch/local-workers.ts';
 import type { RunSummary } from '../../runs/run-summary.ts';
@@ -43,6 +41,8 @@ export type WorkloadOutcome =
       readonly result: Result;
       readonly payload: TrainingPayload;
       readonly summary: RunSummary;
+      /** Whether the run's own files and the health file are all as they should be. */
+      readonly isRecorded: boolean;
     }
   | { readonly kind: 'interrupted'; readonly summary: RunSummary };
 
@@ -50,14 +50,13 @@ export type WorkloadOutcome =
  * Trains, and resolves with what was measured.
  *
  * Effect: writes the health file while it goes on. The run's own files (model, events, logs) stay
- *         only when asked for, or when the run did not finish.
+ *         only when asked for, when the run did not finish, or when one could not be written.
  * Throws: LockstepError when the run cannot start or go on.
  */
 export async function runWorkload(options: RunWorkloadOptions): Promise<WorkloadOutcome> {
-  const { workload, signal, healthPath, power } = options;
+  const { workload, healthPath, power } = options;
   const name = `lockstep-run-${randomBytes(6).toString('hex')}`;
-  const ended = new AbortController();
-  let failure: LockstepError | undefined;
+  let isWatched = true;
   const observer = new RunObserver({
     runId: name,
     totalSteps: workload.steps,
@@ -66,9 +65,9 @@ export async function runWorkload(options: RunWorkloadOptions): Promise<Workload
     power,
     clock: systemClock,
     wallNow: () => Date.now(),
-    onFailed: (error) => {
-      failure = error;
-      ended.abort();
+    onFailed: ({ message }) => {
+      isWatched = false;
+      options.onNote(`the run is not watched: ${message}`);
     },
   });
   try {
@@ -77,13 +76,12 @@ export async function runWorkload(options: RunWorkloadOptions): Promise<Workload
       config: workloadConfig(workload, { outDir: options.folder }),
       name,
       sinks: [observer, ...options.sinks],
-      signal: AbortSignal.any([signal, ended.signal]),
     });
-    if (failure !== undefined) throw failure;
     observer.finish(summary.status === 'finished');
     if (summary.status !== 'finished') return { kind: 'interrupted', summary };
-    if (!options.keepsFiles) rmSync(join(options.folder, name), { recursive: true, force: true });
-    return { kind: 'finished', summary, ...resultOf(options, observer, summary) };
+    const isRecorded = isWatched && summary.fileFailures === undefined;
+    if (!options.keepsFiles && isRecorded) rmSync(summary.folder, { recursive: true, force: true });
+    return { kind: 'finished', summary, isRecorded, ...resultOf(options, observer, summary) };
   } finally {
     observer.close();
   }
