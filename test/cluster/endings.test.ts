@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { PROMISE, startRun } from './runs.ts';
 
 describe('lockstep train', () => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     test(`ends with 130 on ${signal}, and what was committed is in its files`, async (t) => {
       const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
       await run.workerIds(2);
