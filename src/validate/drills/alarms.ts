@@ -57,6 +57,10 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
       );
     case 'numerics-differ':
       return alarm(event.kind, null, 'workers compute different bits for one micro-batch');
+    // Beside them a worker is lost, or the run fails.
+    case 'worker-restarting':
+    case 'worker-given-up':
+    case 'run-unfinished':
     case 'run-started':
     case 'worker-joined':
     case 'micro-batches-reissued':
