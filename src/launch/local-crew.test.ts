@@ -15,7 +15,11 @@ class World {
   readonly events: RunEvent[] = [];
   readonly errors: LockstepError[] = [];
   readonly expected: number[] = [];
-  hasMembers = false;
+  readonly coordinator = {
+    committedSteps: 7,
+    hasMembers: false,
+    expectAtMost: (count: number): void => void this.expected.push(count),
+  };
   readonly #folder: string;
   #seen = 0;
 
@@ -43,18 +47,8 @@ class World {
       this.events.push(event);
       this.crew.onEvent(event);
     };
-    const isFor = this;
-    this.crew.join({
-      coordinator: {
-        committedSteps: 7,
-        get hasMembers() {
-          return isFor.hasMembers;
-        },
-        expectAtMost: (count) => void this.expected.push(count),
-      },
-      observe,
-      fail: (error) => void this.errors.push(error),
-    });
+    const { coordinator } = this;
+    this.crew.join({ coordinator, observe, fail: (error) => void this.errors.push(error) });
   }
 
   /** What a worker has said, once it matches. */
@@ -187,23 +181,23 @@ describe('LocalCrew', () => {
   test('waits a minute for others, if there ever were any, and no longer', async (t) => {
     const world = new World(t);
     world.start(0, 'exit 130');
-    world.hasMembers = true;
+    world.coordinator.hasMembers = true;
     world.join();
     world.joined(1, 'elsewhere');
     await world.next('worker-given-up');
     assert.deepEqual(world.errors, []);
 
-    world.hasMembers = false;
+    world.coordinator.hasMembers = false;
     await world.lost();
     const { reason } = await world.next('run-waiting');
     assert.equal(reason, 'no worker is left; waiting 60 s for one to join');
     world.clock.advance(59_000);
-    world.hasMembers = true;
+    world.coordinator.hasMembers = true;
     world.joined(1, 'elsewhere');
     world.clock.advance(3_600_000);
     assert.deepEqual(world.errors, []);
 
-    world.hasMembers = false;
+    world.coordinator.hasMembers = false;
     await world.lost();
     world.clock.advance(60_000);
     assert.equal(world.errors.length, 1);

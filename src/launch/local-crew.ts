@@ -98,9 +98,10 @@ export class LocalCrew implements EventSink {
   }
 
   #desertion(): LockstepError {
+    const inOrder = this.#givenUp.toSorted((a, b) => a.rank - b.rank);
     const ranksOf = (wanted: string): number[] =>
-      this.#givenUp.flatMap(({ rank, reason }) => (reason === wanted ? [rank] : [])).sort();
-    const reasons = [...new Set(this.#givenUp.map(({ reason }) => reason))].map(
+      inOrder.flatMap(({ rank, reason }) => (reason === wanted ? [rank] : []));
+    const reasons = [...new Set(inOrder.map(({ reason }) => reason))].map(
       (reason) => `rank ${ranksOf(reason).join(', ')}: ${reason}`,
     );
     const killedRanks = ranksOf('killed with SIGKILL');

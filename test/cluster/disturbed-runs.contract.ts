@@ -27,7 +27,7 @@ export function testDisturbedRuns(
       assert.equal(lost!.rank, rank);
       assert.ok(lost!.step >= step, `lost at step ${lost!.step}, killed after step ${step}`);
       // It is started again, and may be in the run before that is over.
-      const back = run.eventsOf('worker-joined').find(({ step }) => step > lost!.step);
+      const back = run.eventsOf('worker-joined').find((event) => event.step > lost!.step);
       assert.equal(samplesAfter(run, rank, lost!.step + 1, back?.step), 0);
     });
 

@@ -8,10 +8,11 @@ import { PROMISE, referenceOf, startRun } from './runs.ts';
 function metadataOf(path: string): Readonly<Record<string, string>> {
   const bytes = readFileSync(path);
   const length = Number(bytes.readBigUInt64LE());
-  const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as {
-    __metadata__: Record<string, string>;
-  };
-  return header.__metadata__;
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as Record<
+    string,
+    Record<string, string>
+  >;
+  return header['__metadata__'] ?? {};
 }
 
 describe('lockstep train', () => {

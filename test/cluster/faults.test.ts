@@ -25,7 +25,7 @@ describe('a run that all its workers leave', () => {
       run
         .eventsOf('worker-restarting')
         .map(({ rank, reason }) => [rank, reason])
-        .sort(),
+        .sort(([a], [b]) => Number(a) - Number(b)),
       [
         [0, 'killed with SIGKILL'],
         [1, 'killed with SIGKILL'],
