@@ -24,6 +24,11 @@ const NEEDED = [
     probe: hasFile('/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz'),
     purpose: 'training on Fashion-MNIST',
   },
+  {
+    name: 'bsdutils',
+    probe: ['script', ['--version']],
+    purpose: 'the end of a run whose terminal is closed',
+  },
 ];
 
 /** What the long and the real ones need too. */

@@ -1,6 +1,5 @@
 import { constants } from 'node:os';
-
-const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+import { onEndingSignals } from '../launch/ending-signals.ts';
 
 /**
  * Makes the signals that would end this process on the spot end it by way of its `exit` handlers,
@@ -10,10 +9,7 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * Returns a function that takes it back.
  */
 export function exitOnSignals(): () => void {
-  for (const signal of ENDING_SIGNALS) process.on(signal, exit);
-  return () => {
-    for (const signal of ENDING_SIGNALS) process.removeListener(signal, exit);
-  };
+  return onEndingSignals(exit);
 }
 
 /** The one listener of all runs, so that it knows itself among others. */

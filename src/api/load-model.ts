@@ -52,13 +52,14 @@ export interface TrainedModel {
 }
 
 /**
- * Loads the model of a finished run.
+ * Loads the model of a run that is over: of its last step, or of the one that its summary names as
+ * `modelStep` when it did not finish.
  *
- * Throws: ConfigError when there is no such folder, or no finished run in it; GraphError or
+ * Throws: ConfigError when there is no such folder, or no run with a model in it; GraphError or
  *         RuntimeError when its model.onnx is none that Lockstep wrote.
  */
 export async function loadModel(folder: string): Promise<TrainedModel> {
-  const { task, modelFolder } = finishedOf(folder, (await readRun(folder)).summary);
+  const { task, modelFolder } = modelledOf(folder, (await readRun(folder)).summary);
   const file = join(modelFolder ?? folder, 'model.onnx');
   const session = await createSession(await readModel(file), file, 'cpu');
   const layout = await layoutOrRelease(session, file);
@@ -99,15 +100,14 @@ async function layoutOrRelease(session: Session, file: string): Promise<Layout> 
 
 const HOW = { failed: 'failed', interrupted: 'was interrupted' } as const;
 
-function finishedOf(folder: string, summary: RunSummary | undefined): RunSummary {
-  if (summary?.status === 'finished') return summary;
+function modelledOf(folder: string, summary: RunSummary | undefined): RunSummary {
+  if (summary?.status === 'finished' || summary?.modelStep !== undefined) return summary;
   const how =
     summary === undefined
       ? 'has not ended: it is under way, or was killed'
       : `${HOW[summary.status]} after ${summary.steps} steps`;
-  throw new ConfigError(
-    `loading the model of ${folder}: the run ${how}. Only a finished run has a model.`,
-  );
+  const why = summary?.noModel === undefined ? '' : `: ${summary.noModel}`;
+  throw new ConfigError(`loading the model of ${folder}: the run ${how}. It has no model${why}.`);
 }
 
 async function readModel(file: string): Promise<Uint8Array> {

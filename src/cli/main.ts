@@ -63,13 +63,13 @@ for (const [, load] of wanted.length > 0 ? wanted : Object.entries(COMMANDS)) {
   program.addCommand((await load(context)).exitOverride().showSuggestionAfterError());
 }
 
-// Whoever reads our output may have seen enough, as `head` has.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(process.exitCode ?? EXIT.ok);
-  });
-}
+// Whoever reads our output may have seen enough, as `head` has; a terminal may have been closed.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok);
+  if (error.code !== 'EIO') throw error;
+});
+// What cannot be told stops nothing: nobody may be there to read it, or the log's disk be full.
+process.stderr.on('error', () => {});
 
 try {
   await program.parseAsync(process.argv);

@@ -27,6 +27,7 @@ import type { StepControl } from './step-control.ts';
 import type { TimeSplit } from './step-times.ts';
 import { isSummed } from './sums.ts';
 import type { WorkerTally } from './tallies.ts';
+import type { Snapshot } from './trajectory.ts';
 import { Verdicts } from './verdicts.ts';
 
 /** One run, from the first worker to the result. */
@@ -63,6 +64,11 @@ export class Coordinator {
   /** Whether anyone is in the run, in whatever state. */
   get hasMembers(): boolean {
     return this.#roster.members().length > 0;
+  }
+
+  /** The last state that was fetched from a worker; of step 0, the initial one. */
+  get snapshot(): Pick<Snapshot, 'step' | 'bytes'> {
+    return this.#parts.trajectory.snapshot;
   }
 
   get ledger(): Ledger {

@@ -1,8 +1,11 @@
 /** Worker processes on this machine, owned by the run: none of them outlives it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
+import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Address } from '../transport/tcp.ts';
+import { Restarts } from './restarts.ts';
+import { lastError, openLog, type OpenLog } from './worker-log.ts';
 
 /** How to start `lockstep` again: program and leading arguments. */
 export interface SelfCommand {
@@ -20,74 +23,84 @@ export interface LocalWorker {
   readonly logPath: string;
 }
 
+/** The end of a local worker's process that nobody asked for. */
+export interface WorkerDeath {
+  readonly rank: number;
+  readonly reason: string;
+  /** How often in a row it has died now, each time soon after its start. */
+  readonly deaths: number;
+  /** After so long it is started again; undefined when it is given up. */
+  readonly pauseMs: number | undefined;
+}
+
+/** What a worker is started with, again if need be. */
+interface Post {
+  readonly self: SelfCommand;
+  readonly address: Address;
+  readonly worker: LocalWorker;
+  readonly restarts: Restarts;
+}
+
 /** Time a worker gets to end by itself before it is killed. */
 const GRACE_MS = 2_000;
 const RETRY_SECONDS = 10;
+/**
+ * Exit codes of `lockstep worker` that starting it again would not change: the run is over, it was
+ * started wrongly, somebody has ended it by a signal.
+ */
+const WANTED_ENDS: ReadonlySet<number> = new Set([0, 2, 130]);
 
-/** Starts worker processes and ends them: gently, then with SIGKILL. */
+/**
+ * Starts worker processes, again when they die, and ends them: gently, then with SIGKILL. Who dies
+ * again and again at once is given up.
+ */
 export class LocalWorkers {
-  readonly #children = new Set<ChildProcess>();
-  readonly #killed = new Set<number>();
-  readonly #onEnded: (left: number) => void;
+  readonly #living = new Map<ChildProcess, Post>();
+  readonly #pauses = new Set<Timer>();
+  /** Process ids of all that were started. */
+  readonly #processIds = new Set<number>();
+  readonly #expelled = new Set<number>();
+  readonly #onDied: (death: WorkerDeath) => void;
+  readonly #clock: Clock;
   #isStopping = false;
 
-  /** `onEnded` is told, when a worker has ended without `stop`, how many are left. */
-  constructor(onEnded: (left: number) => void) {
-    this.#onEnded = onEnded;
+  /** `onDied` is told of every end that `stop` did not ask for. */
+  constructor(onDied: (death: WorkerDeath) => void, clock: Clock = systemClock) {
+    this.#onDied = onDied;
+    this.#clock = clock;
   }
 
   /** Starts one worker that joins `address`. */
   start(self: SelfCommand, address: Address, worker: LocalWorker): void {
-    const { rank, device, lanes, dataDir, logPath } = worker;
-    const log = openSync(logPath, 'a');
-    const child = spawn(
-      self.program,
-      [
-        ...self.arguments,
-        'worker',
-        ...[
-          '--join',
-          `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`,
-        ],
-        ...['--rank', String(rank)],
-        ...['--device', device],
-        ...['--lanes', String(lanes)],
-        ...['--retry', String(RETRY_SECONDS)],
-        ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
-      ],
-      // Its own process group: Ctrl-C in the terminal reaches the run, and the run ends its
-      // workers.
-      {
-        stdio: ['ignore', log, log],
-        detached: true,
-        env: { ...process.env, LOCKSTEP_NO_BUILD: '1' },
-      },
-    );
-    closeSync(log);
-    this.#children.add(child);
-    child.once('error', () => this.#forget(child));
-    child.once('exit', (_code, signal) => {
-      if (signal === 'SIGKILL' && !this.#isStopping) this.#killed.add(rank);
-      this.#forget(child);
-    });
-  }
-
-  /**
-   * Ranks of the workers that somebody else ended with SIGKILL: often Linux, when memory runs out.
-   */
-  get killedRanks(): readonly number[] {
-    return [...this.#killed];
+    this.#spawn({ self, address, worker, restarts: new Restarts() });
   }
 
   /** How many of those that were started live. */
   get count(): number {
-    return this.#children.size;
+    return this.#living.size;
+  }
+
+  /** Whether any lives, or will be started again. */
+  get isAnyLeft(): boolean {
+    return this.#living.size + this.#pauses.size > 0;
+  }
+
+  /** Whether a process is or was one of these. */
+  has(processId: number): boolean {
+    return this.#processIds.has(processId);
+  }
+
+  /** The run has put a worker out for good: under a new identity it would compute as wrongly. */
+  expel(processId: number): void {
+    this.#expelled.add(processId);
   }
 
   /** Resolves when every worker has ended; those that do not go are killed. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    const ended = [...this.#children].map(
+    for (const pause of this.#pauses) pause.cancel();
+    this.#pauses.clear();
+    const ended = [...this.#living.keys()].map(
       (child) =>
         new Promise<void>((resolve) =>
           child.exitCode === null && child.signalCode === null
@@ -102,11 +115,69 @@ export class LocalWorkers {
 
   /** SIGKILL for all, e.g. because this process is about to end. */
   killNow(): void {
-    for (const child of this.#children) child.kill('SIGKILL');
+    this.#isStopping = true;
+    for (const child of this.#living.keys()) child.kill('SIGKILL');
   }
 
-  #forget(child: ChildProcess): void {
-    this.#children.delete(child);
-    if (!this.#isStopping) this.#onEnded(this.#children.size);
+  #spawn(post: Post): void {
+    const { program, arguments: leading } = post.self;
+    const log = openLog(post.worker.logPath);
+    const said = log?.descriptor ?? 'ignore';
+    // Its own process group: Ctrl-C in the terminal reaches the run, and the run ends its workers.
+    const child = spawn(program, [...leading, ...argumentsOf(post)], {
+      stdio: ['ignore', said, said],
+      detached: true,
+      env: { ...process.env, LOCKSTEP_NO_BUILD: '1' },
+    });
+    if (log !== undefined) closeSync(log.descriptor);
+    const startedMs = this.#clock.now();
+    this.#living.set(child, post);
+    if (child.pid !== undefined) this.#processIds.add(child.pid);
+    child.once('error', ({ message }) => this.#ended(child, startedMs, message));
+    child.once('exit', (code, signal) => {
+      const isWanted = code !== null && WANTED_ENDS.has(code);
+      this.#ended(child, startedMs, reasonOf(code, signal, log), isWanted);
+    });
   }
+
+  #ended(child: ChildProcess, startedMs: number, reason: string, isWanted = false): void {
+    const post = this.#living.get(child);
+    this.#living.delete(child);
+    if (this.#isStopping || post === undefined) return;
+    const { worker, restarts } = post;
+    const isToStay = isWanted || (child.pid !== undefined && this.#expelled.has(child.pid));
+    const pauseMs = restarts.pauseAfter(this.#clock.now() - startedMs);
+    if (!isToStay && pauseMs !== undefined) this.#startLater(post, pauseMs);
+    const { deaths } = restarts;
+    this.#onDied({ rank: worker.rank, reason, deaths, pauseMs: isToStay ? undefined : pauseMs });
+  }
+
+  #startLater(post: Post, pauseMs: number): void {
+    const pause = this.#clock.after(pauseMs, () => {
+      this.#pauses.delete(pause);
+      if (!this.#isStopping) this.#spawn(post);
+    });
+    this.#pauses.add(pause);
+  }
+}
+
+function argumentsOf({ address: { host, port }, worker }: Post): string[] {
+  const { rank, device, lanes, dataDir } = worker;
+  return [
+    'worker',
+    ...['--join', `${host.includes(':') ? `[${host}]` : host}:${port}`],
+    ...['--rank', String(rank)],
+    ...['--device', device],
+    ...['--lanes', String(lanes)],
+    ...['--retry', String(RETRY_SECONDS)],
+    ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+  ];
+}
+
+/** Why a process has ended, in its own words if it had time for any. */
+function reasonOf(code: number | null, signal: string | null, log: OpenLog | undefined): string {
+  if (signal !== null) return `killed with ${signal}`;
+  if (code === 130) return 'it was told to end by a signal';
+  const words = code === 0 || log === undefined ? undefined : lastError(log);
+  return words ?? `it ended with exit code ${code}`;
 }

@@ -1,5 +1,5 @@
 /** One training run, the coordinator's side: opens the door, starts local workers, plans, waits. */
-import { type LockstepError, RendezvousError } from '../base/errors.ts';
+import { join } from 'node:path';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { DataPlaces } from '../data/dataset.ts';
@@ -16,7 +16,8 @@ import type { Device } from '../runtime/device.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, listen, type Listener } from '../transport/tcp.ts';
 import { checkLocalMemory } from './local-memory.ts';
-import { LocalWorkers, type SelfCommand } from './local-workers.ts';
+import { LocalCrew } from './local-crew.ts';
+import type { LocalWorkers, SelfCommand } from './local-workers.ts';
 import { type MachineShare, shareMachine } from './share-machine.ts';
 
 /** How a run is started, and who is told of it. */
@@ -53,11 +54,9 @@ export interface WorkerPlace {
  * Throws: LockstepError when the run cannot start or go on; its files say so too.
  */
 export async function runTraining(options: TrainingRunOptions): Promise<RunSummary> {
-  const { config, name, startedMs, sinks, signal } = options;
-  let run: RecordedRun | undefined;
-  const loseWorkers = (): void =>
-    run?.loseLocalWorkers(workers.count, () => allWorkersGone(options, workers));
-  const workers: LocalWorkers = new LocalWorkers(loseWorkers);
+  const { config, name, startedMs, signal } = options;
+  const crew = new LocalCrew(join(config.outDir, name, 'logs'));
+  const { workers } = crew;
   const killWorkers = (): void => workers.killNow();
   const door = await openDoor(options);
   process.once('exit', killWorkers);
@@ -67,15 +66,16 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     const { address } = door.listener;
     const planned = await prepare(options, { address, files, shares, workers });
     options.onListening(address, files.folder);
-    run = new RecordedRun({ config, name, planned, files, sinks, startedMs, signal });
-    if (workers.count < shares.length) loseWorkers();
+    const sinks = [...options.sinks, crew];
+    const run = new RecordedRun({ config, name, planned, files, sinks, startedMs, signal });
+    crew.join(run);
     door.lead(run.coordinator);
     const summary = await run.finished();
-    await workers.stop();
+    await crew.stop();
     return summary;
   } finally {
     await door.listener.close();
-    await workers.stop();
+    await crew.stop();
     process.removeListener('exit', killWorkers);
   }
 }
@@ -147,19 +147,4 @@ async function startWorkers(
     const worker = { rank, ...share, dataDir, logPath: files.logPath(rank) };
     workers.start(place.self, place.address, worker);
   }
-}
-
-function allWorkersGone(
-  { config, name }: TrainingRunOptions,
-  { killedRanks }: LocalWorkers,
-): LockstepError {
-  const reason =
-    killedRanks.length === 0
-      ? `see the logs in ${config.outDir}/${name}/logs for why`
-      : `killed with SIGKILL: rank ${killedRanks.join(', ')}. If memory ran out, lower ` +
-        '--workers, --lanes or --micro-batch, or choose a smaller model';
-  return new RendezvousError(
-    `all ${config.workers} local workers have ended, and no other is in the run; ${reason}`,
-    { workers: config.workers, killedRanks },
-  );
 }

@@ -13,13 +13,16 @@ export type RunEvent =
   | RolledBack
   | WorkerDistrusted
   | WorkerRefused
+  | WorkerRestarting
+  | WorkerGivenUp
   | WorkerSlow
   | ClockJumped
   | StepCommitted
   | GradientNorms
   | Evaluated
   | RunWaiting
-  | FileFailed;
+  | FileFailed
+  | RunUnfinished;
 
 /** The first event of a run: its sizes. */
 export interface RunStarted {
@@ -159,6 +162,38 @@ interface ClockJumped {
   readonly workerId: string;
   readonly step: number;
   readonly jumpMs: number;
+}
+
+/** The process of a local worker has ended before the run: it is started again after a pause. */
+interface WorkerRestarting {
+  readonly kind: 'worker-restarting';
+  /** The one that it is started with. */
+  readonly rank: number;
+  readonly step: number;
+  /** How often in a row it has ended so, each time soon after its start. */
+  readonly deaths: number;
+  readonly pauseMs: number;
+  readonly reason: string;
+}
+
+/** The process of a local worker has ended, and is not started again. */
+interface WorkerGivenUp {
+  readonly kind: 'worker-given-up';
+  readonly rank: number;
+  readonly step: number;
+  readonly deaths: number;
+  readonly reason: string;
+}
+
+/** The last event of a run that does not come to its last step. */
+interface RunUnfinished {
+  readonly kind: 'run-unfinished';
+  /** Updates committed. */
+  readonly step: number;
+  /** The model files are those of the state after so many updates; absent when there are none. */
+  readonly modelStep?: number;
+  /** Why there are no model files. */
+  readonly noModel?: string;
 }
 
 /** The run waits, since nobody can compute. */

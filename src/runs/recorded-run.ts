@@ -41,8 +41,6 @@ export class RecordedRun {
   readonly #outcome: Promise<RunSummary>;
   /** Ends what listens to the given signal, which may live longer, and holds the run's state. */
   readonly #over = new AbortController();
-  /** Set once no local worker lives: how the run ends when no other worker is in it either. */
-  #desertion: LockstepError | undefined;
   #settle: { resolve: (summary: RunSummary) => void; reject: (error: unknown) => void } | undefined;
 
   constructor(options: RecordedRunOptions) {
@@ -75,28 +73,24 @@ export class RecordedRun {
     }
   }
 
-  /** Ends the run with an error; the files tell what was committed. */
+  /** Ends the run with an error; the files tell what was committed, and have the last model. */
   fail(error: LockstepError): void {
+    this.#fail(error, () => this.#rescue());
+  }
+
+  #fail(error: LockstepError, rescue: () => Rescued): void {
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;
     this.coordinator.stop(error.message);
-    this.#options.files.finish(this.#summary('failed', {}, error));
+    const rescued = this.#tellRescued(rescue());
+    this.#options.files.finish(this.#summary('failed', rescued, error));
     settle.reject(error);
   }
 
-  /**
-   * Only `left` local workers live: no more are waited for. Without any, the run lasts as long as
-   * others are in it.
-   */
-  loseLocalWorkers(left: number, desertion: () => LockstepError): void {
-    this.coordinator.expectAtMost(Math.max(1, left));
-    if (left === 0) this.#desertion = desertion();
-    this.#failIfDeserted();
-  }
-
-  #failIfDeserted(): void {
-    if (this.#desertion !== undefined && !this.coordinator.hasMembers) this.fail(this.#desertion);
+  /** Tells everybody of something that has happened, unless the run is over. */
+  observe(event: RunEvent): void {
+    if (this.#settle !== undefined) this.#observe(event);
   }
 
   #observe(event: RunEvent): void {
@@ -110,34 +104,30 @@ export class RecordedRun {
     } finally {
       this.#isTelling = false;
     }
-    // Not now: the coordinator is in the midst of what it does about it.
-    const isGone = event.kind === 'worker-lost' || event.kind === 'worker-refused';
-    if (isGone) queueMicrotask(() => this.#failIfDeserted());
   }
 
   #interrupt(): void {
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;
-    const summary = this.#summary('interrupted', {}, { message: 'interrupted by the user' });
     this.coordinator.stop('the run was interrupted');
+    const rescued = this.#tellRescued(this.#rescue());
+    const summary = this.#summary('interrupted', rescued, { message: 'interrupted by the user' });
     settle.resolve(this.#options.files.finish(summary));
   }
 
   #finish(result: RunResult): void {
-    const { config, name, planned, files } = this.#options;
-    const count = stateElementCountOf(planned.model);
-    const digests = digestsOf(result.state, count);
+    const { planned, files } = this.#options;
+    const digests = digestsOf(result.state, stateElementCountOf(planned.model));
     const odd = result.replicaDigests.find(
       ({ stateDigest }) => stateDigest !== digests.stateDigest,
     );
-    if (odd !== undefined) return this.fail(oddReplica(odd, result.steps, digests));
-    const facts = { model: config.model, dataset: config.dataset, run: name, ...digests };
+    if (odd !== undefined)
+      return this.#fail(oddReplica(odd, result.steps, digests), () => ({ noModel: IN_DOUBT }));
     try {
-      const weights = asFloat32(result.state.subarray(0, 4 * count));
-      files.writeModel(planned.model, weights, facts);
-      const summary = files.finish(this.#summary('finished', digests));
-      this.#settle?.resolve(summary);
+      this.#writeModel(result.state, { ...digests });
+      const summary = this.#summary('finished', { ...digests, modelStep: result.steps });
+      this.#settle?.resolve(files.finish(summary));
       this.#settle = undefined;
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error;
@@ -145,9 +135,35 @@ export class RecordedRun {
     }
   }
 
+  #writeModel(state: Uint8Array, facts: Readonly<Record<string, string>>): void {
+    const { config, name, planned, files } = this.#options;
+    const weights = asFloat32(state.subarray(0, 4 * stateElementCountOf(planned.model)));
+    const { model, dataset } = config;
+    files.writeModel(planned.model, weights, { model, dataset, run: name, ...facts });
+  }
+
+  /** Writes the model that a run has which does not finish: that of its last snapshot. */
+  #rescue(): Rescued {
+    const { step, bytes } = this.coordinator.snapshot;
+    if (step === 0) return { noModel: UNTRAINED };
+    const digests = digestsOf(bytes, stateElementCountOf(this.#options.planned.model));
+    try {
+      this.#writeModel(bytes, { ...digests, step: String(step) });
+      return { modelStep: step };
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      return { noModel: error.message };
+    }
+  }
+
+  #tellRescued(rescued: Rescued): Rescued {
+    this.#observe({ kind: 'run-unfinished', step: this.coordinator.committedSteps, ...rescued });
+    return rescued;
+  }
+
   #summary(
     status: RunSummary['status'],
-    digests: Partial<StateDigests>,
+    about: Partial<StateDigests> & Rescued,
     cause?: { readonly message: string; readonly code?: ErrorCode },
   ): RunSummary {
     const { config, name, planned, files, startedMs } = this.#options;
@@ -174,7 +190,7 @@ export class RecordedRun {
       ...(firstStepMs !== undefined && { firstStepSeconds: seconds(firstStepMs - startedMs) }),
       parameters: parameterCountOf(model),
       stepDigest: createHash('sha256').update(compiledStepsOf(plan, bytes).train).digest('hex'),
-      ...digests,
+      ...about,
       ledger: coordinator.ledger,
       ...(config.audit > 0 && { microBatchesAudited: coordinator.auditedCount }),
       bytesSent: coordinator.bytesSent,
@@ -183,6 +199,12 @@ export class RecordedRun {
     };
   }
 }
+
+/** What became of the model of a run that does not finish. */
+type Rescued = Pick<RunSummary, 'modelStep' | 'noModel'>;
+
+const UNTRAINED = 'no state later than the initial one was fetched from a worker yet';
+const IN_DOUBT = 'replicas differ, and nobody knows which of them is right';
 
 /** The first event of a run. */
 function startOf({ name, planned: { plan, model } }: RecordedRunOptions): RunEvent {

@@ -45,6 +45,11 @@ export interface RunSummary {
   readonly parameters: number;
   /** SHA-256 of the compiled step: runs whose digests are to be equal begin with equal ones. */
   readonly stepDigest: string;
+  /** The model files are those after so many updates; `steps` when the run finished. */
+  readonly modelStep?: number;
+  /** Why there are no model files. */
+  readonly noModel?: string;
+  /** Of the state of a run that finished. */
   readonly weightsDigest?: string;
   readonly stateDigest?: string;
   readonly numericsClasses: readonly string[];

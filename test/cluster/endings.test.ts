@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { PROMISE, startRun } from './runs.ts';
+import { PROMISE, referenceOf, startRun } from './runs.ts';
+
+/** What a file of tensors says of itself. */
+function metadataOf(path: string): Readonly<Record<string, string>> {
+  const bytes = readFileSync(path);
+  const length = Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as Record<
+    string,
+    Record<string, string>
+  >;
+  return header['__metadata__'] ?? {};
+}
 
 describe('lockstep train', () => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     test(`ends with 130 on ${signal}, and what was committed is in its files`, async (t) => {
       const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
       await run.workerIds(2);
@@ -24,6 +37,35 @@ describe('lockstep train', () => {
       assert.deepEqual(JSON.parse(run.program.stdout), summary);
       assert.match(run.program.stderr, /stopping; press Ctrl-C again to end at once\n/);
     });
+
+  test('keeps the model of its last snapshot when it is interrupted', async (t) => {
+    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2', '--lanes', '1']);
+    const workers = await run.workerIds(2);
+
+    // Who joins in the midst of a run gets its state, which so becomes the snapshot.
+    await run.reachesStep(5);
+    process.kill(workers.get(1)!, 'SIGKILL');
+    const { step } = await run.event('worker-joined', (event) => event.step > 0);
+    run.program.signal('SIGINT');
+    const { status } = await run.program.end();
+
+    assert.equal(status, 130);
+    const { status: recorded, modelStep, steps, noModel } = run.summary();
+    assert.deepEqual([recorded, noModel], ['interrupted', undefined]);
+    assert.ok(modelStep! >= step && modelStep! <= steps, `${step}, ${modelStep}, ${steps}`);
+    assert.deepEqual(
+      run.eventsOf('run-unfinished').map((event) => [event.step, event.modelStep]),
+      [[steps, modelStep]],
+    );
+    assert.match(
+      run.program.stderr,
+      new RegExp(`before its last: the model is that of step ${modelStep}\n`),
+    );
+    const { summary } = await referenceOf(t, [...PROMISE, '--steps', String(modelStep)]);
+    const { weightsDigest, step: written } = metadataOf(join(run.folder, 'model.safetensors'));
+    assert.deepEqual([weightsDigest, written], [summary.weightsDigest, String(modelStep)]);
+    assert.ok(existsSync(join(run.folder, 'model.onnx')));
+  });
 
   test('ends in good order when interrupted before its first step', async (t) => {
     const run = startRun(t, [...PROMISE, '--workers', '2']);

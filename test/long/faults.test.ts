@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { aim, samplesAfter } from '../cluster/aim.ts';
-import { assertGone, freeze } from '../cluster/processes.ts';
+import { assertGone, freeze, isAlive } from '../cluster/processes.ts';
 import {
   assertSameModel,
   lasting,
@@ -71,6 +71,32 @@ describe('a run that all its workers leave', () => {
     assertSameModel(outcome, reference);
     assert.equal(outcome.summary.events.workersLost, 2);
     assert.equal((await third.end()).status, 0);
+  });
+
+  test('gives its own up that are killed again and again, and fails', async (t) => {
+    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '1', '--lanes', '1']);
+    const killed = new Set<number>();
+
+    await run.program.during('a worker that is given up', () => {
+      for (const { processId } of run.eventsOf('worker-joined')) {
+        if (killed.has(processId)) continue;
+        killed.add(processId);
+        if (isAlive(processId)) process.kill(processId, 'SIGKILL');
+      }
+      return run.eventsOf('worker-given-up').length > 0;
+    });
+    const { status } = await run.program.end();
+
+    assert.deepEqual([status, killed.size], [1, 6]);
+    const pauses = run.eventsOf('worker-restarting').map(({ pauseMs }) => pauseMs);
+    assert.deepEqual(pauses, [250, 500, 1_000, 2_000, 4_000]);
+    assert.match(
+      run.program.stderr,
+      /x rank 0 is not started again: killed with SIGKILL \(6 times/,
+    );
+    assert.match(run.program.stderr, /rank 0: killed with SIGKILL; if memory ran out, lower --wor/);
+    assert.equal(run.summary().status, 'failed');
+    await run.assertNothingLeft();
   });
 
   test('waits, and goes on from its snapshot with one that is started then', async (t) => {

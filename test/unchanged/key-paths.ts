@@ -23,7 +23,9 @@ const DISTURBANCES = new Set([
   'clock-jumped',
   'micro-batches-reissued',
   'run-waiting',
+  'worker-given-up',
   'worker-lost',
+  'worker-restarting',
   'worker-slow',
   'worker-stalled',
 ]);

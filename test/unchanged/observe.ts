@@ -4,7 +4,7 @@
  * another one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { keyPathsOf } from './key-paths.ts';
@@ -206,9 +206,14 @@ const SCENARIOS: readonly Scenario[] = [
     play: async (_run, stage) => {
       const args = words('train --dataset digits --workers 1 --steps 1000000 --eval-every 1000000');
       const { child, ended } = stage.start(...args, '--name', 'long', ...SMALL);
-      await saying(child, /step 1\d*\//);
+      const [, address = ''] = await saying(child, /coordinator (\S+:\d+)/);
+      await saying(child, /step \d+\//);
+      // With who joins now there is a state to make a model of, however fast the machine is.
+      const helper = stage.start('worker', '--join', address, '--lanes', '1');
+      await appearing(join(stage.folder, 'long/logs/rank_1_metrics.json'));
       child.kill('SIGINT');
       await ended;
+      await helper.ended;
     },
   },
   {
@@ -238,7 +243,7 @@ function words(text: string): string[] {
 async function filesOf(shell: Shell, { name, play }: Scenario): Promise<string> {
   const lines: string[] = [];
   const note = (args: readonly string[], { status, stdout }: Ended): void => {
-    lines.push(`$ lockstep ${args.join(' ').replaceAll(/127\.0\.0\.1 \d+/g, '127.0.0.1 <port>')}`);
+    lines.push(`$ lockstep ${args.join(' ').replaceAll(/(127\.0\.0\.1[ :])\d+/g, '$1<port>')}`);
     lines.push(`exit code ${status}`);
     if (stdout.startsWith('{')) lines.push('stdout', ...indented(keyPathsOf('.json', stdout)));
   };
@@ -273,6 +278,14 @@ async function saying(child: ChildProcess, pattern: RegExp): Promise<RegExpExecA
     });
     child.once('close', () => reject(new Error(`it ended without ${pattern}: ${said}`)));
   });
+}
+
+/** Resolves once there is such a file. */
+async function appearing(path: string): Promise<void> {
+  for (const endMs = Date.now() + DEADLINE_MS; !existsSync(path);) {
+    if (Date.now() > endMs) throw new Error(`no ${path} within ${DEADLINE_MS} ms`);
+    await new Promise((later) => setTimeout(later, 50));
+  }
 }
 
 async function portOf(child: ChildProcess): Promise<string> {

@@ -134,10 +134,10 @@ describe('lockstep run', () => {
     await assertGone(run.workerIds());
   });
 
-  test('when all workers are killed ends with 1 and one clear message', async (t) => {
+  test('when all workers are told to end ends with 1 and one clear message', async (t) => {
     const run = new MeasuredRun(t, ['--steps', '100000']);
     await run.program.during('some steps', () => (run.health()?.completed_steps ?? 0) > 0);
-    for (const id of run.workerIds().filter(isAlive)) process.kill(id, 'SIGKILL');
+    for (const id of run.workerIds().filter(isAlive)) process.kill(id, 'SIGTERM');
     const { status } = await run.program.end();
 
     assert.equal(status, 1);

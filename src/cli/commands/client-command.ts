@@ -10,6 +10,7 @@ import {
 import type { JobEvent } from '../../letters/messages.ts';
 import { writeJobFiles } from '../../letters/model-files.ts';
 import { EXIT } from '../shell/exit-codes.ts';
+import { interruptible } from '../shell/interrupt.ts';
 import { parseChoice, parseNumber, parsePort, parseWhole } from '../shell/arguments.ts';
 import { duration, grouped, Terminal } from '../shell/terminal.ts';
 import { printJson } from '../shell/json-output.ts';
@@ -104,16 +105,13 @@ async function train(
 ): Promise<void> {
   const terminal = new Terminal(process.stderr, context.environment);
   const rounds: RoundEvent[] = [];
-  const controller = new AbortController();
-  const interrupt = (): void => controller.abort();
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  const { signal } = interruptible();
   const onEvent = (event: JobEvent): void => {
     if (event.kind === 'round') rounds.push(event);
     const line = lineOf(event, spec);
     if (line !== undefined) terminal.line(line);
   };
-  const result = await runClient({ coordinator, spec, onEvent, signal: controller.signal });
+  const result = await runClient({ coordinator, spec, onEvent, signal });
   if (result === undefined) {
     terminal.line('given up');
     return context.setExitCode(EXIT.interrupted);

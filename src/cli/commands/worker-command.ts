@@ -7,6 +7,7 @@ import { parseAddress } from '../../transport/parse-address.ts';
 import { DEVICE_NAMES, GPU_LANES } from '../../runtime/device.ts';
 import { chooseDevices, defaultLanes, type DeviceChoice } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
+import { interruptible } from '../shell/interrupt.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 
 const HELP = `
@@ -40,16 +41,11 @@ async function work(
     throw new ConfigError(
       `--join: expected host:port, got "${flags['join'] ?? ''}". Example: --join desk:29500`,
     );
-  // A log that cannot be written, on a disk that is full, is no reason to stop computing.
-  process.stderr.on('error', () => {});
   const log = (line: string): void =>
     void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
   if (note !== undefined) log(note);
-  const controller = new AbortController();
-  const interrupt = (): void => controller.abort();
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  const { signal } = interruptible();
   const reason = await runWorkerProcess({
     address,
     device,
@@ -60,10 +56,10 @@ async function work(
     places: dataPlaces(flags['dataDir'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
     log,
-    signal: controller.signal,
+    signal,
   });
   log(`done: ${reason}`);
-  if (controller.signal.aborted) context.setExitCode(EXIT.interrupted);
+  if (signal.aborted) context.setExitCode(EXIT.interrupted);
 }
 
 async function deviceNamed(text: string): Promise<DeviceChoice> {

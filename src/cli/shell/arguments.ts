@@ -4,6 +4,7 @@ import { ConfigError } from '../../base/errors.ts';
 import { RandomWords } from '../../base/random.ts';
 import type { Address } from '../../transport/tcp.ts';
 import { EXIT } from './exit-codes.ts';
+import { interruptible } from './interrupt.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** Flag, help and default of the address that a door listens on. */
@@ -57,7 +58,7 @@ export function logLine(line: string): void {
   process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 }
 
-/** Keeps a door open until SIGINT or SIGTERM, then closes it and ends with 130. */
+/** Keeps a door open until SIGINT, SIGTERM or SIGHUP, then closes it and ends with 130. */
 export async function serveUntilInterrupted(
   context: CommandContext,
   what: string,
@@ -66,8 +67,7 @@ export async function serveUntilInterrupted(
   const { host, port } = running.address;
   logLine(`${what} listens on ${host}:${port}`);
   await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
+    interruptible(resolve);
   });
   await running.close();
   context.setExitCode(EXIT.interrupted);

@@ -1,27 +1,45 @@
+import { onEndingSignals } from '../../launch/ending-signals.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
+/** What Ctrl-C, SIGTERM or SIGHUP aborts, and how to let signals mean again what they did before. */
+interface Interruption {
+  readonly signal: AbortSignal;
+  readonly release: () => void;
+}
+
 /**
- * Does work that Ctrl-C or SIGTERM ends in good order, by the signal that it is given; the second
- * one ends the process. Afterwards the live line is gone, and signals mean what they did before.
+ * Has the first ending signal abort work, of which `onInterrupt` is told; the second ends the
+ * process at once. A SIGHUP never is the second: when a terminal is closed there may be several,
+ * and nobody is impatient.
+ */
+export function interruptible(onInterrupt: () => void = () => {}): Interruption {
+  const controller = new AbortController();
+  const release = onEndingSignals((name) => {
+    if (!controller.signal.aborted) {
+      onInterrupt();
+      controller.abort();
+    } else if (name !== 'SIGHUP') process.exit(EXIT.interrupted);
+  });
+  return { signal: controller.signal, release };
+}
+
+/**
+ * Does work that Ctrl-C, SIGTERM or SIGHUP ends in good order, by the signal that it is given; the
+ * second one ends the process. Afterwards the live line is gone, and signals mean what they did
+ * before.
  */
 export async function withInterrupt<T>(
   terminal: Terminal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    terminal.line('stopping; press Ctrl-C again to end at once');
-    controller.abort();
-  };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  const { signal, release } = interruptible(() =>
+    terminal.line('stopping; press Ctrl-C again to end at once'),
+  );
   try {
-    return await work(controller.signal);
+    return await work(signal);
   } finally {
     terminal.end();
-    process.removeListener('SIGINT', interrupt);
-    process.removeListener('SIGTERM', interrupt);
+    release();
   }
 }

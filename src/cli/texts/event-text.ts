@@ -30,6 +30,11 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${red('x')} rank ${rank} is put out at ${unit} ${step}: ${reason}`,
   'worker-refused': ({ peer, reason }, { colours: { yellow } }) =>
     `${yellow('!')} ${peer} was refused: ${reason}`,
+  'worker-restarting': ({ rank, deaths, pauseMs, reason }, { colours: { yellow } }) =>
+    `${yellow('!')} rank ${rank} is started again in ${duration(pauseMs)}: ` +
+    `${reason}${timesText(deaths)}`,
+  'worker-given-up': ({ rank, deaths, reason }, { colours: { red } }) =>
+    `${red('x')} rank ${rank} is not started again: ${reason}${timesText(deaths)}`,
   'worker-slow': ({ rank, step, where, ms, othersMs }, { colours: { yellow }, unit }) => {
     const times = (ms / Math.max(othersMs, 1e-3)).toFixed(1);
     const what = where === 'compute' ? 'computes' : 'is connected';
@@ -56,6 +61,11 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
       ? `${yellow('!')} no worker holds ${unit} ${fromStep} any more: going on from ` +
         `${unit} ${toStep}`
       : `${yellow('!')} steps ${toStep + 1} to ${fromStep} are computed again without it`,
+  'run-unfinished': ({ step, modelStep, noModel }, { colours: { yellow }, unit }) =>
+    `${yellow('!')} the run ends at ${unit} ${step}, before its last: ` +
+    (modelStep === undefined
+      ? `there is no model, since ${noModel}`
+      : `the model is that of ${unit} ${modelStep}`),
   'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${step}: ${reason}`,
   'file-failed': ({ file, reason, consequence }, { colours: { red } }) =>
@@ -99,6 +109,10 @@ function sizesText({ steps, globalBatch, microBatch, rounds }: RunStarted): stri
     `${grouped(steps)} ${named(steps, 'round')} of ${shards} ${named(shards, 'shard')}, each ` +
     `${grouped(localSteps)} ${named(localSteps, 'step')} ${batches}`
   );
+}
+
+function timesText(deaths: number): string {
+  return deaths > 1 ? ` (${deaths} times in a row)` : '';
 }
 
 /** The noun as it stands behind this number. */

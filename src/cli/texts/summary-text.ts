@@ -13,6 +13,7 @@ export function summaryText(summary: RunSummary, colours: Colours): string {
   const rows: readonly Row[] = [
     ...qualityRows(summary, colours),
     ...workRows(summary),
+    ['model', summary.status === 'finished' ? undefined : modelText(summary)],
     ['traffic', bytes(summary.bytesSent)],
     ['state digest', summary.stateDigest],
     ['files', summary.folder],
@@ -26,6 +27,11 @@ export function summaryText(summary: RunSummary, colours: Colours): string {
     value === undefined ? [] : [`  ${dim(name.padEnd(20))}${value}`],
   );
   return [title, ...lines].join('\n');
+}
+
+function modelText({ modelStep, noModel, rounds }: RunSummary): string {
+  const unit = rounds === undefined ? 'step' : 'round';
+  return modelStep === undefined ? `none: ${noModel}` : `of ${unit} ${modelStep}`;
 }
 
 /** How good the model is. */

@@ -60,6 +60,10 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
       return alarm(event.kind, null, 'workers compute different bits for one micro-batch');
     case 'file-failed':
       return alarm(event.kind, null, `${event.file}: ${event.reason}; ${event.consequence}`);
+    // Beside them a worker is lost, or the run fails.
+    case 'worker-restarting':
+    case 'worker-given-up':
+    case 'run-unfinished':
     case 'run-started':
     case 'worker-joined':
     case 'micro-batches-reissued':

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { invariant, messageOf } from '../../base/errors.ts';
 import { siblingModule } from '../../base/module-url.ts';
 import { dataPlaces, loadRunData } from '../../job/data-source.ts';
+import { onEndingSignals } from '../../launch/ending-signals.ts';
 import { runWorkerProcess, type WorkerParts } from '../../launch/worker-process.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
 import { type FaultOrder, injectionLine, parseFaultOrder } from './fault-order.ts';
@@ -29,7 +30,7 @@ invariant(address !== undefined, 'a faulty worker is started by fault-test, with
 const log = (line: string): void =>
   void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 const controller = new AbortController();
-process.once('SIGTERM', () => controller.abort());
+onEndingSignals(() => controller.abort());
 
 try {
   const reason = await runWorkerProcess({
