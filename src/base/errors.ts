@@ -1,3 +1,5 @@
+import { printableLines } from './printable.ts';
+
 /** The codes a user or a script can rely on; each is explained in docs/errors.md. */
 export type ErrorCode =
   | 'CONFIG_INVALID'
@@ -17,7 +19,10 @@ export type ErrorCode =
 /** Facts about an error for logs and `--json`; never needed to understand the message. */
 export type ErrorContext = Readonly<Record<string, unknown>>;
 
-/** Base of the errors that Lockstep raises: a stable `code`, a message, facts for programs. */
+/**
+ * Base of the errors that Lockstep raises: a stable `code`, a message, facts for programs. Messages
+ * quote peers and files, and go to terminals, logs and CI systems: they are made printable here.
+ */
 export class LockstepError extends Error {
   readonly code: ErrorCode;
   readonly context: ErrorContext;
@@ -28,7 +33,7 @@ export class LockstepError extends Error {
     context: ErrorContext = {},
     options?: ErrorOptions,
   ) {
-    super(message, options);
+    super(printableLines(message), options);
     this.name = new.target.name;
     this.code = code;
     this.context = context;

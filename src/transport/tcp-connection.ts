@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '../base/clock.ts';
 import { LockstepError, messageOf, PeerLostError, ProtocolError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { Broadcast, GREETING_LIMITS } from './connection.ts';
 import {
@@ -123,7 +124,7 @@ export class TcpConnection implements Connection {
         ? message.failed
         : undefined;
     if (typeof failed === 'string')
-      throw new ProtocolError(`${this.peer} could not go on: ${failed.slice(0, MAX_REASON)}`);
+      throw new ProtocolError(`${this.peer} could not go on: ${printable(failed, MAX_REASON)}`);
     // Only a peer on this machine may speak of files: a stranger must not make us open any.
     if (!this.#isLoopback)
       throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
