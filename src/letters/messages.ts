@@ -13,7 +13,7 @@ import {
   type Misfit,
   parseMessage,
   type Protocol,
-  reason,
+  peerReason,
   refusedSchema,
   words,
 } from '../protocol/greeting.ts';
@@ -89,7 +89,7 @@ const need = z.object({ kind: z.literal('need'), digest: text });
 const rejected = z.object({ kind: z.literal('rejected'), id: count });
 const cancelled = z.object({ kind: z.literal('cancelled'), id: count });
 const diverged = z.object({ kind: z.literal('diverged'), id: count });
-const failedTask = z.object({ kind: z.literal('failed'), id: count, reason });
+const failedTask = z.object({ kind: z.literal('failed'), id: count, reason: peerReason });
 /** The payload holds the parameters at the end minus those at the start, float64. */
 const result = z.object({
   kind: z.literal('result'),
@@ -119,7 +119,7 @@ const train = z.object({
   }),
 });
 
-const nodeState = z.object({ node: name, reason });
+const nodeState = z.object({ node: name, reason: peerReason });
 /** A compute node, and why it is of no use at the moment. */
 export type NodeState = z.infer<typeof nodeState>;
 
@@ -149,7 +149,7 @@ const jobEvent = z.discriminatedUnion('kind', [
     tasks: z.array(taskTime).max(10_000),
   }),
   /** A node was lost, or gave what cannot be used; its task goes to another. */
-  z.object({ kind: z.literal('trouble'), node: name, reason }),
+  z.object({ kind: z.literal('trouble'), node: name, reason: peerReason }),
   /** No node can be reached; the job goes on when one can. */
   z.object({ kind: z.literal('waiting'), nodes: z.array(nodeState).max(10_000) }),
   z.object({ kind: z.literal('resumed') }),
@@ -161,7 +161,7 @@ const jobEvent = z.discriminatedUnion('kind', [
     activation: z.enum(['relu', 'seed']),
     scaling: scaling.nullable(),
   }),
-  z.object({ kind: z.literal('failed'), code: name, reason }),
+  z.object({ kind: z.literal('failed'), code: name, reason: peerReason }),
 ]);
 /** What the coordinator tells a client of its job, from `queued` to `done` or `failed`. */
 export type JobEvent = z.infer<typeof jobEvent>;

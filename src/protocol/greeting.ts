@@ -22,7 +22,7 @@ export function words(limit: number): z.ZodType<string> {
 }
 
 /** What a peer says of why something failed, or is refused. */
-export const reason: z.ZodType<string> = words(1_000);
+export const peerReason: z.ZodType<string> = words(1_000);
 
 /** A name or digest for programs, which is compared and reported as it is. */
 export const token: z.ZodType<string> = z
@@ -48,7 +48,7 @@ export const HELLO_KEYS = {
  */
 export const refusedSchema = z.object({
   kind: z.literal('refused'),
-  reason,
+  reason: peerReason,
   isForNow: z.boolean().optional(),
 });
 

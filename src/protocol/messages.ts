@@ -12,7 +12,7 @@ import {
   HELLO_KEYS,
   parseMessage,
   type Protocol,
-  reason,
+  peerReason,
   refusedSchema,
   token,
   words,
@@ -289,9 +289,9 @@ const heartbeat = z.object({
  * Coordinator to worker, control: it is done with this worker; the process ends (or waits for
  * another run). No answer.
  */
-const goodbye = z.object({ kind: z.literal('goodbye'), reason });
+const goodbye = z.object({ kind: z.literal('goodbye'), reason: peerReason });
 /** Worker to coordinator, control: it cannot go on, and says why before it ends. No answer. */
-const failed = z.object({ kind: z.literal('failed'), reason });
+const failed = z.object({ kind: z.literal('failed'), reason: peerReason });
 
 const toCoordinator = z.discriminatedUnion('kind', [
   hello,
