@@ -1,4 +1,4 @@
-import { printableLines } from './printable.ts';
+import { printable } from './printable.ts';
 
 /** The codes a user or a script can rely on; each is explained in docs/errors.md. */
 export type ErrorCode =
@@ -16,12 +16,19 @@ export type ErrorCode =
   | 'FILE_FAILED'
   | 'INTERNAL';
 
+/** What an error says: a line, or several. */
+export type ErrorMessage = string | readonly string[];
+
+/** Characters of a line of a message. */
+const MAX_LINE = 4_000;
+
 /** Facts about an error for logs and `--json`; never needed to understand the message. */
 export type ErrorContext = Readonly<Record<string, unknown>>;
 
 /**
  * Base of the errors that Lockstep raises: a stable `code`, a message, facts for programs. Messages
- * quote peers and files, and go to terminals, logs and CI systems: they are made printable here.
+ * quote peers and files, and go to terminals, logs and CI systems: each of their lines is made
+ * printable here, and a line break that was quoted begins no other.
  */
 export class LockstepError extends Error {
   readonly code: ErrorCode;
@@ -29,11 +36,11 @@ export class LockstepError extends Error {
 
   constructor(
     code: ErrorCode,
-    message: string,
+    message: ErrorMessage,
     context: ErrorContext = {},
     options?: ErrorOptions,
   ) {
-    super(printableLines(message), options);
+    super(textOf(message), options);
     this.name = new.target.name;
     this.code = code;
     this.context = context;
@@ -49,14 +56,14 @@ export interface ConfigIssue {
 
 /** Flags, YAML or arguments that cannot be used. Exit code 2. */
 export class ConfigError extends LockstepError {
-  constructor(message: string, issues: readonly ConfigIssue[] = [], options?: ErrorOptions) {
+  constructor(message: ErrorMessage, issues: readonly ConfigIssue[] = [], options?: ErrorOptions) {
     super('CONFIG_INVALID', message, { issues }, options);
   }
 }
 
 /** A data file that is missing, truncated, tampered with or of another shape than it says. */
 export class DataError extends LockstepError {
-  constructor(message: string, context: ErrorContext = {}, options?: ErrorOptions) {
+  constructor(message: ErrorMessage, context: ErrorContext = {}, options?: ErrorOptions) {
     super('DATA_INVALID', message, context, options);
   }
 }
@@ -108,6 +115,11 @@ export class NonFiniteError extends LockstepError {
   constructor(message: string, context: ErrorContext = {}) {
     super('NON_FINITE', message, context);
   }
+}
+
+function textOf(message: ErrorMessage): string {
+  const lines = typeof message === 'string' ? [message] : message;
+  return lines.map((line) => printable(line, MAX_LINE)).join('\n');
 }
 
 /** A programmer's mistake: never the user's. Throws `INTERNAL` when `condition` is false. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { printable, printableLines } from './printable.ts';
+import { printable, printableJson, printableLines } from './printable.ts';
 
 // oxlint-disable-next-line no-control-regex
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\p{Cs}]/u;
@@ -58,4 +58,21 @@ test('whatever comes, one safe line of the length goes out', () => {
 
 test('lines stay lines, with their tabs, and nothing else passes', () => {
   assert.equal(printableLines('a\tb\nc\u001b[1m\r\n'), `a\tb\nc${String.raw`\x1b[1m\r`}\n`);
+});
+
+test('JSON means what it meant, and holds nothing unseen', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
+      const json = printableJson(JSON.stringify(value, null, 2));
+      assert.deepEqual(JSON.parse(json), JSON.parse(JSON.stringify(value)));
+      assert.doesNotMatch(json.replaceAll('\n', ''), UNSAFE);
+    }),
+    { numRuns: 50 },
+  );
+  const bell = { name: '##[error]\u009b\u{e0041}' };
+  assert.deepEqual(JSON.parse(printableJson(JSON.stringify(bell))), bell);
+  assert.equal(
+    printableJson(JSON.stringify(bell)),
+    String.raw`{"name":"#\u0023[error]\u009b\udb40\udc41"}`,
+  );
 });

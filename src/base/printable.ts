@@ -39,6 +39,18 @@ export function printableLines(text: string): string {
   return disarm(text.replace(UNSEEN, escape));
 }
 
+/** JSON that every program reads as before, in whose strings nothing is unseen. */
+export function printableJson(json: string): string {
+  const escape = (unseen: string): string =>
+    unseen === '\n' ? unseen : unseen.split('').map(jsonEscapeOf).join('');
+  // Outside of strings JSON has none of either.
+  return json.replace(UNSEEN, escape).replace(COMMAND_ANYWHERE, String.raw`#\u0023`);
+}
+
+function jsonEscapeOf(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 function disarm(text: string): string {
   const escapeFirst = String.raw`$1\x3a`;
   return text.replace(COMMAND_AT_START, escapeFirst).replace(COMMAND_ANYWHERE, String.raw`#\x23`);

@@ -5,6 +5,7 @@ import { LockstepError } from '../base/errors.ts';
 import { VERSION } from '../launch/software.ts';
 import { EXIT, exitCodeOf } from './shell/exit-codes.ts';
 import type { CommandContext } from './shell/command-context.ts';
+import { writeNote } from './shell/output.ts';
 
 type Loader = (context: CommandContext) => Promise<Command>;
 
@@ -80,11 +81,9 @@ try {
 function reportError(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof LockstepError && error.code !== 'INTERNAL') {
-    process.stderr.write(`error: ${error.message}\n`);
+    writeNote(`error: ${error.message}\n`);
     return exitCodeOf(error);
   }
-  process.stderr.write(
-    `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  writeNote(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.failed;
 }

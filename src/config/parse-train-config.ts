@@ -70,7 +70,7 @@ export function parseTrainConfig(
   }
   if (problems.length > 0)
     throw new ConfigError(
-      problems.map(({ line }) => line).join('\n'),
+      problems.map(({ line }) => line),
       problems.map(({ issue }) => issue),
     );
   return { config, notes };

@@ -4,7 +4,6 @@ import { parseAddress } from '../../transport/parse-address.ts';
 import { startComputeNode } from '../../letters/compute-node-process.ts';
 import {
   createRandom,
-  logLine,
   parseChoice,
   parseNumber,
   parsePort,
@@ -12,6 +11,7 @@ import {
   serveUntilInterrupted,
 } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { logLine } from '../shell/output.ts';
 
 const HELP = `
 Trains on the files that a coordinator node gives it, one after the other, until it is interrupted.

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import { startCoordinator } from '../../letters/coordinator-process.ts';
 import { parsePolicyName } from '../../plan/policies.ts';
-import { createRandom, logLine, parsePort, serveUntilInterrupted } from '../shell/arguments.ts';
+import { createRandom, parsePort, serveUntilInterrupted } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { logLine } from '../shell/output.ts';
 
 const HELP = `
 Spreads the training files of its clients over compute nodes, until it is interrupted.

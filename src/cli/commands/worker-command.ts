@@ -8,6 +8,7 @@ import { DEVICE_NAMES, GPU_LANES } from '../../runtime/device.ts';
 import { chooseDevices, defaultLanes, type DeviceChoice } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { logLine } from '../shell/output.ts';
 
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and \
@@ -42,10 +43,8 @@ async function work(
     );
   // A log that cannot be written, on a disk that is full, is no reason to stop computing.
   process.stderr.on('error', () => {});
-  const log = (line: string): void =>
-    void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
-  if (note !== undefined) log(note);
+  if (note !== undefined) logLine(note);
   const controller = new AbortController();
   const interrupt = (): void => controller.abort();
   process.once('SIGINT', interrupt);
@@ -59,10 +58,10 @@ async function work(
     rank: wholeNumber('--rank', flags['rank'], 0, 65_535) ?? null,
     places: dataPlaces(flags['dataDir'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
-    log,
+    log: logLine,
     signal: controller.signal,
   });
-  log(`done: ${reason}`);
+  logLine(`done: ${reason}`);
   if (controller.signal.aborted) context.setExitCode(EXIT.interrupted);
 }
 

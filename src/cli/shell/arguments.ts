@@ -5,6 +5,7 @@ import { RandomWords } from '../../base/random.ts';
 import type { Address } from '../../transport/tcp.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CommandContext } from './command-context.ts';
+import { logLine } from './output.ts';
 
 /** A port; 0 takes any free one. Throws: ConfigError, as the others. */
 export function parsePort(text: string, least: 0 | 1 = 0): number {
@@ -43,11 +44,6 @@ export function createRandom(seed: string | undefined): () => number {
   const words = new RandomWords(number, 'synthetic');
   let next = 0;
   return () => words.uniform(next++);
-}
-
-/** A line of a log, with the time. */
-export function logLine(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 }
 
 /** Keeps a door open until SIGINT or SIGTERM, then closes it and ends with 130. */
