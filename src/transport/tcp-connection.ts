@@ -125,9 +125,11 @@ export class TcpConnection implements Connection {
         : undefined;
     if (typeof failed === 'string')
       throw new ProtocolError(`${this.peer} could not go on: ${printable(failed, MAX_REASON)}`);
-    // Only a peer on this machine may speak of files: a stranger must not make us open any.
+    // Only a peer on this machine that has said who it is may speak of files.
     if (!this.#isLoopback)
       throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
+    if (this.limits === GREETING_LIMITS)
+      throw new ProtocolError(`${this.peer}: expected a greeting before it speaks of files`);
     this.#local.receive(message);
   }
 
