@@ -20,6 +20,21 @@ export type RunEvent =
   | Evaluated
   | RunWaiting;
 
+/** What a worker, or who knocks, can provoke as often as it likes: told at a bounded rate. */
+export type ProvokedEvent =
+  | WorkerJoined
+  | WorkerLost
+  | WorkerStalled
+  | MicroBatchesReissued
+  | WorkerRefused
+  | WorkerSlow
+  | ClockJumped;
+
+interface Provoked {
+  /** So many of this kind were not told since the last one. */
+  readonly leftOut?: number;
+}
+
 /** The first event of a run: its sizes. */
 export interface RunStarted {
   readonly kind: 'run-started';
@@ -47,7 +62,7 @@ export interface RoundSizes {
 }
 
 /** A worker has the state and gets work from now on. */
-interface WorkerJoined {
+interface WorkerJoined extends Provoked {
   readonly kind: 'worker-joined';
   readonly rank: number;
   readonly workerId: string;
@@ -62,7 +77,7 @@ interface WorkerJoined {
 }
 
 /** A worker is gone: it left, its connection ended, or it was silent for too long. */
-interface WorkerLost {
+interface WorkerLost extends Provoked {
   readonly kind: 'worker-lost';
   readonly rank: number;
   readonly workerId: string;
@@ -71,7 +86,7 @@ interface WorkerLost {
 }
 
 /** A worker is silent or without progress: others get its micro-batches; it may come back. */
-interface WorkerStalled {
+interface WorkerStalled extends Provoked {
   readonly kind: 'worker-stalled';
   readonly rank: number;
   readonly workerId: string;
@@ -90,7 +105,7 @@ interface NumericsDiffer {
 }
 
 /** Micro-batches of a worker that stalled or left were given to others. */
-interface MicroBatchesReissued {
+interface MicroBatchesReissued extends Provoked {
   readonly kind: 'micro-batches-reissued';
   readonly step: number;
   readonly fromRank: number;
@@ -128,7 +143,7 @@ interface WorkerDistrusted {
 }
 
 /** Somebody was turned away at the door. */
-interface WorkerRefused {
+interface WorkerRefused extends Provoked {
   readonly kind: 'worker-refused';
   readonly peer: string;
   /** The rank that it asked for, or that the worker has that it says it is. */
@@ -137,7 +152,7 @@ interface WorkerRefused {
 }
 
 /** A worker was much slower than the others for some time, in computing or on its link. */
-export interface WorkerSlow {
+export interface WorkerSlow extends Provoked {
   readonly kind: 'worker-slow';
   readonly rank: number;
   readonly workerId: string;
@@ -152,7 +167,7 @@ export interface WorkerSlow {
 }
 
 /** The wall clock of a worker's machine was set; nothing in the run depends on it. */
-interface ClockJumped {
+interface ClockJumped extends Provoked {
   readonly kind: 'clock-jumped';
   readonly rank: number;
   readonly workerId: string;

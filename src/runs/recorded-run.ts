@@ -8,6 +8,7 @@ import type { RunResult } from '../coordinator/run-result.ts';
 import { DEFAULT_TIMING } from '../membership/timing.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
+import { EventRate } from '../metrics/event-rate.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
@@ -30,11 +31,15 @@ export interface RecordedRunOptions {
   readonly signal: AbortSignal;
 }
 
-/** A run whose events go to the tally, to the files and to the given sinks, in this order. */
+/**
+ * A run whose events go to the tally and, at a bounded rate, to the files and to the given sinks, in
+ * this order.
+ */
 export class RecordedRun {
   readonly coordinator: Coordinator;
   readonly #options: RecordedRunOptions;
   readonly #tally = new EventTally(systemClock);
+  readonly #rate = new EventRate(systemClock);
   readonly #sinks: readonly EventSink[];
   readonly #outcome: Promise<RunSummary>;
   /** Ends what listens to the given signal, which may live longer, and holds the run's state. */
@@ -46,7 +51,7 @@ export class RecordedRun {
   constructor(options: RecordedRunOptions) {
     const { planned, files, sinks, signal } = options;
     this.#options = options;
-    this.#sinks = [this.#tally, files, ...sinks];
+    this.#sinks = [files, ...sinks];
     this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.coordinator = new Coordinator({
       plan: planned.plan,
@@ -101,7 +106,10 @@ export class RecordedRun {
   }
 
   #observe(event: RunEvent): void {
-    for (const sink of this.#sinks) this.#tell(sink, event);
+    // The tally counts what the others need not be told.
+    this.#tell(this.#tally, event);
+    const told = this.#rate.admit(event);
+    if (told !== undefined) for (const sink of this.#sinks) this.#tell(sink, told);
     // Not now: the coordinator is in the midst of what it does about it.
     const isGone = event.kind === 'worker-lost' || event.kind === 'worker-refused';
     if (isGone) queueMicrotask(() => this.#failIfDeserted());
