@@ -65,6 +65,7 @@ describe("the coordinator's door", () => {
     );
     assert.ok(run.program.stderr.includes(`999 (${shown})`));
     for (const text of [run.program.stderr, ...files]) {
+      // oxlint-disable-next-line no-control-regex
       assert.ok(!/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]|^::|##\[/mu.test(text));
       assert.ok(text.split('jumped').length <= 30);
     }

@@ -133,7 +133,7 @@ function report(
   isJson: boolean,
 ): void {
   const validationError = done.errors.at(-1);
-  if (!isJson) return void writeResult(`Client: Final validation error => ${validationError}\n`);
+  if (!isJson) return writeResult(`Client: Final validation error => ${validationError}\n`);
   const wallSeconds = rounds.reduce((total, { wallMs }) => total + wallMs, 0) / 1_000;
   const summary = {
     validationError,
