@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { checkDocumentation } from './house/documentation.ts';
 import { checkDrawers, checkFloors, checkWithoutNode } from './house/floors.ts';
 import { checkLineWidths } from './house/line-widths.ts';
+import { checkOutput } from './house/output.ts';
 import { readSources } from './house/sources.ts';
 import { checkStrategyNames } from './house/strategy-names.ts';
 import { checkUnreadFields } from './house/unread-fields.ts';
@@ -21,6 +22,7 @@ const problems = [
   ...checkWithoutNode(files),
   ...checkDrawers(files),
   ...checkStrategyNames(files),
+  ...checkOutput(files),
   ...checkUnreadFields(files),
   ...(await unusedExports),
   ...checkDocumentation(files),

@@ -13,6 +13,7 @@ import {
   WITHOUT_NODE,
 } from '../scripts/house/floors.ts';
 import { checkLineWidths } from '../scripts/house/line-widths.ts';
+import { checkOutput } from '../scripts/house/output.ts';
 import { readSources, type SourceFile } from '../scripts/house/sources.ts';
 import { checkStrategyNames } from '../scripts/house/strategy-names.ts';
 import { checkUnreadFields } from '../scripts/house/unread-fields.ts';
@@ -172,6 +173,23 @@ describe('checkStrategyNames', () => {
     assert.deepEqual(
       checkStrategyNames(sources).map((problem) => problem.slice(0, problem.indexOf(' is '))),
       ['src/job/c.ts:3: isInRounds', "src/job/c.ts:3: 'rounds'", 'src/job/d.ts:2: isInRounds'],
+    );
+  });
+});
+
+describe('checkOutput', () => {
+  test('finds what is printed past the place where text is cleaned', () => {
+    const prints = "process.stderr.write('x');\nconsole.log('y');\n";
+    const sources = sourcesOf({
+      'src/cli/shell/a.ts': prints,
+      'src/cli/b.ts': `// console.log\n${prints}`,
+      'src/cli/b.test.ts': prints,
+      'scripts/c.ts': prints,
+    });
+
+    assert.deepEqual(
+      checkOutput(sources).map((problem) => problem.slice(0, problem.indexOf(': text'))),
+      ['src/cli/b.ts:2: process.stderr.write', 'src/cli/b.ts:3: console.log'],
     );
   });
 });

@@ -50,7 +50,7 @@ const KEYS: ReadonlyMap<string, string> = new Map(
 
 /** The same error for a program, which has given keys and no flags. */
 function inCamelCase(error: ConfigError): ConfigError {
-  const message = error.message.split('\n').map(lineInCamelCase).join('\n');
+  const message = error.message.split('\n').map(lineInCamelCase);
   const given = error.context['issues'] as readonly ConfigIssue[];
   const issues = given.map((issue) =>
     issue.path.startsWith('--')

@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** The codes a user or a script can rely on; each is explained in docs/errors.md. */
 export type ErrorCode =
   | 'CONFIG_INVALID'
@@ -15,21 +17,31 @@ export type ErrorCode =
   | 'OUT_OF_RESOURCES'
   | 'INTERNAL';
 
+/** What an error says: a line, or several. */
+export type ErrorMessage = string | readonly string[];
+
+/** Characters of a line of a message. */
+const MAX_LINE = 4_000;
+
 /** Facts about an error for logs and `--json`; never needed to understand the message. */
 export type ErrorContext = Readonly<Record<string, unknown>>;
 
-/** Base of the errors that Lockstep raises: a stable `code`, a message, facts for programs. */
+/**
+ * Base of the errors that Lockstep raises: a stable `code`, a message, facts for programs. Messages
+ * quote peers and files, and go to terminals, logs and CI systems: each of their lines is made
+ * printable here, and a line break that was quoted begins no other.
+ */
 export class LockstepError extends Error {
   readonly code: ErrorCode;
   readonly context: ErrorContext;
 
   constructor(
     code: ErrorCode,
-    message: string,
+    message: ErrorMessage,
     context: ErrorContext = {},
     options?: ErrorOptions,
   ) {
-    super(message, options);
+    super(textOf(message), options);
     this.name = new.target.name;
     this.code = code;
     this.context = context;
@@ -45,14 +57,14 @@ export interface ConfigIssue {
 
 /** Flags, YAML or arguments that cannot be used. Exit code 2. */
 export class ConfigError extends LockstepError {
-  constructor(message: string, issues: readonly ConfigIssue[] = [], options?: ErrorOptions) {
+  constructor(message: ErrorMessage, issues: readonly ConfigIssue[] = [], options?: ErrorOptions) {
     super('CONFIG_INVALID', message, { issues }, options);
   }
 }
 
 /** A data file that is missing, truncated, tampered with or of another shape than it says. */
 export class DataError extends LockstepError {
-  constructor(message: string, context: ErrorContext = {}, options?: ErrorOptions) {
+  constructor(message: ErrorMessage, context: ErrorContext = {}, options?: ErrorOptions) {
     super('DATA_INVALID', message, context, options);
   }
 }
@@ -119,6 +131,11 @@ export class ShortageError extends LockstepError {
  */
 export function isOurFailure(error: LockstepError): boolean {
   return !(error instanceof ProtocolError || error instanceof PeerLostError);
+}
+
+function textOf(message: ErrorMessage): string {
+  const lines = typeof message === 'string' ? [message] : message;
+  return lines.map((line) => printable(line, MAX_LINE)).join('\n');
 }
 
 /** A programmer's mistake: never the user's. Throws `INTERNAL` when `condition` is false. */

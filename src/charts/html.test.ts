@@ -14,6 +14,13 @@ describe('markup', () => {
     assert.equal(markup`${[HOSTILE, [HOSTILE]]}`.text, ESCAPED + ESCAPED);
   });
 
+  test('shows what would turn text around, or be obeyed by a terminal that the page is printed to', () => {
+    assert.equal(
+      markup`<p>${'exe\u202ecod\u001b[2J'}</p>`.text,
+      String.raw`<p>exe\u{202e}cod\x1b[2J</p>`,
+    );
+  });
+
   test('takes its own HTML as it is, and leaves nothing for what is not there', () => {
     assert.equal(
       markup`<b>${markup`<i>${'<'}</i>`}${undefined}${false}${0}</b>`.text,

@@ -1,4 +1,5 @@
 /** HTML and SVG from data that nobody has checked: every value is escaped that is not `Html`. */
+import { printableLines } from '../base/printable.ts';
 
 /** Text that is HTML already. Only `markup` makes it. */
 export class Html {
@@ -33,7 +34,10 @@ function textOf(value: HtmlValue): string {
 }
 
 function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ESCAPES.get(character) ?? character);
+  return printableLines(text).replaceAll(
+    /[&<>"']/g,
+    (character) => ESCAPES.get(character) ?? character,
+  );
 }
 
 /** Rows of a table under one heading each. */

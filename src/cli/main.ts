@@ -6,6 +6,7 @@ import { shortageOf } from '../base/shortage.ts';
 import { VERSION } from '../launch/software.ts';
 import { EXIT, exitCodeOf } from './shell/exit-codes.ts';
 import type { CommandContext } from './shell/command-context.ts';
+import { writeNote } from './shell/output.ts';
 
 type Loader = (context: CommandContext) => Promise<Command>;
 
@@ -81,16 +82,14 @@ try {
 function reportError(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof LockstepError && error.code !== 'INTERNAL') {
-    process.stderr.write(`error: ${error.message}\n`);
+    writeNote(`error: ${error.message}\n`);
     return exitCodeOf(error);
   }
   const shortage = shortageOf(error);
   if (shortage !== undefined) {
-    process.stderr.write(`error: ${shortage}\n`);
+    writeNote(`error: ${shortage}\n`);
     return EXIT.failed;
   }
-  process.stderr.write(
-    `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  writeNote(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.failed;
 }

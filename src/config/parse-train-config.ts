@@ -83,7 +83,7 @@ function errorOf(problems: readonly Problem[]): ConfigError {
   // Not toLocaleString: loading the language data takes 100 ms.
   if (others > 0) lines.push(`... and ${String(others).replaceAll(/\B(?=(\d{3})+$)/g, ',')} more`);
   return new ConfigError(
-    lines.join('\n'),
+    lines,
     named.map(({ issue }) => issue),
   );
 }

@@ -193,12 +193,4 @@ describe('EventReporter', () => {
       ['run-waiting', 'step', 'run-waiting'],
     );
   });
-
-  test('tells no more than a thousand rejections, whoever knocks', () => {
-    const { events, reporter } = createWorld();
-
-    for (let i = 0; i < 1_100; i++) reporter.rejected({ peer: 'somebody', reason: 'no' });
-
-    assert.equal(events.length, 1_000);
-  });
 });

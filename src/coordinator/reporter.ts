@@ -19,9 +19,6 @@ import { dataPassOf, learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { SlowWorkers } from './slow-workers.ts';
 import type { StepTimes } from './step-times.ts';
 
-/** Rejections that a run reports. */
-const MAX_REJECTIONS = 1_000;
-
 /** Who is told what happens in a run, besides what happens to its passes. */
 export interface Reporter extends PassListener {
   /** Something that needs no account. */
@@ -54,7 +51,6 @@ export class EventReporter implements Reporter {
   #reportedSteps = 0;
   #normsStep = -1;
   #isWaiting = false;
-  #rejectionCount = 0;
   /** Members that are reported as joined, and not as stalled or lost since. */
   readonly #present = new WeakSet<Member>();
 
@@ -89,10 +85,8 @@ export class EventReporter implements Reporter {
     this.#emit({ kind: 'numerics-differ', classes });
   }
 
-  /** After many it is not told any more: whoever knocks must not fill the disk. */
   rejected(rejection: Rejection): void {
-    if (this.#rejectionCount++ < MAX_REJECTIONS)
-      this.#emit({ kind: 'worker-refused', ...rejection });
+    this.#emit({ kind: 'worker-refused', ...rejection });
   }
 
   begun({ nowMs }: BegunPass): void {

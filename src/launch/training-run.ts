@@ -5,6 +5,7 @@ import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
 import { planRun } from '../job/plan-run.ts';
+import { crowdedOut } from '../membership/places.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
 import { checkDiskSpace } from '../runs/disk-space.ts';
@@ -93,8 +94,12 @@ async function openDoor({
   const listener = await listen(
     { host: config.host, port: config.port },
     (connection) => {
-      if (leader === undefined) waiting.push(connection);
-      else leader.accept(connection);
+      if (leader !== undefined) return leader.accept(connection);
+      waiting.push(connection);
+      const out = crowdedOut(waiting);
+      if (out === undefined) return;
+      waiting.splice(waiting.indexOf(out), 1);
+      out.destroy();
     },
     (error) => onNote(`a connection was not accepted: ${error.message}`),
   );

@@ -77,7 +77,10 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
       options.log(
         `lost the coordinator (${end.reason}); looking for it for ${options.retryMs / 1000} s`,
       );
-    } else await search.fail(end.reason, { wasThere: end.wasRefused === true });
+    } else if (end.wasRefused === true) {
+      if (search.refusals === 0) options.log(`not let in yet, trying again: ${end.reason}`);
+      await search.comeBack();
+    } else await search.fail(end.reason);
   }
 }
 
@@ -128,7 +131,7 @@ function startWorker(
     startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.lose(reason)),
     onWelcome: (given, { runId }) => {
       deadline.cancel();
-      search.isOver = true;
+      search.end();
       const count = `${lanes} lane${lanes === 1 ? '' : 's'}`;
       log(`joined run ${runId} as rank ${given} with ${count} on ${device}`);
     },
@@ -200,7 +203,7 @@ async function findCoordinator(
       if (!signal.aborted) return connection;
       connection.destroy();
     } catch (error) {
-      await search.fail(messageOf(error), { cause: error });
+      await search.fail(messageOf(error), error);
     }
   }
   return undefined;

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { RendezvousError } from '../base/errors.ts';
 import type { Address } from '../transport/tcp.ts';
 
 const RETRY_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5_000;
 
 /** Where a worker looks for its coordinator. */
 export interface SearchOptions {
@@ -18,43 +20,74 @@ export class WorkerSearch {
   readonly #options: SearchOptions;
   #startedMs = systemClock.now();
   #attempts = 0;
-  /** A coordinator was found and said welcome. */
-  isOver = false;
+  /** How often it was asked to come back since it was last in a run. */
+  #refusals = 0;
+  #isOver = false;
 
   constructor(options: SearchOptions) {
     this.#options = options;
   }
 
+  /** Whether a coordinator was found and said welcome. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** How often the coordinator has asked to come back. */
+  get refusals(): number {
+    return this.#refusals;
+  }
+
+  /** A coordinator said welcome. */
+  end(): void {
+    this.#isOver = true;
+    this.#refusals = 0;
+  }
+
+  /** The search begins anew. */
   restart(): void {
     this.#startedMs = systemClock.now();
     this.#attempts = 0;
-    this.isOver = false;
+    this.#isOver = false;
   }
 
   /**
-   * Records an attempt that failed and pauses. Throws RendezvousError when there is no time for
-   * another.
+   * Records that nobody was found and pauses. Throws RendezvousError when there is no time for
+   * another attempt.
    */
-  async fail(
-    reason: string,
-    how: { readonly cause?: unknown; readonly wasThere?: boolean },
-  ): Promise<void> {
+  async fail(reason: string, cause?: unknown): Promise<void> {
     const { address, retryMs } = this.#options;
     this.#attempts++;
     const waitedMs = systemClock.now() - this.#startedMs;
     if (waitedMs + RETRY_PAUSE_MS > retryMs) {
       const tries = this.#attempts === 1 ? 'once' : `${this.#attempts} times`;
-      const where = `${address.host}:${address.port}`;
-      const tried = `tried ${tries} in ${(waitedMs / 1000).toFixed(1)} s`;
       throw new RendezvousError(
-        how.wasThere === true
-          ? `joining ${where}: refused: ${reason}; ${tried}`
-          : `joining ${where}: no coordinator there; ${tried} (last: ${reason}). Is \`lockstep ` +
-              'coordinator` running, and is the address right?',
+        `joining ${address.host}:${address.port}: no coordinator there; tried ${tries} in ` +
+          `${(waitedMs / 1000).toFixed(1)} s (last: ${reason}). Is \`lockstep coordinator\` ` +
+          'running, and is the address right?',
         { attempts: this.#attempts, waitedMs },
-        { cause: how.cause },
+        { cause },
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+    await this.#pause(RETRY_PAUSE_MS);
+  }
+
+  /**
+   * A coordinator was found, and asks to come back later. That may take as long as its run: the
+   * search for it begins when it is gone. Pauses grow, and differ from worker to worker.
+   */
+  async comeBack(): Promise<void> {
+    const mostMs = Math.min(MAX_PAUSE_MS, RETRY_PAUSE_MS * 2 ** this.#refusals);
+    this.#refusals++;
+    await this.#pause(mostMs * (0.5 + Math.random() / 2));
+    this.restart();
+  }
+
+  /** Ends early when the search is ended. */
+  async #pause(durationMs: number): Promise<void> {
+    const { signal } = this.#options;
+    await sleep(durationMs, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
   }
 }

@@ -13,7 +13,9 @@ import {
   type Misfit,
   parseMessage,
   type Protocol,
+  peerReason,
   refusedSchema,
+  words,
 } from '../protocol/greeting.ts';
 import { LETTERS_OPTIMIZERS, MODES } from './job-spec.ts';
 
@@ -40,6 +42,8 @@ export const LETTERS_LIMITS: FrameLimits = { maxHeaderBytes: 1 << 20, maxPayload
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const MAX_TEXT = 4096;
 const text = z.string().max(MAX_TEXT);
+/** Names of nodes and codes of errors. */
+const name = words(300);
 const number = z.number();
 const milliseconds = z.number().min(0);
 
@@ -71,7 +75,7 @@ const task = z.object({
   id: count,
   round: count,
   file: count,
-  name: text,
+  name,
   digest: z.string().regex(/^[0-9a-f]{64}$/),
   shape,
   recipe,
@@ -93,7 +97,7 @@ const need = z.object({ kind: z.literal('need'), digest: text });
 const rejected = z.object({ kind: z.literal('rejected'), id: count });
 const cancelled = z.object({ kind: z.literal('cancelled'), id: count });
 const diverged = z.object({ kind: z.literal('diverged'), id: count });
-const failedTask = z.object({ kind: z.literal('failed'), id: count, reason: text });
+const failedTask = z.object({ kind: z.literal('failed'), id: count, reason: peerReason });
 /** The payload holds the parameters at the end minus those at the start, float64. */
 const result = z.object({
   kind: z.literal('result'),
@@ -123,13 +127,13 @@ const train = z.object({
   }),
 });
 
-const nodeState = z.object({ node: text, reason: text });
+const nodeState = z.object({ node: name, reason: peerReason });
 /** A compute node, and why it is of no use at the moment. */
 export type NodeState = z.infer<typeof nodeState>;
 
 const taskTime = z.object({
   file: text,
-  node: text,
+  node: name,
   /**
    * From sending the task to having the result, less the two times below, which the node measures.
    */
@@ -153,7 +157,7 @@ const jobEvent = z.discriminatedUnion('kind', [
     tasks: z.array(taskTime).max(10_000),
   }),
   /** A node was lost, or gave what cannot be used; its task goes to another. */
-  z.object({ kind: z.literal('trouble'), node: text, reason: text }),
+  z.object({ kind: z.literal('trouble'), node: name, reason: peerReason }),
   /** No node can be reached; the job goes on when one can. */
   z.object({ kind: z.literal('waiting'), nodes: z.array(nodeState).max(10_000) }),
   z.object({ kind: z.literal('resumed') }),
@@ -165,7 +169,7 @@ const jobEvent = z.discriminatedUnion('kind', [
     activation: z.enum(['relu', 'seed']),
     scaling: scaling.nullable(),
   }),
-  z.object({ kind: z.literal('failed'), code: text, reason: text }),
+  z.object({ kind: z.literal('failed'), code: name, reason: peerReason }),
 ]);
 /** What the coordinator tells a client of its job, from `queued` to `done` or `failed`. */
 export type JobEvent = z.infer<typeof jobEvent>;

@@ -9,17 +9,18 @@ import { CLUSTER_PROTOCOL, type Hello, parseToCoordinator } from '../protocol/me
 import type { Connection } from '../transport/connection.ts';
 import type { LaterChannel } from './link.ts';
 import type { Member } from './member.ts';
+import { crowdedOut, findPlace } from './places.ts';
 import type { Rejection } from './roster-handlers.ts';
 import type { Timing } from './timing.ts';
-
-const MAX_MEMBERS = 256;
 
 /** What the door needs to know of those inside, and whom it shows in. */
 export interface AdmissionOptions {
   readonly clock: Clock;
   readonly timing: Timing;
   readonly memberOf: (workerId: string) => Member | undefined;
-  readonly memberCount: () => number;
+  readonly members: () => readonly Member[];
+  /** A member that is not ready makes room for a newcomer. */
+  readonly onGivingWay: (member: Member) => void;
   /** A worker may come in; another member of the same identity is silent and must go. */
   readonly onWorker: (connection: Connection, hello: Hello) => void;
   /** Another connection of a member. */
@@ -57,6 +58,7 @@ export class Admission {
       },
       onClose: () => this.#endGreeting(connection),
     };
+    this.#end(crowdedOut([...this.#greeting.keys()]));
   }
 
   /** Never lets `workerId` in again, and says why. */
@@ -66,10 +68,13 @@ export class Admission {
 
   /** Ends the connections that have not said who they are. */
   close(): void {
-    for (const connection of [...this.#greeting.keys()]) {
-      this.#endGreeting(connection);
-      connection.destroy();
-    }
+    for (const connection of [...this.#greeting.keys()]) this.#end(connection);
+  }
+
+  #end(connection: Connection | undefined): void {
+    if (connection === undefined) return;
+    this.#endGreeting(connection);
+    connection.destroy();
   }
 
   #endGreeting(connection: Connection): void {
@@ -101,17 +106,28 @@ export class Admission {
     const ban = this.#banned.get(hello.workerId);
     if (ban !== undefined) return ban;
     const mismatch = versionProblem(CLUSTER_PROTOCOL, hello);
-    if (mismatch !== undefined) return mismatch;
-    if (hello.channel === 'control' && this.#options.memberCount() >= MAX_MEMBERS)
-      return `the run has ${MAX_MEMBERS} workers already`;
-    return undefined;
+    return mismatch;
   }
 
   #admitWorker(connection: Connection, hello: Hello, double: Member | undefined): void {
     const { clock, timing, onWorker } = this.#options;
     const isAlive = double !== undefined && double.liveness.silentMs(clock.now()) < timing.stallMs;
     if (isAlive) this.#rejectDouble(connection, double);
-    else onWorker(connection, hello);
+    // A worker that comes back has a place: its own.
+    else if (double !== undefined || this.#makesRoom(connection, hello))
+      onWorker(connection, hello);
+  }
+
+  /** True when there is a place; without one the newcomer is told to come back. */
+  #makesRoom(connection: Connection, { rank }: Hello): boolean {
+    const { clock, members, onGivingWay, onRejected } = this.#options;
+    const { peer } = connection;
+    const place = findPlace(members(), peer, clock.now());
+    if (place.kind === 'taken over') onGivingWay(place.from);
+    if (place.kind !== 'full') return true;
+    refuseConnection(connection, place.reason, { isForNow: true });
+    onRejected({ peer, ...(rank !== null && { rank }), reason: place.reason });
+    return false;
   }
 
   #reject(connection: Connection, reason: string, rank: number | null): void {

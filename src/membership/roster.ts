@@ -74,7 +74,8 @@ export class Roster {
       clock,
       timing,
       memberOf: (workerId) => this.#members.get(workerId),
-      memberCount: () => this.#members.size,
+      members: () => [...this.#members.values()],
+      onGivingWay: (member) => this.evict(member, 'it was not ready, and others wait to join'),
       onWorker: (connection, hello) => this.#welcome(connection, hello),
       onChannel: (member, connection, channel, hello) =>
         this.#attach(member, connection, channel, hello),

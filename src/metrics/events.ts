@@ -24,6 +24,21 @@ export type RunEvent =
   | FileFailed
   | RunUnfinished;
 
+/** What a worker, or who knocks, can provoke as often as it likes: told at a bounded rate. */
+export type ProvokedEvent =
+  | WorkerJoined
+  | WorkerLost
+  | WorkerStalled
+  | MicroBatchesReissued
+  | WorkerRefused
+  | WorkerSlow
+  | ClockJumped;
+
+interface Provoked {
+  /** So many of this kind were not told since the last one. */
+  readonly leftOut?: number;
+}
+
 /** The first event of a run: its sizes. */
 export interface RunStarted {
   readonly kind: 'run-started';
@@ -51,7 +66,7 @@ export interface RoundSizes {
 }
 
 /** A worker has the state and gets work from now on. */
-interface WorkerJoined {
+interface WorkerJoined extends Provoked {
   readonly kind: 'worker-joined';
   readonly rank: number;
   readonly workerId: string;
@@ -66,7 +81,7 @@ interface WorkerJoined {
 }
 
 /** A worker is gone: it left, its connection ended, or it was silent for too long. */
-interface WorkerLost {
+interface WorkerLost extends Provoked {
   readonly kind: 'worker-lost';
   readonly rank: number;
   readonly workerId: string;
@@ -75,7 +90,7 @@ interface WorkerLost {
 }
 
 /** A worker is silent or without progress: others get its micro-batches; it may come back. */
-interface WorkerStalled {
+interface WorkerStalled extends Provoked {
   readonly kind: 'worker-stalled';
   readonly rank: number;
   readonly workerId: string;
@@ -94,7 +109,7 @@ interface NumericsDiffer {
 }
 
 /** Micro-batches of a worker that stalled or left were given to others. */
-interface MicroBatchesReissued {
+interface MicroBatchesReissued extends Provoked {
   readonly kind: 'micro-batches-reissued';
   readonly step: number;
   readonly fromRank: number;
@@ -132,7 +147,7 @@ interface WorkerDistrusted {
 }
 
 /** Somebody was turned away at the door. */
-interface WorkerRefused {
+interface WorkerRefused extends Provoked {
   readonly kind: 'worker-refused';
   readonly peer: string;
   /** The rank that it asked for, or that the worker has that it says it is. */
@@ -141,7 +156,7 @@ interface WorkerRefused {
 }
 
 /** A worker was much slower than the others for some time, in computing or on its link. */
-export interface WorkerSlow {
+export interface WorkerSlow extends Provoked {
   readonly kind: 'worker-slow';
   readonly rank: number;
   readonly workerId: string;
@@ -156,7 +171,7 @@ export interface WorkerSlow {
 }
 
 /** The wall clock of a worker's machine was set; nothing in the run depends on it. */
-interface ClockJumped {
+interface ClockJumped extends Provoked {
   readonly kind: 'clock-jumped';
   readonly rank: number;
   readonly workerId: string;

@@ -6,7 +6,31 @@
 import { z } from 'zod';
 import type { Clock, Timer } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import type { Connection } from '../transport/connection.ts';
+
+/** Characters of any text in a message. */
+const MAX_TEXT = 4096;
+const MAX_TOKEN = 256;
+
+/** Words of a peer for people to read: whatever they hold, they can be shown and logged. */
+export function words(limit: number): z.ZodType<string> {
+  return z
+    .string()
+    .max(MAX_TEXT)
+    .transform((text) => printable(text, limit));
+}
+
+/** What a peer says of why something failed, or is refused. */
+export const peerReason: z.ZodType<string> = words(1_000);
+
+/** A name or digest for programs, which is compared and reported as it is. */
+export const token: z.ZodType<string> = z
+  .string()
+  .max(MAX_TEXT)
+  .refine((text) => printable(text, MAX_TOKEN) === text, {
+    message: `expected at most ${MAX_TOKEN} characters that can be seen`,
+  });
 
 /**
  * Keys of every protocol's hello, which adds its own. They are sent before the versions are known
@@ -24,7 +48,7 @@ export const HELLO_KEYS = {
  */
 export const refusedSchema = z.object({
   kind: z.literal('refused'),
-  reason: z.string().max(4096),
+  reason: peerReason,
   isForNow: z.boolean().optional(),
 });
 
@@ -83,7 +107,7 @@ export function parseMessage<T>(
   const result = schema.safeParse(header);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const path = issue?.path.join('.') ?? '';
+  const path = printable(issue?.path.join('.') ?? '');
   throw new ProtocolError(describe({ path, problem: issue?.message ?? 'not understood', peer }), {
     peer,
   });

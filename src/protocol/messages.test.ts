@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { ProtocolError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import {
   parseToCoordinator,
   parseToWorker,
@@ -260,6 +261,47 @@ for (const { name, parse, samples } of DIRECTIONS) {
     });
   });
 }
+
+const HOSTILE = '\n::error::\u001b[2J\u009b1m\u202e##[error]\ud800\u2028';
+
+/** Names that must stay what they are, and what other parsers interpret; errors quote them. */
+function isForPrograms(path: readonly (string | number)[]): boolean {
+  return (
+    isFree(path) || (path[0] === 'job' && path.at(-1) === 'name') || path.at(-2) === 'strategy'
+  );
+}
+
+function isHarmless(value: unknown): boolean {
+  if (typeof value === 'string') return printable(value, 4096) === value;
+  return Object.values(value ?? {}).every(isHarmless);
+}
+
+test('text of a peer that a terminal or a CI system would obey is refused or made harmless', () => {
+  for (const { parse, samples } of DIRECTIONS) {
+    for (const message of Object.values(samples)) {
+      for (const path of pathsIn(message)) {
+        if (isForPrograms(path)) continue;
+        try {
+          const parsed = parse(changed(message, path, HOSTILE), 'peer');
+          assert.ok(isHarmless(parsed), path.join('.'));
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          assert.ok(isHarmless(error.message), path.join('.'));
+        }
+      }
+    }
+  }
+});
+
+test('a key of a peer that is wrong is named harmlessly', () => {
+  const scalars = { [HOSTILE]: 'not a number' };
+  const message = { ...TO_WORKER.commit, update: { sampleCount: 1, scalars } };
+
+  assert.throws(
+    () => parseToWorker(message, 'peer'),
+    (error) => error instanceof ProtocolError && isHarmless(error.message),
+  );
+});
 
 function isRecord(path: readonly (string | number)[]): boolean {
   return ['dataset', 'optimizer', 'scalars'].includes(String(path.at(-1)));

@@ -8,13 +8,23 @@
  * They are not ordered against each other.
  */
 import { z } from 'zod';
-import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from './greeting.ts';
+import {
+  HELLO_KEYS,
+  parseMessage,
+  type Protocol,
+  peerReason,
+  refusedSchema,
+  token,
+  words,
+} from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
 export const PROTOCOL_VERSION = 5;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
+/** Names of machines and programs. */
+const name = words(200);
 const milliseconds = z.number().min(0);
 
 const channel = z.enum(['control', 'data', 'heartbeat']);
@@ -28,20 +38,20 @@ const hello = z.object({
   ...HELLO_KEYS,
   channel,
   /** Stable over reconnections of one worker process. */
-  workerId: text,
+  workerId: token,
   /**
    * Given by `welcome`; ties the other two connections to the first. Empty on the control
    * connection.
    */
-  session: text,
-  host: text,
+  session: token,
+  host: name,
   /** The rank that the launcher meant for it; it gets it unless taken. */
   rank: z.number().int().min(0).max(65_535).nullable(),
   processId: count,
   lanes: count,
   /** Where it computes. */
-  device: text.optional(),
-  software: text,
+  device: name.optional(),
+  software: name,
 });
 
 /**
@@ -49,12 +59,12 @@ const hello = z.object({
  * ONNX files.
  */
 const job = z.object({
-  runId: text,
+  runId: name,
   seed: count,
   /** Interpreted by `data/` on the worker. */
   dataset: z.record(z.string(), z.unknown()),
   /** SHA-256 of the data every worker must have. */
-  dataDigest: text,
+  dataDigest: token,
   task: z.enum(['classification', 'regression', 'binary', 'sequence']),
   /** Elements of one sample, and of its target. */
   featureCount: count,
@@ -96,7 +106,7 @@ export type Job = z.infer<typeof job>;
  * Coordinator to worker, control: it is a member. The payload holds the files of `job`. Answered by
  * `ready`, once the data and heartbeat connections have said `hello` with this session, or before.
  */
-const welcome = z.object({ kind: z.literal('welcome'), session: text, rank: count, job });
+const welcome = z.object({ kind: z.literal('welcome'), session: token, rank: count, job });
 
 /**
  * Worker to coordinator, control: it has its data and sessions and can be given state and work.
@@ -104,9 +114,9 @@ const welcome = z.object({ kind: z.literal('welcome'), session: text, rank: coun
  */
 const ready = z.object({
   kind: z.literal('ready'),
-  dataDigest: text,
+  dataDigest: token,
   /** Hash of the gradient of one fixed micro-batch: equal on workers that agree bit for bit. */
-  numericsClass: text,
+  numericsClass: token,
   loadMs: milliseconds,
 });
 
@@ -261,8 +271,8 @@ const sendDigest = z.object({ kind: z.literal('sendDigest'), step: count });
 const digest = z.object({
   kind: z.literal('digest'),
   step: count,
-  weightsDigest: text,
-  stateDigest: text,
+  weightsDigest: token,
+  stateDigest: token,
 });
 
 /**
@@ -287,9 +297,9 @@ const heartbeat = z.object({
  * Coordinator to worker, control: it is done with this worker; the process ends (or waits for
  * another run). No answer.
  */
-const goodbye = z.object({ kind: z.literal('goodbye'), reason: text });
+const goodbye = z.object({ kind: z.literal('goodbye'), reason: peerReason });
 /** Worker to coordinator, control: it cannot go on, and says why before it ends. No answer. */
-const failed = z.object({ kind: z.literal('failed'), reason: text });
+const failed = z.object({ kind: z.literal('failed'), reason: peerReason });
 
 const toCoordinator = z.discriminatedUnion('kind', [
   hello,

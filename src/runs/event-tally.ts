@@ -3,6 +3,9 @@ import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import type { RunSummary } from './run-summary.ts';
 
+/** Numerics classes that are named. */
+const MAX_CLASSES = 256;
+
 /** Gathers from the events what a summary needs. */
 export class EventTally implements EventSink {
   readonly #clock: Pick<Clock, 'now'>;
@@ -36,7 +39,7 @@ export class EventTally implements EventSink {
   onEvent(event: RunEvent): void {
     if (event.kind === 'worker-joined') {
       this.#counts.workersJoined++;
-      this.#classes.add(event.numericsClass);
+      if (this.#classes.size < MAX_CLASSES) this.#classes.add(event.numericsClass);
     } else if (event.kind === 'worker-lost') this.#counts.workersLost++;
     else if (event.kind === 'worker-stalled') this.#counts.workersStalled++;
     else if (event.kind === 'micro-batches-reissued')

@@ -8,6 +8,7 @@ import type { RunResult } from '../coordinator/run-result.ts';
 import { DEFAULT_TIMING } from '../membership/timing.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
+import { EventRate } from '../metrics/event-rate.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
@@ -30,11 +31,15 @@ export interface RecordedRunOptions {
   readonly signal: AbortSignal;
 }
 
-/** A run whose events go to the tally, to the files and to the given sinks, in this order. */
+/**
+ * A run whose events go to the tally and, at a bounded rate, to the files and to the given sinks, in
+ * this order.
+ */
 export class RecordedRun {
   readonly coordinator: Coordinator;
   readonly #options: RecordedRunOptions;
   readonly #tally = new EventTally(systemClock);
+  readonly #rate = new EventRate(systemClock);
   readonly #sinks: readonly EventSink[];
   readonly #untold: RunEvent[] = [];
   #isTelling = false;
@@ -46,7 +51,7 @@ export class RecordedRun {
   constructor(options: RecordedRunOptions) {
     const { planned, files, sinks, signal } = options;
     this.#options = options;
-    this.#sinks = [this.#tally, files, ...sinks];
+    this.#sinks = [files, ...sinks];
     files.reportTo((event) => this.#observe(event));
     this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.coordinator = new Coordinator({
@@ -100,10 +105,17 @@ export class RecordedRun {
     try {
       // What happens while an event is told, as that a file cannot be written, is told after it.
       for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift())
-        for (const sink of this.#sinks) sink.onEvent(next);
+        this.#tell(next);
     } finally {
       this.#isTelling = false;
     }
+  }
+
+  /** The tally counts what the others need not be told. */
+  #tell(event: RunEvent): void {
+    this.#tally.onEvent(event);
+    const told = this.#rate.admit(event);
+    if (told !== undefined) for (const sink of this.#sinks) sink.onEvent(told);
   }
 
   #interrupt(): void {

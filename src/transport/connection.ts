@@ -7,7 +7,7 @@ export interface FrameLimits {
 }
 
 /** What a stranger may send before it has introduced itself: a short header, no payload. */
-export const GREETING_LIMITS: FrameLimits = { maxHeaderBytes: 16 << 10, maxPayloadBytes: 0 };
+export const GREETING_LIMITS: FrameLimits = { maxHeaderBytes: 4 << 10, maxPayloadBytes: 0 };
 
 /** Who is told what arrives. Handlers run one at a time, in order of arrival. */
 export interface ConnectionHandlers {

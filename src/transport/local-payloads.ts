@@ -3,23 +3,28 @@
  * socket: no system call per 64 KiB, no garbage, and a payload for many is written once. The frames
  * themselves, and with them order, ends and errors, stay on the socket.
  *
- * A sender offers the file by process id and descriptor. The other side accepts if it can open that
- * (so it is on the same machine and of the same user) and finds the nonce in it. The file has no
- * name: nothing is left behind, however the processes end. Until an offer is accepted, and whenever
- * no slot is free, payloads travel inline.
+ * A sender offers the file by process id and descriptor. The other side takes nothing but what a
+ * sender makes: a file of this user in the folder of the memory file system, named as ours are,
+ * removed since, with the nonce in it. So nobody has us open or read any other file or pipe. The
+ * file has no name any more: nothing is left behind, however the processes end. Until an offer is
+ * accepted, and whenever no slot is free, payloads travel inline.
  */
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
   existsSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+  type Stats,
   fstatSync,
   openSync,
   readSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ProtocolError } from '../base/errors.ts';
 import type { LinkMessage, LocalOffer } from './frame.ts';
 
@@ -30,9 +35,14 @@ export const MAX_LOCAL_BYTES: number = 1 << 30;
 const MAX_SLOTS = 16;
 const NONCE_BYTES = 32;
 const PAGE = 4096;
+/** All slots, as large as they can be. */
+const MAX_FILE_BYTES = PAGE + MAX_SLOTS * MAX_LOCAL_BYTES;
 /** A file system in memory on Linux; where there is none, payloads travel inline. */
 const FOLDER = '/dev/shm';
 const IS_AVAILABLE = existsSync(FOLDER) && existsSync('/proc/self/fd');
+const PREFIX = 'lockstep-';
+/** What Linux calls a file of ours that is open and has no name any more. */
+const OUR_NAME = /^lockstep-[0-9a-f]{32} \(deleted\)$/;
 
 interface Slot {
   readonly offset: number;
@@ -94,7 +104,7 @@ export class Outbox {
 }
 
 function createFile(): { descriptor: number; offer: LocalOffer } | undefined {
-  const path = join(FOLDER, `lockstep-${randomBytes(16).toString('hex')}`);
+  const path = join(FOLDER, `${PREFIX}${randomBytes(16).toString('hex')}`);
   const nonce = randomBytes(NONCE_BYTES);
   try {
     const descriptor = openSync(
@@ -119,6 +129,7 @@ export class LocalPayloads {
   readonly #tell: (message: LinkMessage) => void;
   readonly #announced = new Map<number, LocalPlace>();
   #answer: 'none' | 'asked' | 'accepted' | 'declined' = 'none';
+  #wasOffered = false;
   #incoming: number | undefined;
 
   /** `tell` sends a message to the other transport. */
@@ -167,13 +178,24 @@ export class LocalPayloads {
     if (typeof message !== 'object' || message === null)
       throw new ProtocolError('link message: expected an object');
     const { offer, accepted, free } = message as Readonly<Record<string, unknown>>;
-    if (isOffer(offer)) {
-      this.#closeIncoming();
-      this.#incoming = openOffered(offer);
-      this.#tell({ accepted: this.#incoming !== undefined });
-    } else if (typeof accepted === 'boolean') this.#answer = accepted ? 'accepted' : 'declined';
+    if (isOffer(offer)) this.#consider(offer);
+    else if (typeof accepted === 'boolean') this.#take(accepted);
     else if (typeof free === 'number') this.#release(free);
     else throw new ProtocolError('link message: not understood');
+  }
+
+  /** One file is enough for a connection; a second one would be a way to have many opened. */
+  #consider(offer: LocalOffer): void {
+    if (this.#wasOffered) throw new ProtocolError('link message: a second file was offered');
+    this.#wasOffered = true;
+    this.#incoming = openOffered(offer);
+    this.#tell({ accepted: this.#incoming !== undefined });
+  }
+
+  #take(accepted: boolean): void {
+    if (this.#answer !== 'asked')
+      throw new ProtocolError('link message: an answer to what was not asked');
+    this.#answer = accepted ? 'accepted' : 'declined';
   }
 
   close(): void {
@@ -205,24 +227,36 @@ function isOffer(value: unknown): value is LocalOffer {
 /** Opens what was offered; undefined when it is not here, not ours, or not what it claims. */
 function openOffered({ processId, descriptor, nonce }: LocalOffer): number | undefined {
   if (!IS_AVAILABLE || processId <= 0 || descriptor < 0) return undefined;
+  const path = `/proc/${processId}/fd/${descriptor}`;
   let file: number | undefined;
   try {
-    // O_NONBLOCK: should the number belong to a pipe, opening it must not wait.
-    file = openSync(
-      `/proc/${processId}/fd/${descriptor}`,
-      constants.O_RDONLY | constants.O_NONBLOCK,
-    );
-    const found = Buffer.alloc(NONCE_BYTES);
-    const isFile = fstatSync(file).isFile();
-    if (
-      isFile &&
-      readSync(file, found, 0, NONCE_BYTES, 0) === NONCE_BYTES &&
-      found.toString('hex') === nonce
-    )
-      return file;
+    // Looked at before it is opened, since to open a pipe or a device is to do something to it.
+    if (!isOurs(statSync(path), readlinkSync(path))) return undefined;
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    // By now the number may belong to another file.
+    const isSame = isOurs(fstatSync(file), readlinkSync(`/proc/self/fd/${file}`));
+    if (isSame && nonceOf(file) === nonce) return file;
   } catch {
     // Another machine, user or container: the offer is declined, payloads travel inline.
   }
   if (file !== undefined) closeSync(file);
   return undefined;
+}
+
+function isOurs(stats: Stats, name: string): boolean {
+  return (
+    stats.isFile() &&
+    stats.nlink === 0 &&
+    stats.uid === process.getuid?.() &&
+    stats.size <= MAX_FILE_BYTES &&
+    dirname(name) === realpathSync(FOLDER) &&
+    OUR_NAME.test(basename(name))
+  );
+}
+
+function nonceOf(file: number): string | undefined {
+  const found = Buffer.alloc(NONCE_BYTES);
+  return readSync(file, found, 0, NONCE_BYTES, 0) === NONCE_BYTES
+    ? found.toString('hex')
+    : undefined;
 }

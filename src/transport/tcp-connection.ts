@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { systemClock, type Timer } from '../base/clock.ts';
 import { type LockstepError, PeerLostError, ProtocolError } from '../base/errors.ts';
 import { asOurs } from '../base/shortage.ts';
+import { printable } from '../base/printable.ts';
 import type { Connection, ConnectionHandlers, FrameLimits } from './connection.ts';
 import { Broadcast, GREETING_LIMITS } from './connection.ts';
 import {
@@ -124,10 +125,12 @@ export class TcpConnection implements Connection {
         ? message.failed
         : undefined;
     if (typeof failed === 'string')
-      throw new PeerLostError(`${this.peer} could not go on: ${failed.slice(0, MAX_REASON)}`);
-    // Only a peer on this machine may speak of files: a stranger must not make us open any.
+      throw new PeerLostError(`${this.peer} could not go on: ${printable(failed, MAX_REASON)}`);
+    // Only a peer on this machine that has said who it is may speak of files.
     if (!this.#isLoopback)
       throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
+    if (this.limits === GREETING_LIMITS)
+      throw new ProtocolError(`${this.peer}: expected a greeting before it speaks of files`);
     this.#local.receive(message);
   }
 

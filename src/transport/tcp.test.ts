@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { type LockstepError, PeerLostError, ProtocolError } from '../base/errors.ts';
-import type { Connection, FrameLimits } from './connection.ts';
-import { encodeFrameHead, payloadFactsOf } from './frame.ts';
+import { type Connection, type FrameLimits, GREETING_LIMITS } from './connection.ts';
+import { encodeFrameHead, NO_PAYLOAD, payloadFactsOf } from './frame.ts';
 import { connect, listen, type Listener } from './tcp.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -307,6 +307,16 @@ describe('a TCP connection to a peer that misbehaves', () => {
     socket.write(encodeFrameHead({ kind: 'x' }, { byteLength: 1001, checksum: 0 }));
 
     assert.ok((await far.ended()) instanceof ProtocolError);
+  });
+
+  test('ends when a file is offered before the greeting, and looks at no file', async () => {
+    const { socket, far } = await connectPlainSocket();
+    far.connection.limits = GREETING_LIMITS;
+    const offer = { processId: process.pid, descriptor: 0, nonce: '' };
+
+    socket.write(encodeFrameHead({ offer }, NO_PAYLOAD, 'link'));
+
+    assert.match((await far.ended())!.message, /expected a greeting before it speaks of files/);
   });
 
   test('ends with the error of a handler that refuses a frame; the peer hears it too', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -39,6 +40,41 @@ describe("the coordinator's door", () => {
     assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: the worker's data differ /);
     assertSameModel(outcome, reference);
     assert.equal(outcome.summary.events.workersJoined, 2);
+  });
+
+  test('shows what a hostile worker calls itself, obeys nothing of it, and stays calm', async (t) => {
+    const reference = await referenceOf(t, PROMISE);
+    const { run, address } = await startDisturbedRun(t, PROMISE);
+    const hostile = '\u001b[2J\u001b]0;owned\u0007\n::error::forged\r\u202e##[error]\u009b1m';
+
+    const liar = new Peer(t, address);
+    liar.say(hello({ workerId: 'liar', host: hostile, software: hostile, device: hostile }));
+    const { session } = await liar.hearing('welcome');
+    const heart = new Peer(t, address);
+    const named = { workerId: 'liar', host: hostile, session: String(session) };
+    heart.say(hello({ ...named, channel: 'heartbeat' }));
+    for (let beat = 0; beat < 2_000; beat++)
+      heart.say({ kind: 'heartbeat', progress: 0, wallMs: (beat % 2) * 60_000, upMs: beat });
+    const future = new Peer(t, address);
+    future.say(hello({ protocol: 999, software: hostile }));
+    await future.hearing('refused');
+    await waitFor('all heartbeats', () => heart.heard.length >= 2_000);
+    liar.say({ kind: 'failed', reason: hostile });
+    await liar.closed();
+    const outcome = await run.outcome();
+
+    const shown = String.raw`\x1b[2J\x1b]0;owned\x07\n::error::forged\r\u{202e}#\x23[error]\x9b1m`;
+    const files = ['metrics.jsonl', 'summary.json'].map((name) =>
+      readFileSync(join(run.folder, name), 'utf8'),
+    );
+    assert.ok(run.program.stderr.includes(`999 (${shown})`));
+    for (const text of [run.program.stderr, ...files]) {
+      // oxlint-disable-next-line no-control-regex
+      assert.ok(!/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]|^::|##\[/mu.test(text));
+      assert.ok(text.split('jumped').length <= 30);
+    }
+    assert.equal(files[0]?.split('"clock-jumped"').length, 21);
+    assertSameModel(outcome, reference);
   });
 });
 

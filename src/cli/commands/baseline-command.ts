@@ -20,6 +20,7 @@ import { parseNumber, parseWhole } from '../shell/arguments.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { writeNote, writeResult } from '../shell/output.ts';
 
 const HELP = `
 --metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that \
@@ -95,7 +96,7 @@ function saveCommand(context: CommandContext): Command {
       writeBaseline(baselineDir, name, runs);
       const { green } = paint(context.environment);
       const count = runs.length === 1 ? '' : ` from ${runs.length} runs`;
-      process.stderr.write(
+      writeNote(
         `${green('✓')} Baseline '${name}' saved ` +
           `successfully${count}${isThere ? ', in place of an older one' : ''}\n`,
       );
@@ -140,10 +141,10 @@ async function compare(
     );
   const text = jsonText(report);
   if (output !== undefined) writeOutput(output, text);
-  process.stderr.write(comparisonText(report, paint(context.environment)));
-  if (output !== undefined) process.stderr.write(`Report saved to: ${output}\n`);
+  writeNote(comparisonText(report, paint(context.environment)));
+  if (output !== undefined) writeNote(`Report saved to: ${output}\n`);
   emitChecks('lockstep baseline compare', comparisonChecks(report), flags);
-  if (flags.json === true) process.stdout.write(text);
+  if (flags.json === true) writeResult(text);
   context.setExitCode(report.has_regressions ? EXIT.failed : EXIT.ok);
 }
 
@@ -185,7 +186,7 @@ function listCommand(): Command {
     .action(({ baselineDir, json }: { readonly baselineDir: string; readonly json?: boolean }) => {
       const names = listBaselines(baselineDir);
       if (json === true) printJson({ baselines: names });
-      else if (names.length === 0) process.stderr.write(`there is no baseline in ${baselineDir}\n`);
-      else process.stdout.write(names.map((name) => `${name}\n`).join(''));
+      else if (names.length === 0) writeNote(`there is no baseline in ${baselineDir}\n`);
+      else writeResult(names.map((name) => `${name}\n`).join(''));
     });
 }

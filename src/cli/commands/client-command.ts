@@ -15,6 +15,7 @@ import { parseChoice, parseNumber, parsePort, parseWhole } from '../shell/argume
 import { duration, grouped, Terminal } from '../shell/terminal.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { writeResult } from '../shell/output.ts';
 
 const HELP = `
 Trains a network with one hidden layer on the files of a directory (train_letters*.txt), in \
@@ -131,8 +132,7 @@ function report(
   isJson: boolean,
 ): void {
   const validationError = done.errors.at(-1);
-  if (!isJson)
-    return void process.stdout.write(`Client: Final validation error => ${validationError}\n`);
+  if (!isJson) return writeResult(`Client: Final validation error => ${validationError}\n`);
   const wallSeconds = rounds.reduce((total, { wallMs }) => total + wallMs, 0) / 1_000;
   const summary = {
     validationError,

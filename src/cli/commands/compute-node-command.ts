@@ -5,7 +5,6 @@ import { startComputeNode } from '../../letters/compute-node-process.ts';
 import {
   createRandom,
   HOST_OPTION,
-  logLine,
   parseChoice,
   parseNumber,
   parsePort,
@@ -13,6 +12,7 @@ import {
   serveUntilInterrupted,
 } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { logLine } from '../shell/output.ts';
 
 const HELP = `
 Trains on the files that a coordinator node gives it, one after the other, until it is interrupted.

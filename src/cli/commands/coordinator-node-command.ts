@@ -4,11 +4,11 @@ import { parsePolicyName } from '../../plan/policies.ts';
 import {
   createRandom,
   HOST_OPTION,
-  logLine,
   parsePort,
   serveUntilInterrupted,
 } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { logLine } from '../shell/output.ts';
 
 const HELP = `
 Spreads the training files of its clients over compute nodes, until it is interrupted.

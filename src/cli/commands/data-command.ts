@@ -12,6 +12,7 @@ import { dataPlaces, datasetSpecOf, loadRunData } from '../../job/data-source.ts
 import { dataLettersCommand } from './data-letters-command.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { writeResult } from '../shell/output.ts';
 
 const HELP = `
 Finds, downloads, computes or reads a data set, checks it, and prints what it holds as JSON. \
@@ -31,7 +32,7 @@ export function dataCommand(context: CommandContext): Command {
     .option('--list', 'list the data sets that have a name')
     .addHelpText('after', HELP)
     .action(async (name: string, { list, ...flags }: Record<string, unknown>) => {
-      if (list === true) process.stdout.write(listText());
+      if (list === true) writeResult(listText());
       else await describe(name, flags, context);
     });
   for (const { key, group, flag, placeholder, help } of describeOptions())
@@ -94,6 +95,6 @@ function makeCifarCommand(): Command {
       await mkdir(folder, { recursive: true });
       const path = join(folder, set.archive.fileName);
       await writeFile(path, archive);
-      process.stdout.write(`${path}\n`);
+      writeResult(`${path}\n`);
     });
 }

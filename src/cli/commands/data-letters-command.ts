@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { writeLettersDirectory } from '../../letters/numeric/packed-letters.ts';
+import { writeResult } from '../shell/output.ts';
 
 const HELP = `
 20,000 rows of UCI's Letter Recognition (D. Slate 1991, CC BY 4.0): train_letters1.txt to \
@@ -17,6 +18,6 @@ export function dataLettersCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (directory: string) => {
       for (const name of await writeLettersDirectory(directory))
-        process.stdout.write(`${directory}/${name}\n`);
+        writeResult(`${directory}/${name}\n`);
     });
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type DeviceReport, listDevices, speedText } from '../../runtime/devices.ts';
 import { jsonText } from '../shell/json-output.ts';
+import { writeResult } from '../shell/output.ts';
 
 const HELP = `
 Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and \
@@ -17,7 +18,7 @@ export function devicesCommand(): Command {
     .addHelpText('after', HELP)
     .action(async ({ json }: { json?: boolean }) => {
       const devices = await listDevices();
-      process.stdout.write(json === true ? jsonText({ devices }) : devicesText(devices));
+      writeResult(json === true ? jsonText({ devices }) : devicesText(devices));
     });
 }
 

@@ -10,6 +10,8 @@ import {
 } from '../../data/token-table.ts';
 import type { TokenTable } from '../../data/token-table.ts';
 import { createTextGenerator, type GenerateOptions } from '../../runtime/text-generator.ts';
+import { printableJson } from '../../base/printable.ts';
+import { writeResult } from '../shell/output.ts';
 
 const HELP = `
 Continues a text with a language model that \`lockstep train --model gpt\` has trained. The text \
@@ -70,16 +72,16 @@ async function generate(folder: string, flags: Flags): Promise<void> {
     const startedMs = performance.now();
     const decode = createTextDecoder(table);
     let text = '';
-    if (flags.json !== true) process.stdout.write(flags.prompt);
+    if (flags.json !== true) writeResult(flags.prompt);
     for await (const id of generator.generate(prompt, options)) {
       const piece = decode(id);
       text += piece;
-      if (flags.json !== true) process.stdout.write(piece);
+      if (flags.json !== true) writeResult(piece);
     }
     const tokensPerSecond = Math.round((1_000 * options.count) / (performance.now() - startedMs));
     const { count: tokens, seed, temperature, topK } = options;
     const result = { prompt: flags.prompt, text, tokens, seed, temperature, topK, tokensPerSecond };
-    process.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : '\n');
+    writeResult(flags.json === true ? `${printableJson(JSON.stringify(result))}\n` : '\n');
   } finally {
     await generator.close();
   }

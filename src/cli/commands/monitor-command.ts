@@ -13,6 +13,7 @@ import { anomalyText, healthLine, statusText, workerTable } from '../texts/monit
 import { paint, Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { writeResult } from '../shell/output.ts';
 
 const DEFAULT_CHECKPOINT = './minicluster_results/health.json';
 /** Without a terminal a line of progress is printed this often. */
@@ -78,7 +79,7 @@ function status({ environment, setExitCode }: CommandContext, { checkpoint, json
   const state = read(checkpoint);
   const terminal = new Terminal(process.stderr, environment);
   const colours = paint(environment);
-  process.stdout.write(json === true ? jsonText(state) : `${state.status}\n`);
+  writeResult(json === true ? jsonText(state) : `${state.status}\n`);
   terminal.line(statusText(state, colours));
   setExitCode(state.status === 'CRITICAL' ? EXIT.failed : EXIT.ok);
 }

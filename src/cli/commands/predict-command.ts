@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { predictFile } from '../../letters/predict.ts';
+import { writeNote, writeResult } from '../shell/output.ts';
 
 const HELP = `
 Prints one line per row of the file: the class, and its letter where there is one. When the file \
@@ -23,11 +24,11 @@ export function predictCommand(): Command {
     .action(async (model: string, file: string, { json }: { json?: boolean }) => {
       const { classes, errorRate } = await predictFile(modelFile(model), file);
       if (json === true) {
-        process.stdout.write(`${JSON.stringify({ classes, errorRate })}\n`);
+        writeResult(`${JSON.stringify({ classes, errorRate })}\n`);
         return;
       }
-      process.stdout.write(classes.map((one) => `${one}${letter(one)}\n`).join(''));
-      if (errorRate !== undefined) process.stderr.write(`error ${errorRate}\n`);
+      writeResult(classes.map((one) => `${one}${letter(one)}\n`).join(''));
+      if (errorRate !== undefined) writeNote(`error ${errorRate}\n`);
     });
 }
 

@@ -15,6 +15,7 @@ import { EXIT } from '../shell/exit-codes.ts';
 import { paint } from '../shell/terminal.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { writeNote } from '../shell/output.ts';
 
 const HELP = `
 Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files \
@@ -49,7 +50,7 @@ export function reportCheckCommand(context: CommandContext): Command {
       const verdicts = files.map(verdictOf);
       const { green, red } = paint(context.environment);
       for (const verdict of verdicts)
-        process.stderr.write(`${verdict.passed ? green('✓') : red('✗')} ${verdictText(verdict)}\n`);
+        writeNote(`${verdict.passed ? green('✓') : red('✗')} ${verdictText(verdict)}\n`);
       emitChecks('lockstep report check', verdicts.map(checkOf), flags);
       if (flags.json === true) printJson({ files: verdicts });
       const isUnread = verdicts.some(({ isReadable }) => !isReadable);

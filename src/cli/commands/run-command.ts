@@ -17,6 +17,7 @@ import { parseRunFlags, type RunFlags, type RunRequest } from './run-flags.ts';
 import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
 import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { writeResult } from '../shell/output.ts';
 
 const HELP = `
 Trains for real, on worker processes of this machine, and measures every step. The batch size is \
@@ -161,7 +162,7 @@ function finish(
   terminal.line(`\n${green('✓')} ${bold('Run complete!')}`);
   for (const line of lines) terminal.line(`  ${line}`);
   for (const problem of problems) terminal.line(`${red('!')} ${problem}`);
-  if (request.isJson) process.stdout.write(text);
+  if (request.isJson) writeResult(text);
   context.setExitCode(isRecorded && problems.length === 0 ? EXIT.ok : EXIT.filesFailed);
 }
 

@@ -16,6 +16,7 @@ import { paint } from '../shell/terminal.ts';
 import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { validationText } from '../texts/validation-text.ts';
+import { writeNote, writeResult } from '../shell/output.ts';
 
 const HELP = `
 Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of \
@@ -76,13 +77,13 @@ function validate(
   const report = compare(single, multi, { tolerance, isExact: flags.exact === true });
   const text = jsonText(report);
   if (flags.output !== undefined) writeOutput(flags.output, text);
-  process.stderr.write(validationText(report, paint(context.environment), flags.verbose === true));
-  if (flags.output !== undefined) process.stderr.write(`Report saved to: ${flags.output}\n`);
+  writeNote(validationText(report, paint(context.environment), flags.verbose === true));
+  if (flags.output !== undefined) writeNote(`Report saved to: ${flags.output}\n`);
   const overall = overallCheck(report);
   emitChecks('lockstep validate', [...report.step_comparisons.map(stepCheck), overall], flags, [
     overall,
   ]);
-  if (flags.json === true) process.stdout.write(text);
+  if (flags.json === true) writeResult(text);
   context.setExitCode(report.overall_passed ? EXIT.ok : EXIT.failed);
 }
 

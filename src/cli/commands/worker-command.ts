@@ -9,6 +9,7 @@ import { chooseDevices, defaultLanes, type DeviceChoice } from '../../runtime/de
 import { EXIT } from '../shell/exit-codes.ts';
 import { interruptible } from '../shell/interrupt.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { logLine } from '../shell/output.ts';
 
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and \
@@ -41,10 +42,8 @@ async function work(
     throw new ConfigError(
       `--join: expected host:port, got "${flags['join'] ?? ''}". Example: --join desk:29500`,
     );
-  const log = (line: string): void =>
-    void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
-  if (note !== undefined) log(note);
+  if (note !== undefined) logLine(note);
   const { signal } = interruptible();
   const reason = await runWorkerProcess({
     address,
@@ -55,10 +54,10 @@ async function work(
     rank: wholeNumber('--rank', flags['rank'], 0, 65_535) ?? null,
     places: dataPlaces(flags['dataDir'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
-    log,
+    log: logLine,
     signal,
   });
-  log(`done: ${reason}`);
+  logLine(`done: ${reason}`);
   if (signal.aborted) context.setExitCode(EXIT.interrupted);
 }
 

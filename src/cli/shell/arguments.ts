@@ -6,6 +6,7 @@ import type { Address } from '../../transport/tcp.ts';
 import { EXIT } from './exit-codes.ts';
 import { interruptible } from './interrupt.ts';
 import type { CommandContext } from './command-context.ts';
+import { logLine } from './output.ts';
 
 /** Flag, help and default of the address that a door listens on. */
 export const HOST_OPTION = [
@@ -51,11 +52,6 @@ export function createRandom(seed: string | undefined): () => number {
   const words = new RandomWords(number, 'synthetic');
   let next = 0;
   return () => words.uniform(next++);
-}
-
-/** A line of a log, with the time. */
-export function logLine(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
 }
 
 /** Keeps a door open until SIGINT, SIGTERM or SIGHUP, then closes it and ends with 130. */

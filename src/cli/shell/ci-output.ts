@@ -37,5 +37,6 @@ export function emitChecks(
 ): void {
   if (junit !== undefined)
     writeOutput(junit, junitXml({ name, timestamp: new Date().toISOString() }, checks));
+  // These are commands on purpose; what they quote is escaped in them.
   if (annotations !== undefined) process.stderr.write(githubAnnotations(name, annotated));
 }

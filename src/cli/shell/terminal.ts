@@ -1,5 +1,6 @@
 /** What a person sees: on stderr, in colour on a terminal, as plain lines elsewhere. */
 import pc from 'picocolors';
+import { paintedText } from './output.ts';
 
 /** A stream of lines with at most one live line at its end. */
 export class Terminal {
@@ -22,13 +23,14 @@ export class Terminal {
   line(text: string): void {
     const live = this.#live;
     this.#erase();
-    this.#stream.write(`${text}\n`);
+    this.#stream.write(`${paintedText(text)}\n`);
     if (live !== '') this.live(live);
   }
 
   /** Replaces the live line; nothing without a terminal. */
-  live(text: string): void {
+  live(line: string): void {
     if (!this.isLive) return;
+    const text = paintedText(line);
     this.#erase();
     const { columns } = this;
     this.#live = text.length >= columns ? text.slice(0, columns - 1) : text;

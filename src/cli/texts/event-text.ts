@@ -89,7 +89,11 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
 
 /** Gives the line that tells of an event; undefined when none does. */
 export function eventText(event: RunEvent, run: RunSoFar): string | undefined {
-  return lineOf(event.kind, event, run);
+  const line = lineOf(event.kind, event, run);
+  const leftOut = 'leftOut' in event ? event.leftOut : undefined;
+  return line === undefined || leftOut === undefined
+    ? line
+    : `${line} (and ${grouped(leftOut)} more of this kind that are not shown)`;
 }
 
 function lineOf<K extends Kind>(

@@ -161,10 +161,12 @@ function missingError(wanted: WantedFile, tried: readonly string[], cause: unkno
   );
   const hint = commands.map((command) => `run \`${command}\`, or `).join('');
   return new DataError(
-    `${dataset}: ${names.join(' or ')} is nowhere to be ` +
-      `had.\n${tried.map((place) => `  - ${place}`).join('\n')}\n` +
+    [
+      `${dataset}: ${names.join(' or ')} is nowhere to be had.`,
+      ...tried.map((place) => `  - ${place}`),
       `On a machine without internet access: ${hint}copy ${whatToCopy} into a folder and name ` +
-      'it with --data-dir.',
+        'it with --data-dir.',
+    ],
     { file: names[0], tried },
     { cause },
   );

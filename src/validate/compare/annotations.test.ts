@@ -14,7 +14,8 @@ describe('githubAnnotations', () => {
 
     assert.equal(
       text,
-      '::error title=validate%3A step 1%3A loss%2C mean::50%25 off%0D%0A::error::forged\n',
+      String.raw`::error title=validate%3A step 1%3A loss%2C mean::50%25 off\r%0A\x3a:error::forged` +
+        '\n',
     );
   });
 

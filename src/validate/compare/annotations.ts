@@ -1,4 +1,5 @@
 /** Annotations: lines that GitHub Actions shows beside the change that is tested. */
+import { printableLines } from '../../base/printable.ts';
 import type { Check } from './check.ts';
 
 /** GitHub shows ten errors of a step and drops the others without a word. */
@@ -24,7 +25,7 @@ function line(title: string, message: string): string {
 }
 
 function escapeData(value: string): string {
-  return value.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+  return printableLines(value).replaceAll('%', '%25').replaceAll('\n', '%0A');
 }
 
 function escapeProperty(value: string): string {

@@ -27,19 +27,19 @@ looks wrong</failure>
     );
   });
 
-  test('escapes what XML would read as its own, and drops what no XML may hold', () => {
+  test('escapes what XML would read as its own, and shows what no XML may hold', () => {
     const xml = junitXml(SUITE, [
       {
         name: `<a b="c"> & 'd'\ttab`,
         passed: false,
-        message: ']]> \u0000\u001b[31m\uD800 \u{1F600}\r',
+        message: ']]> \u0000\u001b[31m\uD800 \uFFFE\u{1F600}\r',
       },
     ]);
 
     assert.match(xml, /name="&lt;a b=&quot;c&quot;&gt; &amp; 'd'&#9;tab"/);
     assert.match(
       xml,
-      /<failure message="[^"]*">\]\]&gt; \uFFFD\uFFFD\[31m\uFFFD \u{1F600}&#13;<\/failure>/u,
+      /<failure message="[^"]*">\]\]&gt; \\x00\\x1b\[31m\\u\{d800\} \uFFFD\u{1F600}\\r<\/failure>/u,
     );
   });
 });

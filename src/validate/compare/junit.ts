@@ -1,4 +1,5 @@
 /** JUnit XML, the form of test results that CI systems read. */
+import { printableLines } from '../../base/printable.ts';
 import type { Check } from './check.ts';
 
 /** What stands above the checks of a file. */
@@ -42,19 +43,14 @@ function testCase(suite: string, { name, passed, message, seconds }: Check): str
 function attribute(value: string): string {
   return text(value)
     .replaceAll('"', '&quot;')
-    .replaceAll(/[\t\n\r]/g, (character) => `&#${character.charCodeAt(0)};`);
+    .replaceAll(/[\t\n]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 function text(value: string): string {
-  return value
-    .replaceAll(/\p{Surrogate}/gu, '\uFFFD')
-    .replaceAll(FORBIDDEN, '\uFFFD')
+  // What no XML 1.0 document may hold, not even by number, is unseen or one of the two.
+  return printableLines(value)
+    .replaceAll(/[\uFFFE\uFFFF]/g, '\uFFFD')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('\r', '&#13;');
+    .replaceAll('>', '&gt;');
 }
-
-/** What no XML 1.0 document may hold, not even by number. */
-// oxlint-disable-next-line no-control-regex
-const FORBIDDEN = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\uFFFE\uFFFF]/g;

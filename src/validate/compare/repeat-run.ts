@@ -65,7 +65,7 @@ async function runOnce(
     .on('data', (text: string) => (said = (said + text).slice(-KEPT_OUTPUT)));
   const code = await endOf(child, signal);
   if (code === 0 || signal.aborted) return;
-  const message = `run ${run} of ${count}: ${lastWords(said)}`;
+  const message = `run ${run} of ${count}: ${lastWords(said)}`.split('\n');
   if (code === USAGE_EXIT) throw new ConfigError(message);
   throw new LockstepError('RUNTIME_FAILED', message, { code });
 }

@@ -6,6 +6,7 @@
 import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { invariant, messageOf } from '../../base/errors.ts';
+import { printable } from '../../base/printable.ts';
 import { siblingModule } from '../../base/module-url.ts';
 import { dataPlaces, loadRunData } from '../../job/data-source.ts';
 import { onEndingSignals } from '../../launch/ending-signals.ts';
@@ -23,12 +24,14 @@ const OPTIONS = {
   'data-dir': { type: 'string' },
 } as const;
 
+const MAX_LOG_LINE = 8_000;
+
 const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
 const order = parseFaultOrder(positionals[0] ?? '');
 const address = parseAddress(values.join ?? '');
 invariant(address !== undefined, 'a faulty worker is started by fault-test, with an address');
 const log = (line: string): void =>
-  void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  void process.stderr.write(`${new Date().toISOString()} ${printable(line, MAX_LOG_LINE)}\n`);
 const controller = new AbortController();
 onEndingSignals(() => controller.abort());
 

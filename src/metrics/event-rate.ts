@@ -1,0 +1,94 @@
+/**
+ * What workers and strangers can provoke is told at a bounded rate: nobody fills a disk or a screen,
+ * or slows a run down, by joining, leaving or setting a clock over and over.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { ProvokedEvent, RunEvent } from './events.ts';
+
+/** Told at once of one worker, or address, and kind. */
+const BURST = 20;
+/** The same of all workers. */
+const BURST_OF_ALL = 1_000;
+/** Beyond that one is told in so many milliseconds. */
+const REFILL_MS = 5_000;
+/** Workers and kinds that are remembered. */
+const MAX_BUCKETS = 4_096;
+
+/** Who provoked an event of each kind that somebody can provoke. */
+const SOURCES: { readonly [E in ProvokedEvent as E['kind']]: (event: E) => string | number } = {
+  'worker-joined': ({ rank }) => rank,
+  'worker-lost': ({ rank }) => rank,
+  'worker-stalled': ({ rank }) => rank,
+  'worker-slow': ({ rank }) => rank,
+  'clock-jumped': ({ rank }) => rank,
+  'micro-batches-reissued': ({ fromRank }) => fromRank,
+  'worker-refused': ({ peer }) => peer.slice(0, Math.max(0, peer.lastIndexOf(':'))),
+};
+
+/** Lets events pass as long as there are not too many of their kind. */
+export class EventRate {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+  }
+
+  /** The event to tell, with the number of those that were left out before it; or undefined. */
+  admit(event: RunEvent): RunEvent | undefined {
+    if (!isProvoked(event)) return event;
+    const nowMs = this.#clock.now();
+    const own = this.#bucket(`${event.kind} ${sourceOf(event.kind, event)}`, BURST, nowMs);
+    const all = this.#bucket(event.kind, BURST_OF_ALL, nowMs);
+    if (!own.take(nowMs) || !all.take(nowMs)) {
+      all.leftOut++;
+      return undefined;
+    }
+    const { leftOut } = all;
+    all.leftOut = 0;
+    return leftOut === 0 ? event : { ...event, leftOut };
+  }
+
+  #bucket(key: string, burst: number, nowMs: number): Bucket {
+    const bucket = this.#buckets.get(key) ?? new Bucket(burst, nowMs);
+    // The one that was asked for last is the last to be forgotten.
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > MAX_BUCKETS && oldest !== undefined) this.#buckets.delete(oldest);
+    return bucket;
+  }
+}
+
+/** Tokens that are taken one by one and come back with time. */
+class Bucket {
+  readonly #burst: number;
+  #tokens: number;
+  #atMs: number;
+  leftOut = 0;
+
+  constructor(burst: number, nowMs: number) {
+    this.#burst = this.#tokens = burst;
+    this.#atMs = nowMs;
+  }
+
+  take(nowMs: number): boolean {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#atMs) / REFILL_MS);
+    this.#atMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}
+
+function isProvoked(event: RunEvent): event is ProvokedEvent {
+  return event.kind in SOURCES;
+}
+
+function sourceOf<K extends ProvokedEvent['kind']>(
+  kind: K,
+  event: Extract<ProvokedEvent, { kind: K }>,
+): string | number;
+function sourceOf(kind: ProvokedEvent['kind'], event: ProvokedEvent): string | number {
+  return (SOURCES[kind] as (one: ProvokedEvent) => string | number)(event);
+}
