@@ -3,6 +3,7 @@ import { type LockstepError, RendezvousError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { DataPlaces } from '../data/dataset.ts';
+import { localDataDir } from '../job/data-source.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
 import { planRun } from '../job/plan-run.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
@@ -136,7 +137,7 @@ async function startWorkers(
   { address, files, shares, workers }: Premises,
 ): Promise<void> {
   if (self === undefined) return;
-  const { dataDir } = config;
+  const dataDir = localDataDir(config);
   const usual: WorkerPlace = { self, address };
   for (const [rank, share] of shares.entries()) {
     const place = (await placeWorker?.(rank, usual)) ?? usual;

@@ -18,6 +18,7 @@ import {
 import type { Engine, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import { reasonForCoordinator } from './failure-reason.ts';
 import { PassWork } from './pass-work.ts';
 import { Replica } from './replica.ts';
 import type { WorkerEnd, WorkerOptions } from './worker-options.ts';
@@ -217,7 +218,7 @@ export class Worker {
 
   #fail(error: LockstepError): void {
     if (this.#isOver) return;
-    this.#control.send({ kind: 'failed', reason: error.message.slice(0, 4096) });
+    this.#control.send({ kind: 'failed', reason: reasonForCoordinator(error) });
     this.#end({ kind: 'failed', error });
   }
 

@@ -7,7 +7,7 @@ import { writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { invariant, messageOf } from '../../base/errors.ts';
 import { siblingModule } from '../../base/module-url.ts';
-import { dataPlaces, loadRunData } from '../../job/data-source.ts';
+import { dataPlaces, loadJobData } from '../../job/data-source.ts';
 import { runWorkerProcess, type WorkerParts } from '../../launch/worker-process.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
 import { type FaultOrder, injectionLine, parseFaultOrder } from './fault-order.ts';
@@ -60,7 +60,7 @@ function faultyParts({ fault, workerId }: FaultOrder): WorkerParts {
     ...(fault === 'wrong_data' && {
       loadData: async (spec, places) => {
         writeSync(2, injectionLine(fault, { step: 0, atMs: Date.now() }));
-        return loadRunData({ ...spec, seed: spec.seed + 1 }, places);
+        return loadJobData({ ...spec, seed: spec.seed + 1 }, places);
       },
     }),
   };
