@@ -307,6 +307,7 @@ describe('parseToCoordinator of a huge message', () => {
       { parameters: [{ ...parameter, shape: Array<number>(33).fill(1) }] },
       { parameters: [{ ...parameter, shape: [0] }] },
       { parameters: Array.from({ length: 100_001 }, () => parameter) },
+      { parameters: [parameter, parameter] },
       { masks: [{ name: 'mask.0', shape: [0], rate: 0 }] },
     ])
       assert.throws(

@@ -23,6 +23,10 @@ const upTo = (most: number): z.ZodInt => z.int().min(1).max(most);
 const MAX_TENSORS = 100_000;
 const tensorShape = z.array(upTo(Number.MAX_SAFE_INTEGER)).max(32);
 
+function hasNamesOfItsOwn(tensors: readonly { readonly name: string }[]): boolean {
+  return new Set(tensors.map(({ name }) => name)).size === tensors.length;
+}
+
 const channel = z.enum(['control', 'data', 'heartbeat']);
 
 /**
@@ -81,11 +85,13 @@ const job = z.object({
         statisticMomentum: z.number().min(0).max(1).nullable(),
       }),
     )
-    .max(MAX_TENSORS),
+    .max(MAX_TENSORS)
+    .refine(hasNamesOfItsOwn, 'expected every name once'),
   /** Inputs of the training step that are drawn at random for each micro-batch (dropout). */
   masks: z
     .array(z.object({ name: text, shape: tensorShape, rate: z.number().min(0).lt(1) }))
-    .max(MAX_TENSORS),
+    .max(MAX_TENSORS)
+    .refine(hasNamesOfItsOwn, 'expected every name once'),
   /** Interpreted by `optim/`. */
   optimizer: z.record(z.string(), z.unknown()),
   /** Largest global gradient norm, or null for no clipping. */

@@ -15,7 +15,7 @@ describe('reasonForCoordinator', () => {
     assert.deepEqual(
       new Set(reasons),
       new Set([
-        "the data of this run were not found there, or are not the same; the worker's terminal " +
+        "the data of this run are not there, or not the same; the worker's own terminal or log " +
           'says more',
       ]),
     );

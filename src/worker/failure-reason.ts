@@ -5,7 +5,7 @@ const MAX_REASON = 1000;
 
 /** One text for whatever is wrong with files: it does not even say whether there is one. */
 const DATA_REASON =
-  "the data of this run were not found there, or are not the same; the worker's terminal says more";
+  "the data of this run are not there, or not the same; the worker's own terminal or log says more";
 
 /** Errors that are about this machine's files, with words from them and their places. */
 const ABOUT_FILES: readonly ErrorCode[] = ['DATA_INVALID', 'CONFIG_INVALID', 'FILE_FAILED'];
