@@ -141,6 +141,10 @@ describe('loadJobData', () => {
       code: 'DATA_INVALID',
       message: /^data of the run: expected "t.csv".*, found none in --data-dir \S+inner\. Put a /,
     });
+    await assert.rejects(
+      loadJobData({ ...specOf({}), name: './docs' }, dataPlaces('.', {})),
+      /^DataError: .*docs/,
+    );
     for (const name of ['..', '.', 'x/', '../..', '..\\..', './a\0.csv'])
       await assert.rejects(
         load(name),

@@ -130,7 +130,8 @@ function ownPathOf(name: string, { dataDir }: DataPlaces): string {
       `data of the run: expected ${wanted}. A worker reads it from its own folder only: put a ` +
         'copy into one and start the worker again with --data-dir <folder>.',
     );
-  const path = join(dataDir, base);
+  // Absolute: a bare name would be that of a known set.
+  const path = resolve(dataDir, base);
   if (existsSync(path)) return path;
   throw new DataError(
     `data of the run: expected ${wanted}, found none in --data-dir ${dataDir}. Put a copy there ` +

@@ -93,7 +93,7 @@ describe('engineFactory', () => {
     const huge = 2 ** 40;
     const g = new GraphBuilder('large');
     const x = g.input('x', 'float32', [1, 1]);
-    g.output('y', g.apply('Expand', [x, g.ints([2 ** 18, 2 ** 18])]));
+    g.output('y', g.reduceSum(g.apply('Expand', [x, g.ints([2 ** 18, 2 ** 18])])));
     const large = encodeGraph(g.build());
     const parameters = [{ name: 'w', shape: [huge], statisticMomentum: null }];
     const masks = [{ name: 'mask.0', shape: [huge, 2 ** 10], rate: 0.5 }];

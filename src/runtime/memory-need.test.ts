@@ -34,7 +34,7 @@ describe('microBatchBytes', () => {
   test('counts samples, masks, files, and half of the results of the steps', () => {
     const g = new GraphBuilder('large');
     const x = g.input('x', 'float32', [1, 1]);
-    g.output('y', g.apply('Expand', [x, g.ints([2 ** 15, 2 ** 15])]));
+    g.output('y', g.reduceSum(g.apply('Expand', [x, g.ints([2 ** 15, 2 ** 15])])));
     const step = rewriteStep(encodeGraph(g.build()), 'training');
     const sizes = { featureCount: 10, targetCount: 2, microBatch: 3, evaluateMicroBatch: 5 };
     const masks = [{ name: 'mask.0', shape: [4, 6], rate: 0.5 }];

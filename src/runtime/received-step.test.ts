@@ -68,8 +68,13 @@ describe('rewriteStep', () => {
     });
   });
 
-  test('says what the results of the nodes take', () => {
-    assert.equal(rewriteStep(copyOf([2 ** 20, 2 ** 10]), 'training').valueBytes, 2 ** 32);
+  test('says what the results of the nodes take, beside what is put out', () => {
+    assert.equal(rewriteStep(copyOf([2 ** 20, 2 ** 10]), 'training').valueBytes, 0);
+
+    const g = new GraphBuilder('sum');
+    const x = g.input('x', 'float32', [2 ** 20, 2 ** 10]);
+    g.output('y', g.reduceSum(g.relu(x)));
+    assert.equal(rewriteStep(encodeGraph(g.build()), 'training').valueBytes, 2 ** 32);
   });
 
   const isUnchanged = (graph: Graph): boolean => {

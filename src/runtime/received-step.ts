@@ -9,14 +9,18 @@ import { GraphError, messageOf } from '../base/errors.ts';
 import { decodeGraph } from '../graph/file/decode.ts';
 import { encodeGraph, type EncodedGraph } from '../graph/file/encode.ts';
 import { peakBytes } from '../graph/peak-bytes.ts';
-import { isStatic } from '../graph/values/shape.ts';
+import { isStatic, staticElementCount } from '../graph/values/shape.ts';
+import { ELEMENT_TYPES } from '../graph/values/types.ts';
 import type { Graph } from '../graph/types.ts';
 
 /** A compiled step as a worker runs it. */
 export interface OwnStep {
   /** The same bytes as were received, if they are the work of `encodeGraph`. */
   readonly file: EncodedGraph;
-  /** What the results of its nodes take at once, as `peakBytes` says it. */
+  /**
+   * What the results of its nodes take at once, as `peakBytes` says it, but for its outputs: those
+   * are written into memory that is there already.
+   */
   readonly valueBytes: number;
 }
 
@@ -30,7 +34,8 @@ export function rewriteStep(received: Uint8Array, name: string): OwnStep {
   try {
     const graph = decodeGraph(received);
     checkSizes(graph);
-    return { file: encodeGraph(graph), valueBytes: peakBytes(graph) };
+    const valueBytes = Math.max(0, peakBytes(graph) - outputBytes(graph));
+    return { file: encodeGraph(graph), valueBytes };
   } catch (error) {
     throw new GraphError(
       `the ${name} step that the coordinator sent was refused: ${messageOf(error)}`,
@@ -38,6 +43,14 @@ export function rewriteStep(received: Uint8Array, name: string): OwnStep {
       { cause: error },
     );
   }
+}
+
+function outputBytes({ outputs }: Graph): number {
+  return outputs.reduce(
+    (sum, { type, shape }) =>
+      sum + staticElementCount(shape.map(Number)) * ELEMENT_TYPES[type].bytes,
+    0,
+  );
 }
 
 /** Without its sizes nobody knows what a graph takes. */
