@@ -15,6 +15,7 @@ import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
 import { makeInitialState } from '../../src/state/initial-state.ts';
 import { LanePool } from '../../src/runtime/lanes/lane-pool.ts';
+import { rewriteStep } from '../../src/runtime/received-step.ts';
 
 /** Times of training steps on lanes. */
 export interface StepRates {
@@ -93,7 +94,7 @@ async function makeLane(
   const { plan, bytes } = planned;
   const { job } = plan;
   const optimizer = parseOptimizerSpec(job.optimizer);
-  const files = compiledStepsOf(plan, bytes);
+  const { train, evaluate } = compiledStepsOf(plan, bytes);
   const shared = makeSharedArena(job, optimizer, 1);
   const lane = await Lane.create({
     lane: 0,
@@ -101,8 +102,8 @@ async function makeLane(
     device: 'cpu',
     job,
     optimizer,
-    trainModel: files.train,
-    evaluateModel: files.evaluate,
+    trainModel: rewriteStep(train, 'training').file,
+    evaluateModel: rewriteStep(evaluate, 'evaluation').file,
     train: data.train,
     evaluate: data.evaluate,
     sharedMemory: shared.memory,
@@ -205,12 +206,16 @@ async function makePool(
   const { plan, bytes } = planned;
   const { job } = plan;
   const optimizer = parseOptimizerSpec(job.optimizer);
+  const { train, evaluate } = compiledStepsOf(plan, bytes);
   const { pool } = await LanePool.create({
     laneCount,
     device: 'cpu',
     job,
     optimizer,
-    files: compiledStepsOf(plan, bytes),
+    files: {
+      train: rewriteStep(train, 'training').file,
+      evaluate: rewriteStep(evaluate, 'evaluation').file,
+    },
     train: data.train,
     evaluate: data.evaluate,
     handlers: {

@@ -9,6 +9,9 @@ import { DataError } from '../base/errors.ts';
  */
 export const MAX_ARRAY_BYTES: number = 2 ** 31;
 
+/** What systems say of free memory is too rough to refuse less than this. */
+const ALWAYS_TRIED_BYTES = 2 ** 28;
+
 /** Gives `length` zero bytes. Throws DataError that says for `what` when that is too much. */
 export function sharedBytes(length: number, what: string): Uint8Array<SharedArrayBuffer> {
   return new Uint8Array(allocate(length, what));
@@ -37,6 +40,7 @@ export function checkArrayBytes(byteLength: number, what: string): void {
 
 function allocate(byteLength: number, what: string): SharedArrayBuffer {
   checkArrayBytes(byteLength, what);
+  checkFree(byteLength, what);
   try {
     return new SharedArrayBuffer(byteLength);
   } catch (error) {
@@ -47,4 +51,16 @@ function allocate(byteLength: number, what: string): SharedArrayBuffer {
       { cause: error },
     );
   }
+}
+
+/** Linux grants more than there is, and ends a process that uses it. */
+function checkFree(byteLength: number, what: string): void {
+  const free = process.availableMemory();
+  if (byteLength < ALWAYS_TRIED_BYTES || byteLength <= free) return;
+  throw new DataError(
+    `${what}: expected at most the ${free} bytes of memory that are free, the samples of one split ` +
+      `take ${byteLength}. Every worker holds the whole data set: use fewer workers on this ` +
+      'machine, or fewer samples.',
+    { byteLength, free },
+  );
 }

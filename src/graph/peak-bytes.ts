@@ -1,4 +1,3 @@
-import { GraphBuilder } from './builder.ts';
 import { invariant } from '../base/errors.ts';
 import { staticElementCount } from './values/shape.ts';
 import { type Graph } from './types.ts';
@@ -12,12 +11,16 @@ import { ELEMENT_TYPES } from './values/types.ts';
  * sizes by. All shapes must be numbers.
  */
 export function peakBytes(graph: Graph): number {
-  const values = GraphBuilder.from(graph);
+  const sizes = new Map(
+    graph.values.map(({ name, type, shape }) => [
+      name,
+      staticElementCount(shape.map(Number)) * ELEMENT_TYPES[type].bytes,
+    ]),
+  );
   const bytesOf = (name: string): number => {
-    const { type, shape } = values.value(name);
-    const bytes = staticElementCount(shape.map(Number)) * ELEMENT_TYPES[type].bytes;
+    const bytes = sizes.get(name);
     invariant(Number.isSafeInteger(bytes), `${name} has a shape of numbers`);
-    return bytes;
+    return bytes ?? 0;
   };
   const lastUse = new Map<string, number>();
   for (const [index, { inputs, outputs }] of graph.nodes.entries())

@@ -13,7 +13,7 @@ import { STRATEGIES } from '../strategies/strategies.ts';
 import type { StrategyPlan } from '../strategies/strategy.ts';
 import { stateBytesOf } from '../state/state-layout.ts';
 import { compileSteps, type CompiledSteps } from './compiled-steps.ts';
-import { datasetSpecOf, type RunData } from './data-source.ts';
+import { jobDatasetOf, type RunData } from './data-source.ts';
 import { checkBatches, checkState } from './limits.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
 
@@ -106,7 +106,7 @@ function jobOf(
   return {
     runId,
     seed,
-    dataset: { ...datasetSpecOf(config) },
+    dataset: { ...jobDatasetOf(config) },
     dataDigest: data.digest,
     task: data.train.target.kind,
     featureCount: featureCountOf(data.train),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { DataPlaces } from '../data/dataset.ts';
+import { localDataDir } from '../job/data-source.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
 import { planRun } from '../job/plan-run.ts';
 import { crowdedOut } from '../membership/places.ts';
@@ -145,7 +146,7 @@ async function startWorkers(
   { address, files, shares, workers }: Premises,
 ): Promise<void> {
   if (self === undefined) return;
-  const { dataDir } = config;
+  const dataDir = localDataDir(config);
   const usual: WorkerPlace = { self, address };
   for (const [rank, share] of shares.entries()) {
     const place = (await placeWorker?.(rank, usual)) ?? usual;

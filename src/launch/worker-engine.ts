@@ -1,9 +1,10 @@
 /** The computing half of a worker process: data, lanes, and what trains with them. */
+import { DataError, ProtocolError } from '../base/errors.ts';
 import { asRuntimeError } from '../base/shortage.ts';
-import type { DataPlaces } from '../data/dataset.ts';
+import { type DataPlaces, featureCountOf, targetCountOf } from '../data/dataset.ts';
 import {
   type DatasetSpec,
-  type loadRunData,
+  type loadJobData,
   parseDatasetSpec,
   type RunData,
 } from '../job/data-source.ts';
@@ -12,15 +13,16 @@ import type { Job } from '../protocol/messages.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
 import type { LanePool, LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
-import { checkMemory, workerBytes } from '../runtime/memory-need.ts';
+import { checkMemory, microBatchBytes, workerBytes } from '../runtime/memory-need.ts';
 import { placementText, placeNodes } from '../runtime/node-placement.ts';
+import { type OwnStep, rewriteStep } from '../runtime/received-step.ts';
 import { strategyOf } from '../strategies/strategies.ts';
 
 /** Loads the data of a job. */
 export type DataLoader = (spec: DatasetSpec) => Promise<RunData>;
 
 /** Makes a loader that loads once per spec: data survive a reconnection. */
-export function cachedLoader(places: DataPlaces, load: typeof loadRunData): DataLoader {
+export function cachedLoader(places: DataPlaces, load: typeof loadJobData): DataLoader {
   const loaded = new Map<string, Promise<RunData>>();
   return async (spec) => {
     const key = JSON.stringify(spec);
@@ -47,9 +49,16 @@ export interface EngineOwner {
   await(task: Promise<void>): void;
 }
 
-interface CompiledFiles {
+/** The compiled steps as they came. */
+interface ReceivedFiles {
   readonly train: Uint8Array;
   readonly evaluate: Uint8Array;
+}
+
+/** The same as this worker wrote them: no session is made from anything else. */
+interface OwnSteps {
+  readonly train: OwnStep;
+  readonly evaluate: OwnStep;
 }
 
 /** Makes the engines of a worker, as the strategy of each job wants them. */
@@ -61,10 +70,10 @@ export function engineFactory(
   return (job, files, handlers) => ({
     whenReady(ready, failed) {
       makeEngine(job, files, handlers, options, loadData).then(
-        ({ pool, engine, profile }) => {
+        ({ pool, engine, profile, steps }) => {
           owner.hold(pool);
           ready(engine, profile);
-          if (options.device !== 'cpu') owner.await(logPlacement(files.train, options));
+          if (options.device !== 'cpu') owner.await(logPlacement(steps.train.file, options));
         },
         (error: unknown) => failed(asRuntimeError(error)),
       );
@@ -72,30 +81,64 @@ export function engineFactory(
   });
 }
 
+/** What a job asks for is looked at before anything is done for it: memory, steps, data. */
 async function makeEngine(
   job: Job,
-  files: CompiledFiles,
+  received: ReceivedFiles,
   handlers: EngineHandlers,
-  { device, lanes, parts }: ComputeOptions,
+  options: ComputeOptions,
   loadData: DataLoader,
-): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile }> {
-  const { train, evaluate, digest: dataDigest } = await loadData(parseDatasetSpec(job.dataset));
-  const optimizer = parseOptimizerSpec(job.optimizer);
-  const strategy = strategyOf(job);
-  const what = `this worker of ${lanes} lane${lanes === 1 ? '' : 's'}`;
-  checkMemory(what, workerBytes(job, optimizer, lanes, true, strategy.extraRegions));
-  const { pool, engine, numericsClass } = await strategy.createEngine({
-    laneCount: lanes,
+): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile; steps: OwnSteps }> {
+  const { device, lanes: laneCount, parts } = options;
+  const steps = stepsOf(job, received, laneCount);
+  const data = await loadData(parseDatasetSpec(job.dataset));
+  checkData(job, data);
+  const { train, evaluate, digest: dataDigest } = data;
+  const { pool, engine, numericsClass } = await strategyOf(job).createEngine({
+    laneCount,
     device,
     job,
-    optimizer,
-    files,
+    optimizer: parseOptimizerSpec(job.optimizer),
+    files: { train: steps.train.file, evaluate: steps.evaluate.file },
     train,
     evaluate,
     handlers,
     ...(parts?.laneProgram !== undefined && { laneProgram: parts.laneProgram }),
   });
-  return { pool, engine, profile: { dataDigest, numericsClass } };
+  return { pool, engine, profile: { dataDigest, numericsClass }, steps };
+}
+
+/** The steps of a job that this machine has the memory for. */
+function stepsOf(job: Job, { train, evaluate }: ReceivedFiles, laneCount: number): OwnSteps {
+  const what = `this worker of ${laneCount} lane${laneCount === 1 ? '' : 's'}`;
+  const optimizer = parseOptimizerSpec(job.optimizer);
+  const stateBytes = workerBytes(job, optimizer, laneCount, true, strategyOf(job).extraRegions);
+  checkMemory(what, stateBytes);
+  const steps = {
+    train: rewriteStep(train, 'training'),
+    evaluate: rewriteStep(evaluate, 'evaluation'),
+  };
+  const laneBytes = microBatchBytes(job, [steps.train, steps.evaluate]);
+  checkMemory(what, stateBytes + laneCount * laneBytes);
+  return steps;
+}
+
+/**
+ * Throws unless this worker's data are those of the job. Nothing has been computed from them then,
+ * and nothing of them is told: who asks for data must know them.
+ */
+function checkData(job: Job, { train, digest }: RunData): void {
+  if (digest !== job.dataDigest)
+    throw new DataError(
+      `data of the run: expected SHA-256 ${job.dataDigest}, found ${digest}: the data of this ` +
+        "worker differ from the coordinator's. Give both the same files.",
+    );
+  const [features, targets] = [featureCountOf(train), targetCountOf(train)];
+  if (features !== job.featureCount || targets !== job.targetCount)
+    throw new ProtocolError(
+      `job: expected samples of ${features} features and ${targets} targets, as the data have, ` +
+        `got ${job.featureCount} and ${job.targetCount}`,
+    );
 }
 
 /** Says which nodes of the step the device leaves to the CPU. */

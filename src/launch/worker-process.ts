@@ -9,7 +9,7 @@ import { systemClock } from '../base/clock.ts';
 import { messageOf, RendezvousError } from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
 import type { DataPlaces } from '../data/dataset.ts';
-import { type DatasetSpec, loadRunData, type RunData } from '../job/data-source.ts';
+import { type DatasetSpec, loadJobData, type RunData } from '../job/data-source.ts';
 import type { Hello } from '../protocol/messages.ts';
 import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -58,7 +58,7 @@ const INTERRUPTED = 'the worker was interrupted';
  *         the engine fail.
  */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
-  const { workerId = randomUUID(), loadData: load = loadRunData } = options.parts ?? {};
+  const { workerId = randomUUID(), loadData: load = loadJobData } = options.parts ?? {};
   const loadData = cachedLoader(options.places, load);
   const search = new WorkerSearch(options);
   const standing = { workerId, loadData, search };

@@ -337,6 +337,27 @@ describe('parseToCoordinator of a huge message', () => {
     );
   });
 
+  test('refuses jobs that ask for more than any setting can', () => {
+    const { job } = TO_WORKER.welcome;
+    const [parameter] = job.parameters;
+    for (const changes of [
+      { microBatch: 0 },
+      { microBatch: 65_537 },
+      { globalBatch: 16_777_217 },
+      { evaluateMicroBatch: 0 },
+      { evaluateMicroBatch: 65_537 },
+      { parameters: [{ ...parameter, shape: Array<number>(33).fill(1) }] },
+      { parameters: [{ ...parameter, shape: [0] }] },
+      { parameters: Array.from({ length: 100_001 }, () => parameter) },
+      { parameters: [parameter, parameter] },
+      { masks: [{ name: 'mask.0', shape: [0], rate: 0 }] },
+    ])
+      assert.throws(
+        () => parseToWorker({ ...TO_WORKER.welcome, job: { ...job, ...changes } }, 'peer'),
+        { name: 'ProtocolError', message: new RegExp(Object.keys(changes)[0]!) },
+      );
+  });
+
   test('refuses words longer than 4096 characters', () => {
     assert.throws(
       () => parseToCoordinator({ ...TO_COORDINATOR.hello, workerId: 'x'.repeat(4097) }, 'peer'),

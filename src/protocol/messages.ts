@@ -27,6 +27,16 @@ const text = z.string().max(4096);
 const name = words(200);
 const milliseconds = z.number().min(0);
 
+/** At least one, and no more than the setting of this name takes. */
+const upTo = (most: number): z.ZodInt => z.int().min(1).max(most);
+/** Far above what networks have; a header of a mebibyte holds no more parameters than this. */
+const MAX_TENSORS = 100_000;
+const tensorShape = z.array(upTo(Number.MAX_SAFE_INTEGER)).max(32);
+
+function hasNamesOfItsOwn(tensors: readonly { readonly name: string }[]): boolean {
+  return new Set(tensors.map(({ name }) => name)).size === tensors.length;
+}
+
 const channel = z.enum(['control', 'data', 'heartbeat']);
 
 /**
@@ -69,23 +79,29 @@ const job = z.object({
   /** Elements of one sample, and of its target. */
   featureCount: count,
   targetCount: count,
-  microBatch: count,
-  globalBatch: count,
-  evaluateMicroBatch: count,
+  microBatch: upTo(65_536),
+  globalBatch: upTo(16_777_216),
+  evaluateMicroBatch: upTo(65_536),
   /** In canonical order: the order of the flat state and of the digest. */
-  parameters: z.array(
-    z.object({
-      name: text,
-      shape: z.array(count),
-      /**
-       * A running statistic moves by this part towards what was observed; a trained parameter has
-       * null.
-       */
-      statisticMomentum: z.number().min(0).max(1).nullable(),
-    }),
-  ),
+  parameters: z
+    .array(
+      z.object({
+        name: text,
+        shape: tensorShape,
+        /**
+         * A running statistic moves by this part towards what was observed; a trained parameter has
+         * null.
+         */
+        statisticMomentum: z.number().min(0).max(1).nullable(),
+      }),
+    )
+    .max(MAX_TENSORS)
+    .refine(hasNamesOfItsOwn, 'expected every name once'),
   /** Inputs of the training step that are drawn at random for each micro-batch (dropout). */
-  masks: z.array(z.object({ name: text, shape: z.array(count), rate: z.number().min(0).lt(1) })),
+  masks: z
+    .array(z.object({ name: text, shape: tensorShape, rate: z.number().min(0).lt(1) }))
+    .max(MAX_TENSORS)
+    .refine(hasNamesOfItsOwn, 'expected every name once'),
   /** Interpreted by `optim/`. */
   optimizer: z.record(z.string(), z.unknown()),
   /** Largest global gradient norm, or null for no clipping. */

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { GraphBuilder } from '../graph/builder.ts';
+import { encodeGraph } from '../graph/file/encode.ts';
 import { makeOptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
-import { checkMemory, coordinatorBytes, workerBytes } from './memory-need.ts';
+import { rewriteStep } from './received-step.ts';
+import { checkMemory, coordinatorBytes, microBatchBytes, workerBytes } from './memory-need.ts';
 
 /** Only what the estimate looks at: one tensor of a million elements. */
 const job = {
@@ -24,6 +27,22 @@ describe('workerBytes', () => {
     assert.equal(workerBytes(job, adam, 1, false), (3 + 2 + 3 + 2) * MILLION_FLOATS);
     assert.equal(workerBytes(job, adam, 4, true), (12 + 2 + 5 + 3) * MILLION_FLOATS);
     assert.equal(workerBytes(job, makeOptimizerSpec('sgd', {}), 1, true), (3 + 1) * MILLION_FLOATS);
+  });
+});
+
+describe('microBatchBytes', () => {
+  test('counts samples, masks, files, and half of the results of the steps', () => {
+    const g = new GraphBuilder('large');
+    const x = g.input('x', 'float32', [1, 1]);
+    g.output('y', g.reduceSum(g.apply('Expand', [x, g.ints([2 ** 15, 2 ** 15])])));
+    const step = rewriteStep(encodeGraph(g.build()), 'training');
+    const sizes = { featureCount: 10, targetCount: 2, microBatch: 3, evaluateMicroBatch: 5 };
+    const masks = [{ name: 'mask.0', shape: [4, 6], rate: 0.5 }];
+
+    assert.equal(
+      microBatchBytes({ ...sizes, masks }, [step]),
+      4 * (8 * 13 + 24) + step.file.length + 2 ** 31,
+    );
   });
 });
 

@@ -7,6 +7,7 @@ import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
 import { optimizerRegionsOf, stateBytesOf } from '../state/state-layout.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
+import type { OwnStep } from './received-step.ts';
 
 /** Needs below this are never refused: what systems say of free memory is too rough for that. */
 const NEGLIGIBLE_BYTES = 2 ** 30;
@@ -31,6 +32,26 @@ export function workerBytes(
   return (
     region * (onLanes + sums + exchanged + extraRegions) + stateBytesOf(job.parameters, optimizer)
   );
+}
+
+/**
+ * Bytes that the micro-batches of a job surely take on one lane: samples, masks, what the files of
+ * the steps hold, and half of what the results of their nodes take, since ONNX Runtime computes
+ * some in the place of others.
+ */
+export function microBatchBytes(
+  job: Pick<Job, 'masks' | 'featureCount' | 'targetCount' | 'microBatch' | 'evaluateMicroBatch'>,
+  steps: readonly OwnStep[],
+): number {
+  const { featureCount, targetCount, microBatch, evaluateMicroBatch } = job;
+  const samples = (microBatch + evaluateMicroBatch) * (featureCount + targetCount + 1);
+  const masks = job.masks.reduce((sum, { shape }) => sum + productOf(shape), 0);
+  const ofSteps = steps.map(({ file, valueBytes }) => file.length + valueBytes / 2);
+  return 4 * (samples + masks) + ofSteps.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function productOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
 }
 
 /**

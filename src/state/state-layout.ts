@@ -22,3 +22,9 @@ export function stateBytesOf(
 ): number {
   return 4 * makeArenaLayout(parameters).length * stateRegionsOf(optimizer).length;
 }
+
+/** Counts the bytes of the largest state that an optimizer makes of parameters, padded. */
+export function mostStateBytes(parameters: readonly ParameterShape[]): number {
+  const regions = Object.values(OPTIMIZERS).map(({ stateNames }) => 1 + stateNames.length);
+  return 4 * makeArenaLayout(parameters).paddedLength * Math.max(...regions);
+}

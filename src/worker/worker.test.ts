@@ -5,6 +5,7 @@ import { ManualClock } from '../base/clock.ts';
 import { NonFiniteError, ShortageError } from '../base/errors.ts';
 import { parseToCoordinator, type ToCoordinator, type ToWorker } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../runtime/engine.ts';
+import { mostStateBytes } from '../state/state-layout.ts';
 import type { Connection } from '../transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../transport/memory-network.ts';
 import type { WorkerEnd } from './worker-options.ts';
@@ -358,5 +359,18 @@ describe('Worker', () => {
       ends[0]?.kind === 'disconnected' ? ends[0].reason : '',
       /lease does not belong on the data connection/,
     );
+  });
+
+  test('takes nothing that is larger than any state of its job', () => {
+    const { clock, data, ends, send } = createWorld();
+    const most = mostStateBytes(makeTestPlan().job.parameters);
+
+    send(data, { kind: 'state', step: 0, serial: 1 }, new Uint8Array(most));
+    clock.advance(600);
+    assert.equal(ends.length, 0);
+
+    send(data, { kind: 'state', step: 0, serial: 2 }, new Uint8Array(most + 1));
+    clock.advance(600);
+    assert.equal(ends[0]?.kind, 'disconnected');
   });
 });

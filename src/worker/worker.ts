@@ -16,8 +16,10 @@ import {
   type ToWorker,
 } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
+import { mostStateBytes } from '../state/state-layout.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import { reasonForCoordinator } from './failure-reason.ts';
 import { PassWork } from './pass-work.ts';
 import { Replica } from './replica.ts';
 import type { WorkerEnd, WorkerOptions } from './worker-options.ts';
@@ -27,9 +29,10 @@ type Welcome = Extract<ToWorker, { kind: 'welcome' }>;
 /** The welcome carries the compiled steps, with everything that is frozen in them. */
 const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
 const CONTROL_LIMITS = { maxHeaderBytes: 4 << 20, maxPayloadBytes: 0 };
+const DATA_LIMITS = { maxHeaderBytes: 1 << 20 };
+const MAX_DATA_BYTES = 2 ** 31 - 1;
 /** The goodbye may still be on its way when the other connections have ended. */
 const FAREWELL_MS = 500;
-const DATA_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
 
 /** One membership of a worker process, from its hello to its end. */
 export class Worker {
@@ -159,10 +162,11 @@ export class Worker {
     this.#session = session;
     const { clock, onWelcome, openConnection, startHeartbeat, createEngine } = this.#options;
     const files = splitFiles(job, payload);
+    const dataBytes = Math.min(MAX_DATA_BYTES, mostStateBytes(job.parameters));
     this.#control.limits = CONTROL_LIMITS;
     onWelcome(rank, job);
     const startedMs = clock.now();
-    openConnection((connection) => this.#attachData(connection, session));
+    openConnection((connection) => this.#attachData(connection, session, dataBytes));
     startHeartbeat(this.#hello('heartbeat', session));
     createEngine(job, files, this.#engineHandlers()).whenReady(
       (engine, profile) => this.#becomeReady(engine, profile, clock.now() - startedMs),
@@ -186,10 +190,10 @@ export class Worker {
     this.#advance();
   }
 
-  #attachData(connection: Connection, session: string): void {
+  #attachData(connection: Connection, session: string, maxPayloadBytes: number): void {
     if (this.#isOver) return connection.destroy();
     this.#data = connection;
-    connection.limits = DATA_LIMITS;
+    connection.limits = { ...DATA_LIMITS, maxPayloadBytes };
     connection.handlers = {
       onFrame: (header, payload) =>
         this.#receiveData(parseToWorker(header, connection.peer), payload),
@@ -226,7 +230,7 @@ export class Worker {
 
   #fail(error: LockstepError): void {
     if (this.#isOver) return;
-    this.#control.send({ kind: 'failed', reason: error.message.slice(0, 4096) });
+    this.#control.send({ kind: 'failed', reason: reasonForCoordinator(error) });
     this.#end({ kind: 'failed', error });
   }
 

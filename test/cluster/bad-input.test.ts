@@ -280,10 +280,36 @@ describe('exit code 1 and one message for', () => {
     );
     assert.match(
       run.program.stderr,
-      /! 127\.0\.0\.1:\d+ was refused: left before it was ready: reading /,
+      /! 127\.0\.0\.1:\d+ was refused: left before it was ready: the data of this run are not there, /,
     );
     assert.equal(summary.events.workersJoined, 1);
     assert.equal((await good.end()).status, 0);
+  });
+
+  test("a worker without the coordinator's own file, which it may not fetch by its path", async (t) => {
+    const folder = temporaryFolder(t);
+    const table = join(folder, 'table.csv');
+    writeFileSync(table, Array.from({ length: 64 }, (_, i) => `${i},${i % 3}`).join('\n'));
+    const flags = ['--dataset', table, '--steps', '2', '--workers', '1', '--global-batch', '32'];
+    const local = await startRun(t, flags).outcome();
+    const run = startRun(t, flags, 'coordinator');
+
+    const without = await startWorker(t, run);
+    const { status } = await without.end();
+    const good = await startWorker(t, run, '--data-dir', folder);
+    const { summary } = await run.outcome();
+
+    assert.equal(status, 1);
+    assert.match(
+      without.stderr,
+      /\nerror: data of the run: expected "table\.csv".* start the worker again with --data-dir <fol/,
+    );
+    assert.match(
+      run.program.stderr,
+      /was refused: left before it was ready: the data of this run /,
+    );
+    assert.equal((await good.end()).status, 0);
+    assert.equal(summary.stateDigest, local.summary.stateDigest);
   });
 
   test('a port that is in use', async (t) => {

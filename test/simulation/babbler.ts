@@ -5,11 +5,20 @@
 import { type Hello, PROTOCOL_VERSION, type ToCoordinator } from '../../src/protocol/messages.ts';
 import type { Connection } from '../../src/transport/connection.ts';
 import { SimulatedHost } from '../../src/transport/memory-network.ts';
-import type { Choices, SimulatedCluster } from './simulated-cluster.ts';
+import type { ManualClock } from '../../src/base/clock.ts';
+import type { Choices } from './choices.ts';
 
 const BABBLE_MS = 5_000;
 const REJOIN_MS = 300;
 const SAYINGS = 40;
+
+/** Where it babbles. */
+export interface BabbledAt {
+  readonly clock: ManualClock;
+  readonly choices: Choices;
+  readonly isOver: boolean;
+  dial(host: SimulatedHost): Connection;
+}
 
 /** Something that a worker could say, but has no reason to. */
 function sayingOf(choices: Choices, hello: Hello): ToCoordinator {
@@ -43,11 +52,11 @@ function sayingOf(choices: Choices, hello: Hello): ToCoordinator {
 
 /** Joins, babbles for a while, and leaves for good after a few seconds. */
 export class Babbler {
-  readonly #cluster: SimulatedCluster;
+  readonly #cluster: BabbledAt;
   readonly #host: SimulatedHost;
   #endMs = 0;
 
-  constructor(cluster: SimulatedCluster, name: string) {
+  constructor(cluster: BabbledAt, name: string) {
     this.#cluster = cluster;
     this.#host = new SimulatedHost(name);
   }

@@ -5,7 +5,6 @@
  */
 import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
 import type { LockstepError } from '../../src/base/errors.ts';
-import { RandomWords } from '../../src/base/random.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { RunResult } from '../../src/coordinator/run-result.ts';
 import type { Reporter } from '../../src/coordinator/reporter.ts';
@@ -25,6 +24,7 @@ import {
 import type { WorkerEnd } from '../../src/worker/worker-options.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { Babbler } from './babbler.ts';
+import { Choices } from './choices.ts';
 import {
   ELEMENTS,
   initialTensors,
@@ -38,33 +38,6 @@ const HEARTBEAT_MS = 250;
 const REJOIN_MS = 500;
 /** Virtual time after which a run that has not finished counts as hung. */
 const HUNG_MS = { lan: 20 * 60_000, wide: 48 * 3_600_000 };
-
-/** A stream of small choices for one history. */
-export class Choices {
-  readonly #words: RandomWords;
-  #next = 0;
-
-  constructor(seed: number) {
-    this.#words = new RandomWords(seed, 'synthetic', 99);
-  }
-
-  below(bound: number): number {
-    return this.#words.below(this.#next++, bound);
-  }
-
-  between(low: number, high: number): number {
-    return low + this.#words.uniform(this.#next++) * (high - low);
-  }
-
-  /** Between `low` and `high`, every order of magnitude as likely as the others. */
-  magnitude(low: number, high: number): number {
-    return low * (high / low) ** this.#words.uniform(this.#next++);
-  }
-
-  chance(probability: number): boolean {
-    return this.#words.uniform(this.#next++) < probability;
-  }
-}
 
 /** A host's view of time: its timers wait while it is frozen and never fire once it is dead. */
 class HostClock implements Clock {

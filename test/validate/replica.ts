@@ -9,6 +9,7 @@ import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { MicroBatchRecord } from '../../src/protocol/messages.ts';
 import { makeInitialState } from '../../src/state/initial-state.ts';
 import { LanePool } from '../../src/runtime/lanes/lane-pool.ts';
+import { rewriteStep } from '../../src/runtime/received-step.ts';
 
 /** What one replica computed of a step. */
 export interface Part {
@@ -41,13 +42,17 @@ export class Replica {
     const { plan, bytes } = planned;
     const { job } = plan;
     const optimizer = parseOptimizerSpec(job.optimizer);
+    const steps = compiledStepsOf(plan, bytes);
     const made: { replica?: Replica } = {};
     const { pool } = await LanePool.create({
       laneCount: 1,
       device: 'cpu',
       job,
       optimizer,
-      files: compiledStepsOf(plan, bytes),
+      files: {
+        train: rewriteStep(steps.train, 'training').file,
+        evaluate: rewriteStep(steps.evaluate, 'evaluation').file,
+      },
       train: data.train,
       evaluate: data.evaluate,
       handlers: {

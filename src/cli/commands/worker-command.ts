@@ -14,7 +14,11 @@ import { logLine } from '../shell/output.ts';
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and \
 computes until the
-run is over. It can join at any time; if it loses the coordinator it looks for it again.
+run is over. It can join at any time; if it loses the coordinator it looks for it again. Data files \
+are read from
+--data-dir, the cache and installed packages only, whatever path the coordinator names, and used \
+only if they are
+those of the coordinator, by their hash. A job that needs more memory than is free is refused.
 
 Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130 \
 interrupted.`;
@@ -27,7 +31,10 @@ export function workerCommand(context: CommandContext): Command {
     .option('--device <device>', `where to compute: ${DEVICE_NAMES.join(', ')}`, 'cpu')
     .option('--lanes <count>', 'compute threads (default: all cores; 1 with a GPU)')
     .option('--rank <rank>', 'rank to ask for')
-    .option('--data-dir <folder>', 'where the data set lies on this machine')
+    .option(
+      '--data-dir <folder>',
+      'where the data set lies on this machine, also a file or folder of your own',
+    )
     .option('--retry <seconds>', 'how long to look for the coordinator', '60')
     .addHelpText('after', HELP)
     .action(async (flags: Record<string, string | undefined>) => work(context, flags));

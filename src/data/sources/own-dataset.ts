@@ -91,8 +91,8 @@ function notReadable(path: string, found: string): ConfigError {
   const expected =
     'a .npz, .csv, .tsv or .txt file, or a folder of .npy files or class-named images';
   return new ConfigError(
-    `dataset: expected ${expected}, found ${found}. Every worker needs the same file at the ` +
-      'same path, or in its --data-dir.',
+    `dataset: expected ${expected}, found ${found}. A worker on another machine needs the same ` +
+      'file in its --data-dir.',
     [{ path: 'dataset', expected, got: path }],
   );
 }

@@ -28,14 +28,21 @@ export const ATTRIBUTE_TYPES = {
   ints: 7,
 } as const;
 
+declare const isOurs: unique symbol;
+/**
+ * Bytes that `encodeGraph` wrote: there is nothing in them that we do not know, and nothing that
+ * names another file. What a peer sent is not, whatever it looks like.
+ */
+export type EncodedGraph = Uint8Array & { readonly [isOurs]: true };
+
 /**
  * The graph as the bytes of an `.onnx` file: IR version 8, opset 17 of the standard domain.
  *
  * The same graph always gives the same bytes. Shapes of intermediate values are left out: they
  * follow from the rest, and the file is what travels to every worker.
  */
-export function encodeGraph(graph: GraphFile): Uint8Array {
-  return writeModel(graph).finish();
+export function encodeGraph(graph: GraphFile): EncodedGraph {
+  return writeModel(graph).finish() as EncodedGraph;
 }
 
 /**

@@ -5,6 +5,8 @@ export const WIRE_TYPES = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as con
 /** The number of a layout, as it stands in the key of a field. */
 export type WireType = (typeof WIRE_TYPES)[keyof typeof WIRE_TYPES];
 
+/** Most messages are short: a node, an attribute. */
+const FIRST_BYTES = 64;
 /** Values at least this long are not copied into the message before it is finished. */
 const LONG_BYTES = 4096;
 
@@ -15,7 +17,7 @@ export class ProtoWriter {
   /** What comes before the bytes that are being filled. */
   readonly #parts: Uint8Array[] = [];
   #partsLength = 0;
-  #bytes = new Uint8Array(256);
+  #bytes = new Uint8Array(FIRST_BYTES);
   #length = 0;
 
   /** An integer field (int32, int64, enum); negative ones take ten bytes. */
@@ -77,7 +79,7 @@ export class ProtoWriter {
     if (value.length >= LONG_BYTES) {
       this.#parts.push(this.#bytes.subarray(0, this.#length), value);
       this.#partsLength += this.#length + value.length;
-      this.#bytes = new Uint8Array(256);
+      this.#bytes = new Uint8Array(FIRST_BYTES);
       this.#length = 0;
       return;
     }

@@ -1,4 +1,5 @@
 import type { Dataset } from '../../data/dataset.ts';
+import type { EncodedGraph } from '../../graph/file/encode.ts';
 import { Arena, type RegionRequest } from '../../kernels/arena.ts';
 import { type ArenaLayout, makeArenaLayout } from '../../kernels/layout.ts';
 import type { OptimizerSpec } from '../../optim/spec.ts';
@@ -13,8 +14,8 @@ export interface LaneStart {
   readonly device: Device;
   readonly job: Job;
   readonly optimizer: OptimizerSpec;
-  readonly trainModel: Uint8Array;
-  readonly evaluateModel: Uint8Array;
+  readonly trainModel: EncodedGraph;
+  readonly evaluateModel: EncodedGraph;
   readonly train: Dataset;
   readonly evaluate: Dataset;
   readonly sharedMemory: WebAssembly.Memory;

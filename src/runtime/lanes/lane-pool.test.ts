@@ -330,7 +330,7 @@ describe('LanePool', () => {
   });
 
   test('refuses a graph that ONNX Runtime refuses, and leaves no thread behind', async () => {
-    const broken = train.slice(0, 200);
+    const broken = train.slice(0, 200) as typeof train;
 
     await assert.rejects(
       makePool(2, makeJob(), { train: broken, evaluate }),

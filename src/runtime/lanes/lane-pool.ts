@@ -2,6 +2,7 @@
 import { invariant, RuntimeError } from '../../base/errors.ts';
 import { microBatchesOfStep } from '../../data/batches.ts';
 import type { Dataset } from '../../data/dataset.ts';
+import type { EncodedGraph } from '../../graph/file/encode.ts';
 import type { Arena } from '../../kernels/arena.ts';
 import { type ArenaLayout, makeBlocks } from '../../kernels/layout.ts';
 import type { OptimizerSpec } from '../../optim/spec.ts';
@@ -25,7 +26,7 @@ export interface LanePoolOptions {
   readonly device: Device;
   readonly job: Job;
   readonly optimizer: OptimizerSpec;
-  readonly files: { readonly train: Uint8Array; readonly evaluate: Uint8Array };
+  readonly files: { readonly train: EncodedGraph; readonly evaluate: EncodedGraph };
   readonly train: Dataset;
   readonly evaluate: Dataset;
   readonly handlers: EngineHandlers;

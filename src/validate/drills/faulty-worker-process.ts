@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { invariant, messageOf } from '../../base/errors.ts';
 import { printable } from '../../base/printable.ts';
 import { siblingModule } from '../../base/module-url.ts';
-import { dataPlaces, loadRunData } from '../../job/data-source.ts';
+import { dataPlaces, loadJobData } from '../../job/data-source.ts';
 import { onEndingSignals } from '../../launch/ending-signals.ts';
 import { runWorkerProcess, type WorkerParts } from '../../launch/worker-process.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
@@ -64,7 +64,7 @@ function faultyParts({ fault, workerId }: FaultOrder): WorkerParts {
     ...(fault === 'wrong_data' && {
       loadData: async (spec, places) => {
         writeSync(2, injectionLine(fault, { step: 0, atMs: Date.now() }));
-        return loadRunData({ ...spec, seed: spec.seed + 1 }, places);
+        return loadJobData({ ...spec, seed: spec.seed + 1 }, places);
       },
     }),
   };
