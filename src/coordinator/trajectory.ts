@@ -4,10 +4,11 @@
  */
 import { type LockstepError, NonFiniteError } from '../base/errors.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
-import type { Ledger } from '../metrics/events.ts';
+import type { Ledger, RunEvent } from '../metrics/events.ts';
 import {
   gridExponents,
   type GridMaxima,
+  maximaOfStep,
   mergeMaxima,
   nextMaxima,
   overflowsGrid,
@@ -26,6 +27,12 @@ export interface Snapshot {
   readonly ledger: Ledger;
 }
 
+/**
+ * Why a step is computed again: its grid was not known yet, was too narrow, or was that of large
+ * elements that nobody has seen again.
+ */
+type RedoReason = Extract<RunEvent, { readonly kind: 'step-redone' }>['reason'];
+
 /** What a complete pass means for the run. */
 export type Outcome =
   | {
@@ -33,9 +40,15 @@ export type Outcome =
       readonly commit: Commit;
       readonly records: readonly MicroBatchRecord[];
     }
-  | { readonly kind: 'redo'; readonly reason: 'calibration' | 'overflow' }
+  | { readonly kind: 'redo'; readonly reason: RedoReason }
   | { readonly kind: 'evaluated'; readonly records: readonly MicroBatchRecord[] }
   | { readonly kind: 'failed'; readonly error: LockstepError };
+
+/**
+ * Attempts at a step whose grids are not those of what they saw. Only workers that compute other
+ * bits than each other, or wrong ones, can make so many; then any grid is good that is wide enough.
+ */
+const MAX_REDOS = 4;
 
 const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 };
 
@@ -53,6 +66,8 @@ export class Trajectory {
    * later.
    */
   #committedMaxima: GridMaxima | undefined;
+  /** Attempts at the step that did not count. */
+  #redoCount = 0;
   #ledger: Ledger = NO_SAMPLES;
   #snapshot: Snapshot;
 
@@ -125,19 +140,24 @@ export class Trajectory {
 
   #settleTraining(pass: Pass, records: readonly MicroBatchRecord[]): Outcome {
     const { spec } = pass;
-    const before = this.#maxima;
+    const { exponents, microBatchCount } = spec;
     const observed = records
       .map((record) => record.maxima.map((value) => value ?? 0))
       .reduce(mergeMaxima);
-    if (before === undefined) {
-      this.#maxima = nextMaxima(observed, observed);
-      return { kind: 'redo', reason: 'calibration' };
+    // What an earlier attempt has seen does not count: an element that was damaged would leave
+    // its mark on the grid, and everybody's gradients would be rounded to nothing.
+    const maxima = maximaOfStep(this.#committedMaxima, observed, microBatchCount);
+    const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
+    const isItsGrid = `${gridExponents(maxima, microBatchCount)}` === `${exponents}`;
+    const isFirst = this.#maxima === undefined;
+    if (isFirst || isTooNarrow || (!isItsGrid && this.#redoCount < MAX_REDOS)) {
+      this.#redoCount++;
+      this.#maxima = maxima;
+      const reason = isTooNarrow ? 'overflow' : 'unconfirmed';
+      return { kind: 'redo', reason: isFirst ? 'calibration' : reason };
     }
-    if (overflowsGrid(observed, spec.exponents, spec.microBatchCount)) {
-      this.#maxima = mergeMaxima(observed, before);
-      return { kind: 'redo', reason: 'overflow' };
-    }
-    this.#maxima = this.#committedMaxima = nextMaxima(before, observed);
+    this.#redoCount = 0;
+    this.#maxima = this.#committedMaxima = nextMaxima(maxima, observed);
     this.#ledger = addLedgers(this.#ledger, pass.ledger());
     this.#step = spec.step + 1;
     return { kind: 'commit', commit: this.#commitOf(spec), records };
@@ -165,7 +185,7 @@ export class Trajectory {
    */
   undo(step: number): void {
     if (step >= this.#step) {
-      this.#maxima = this.#committedMaxima;
+      this.#beginAnew(this.#committedMaxima);
       return;
     }
     if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan, this.#given);
@@ -176,8 +196,13 @@ export class Trajectory {
   /** Goes back to the snapshot; what follows will be the same again. */
   rollBack(): void {
     this.#step = this.#snapshot.step;
-    this.#maxima = this.#committedMaxima = this.#snapshot.maxima;
+    this.#beginAnew(this.#snapshot.maxima);
     this.#ledger = this.#snapshot.ledger;
+  }
+
+  #beginAnew(maxima: GridMaxima | undefined): void {
+    this.#maxima = this.#committedMaxima = maxima;
+    this.#redoCount = 0;
   }
 
   #nonFiniteError(

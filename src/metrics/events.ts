@@ -97,11 +97,15 @@ interface MicroBatchesReissued {
   readonly microBatches: readonly number[];
 }
 
-/** A step is computed again, since the integer grid of its gradients was too narrow or unknown. */
+/**
+ * A step is computed again, since the integer grid of its gradients was too narrow or unknown; or
+ * `unconfirmed`: it had been widened for a large element that was not seen again, somebody's
+ * gradient was damaged once.
+ */
 interface StepRedone {
   readonly kind: 'step-redone';
   readonly step: number;
-  readonly reason: 'calibration' | 'overflow';
+  readonly reason: 'calibration' | 'overflow' | 'unconfirmed';
 }
 
 /**

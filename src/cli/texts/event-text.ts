@@ -47,10 +47,15 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'micro-batches-reissued': (event, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${event.step}: ${event.microBatches.length} ` +
     `${unit === 'step' ? 'micro-batches' : 'shards'} of rank ${event.fromRank} go to others`,
-  'step-redone': ({ step, reason }, { colours: { dim }, unit }) =>
-    reason === 'overflow'
-      ? dim(`${unit} ${step + 1} computed again: gradients outgrew their grid`)
-      : undefined,
+  'step-redone': ({ step, reason }, { colours: { dim, yellow }, unit }) => {
+    if (reason === 'calibration') return undefined;
+    if (reason === 'overflow')
+      return dim(`${unit} ${step + 1} computed again: gradients outgrew their grid`);
+    return (
+      `${yellow('!')} ${unit} ${step + 1} computed again: a gradient was far larger than it is ` +
+      'when computed again. Is a machine broken? --audit 0.05 finds out which'
+    );
+  },
   'rolled-back': ({ reason, fromStep, toStep }, { colours: { yellow }, unit }) =>
     reason === 'lost'
       ? `${yellow('!')} no worker holds ${unit} ${fromStep} any more: going on from ` +
