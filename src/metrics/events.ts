@@ -12,6 +12,7 @@ export type RunEvent =
   | StepRedone
   | RolledBack
   | WorkerDistrusted
+  | ResultNotRepeated
   | WorkerRefused
   | WorkerSlow
   | ClockJumped
@@ -123,6 +124,20 @@ interface RolledBack {
 /** A worker computed another result than others did: it is banned, and its steps are void. */
 interface WorkerDistrusted {
   readonly kind: 'worker-distrusted';
+  readonly rank: number;
+  readonly workerId: string;
+  /** The step under way, of which nothing is committed. */
+  readonly step: number;
+  readonly microBatch: number;
+  readonly reason: string;
+}
+
+/**
+ * A worker that nobody could be compared with computed what is not a number, and a number when it
+ * computed the same again: the step is computed anew.
+ */
+interface ResultNotRepeated {
+  readonly kind: 'result-not-repeated';
   readonly rank: number;
   readonly workerId: string;
   /** The step under way, of which nothing is committed. */

@@ -302,3 +302,20 @@ describe('parseToCoordinator of a huge message', () => {
     );
   });
 });
+
+describe('a record of a micro-batch', () => {
+  const parsed = (maximum: unknown): unknown =>
+    parseToCoordinator(
+      changed(TO_COORDINATOR.contribution, ['records', 0, 'maxima', 0], maximum),
+      'peer',
+    );
+
+  test('may hold maxima up to the largest float32', () => {
+    for (const maximum of [0, 2 ** -149, 2 ** 128 - 2 ** 104]) parsed(maximum);
+  });
+
+  test('is refused with maxima that are no magnitude of a float32', () => {
+    for (const maximum of [2 ** 128, 1e39, 1e300, Infinity, Number.NaN, -1, -1e-45])
+      assert.throws(() => parsed(maximum), ProtocolError, String(maximum));
+  });
+});

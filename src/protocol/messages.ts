@@ -163,15 +163,21 @@ const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.
 
 const checksum = z.number().int().min(0).max(0xffff_ffff);
 
+/** The magnitude of a float32. */
+const magnitude = z
+  .number()
+  .min(0)
+  .max(2 ** 128 - 2 ** 104);
+
 /** What one micro-batch gave, apart from its gradient; part of `contribution` and `audited`. */
 const record = z.object({
   microBatch: count,
   sampleCount: count,
   /** Sum over samples, float32 as computed; null when not finite. */
   lossSum: z.number().nullable(),
-  correctSum: z.number(),
+  correctSum: z.number().min(0),
   /** Largest |gradient element| per tensor (train); null when not finite. */
-  maxima: z.array(z.number().nullable()),
+  maxima: z.array(magnitude.nullable()),
   /**
    * When the job is audited, of a training micro-batch: the sum of its rounded gradient's elements
    * times odd numbers (see `kernels/`), modulo 2^32. Checksums add up as gradients do.

@@ -28,6 +28,8 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${yellow('!')} rank ${rank} stalled at ${unit} ${step}: ${reason}`,
   'worker-distrusted': ({ rank, step, reason }, { colours: { red }, unit }) =>
     `${red('x')} rank ${rank} is put out at ${unit} ${step}: ${reason}`,
+  'result-not-repeated': ({ rank, step, reason }, { colours: { red }, unit }) =>
+    `${red('!')} rank ${rank}, ${unit} ${step}: ${reason}. The ${unit} is computed again`,
   'worker-refused': ({ peer, reason }, { colours: { yellow } }) =>
     `${yellow('!')} ${peer} was refused: ${reason}`,
   'worker-slow': ({ rank, step, where, ms, othersMs }, { colours: { yellow }, unit }) => {

@@ -20,6 +20,7 @@ export type AlarmKind =
   | 'worker-stalled'
   | 'worker-lost'
   | 'worker-distrusted'
+  | 'result-not-repeated'
   | 'worker-refused'
   | 'clock-jumped'
   | 'numerics-differ'
@@ -46,6 +47,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'worker-stalled':
     case 'worker-lost':
     case 'worker-distrusted':
+    case 'result-not-repeated':
       return alarm(event.kind, event.rank, event.reason);
     case 'worker-refused':
       return alarm(event.kind, event.rank ?? null, event.reason);
