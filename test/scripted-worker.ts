@@ -61,6 +61,7 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
     units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: 1,
     auditRate: 0,
+    stopOnDivergence: false,
     gatherMs: 10_000,
     snapshotMs: 1e9,
     ...changes,

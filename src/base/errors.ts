@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'COLLECTIVE_TIMEOUT'
   | 'RENDEZVOUS_FAILED'
   | 'NON_FINITE'
+  | 'DIVERGED'
   | 'CHECKPOINT_INVALID'
   | 'FILE_FAILED'
   | 'INTERNAL';
@@ -102,6 +103,13 @@ export class RendezvousError extends LockstepError {
 export class NonFiniteError extends LockstepError {
   constructor(message: string, context: ErrorContext = {}) {
     super('NON_FINITE', message, context);
+  }
+}
+
+/** A loss that has gone far away from the first one, in a run that is to end then. */
+export class DivergedError extends LockstepError {
+  constructor(message: string, context: ErrorContext = {}) {
+    super('DIVERGED', message, context);
   }
 }
 

@@ -25,6 +25,7 @@ import { RunEnding } from './run-ending.ts';
 import { createRunParts, type MemberHandlers, type RunParts } from './run-parts.ts';
 import type { StepControl } from './step-control.ts';
 import type { TimeSplit } from './step-times.ts';
+import { divergenceError } from './trajectory.ts';
 import { isSummed } from './sums.ts';
 import type { WorkerTally } from './tallies.ts';
 import { Verdicts } from './verdicts.ts';
@@ -164,7 +165,7 @@ export class Coordinator {
   }
 
   #finishPassIfComplete(): void {
-    const { clock, trajectory, auditor, states, sums, listeners } = this.#parts;
+    const { plan, clock, trajectory, auditor, states, sums, listeners } = this.#parts;
     const pass = this.#pass;
     if (pass === undefined || !pass.isComplete || !auditor.isSettled(pass)) return;
     if (states.isFetching) return;
@@ -178,6 +179,8 @@ export class Coordinator {
         if (sums.isClogged) this.#advance();
       });
     for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
+    if (outcome.kind === 'commit' && outcome.divergence !== undefined && plan.stopOnDivergence)
+      return this.#fail(divergenceError(spec.step + 1, outcome.divergence));
     this.#advance();
   }
 

@@ -108,7 +108,12 @@ export class EventReporter implements Reporter {
     } else {
       this.#isWaiting = false;
       // A step that is computed again after a rollback has been reported.
-      if (spec.step >= this.#reportedSteps) this.#reportStep(spec, outcome.records);
+      if (spec.step >= this.#reportedSteps) {
+        this.#reportStep(spec, outcome.records);
+        const { divergence } = outcome;
+        if (divergence !== undefined)
+          this.#emit({ kind: 'diverged', step: spec.step + 1, ...divergence });
+      }
     }
     this.#slow.completed(completed);
   }

@@ -2,9 +2,10 @@
  * Where the run stands: step, grid, ledger, and the snapshot to which it can go back. All of it
  * follows from the run plan and from sums that have no order; nothing here knows who computed what.
  */
-import { type LockstepError, NonFiniteError } from '../base/errors.ts';
+import { DivergedError, type LockstepError, NonFiniteError } from '../base/errors.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
+import { type LossCourse, nextCourse, NO_LOSSES } from '../plan/divergence.ts';
 import {
   gridExponents,
   type GridMaxima,
@@ -25,6 +26,13 @@ export interface Snapshot {
   readonly bytes: Uint8Array;
   readonly maxima: GridMaxima | undefined;
   readonly ledger: Ledger;
+  readonly losses: LossCourse;
+}
+
+/** A loss that has gone far away from the first one. */
+export interface Divergence {
+  readonly lossMean: number;
+  readonly firstLoss: number;
 }
 
 /**
@@ -39,6 +47,8 @@ export type Outcome =
       readonly kind: 'commit';
       readonly commit: Commit;
       readonly records: readonly MicroBatchRecord[];
+      /** With this step the training has diverged. */
+      readonly divergence?: Divergence;
     }
   | { readonly kind: 'redo'; readonly reason: RedoReason }
   | { readonly kind: 'evaluated'; readonly records: readonly MicroBatchRecord[] }
@@ -69,6 +79,7 @@ export class Trajectory {
   /** Attempts at the step that did not count. */
   #redoCount = 0;
   #ledger: Ledger = NO_SAMPLES;
+  #losses: LossCourse = NO_LOSSES;
   #snapshot: Snapshot;
 
   constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>) {
@@ -160,7 +171,18 @@ export class Trajectory {
     this.#maxima = this.#committedMaxima = nextMaxima(maxima, observed);
     this.#ledger = addLedgers(this.#ledger, pass.ledger());
     this.#step = spec.step + 1;
-    return { kind: 'commit', commit: this.#commitOf(spec), records };
+    const divergence = this.#follow(records, spec.sampleCount);
+    const commit = this.#commitOf(spec);
+    return { kind: 'commit', commit, records, ...(divergence !== undefined && { divergence }) };
+  }
+
+  /** Takes the loss of a step into account; tells if the training has diverged with it. */
+  #follow(records: readonly MicroBatchRecord[], sampleCount: number): Divergence | undefined {
+    const lossMean = records.reduce((sum, { lossSum }) => sum + (lossSum ?? 0), 0) / sampleCount;
+    const before = this.#losses;
+    this.#losses = nextCourse(before, lossMean);
+    const { isDiverged, firstLoss = lossMean } = this.#losses;
+    return isDiverged && !before.isDiverged ? { lossMean, firstLoss } : undefined;
   }
 
   #commitOf({ id, step, exponents, sampleCount }: PassSpec): Commit {
@@ -175,6 +197,7 @@ export class Trajectory {
       bytes,
       maxima: this.#committedMaxima,
       ledger: this.#ledger,
+      losses: this.#losses,
     };
   }
 
@@ -198,6 +221,7 @@ export class Trajectory {
     this.#step = this.#snapshot.step;
     this.#beginAnew(this.#snapshot.maxima);
     this.#ledger = this.#snapshot.ledger;
+    this.#losses = this.#snapshot.losses;
   }
 
   #beginAnew(maxima: GridMaxima | undefined): void {
@@ -229,9 +253,19 @@ export class Trajectory {
   }
 }
 
+/** Why a run ends that is not to go on when it has diverged. */
+export function divergenceError(step: number, { lossMean, firstLoss }: Divergence): DivergedError {
+  const losses = `${lossMean.toPrecision(4)}, the first was ${firstLoss.toPrecision(4)}`;
+  return new DivergedError(
+    `step ${step}: the training has diverged: the loss is ${losses}. Lower --lr, clip gradients ` +
+      'with --clip-norm, or leave out --stop-on-divergence to go on all the same.',
+    { step, lossMean, firstLoss },
+  );
+}
+
 function initialSnapshot(plan: RunPlan, given: PlanBytes['given']): Snapshot {
   const bytes = makeInitialState(plan, given);
-  return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES };
+  return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES, losses: NO_LOSSES };
 }
 
 function addLedgers(a: Ledger, b: Ledger): Ledger {

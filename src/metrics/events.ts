@@ -17,6 +17,7 @@ export type RunEvent =
   | WorkerSlow
   | ClockJumped
   | StepCommitted
+  | Diverged
   | GradientNorms
   | Evaluated
   | RunWaiting;
@@ -212,6 +213,19 @@ export interface StepCommitted {
   readonly otherMs: number;
   /** The workers whose work is in this step, by rank. */
   readonly ranks: readonly RankStep[];
+}
+
+/**
+ * With this step, the training has diverged: the loss was ten times that of the first step in ten
+ * steps one after another, or ten thousand times in one. Told once.
+ */
+export interface Diverged {
+  readonly kind: 'diverged';
+  /** Number of updates done, counting this one. */
+  readonly step: number;
+  readonly lossMean: number;
+  /** Mean loss of the first step. */
+  readonly firstLoss: number;
 }
 
 /** One worker's part in a step. */

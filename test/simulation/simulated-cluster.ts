@@ -167,6 +167,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: options.workers,
     auditRate: options.auditRate ?? 0,
+    stopOnDivergence: false,
     gatherMs: 10_000,
     snapshotMs: 2_000,
   };

@@ -65,6 +65,10 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
       : `${yellow('!')} steps ${toStep + 1} to ${fromStep} are computed again without it`,
   'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${step}: ${reason}`,
+  diverged: ({ step, lossMean, firstLoss }, { colours: { red }, unit }) =>
+    `${red('!')} ${unit} ${step}: the training has diverged: the loss is ` +
+    `${lossMean.toPrecision(4)}, the first was ${firstLoss.toPrecision(4)}. Lower --lr, or clip ` +
+    'gradients with --clip-norm',
   evaluation: (event, { colours: { bold, dim }, unit, loss, samplesPerSecond }) => {
     const { epoch, step, split, lossMean, accuracy } = event;
     const train = loss === undefined ? '' : `  train loss ${loss.toFixed(4)}`;

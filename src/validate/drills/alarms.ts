@@ -67,6 +67,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'step':
     case 'gradient-norms':
     case 'evaluation':
+    case 'diverged':
     case 'run-waiting':
       return undefined;
     default:
