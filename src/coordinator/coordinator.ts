@@ -168,7 +168,7 @@ export class Coordinator {
     const { plan, clock, trajectory, auditor, states, sums, listeners } = this.#parts;
     const pass = this.#pass;
     if (pass === undefined || !pass.isComplete || !auditor.isSettled(pass)) return;
-    if (states.isFetching) return;
+    if (states.isFetching || states.isComparing) return;
     this.#pass = undefined;
     const { spec } = pass;
     const nowMs = clock.now();
@@ -208,8 +208,8 @@ export class Coordinator {
       case 'applied':
         return this.#parts.reporter.norms(message.step, message.norms);
       case 'digest':
-        this.#parts.states.takeDigest(member, message.step, message);
-        return this.#advance();
+        this.#parts.states.takeDigest(member, message.ask, message);
+        return this.#verdicts.actOrAdvance();
       case 'audited':
         return this.#verdicts.take(member, message.pass, message.records);
       case 'hello':
@@ -226,7 +226,8 @@ export class Coordinator {
     const { plan, states } = this.#parts;
     if (payload.length !== plan.stateBytes)
       return this.#roster.evict(member, 'its state has the wrong size');
-    if (states.take(member, step, payload)) this.#advance();
+    states.take(member, step, payload);
+    this.#verdicts.actOrAdvance();
   }
 
   #control(): StepControl {
@@ -249,7 +250,7 @@ export class Coordinator {
       onStalled: (member, stall) => this.#absences.stalled(member, stall),
       onRevived: (member) => this.#absences.revived(member),
       onLost: (member, reason) => this.#absences.lost(member, reason),
-      onTick: () => this.#absences.tick(this.#ending.isUnderWay),
+      onTick: () => this.#absences.tick(),
     };
   }
 }

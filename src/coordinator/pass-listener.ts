@@ -55,6 +55,8 @@ export type Leaving =
 export interface UndoneSteps {
   readonly fromStep: number;
   readonly toStep: number;
+  /** A worker that is put out had a part in them; or replicas differ, and all begin anew. */
+  readonly reason: 'distrusted' | 'differing';
   readonly nowMs: number;
 }
 

@@ -118,10 +118,10 @@ export class EventReporter implements Reporter {
     this.#slow.completed(completed);
   }
 
-  undone({ fromStep, toStep }: UndoneSteps): void {
+  undone({ fromStep, toStep, reason }: UndoneSteps): void {
     this.#slow.undone();
     this.#reportedSteps = this.#normsStep = toStep;
-    this.#emit({ kind: 'rolled-back', fromStep, toStep, reason: 'distrusted' });
+    this.#emit({ kind: 'rolled-back', fromStep, toStep, reason });
   }
 
   left(leaving: Leaving): void {

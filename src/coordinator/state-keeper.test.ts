@@ -41,7 +41,14 @@ function createWorld() {
     clock.advance(5);
     return received.map((message) => ('step' in message ? `${message.kind} ${message.step}` : ''));
   };
-  return { clock, trajectory, states, workers, activated, rollbacks, join, commit, kindsOf };
+  /** The worker answers what it was last asked about its state. */
+  const answer = ({ member, received }: TestMember, stateDigest = 's'): void => {
+    clock.advance(5);
+    const asked = received.findLast((message) => message.kind === 'sendDigest');
+    states.takeDigest(member, asked?.ask ?? -1, { weightsDigest: 'w', stateDigest });
+  };
+  const told = { clock, trajectory, states, workers, activated, rollbacks };
+  return { ...told, join, commit, kindsOf, answer };
 }
 
 describe('StateKeeper', () => {
@@ -57,22 +64,90 @@ describe('StateKeeper', () => {
   });
 
   test('asks an active member for the state when somebody comes later, who waits for it', () => {
-    const { states, activated, join, commit, kindsOf } = createWorld();
+    const { states, activated, join, commit, kindsOf, answer } = createWorld();
     const a = join('a', 'active');
     commit();
     const b = join('b');
 
     states.serve();
-    assert.deepEqual(kindsOf(a), ['sendState 1']);
+    assert.deepEqual(kindsOf(a), ['sendState 1', 'sendDigest 1']);
     assert.equal(b.member.phase, 'syncing');
     assert.equal(states.isFetching && states.isDonor(a.member), true);
-    assert.equal(states.take(b.member, 1, STATE), false);
-    assert.equal(states.take(a.member, 0, STATE), false);
-    assert.equal(states.take(a.member, 1, STATE), true);
+    states.take(b.member, 1, STATE);
+    states.take(a.member, 0, STATE);
+    answer(a);
+    assert.equal(states.isFetching, true);
+    states.take(a.member, 1, STATE);
+    assert.equal(states.compare(), undefined);
 
     assert.deepEqual(activated, ['b']);
     assert.deepEqual(kindsOf(b), ['state 1']);
     assert.equal(states.isFetching, false);
+  });
+
+  test('keeps a state only when all have the same, and says who has another', () => {
+    for (const wrong of [0, 1, 2]) {
+      const { trajectory, states, join, commit, answer } = createWorld();
+      const workers = ['a', 'b', 'c'].map((name) => join(name));
+      states.serve();
+      commit();
+      const [donor] = workers as [TestMember];
+      states.fetch();
+      states.take(donor.member, 1, STATE);
+      for (const [i, worker] of workers.entries()) {
+        assert.equal(states.compare(), undefined);
+        answer(worker, i === wrong ? 'other' : 'same');
+      }
+
+      const split = states.compare();
+      assert.deepEqual(
+        split?.wrong.map(({ workerId }) => workerId),
+        [workers[wrong]!.member.workerId],
+      );
+      assert.deepEqual([split?.agreedStep, trajectory.isKept], [0, false]);
+    }
+  });
+
+  test('cannot tell which of two is wrong, and gives both what they had in common', () => {
+    const { trajectory, states, join, commit, kindsOf, answer } = createWorld();
+    const workers = [join('a'), join('b')];
+    states.serve();
+    commit();
+    states.fetch();
+    states.take(workers[0]!.member, 1, STATE);
+    for (const worker of workers) answer(worker, 'same');
+    assert.equal(states.compare(), undefined);
+    assert.equal(trajectory.isKept, true);
+    commit();
+    states.askForDigests(workers.map(({ member }) => member));
+    for (const [i, worker] of workers.entries()) answer(worker, String(i));
+
+    const split = states.compare();
+    assert.deepEqual([split?.wrong, split?.agreedStep], [[], 1]);
+    states.abandoned();
+    assert.deepEqual(states.giveAnew(1), { fromStep: 2, toStep: 1 });
+    assert.deepEqual(kindsOf(workers[1]!).at(-1), 'state 1');
+  });
+
+  test('does not take a late answer about a step for one about the same step done again', () => {
+    const { clock, states, join, commit, answer } = createWorld();
+    const workers = [join('a'), join('b')];
+    states.serve();
+    commit();
+    states.askForDigests(workers.map(({ member }) => member));
+    clock.advance(5);
+    const [late, other] = workers as [TestMember, TestMember];
+    const old = late.received.findLast((message) => message.kind === 'sendDigest')!;
+    states.giveAnew(0);
+    commit();
+    states.askForDigests(workers.map(({ member }) => member));
+    answer(other, 'same');
+    states.takeDigest(late.member, old.ask, { weightsDigest: 'w', stateDigest: 'spoiled' });
+    assert.equal(states.isComparing, true);
+    answer(late, 'same');
+
+    assert.equal(states.compare(), undefined);
+    assert.equal(states.isComparing, false);
   });
 
   test('fetches nothing any more when the donor leaves or the pass is abandoned', () => {
@@ -129,41 +204,41 @@ describe('StateKeeper', () => {
     commit();
     commit();
 
-    assert.deepEqual(states.undo(['liar']), { fromStep: 3, toStep: 1 });
+    assert.equal(states.trustedStep(['liar', 'a']), 0);
+    assert.deepEqual(states.undo(states.trustedStep(['liar'])), { fromStep: 3, toStep: 1 });
     assert.deepEqual(kindsOf(a).at(-1), 'state 1');
-    assert.equal(states.undo(['liar']), undefined);
+    assert.equal(states.undo(states.trustedStep(['liar'])), undefined);
   });
 
   test('finds a donor overdue that sends nothing for ten seconds, but not a slow one', () => {
     const { clock, states, join, commit } = createWorld();
     const a = join('a', 'active');
     commit();
-    states.overdue(false);
+    states.overdue();
     states.fetch();
     clock.advance(9_000);
-    assert.deepEqual(states.overdue(false), []);
+    assert.deepEqual(states.overdue(), []);
     a.data.send({ kind: 'applied', step: 1, norms: [] });
     clock.advance(9_000);
-    assert.deepEqual(states.overdue(false), []);
+    assert.deepEqual(states.overdue(), []);
     clock.advance(10_500);
 
-    assert.deepEqual(states.overdue(false), [{ member: a.member, silentMs: 10_500 }]);
+    assert.deepEqual(states.overdue(), [{ member: a.member, silentMs: 10_500 }]);
   });
 
-  test('finds those overdue who owe a digest, and keeps digests of the present step only', () => {
-    const { clock, states, join } = createWorld();
+  test('finds those overdue who owe a digest', () => {
+    const { clock, states, join, answer } = createWorld();
     const [a, b] = [join('worker 0', 'active'), join('worker 1', 'active')];
-    const digests = { weightsDigest: 'w', stateDigest: 's' };
-    states.takeDigest(a.member, 0, digests);
-    states.takeDigest(b.member, 1, digests);
-    states.overdue(true);
+    states.askForDigests([a.member, b.member]);
+    answer(a);
+    states.overdue();
     clock.advance(10_500);
 
     assert.deepEqual(
-      states.overdue(true).map(({ member }) => member.workerId),
+      states.overdue().map(({ member }) => member.workerId),
       ['worker 1'],
     );
-    assert.deepEqual(states.digestsOf(a.member), digests);
+    assert.deepEqual(states.digestsOf(a.member), { weightsDigest: 'w', stateDigest: 's' });
     assert.equal(states.digestsOf(b.member), undefined);
   });
 });

@@ -211,6 +211,11 @@ export class Trajectory {
       this.#beginAnew(this.#committedMaxima);
       return;
     }
+    this.goBack(step);
+  }
+
+  /** Goes back to the snapshot, or to the initial state when the snapshot is newer than `step`. */
+  goBack(step: number): void {
     if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan, this.#given);
     this.rollBack();
     this.#evaluatedStep = Math.min(this.#evaluatedStep, this.#step - 1);

@@ -5,20 +5,29 @@
 import { RuntimeError } from '../base/errors.ts';
 import type { Member } from '../membership/member.ts';
 import { isFiniteRecord } from '../plan/gradient-outliers.ts';
+import type { RunEvent } from '../metrics/events.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
 import type { Finding } from './audit-case.ts';
+import type { UndoneSteps } from './pass-listener.ts';
+import type { Split } from './replicas.ts';
 import type { RunParts } from './run-parts.ts';
+import type { Rollback } from './state-keeper.ts';
 import type { StepControl } from './step-control.ts';
 
 /** A worker that is alone may get another result than before so often in one step. */
 const MAX_UNREPEATED = 3;
 
-/** Acts on what the auditor finds. */
+/** Replicas may differ so often, with nobody to tell who is wrong, before the run gets any further. */
+const MAX_SPLITS = 3;
+
+/** Acts on what the auditor finds, and on replicas that differ. */
 export class Verdicts {
   readonly #parts: RunParts;
   readonly #control: StepControl;
   /** Results that a worker that was alone did not get again, in the step that they were of. */
   #unrepeated = { step: -1, count: 0 };
+  /** How often replicas differed, up to the farthest step at which they last did. */
+  #splits = { step: -1, count: 0 };
 
   constructor(parts: RunParts, control: StepControl) {
     this.#parts = parts;
@@ -31,23 +40,68 @@ export class Verdicts {
     if (this.#control.pass()?.spec.id !== passId || member.phase !== 'active') return;
     member.liveness.restartPatience(clock.now());
     auditor.answered(member, records);
-    this.consider(auditor.takeFindings());
+    this.actOrAdvance();
   }
 
-  /** Acts on findings; then the pass may be complete. */
-  consider(findings: readonly Finding[]): void {
+  /** Acts on what was found, or begins or finishes whatever can be now. */
+  actOrAdvance(): void {
+    if (!this.act()) this.#control.advance();
+  }
+
+  /** Acts on what was found; whether anything was. */
+  act(): boolean {
+    if (this.#control.isOver()) return true;
+    const { auditor, states } = this.#parts;
+    const findings = auditor.takeFindings();
+    if (findings.length > 0) {
+      this.#consider(findings);
+      return true;
+    }
+    const split = states.compare();
+    if (split !== undefined) this.#reunite(split);
+    return split !== undefined;
+  }
+
+  #consider(findings: readonly Finding[]): void {
     const disputed = findings.find(({ kind }) => kind === 'disputed');
     if (disputed !== undefined)
       return this.#control.fail(disputeError(disputed, this.#parts.trajectory.step));
     const unrepeated = findings.find(({ kind }) => kind === 'unrepeated');
     if (unrepeated !== undefined) return this.#computeAgain(unrepeated);
-    if (findings.length > 0) this.#distrust(findings);
+    this.#distrust(findings);
+    this.#control.advance();
+  }
+
+  /**
+   * Replicas differ: the steps since they were equal are computed again, without those who have
+   * another state than most. Where nobody is most, everyone gets the state of then.
+   */
+  #reunite({ wrong, all, agreedStep }: Split): void {
+    const { trajectory, reporter, states } = this.#parts;
+    const { step } = trajectory;
+    this.#control.abandon();
+    if (wrong.length > 0) {
+      const others = all.length - wrong.length;
+      const reason =
+        `after step ${step} it has other weights than ${others} others, who agree: its memory ` +
+        'is broken, or it missed an update';
+      for (const { workerId, rank } of wrong) this.#ban({ workerId, rank, step, reason });
+      this.#tell(states.undo(agreedStep), 'distrusted');
+      for (const member of wrong) this.#parts.roster.evict(member, 'it has other weights');
+      return this.#control.advance();
+    }
+    const ranks = all.map(({ rank }) => rank);
+    const count = step <= this.#splits.step ? this.#splits.count + 1 : 1;
+    this.#splits = { step, count };
+    if (count > MAX_SPLITS) return this.#control.fail(splitError(ranks, step));
+    reporter.event({ kind: 'replicas-differ', step, ranks });
+    this.#tell(states.giveAnew(agreedStep), 'differing');
     this.#control.advance();
   }
 
   /** Nobody could take the place of who computed wrong: the step is computed anew. */
   #computeAgain(finding: Finding): void {
-    const { trajectory, reporter } = this.#parts;
+    const { trajectory, reporter, states } = this.#parts;
     const { step } = trajectory;
     const { microBatch } = finding;
     const count = this.#unrepeated.step === step ? this.#unrepeated.count + 1 : 1;
@@ -60,13 +114,13 @@ export class Verdicts {
       reporter.event({ kind: 'result-not-repeated', rank, workerId, step, microBatch, reason });
     }
     this.#control.abandon();
-    this.#undo([]);
+    states.undo(step);
     this.#control.advance();
   }
 
   /** Bans whoever computed wrong, and goes back to a state that has nothing of theirs. */
   #distrust(findings: readonly Finding[]): void {
-    const { roster, trajectory, reporter, auditor } = this.#parts;
+    const { roster, trajectory, auditor, states } = this.#parts;
     const { step } = trajectory;
     const wrong = new Map(
       findings.flatMap(({ microBatch, opinions }) =>
@@ -79,21 +133,26 @@ export class Verdicts {
         ? `two other workers agree on another gradient of micro-batch ${microBatch} than it ` +
           'computed'
         : `its result of micro-batch ${microBatch} was not a number, and another worker's was`;
-      reporter.event({ kind: 'worker-distrusted', rank, workerId, step, microBatch, reason });
-      roster.ban(workerId, `it computed wrong gradients in this run: ${reason}`);
+      this.#ban({ workerId, rank, step, microBatch, reason });
     }
     // Without audits nobody has promised anything of earlier steps, and nothing speaks against them.
-    this.#undo(auditor.isOn ? [...wrong.keys()] : []);
+    const trusted = auditor.isOn ? states.trustedStep([...wrong.keys()]) : step;
+    this.#tell(states.undo(trusted), 'distrusted');
     for (const member of roster.members())
       if (wrong.has(member.workerId)) roster.evict(member, 'it computed wrong gradients');
   }
 
-  #undo(workerIds: readonly string[]): void {
-    const { clock, listeners, states } = this.#parts;
-    const rollback = states.undo(workerIds);
+  #ban(distrusted: Omit<Extract<RunEvent, { kind: 'worker-distrusted' }>, 'kind'>): void {
+    const { roster, reporter } = this.#parts;
+    reporter.event({ kind: 'worker-distrusted', ...distrusted });
+    roster.ban(distrusted.workerId, `it computed wrong in this run: ${distrusted.reason}`);
+  }
+
+  #tell(rollback: Rollback | undefined, reason: UndoneSteps['reason']): void {
+    const { clock, listeners } = this.#parts;
     if (rollback === undefined) return;
     const nowMs = clock.now();
-    for (const listener of listeners) listener.undone?.({ ...rollback, nowMs });
+    for (const listener of listeners) listener.undone?.({ ...rollback, reason, nowMs });
   }
 }
 
@@ -104,6 +163,15 @@ function unrepeatedError({ microBatch, opinions }: Finding, step: number): Runti
       `and numbers when it computed the same again, and so each time of ${MAX_UNREPEATED + 1}. ` +
       'Its machine is broken: check its memory and its cooling, or use another one.',
     { step, microBatch, ranks },
+  );
+}
+
+function splitError(ranks: readonly number[], step: number): RuntimeError {
+  return new RuntimeError(
+    `step ${step}: ranks ${ranks.join(' and ')} have different weights after the same updates, ` +
+      `${MAX_SPLITS + 1} times in a row, and no other worker is there to tell who is right. Add a ` +
+      'worker, or find out which machine is broken.',
+    { step, ranks },
   );
 }
 

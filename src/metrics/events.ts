@@ -13,6 +13,7 @@ export type RunEvent =
   | RolledBack
   | WorkerDistrusted
   | ResultNotRepeated
+  | ReplicasDiffer
   | WorkerRefused
   | WorkerSlow
   | ClockJumped
@@ -113,24 +114,39 @@ interface StepRedone {
 /**
  * The run goes on from an older state: `lost`, no worker holds the newest any more, what follows
  * has the same results; `distrusted`, a worker that computed wrong numbers had a part in the steps
- * in between, which are void.
+ * in between, which are void; `differing`, replicas differed and nobody could tell which
+ * of them were right.
  */
 interface RolledBack {
   readonly kind: 'rolled-back';
   readonly fromStep: number;
   readonly toStep: number;
-  readonly reason: 'lost' | 'distrusted';
+  readonly reason: 'lost' | 'distrusted' | 'differing';
 }
 
-/** A worker computed another result than others did: it is banned, and its steps are void. */
+/**
+ * A worker computed another result than others did, or its replica has other weights: it is banned.
+ * Steps that it may have spoiled are void.
+ */
 interface WorkerDistrusted {
   readonly kind: 'worker-distrusted';
   readonly rank: number;
   readonly workerId: string;
   /** The step under way, of which nothing is committed. */
   readonly step: number;
-  readonly microBatch: number;
+  /** Absent where its weights are other ones. */
+  readonly microBatch?: number;
   readonly reason: string;
+}
+
+/**
+ * Workers have different weights after the same updates, and not most of them the same: all go on
+ * from the last state that they had in common.
+ */
+interface ReplicasDiffer {
+  readonly kind: 'replicas-differ';
+  readonly step: number;
+  readonly ranks: readonly number[];
 }
 
 /**

@@ -50,7 +50,7 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
   state: { kind: 'state', step: 3 },
-  digest: { kind: 'digest', step: 3, weightsDigest: 'w', stateDigest: 's' },
+  digest: { kind: 'digest', step: 3, ask: 1, weightsDigest: 'w', stateDigest: 's' },
   heartbeat: { kind: 'heartbeat', progress: 12 },
   failed: { kind: 'failed', reason: 'no memory' },
 };
@@ -106,7 +106,7 @@ const TO_WORKER: Samples<ToWorker> = {
   },
   sendState: { kind: 'sendState', step: 1 },
   state: { kind: 'state', step: 1 },
-  sendDigest: { kind: 'sendDigest', step: 1 },
+  sendDigest: { kind: 'sendDigest', step: 1, ask: 1 },
   heartbeat: { kind: 'heartbeat', progress: 0 },
   goodbye: { kind: 'goodbye', reason: 'done' },
 };

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { HELLO_KEYS, parseMessage, type Protocol, refusedSchema } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -256,11 +256,18 @@ const state = z.object({ kind: z.literal('state'), step: count });
  * Coordinator to worker, data: asks for the digest of the state after `step` updates. Answered by
  * `digest`.
  */
-const sendDigest = z.object({ kind: z.literal('sendDigest'), step: count });
+const sendDigest = z.object({
+  kind: z.literal('sendDigest'),
+  step: count,
+  /** Comes back with the answer: the same step may be computed, and asked about, again. */
+  ask: count,
+});
 /** Worker to coordinator, data: the answer to `sendDigest`. */
 const digest = z.object({
   kind: z.literal('digest'),
   step: count,
+  /** As in `sendDigest`. */
+  ask: count,
   weightsDigest: text,
   stateDigest: text,
 });

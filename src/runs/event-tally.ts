@@ -53,7 +53,7 @@ export class EventTally implements EventSink {
   /** What was told of steps that are void is told again, if it comes to that. */
   #rollBack({ reason, toStep }: Extract<RunEvent, { kind: 'rolled-back' }>): void {
     this.#counts.rollbacks++;
-    const isVoid = reason === 'distrusted' && toStep < (this.#diverged?.step ?? 0);
+    const isVoid = reason !== 'lost' && toStep < (this.#diverged?.step ?? 0);
     if (isVoid) this.#diverged = undefined;
   }
 

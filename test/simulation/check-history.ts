@@ -28,7 +28,7 @@ export function checkHistory(
   seed: number,
   expected: string,
   changes: Partial<HistoryOptions> = {},
-): void {
+): SimulatedCluster {
   const cluster = new SimulatedCluster({
     seed,
     workers: 1 + (seed % 4),
@@ -46,6 +46,7 @@ export function checkHistory(
     for (const replica of result.replicaDigests)
       assert.equal(replica.stateDigest, expected, `replica ${replica.rank}`);
     checkReports(cluster);
+    return cluster;
   } catch (error) {
     const file = 'test/simulation/simulation.test.ts';
     const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test ${file}`;

@@ -100,6 +100,10 @@ export interface HistoryOptions {
   readonly auditRate?: number;
   /** What a worker of this name does to its gradients; nothing if undefined. */
   readonly liar?: (name: string) => ((gradient: Float32Array, step: number) => void) | undefined;
+  /** Whether a bit flips in the weights of a worker that has now done so many updates. */
+  readonly flip?: (name: string, updates: number) => boolean;
+  /** How often the state is fetched; every two seconds if absent. */
+  readonly snapshotMs?: number;
   /** Instead of the one that fills `events`. */
   readonly reporter?: Reporter;
   /** Hears of every message that the coordinator sends, at the moment of sending. */
@@ -169,7 +173,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     auditRate: options.auditRate ?? 0,
     stopOnDivergence: false,
     gatherMs: 10_000,
-    snapshotMs: 2_000,
+    snapshotMs: options.snapshotMs ?? 2_000,
   };
 }
 
@@ -243,6 +247,7 @@ class SimulatedWorker {
       lanes: this.lanes,
       handlers,
       alter: this.#cluster.alterOf(this.host.name),
+      flips: (updates) => this.#cluster.flips(this.host.name, updates),
       computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs * this.#slowness(),
       samplesOf: (plan, microBatch) =>
         plan.work === 'train'
@@ -327,6 +332,10 @@ export class SimulatedCluster {
 
   alterOf(name: string): ((gradient: Float32Array, step: number) => void) | undefined {
     return this.#options.liar?.(name);
+  }
+
+  flips(name: string, updates: number): boolean {
+    return this.#options.flip?.(name, updates) ?? false;
   }
 
   get isOver(): boolean {

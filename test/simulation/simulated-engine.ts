@@ -59,6 +59,8 @@ export interface SimulatedEngineOptions {
   readonly computeMs: () => number;
   /** Changes what was computed, before it is rounded: a broken machine. */
   readonly alter: ((gradient: Float32Array, step: number) => void) | undefined;
+  /** Whether a bit of the weights flips once so many updates are done. */
+  readonly flips: (updates: number) => boolean;
   /** Samples of micro-batch `m` of a training step. */
   readonly samplesOf: (plan: Plan, microBatch: number) => number;
 }
@@ -143,6 +145,7 @@ export class SimulatedEngine implements Engine {
         this.#weights[i] =
           this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
       }
+      if (this.#options.flips(commit.step + 1)) this.#flipBit();
       this.#after(1, () => done([]));
     });
   }
@@ -189,6 +192,11 @@ export class SimulatedEngine implements Engine {
     const state = new Float32Array(this.#stateBytes.buffer);
     state.set(this.#weights);
     state.set(this.#momentum, ELEMENTS);
+  }
+
+  #flipBit(): void {
+    const bits = new Uint32Array(this.#weights.buffer, 0, 1);
+    bits[0] = bits[0]! ^ (1 << 10);
   }
 
   #after(delayMs: number, action: () => void): void {

@@ -31,6 +31,12 @@ function namedIn(events: readonly RunEvent[], kind: 'worker-distrusted' | 'resul
   return events.flatMap((event) => (event.kind === kind ? [event.workerId] : []));
 }
 
+/** That what happened at a step was found at the next evaluation, or at a snapshot before it. */
+function assertFoundInTime(step: number, foundStep: number): void {
+  const evaluated = [4, 8, 10].find((at) => at >= step) ?? Infinity;
+  assert.ok(step <= foundStep && foundStep <= evaluated, `at ${step}, found at ${foundStep}`);
+}
+
 describe('wrong numbers in a simulated cluster without audits', () => {
   const expected = undisturbedDigest(1);
 
@@ -102,6 +108,89 @@ describe('wrong numbers in a simulated cluster without audits', () => {
     for (let seed = 1; seed <= 100; seed++) {
       const liar = faultOf(`worker-${seed % 3}`, seed % 8, notANumber, 1);
       checkHistory(seed, expected, { liar, workers: 4 });
+    }
+  });
+
+  /** Flips a bit of the first weight of `name` once it has applied `step` updates. */
+  const flipOf = (name: string, step: number, times = 1): NonNullable<HistoryOptions['flip']> => {
+    let left = times;
+    return (worker, updates) => worker === name && updates === step && left-- > 0;
+  };
+
+  for (const workers of [3, 4])
+    test(
+      `put out the one replica of ${workers} that goes wrong at the next evaluation, and end ` +
+        'with the undisturbed state',
+      () => {
+        for (let seed = 1; seed <= 25; seed++) {
+          const name = `worker-${seed % workers}`;
+          const step = 1 + (seed % STEPS);
+          const { result, events } = runOf(seed, workers, { flip: flipOf(name, step) });
+          const named = events.flatMap((event) =>
+            event.kind === 'worker-distrusted' ? [[event.workerId, event.step]] : [],
+          );
+
+          assert.deepEqual(
+            named.map(([workerId]) => workerId),
+            [name],
+            `seed ${seed}`,
+          );
+          assertFoundInTime(step, Number(named[0]?.[1]));
+          assert.equal(digestOf(result.state), expected, `seed ${seed}`);
+          assert.deepEqual(
+            result.replicaDigests.map(({ stateDigest }) => stateDigest),
+            Array(workers - 1).fill(expected),
+          );
+          assert.equal(result.ledger.counted, result.ledger.expected);
+        }
+      },
+    );
+
+  test('go back to what two replicas had in common when one of them goes wrong', () => {
+    for (let seed = 1; seed <= 25; seed++) {
+      const step = 1 + (seed % STEPS);
+      const flip = flipOf(`worker-${seed % 2}`, step);
+      const { result, events } = runOf(seed, 2, { flip });
+
+      const split = events.flatMap((event) => (event.kind === 'replicas-differ' ? [event] : []));
+      assert.deepEqual(
+        split.map(({ ranks }) => [...ranks].sort()),
+        [[0, 1]],
+      );
+      assertFoundInTime(step, split[0]!.step);
+      assert.deepEqual(namedIn(events, 'worker-distrusted'), []);
+      assert.equal(digestOf(result.state), expected, `seed ${seed}`);
+    }
+  });
+
+  test('end the run of two whose replicas differ again and again', () => {
+    assert.throws(
+      () => runOf(1, 2, { flip: flipOf('worker-1', 6, Infinity) }),
+      /different weights after the same updates, 4 times in a row/,
+    );
+  });
+
+  test('go back no further than to the last snapshot, which all replicas had', () => {
+    let rollbacks = 0;
+    for (let seed = 1; seed <= 25; seed++) {
+      const flip = flipOf(`worker-${seed % 3}`, 9);
+      const { result, events } = runOf(seed, 3, { flip, snapshotMs: 1 });
+      const back = events.flatMap((event) => (event.kind === 'rolled-back' ? [event.toStep] : []));
+
+      assert.equal(digestOf(result.state), expected, `seed ${seed}`);
+      assert.ok(
+        back.every((step) => step >= 8),
+        `seed ${seed}: back to ${back.join()}`,
+      );
+      rollbacks += back.length;
+    }
+    assert.ok(rollbacks > 0);
+  });
+
+  test('accuse nobody of another state in histories of other faults', () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const cluster = checkHistory(seed, expected, { snapshotMs: 50 });
+      assert.deepEqual(namedIn(cluster.events, 'worker-distrusted'), [], `seed ${seed}`);
     }
   });
 });

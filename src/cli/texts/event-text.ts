@@ -28,6 +28,9 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${yellow('!')} rank ${rank} stalled at ${unit} ${step}: ${reason}`,
   'worker-distrusted': ({ rank, step, reason }, { colours: { red }, unit }) =>
     `${red('x')} rank ${rank} is put out at ${unit} ${step}: ${reason}`,
+  'replicas-differ': ({ step, ranks }, { colours: { red }, unit }) =>
+    `${red('!')} after ${unit} ${step}, ranks ${ranks.join(' and ')} have different weights, and ` +
+    'nobody can tell which are right: they go on from what they had in common',
   'result-not-repeated': ({ rank, step, reason }, { colours: { red }, unit }) =>
     `${red('!')} rank ${rank}, ${unit} ${step}: ${reason}. The ${unit} is computed again`,
   'worker-refused': ({ peer, reason }, { colours: { yellow } }) =>
@@ -62,7 +65,8 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     reason === 'lost'
       ? `${yellow('!')} no worker holds ${unit} ${fromStep} any more: going on from ` +
         `${unit} ${toStep}`
-      : `${yellow('!')} steps ${toStep + 1} to ${fromStep} are computed again without it`,
+      : `${yellow('!')} ${unit}s ${toStep + 1} to ${fromStep} are computed again` +
+        (reason === 'distrusted' ? ' without it' : ''),
   'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${step}: ${reason}`,
   diverged: ({ step, lossMean, firstLoss }, { colours: { red }, unit }) =>

@@ -63,6 +63,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'worker-joined':
     case 'micro-batches-reissued':
     case 'step-redone':
+    case 'replicas-differ':
     case 'rolled-back':
     case 'step':
     case 'gradient-norms':
