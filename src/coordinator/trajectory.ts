@@ -159,7 +159,7 @@ export class Trajectory {
     // its mark on the grid, and everybody's gradients would be rounded to nothing.
     const maxima = maximaOfStep(this.#committedMaxima, observed, microBatchCount);
     const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
-    const isItsGrid = `${gridExponents(maxima, microBatchCount)}` === `${exponents}`;
+    const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
     const isFirst = this.#maxima === undefined;
     if (isFirst || isTooNarrow || (!isItsGrid && this.#redoCount < MAX_REDOS)) {
       this.#redoCount++;

