@@ -127,7 +127,7 @@ describe('audits in a simulated cluster', () => {
           workerId === 'worker-1' ||
           cluster.faults.some((fault) => fault.includes(`${workerId} computes what is not`));
         assert.ok(named.every(hasErred), `seed ${seed}: ${named.join(' ')}`);
-        if (named.length === 0) continue;
+        if (!named.includes('worker-1')) continue;
         caught++;
         assert.equal(digest, expected, `seed ${seed}: ${cluster.faults.join('; ')}`);
       }
