@@ -16,6 +16,7 @@ export type { Samples, TrainingData } from './api/load-data.ts';
 export {
   ConfigError,
   DataError,
+  DivergedError,
   GraphError,
   LockstepError,
   NonFiniteError,

@@ -61,6 +61,7 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
     units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: 1,
     auditRate: 0,
+    stopOnDivergence: false,
     gatherMs: 10_000,
     snapshotMs: 1e9,
     ...changes,
@@ -117,6 +118,8 @@ export class ScriptedWorker {
   readonly ended: string[] = [];
   progress = 0;
   busyLanes = 0;
+  /** What it says of its state when it is asked; nothing if undefined. */
+  stateDigest: string | undefined = 's';
   control: Connection | undefined;
   data: Connection | undefined;
   heartbeat: Connection | undefined;
@@ -156,7 +159,11 @@ export class ScriptedWorker {
     const [near, far] = connectInMemory(this.#door.clock, link, this.host, this.#door.host);
     near.limits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 20 };
     near.handlers = {
-      onFrame: (header) => void this.received.push(parseToWorker(header, 'coordinator')),
+      onFrame: (header) => {
+        const message = parseToWorker(header, 'coordinator');
+        this.received.push(message);
+        if (message.kind === 'sendDigest') this.#sayDigest(near, message);
+      },
       onClose: () => {
         this.ended.push(channel);
         if (channel === 'heartbeat') this.stopBeating();
@@ -218,6 +225,16 @@ export class ScriptedWorker {
     );
   }
 
+  /** Answers what it was last asked to compute for comparison. */
+  answerAudit(record: Partial<MicroBatchRecord> = {}): void {
+    const { pass, microBatches } = this.last('audit')!;
+    const records = microBatches.map((microBatch) => {
+      const results = { lossSum: 1, correctSum: 0, maxima: [1], computeMs: 10, ...record };
+      return { microBatch, sampleCount: 2, ...results };
+    });
+    this.say({ kind: 'audited', pass, records });
+  }
+
   /** What the last plan and the messages after it have leased to it. */
   leases(): number[] {
     const plan = this.last('plan');
@@ -245,6 +262,12 @@ export class ScriptedWorker {
   /** Goes silent. */
   stopBeating(): void {
     this.#beat?.cancel();
+  }
+
+  #sayDigest(data: Connection, { step, ask }: { step: number; ask: number }): void {
+    const { stateDigest } = this;
+    if (stateDigest !== undefined)
+      data.send({ kind: 'digest', step, ask, weightsDigest: 'w', stateDigest });
   }
 
   #wait(): void {

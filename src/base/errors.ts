@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'COLLECTIVE_TIMEOUT'
   | 'RENDEZVOUS_FAILED'
   | 'NON_FINITE'
+  | 'DIVERGED'
   | 'CHECKPOINT_INVALID'
   | 'FILE_FAILED'
   | 'OUT_OF_RESOURCES'
@@ -85,7 +86,7 @@ export class GraphError extends LockstepError {
 
 /** ONNX Runtime refused a model or failed while running it. */
 export class RuntimeError extends LockstepError {
-  constructor(message: string, context: ErrorContext = {}, options?: ErrorOptions) {
+  constructor(message: ErrorMessage, context: ErrorContext = {}, options?: ErrorOptions) {
     super('RUNTIME_FAILED', message, context, options);
   }
 }
@@ -115,6 +116,13 @@ export class RendezvousError extends LockstepError {
 export class NonFiniteError extends LockstepError {
   constructor(message: string, context: ErrorContext = {}) {
     super('NON_FINITE', message, context);
+  }
+}
+
+/** A loss that has gone far away from the first one, in a run that is to end then. */
+export class DivergedError extends LockstepError {
+  constructor(message: string, context: ErrorContext = {}) {
+    super('DIVERGED', message, context);
   }
 }
 

@@ -37,7 +37,7 @@ export function asRuntimeError(error: unknown): LockstepError {
   if (error instanceof LockstepError) return error;
   const shortage = shortageOf(error);
   return shortage === undefined
-    ? new RuntimeError(messageOf(error), {}, { cause: error })
+    ? new RuntimeError(messageOf(error).split('\n'), {}, { cause: error })
     : new ShortageError(shortage, {}, { cause: error });
 }
 

@@ -85,6 +85,7 @@ describe('parseTrainConfig', () => {
       evalEvery: 'epoch',
       trackGradients: false,
       audit: 0,
+      stopOnDivergence: false,
       name: undefined,
       outDir: 'experiments',
       strategy: 'sync',

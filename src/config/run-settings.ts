@@ -8,6 +8,7 @@ export interface RunSettings {
   readonly evalEvery: number | 'epoch';
   readonly trackGradients: boolean;
   readonly audit: number;
+  readonly stopOnDivergence: boolean;
   readonly name: string | undefined;
   readonly outDir: string;
 }
@@ -39,6 +40,13 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
       'Part of the steps in which a micro-batch of every worker is computed by another one ' +
       'too; a worker whose bits differ is put out and its steps are computed again (needs ' +
       'three workers that compute the same bits)',
+  },
+  stopOnDivergence: {
+    type: { kind: 'boolean' },
+    default: false,
+    help:
+      'End the run when its training has diverged, instead of only telling: the loss is ten ' +
+      'times that of the first step for ten steps, or ten thousand times',
   },
   name: {
     type: {

@@ -203,6 +203,7 @@ describe('TRAIN_OPTIONS', () => {
 --eval-every <int|epoch>
 --track-gradients
 --audit <number>
+--stop-on-divergence
 --name <text>
 --out-dir <text>
 --strategy <sync|rounds>

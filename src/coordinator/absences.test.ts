@@ -14,6 +14,10 @@ describe('Coordinator and a worker that fails', () => {
       a.contribute();
       b.contribute({ record: { lossSum: null } });
       clock.advance(5);
+      assert.deepEqual(a.last('audit')?.microBatches, [4]);
+      assert.equal(errors.length, 0);
+      a.answerAudit({ lossSum: null });
+      clock.advance(5);
 
       assert.equal(errors.length, 1);
       assert.ok(errors[0] instanceof NonFiniteError);
@@ -35,6 +39,8 @@ describe('Coordinator and a worker that fails', () => {
     a.contribute();
     b.contribute({ record: { maxima: [null] } });
     clock.advance(5);
+    a.answerAudit({ maxima: [null] });
+    clock.advance(5);
 
     assert.match(errors[0]!.message, /micro-batch 4: the gradient of tensor is not finite/);
     assert.deepEqual(errors[0]!.context, { step: 0, microBatch: 4, tensor: 'tensor' });
@@ -52,6 +58,8 @@ describe('Coordinator and a worker that fails', () => {
 
     a.contribute();
     b.contribute({ record: { lossSum: null } });
+    clock.advance(5);
+    a.answerAudit({ lossSum: null, maxima: [] });
     clock.advance(5);
 
     assert.match(
@@ -241,10 +249,10 @@ describe('Coordinator and a worker that fails', () => {
 
   test('finishes without a worker that is alive but never tells its digest', () => {
     const { clock, a, b, results } = startPair({ totalSteps: 1 });
+    b.stateDigest = undefined;
     for (const worker of [a, b]) worker.contribute();
     clock.advance(5);
     a.data!.send({ kind: 'state', step: 1 }, new Uint8Array(4 * ELEMENTS));
-    a.data!.send({ kind: 'digest', step: 1, weightsDigest: 'w', stateDigest: 's' });
 
     clock.advance(9_900);
     assert.equal(results.length, 0);

@@ -36,15 +36,17 @@ export class Absences {
 
   /**
    * Time has passed: what late members hold is given to others, too, and members that are alive but
-   * get nothing done are stalled. `wantsDigests` when they owe digests of their state.
+   * get nothing done are stalled.
    */
-  tick(wantsDigests: boolean): void {
+  tick(): void {
     this.#leaveLateBehind();
     this.#stallStuck();
     const { roster, states, followers } = this.#parts;
     // Nobody is waited for in vain: who owes an answer about its state and sends nothing is
     // stalled.
-    for (const { member, silentMs } of states.overdue(wantsDigests)) {
+    for (const { member, silentMs } of states.overdue()) {
+      // What it computes comes first, and is looked at above.
+      if (this.#control.pass()?.unfinishedOf(member.workerId).length) continue;
       const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
       roster.stall(member, 'stuck', silentMs, reason);
     }
@@ -106,12 +108,11 @@ export class Absences {
 
   /** A member can no longer do what it was to do: others take over. */
   #leave(leaving: Leaving): void {
-    const { listeners, roster, states, auditor } = this.#parts;
+    const { listeners, roster, states } = this.#parts;
     const { member } = leaving;
     const wasDonor = states.isDonor(member);
     for (const listener of listeners) listener.left?.(leaving);
-    const findings = auditor.takeFindings();
-    if (findings.length > 0) return this.#verdicts.consider(findings);
+    if (this.#verdicts.act()) return;
     if (this.#control.pass() !== undefined) {
       if (leaving.how === 'lost') this.#control.pass()?.revoke(member.workerId);
       if (roster.membersIn('active').length === 0) this.#control.abandon();

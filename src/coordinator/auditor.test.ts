@@ -122,14 +122,85 @@ describe('Auditor', () => {
     assert.equal(auditor.isAsked(b.member.workerId), false);
   });
 
-  test('looks at nothing when it is off', () => {
+  test('looks at nothing but what is not finite when it is off', () => {
     const { auditor, pass, a, b, count, askedOf } = createWorld([{}, {}], 0);
 
-    count(a, recordOf(0, { lossSum: null }));
-    count(b, recordOf(1));
+    count(a, recordOf(0, { lossSum: 1e30, checksum: 5, weightsChecksum: 1 }));
+    count(b, recordOf(1, { maxima: [1e30], checksum: 6, weightsChecksum: 2 }));
 
     assert.equal(auditor.isOn, false);
     assert.equal(auditor.isSettled(pass), true);
     assert.deepEqual([...askedOf(a), ...askedOf(b)], []);
   });
+
+  const NOT_FINITE: readonly Partial<MicroBatchRecord>[] = [{ lossSum: null }, { maxima: [null] }];
+
+  for (const wrong of NOT_FINITE) {
+    const what = JSON.stringify(wrong);
+
+    test(`finds who is alone with what is not finite: ${what}`, () => {
+      // Also where nobody computes the same bits: to be a number is the same for all.
+      const { auditor, pass, a, b, c, count, askedOf } = createWorld(
+        [{}, { device: 'cuda' }, { numericsClass: 'two' }],
+        0,
+      );
+      count(a, recordOf(0, wrong));
+      count(b, recordOf(1));
+      assert.equal(auditor.isSettled(pass), false);
+      assert.deepEqual([askedOf(a), askedOf(b), askedOf(c)], [[], [0], []]);
+      auditor.answered(b.member, [recordOf(0)]);
+      assert.deepEqual(askedOf(c), [0]);
+      auditor.answered(c.member, [recordOf(0, { lossSum: 2 })]);
+
+      const found = auditor.takeFindings();
+      assert.deepEqual(
+        found.map(({ kind, opinions }) => [kind, opinions.map(({ workerId }) => workerId)]),
+        [['wrong', ['worker 0']]],
+      );
+    });
+
+    test(`finds nothing where another worker gets no number either: ${what}`, () => {
+      for (const answers of [['b'], ['b', 'c']]) {
+        const { auditor, pass, a, b, c, count } = createWorld([{}, {}, {}], 0);
+        count(a, recordOf(0, wrong), recordOf(1, wrong));
+        assert.equal(auditor.isSettled(pass), false);
+        if (answers.length === 2) auditor.answered(b.member, [recordOf(0)]);
+        const last = answers.length === 2 ? c : b;
+        auditor.answered(last.member, [recordOf(0, { maxima: [null] })]);
+
+        assert.equal(auditor.isSettled(pass), true);
+        assert.deepEqual(auditor.takeFindings(), []);
+      }
+    });
+
+    test(`believes the one of two who gets a number: ${what}`, () => {
+      const { auditor, active, pass, a, b, c, count } = createWorld([{}, {}, {}], 0);
+      active.pop();
+      count(a, recordOf(0, wrong), recordOf(1));
+      assert.equal(auditor.isSettled(pass), false);
+      auditor.answered(b.member, [recordOf(0)]);
+
+      assert.equal(auditor.isAsked(c.member.workerId), false);
+      const [found] = auditor.takeFindings();
+      assert.deepEqual(
+        found?.opinions.map(({ workerId }) => workerId),
+        ['worker 0'],
+      );
+    });
+
+    test(`asks a worker that is alone twice, and goes by what it says then: ${what}`, () => {
+      for (const again of [{}, wrong]) {
+        const { auditor, active, pass, a, count, askedOf } = createWorld([{}, {}, {}], 0);
+        active.splice(1);
+        count(a, recordOf(0, wrong), recordOf(1));
+        assert.equal(auditor.isSettled(pass), false);
+        assert.deepEqual(askedOf(a), [0, 0]);
+        auditor.answered(a.member, [recordOf(0), recordOf(0, again)]);
+
+        assert.equal(auditor.isSettled(pass), true);
+        const kinds = auditor.takeFindings().map(({ kind }) => kind);
+        assert.deepEqual(kinds, again === wrong ? [] : ['unrepeated']);
+      }
+    });
+  }
 });

@@ -1,35 +1,20 @@
 /**
- * Has micro-batches computed by other workers too, compares bits, and says who computed wrong. Two
- * sorts of micro-batches are audited: one of every worker in a fixed part of the steps, and those
- * whose gradients stand out or were computed from other weights.
+ * Has micro-batches computed by other workers too, compares, and says who computed wrong. What is
+ * not finite is audited in every run. Where audits are on, so are one micro-batch of every worker in
+ * a fixed part of the steps, and those whose gradients stand out or were computed from other
+ * weights.
  *
- * What stands out is only a reason to look. The verdict is that two workers agree against a third.
+ * What stands out is only a reason to look. The verdict is that two workers agree against a third;
+ * a result that is not finite must be confirmed by another, or is wrong.
  */
 import type { Clock } from '../base/clock.ts';
 import { RandomWords } from '../base/random.ts';
 import type { Member } from '../membership/member.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
-import { findOtherWeights, findOutliers } from './gradient-outliers.ts';
+import { findNonFinite, findOtherWeights, findOutliers } from '../plan/gradient-outliers.ts';
+import { AuditCase, type Finding } from './audit-case.ts';
 import type { BegunPass, CountedPart, Leaving, PassListener } from './pass-listener.ts';
 import type { Pass } from './pass.ts';
-
-/** What the opinions about one micro-batch came to, when they differ. */
-export type Finding =
-  /** These computed something else than two others, who agree. */
-  | { readonly kind: 'wrong'; readonly microBatch: number; readonly opinions: readonly Opinion[] }
-  /** No two agree, and nobody is left to ask. */
-  | {
-      readonly kind: 'disputed';
-      readonly microBatch: number;
-      readonly opinions: readonly Opinion[];
-    };
-
-/** What a worker computed for a micro-batch. */
-interface Opinion {
-  readonly workerId: string;
-  readonly rank: number;
-  readonly record: MicroBatchRecord;
-}
 
 /** How much is audited, and by whom. */
 export interface AuditorOptions {
@@ -43,26 +28,19 @@ export interface AuditorOptions {
   readonly active: () => readonly Member[];
 }
 
-/** One micro-batch under audit. */
-interface Case {
-  readonly microBatch: number;
-  readonly numericsClass: string;
-  readonly opinions: Opinion[];
-  /** Worker id of whoever is asked now. */
-  asked: string | undefined;
-}
-
 /** The audits of the pass under way. What they find waits until it is taken. */
 export class Auditor implements PassListener {
   readonly #options: AuditorOptions;
   readonly #words: RandomWords;
   #passId = 0;
   #step = 0;
+  /** Whether records are compared with each other, and have checksums. */
+  #isCompared = false;
   #isSampled = false;
   #hasScreened = true;
   readonly #sampledIds = new Set<string>();
   readonly #owners = new Map<number, Member>();
-  readonly #cases = new Map<number, Case>();
+  readonly #cases = new Map<number, AuditCase>();
   readonly #findings: Finding[] = [];
   #auditedCount = 0;
 
@@ -71,7 +49,7 @@ export class Auditor implements PassListener {
     this.#words = new RandomWords(options.seed, 'audit');
   }
 
-  /** Whether anything is audited in this run. */
+  /** Whether more is audited in this run than what is not finite. */
   get isOn(): boolean {
     return this.#options.rate > 0;
   }
@@ -89,8 +67,9 @@ export class Auditor implements PassListener {
     this.#sampledIds.clear();
     this.#passId = id;
     this.#step = step;
-    this.#hasScreened = !this.isOn || work !== 'train';
-    this.#isSampled = !this.#hasScreened && this.#isSampledStep(step);
+    this.#hasScreened = false;
+    this.#isCompared = this.isOn && work === 'train';
+    this.#isSampled = this.#isCompared && this.#isSampledStep(step);
   }
 
   /**
@@ -106,7 +85,6 @@ export class Auditor implements PassListener {
 
   /** Of the first records of every member in a sampled step, one is audited. */
   counted({ member, contribution }: CountedPart): void {
-    if (this.#hasScreened) return;
     const { records } = contribution;
     for (const { microBatch } of records) this.#owners.set(microBatch, member);
     if (!this.#isSampled || this.#sampledIds.has(member.workerId)) return;
@@ -122,25 +100,26 @@ export class Auditor implements PassListener {
   isSettled(pass: Pass): boolean {
     if (!this.#hasScreened) {
       this.#hasScreened = true;
-      const ownerOf = (microBatch: number): string => this.#owners.get(microBatch)?.workerId ?? '';
-      const records = pass.records();
-      for (const record of [
-        ...findOtherWeights(records, ownerOf),
-        ...findOutliers(records, ownerOf),
-      ])
-        this.#open(record);
+      for (const record of this.#suspicious(pass.records())) this.#open(record);
     }
     return this.#cases.size === 0;
   }
 
+  #suspicious(records: readonly MicroBatchRecord[]): readonly MicroBatchRecord[] {
+    const ownerOf = (microBatch: number): string => this.#owners.get(microBatch)?.workerId ?? '';
+    return this.#isCompared
+      ? [...findOtherWeights(records, ownerOf), ...findOutliers(records, ownerOf)]
+      : findNonFinite(records, ownerOf);
+  }
+
   /** `member` has computed what it was asked to. */
   answered({ workerId, rank }: Member, records: readonly MicroBatchRecord[]): void {
-    for (const record of records) {
-      const audit = this.#cases.get(record.microBatch);
+    for (const microBatch of new Set(records.map((record) => record.microBatch))) {
+      const audit = this.#cases.get(microBatch);
       if (audit?.asked !== workerId) continue;
-      audit.asked = undefined;
-      audit.opinions.push({ workerId, rank, record });
-      this.#judge(audit, record);
+      const answers = records.filter((record) => record.microBatch === microBatch);
+      audit.hear(answers.map((record) => ({ workerId, rank, record })));
+      this.#pursue(audit);
     }
   }
 
@@ -148,8 +127,8 @@ export class Auditor implements PassListener {
   left({ member }: Leaving): void {
     for (const audit of this.#cases.values()) {
       if (audit.asked !== member.workerId) continue;
-      audit.asked = undefined;
-      this.#askNext(audit);
+      audit.hear([]);
+      this.#pursue(audit);
     }
   }
 
@@ -170,77 +149,42 @@ export class Auditor implements PassListener {
   }
 
   #open(record: MicroBatchRecord): void {
-    const owner = this.#owners.get(record.microBatch);
-    if (owner === undefined || this.#cases.has(record.microBatch) || !isComparable(owner)) return;
-    const { workerId, rank, numericsClass } = owner;
     const { microBatch } = record;
-    const opinions = [{ workerId, rank, record }];
-    const audit: Case = { microBatch, numericsClass, opinions, asked: undefined };
+    const owner = this.#owners.get(microBatch);
+    if (owner === undefined || this.#cases.has(microBatch)) return;
+    const audit = new AuditCase(owner, record);
+    if (!audit.canBeAnsweredBy(owner)) return;
     this.#cases.set(microBatch, audit);
-    this.#askNext(audit);
-  }
-
-  /** The newest opinion is `record`: does anyone agree with it? */
-  #judge(audit: Case, record: MicroBatchRecord): void {
-    const wrong = audit.opinions.filter((opinion) => !isSameResult(opinion.record, record));
-    if (wrong.length === audit.opinions.length - 1) return this.#askNext(audit);
-    this.#close(audit);
-    const { microBatch } = audit;
-    if (wrong.length > 0) this.#findings.push({ kind: 'wrong', microBatch, opinions: wrong });
+    this.#pursue(audit);
   }
 
   /**
-   * Asks whoever has least to compare. If nobody can, the case is closed: with one opinion nothing
-   * is known.
+   * Closes the case if its opinions are enough for a verdict, or asks whoever has least to compare;
+   * if nobody else can say anything, its owner, once.
    */
-  #askNext(audit: Case): void {
-    const { active } = this.#options;
+  #pursue(audit: AuditCase): void {
+    const active = this.#options.active();
     const load = (member: Member): number =>
       [...this.#cases.values()].filter(({ asked }) => asked === member.workerId).length;
-    const [member] = active()
-      .filter((candidate) => canJudge(candidate, audit))
-      .sort((a, b) => load(a) - load(b) || a.rank - b.rank);
-    if (member !== undefined) return this.#ask(member, audit);
-    this.#close(audit);
-    const { microBatch, opinions } = audit;
-    if (opinions.length > 1) this.#findings.push({ kind: 'disputed', microBatch, opinions });
-  }
-
-  #ask({ workerId, liveness, link }: Member, audit: Case): void {
-    audit.asked = workerId;
-    liveness.restartPatience(this.#options.clock.now());
-    link.send({ kind: 'audit', pass: this.#passId, microBatches: [audit.microBatch] });
-  }
-
-  #close(audit: Case): void {
+    const [judge] = audit.isDecided
+      ? []
+      : active
+          .filter((member) => audit.canBeAnsweredBy(member) && !audit.hasHeard(member.workerId))
+          .sort((a, b) => load(a) - load(b) || a.rank - b.rank);
+    if (judge !== undefined) return this.#ask(judge, audit, 1);
+    const owner = active.find(({ workerId }) => workerId === audit.owner.workerId);
+    if (owner !== undefined && audit.isForOwner) return this.#ask(owner, audit, 2);
     this.#cases.delete(audit.microBatch);
-    if (audit.opinions.length > 1) this.#auditedCount++;
+    if (audit.isCompared) this.#auditedCount++;
+    const finding = audit.finding();
+    if (finding !== undefined) this.#findings.push(finding);
   }
-}
 
-/** Whether `member` computes the same bits as those who have an opinion, and has none yet. */
-function canJudge(member: Member, { numericsClass, opinions }: Case): boolean {
-  return (
-    isComparable(member) &&
-    member.numericsClass === numericsClass &&
-    opinions.every(({ workerId }) => workerId !== member.workerId)
-  );
-}
-
-/** Whether equal work gives equal bits there: not on a GPU, which may add in any order. */
-function isComparable({ hello }: Member): boolean {
-  return (hello.device ?? 'cpu') === 'cpu';
-}
-
-/** Bit for bit, but for the time it took. */
-function isSameResult(a: MicroBatchRecord, b: MicroBatchRecord): boolean {
-  return (
-    a.checksum === b.checksum &&
-    a.weightsChecksum === b.weightsChecksum &&
-    a.lossSum === b.lossSum &&
-    a.correctSum === b.correctSum &&
-    a.sampleCount === b.sampleCount &&
-    a.maxima.length === b.maxima.length &&
-    a.maxima.every((value, tensor) => value === b.maxima[tensor])
-  );
+  #ask({ workerId, liveness, link }: Member, audit: AuditCase, times: 1 | 2): void {
+    audit.ask(workerId);
+    liveness.restartPatience(this.#options.clock.now());
+    // Lanes take what they are asked in turn: twice is on two of them.
+    const microBatches = Array.from({ length: times }, () => audit.microBatch);
+    link.send({ kind: 'audit', pass: this.#passId, microBatches });
+  }
 }

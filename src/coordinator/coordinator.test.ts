@@ -114,8 +114,6 @@ describe('Coordinator in a step', () => {
       clock.advance(5);
     }
     a.data!.send({ kind: 'state', step: 2 }, new Uint8Array(4 * ELEMENTS).fill(1));
-    for (const worker of [a, b])
-      worker.data!.send({ kind: 'digest', step: 2, weightsDigest: 'w', stateDigest: 's' });
     clock.advance(5);
 
     assert.equal(errors.length, 0);
@@ -135,6 +133,47 @@ describe('Coordinator in a step', () => {
     assert.ok(a.last('goodbye') !== undefined && b.last('goodbye') !== undefined);
     assert.equal(host.connectionCount(), 0);
     assert.equal(clock.pendingCount(), 0);
+  });
+});
+
+describe('Coordinator and a loss that explodes', () => {
+  /** Two steps, of which the second has this loss; the sum of a micro-batch of the first is 1. */
+  const lossesOf = (stopOnDivergence: boolean, lossSum: number) => {
+    const world = startPair({ stopOnDivergence });
+    for (const sum of [1, lossSum]) {
+      for (const worker of [world.a, world.b]) worker.contribute({ record: { lossSum: sum } });
+      world.clock.advance(5);
+    }
+    const told = world
+      .eventsOf('diverged')
+      .map(({ step, lossMean, firstLoss }) => [step, lossMean, firstLoss]);
+    return { ...world, told };
+  };
+
+  test('tells that the training has diverged, and goes on', () => {
+    const { told, errors, coordinator } = lossesOf(false, 8.6e14);
+
+    assert.deepEqual(told, [[2, 4.3e14, 0.5]]);
+    assert.deepEqual(errors, []);
+    assert.equal(coordinator.committedSteps, 2);
+  });
+
+  test('ends the run that is to stop then, once the step is reported', () => {
+    const { told, errors, eventsOf, a } = lossesOf(true, 8.6e14);
+
+    assert.deepEqual(told, [[2, 4.3e14, 0.5]]);
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ['DIVERGED'],
+    );
+    assert.equal(eventsOf('step').length, 2);
+    assert.ok(a.last('goodbye') !== undefined);
+  });
+
+  test('ends no run of which the loss only rises', () => {
+    const { told, errors } = lossesOf(true, 100);
+
+    assert.deepEqual([told, errors], [[], []]);
   });
 });
 

@@ -25,6 +25,7 @@ import { RunEnding } from './run-ending.ts';
 import { createRunParts, type MemberHandlers, type RunParts } from './run-parts.ts';
 import type { StepControl } from './step-control.ts';
 import type { TimeSplit } from './step-times.ts';
+import { divergenceError } from './trajectory.ts';
 import { isSummed } from './sums.ts';
 import type { WorkerTally } from './tallies.ts';
 import type { Snapshot } from './trajectory.ts';
@@ -190,7 +191,7 @@ export class Coordinator {
   }
 
   #finishPassIfComplete(): void {
-    const { clock, trajectory, auditor, followers, sums, listeners } = this.#parts;
+    const { plan, clock, trajectory, auditor, followers, sums, listeners } = this.#parts;
     const pass = this.#pass;
     if (pass === undefined || !pass.isComplete || !auditor.isSettled(pass)) return;
     this.#pass = undefined;
@@ -205,6 +206,8 @@ export class Coordinator {
     }
     for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
     this.#isSettling = false;
+    if (outcome.kind === 'commit' && outcome.divergence !== undefined && plan.stopOnDivergence)
+      return this.#fail(divergenceError(spec.step + 1, outcome.divergence));
     this.#advance();
   }
 
@@ -234,8 +237,8 @@ export class Coordinator {
       case 'applied':
         return this.#parts.reporter.norms(message.step, message.norms);
       case 'digest':
-        this.#parts.states.takeDigest(member, message.step, message);
-        return this.#advance();
+        this.#parts.states.takeDigest(member, message.ask, message);
+        return this.#verdicts.actOrAdvance();
       case 'audited':
         return this.#verdicts.take(member, message.pass, message.records);
       case 'hello':
@@ -252,7 +255,8 @@ export class Coordinator {
     const { plan, states } = this.#parts;
     if (payload.length !== plan.stateBytes)
       return this.#roster.evict(member, 'its state has the wrong size');
-    if (states.take(member, step, payload)) this.#advance();
+    states.take(member, step, payload);
+    this.#verdicts.actOrAdvance();
   }
 
   #control(): StepControl {
@@ -275,7 +279,7 @@ export class Coordinator {
       onStalled: (member, stall) => this.#absences.stalled(member, stall),
       onRevived: () => this.#absences.revived(),
       onLost: (member, reason) => this.#absences.lost(member, reason),
-      onTick: () => this.#absences.tick(this.#ending.isUnderWay),
+      onTick: () => this.#absences.tick(),
     };
   }
 }

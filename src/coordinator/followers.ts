@@ -42,6 +42,8 @@ export interface FollowersOptions {
   readonly membersIn: (phase: MemberPhase) => readonly Member[];
   /** Whether a member may take leases, or still has old ones to finish. */
   readonly isFree: (member: Member) => boolean;
+  /** A member is given the state of step `step`. */
+  readonly onGiven: (member: Member, step: number) => void;
   /** A member has become active. */
   readonly onActive: (member: Member) => void;
   /** A member has read what it was sent; something may have waited for that. */
@@ -195,6 +197,7 @@ export class Followers {
     for (const member of members) {
       const { step } = snapshot;
       this.#note(member, step);
+      this.#options.onGiven(member, step);
       member.liveness.restartPatience(this.#options.clock.now());
       const serial = ++this.#serial;
       member.link.sendData({ kind: 'state', step, serial }, payload, () => this.#read(member));

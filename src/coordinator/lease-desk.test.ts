@@ -231,7 +231,7 @@ describe('LeaseDesk', () => {
   });
 
   test('gives less to whoever is reached slowly, and tries it now and then', () => {
-    const { clock, desk, members, a, b, begin, leasesOf } = createWorld();
+    const { clock, desk, a, b, begin, leasesOf } = createWorld();
     const pass = begin(1);
     for (const [worker, turnaroundMs] of [
       [a, 40_010],

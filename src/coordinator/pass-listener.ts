@@ -41,8 +41,6 @@ export type Leaving =
       readonly step: number;
       readonly reason: string;
       readonly silentMs: number;
-      /** Whether it had the state of the run until now. */
-      readonly wasActive: boolean;
     }
   | {
       readonly how: 'lost';
@@ -55,6 +53,8 @@ export type Leaving =
 export interface UndoneSteps {
   readonly fromStep: number;
   readonly toStep: number;
+  /** A worker that is put out had a part in them; or replicas differ, and all begin anew. */
+  readonly reason: 'distrusted' | 'differing';
   readonly nowMs: number;
 }
 

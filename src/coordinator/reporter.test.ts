@@ -61,7 +61,7 @@ describe('EventReporter', () => {
       const { events, reporter, commit } = createWorld();
 
       for (const step of [0, 1, 0, 1]) commit(step);
-      reporter.undone({ fromStep: 2, toStep: 1, nowMs: 0 });
+      reporter.undone({ fromStep: 2, toStep: 1, reason: 'distrusted', nowMs: 0 });
       commit(1);
 
       assert.deepEqual(
@@ -121,7 +121,6 @@ describe('EventReporter', () => {
       step: 4,
       reason: 'silent',
       silentMs: 9,
-      wasActive: true,
     });
     reporter.left({ how: 'lost', member, step: 4, reason: 'gone' });
 

@@ -106,15 +106,20 @@ export class EventReporter implements Reporter {
     } else {
       this.#isWaiting = false;
       // A step that is computed again after a rollback has been reported.
-      if (spec.step >= this.#reportedSteps) this.#reportStep(spec, outcome.records);
+      if (spec.step >= this.#reportedSteps) {
+        this.#reportStep(spec, outcome.records);
+        const { divergence } = outcome;
+        if (divergence !== undefined)
+          this.#emit({ kind: 'diverged', step: spec.step + 1, ...divergence });
+      }
     }
     this.#slow.completed(completed);
   }
 
-  undone({ fromStep, toStep }: UndoneSteps): void {
+  undone({ fromStep, toStep, reason }: UndoneSteps): void {
     this.#slow.undone();
     this.#reportedSteps = this.#normsStep = toStep;
-    this.#emit({ kind: 'rolled-back', fromStep, toStep, reason: 'distrusted' });
+    this.#emit({ kind: 'rolled-back', fromStep, toStep, reason });
   }
 
   left(leaving: Leaving): void {

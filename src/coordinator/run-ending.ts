@@ -26,9 +26,11 @@ export class RunEnding {
   collect(): RunResult | 'waiting' | 'lost' {
     const { roster, states, trajectory } = this.#parts;
     const holders = roster.membersIn('active');
-    if (!this.#isUnderWay) states.askForDigests(holders);
-    this.#isUnderWay = true;
+    // Steps may have been undone, too.
+    this.#isUnderWay = trajectory.work === 'nothing';
+    if (!this.#isUnderWay) return 'lost';
     if (trajectory.isKept) {
+      states.askForDigests(holders);
       const isComplete = holders.every((member) => states.digestsOf(member) !== undefined);
       return isComplete ? this.#resultOf(holders) : 'waiting';
     }

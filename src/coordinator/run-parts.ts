@@ -10,6 +10,7 @@ import { LeaseDesk } from './lease-desk.ts';
 import type { PassListener } from './pass-listener.ts';
 import { EventReporter, type Reporter } from './reporter.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
+import { Replicas } from './replicas.ts';
 import { StateKeeper } from './state-keeper.ts';
 import type { StepControl } from './step-control.ts';
 import { StepTimes } from './step-times.ts';
@@ -67,8 +68,10 @@ export function createRunParts(
     totalSteps: plan.totalSteps,
     active: () => roster.membersIn('active'),
   });
-  const followers = createFollowers(options, { roster, trajectory, desk, reporter, sums }, control);
-  const states = createStateKeeper(options, { roster, trajectory, followers, reporter });
+  const replicas = new Replicas();
+  const world = { roster, trajectory, desk, reporter, sums, replicas };
+  const followers = createFollowers(options, world, control);
+  const states = createStateKeeper(options, { ...world, followers });
   // The times hear everything before the reporter does, which reads them. Between the others the
   // order does not matter: none looks at what another has made of a fact.
   const listeners = [states, sums, auditor, desk, tallies, times, reporter];
@@ -86,18 +89,24 @@ function createRoster(
   return new Roster({ clock, timing, job, jobFiles, dataLimits, newSession }, handlers);
 }
 
+/** Who says which state it has. */
+interface Compared {
+  readonly replicas: Replicas;
+}
+
 function createFollowers(
   { clock }: CoordinatorOptions,
-  parts: Pick<RunParts, 'roster' | 'trajectory' | 'desk' | 'reporter' | 'sums'>,
+  parts: Pick<RunParts, 'roster' | 'trajectory' | 'desk' | 'reporter' | 'sums'> & Compared,
   control: StepControl,
 ): Followers {
-  const { roster, trajectory, desk, reporter, sums } = parts;
+  const { roster, trajectory, desk, reporter, sums, replicas } = parts;
   return new Followers({
     clock,
     sums,
     standing: () => trajectory,
     membersIn: (phase) => roster.membersIn(phase),
     isFree: (member) => desk.isFree(member),
+    onGiven: (member, step) => replicas.given(member, step),
     onActive: (member) => {
       const pass = control.pass();
       if (pass !== undefined) desk.admit(pass, member);
@@ -111,14 +120,15 @@ function createFollowers(
 
 function createStateKeeper(
   { plan, clock }: CoordinatorOptions,
-  parts: Pick<RunParts, 'roster' | 'trajectory' | 'followers' | 'reporter'>,
+  parts: Pick<RunParts, 'roster' | 'trajectory' | 'followers' | 'reporter'> & Compared,
 ): StateKeeper {
-  const { roster, trajectory, followers, reporter } = parts;
+  const { roster, trajectory, followers, reporter, replicas } = parts;
   return new StateKeeper({
     plan,
     clock,
     trajectory,
     followers,
+    replicas,
     membersIn: (phase) => roster.membersIn(phase),
     onRolledBack: (rollback) =>
       reporter.event({ kind: 'rolled-back', ...rollback, reason: 'lost' }),

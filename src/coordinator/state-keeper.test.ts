@@ -4,6 +4,7 @@ import { makePass, joinMember, recordOf, type TestMember } from '../../test/pass
 import { ELEMENTS, makeTestPlan, NO_BYTES } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import { Followers } from './followers.ts';
+import { Replicas } from './replicas.ts';
 import { StateKeeper, type Rollback } from './state-keeper.ts';
 import { Sums } from './sums.ts';
 import { Trajectory } from './trajectory.ts';
@@ -22,12 +23,14 @@ function createWorld() {
   const busy = new Set<string>();
   const membersIn = (phase: string) =>
     workers.map(({ member }) => member).filter((m) => m.phase === phase);
+  const replicas = new Replicas();
   const followers = new Followers({
     clock,
     sums,
     standing: () => trajectory,
     membersIn,
     isFree: ({ workerId }) => !busy.has(workerId),
+    onGiven: (member, step) => replicas.given(member, step),
     onActive: ({ workerId }) => void activated.push(workerId),
     onRead: () => {},
   });
@@ -36,6 +39,7 @@ function createWorld() {
     clock,
     trajectory,
     followers,
+    replicas,
     membersIn,
     onRolledBack: (rollback) => void rollbacks.push(rollback),
   });
@@ -69,8 +73,20 @@ function createWorld() {
     clock.advance(5);
     return received.map((message) => ('step' in message ? `${message.kind} ${message.step}` : ''));
   };
+  /** The worker answers what it was last asked about its state. */
+  const answer = ({ member, received }: TestMember, stateDigest = 's'): void => {
+    clock.advance(5);
+    const asked = received.findLast((message) => message.kind === 'sendDigest');
+    states.takeDigest(member, asked?.ask ?? -1, { weightsDigest: 'w', stateDigest });
+  };
+  /** All have the same state, which the donor has sent. */
+  const takeAll = (step: number, ...asked: readonly TestMember[]): void => {
+    states.take(asked[0]!.member, step, STATE);
+    for (const worker of asked) answer(worker);
+    assert.equal(states.compare(), undefined);
+  };
   const parts = { clock, trajectory, states, followers, workers, activated, rollbacks, busy };
-  return { ...parts, join, start, commit, kindsOf };
+  return { ...parts, join, start, commit, kindsOf, answer, takeAll };
 }
 
 describe('StateKeeper', () => {
@@ -88,19 +104,23 @@ describe('StateKeeper', () => {
   });
 
   test('brings whoever comes later up to date while steps go on', () => {
-    const { clock, states, activated, start, join, commit, kindsOf } = createWorld();
+    const { clock, states, activated, start, join, commit, kindsOf, answer } = createWorld();
     const [a] = start('a');
     commit('alone');
     const b = join('b');
 
     states.serve();
-    assert.deepEqual(kindsOf(a!).slice(2), ['sendState 1']);
+    assert.deepEqual(kindsOf(a!).slice(2), ['sendState 1', 'sendDigest 1']);
     assert.equal(b.member.phase, 'syncing');
     commit();
     commit();
-    assert.equal(states.take(b.member, 1, STATE), false);
-    assert.equal(states.take(a!.member, 0, STATE), false);
-    assert.equal(states.take(a!.member, 1, STATE), true);
+    states.take(b.member, 1, STATE);
+    states.take(a!.member, 0, STATE);
+    answer(a!);
+    assert.equal(states.compare(), undefined);
+    assert.equal(states.isFetching, true);
+    states.take(a!.member, 1, STATE);
+    assert.equal(states.compare(), undefined);
     clock.advance(2);
     commit();
     clock.advance(10);
@@ -111,7 +131,7 @@ describe('StateKeeper', () => {
   });
 
   test('lets whoever cannot keep up rest nine times as long as it tried', () => {
-    const { clock, states, start, join, commit, kindsOf } = createWorld();
+    const { clock, states, start, join, commit, kindsOf, takeAll } = createWorld();
     const [a] = start('a');
     commit('alone');
     const b = join('b');
@@ -121,16 +141,17 @@ describe('StateKeeper', () => {
       commit();
       clock.advance(5);
     }
-    states.take(a!.member, 1, STATE);
+    takeAll(1, a!);
     assert.equal(b.member.phase, 'ready');
 
-    clock.advance(17_990);
+    // It tried for 2,005 ms.
+    clock.advance(18_040);
     states.serve();
     assert.equal(b.member.phase, 'ready');
-    clock.advance(10);
+    clock.advance(5);
     states.serve();
     assert.equal(b.member.phase, 'syncing');
-    states.take(a!.member, 21, STATE);
+    takeAll(21, a!);
 
     assert.deepEqual(kindsOf(b), ['state 21']);
     assert.equal(b.member.phase, 'active');
@@ -183,7 +204,7 @@ describe('StateKeeper', () => {
     states.left({ how: 'lost', member: a!.member, step: 20, reason: 'gone' });
     workers.shift();
     assert.equal(states.isFetching, false);
-    states.serve();
+    states.fetch();
 
     assert.equal(states.isDonor(b!.member), true);
   });
@@ -228,41 +249,99 @@ describe('StateKeeper', () => {
     clock.advance(5);
     commit();
 
-    assert.deepEqual(states.undo(['liar']), { fromStep: 3, toStep: 1 });
+    assert.equal(states.trustedStep(['liar', 'a']), 0);
+    assert.deepEqual(states.undo(states.trustedStep(['liar'])), { fromStep: 3, toStep: 1 });
     assert.deepEqual(kindsOf(a!).at(-1), 'state 1');
-    assert.equal(states.undo(['liar']), undefined);
+    assert.equal(states.undo(states.trustedStep(['liar'])), undefined);
   });
 
   test('finds a donor overdue that sends nothing for ten seconds, but not a slow one', () => {
     const { clock, states, start, commit } = createWorld();
     const [a] = start('a') as [TestMember];
     commit();
-    states.overdue(false);
+    states.overdue();
     states.fetch();
     clock.advance(9_000);
-    assert.deepEqual(states.overdue(false), []);
+    assert.deepEqual(states.overdue(), []);
     a.data.send({ kind: 'applied', step: 1, norms: [] });
     clock.advance(9_000);
-    assert.deepEqual(states.overdue(false), []);
+    assert.deepEqual(states.overdue(), []);
     clock.advance(10_500);
 
-    assert.deepEqual(states.overdue(false), [{ member: a.member, silentMs: 10_500 }]);
+    assert.deepEqual(states.overdue(), [{ member: a.member, silentMs: 10_500 }]);
   });
 
-  test('finds those overdue who owe a digest, and keeps digests of the present step only', () => {
-    const { clock, states, start } = createWorld();
-    const [a, b] = start('worker 0', 'worker 1') as [TestMember, TestMember];
-    const digests = { weightsDigest: 'w', stateDigest: 's' };
-    states.takeDigest(a.member, 0, digests);
-    states.takeDigest(b.member, 1, digests);
-    states.overdue(true);
+  test('keeps a state only when all had the same, and says who had another', () => {
+    for (const wrong of [0, 1, 2]) {
+      const { trajectory, states, start, commit, answer } = createWorld();
+      const workers = start('a', 'b', 'c');
+      commit();
+      states.fetch();
+      commit();
+      states.take(workers[0]!.member, 1, STATE);
+      for (const [i, worker] of workers.entries()) {
+        assert.equal(states.compare(), undefined);
+        answer(worker, i === wrong ? 'other' : 'same');
+      }
+
+      const split = states.compare();
+      assert.deepEqual(
+        split?.wrong.map(({ workerId }) => workerId),
+        [workers[wrong]!.member.workerId],
+      );
+      assert.deepEqual([split?.agreedStep, trajectory.snapshot.step], [0, 0]);
+    }
+  });
+
+  test('cannot tell which of two is wrong, and gives both what they had in common', () => {
+    const { trajectory, states, start, commit, kindsOf, answer, takeAll } = createWorld();
+    const workers = start('a', 'b');
+    commit();
+    states.fetch();
+    takeAll(1, ...workers);
+    assert.equal(trajectory.isKept, true);
+    commit();
+    states.askForDigests(workers.map(({ member }) => member));
+    for (const [i, worker] of workers.entries()) answer(worker, String(i));
+
+    const split = states.compare();
+    assert.deepEqual([split?.wrong, split?.agreedStep], [[], 1]);
+    assert.deepEqual(states.giveAnew(1), { fromStep: 2, toStep: 1 });
+    assert.deepEqual(kindsOf(workers[1]!).at(-1), 'state 1');
+  });
+
+  test('does not take a late answer about a step for one about the same step done again', () => {
+    const { clock, states, start, commit, answer } = createWorld();
+    const [late, other] = start('a', 'b') as [TestMember, TestMember];
+    const members = [late.member, other.member];
+    commit();
+    states.askForDigests(members);
+    clock.advance(5);
+    const old = late.received.findLast((message) => message.kind === 'sendDigest')!;
+    states.giveAnew(0);
+    commit();
+    states.askForDigests(members);
+    answer(other, 'same');
+    states.takeDigest(late.member, old.ask, { weightsDigest: 'w', stateDigest: 'spoiled' });
+    answer(late, 'same');
+
+    assert.equal(states.compare(), undefined);
+    assert.equal(states.digestsOf(late.member)?.stateDigest, 'same');
+  });
+
+  test('finds those overdue who owe a digest, unless they compute', () => {
+    const { clock, states, start, answer } = createWorld();
+    const workers = start('a', 'b', 'c');
+    const [a, , c] = workers as [TestMember, TestMember, TestMember];
+    states.askForDigests(workers.map(({ member }) => member));
+    answer(a);
+    c.member.liveness.beat(0, 1, clock.now());
+    states.overdue();
     clock.advance(10_500);
 
     assert.deepEqual(
-      states.overdue(true).map(({ member }) => member.workerId),
-      ['worker 1'],
+      states.overdue().map(({ member }) => member.workerId),
+      ['b'],
     );
-    assert.deepEqual(states.digestsOf(a.member), digests);
-    assert.equal(states.digestsOf(b.member), undefined);
   });
 });

@@ -1,12 +1,16 @@
 /**
  * The state of the run, which lives on the workers: fetches it from one of them into the snapshot,
- * goes back to that when nobody has a newer one, and holds their digests against each other.
+ * and goes back to that when nobody has a newer one.
+ *
+ * Before a state becomes the snapshot, and at every evaluation, all replicas say which state they
+ * have. Steps go on meanwhile; but up to the snapshot everybody's work is of the right state.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
 import type { Followers } from './followers.ts';
-import type { CountedPart, Leaving, PassListener } from './pass-listener.ts';
+import type { BegunPass, CountedPart, Leaving, PassListener } from './pass-listener.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
+import type { Digests, Replicas, Split } from './replicas.ts';
 import type { Mark, Trajectory } from './trajectory.ts';
 
 /**
@@ -15,12 +19,6 @@ import type { Mark, Trajectory } from './trajectory.ts';
  */
 const ANSWER_MS = 10_000;
 const ANSWER_BYTES_PER_MS = 100_000;
-
-/** A replica's own digests of its state. */
-export interface Digests {
-  readonly weightsDigest: string;
-  readonly stateDigest: string;
-}
 
 /** A run that goes on from an older state. */
 export interface Rollback {
@@ -34,15 +32,21 @@ export interface StateKeeperOptions {
   readonly clock: Clock;
   readonly trajectory: Trajectory;
   readonly followers: Followers;
+  readonly replicas: Replicas;
   readonly membersIn: (phase: MemberPhase) => readonly Member[];
   /** The newest state is lost with all that had it; the run goes on from the snapshot. */
   readonly onRolledBack: (rollback: Rollback) => void;
 }
 
-/** A member that was asked for its state, and where the run stood then. */
+/**
+ * A member that was asked for its state, where the run stood then, and what it has sent. It is the
+ * snapshot once all replicas are known to have had the same, the donor's digest included, which
+ * follows its state: what came before that may be an older answer, of steps that were undone.
+ */
 interface Donor {
   readonly member: Member;
   readonly mark: Mark;
+  state?: Uint8Array;
 }
 
 /** What a member that owes an answer has sent so far. */
@@ -60,17 +64,20 @@ export class StateKeeper implements PassListener {
   readonly #answers = new WeakMap<Member, Answer>();
   /** Members that went on computing when they should have sent their state. */
   readonly #reluctant = new WeakSet<Member>();
-  /** By rank, of the present step. */
-  readonly #digests = new Map<number, Digests>();
 
   constructor(options: StateKeeperOptions) {
     this.#options = options;
     this.#keptMs = options.clock.now();
   }
 
-  /** Whether a member owes its state. */
+  /** Whether a member was asked for its state, which is not the snapshot yet. */
   get isFetching(): boolean {
     return this.#donor !== undefined;
+  }
+
+  /** The model is evaluated if all replicas have the same. */
+  begun({ pass, members }: BegunPass): void {
+    if (pass.spec.work === 'evaluate' && members.length > 1) this.askForDigests(members);
   }
 
   /**
@@ -78,44 +85,58 @@ export class StateKeeper implements PassListener {
    * snapshot is old. Nobody waits for that: the run goes on meanwhile.
    */
   serve(): void {
-    const { plan, clock, trajectory, followers, membersIn } = this.#options;
+    const { plan, clock, trajectory, followers, replicas, membersIn } = this.#options;
     followers.takeIn();
     const isAnyUpToDate = membersIn('active').length > 0 || followers.isAnyOnCourse;
     if (!isAnyUpToDate && membersIn('syncing').length > 0) this.#rollBack();
     const isOld = !trajectory.isKept && clock.now() - this.#keptMs > plan.snapshotMs;
     // A donor that is late answers when it has finished what it computes.
     if (this.#donor?.member.phase !== 'active') this.#donor = undefined;
-    if (this.#donor === undefined && (followers.isSnapshotWanted || isOld)) this.fetch();
+    const isWanted = followers.isSnapshotWanted || isOld;
+    if (this.#donor === undefined && isWanted && !replicas.isComparing) this.fetch();
   }
 
-  /** Asks an active member for its state. */
+  /** Asks an active member for its state, and all for digests of theirs. */
   fetch(): void {
-    const { trajectory, membersIn } = this.#options;
-    const active = membersIn('active');
-    const member = active.find((m) => !this.#reluctant.has(m)) ?? active[0];
+    const { trajectory, replicas, membersIn } = this.#options;
+    const holders = membersIn('active');
+    const member = holders.find((m) => !this.#reluctant.has(m)) ?? holders[0];
     this.#donor = member === undefined ? undefined : { member, mark: trajectory.mark() };
-    member?.link.sendData({ kind: 'sendState', step: trajectory.step });
+    if (member === undefined) return;
+    const { step } = trajectory;
+    member.link.sendData({ kind: 'sendState', step });
+    replicas.askAnew([member, ...holders.filter((holder) => holder !== member)], step);
+  }
+
+  /** Takes `payload`, the state that `member` sent, if it is what it was asked for. */
+  take(member: Member, step: number, payload: Uint8Array): void {
+    const donor = this.#donor;
+    if (donor?.member === member && donor.mark.step === step) donor.state = payload;
   }
 
   /**
-   * Whether `payload`, the state that `member` sent, is what it was asked for; then it is the
-   * snapshot.
+   * Compares the replicas, once nobody owes a digest. If all had the same state, what was fetched
+   * is the snapshot.
    */
-  take(member: Member, step: number, payload: Uint8Array): boolean {
-    const { clock, trajectory, followers } = this.#options;
-    const donor = this.#donor;
-    if (donor?.member !== member || donor.mark.step !== step) return false;
+  compare(): Split | undefined {
+    const { clock, trajectory, followers, replicas } = this.#options;
+    if (replicas.isComparing) return undefined;
+    const split = replicas.compare();
+    const { mark, state } = this.#donor ?? {};
+    if (split !== undefined || mark === undefined || state === undefined) return split;
     this.#donor = undefined;
-    trajectory.keep(donor.mark, payload);
+    trajectory.keep(mark, state);
     this.#keptMs = clock.now();
     followers.feed();
     followers.giveUpOvertaken();
-    return true;
+    return undefined;
   }
 
   /** Who computes a later step has passed the state that it owes. */
   counted({ member, spec }: CountedPart): void {
-    if (!this.isDonor(member) || spec.step <= (this.#donor?.mark.step ?? Infinity)) return;
+    const { mark, state } = this.#donor ?? {};
+    const isDue = this.isDonor(member) && state === undefined && mark !== undefined;
+    if (!isDue || spec.step <= mark.step) return;
     this.#donor = undefined;
     this.#reluctant.add(member);
   }
@@ -128,55 +149,67 @@ export class StateKeeper implements PassListener {
   /** Whoever leaves will not send what it owes. */
   left({ member }: Leaving): void {
     if (this.isDonor(member)) this.#donor = undefined;
+    this.#options.replicas.forget(member);
+  }
+
+  /** The step up to which there is nothing of `workerIds` in any state. */
+  trustedStep(workerIds: readonly string[]): number {
+    return Math.min(...workerIds.map((id) => this.#options.followers.firstStepOf(id)));
   }
 
   /**
-   * Everyone gets a state in which there is nothing of `workerIds`, if the present one may have
-   * something. Tells from which step to which the run went back, if it did.
+   * Everyone gets a state in which there is nothing of the steps after `trustedStep`, if there is
+   * any. Tells from which step to which the run went back, if it did.
    */
-  undo(workerIds: readonly string[]): Rollback | undefined {
-    const { trajectory, followers } = this.#options;
+  undo(trustedStep: number): Rollback | undefined {
+    const { trajectory } = this.#options;
     const fromStep = trajectory.step;
-    const trustedStep = Math.min(...workerIds.map((workerId) => followers.firstStepOf(workerId)));
     trajectory.undo(trustedStep);
     if (trustedStep >= fromStep) return undefined;
-    this.#donor = undefined;
-    followers.restart();
-    this.#digests.clear();
+    this.#restart();
     return { fromStep, toStep: trajectory.step };
   }
 
-  /** Asks everyone who has the state of the present step for its digest. */
-  askForDigests(holders: readonly Member[]): void {
-    const { step } = this.#options.trajectory;
-    for (const { link } of holders) link.sendData({ kind: 'sendDigest', step });
-  }
-
-  /** Keeps what a member reports, if it is of the present step. */
-  takeDigest({ rank }: Member, step: number, digests: Digests): void {
-    if (step === this.#options.trajectory.step) this.#digests.set(rank, digests);
-  }
-
-  /** What a member has reported of the present step. */
-  digestsOf({ rank }: Member): Digests | undefined {
-    return this.#digests.get(rank);
+  /** The same, also if the present state is trusted: not everyone has it. */
+  giveAnew(trustedStep: number): Rollback | undefined {
+    const { trajectory } = this.#options;
+    const fromStep = trajectory.step;
+    trajectory.goBack(trustedStep);
+    this.#restart();
+    return trajectory.step < fromStep ? { fromStep, toStep: trajectory.step } : undefined;
   }
 
   /**
-   * How long each active member that owes its state, or with `wantsDigests` a digest, has sent
-   * nothing, if that is too long.
+   * Asks those who have the state of the present step for its digest, unless they were asked, or
+   * answers about an older one are awaited.
    */
-  overdue(
-    wantsDigests: boolean,
-  ): readonly { readonly member: Member; readonly silentMs: number }[] {
-    const { plan, clock, membersIn } = this.#options;
+  askForDigests(holders: readonly Member[]): void {
+    this.#options.replicas.askOthers(holders, this.#options.trajectory.step);
+  }
+
+  /** Keeps what a member reports, if it is what it was asked for. */
+  takeDigest(member: Member, ask: number, digests: Digests): void {
+    this.#options.replicas.hear(member, ask, digests);
+  }
+
+  /** What a member has reported of the present step. */
+  digestsOf(member: Member): Digests | undefined {
+    return this.#options.replicas.digestsOf(member, this.#options.trajectory.step);
+  }
+
+  /**
+   * How long each active member that owes its state, or a digest of it, has sent nothing, if that
+   * is too long. Whoever computes answers when it has finished that.
+   */
+  overdue(): readonly { readonly member: Member; readonly silentMs: number }[] {
+    const { plan, clock, replicas, membersIn } = this.#options;
     const nowMs = clock.now();
     const allowedMs = ANSWER_MS + plan.stateBytes / ANSWER_BYTES_PER_MS;
     return membersIn('active').flatMap((member) => {
-      const owesDigest = wantsDigests && !this.#digests.has(member.rank);
+      const owesState = this.isDonor(member) && this.#donor?.state === undefined;
+      const owes = (owesState || replicas.isAwaited(member)) && !member.liveness.isComputing;
       const bytes = member.link.dataBytesReceived;
       const before = this.#answers.get(member);
-      const owes = (this.isDonor(member) || owesDigest) && !member.liveness.isComputing;
       const isWaiting = owes && bytes === before?.bytes;
       const ms = isWaiting ? before.ms : nowMs;
       this.#answers.set(member, { bytes, ms });
@@ -185,11 +218,17 @@ export class StateKeeper implements PassListener {
     });
   }
 
+  #restart(): void {
+    this.#donor = undefined;
+    this.#options.replicas.clear();
+    this.#options.followers.restart();
+  }
+
   #rollBack(): void {
-    const { trajectory, followers, onRolledBack } = this.#options;
+    const { trajectory, onRolledBack } = this.#options;
     const { step, isKept, snapshot } = trajectory;
     if (!isKept) onRolledBack({ fromStep: step, toStep: snapshot.step });
     trajectory.rollBack();
-    followers.restart();
+    this.#restart();
   }
 }

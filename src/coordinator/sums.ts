@@ -28,7 +28,6 @@ export class Sums implements PassListener {
   readonly #scratch = new Map<Member, Uint8Array>();
   /** By step, oldest first; every one keeps its total from being reused. */
   readonly #kept = new Map<number, KeptCommit>();
-  #isClogged = false;
 
   constructor(elementCount: number) {
     this.#reducer = new StarReducer(elementCount);
@@ -39,24 +38,15 @@ export class Sums implements PassListener {
     return this.#reducer.byteLength;
   }
 
-  /** Whether no pass could begin because all totals are on their way. */
-  get isClogged(): boolean {
-    return this.#isClogged;
-  }
-
   /**
    * Makes room for the sum of a pass, for which the oldest commits are forgotten; false while all
    * totals are on their way to somebody.
    */
   begin(pass: Pick<PassSpec, 'work' | 'reduction'>): boolean {
-    this.#isClogged = false;
     if (!isSummed(pass)) return true;
     while (!this.#reducer.begin()) {
       const [oldest] = this.#kept.keys();
-      if (oldest === undefined) {
-        this.#isClogged = true;
-        return false;
-      }
+      if (oldest === undefined) return false;
       this.#forget(oldest);
     }
     return true;

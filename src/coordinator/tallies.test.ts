@@ -67,7 +67,7 @@ describe('Tallies', () => {
     const tallies = new Tallies();
     const { member } = joinMember(clock, 'worker 0');
     count(tallies, member, 2);
-    const stall = { step: 0, reason: '', silentMs: 1, wasActive: true };
+    const stall = { step: 0, reason: '', silentMs: 1 };
     tallies.left({ how: 'stalled', member, ...stall });
 
     assert.equal(tallies.of([member])[0]?.samples, 4);

@@ -4,7 +4,7 @@ import { makeTestPlan, NO_BYTES } from '../../test/scripted-worker.ts';
 import { Pass } from './pass.ts';
 import { Trajectory } from './trajectory.ts';
 
-/** The next pass, done by one worker with gradients of this size. */
+/** The next pass, done by one worker with gradients of this size, and what it came to. */
 function settle(trajectory: Trajectory, largest: number): string {
   const pass = new Pass(trajectory.specOf('train', 1, 'star'));
   const microBatches = pass.uncoveredBy([]);
@@ -21,25 +21,29 @@ function settle(trajectory: Trajectory, largest: number): string {
       };
     }),
   );
-  return trajectory.settle(pass).kind;
+  const outcome = trajectory.settle(pass);
+  return outcome.kind === 'redo' ? `redo: ${outcome.reason}` : outcome.kind;
 }
 
 const gridOf = (trajectory: Trajectory): readonly number[] =>
   trajectory.specOf('train', 1, 'star').exponents;
 
+/** How the first step goes. */
+const MEASURED = ['redo: calibration', 'commit'];
+
 describe('Trajectory', () => {
   test('undone within a step, forgets how far passes of it have widened the grid', () => {
     const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
     const fresh = gridOf(trajectory);
-    assert.equal(settle(trajectory, 3), 'redo');
+    assert.equal(settle(trajectory, 3), 'redo: calibration');
     assert.notDeepEqual(gridOf(trajectory), fresh);
     trajectory.undo(0);
     assert.deepEqual(gridOf(trajectory), fresh);
 
-    assert.equal(settle(trajectory, 0.01), 'redo');
+    assert.equal(settle(trajectory, 0.01), 'redo: calibration');
     assert.equal(settle(trajectory, 0.01), 'commit');
     const committed = gridOf(trajectory);
-    assert.equal(settle(trajectory, 1e4), 'redo');
+    assert.equal(settle(trajectory, 1e4), 'redo: overflow');
     assert.notDeepEqual(gridOf(trajectory), committed);
     trajectory.undo(1);
 
@@ -75,5 +79,46 @@ describe('Trajectory', () => {
     assert.equal(trajectory.step, 1);
     assert.deepEqual(gridOf(trajectory), committed);
     assert.equal(trajectory.ledger.counted, 16);
+  });
+
+  test('takes the grid of what was seen again, not of a large element that was seen once', () => {
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    const undisturbed = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    for (const each of [trajectory, undisturbed])
+      assert.deepEqual([settle(each, 0.01), settle(each, 0.01)], MEASURED);
+
+    assert.equal(settle(trajectory, 1e30), 'redo: overflow');
+    assert.equal(settle(trajectory, 0.01), 'redo: unconfirmed');
+    assert.equal(settle(trajectory, 0.01), 'commit');
+    settle(undisturbed, 0.01);
+
+    assert.deepEqual(gridOf(trajectory), gridOf(undisturbed));
+  });
+
+  test('measures its first grid again when what it measured is not seen again', () => {
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    const undisturbed = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    assert.deepEqual([settle(undisturbed, 0.01), settle(undisturbed, 0.01)], MEASURED);
+
+    for (const wrong of [1e30, 0]) {
+      trajectory.undo(0);
+      assert.equal(settle(trajectory, wrong), 'redo: calibration');
+      assert.match(settle(trajectory, 0.01), /^redo: (unconfirmed|overflow)$/);
+    }
+    assert.equal(settle(trajectory, 0.01), 'commit');
+
+    assert.deepEqual(gridOf(trajectory), gridOf(undisturbed));
+  });
+
+  test('commits on too wide a grid at last when every attempt sees something else', () => {
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    settle(trajectory, 0.01);
+    settle(trajectory, 0.01);
+
+    const outcomes = [1e30, 0.01, 1e30, 0.01, 1e30, 0.01, 1e30].map((largest) =>
+      settle(trajectory, largest),
+    );
+
+    assert.equal(outcomes.indexOf('commit'), 5, outcomes.join(', '));
   });
 });

@@ -2,12 +2,14 @@
  * Where the run stands: step, grid, ledger, and the snapshot to which it can go back. All of it
  * follows from the run plan and from sums that have no order; nothing here knows who computed what.
  */
-import { type LockstepError, NonFiniteError } from '../base/errors.ts';
+import { DivergedError, type LockstepError, NonFiniteError } from '../base/errors.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
-import type { Ledger } from '../metrics/events.ts';
+import type { Ledger, RunEvent } from '../metrics/events.ts';
+import { type LossCourse, nextCourse, NO_LOSSES } from '../plan/divergence.ts';
 import {
   gridExponents,
   type GridMaxima,
+  maximaOfStep,
   mergeMaxima,
   nextMaxima,
   overflowsGrid,
@@ -22,6 +24,7 @@ export interface Mark {
   readonly step: number;
   readonly maxima: GridMaxima | undefined;
   readonly ledger: Ledger;
+  readonly losses: LossCourse;
 }
 
 /** A state that survives the workers, with all that the run needs to go on from it. */
@@ -30,16 +33,36 @@ export interface Snapshot extends Mark {
   readonly bytes: Uint8Array;
 }
 
+/** A loss that has gone far away from the first one. */
+export interface Divergence {
+  readonly lossMean: number;
+  readonly firstLoss: number;
+}
+
+/**
+ * Why a step is computed again: its grid was not known yet, was too narrow, or was that of large
+ * elements that nobody has seen again.
+ */
+type RedoReason = Extract<RunEvent, { readonly kind: 'step-redone' }>['reason'];
+
 /** What a complete pass means for the run. */
 export type Outcome =
   | {
       readonly kind: 'commit';
       readonly commit: Commit;
       readonly records: readonly MicroBatchRecord[];
+      /** With this step the training has diverged. */
+      readonly divergence?: Divergence;
     }
-  | { readonly kind: 'redo'; readonly reason: 'calibration' | 'overflow' }
+  | { readonly kind: 'redo'; readonly reason: RedoReason }
   | { readonly kind: 'evaluated'; readonly records: readonly MicroBatchRecord[] }
   | { readonly kind: 'failed'; readonly error: LockstepError };
+
+/**
+ * Attempts at a step whose grids are not those of what they saw. Only workers that compute other
+ * bits than each other, or wrong ones, can make so many; then any grid is good that is wide enough.
+ */
+const MAX_REDOS = 4;
 
 const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 };
 
@@ -57,7 +80,10 @@ export class Trajectory {
    * later.
    */
   #committedMaxima: GridMaxima | undefined;
+  /** Attempts at the step that did not count. */
+  #redoCount = 0;
   #ledger: Ledger = NO_SAMPLES;
+  #losses: LossCourse = NO_LOSSES;
   #snapshot: Snapshot;
 
   constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>) {
@@ -129,22 +155,38 @@ export class Trajectory {
 
   #settleTraining(pass: Pass, records: readonly MicroBatchRecord[]): Outcome {
     const { spec } = pass;
-    const before = this.#maxima;
+    const { exponents, microBatchCount } = spec;
     const observed = records
       .map((record) => record.maxima.map((value) => value ?? 0))
       .reduce(mergeMaxima);
-    if (before === undefined) {
-      this.#maxima = nextMaxima(observed, observed);
-      return { kind: 'redo', reason: 'calibration' };
+    // What an earlier attempt has seen does not count: an element that was damaged would leave
+    // its mark on the grid, and everybody's gradients would be rounded to nothing.
+    const maxima = maximaOfStep(this.#committedMaxima, observed, microBatchCount);
+    const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
+    const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
+    const isFirst = this.#maxima === undefined;
+    if (isFirst || isTooNarrow || (!isItsGrid && this.#redoCount < MAX_REDOS)) {
+      this.#redoCount++;
+      this.#maxima = maxima;
+      const reason = isTooNarrow ? 'overflow' : 'unconfirmed';
+      return { kind: 'redo', reason: isFirst ? 'calibration' : reason };
     }
-    if (overflowsGrid(observed, spec.exponents, spec.microBatchCount)) {
-      this.#maxima = mergeMaxima(observed, before);
-      return { kind: 'redo', reason: 'overflow' };
-    }
-    this.#maxima = this.#committedMaxima = nextMaxima(before, observed);
+    this.#redoCount = 0;
+    this.#maxima = this.#committedMaxima = nextMaxima(maxima, observed);
     this.#ledger = addLedgers(this.#ledger, pass.ledger());
     this.#step = spec.step + 1;
-    return { kind: 'commit', commit: this.#commitOf(spec), records };
+    const divergence = this.#follow(records, spec.sampleCount);
+    const commit = this.#commitOf(spec);
+    return { kind: 'commit', commit, records, ...(divergence !== undefined && { divergence }) };
+  }
+
+  /** Takes the loss of a step into account; tells if the training has diverged with it. */
+  #follow(records: readonly MicroBatchRecord[], sampleCount: number): Divergence | undefined {
+    const lossMean = records.reduce((sum, { lossSum }) => sum + (lossSum ?? 0), 0) / sampleCount;
+    const before = this.#losses;
+    this.#losses = nextCourse(before, lossMean);
+    const { isDiverged, firstLoss = lossMean } = this.#losses;
+    return isDiverged && !before.isDiverged ? { lossMean, firstLoss } : undefined;
   }
 
   #commitOf({ id, step, exponents, sampleCount }: PassSpec): Commit {
@@ -154,7 +196,8 @@ export class Trajectory {
 
   /** Where the run stands now. */
   mark(): Mark {
-    return { step: this.#step, maxima: this.#committedMaxima, ledger: this.#ledger };
+    const maxima = this.#committedMaxima;
+    return { step: this.#step, maxima, ledger: this.#ledger, losses: this.#losses };
   }
 
   /** Keeps `bytes`, the state of the run when it stood at `mark`. */
@@ -169,9 +212,14 @@ export class Trajectory {
    */
   undo(step: number): void {
     if (step >= this.#step) {
-      this.#maxima = this.#committedMaxima;
+      this.#beginAnew(this.#committedMaxima);
       return;
     }
+    this.goBack(step);
+  }
+
+  /** Goes back to the snapshot, or to the initial state when the snapshot is newer than `step`. */
+  goBack(step: number): void {
     if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan, this.#given);
     this.rollBack();
     this.#evaluatedStep = Math.min(this.#evaluatedStep, this.#step - 1);
@@ -180,8 +228,14 @@ export class Trajectory {
   /** Goes back to the snapshot; what follows will be the same again. */
   rollBack(): void {
     this.#step = this.#snapshot.step;
-    this.#maxima = this.#committedMaxima = this.#snapshot.maxima;
+    this.#beginAnew(this.#snapshot.maxima);
     this.#ledger = this.#snapshot.ledger;
+    this.#losses = this.#snapshot.losses;
+  }
+
+  #beginAnew(maxima: GridMaxima | undefined): void {
+    this.#maxima = this.#committedMaxima = maxima;
+    this.#redoCount = 0;
   }
 
   #nonFiniteError(
@@ -208,9 +262,19 @@ export class Trajectory {
   }
 }
 
+/** Why a run ends that is not to go on when it has diverged. */
+export function divergenceError(step: number, { lossMean, firstLoss }: Divergence): DivergedError {
+  const losses = `${lossMean.toPrecision(4)}, the first was ${firstLoss.toPrecision(4)}`;
+  return new DivergedError(
+    `step ${step}: the training has diverged: the loss is ${losses}. Lower --lr, clip gradients ` +
+      'with --clip-norm, or leave out --stop-on-divergence to go on all the same.',
+    { step, lossMean, firstLoss },
+  );
+}
+
 function initialSnapshot(plan: RunPlan, given: PlanBytes['given']): Snapshot {
   const bytes = makeInitialState(plan, given);
-  return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES };
+  return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES, losses: NO_LOSSES };
 }
 
 function addLedgers(a: Ledger, b: Ledger): Ledger {

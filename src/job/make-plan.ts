@@ -73,6 +73,7 @@ export function makePlan(
     evaluateEvery: evaluateEvery(config, shared),
     schedule,
     auditRate: config.audit,
+    stopOnDivergence: config.stopOnDivergence,
     minWorkers,
     gatherMs: GATHER_MS,
     snapshotMs: Math.max(SNAPSHOT_MS, stateBytes / SNAPSHOT_BYTES_PER_MS),

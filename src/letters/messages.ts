@@ -227,8 +227,8 @@ export function parseFromCoordinatorNode(header: unknown, peer: string): FromCoo
 }
 
 /** Words as long as a message may have them. */
-export function shortened(words: string): string {
-  return words.slice(0, MAX_TEXT);
+export function shortened(long: string): string {
+  return long.slice(0, MAX_TEXT);
 }
 
 /** Float64 numbers as a payload. */

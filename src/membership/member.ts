@@ -91,12 +91,10 @@ export class Member {
     this.#phase = 'active';
   }
 
-  /** It is silent or stuck; true when it had the state of the run until now. */
-  stall(kind: StallKind, nowMs: number): boolean {
-    const wasActive = this.#phase === 'active';
+  /** It is silent or stuck. */
+  stall(kind: StallKind, nowMs: number): void {
     this.#phase = 'stalled';
     this.liveness.beginStall(kind, nowMs);
-    return wasActive;
   }
 
   /** It shows life again. */

@@ -17,8 +17,6 @@ export interface Stall {
   /** How long it was silent, or without progress. */
   readonly silentMs: number;
   readonly reason: string;
-  /** Whether it had the state of the run until now. */
-  readonly wasActive: boolean;
 }
 
 /** What the roster tells its owner. */

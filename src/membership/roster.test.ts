@@ -154,7 +154,7 @@ describe('Roster and its members', () => {
     audited: { kind: 'audited', pass: 1, records: [] },
     applied: { kind: 'applied', step: 1, norms: [] },
     state: { kind: 'state', step: 1 },
-    digest: { kind: 'digest', step: 1, weightsDigest: 'w', stateDigest: 's' },
+    digest: { kind: 'digest', step: 1, ask: 1, weightsDigest: 'w', stateDigest: 's' },
     heartbeat: { kind: 'heartbeat', progress: 3 },
     failed: { kind: 'failed', reason: 'broken' },
   };

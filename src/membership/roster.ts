@@ -141,8 +141,8 @@ export class Roster {
    * is silent.
    */
   stall(member: Member, kind: StallKind, silentMs: number, reason: string): void {
-    const wasActive = member.stall(kind, this.#options.clock.now());
-    this.#handlers.onStalled(member, { silentMs, reason, wasActive });
+    member.stall(kind, this.#options.clock.now());
+    this.#handlers.onStalled(member, { silentMs, reason });
   }
 
   #isIn(member: Member): boolean {

@@ -12,12 +12,15 @@ export type RunEvent =
   | StepRedone
   | RolledBack
   | WorkerDistrusted
+  | ResultNotRepeated
+  | ReplicasDiffer
   | WorkerRefused
   | WorkerRestarting
   | WorkerGivenUp
   | WorkerSlow
   | ClockJumped
   | StepCommitted
+  | Diverged
   | GradientNorms
   | Evaluated
   | RunWaiting
@@ -116,28 +119,61 @@ interface MicroBatchesReissued extends Provoked {
   readonly microBatches: readonly number[];
 }
 
-/** A step is computed again, since the integer grid of its gradients was too narrow or unknown. */
+/**
+ * A step is computed again, since the integer grid of its gradients was too narrow or unknown; or
+ * `unconfirmed`: it had been widened for a large element that was not seen again, somebody's
+ * gradient was damaged once.
+ */
 interface StepRedone {
   readonly kind: 'step-redone';
   readonly step: number;
-  readonly reason: 'calibration' | 'overflow';
+  readonly reason: 'calibration' | 'overflow' | 'unconfirmed';
 }
 
 /**
  * The run goes on from an older state: `lost`, no worker holds the newest any more, what follows
  * has the same results; `distrusted`, a worker that computed wrong numbers had a part in the steps
- * in between, which are void.
+ * in between, which are void; `differing`, replicas differed and nobody could tell which
+ * of them were right.
  */
 interface RolledBack {
   readonly kind: 'rolled-back';
   readonly fromStep: number;
   readonly toStep: number;
-  readonly reason: 'lost' | 'distrusted';
+  readonly reason: 'lost' | 'distrusted' | 'differing';
 }
 
-/** A worker computed another result than others did: it is banned, and its steps are void. */
+/**
+ * A worker computed another result than others did, or its replica has other weights: it is banned.
+ * Steps that it may have spoiled are void.
+ */
 interface WorkerDistrusted {
   readonly kind: 'worker-distrusted';
+  readonly rank: number;
+  readonly workerId: string;
+  /** The step under way, of which nothing is committed. */
+  readonly step: number;
+  /** Absent where its weights are other ones. */
+  readonly microBatch?: number;
+  readonly reason: string;
+}
+
+/**
+ * Workers have different weights after the same updates, and not most of them the same: all go on
+ * from the last state that they had in common.
+ */
+interface ReplicasDiffer {
+  readonly kind: 'replicas-differ';
+  readonly step: number;
+  readonly ranks: readonly number[];
+}
+
+/**
+ * A worker that nobody could be compared with computed what is not a number, and a number when it
+ * computed the same again: the step is computed anew.
+ */
+interface ResultNotRepeated {
+  readonly kind: 'result-not-repeated';
   readonly rank: number;
   readonly workerId: string;
   /** The step under way, of which nothing is committed. */
@@ -254,6 +290,19 @@ export interface StepCommitted {
   readonly otherMs: number;
   /** The workers whose work is in this step, by rank. */
   readonly ranks: readonly RankStep[];
+}
+
+/**
+ * With this step, the training has diverged: the loss was ten times that of the first step in ten
+ * steps one after another, or ten thousand times in one. Told once.
+ */
+export interface Diverged {
+  readonly kind: 'diverged';
+  /** Number of updates done, counting this one. */
+  readonly step: number;
+  readonly lossMean: number;
+  /** Mean loss of the first step. */
+  readonly firstLoss: number;
 }
 
 /** One worker's part in a step. */

@@ -53,6 +53,22 @@ export function overflowsGrid(
   return observed.some((maximum, tensor) => maximum * 2 ** (exponents[tensor] ?? 0) > limit);
 }
 
+/**
+ * The maxima whose grid a step is computed on in which `observed` was seen: the committed ones, or
+ * wider where those are too narrow; before anything is committed, the observed ones.
+ */
+export function maximaOfStep(
+  committed: GridMaxima | undefined,
+  observed: GridMaxima,
+  microBatchCount: number,
+): GridMaxima {
+  if (committed === undefined) return nextMaxima(observed, observed);
+  const exponents = gridExponents(committed, microBatchCount);
+  return overflowsGrid(observed, exponents, microBatchCount)
+    ? mergeMaxima(observed, committed)
+    : committed;
+}
+
 /** Per-tensor maximum over micro-batches; the order does not matter. */
 export function mergeMaxima(a: GridMaxima, b: GridMaxima): number[] {
   return a.map((value, tensor) => Math.max(value, b[tensor] ?? 0));

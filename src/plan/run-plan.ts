@@ -48,6 +48,8 @@ export interface RunPlan {
   readonly rounds?: RoundSizes;
   /** Part of the steps, 0..1, in which a micro-batch of every worker is computed by another too. */
   readonly auditRate: number;
+  /** Whether the run ends when its training has diverged; else that is only told. */
+  readonly stopOnDivergence: boolean;
   /** The run starts with this many workers, or with fewer (at least one) after `gatherMs`. */
   readonly minWorkers: number;
   readonly gatherMs: number;

@@ -51,7 +51,7 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
   state: { kind: 'state', step: 3 },
-  digest: { kind: 'digest', step: 3, weightsDigest: 'w', stateDigest: 's' },
+  digest: { kind: 'digest', step: 3, ask: 1, weightsDigest: 'w', stateDigest: 's' },
   heartbeat: { kind: 'heartbeat', progress: 12 },
   failed: { kind: 'failed', reason: 'no memory' },
 };
@@ -107,7 +107,7 @@ const TO_WORKER: Samples<ToWorker> = {
   },
   sendState: { kind: 'sendState', step: 1 },
   state: { kind: 'state', step: 1, serial: 1 },
-  sendDigest: { kind: 'sendDigest', step: 1 },
+  sendDigest: { kind: 'sendDigest', step: 1, ask: 1 },
   heartbeat: { kind: 'heartbeat', progress: 0 },
   goodbye: { kind: 'goodbye', reason: 'done' },
 };
@@ -363,5 +363,22 @@ describe('parseToCoordinator of a huge message', () => {
       () => parseToCoordinator({ ...TO_COORDINATOR.hello, workerId: 'x'.repeat(4097) }, 'peer'),
       ProtocolError,
     );
+  });
+});
+
+describe('a record of a micro-batch', () => {
+  const parsed = (maximum: unknown): unknown =>
+    parseToCoordinator(
+      changed(TO_COORDINATOR.contribution, ['records', 0, 'maxima', 0], maximum),
+      'peer',
+    );
+
+  test('may hold maxima up to the largest float32', () => {
+    for (const maximum of [0, 2 ** -149, 2 ** 128 - 2 ** 104]) parsed(maximum);
+  });
+
+  test('is refused with maxima that are no magnitude of a float32', () => {
+    for (const maximum of [2 ** 128, 1e39, 1e300, Infinity, Number.NaN, -1, -1e-45])
+      assert.throws(() => parsed(maximum), ProtocolError, String(maximum));
   });
 });

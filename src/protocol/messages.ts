@@ -24,7 +24,7 @@ export const PROTOCOL_VERSION = 5;
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
 /** Names of machines and programs. */
-const name = words(200);
+const shortName = words(200);
 const milliseconds = z.number().min(0);
 
 /** At least one, and no more than the setting of this name takes. */
@@ -54,14 +54,14 @@ const hello = z.object({
    * connection.
    */
   session: token,
-  host: name,
+  host: shortName,
   /** The rank that the launcher meant for it; it gets it unless taken. */
   rank: z.number().int().min(0).max(65_535).nullable(),
   processId: count,
   lanes: count,
   /** Where it computes. */
-  device: name.optional(),
-  software: name,
+  device: shortName.optional(),
+  software: shortName,
 });
 
 /**
@@ -69,7 +69,7 @@ const hello = z.object({
  * ONNX files.
  */
 const job = z.object({
-  runId: name,
+  runId: shortName,
   seed: count,
   /** Interpreted by `data/` on the worker. */
   dataset: z.record(z.string(), z.unknown()),
@@ -189,15 +189,21 @@ const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.
 
 const checksum = z.number().int().min(0).max(0xffff_ffff);
 
+/** The magnitude of a float32. */
+const magnitude = z
+  .number()
+  .min(0)
+  .max(2 ** 128 - 2 ** 104);
+
 /** What one micro-batch gave, apart from its gradient; part of `contribution` and `audited`. */
 const record = z.object({
   microBatch: count,
   sampleCount: count,
   /** Sum over samples, float32 as computed; null when not finite. */
   lossSum: z.number().nullable(),
-  correctSum: z.number(),
+  correctSum: z.number().min(0),
   /** Largest |gradient element| per tensor (train); null when not finite. */
-  maxima: z.array(z.number().nullable()),
+  maxima: z.array(magnitude.nullable()),
   /**
    * When the job is audited, of a training micro-batch: the sum of its rounded gradient's elements
    * times odd numbers (see `kernels/`), modulo 2^32. Checksums add up as gradients do.
@@ -282,11 +288,18 @@ const newState = z.object({
  * Coordinator to worker, data: asks for the digest of the state after `step` updates. Answered by
  * `digest`.
  */
-const sendDigest = z.object({ kind: z.literal('sendDigest'), step: count });
+const sendDigest = z.object({
+  kind: z.literal('sendDigest'),
+  step: count,
+  /** Comes back with the answer: the same step may be computed, and asked about, again. */
+  ask: count,
+});
 /** Worker to coordinator, data: the answer to `sendDigest`. */
 const digest = z.object({
   kind: z.literal('digest'),
   step: count,
+  /** As in `sendDigest`. */
+  ask: count,
   weightsDigest: token,
   stateDigest: token,
 });

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
-import type { RunEvent } from '../metrics/events.ts';
+import type { Diverged, RunEvent } from '../metrics/events.ts';
 import type { RunSummary } from './run-summary.ts';
 
 /** Numerics classes that are named. */
@@ -26,6 +26,7 @@ export class EventTally implements EventSink {
   #samples = 0;
   #evaluation: Extract<RunEvent, { kind: 'evaluation' }> | undefined;
   #firstStepMs: number | undefined;
+  #diverged: Diverged | undefined;
 
   constructor(clock: Pick<Clock, 'now'>) {
     this.#clock = clock;
@@ -45,10 +46,18 @@ export class EventTally implements EventSink {
     else if (event.kind === 'micro-batches-reissued')
       this.#counts.microBatchesReissued += event.microBatches.length;
     else if (event.kind === 'step-redone') this.#counts.stepsRedone++;
-    else if (event.kind === 'rolled-back') this.#counts.rollbacks++;
+    else if (event.kind === 'rolled-back') this.#rollBack(event);
+    else if (event.kind === 'diverged') this.#diverged = event;
     else if (event.kind === 'worker-distrusted') this.#counts.workersDistrusted++;
     else if (event.kind === 'evaluation') this.#evaluation = event;
     else if (event.kind === 'step') this.#addStep(event);
+  }
+
+  /** What was told of steps that are void is told again, if it comes to that. */
+  #rollBack({ reason, toStep }: Extract<RunEvent, { kind: 'rolled-back' }>): void {
+    this.#counts.rollbacks++;
+    const isVoid = reason !== 'lost' && toStep < (this.#diverged?.step ?? 0);
+    if (isVoid) this.#diverged = undefined;
   }
 
   #addStep(event: Extract<RunEvent, { kind: 'step' }>): void {
@@ -73,6 +82,7 @@ export class EventTally implements EventSink {
         (isTest ? { testAccuracy: accuracy } : { validationAccuracy: accuracy })),
       ...(this.#epochSteps > 0 && { trainLoss: this.#epochLoss / this.#epochSteps }),
       ...(this.#stepMs > 0 && { samplesPerSecond: rounded((this.#samples / this.#stepMs) * 1000) }),
+      ...(this.#diverged !== undefined && { diverged: divergenceOf(this.#diverged) }),
       numericsClasses: [...this.#classes],
       events: { ...this.#counts },
     };
@@ -82,6 +92,10 @@ export class EventTally implements EventSink {
   get epochs(): number {
     return this.#epoch + 1;
   }
+}
+
+function divergenceOf({ step, lossMean, firstLoss }: Diverged): Omit<Diverged, 'kind'> {
+  return { step, lossMean, firstLoss };
 }
 
 /** To whole numbers, or to three digits where that is more. */

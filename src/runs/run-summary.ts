@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { TimeSplit } from '../coordinator/step-times.ts';
 import type { WorkerTally } from '../coordinator/tallies.ts';
-import type { FileFailed, Ledger, RoundSizes } from '../metrics/events.ts';
+import type { Diverged, FileFailed, Ledger, RoundSizes } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 
 /** `summary.json`: what a run was and how it ended. Absent numbers were not measured. */
@@ -38,6 +38,8 @@ export interface RunSummary {
   readonly validationLoss?: number;
   /** Mean over the last epoch's steps. */
   readonly trainLoss?: number;
+  /** Present if the training has diverged: with which step, its loss, and that of the first. */
+  readonly diverged?: Omit<Diverged, 'kind'>;
   readonly samplesPerSecond?: number;
   readonly wallSeconds: number;
   /** From the command to the first committed step. */

@@ -111,8 +111,14 @@ export class RoundsEngine implements Engine {
     const plan = this.#pass;
     if (plan === undefined) return;
     this.#perform(async () => {
+      if (plan.work === 'evaluate') {
+        if (this.#pass === plan) this.#pool.audit(microBatches, done);
+        return;
+      }
       const records: MicroBatchRecord[] = [];
       for (const shard of microBatches) {
+        // What it has of it is what it is asked to compute again.
+        this.#trained.delete(shard);
         const trained = await this.#train(plan, shard);
         if (trained === undefined) return;
         records.push(

@@ -26,7 +26,11 @@ describe('reasonForCoordinator', () => {
       [new GraphError('Relu at layers.0/Relu: bad'), 'Relu at layers.0/Relu: bad'],
       [new RuntimeError('this worker needs 3 / 2 GiB'), 'this worker needs 3 / 2 GiB'],
       [
-        new RuntimeError("Cannot find module '/home/me/lib/ort.node'\nRequire stack:\n- /home/me"),
+        new RuntimeError([
+          "Cannot find module '/home/me/lib/ort.node'",
+          'Require stack:',
+          '- /home/me',
+        ]),
         "Cannot find module 'ort.node'",
       ],
       [new RuntimeError('open C:\\Users\\me\\a.bin: denied'), 'open a.bin: denied'],

@@ -17,6 +17,12 @@ interface NewState {
   readonly bytes: Uint8Array;
 }
 
+/** What was asked about the state after `step` updates; `ask` comes back with the answer. */
+interface DigestRequest {
+  readonly step: number;
+  readonly ask: number;
+}
+
 /** Commits that may wait while a lane finishes a micro-batch that others have taken over. */
 const MAX_WAITING_COMMITS = 256;
 
@@ -34,7 +40,7 @@ export class Replica {
   #statesOnTheirWay = 0;
   /** The steps of whose state a copy, or a digest, is asked for. */
   #stateRequest: number | undefined;
-  #digestRequest: number | undefined;
+  #digestRequest: DigestRequest | undefined;
 
   constructor(link: CoordinatorLink) {
     this.#link = link;
@@ -69,9 +75,9 @@ export class Replica {
     this.#stateRequest = step;
   }
 
-  /** The digest of the state after `step` updates is wanted, as soon as it is there. */
-  requestDigest(step: number): void {
-    this.#digestRequest = step;
+  /** The digest of the state after some updates is wanted, as soon as it is there. */
+  requestDigest({ step, ask }: DigestRequest): void {
+    this.#digestRequest = { step, ask };
   }
 
   /** Memory of the engine that the payload of a message can be received into. */
@@ -101,7 +107,8 @@ export class Replica {
     else if (next !== undefined && next.commit.step <= this.#step) {
       this.#commits.shift();
       if (next.commit.step === this.#step) this.#apply(engine, next);
-    } else if (this.#digestRequest === this.#step) this.#sendDigest(engine, this.#step);
+    } else if (this.#digestRequest?.step === this.#step)
+      this.#sendDigest(engine, this.#digestRequest);
     else return 'nothing';
     return 'advanced';
   }
@@ -130,10 +137,10 @@ export class Replica {
     );
   }
 
-  #sendDigest(engine: Engine, step: number): void {
+  #sendDigest(engine: Engine, { step, ask }: DigestRequest): void {
     this.#digestRequest = undefined;
     engine.digest((weightsDigest, stateDigest) =>
-      this.#link.sendData({ kind: 'digest', step, weightsDigest, stateDigest }),
+      this.#link.sendData({ kind: 'digest', step, ask, weightsDigest, stateDigest }),
     );
   }
 

@@ -249,7 +249,7 @@ describe('Worker', () => {
     const { data, send, state, commit, received, kinds } = createWorld();
     state(0);
     send(data, { kind: 'sendState', step: 1 });
-    send(data, { kind: 'sendDigest', step: 1 });
+    send(data, { kind: 'sendDigest', step: 1, ask: 4 });
     assert.equal(kinds().includes('state'), false);
 
     commit(0);

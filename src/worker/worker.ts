@@ -150,7 +150,7 @@ export class Worker {
     } else if (message.kind === 'state')
       replica.receiveState({ step: message.step, serial: message.serial, bytes: payload });
     else if (message.kind === 'sendState') replica.requestState(message.step);
-    else if (message.kind === 'sendDigest') replica.requestDigest(message.step);
+    else if (message.kind === 'sendDigest') replica.requestDigest(message);
     else if (message.kind === 'refused') return this.lose(message.reason);
     else throw new ProtocolError(`${message.kind} does not belong on the data connection`);
     this.#advance();

@@ -43,7 +43,7 @@ function sayingOf(choices: Choices, hello: Hello): ToCoordinator {
     { kind: 'audited', pass, records },
     { kind: 'applied', step, norms: [1, null] },
     { kind: 'state', step },
-    { kind: 'digest', step, weightsDigest: 'w', stateDigest: 's' },
+    { kind: 'digest', step, ask: choices.below(9), weightsDigest: 'w', stateDigest: 's' },
     { kind: 'heartbeat', progress: choices.below(1e6), busyLanes: choices.below(9) },
     { kind: 'failed', reason: 'no reason' },
   ];

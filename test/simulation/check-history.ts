@@ -23,7 +23,7 @@ export function checkHistory(
   seed: number,
   expected: string,
   changes: Partial<HistoryOptions> = {},
-): void {
+): SimulatedCluster {
   const steps = changes.steps ?? STEPS;
   const workers = 1 + (seed % 4);
   const cluster = new SimulatedCluster({ seed, workers, steps, isDisturbed: true, ...changes });
@@ -37,6 +37,7 @@ export function checkHistory(
     for (const replica of result.replicaDigests)
       assert.equal(replica.stateDigest, expected, `replica ${replica.rank}`);
     checkReports(cluster, steps);
+    return cluster;
   } catch (error) {
     const file = `test/simulation/${changes.world === 'wide' ? 'wide' : 'simulation'}.test.ts`;
     const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test ${file}`;
@@ -50,20 +51,22 @@ export function checkHistory(
 
 /** Every step and every evaluation is reported exactly once, in order. */
 function checkReports(cluster: SimulatedCluster, stepCount: number): void {
-  // What was undone is reported again, and the later report counts.
-  const undone = cluster.events.findLastIndex(
-    (event) => event.kind === 'rolled-back' && event.reason === 'distrusted' && event.toStep === 0,
-  );
-  const events = cluster.events.slice(undone + 1);
-  const steps = events.filter((event) => event.kind === 'step').map((event) => event.step);
+  let steps: number[] = [];
+  let evaluations: number[] = [];
+  for (const event of cluster.events) {
+    if (event.kind === 'step') steps.push(event.step);
+    else if (event.kind === 'evaluation') evaluations.push(event.step);
+    else if (event.kind === 'rolled-back' && event.reason !== 'lost') {
+      // What was undone is reported again, and the later report counts.
+      steps = steps.filter((step) => step <= event.toStep);
+      evaluations = evaluations.filter((step) => step < event.toStep);
+    }
+  }
   assert.deepEqual(
     steps,
     Array.from({ length: stepCount }, (_, i) => i + 1),
     'reported steps',
   );
-  const evaluations = events
-    .filter((event) => event.kind === 'evaluation')
-    .map((event) => event.step);
   const expected = steps.filter((step) => step % 4 === 0 || step === stepCount);
   assert.deepEqual(evaluations, expected, 'reported evaluations');
 }

@@ -90,6 +90,10 @@ export interface HistoryOptions {
   readonly auditRate?: number;
   /** What a worker of this name does to its gradients; nothing if undefined. */
   readonly liar?: (name: string) => ((gradient: Float32Array, step: number) => void) | undefined;
+  /** Whether a bit flips in the weights of a worker that has now done so many updates. */
+  readonly flip?: (name: string, updates: number) => boolean;
+  /** How often the state is fetched; every two seconds if absent. */
+  readonly snapshotMs?: number;
   /** Instead of the one that fills `events`. */
   readonly reporter?: Reporter;
   /** Hears of every message that the coordinator sends, at the moment of sending. */
@@ -157,8 +161,9 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: options.workers,
     auditRate: options.auditRate ?? 0,
+    stopOnDivergence: false,
     gatherMs: 10_000,
-    snapshotMs: 2_000,
+    snapshotMs: options.snapshotMs ?? 2_000,
   };
 }
 
@@ -169,6 +174,8 @@ class SimulatedWorker {
   readonly #cluster: SimulatedCluster;
   readonly #speedMs: number;
   #slow = { factor: 1, untilMs: 0 };
+  #isSpoiling = false;
+  #wasSpoiled = false;
   #worker: Worker | undefined;
   #engine: SimulatedEngine | undefined;
   #beat: Timer | undefined;
@@ -222,6 +229,27 @@ class SimulatedWorker {
     this.#slow = { factor, untilMs: this.clock.now() + durationMs };
   }
 
+  /** The next gradient that it computes is not a number. */
+  spoilNext(): void {
+    this.#isSpoiling = this.#wasSpoiled = true;
+  }
+
+  get wasSpoiled(): boolean {
+    return this.#wasSpoiled;
+  }
+
+  /** Whether it is alive, and nobody has reason to put it out. */
+  get canFinish(): boolean {
+    return !this.host.isDead && !this.#wasSpoiled;
+  }
+
+  #alter(gradient: Float32Array, step: number): void {
+    this.#cluster.alterOf(this.host.name)?.(gradient, step);
+    if (!this.#isSpoiling) return;
+    this.#isSpoiling = false;
+    gradient[0] = Number.NaN;
+  }
+
   #slowness(): number {
     return this.clock.now() < this.#slow.untilMs ? this.#slow.factor : 1;
   }
@@ -231,7 +259,8 @@ class SimulatedWorker {
       clock: this.clock,
       lanes: this.lanes,
       handlers,
-      alter: this.#cluster.alterOf(this.host.name),
+      alter: (gradient, step) => this.#alter(gradient, step),
+      flips: (updates) => this.#cluster.flips(this.host.name, updates),
       computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs * this.#slowness(),
       samplesOf: (plan, microBatch) =>
         plan.work === 'train'
@@ -322,6 +351,10 @@ export class SimulatedCluster {
     return this.#options.liar?.(name);
   }
 
+  flips(name: string, updates: number): boolean {
+    return this.#options.flip?.(name, updates) ?? false;
+  }
+
   get isOver(): boolean {
     return this.#result !== undefined || this.#error !== undefined;
   }
@@ -409,7 +442,7 @@ export class SimulatedCluster {
   #drawFault(atMs: number, index: number): void {
     const target = this.#workers[this.choices.below(this.#workers.length)]!;
     const durationMs = this.choices.between(100, 9_000);
-    const kind = this.choices.below(8);
+    const kind = this.choices.below(9);
     const at = (what: string, action: () => void): void => {
       this.faults.push(`${atMs.toFixed(0)} ms: ${what}`);
       this.clock.after(atMs, action);
@@ -435,6 +468,8 @@ export class SimulatedCluster {
       at(`slow down ${name} for ${durationMs.toFixed(0)} ms`, () =>
         target.slowDown(20, durationMs),
       );
+    else if (kind === 8)
+      at(`${name} computes what is not a number, once`, () => this.#spoil(target));
     else if (this.#workers.length > 1) at(`kill ${name} for good`, () => this.#killForGood(target));
   }
 
@@ -444,8 +479,19 @@ export class SimulatedCluster {
   }
 
   #killForGood(target: SimulatedWorker): void {
-    const others = this.#workers.filter((worker) => worker !== target && !worker.host.isDead);
+    const others = this.#workers.filter((worker) => worker !== target && worker.canFinish);
     if (others.length > 0) target.host.kill();
+  }
+
+  /**
+   * Others put it out, if there are any: some that can be there at the end are needed then. Once in a
+   * history: two machines that are wrong about the same micro-batch would confirm each other.
+   */
+  #spoil(target: SimulatedWorker): void {
+    if (this.#workers.some((worker) => worker.wasSpoiled)) return;
+    const others = this.#workers.filter((worker) => worker !== target && worker.canFinish);
+    if (this.#workers.length > 1 && others.length === 0) return;
+    target.spoilNext();
   }
 
   #freeze(host: SimulatedHost, durationMs: number): void {

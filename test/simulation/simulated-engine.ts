@@ -58,7 +58,9 @@ export interface SimulatedEngineOptions {
   readonly handlers: EngineHandlers;
   readonly computeMs: () => number;
   /** Changes what was computed, before it is rounded: a broken machine. */
-  readonly alter: ((gradient: Float32Array, step: number) => void) | undefined;
+  readonly alter: (gradient: Float32Array, step: number) => void;
+  /** Whether a bit of the weights flips once so many updates are done. */
+  readonly flips: (updates: number) => boolean;
   /** Samples of micro-batch `m` of a training step. */
   readonly samplesOf: (plan: Plan, microBatch: number) => number;
 }
@@ -149,6 +151,7 @@ export class SimulatedEngine implements Engine {
         this.#weights[i] =
           this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
       }
+      if (this.#options.flips(commit.step + 1)) this.#flipBit();
       this.#after(1, () => done([]));
     });
   }
@@ -195,6 +198,11 @@ export class SimulatedEngine implements Engine {
     const state = new Float32Array(this.#stateBytes.buffer);
     state.set(this.#weights);
     state.set(this.#momentum, ELEMENTS);
+  }
+
+  #flipBit(): void {
+    const bits = new Uint32Array(this.#weights.buffer, 0, 1);
+    bits[0] = bits[0]! ^ (1 << 10);
   }
 
   #after(delayMs: number, action: () => void): void {
@@ -245,7 +253,7 @@ export class SimulatedEngine implements Engine {
     const maxima = [0, 0];
     let checksum = 0;
     if (plan.work === 'train') {
-      this.#options.alter?.(gradient, plan.step);
+      this.#options.alter(gradient, plan.step);
       for (const [i, value] of gradient.entries()) {
         const tensor = Math.floor(i / TENSOR_LENGTH);
         maxima[tensor] = Math.max(maxima[tensor]!, Math.abs(value));

@@ -1,12 +1,7 @@
 import { Command } from 'commander';
 import { startCoordinator } from '../../letters/coordinator-process.ts';
 import { parsePolicyName } from '../../plan/policies.ts';
-import {
-  createRandom,
-  HOST_OPTION,
-  parsePort,
-  serveUntilInterrupted,
-} from '../shell/arguments.ts';
+import { createRandom, HOST_OPTION, parsePort, serveUntilInterrupted } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
 

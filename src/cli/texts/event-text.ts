@@ -28,6 +28,11 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${yellow('!')} rank ${rank} stalled at ${unit} ${step}: ${reason}`,
   'worker-distrusted': ({ rank, step, reason }, { colours: { red }, unit }) =>
     `${red('x')} rank ${rank} is put out at ${unit} ${step}: ${reason}`,
+  'replicas-differ': ({ step, ranks }, { colours: { red }, unit }) =>
+    `${red('!')} after ${unit} ${step}, ranks ${ranks.join(' and ')} have different weights, and ` +
+    'nobody can tell which are right: they go on from what they had in common',
+  'result-not-repeated': ({ rank, step, reason }, { colours: { red }, unit }) =>
+    `${red('!')} rank ${rank}, ${unit} ${step}: ${reason}. The ${unit} is computed again`,
   'worker-refused': ({ peer, reason }, { colours: { yellow } }) =>
     `${yellow('!')} ${peer} was refused: ${reason}`,
   'worker-restarting': ({ rank, deaths, pauseMs, reason }, { colours: { yellow } }) =>
@@ -52,15 +57,21 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'micro-batches-reissued': (event, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${event.step}: ${event.microBatches.length} ` +
     `${unit === 'step' ? 'micro-batches' : 'shards'} of rank ${event.fromRank} go to others`,
-  'step-redone': ({ step, reason }, { colours: { dim }, unit }) =>
-    reason === 'overflow'
-      ? dim(`${unit} ${step + 1} computed again: gradients outgrew their grid`)
-      : undefined,
+  'step-redone': ({ step, reason }, { colours: { dim, yellow }, unit }) => {
+    if (reason === 'calibration') return undefined;
+    if (reason === 'overflow')
+      return dim(`${unit} ${step + 1} computed again: gradients outgrew their grid`);
+    return (
+      `${yellow('!')} ${unit} ${step + 1} computed again: a gradient was far larger than it is ` +
+      'when computed again. Is a machine broken? --audit 0.05 finds out which'
+    );
+  },
   'rolled-back': ({ reason, fromStep, toStep }, { colours: { yellow }, unit }) =>
     reason === 'lost'
       ? `${yellow('!')} no worker holds ${unit} ${fromStep} any more: going on from ` +
         `${unit} ${toStep}`
-      : `${yellow('!')} steps ${toStep + 1} to ${fromStep} are computed again without it`,
+      : `${yellow('!')} ${unit}s ${toStep + 1} to ${fromStep} are computed again` +
+        (reason === 'distrusted' ? ' without it' : ''),
   'run-unfinished': ({ step, modelStep, noModel }, { colours: { yellow }, unit }) =>
     `${yellow('!')} the run ends at ${unit} ${step}, before its last: ` +
     (modelStep === undefined
@@ -70,6 +81,10 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${yellow('!')} ${unit} ${step}: ${reason}`,
   'file-failed': ({ file, reason, consequence }, { colours: { red } }) =>
     `${red('!')} ${file}: ${reason}; ${consequence}`,
+  diverged: ({ step, lossMean, firstLoss }, { colours: { red }, unit }) =>
+    `${red('!')} ${unit} ${step}: the training has diverged: the loss is ` +
+    `${lossMean.toPrecision(4)}, the first was ${firstLoss.toPrecision(4)}. Lower --lr, or clip ` +
+    'gradients with --clip-norm',
   evaluation: (event, { colours: { bold, dim }, unit, loss, samplesPerSecond }) => {
     const { epoch, step, split, lossMean, accuracy } = event;
     const train = loss === undefined ? '' : `  train loss ${loss.toFixed(4)}`;

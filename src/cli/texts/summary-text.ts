@@ -6,10 +6,10 @@ type Row = readonly [name: string, value: string | undefined];
 /** The summary of a run as a person reads it. */
 export function summaryText(summary: RunSummary, colours: Colours): string {
   const { dim, green, red, yellow } = colours;
+  const finished =
+    summary.diverged === undefined ? green('finished') : yellow('finished, but it has diverged');
   const title =
-    summary.status === 'finished'
-      ? green('finished')
-      : yellow(`${summary.status}: ${summary.reason ?? ''}`);
+    summary.status === 'finished' ? finished : yellow(`${summary.status}: ${summary.reason ?? ''}`);
   const rows: readonly Row[] = [
     ...qualityRows(summary, colours),
     ...workRows(summary),

@@ -137,7 +137,11 @@ export class Lane {
   async audit(plan: Plan, microBatches: readonly number[]): Promise<readonly MicroBatchRecord[]> {
     const records: MicroBatchRecord[] = [];
     for (const microBatch of microBatches) {
-      records.push(await this.#trainOn(plan, microBatch, true));
+      records.push(
+        plan.work === 'train'
+          ? await this.#trainOn(plan, microBatch, true)
+          : await this.#evaluateOn(microBatch),
+      );
       this.control.countProgress();
     }
     return records;

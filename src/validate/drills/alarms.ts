@@ -20,6 +20,7 @@ export type AlarmKind =
   | 'worker-stalled'
   | 'worker-lost'
   | 'worker-distrusted'
+  | 'result-not-repeated'
   | 'worker-refused'
   | 'clock-jumped'
   | 'numerics-differ'
@@ -47,6 +48,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'worker-stalled':
     case 'worker-lost':
     case 'worker-distrusted':
+    case 'result-not-repeated':
       return alarm(event.kind, event.rank, event.reason);
     case 'worker-refused':
       return alarm(event.kind, event.rank ?? null, event.reason);
@@ -68,10 +70,12 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'worker-joined':
     case 'micro-batches-reissued':
     case 'step-redone':
+    case 'replicas-differ':
     case 'rolled-back':
     case 'step':
     case 'gradient-norms':
     case 'evaluation':
+    case 'diverged':
     case 'run-waiting':
       return undefined;
     default:

@@ -6,6 +6,24 @@ const FACTOR = 8;
 /** At most so many of a pass. */
 const MAX_OUTLIERS = 2;
 
+/** Whether loss and gradient of a micro-batch are numbers. */
+export function isFiniteRecord({ lossSum, maxima }: MicroBatchRecord): boolean {
+  return lossSum !== null && !maxima.includes(null);
+}
+
+/** Records that are not finite, one of each worker. */
+export function findNonFinite(
+  records: readonly MicroBatchRecord[],
+  ownerOf: (microBatch: number) => string,
+): readonly MicroBatchRecord[] {
+  const found = new Map<string, MicroBatchRecord>();
+  for (const record of records) {
+    const owner = ownerOf(record.microBatch);
+    if (!isFiniteRecord(record) && !found.has(owner)) found.set(owner, record);
+  }
+  return [...found.values()].slice(0, MAX_OUTLIERS);
+}
+
 /**
  * The records that stand out of their pass, oddest first: a loss or gradient that is not finite, or
  * a tensor whose largest element is far from the median over the micro-batches of other workers.
@@ -51,7 +69,7 @@ function oddnessOf(
   all: readonly MicroBatchRecord[],
   ownerOf: (microBatch: number) => string,
 ): number {
-  if (record.lossSum === null || record.maxima.includes(null)) return Infinity;
+  if (!isFiniteRecord(record)) return Infinity;
   const owner = ownerOf(record.microBatch);
   const others = all.filter(({ microBatch }) => ownerOf(microBatch) !== owner);
   if (others.length === 0) return 1;
