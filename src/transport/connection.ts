@@ -40,11 +40,12 @@ export class Broadcast {
 /**
  * An ordered, reliable channel of frames to one peer. Two connections
  * to the same peer are not ordered against each other. Sending never
- * blocks; what is not flushed yet counts in `queuedBytes`.
+ * blocks; what is not on its way yet shows in `queuedBytes`.
  */
 export interface Connection {
   /** The other end in words, for messages. */
   readonly peer: string;
+  /** Zero once all that was sent is on its way; falls with every byte that goes. */
   readonly queuedBytes: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;

@@ -21,6 +21,7 @@ import {
   MIN_LOCAL_BYTES,
   type Outbox,
 } from './local-payloads.ts';
+import { queuedBytesOf } from './queued-bytes.ts';
 import { fromSystemError } from './system-errors.ts';
 
 /** How long the peer of a connection that we have closed may take to read the rest and close. */
@@ -87,7 +88,7 @@ export class TcpConnection implements Connection {
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength;
+    return queuedBytesOf(this.#socket);
   }
 
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {

@@ -229,6 +229,29 @@ describe('a TCP connection that is closed', () => {
     assert.deepEqual([...calls.values()], [1, 1, 1, 1, 1, 1, 1, 1]);
   });
 
+  test('shows how one large frame leaves little by little', async () => {
+    const readers: Socket[] = [];
+    const port = await openPlainDoor((socket) => readers.push(socket.pause()));
+    const near = new End(await connect({ host: '127.0.0.1', port }, CONNECT_MS));
+    near.connection.send({}, pattern(60_000_000));
+    const seen = new Set<number>();
+    let bytes = 0;
+
+    while (near.connection.queuedBytes > 0) {
+      seen.add(near.connection.queuedBytes);
+      await new Promise(setImmediate);
+      for (const reader of readers) bytes += (reader.read() as Uint8Array | null)?.length ?? 0;
+    }
+
+    assert.ok(seen.size > 10, `${seen.size} different numbers, ${bytes} bytes read`);
+    const falling = [...seen];
+    assert.deepEqual(
+      falling,
+      falling.toSorted((a, b) => b - a),
+    );
+    near.connection.destroy();
+  });
+
   test('calls onFlushed once when it is destroyed with a full queue', async () => {
     const port = await openPlainDoor(() => {});
     const near = new End(await connect({ host: '127.0.0.1', port }, CONNECT_MS));
