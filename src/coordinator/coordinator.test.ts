@@ -134,6 +134,20 @@ describe('Coordinator in a step', () => {
     assert.equal(host.connectionCount(), 0);
     assert.equal(clock.pendingCount(), 0);
   });
+
+  test('tells a worker that comes after the end that the run is over', () => {
+    const { clock, host, coordinator, door } = startPair();
+    coordinator.stop('done');
+    clock.advance(10);
+
+    const late = new ScriptedWorker(door, 'late');
+    late.dial('control', late.hello('control', ''));
+    clock.advance(10);
+
+    assert.deepEqual(late.received, [{ kind: 'goodbye', reason: 'the run is over' }]);
+    assert.deepEqual(late.ended, ['control']);
+    assert.equal(host.connectionCount(), 0);
+  });
 });
 
 describe('Coordinator and a loss that explodes', () => {

@@ -96,7 +96,7 @@ export class Coordinator {
 
   /** Hands over a fresh connection from the transport. */
   accept(connection: Connection): void {
-    if (this.#phase === 'over') connection.destroy();
+    if (this.#phase === 'over') this.#roster.dismiss(connection, 'the run is over');
     else this.#roster.accept(connection);
   }
 

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Worker as Thread } from 'node:worker_threads';
-import { systemClock } from '../base/clock.ts';
+import { systemClock, type Timer } from '../base/clock.ts';
 import { messageOf, RendezvousError } from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
 import type { DataPlaces } from '../data/dataset.ts';
@@ -47,7 +47,10 @@ export type WorkerParts = NonNullable<ComputeOptions['parts']> & {
 const HEARTBEAT_MS = 250;
 const ECHO_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** The coordinator welcomes nobody before it has its data, which it may be fetching. */
+/**
+ * The coordinator welcomes nobody before it has its data, which it may be fetching; a welcome with
+ * large files may be long on its way, and takes as long as it takes.
+ */
 const WELCOME_TIMEOUT_MS = 120_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const INTERRUPTED = 'the worker was interrupted';
@@ -116,7 +119,7 @@ function startWorker(
   onEnd: (end: WorkerEnd) => void,
 ): Worker {
   const { address, device, lanes, log, rank } = options;
-  const deadline = systemClock.after(WELCOME_TIMEOUT_MS, () =>
+  const deadline = watchBytes(control, WELCOME_TIMEOUT_MS, () =>
     worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
   );
   const [host, processId] = [hostname(), process.pid];
@@ -141,6 +144,18 @@ function startWorker(
     },
   });
   return worker;
+}
+
+/** Calls `onSilent` once no byte has come on `connection` for so long. */
+function watchBytes(connection: Connection, timeoutMs: number, onSilent: () => void): Timer {
+  let timer: Timer;
+  const watch = (bytes: number): void => {
+    timer = systemClock.after(timeoutMs, () =>
+      connection.bytesReceived > bytes ? watch(connection.bytesReceived) : onSilent(),
+    );
+  };
+  watch(connection.bytesReceived);
+  return { cancel: () => timer.cancel() };
 }
 
 /** The ordinary program of the heartbeat's thread. */

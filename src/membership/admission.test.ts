@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect as connectSocket } from 'node:net';
 import { describe, test } from 'node:test';
 import { createRosterWorld } from '../../test/roster-world.ts';
-import { DATA_DIGEST } from '../../test/scripted-worker.ts';
+import { DATA_DIGEST, type ScriptedWorker } from '../../test/scripted-worker.ts';
 import type { Hello } from '../protocol/messages.ts';
 import { listen } from '../transport/tcp.ts';
 import { DEFAULT_TIMING } from './timing.ts';
@@ -157,6 +157,40 @@ describe('Roster at its door', () => {
       [rankOf('a', 3), rankOf('b', 3), rankOf('c', 1), rankOf('d', null)],
       [3, 4, 1, 5],
     );
+  });
+
+  test('gives a worker that joins again the rank that it had, unless somebody has it', () => {
+    const { clock, worker } = createRosterWorld();
+    const join = (name: string, rank: number | null = null): ScriptedWorker => {
+      const joining = worker(name);
+      joining.control = joining.dial('control', joining.hello('control', '', { rank }));
+      clock.advance(10);
+      return joining;
+    };
+    const first = join('a');
+    join('b').control?.close();
+    first.control?.close();
+    clock.advance(10);
+    const thief = join('c', 0);
+
+    assert.equal(join('b').last('welcome')!.rank, 1);
+    assert.equal(join('a').last('welcome')!.rank, 2);
+    assert.equal(thief.last('welcome')!.rank, 0);
+  });
+
+  test('tells those who come when the run ends that it is over', () => {
+    const { clock, host, roster, worker } = createRosterWorld();
+    const early = worker('early');
+    early.dial('control');
+    clock.advance(10);
+
+    roster.dismissAll('done');
+    clock.advance(10);
+
+    assert.deepEqual(early.received, [{ kind: 'goodbye', reason: 'done' }]);
+    assert.deepEqual(early.ended, ['control']);
+    assert.equal(host.connectionCount(), 0);
+    assert.equal(clock.pendingCount(), 0);
   });
 
   test('ends a connection whose first frame is larger than a greeting', () => {

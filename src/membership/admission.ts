@@ -66,9 +66,11 @@ export class Admission {
     this.#banned.set(workerId, reason);
   }
 
-  /** Ends the connections that have not said who they are. */
-  close(): void {
-    for (const connection of [...this.#greeting.keys()]) this.#end(connection);
+  /** Greets nobody any more; gives the connections that have not said who they are. */
+  close(): Connection[] {
+    const connections = [...this.#greeting.keys()];
+    for (const connection of connections) this.#endGreeting(connection);
+    return connections;
   }
 
   #end(connection: Connection | undefined): void {

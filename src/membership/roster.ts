@@ -22,6 +22,8 @@ import type { Timing } from './timing.ts';
 import { Ticker } from './ticker.ts';
 
 const CONTROL_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 0 };
+/** Ranks that are remembered. */
+const MAX_RANKS = 1_024;
 const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
 
 /**
@@ -63,6 +65,8 @@ export class Roster {
   readonly #readiness = new WeakMap<Member, Ready>();
   readonly #ticker: Ticker;
   #nextRank = 0;
+  /** By worker id, also of those that are gone: who joins again keeps its rank, and its file. */
+  readonly #ranks = new Map<string, number>();
   /** Bytes over the connections of members that are gone. */
   #goneBytes = 0;
 
@@ -112,10 +116,16 @@ export class Roster {
     this.#admission.greet(connection);
   }
 
+  /** Tells a connection that comes too late that the run is over. */
+  dismiss(connection: Connection, reason: string): void {
+    connection.send({ kind: 'goodbye', reason });
+    connection.close();
+  }
+
   /** Ends every connection in good order and stops watching. */
   dismissAll(reason: string): void {
     this.#ticker.stop();
-    this.#admission.close();
+    for (const connection of this.#admission.close()) this.dismiss(connection, reason);
     for (const member of this.members()) {
       member.link.send({ kind: 'goodbye', reason });
       this.#remove(member);
@@ -159,7 +169,7 @@ export class Roster {
     const previous = this.#members.get(hello.workerId);
     if (previous !== undefined) this.evict(previous, 'the same worker connected again');
     const session = newSession();
-    const rank = this.#chooseRank(hello.rank);
+    const rank = this.#chooseRank(hello);
     const member = new Member({ session, rank, hello, control: connection, nowMs: clock.now() });
     this.#members.set(member.workerId, member);
     this.#listen(member, connection, hello);
@@ -167,10 +177,16 @@ export class Roster {
     member.link.send({ kind: 'welcome', session, rank, job }, jobFiles);
   }
 
-  #chooseRank(wanted: number | null): number {
-    const isFree = wanted !== null && this.members().every((member) => member.rank !== wanted);
-    const rank = isFree ? wanted : this.#nextRank;
+  /** The rank that it had before, or asks for, if nobody has it; else the next. */
+  #chooseRank({ workerId, rank: wanted }: Hello): number {
+    const isFree = (rank: number): boolean => this.members().every((m) => m.rank !== rank);
+    const wishes = [this.#ranks.get(workerId), wanted].filter((rank) => typeof rank === 'number');
+    const rank = wishes.find(isFree) ?? this.#nextRank;
     this.#nextRank = Math.max(this.#nextRank, rank + 1);
+    this.#ranks.delete(workerId);
+    this.#ranks.set(workerId, rank);
+    const [oldest] = this.#ranks.keys();
+    if (this.#ranks.size > MAX_RANKS && oldest !== undefined) this.#ranks.delete(oldest);
     return rank;
   }
 
