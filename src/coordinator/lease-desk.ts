@@ -105,7 +105,8 @@ export class LeaseDesk implements PassListener {
    */
   late(pass: Pass, members: readonly Member[]): Member[] {
     const isIdle = (m: Member): boolean => pass.unfinishedOf(m.workerId).length === 0;
-    if (!members.some(isIdle)) return [];
+    // As long as nobody has finished anything, nobody knows what is late.
+    if (this.#paceMs === 0 || !members.some(isIdle)) return [];
     const allowedMs = Math.max(LATE_MS, PATIENCE * this.#paceMs);
     const nowMs = this.#clock.now();
     const late = members.filter(
@@ -144,10 +145,11 @@ export class LeaseDesk implements PassListener {
    * Makes a member that comes in the middle of a pass ready to help with it. One that still holds
    * leases goes on with them.
    */
-  admit(pass: Pass, member: Member): void {
+  admit(pass: Pass, member: Member, members: readonly Member[]): void {
     this.#accountOf(member).givenMs = this.#clock.now();
-    if (pass.unfinishedOf(member.workerId).length === 0)
-      member.link.send(planMessage(pass.spec, []));
+    if (pass.unfinishedOf(member.workerId).length > 0) return;
+    member.link.send(planMessage(pass.spec, []));
+    this.stealFor(member, pass, members);
   }
 
   /** Leases micro-batches that need another worker to those who will be done first. */

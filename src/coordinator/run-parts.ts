@@ -109,7 +109,7 @@ function createFollowers(
     onGiven: (member, step) => replicas.given(member, step),
     onActive: (member) => {
       const pass = control.pass();
-      if (pass !== undefined) desk.admit(pass, member);
+      if (pass !== undefined) desk.admit(pass, member, roster.membersIn('active'));
       reporter.joined(member, trajectory.step, roster.membersIn('active'));
     },
     onRead: () => {

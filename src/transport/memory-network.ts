@@ -56,6 +56,8 @@ export interface SimulatedLink {
   heldUntilMs: number;
   /** Of each direction of each connection; without limit if absent. */
   readonly bytesPerMs?: number;
+  /** Bytes that each byte of a payload stands for on the way; 1 if absent. */
+  readonly payloadScale?: number;
   /** Whether this frame arrives a second time; never if absent. */
   isDoubled?(): boolean;
 }
@@ -121,12 +123,14 @@ class MemoryConnection implements Connection {
     this.bytesSent += text.length + bytes.length;
     const flushed = (): void => onFlushed?.();
     this.#unflushed.add(flushed);
-    this.#deliver(text.length + bytes.length, () => {
+    const { payloadScale = 1 } = this.#link;
+    const byteLength = text.length + payloadScale * bytes.length;
+    this.#deliver(byteLength, () => {
       if (this.#unflushed.delete(flushed)) flushed();
       this.other?.receive(text, bytes);
     });
     if (this.#link.isDoubled?.() === true)
-      this.#deliver(text.length + bytes.length, () => this.other?.receive(text, bytes));
+      this.#deliver(byteLength, () => this.other?.receive(text, bytes));
   }
 
   close(): void {

@@ -18,6 +18,8 @@ export interface PassWorkOptions {
 export class PassWork {
   readonly #options: PassWorkOptions;
   #plan: Plan | undefined;
+  /** The plan as it came, to know a repetition of it. */
+  #planText = '';
   #begunPass = -1;
   /** When the engine was last given micro-batches. */
   #begunMs = 0;
@@ -31,8 +33,11 @@ export class PassWork {
     this.#options = options;
   }
 
-  /** Takes a plan in place of the one before. */
+  /** Takes a plan in place of the one before; the same again changes nothing. */
   take(plan: Plan): void {
+    const text = JSON.stringify(plan);
+    if (plan.pass === this.#begunPass && text === this.#planText) return;
+    this.#planText = text;
     // The same pass again: the coordinator has taken this worker back in, and its old leases are
     // void.
     if (plan.pass === this.#begunPass) this.void();
@@ -117,7 +122,8 @@ export class PassWork {
 
   #extendNow(microBatches: readonly number[]): void {
     const { clock, engine } = this.#options;
-    if (microBatches.length > 0) this.#begunMs = clock.now();
+    if (microBatches.length === 0) return;
+    this.#begunMs = clock.now();
     engine()?.extend(microBatches);
   }
 

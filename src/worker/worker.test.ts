@@ -185,6 +185,35 @@ describe('Worker', () => {
     assert.deepEqual(engine.calls.slice(1), ['begin 1: 0', 'begin 1: 7']);
   });
 
+  test('computes nothing twice when messages come twice', () => {
+    const { engine, plan, state, send, data, control } = createWorld();
+    state(0);
+    for (let i = 0; i < 2; i++) plan(1, 0, [0]);
+    for (let i = 0; i < 2; i++) send(control, { kind: 'lease', pass: 1, microBatches: [0, 3] });
+    send(data, { kind: 'state', step: 0, serial: 1 }, STATE);
+
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'begin 1: 0', 'extend 3']);
+  });
+
+  test('begins no pass while a sum that it would overwrite is on its way', () => {
+    const { clock, engine, control, data, plan, state, handlers } = createWorld();
+    state(0);
+    plan(1, 0, [0]);
+    const next = { pass: 2, work: 'train', step: 1, epoch: 0, stepInEpoch: 0 } as const;
+    const size = { leases: [1], exponents: [0], reduction: 'star' } as const;
+    const update = { sampleCount: 1, scalars: {} };
+
+    // Others were faster: the commit comes while this worker's own sum is on its way.
+    control.send({ kind: 'plan', ...next, ...size });
+    data.send({ kind: 'commit', pass: 1, step: 0, exponents: [0], update });
+    clock.after(0.9, () => handlers!.onDone(1, [], STATE));
+    clock.advance(1.2);
+    assert.deepEqual(engine.calls.slice(2), ['apply 0']);
+    clock.advance(5);
+
+    assert.deepEqual(engine.calls.slice(2), ['apply 0', 'begin 2: 1']);
+  });
+
   test('gives the engine no leases while the sum that they would overwrite is on its way', () => {
     const { clock, engine, control, plan, state, handlers, last } = createWorld();
     state(0);

@@ -319,6 +319,10 @@ export class SimulatedCluster {
   readonly #workers: SimulatedWorker[] = [];
   readonly #links: (SimulatedLink & { readonly host: SimulatedHost })[] = [];
   readonly #bytesPerMs = new Map<SimulatedHost, number>();
+  /** Of a wide world: its state of 256 bytes stands for up to a quarter of a megabyte. */
+  readonly #payloadScale: number;
+  /** Of a wide world: what a micro-batch takes most workers. */
+  readonly #usualMs: number;
   #result: RunResult | undefined;
   #error: LockstepError | undefined;
   #sessions = 0;
@@ -326,6 +330,8 @@ export class SimulatedCluster {
   constructor(options: HistoryOptions) {
     this.#options = options;
     this.choices = new Choices(options.seed);
+    this.#payloadScale = this.isWide ? this.choices.magnitude(1, 1_000) : 1;
+    this.#usualMs = this.isWide ? this.choices.magnitude(1, 2_000) : 0;
     this.#coordinator = new Coordinator({
       plan: makeSimulatedPlan(options),
       bytes: { jobFiles: new Uint8Array(0), given: initialTensors() },
@@ -368,6 +374,7 @@ export class SimulatedCluster {
       delayMs: () => base + this.choices.between(0, jitter),
       ...(this.isWide && {
         bytesPerMs: this.#bytesPerMsOf(host),
+        payloadScale: this.#payloadScale,
         isDoubled: () => this.choices.chance(0.05),
       }),
       host,
@@ -425,7 +432,8 @@ export class SimulatedCluster {
     const isSlow = this.#options.isDisturbed && this.choices.chance(0.2);
     const isVerySlow = this.isWide && this.choices.chance(0.1);
     const slowMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
-    const speedMs = isVerySlow ? this.choices.magnitude(1, 600_000) : slowMs;
+    const usualMs = this.isWide ? this.#usualMs * this.choices.between(0.5, 2) : slowMs;
+    const speedMs = isVerySlow ? this.choices.magnitude(1, 600_000) : usualMs;
     const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
     this.#workers.push(worker);
     this.clock.after(atMs, () => worker.join());

@@ -214,7 +214,7 @@ export class SimulatedEngine implements Engine {
   }
 
   #idle(action: () => void): void {
-    if (this.#running === 0) action();
+    if (this.#running === 0 && this.#whenIdle.length === 0) action();
     else this.#whenIdle.push(action);
   }
 
@@ -238,7 +238,7 @@ export class SimulatedEngine implements Engine {
       this.#pump();
       if (this.#running === 0 && this.#waiting.length === 0) this.#deliver(plan);
     }
-    if (this.#running === 0) this.#whenIdle.splice(0).forEach((action) => action());
+    while (this.#running === 0 && this.#whenIdle.length > 0) this.#whenIdle.shift()!();
   }
 
   #compute(
