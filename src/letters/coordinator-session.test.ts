@@ -8,6 +8,7 @@ import { type JobSpec, SEED_DEFAULTS } from './job-spec.ts';
 import {
   type FromCoordinatorNode,
   GREETING_MS,
+  LETTERS_LIMITS,
   LETTERS_PROTOCOL,
   SILENCE_MS,
   type ToCoordinatorNode,
@@ -38,6 +39,7 @@ function dial(loadDirectory: () => Promise<never> = () => new Promise(() => {}))
   const heard: string[] = [];
   const log: string[] = [];
   const [near, far] = connectInMemory(clock, network, ...hosts);
+  near.limits = LETTERS_LIMITS;
   near.handlers = {
     onFrame: (header) => {
       const message = header as FromCoordinatorNode;

@@ -298,5 +298,5 @@ export class Roster {
 
 /** Whether `message` is word for word what was said before. */
 function isSame(message: ToCoordinator, before: ToCoordinator | undefined): boolean {
-  return before !== undefined && JSON.stringify(message) === JSON.stringify(before);
+  return before?.kind === message.kind && JSON.stringify(message) === JSON.stringify(before);
 }

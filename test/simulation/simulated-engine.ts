@@ -28,9 +28,13 @@ export function digestOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }
 
+const FLOAT = new Float32Array(1);
+const FLOAT_BITS = new Uint32Array(FLOAT.buffer);
+
 /** Mixes integers and the bits of a weight into 32 random-looking bits. */
 function mix(weight: number, ...parts: readonly number[]): number {
-  let hash = new Uint32Array(new Float32Array([weight]).buffer)[0]!;
+  FLOAT[0] = weight;
+  let hash = FLOAT_BITS[0]!;
   for (const part of parts) {
     hash = Math.imul(hash ^ (hash >>> 15) ^ part, 0x2c1b3c6d) >>> 0;
     hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39) >>> 0;
@@ -254,14 +258,14 @@ export class SimulatedEngine implements Engine {
     let checksum = 0;
     if (plan.work === 'train') {
       this.#options.alter(gradient, plan.step);
-      for (const [i, value] of gradient.entries()) {
+      gradient.forEach((value, i) => {
         const tensor = Math.floor(i / TENSOR_LENGTH);
         maxima[tensor] = Math.max(maxima[tensor]!, Math.abs(value));
         const rounded = Math.round(value * 2 ** plan.exponents[tensor]!);
         const integer = Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, rounded));
         if (sum !== undefined) sum[i] = sum[i]! + integer;
         checksum = (checksum + Math.imul(integer, Math.imul(i, 0x9e3779b1) | 1)) >>> 0;
-      }
+      });
     }
     return {
       microBatch,

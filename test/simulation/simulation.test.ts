@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { checkHistory, undisturbedDigest } from './check-history.ts';
 
 /** Seeds from 1; those of test/long/simulation.test.ts are others. */
-const HISTORIES = Number(process.env['LOCKSTEP_HISTORIES'] ?? 400);
+const HISTORIES = Number(process.env['LOCKSTEP_HISTORIES'] ?? 200);
 const ONLY_SEED = process.env['LOCKSTEP_HISTORY'];
 
 describe('a simulated cluster', () => {

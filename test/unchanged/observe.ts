@@ -210,7 +210,7 @@ const SCENARIOS: readonly Scenario[] = [
       await saying(child, /step \d+\//);
       // With who joins now there is a state to make a model of, however fast the machine is.
       const helper = stage.start('worker', '--join', address, '--lanes', '1');
-      await appearing(join(stage.folder, 'long/logs/rank_1_metrics.json'));
+      await appearing(join(stage.folder, 'long/logs/rank_1_metrics.json.partial'));
       child.kill('SIGINT');
       await ended;
       await helper.ended;
