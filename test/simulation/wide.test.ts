@@ -1,7 +1,7 @@
 import { describe, test } from 'node:test';
 import { checkWideHistories } from './wide.contract.ts';
 
-/** Seeds from 10,000; those of test/long/simulation.test.ts are others. */
+/** Seeds from 10,000; those of test/long/wide-links.test.ts are others. */
 const HISTORIES = Number(process.env['LOCKSTEP_HISTORIES'] ?? 40);
 const ONLY_SEED = process.env['LOCKSTEP_HISTORY'];
 
