@@ -8,6 +8,7 @@ import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/gre
 import { CLUSTER_PROTOCOL, type Hello, parseToCoordinator } from '../protocol/messages.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { LaterChannel } from './link.ts';
+import { Line } from './line.ts';
 import type { Member } from './member.ts';
 import { crowdedOut, findPlace } from './places.ts';
 import type { Rejection } from './roster-handlers.ts';
@@ -38,16 +39,25 @@ export class Admission {
   readonly #options: AdmissionOptions;
   /** Why each banned worker id is. */
   readonly #banned = new Map<string, string>();
-  readonly #greeting = new Map<Connection, Timer>();
+  /** Who has not said who it is, in order of arrival; with a deadline once it is heard. */
+  readonly #greeting = new Map<Connection, Timer | undefined>();
+  readonly #line: Line;
   /** Members of whose identity somebody else was rejected. */
   readonly #doubled = new WeakSet<Member>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#line = new Line({ clock: options.clock, onTurn: (connection) => this.#hear(connection) });
   }
 
   /** Takes over a fresh connection. */
   greet(connection: Connection): void {
+    this.#greeting.set(connection, undefined);
+    this.#end(crowdedOut([...this.#greeting.keys()]));
+    this.#line.join(connection);
+  }
+
+  #hear(connection: Connection): void {
     const { clock, timing } = this.#options;
     const deadline = awaitGreeting(connection, clock, timing.greetingMs);
     this.#greeting.set(connection, deadline);
@@ -58,7 +68,6 @@ export class Admission {
       },
       onClose: () => this.#endGreeting(connection),
     };
-    this.#end(crowdedOut([...this.#greeting.keys()]));
   }
 
   /** Never lets `workerId` in again, and says why. */
@@ -73,6 +82,7 @@ export class Admission {
 
   #end(connection: Connection | undefined): void {
     if (connection === undefined) return;
+    this.#line.leave(connection);
     this.#endGreeting(connection);
     connection.destroy();
   }

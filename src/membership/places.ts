@@ -49,6 +49,7 @@ export function findPlace(members: readonly Member[], peer: string, nowMs: numbe
 export function crowdedOut<C extends { readonly peer: string }>(
   waiting: readonly C[],
 ): C | undefined {
+  if (waiting.length <= MAX_UNGREETED_PER_ADDRESS) return undefined;
   const address = addressOf(waiting.at(-1)?.peer ?? '');
   const neighbours = waiting.filter(({ peer }) => addressOf(peer) === address);
   if (neighbours.length > MAX_UNGREETED_PER_ADDRESS && !isThisMachine(address))
@@ -73,7 +74,7 @@ function firstOfBusiest(all: readonly Member[]): Member | undefined {
 }
 
 /** The address in "address:port"; of IPv6 the half that a network has, since one host has many. */
-function addressOf(peer: string): string {
+export function addressOf(peer: string): string {
   const address = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))) || peer;
   if (!address.includes(':') || isThisMachine(address)) return address;
   const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address) ?? [];
