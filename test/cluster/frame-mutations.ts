@@ -177,7 +177,7 @@ const MUTATIONS = {
 } satisfies Record<string, (choices: Choices) => Uint8Array>;
 
 /** The name of a way to change a frame. */
-export type Mutation = keyof typeof MUTATIONS;
+type Mutation = keyof typeof MUTATIONS;
 
 const NAMES = Object.keys(MUTATIONS) as Mutation[];
 
