@@ -235,7 +235,7 @@ export class Coordinator {
       case 'state':
         return this.#takeState(member, message.step, payload);
       case 'applied':
-        return this.#parts.reporter.norms(message.step, message.norms);
+        return this.#takeNorms(member, message.step, message.norms);
       case 'digest':
         this.#parts.states.takeDigest(member, message.ask, message);
         return this.#verdicts.actOrAdvance();
@@ -257,6 +257,13 @@ export class Coordinator {
       return this.#roster.evict(member, 'its state has the wrong size');
     states.take(member, step, payload);
     this.#verdicts.actOrAdvance();
+  }
+
+  /** Only who has the state of the run knows its norms. */
+  #takeNorms(member: Member, step: number, norms: readonly (number | null)[]): void {
+    const { plan, trajectory, reporter } = this.#parts;
+    const isOurs = plan.job.tracksNorms && member.phase === 'active' && step <= trajectory.step;
+    if (isOurs) reporter.norms(step, norms);
   }
 
   #control(): StepControl {

@@ -5,6 +5,7 @@
  * longer than commits are kept, it tries again later.
  */
 import type { Clock } from '../base/clock.ts';
+import { remember } from '../base/remember.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
 import { Broadcast } from '../transport/connection.ts';
 import type { Trajectory } from './trajectory.ts';
@@ -178,7 +179,7 @@ export class Followers {
     const { standing, onActive } = this.#options;
     member.activate();
     if (!this.#firstStep.has(member.workerId))
-      this.#firstStep.set(member.workerId, standing().step);
+      remember(this.#firstStep, member.workerId, standing().step);
     onActive(member);
   }
 

@@ -3,6 +3,7 @@
  * is stuck.
  */
 import type { Clock } from '../base/clock.ts';
+import { remember } from '../base/remember.ts';
 import type { Member } from '../membership/member.ts';
 import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
 import type { MicroBatchRecord, Plan } from '../protocol/messages.ts';
@@ -18,8 +19,6 @@ const FIRST_MICRO_BATCH_MS = 60_000;
 /** Others compute what a worker holds after this, or after four times what the pass takes them. */
 const LATE_MS = 2_000;
 const PATIENCE = 4;
-/** Workers whose speed is remembered after they have left. */
-const MAX_SPEEDS = 1_024;
 
 /** What the desk knows of one member. */
 interface Account {
@@ -276,11 +275,7 @@ export class LeaseDesk implements PassListener {
 
   #speedOf({ workerId, welcomedMs }: Member): WorkerSpeed {
     const speed = this.#speeds.get(workerId) ?? new WorkerSpeed(welcomedMs);
-    this.#speeds.delete(workerId);
-    this.#speeds.set(workerId, speed);
-    const [oldest] = this.#speeds.keys();
-    if (this.#speeds.size > MAX_SPEEDS && oldest !== undefined) this.#speeds.delete(oldest);
-    return speed;
+    return remember(this.#speeds, workerId, speed);
   }
 }
 

@@ -63,6 +63,16 @@ describe('Tallies', () => {
     );
   });
 
+  test('forget strangers who were ready and did nothing, however many come', () => {
+    const tallies = new Tallies();
+    for (let i = 0; i < 100; i++) {
+      const { member } = joinMember(clock, `stranger ${i}`);
+      tallies.left({ how: 'lost', member, step: 0, reason: '' });
+    }
+
+    assert.deepEqual(tallies.of([]), []);
+  });
+
   test('do not count a stalled worker twice', () => {
     const tallies = new Tallies();
     const { member } = joinMember(clock, 'worker 0');

@@ -33,7 +33,9 @@ export class Tallies implements PassListener {
   }
 
   left({ how, member }: Leaving): void {
-    if (how === 'lost') this.keep(member);
+    // Who has done nothing is forgotten: strangers can come and go for ever.
+    const hasWorked = this.#present.has(member) || this.#gone.has(member.workerId);
+    if (how === 'lost' && hasWorked) this.keep(member);
   }
 
   /** Remembers what a member did before it goes. */

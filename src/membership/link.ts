@@ -11,6 +11,7 @@ export type LaterChannel = 'data' | 'heartbeat';
 export class Link {
   readonly #control: Connection;
   readonly #later = new Map<LaterChannel, Connection>();
+  #messagesSent = 0;
 
   constructor(control: Connection) {
     this.#control = control;
@@ -34,6 +35,11 @@ export class Link {
   /** Bytes that the data connection has brought so far. */
   get dataBytesReceived(): number {
     return this.#later.get('data')?.bytesReceived ?? 0;
+  }
+
+  /** Messages that were sent, without what answers heartbeats. */
+  get messagesSent(): number {
+    return this.#messagesSent;
   }
 
   /** What went over the connections so far. */
@@ -62,11 +68,13 @@ export class Link {
 
   /** Sends on the control connection. */
   send(message: ToWorker, payload?: Uint8Array): void {
+    this.#messagesSent++;
     this.#control.send(message, payload);
   }
 
   /** Sends on the data connection, which every member that is ready has. */
   sendData(message: ToWorker, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
+    this.#messagesSent++;
     this.#later.get('data')?.send(message, payload, onFlushed);
   }
 

@@ -1,6 +1,7 @@
 import type { Hello } from '../protocol/messages.ts';
 import { Link } from './link.ts';
 import { Liveness, type StallKind } from './liveness.ts';
+import { Talk } from './talk.ts';
 import type { Connection } from '../transport/connection.ts';
 
 /**
@@ -36,6 +37,7 @@ export class Member {
   readonly welcomedMs: number;
   readonly link: Link;
   readonly liveness: Liveness;
+  readonly #talk: Talk;
   #phase: MemberPhase = 'loading';
   #numericsClass: string | undefined;
 
@@ -47,6 +49,7 @@ export class Member {
     this.welcomedMs = nowMs;
     this.link = new Link(control);
     this.liveness = new Liveness(nowMs);
+    this.#talk = new Talk(nowMs);
   }
 
   get phase(): MemberPhase {
@@ -61,6 +64,11 @@ export class Member {
   /** Equal on workers that agree bit for bit; empty until it is loaded. */
   get numericsClass(): string {
     return this.#numericsClass ?? '';
+  }
+
+  /** Whether it may say one more thing; who floods may not. */
+  mayTalk(nowMs: number): boolean {
+    return this.#talk.mayGoOn(this.link.messagesSent, nowMs);
   }
 
   /** Its data and sessions are ready. */

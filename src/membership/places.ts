@@ -49,6 +49,7 @@ export function findPlace(members: readonly Member[], peer: string, nowMs: numbe
 export function crowdedOut<C extends { readonly peer: string }>(
   waiting: readonly C[],
 ): C | undefined {
+  if (waiting.length <= MAX_UNGREETED_PER_ADDRESS) return undefined;
   const address = addressOf(waiting.at(-1)?.peer ?? '');
   const neighbours = waiting.filter(({ peer }) => addressOf(peer) === address);
   if (neighbours.length > MAX_UNGREETED_PER_ADDRESS && !isThisMachine(address))

@@ -5,6 +5,23 @@ import { DATA_DIGEST, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { PROTOCOL_VERSION, type ToCoordinator } from '../protocol/messages.ts';
 
 describe('Roster and its members', () => {
+  test('puts out who says far more than it was asked for, and hears what was asked', () => {
+    const { clock, told, messages, worker } = createRosterWorld();
+    const flood = worker('flood').join();
+    const honest = worker('honest').join();
+
+    for (let i = 0; i < 5_000; i++) flood.say({ kind: 'released', pass: 1, microBatches: [] });
+    clock.advance(10);
+    for (let i = 0; i < 20; i++) {
+      honest.say({ kind: 'released', pass: 1, microBatches: [] });
+      clock.advance(1_000);
+    }
+
+    assert.match(told[2]!, /^flood lost: worker 0 .*says far more than it was asked for$/);
+    assert.equal(told.length, 3);
+    assert.ok(messages.length <= 80, `${messages.length} messages were heard`);
+  });
+
   test('stalls a silent member after two seconds and loses it after five', () => {
     const { clock, told, worker } = createRosterWorld();
     const silent = worker().join();

@@ -247,8 +247,12 @@ export class Roster {
     payload: Uint8Array,
   ): void {
     if (!this.#isIn(member)) return;
-    const message = parseToCoordinator(header, `worker ${member.rank} (${connection.peer})`);
-    member.liveness.hear(this.#options.clock.now());
+    const nowMs = this.#options.clock.now();
+    const who = `worker ${member.rank} (${connection.peer})`;
+    if (!member.mayTalk(nowMs))
+      throw new ProtocolError(`${who}: says far more than it was asked for`);
+    const message = parseToCoordinator(header, who);
+    member.liveness.hear(nowMs);
     if (isSame(message, hello) || isSame(message, this.#readiness.get(member))) return;
     this.#checkPlace(message, hello.channel, member);
     if (message.kind === 'heartbeat') this.#beat(member, connection, message);

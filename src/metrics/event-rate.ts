@@ -3,6 +3,8 @@
  * or slows a run down, by joining, leaving or setting a clock over and over.
  */
 import type { Clock } from '../base/clock.ts';
+import { remember } from '../base/remember.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
 import type { ProvokedEvent, RunEvent } from './events.ts';
 
 /** Told at once of one worker, or address, and kind. */
@@ -11,8 +13,6 @@ const BURST = 20;
 const BURST_OF_ALL = 1_000;
 /** Beyond that one is told in so many milliseconds. */
 const REFILL_MS = 5_000;
-/** Workers and kinds that are remembered. */
-const MAX_BUCKETS = 4_096;
 
 /** Who provoked an event of each kind that somebody can provoke. */
 const SOURCES: { readonly [E in ProvokedEvent as E['kind']]: (event: E) => string | number } = {
@@ -50,35 +50,14 @@ export class EventRate {
   }
 
   #bucket(key: string, burst: number, nowMs: number): Bucket {
-    const bucket = this.#buckets.get(key) ?? new Bucket(burst, nowMs);
-    // The one that was asked for last is the last to be forgotten.
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > MAX_BUCKETS && oldest !== undefined) this.#buckets.delete(oldest);
-    return bucket;
+    const bucket = this.#buckets.get(key) ?? new Bucket(burst, REFILL_MS, nowMs);
+    return remember(this.#buckets, key, bucket);
   }
 }
 
-/** Tokens that are taken one by one and come back with time. */
-class Bucket {
-  readonly #burst: number;
-  #tokens: number;
-  #atMs: number;
+/** Tokens, and how many events found none. */
+class Bucket extends TokenBucket {
   leftOut = 0;
-
-  constructor(burst: number, nowMs: number) {
-    this.#burst = this.#tokens = burst;
-    this.#atMs = nowMs;
-  }
-
-  take(nowMs: number): boolean {
-    this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#atMs) / REFILL_MS);
-    this.#atMs = nowMs;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
 }
 
 function isProvoked(event: RunEvent): event is ProvokedEvent {

@@ -314,12 +314,12 @@ const heartbeat = z.object({
   /** Lanes that are computing. */
   busyLanes: count.optional(),
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
-  wallMs: z.number().optional(),
+  wallMs: z.number().min(0).max(8.64e15).optional(),
   /**
    * Its monotonic clock at the same moment: against it a jump of the other is seen, whatever the
    * way here takes.
    */
-  upMs: z.number().optional(),
+  upMs: z.number().min(0).max(8.64e15).optional(),
 });
 
 /**

@@ -74,7 +74,6 @@ interface Arrival {
 
 class MemoryConnection implements Connection {
   readonly peer: string;
-  handlers: ConnectionHandlers = { onFrame: () => {}, onClose: () => {} };
   limits: FrameLimits = GREETING_LIMITS;
   bytesSent = 0;
   #wholeBytesReceived = 0;
@@ -88,6 +87,9 @@ class MemoryConnection implements Connection {
   /** Arrivals on their way to the other end, oldest first: none overtakes another. */
   readonly #underWay: Arrival[] = [];
   #isClosed = false;
+  #handlers: ConnectionHandlers | undefined;
+  /** What arrived before there was somebody to tell. */
+  readonly #held: (() => void)[] = [];
 
   constructor(clock: Clock, link: SimulatedLink, host: SimulatedHost, peer: string) {
     this.#clock = clock;
@@ -95,6 +97,15 @@ class MemoryConnection implements Connection {
     this.host = host;
     this.peer = peer;
     host.attach(this);
+  }
+
+  get handlers(): ConnectionHandlers {
+    return this.#handlers ?? { onFrame: () => {}, onClose: () => {} };
+  }
+
+  set handlers(handlers: ConnectionHandlers) {
+    this.#handlers = handlers;
+    for (const arrive of this.#held.splice(0)) arrive();
   }
 
   get queuedBytes(): number {
@@ -152,6 +163,12 @@ class MemoryConnection implements Connection {
   receive(text: string, bytes: Uint8Array): void {
     if (this.#isClosed) return;
     this.#wholeBytesReceived += text.length + bytes.length;
+    if (this.#handlers === undefined) this.#held.push(() => this.#take(text, bytes));
+    else this.#take(text, bytes);
+  }
+
+  #take(text: string, bytes: Uint8Array): void {
+    if (this.#isClosed) return;
     if (text.length > this.limits.maxHeaderBytes || bytes.length > this.limits.maxPayloadBytes) {
       return this.#fail(
         new ProtocolError(
@@ -183,6 +200,10 @@ class MemoryConnection implements Connection {
   }
 
   receiveEnd(): void {
+    if (this.#handlers === undefined) {
+      this.#held.push(() => this.receiveEnd());
+      return;
+    }
     this.#end(() => this.handlers.onClose(new PeerLostError(`connection to ${this.peer}: ended`)));
   }
 
