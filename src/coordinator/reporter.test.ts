@@ -115,13 +115,7 @@ describe('EventReporter', () => {
     const { member } = joinMember(clock, 'worker 1');
 
     reporter.left({ how: 'lost', member: late, step: 4, reason: 'gone' });
-    reporter.left({
-      how: 'stalled',
-      member,
-      step: 4,
-      reason: 'silent',
-      silentMs: 9,
-    });
+    reporter.left({ how: 'stalled', member, step: 4, reason: 'silent', silentMs: 9 });
     reporter.left({ how: 'lost', member, step: 4, reason: 'gone' });
 
     const worker = { rank: 1, workerId: 'worker 1', step: 4 };
