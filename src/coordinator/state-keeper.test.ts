@@ -354,7 +354,7 @@ describe('StateKeeper', () => {
     const [a, , c] = workers as [TestMember, TestMember, TestMember];
     states.askForDigests(workers.map(({ member }) => member));
     answer(a);
-    c.member.liveness.beat(0, 1, clock.now());
+    c.member.liveness.beat({ progress: 0, busyLanes: 1 }, clock.now());
     states.overdue();
     clock.advance(10_500);
 
