@@ -90,7 +90,7 @@ describe('a run on slow links', { skip: reasonToSkip() }, () => {
       withBusyCores(async () => {
         const run = await network.coordinate(['--workers', '2', ...args]);
         for (let i = 0; i < 2; i++) network.join(undefined, ['nice']);
-        await run.program.end(END_MS);
+        assert.equal((await run.program.end(END_MS)).status, 0, run.program.stderr);
         assert.deepEqual(troublesOf(run), []);
       }),
     );
