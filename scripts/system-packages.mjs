@@ -33,7 +33,7 @@ const NEEDED = [
 
 /** What the long and the real ones need too. */
 const NEEDED_LATER = [
-  { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'measuring a throttled link' },
+  { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'runs on slow links' },
   { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
   {
     name: 'chromium',

@@ -118,6 +118,7 @@ export class ScriptedWorker {
   readonly ended: string[] = [];
   progress = 0;
   busyLanes = 0;
+  receivedBytes = 0;
   /** What it says of its state when it is asked; nothing if undefined. */
   stateDigest: string | undefined = 's';
   control: Connection | undefined;
@@ -254,8 +255,8 @@ export class ScriptedWorker {
   }
 
   startBeating(): void {
-    const { progress, busyLanes } = this;
-    this.heartbeat?.send({ kind: 'heartbeat', progress, busyLanes });
+    const { progress, busyLanes, receivedBytes } = this;
+    this.heartbeat?.send({ kind: 'heartbeat', progress, busyLanes, receivedBytes });
     this.#beat = this.#door.clock.after(BEAT_MS, () => this.startBeating());
   }
 

@@ -162,7 +162,7 @@ describe('LeaseDesk', () => {
   test('gives who computes all the time as long as nobody else is idle, or knows better', () => {
     const { clock, a, b, begin, finish, stuckMs } = createWorld();
     const first = begin(1);
-    a.member.liveness.beat(0, 1, clock.now());
+    a.member.liveness.beat({ progress: 0, busyLanes: 1 }, clock.now());
     clock.advance(600_000);
     assert.equal(stuckMs(a, first), undefined);
     assert.equal(stuckMs(a, first, false), undefined);
@@ -183,7 +183,7 @@ describe('LeaseDesk', () => {
     const next = begin(2);
     finish(next, b, 10);
     clock.advance(1_990);
-    a.member.liveness.beat(7, 1, clock.now());
+    a.member.liveness.beat({ progress: 7, busyLanes: 1 }, clock.now());
     assert.deepEqual(desk.late(next, members), []);
     clock.advance(10);
 
@@ -211,7 +211,7 @@ describe('LeaseDesk', () => {
     desk.late(pass, members);
     assert.equal(desk.isFree(a.member), false);
 
-    a.member.liveness.beat(1, 1, clock.now());
+    a.member.liveness.beat({ progress: 1, busyLanes: 1 }, clock.now());
 
     assert.equal(desk.isFree(a.member), true);
   });

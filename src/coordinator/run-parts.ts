@@ -54,7 +54,10 @@ export function createRunParts(
   const reporter = options.reporter ?? new EventReporter({ plan, times, emit: onEvent });
   const roster = createRoster(options, {
     ...handlers,
-    payloadTarget: (member, kind, byteLength) => sums.targetFor(member, kind, byteLength),
+    payloadTarget: (member, kind, byteLength) => {
+      if (kind === 'state') states.beginTaking(member);
+      return sums.targetFor(member, kind, byteLength);
+    },
     onRejected: (rejection) => reporter.rejected(rejection),
     onClockJumped: ({ rank, workerId }, jumpMs) => {
       const { step } = trajectory;

@@ -85,7 +85,7 @@ function createWorld() {
     for (const worker of asked) answer(worker);
     assert.equal(states.compare(), undefined);
   };
-  const parts = { clock, trajectory, states, followers, workers, activated, rollbacks, busy };
+  const parts = { clock, plan, trajectory, states, followers, workers, activated, rollbacks, busy };
   return { ...parts, join, start, commit, kindsOf, answer, takeAll };
 }
 
@@ -188,6 +188,25 @@ describe('StateKeeper', () => {
     for (let step = 0; step < 5; step++) commit('alone');
 
     assert.equal(a!.member.phase, 'active');
+  });
+
+  test('takes a snapshot less often where a state is long on its way', () => {
+    const { clock, plan, states, start, commit, takeAll } = createWorld();
+    const [a] = start('a') as [TestMember];
+    commit();
+    const isAskedAfter = (ms: number): boolean => {
+      clock.advance(ms);
+      states.serve();
+      return states.isFetching;
+    };
+    assert.equal(isAskedAfter(plan.snapshotMs + 1), true);
+    states.beginTaking(a.member);
+    clock.advance(plan.snapshotMs);
+    takeAll(1, a);
+    commit();
+
+    assert.equal(isAskedAfter(49 * plan.snapshotMs), false);
+    assert.equal(isAskedAfter(plan.snapshotMs + 1), true);
   });
 
   test('asks another for the state when the donor leaves', () => {
@@ -335,7 +354,7 @@ describe('StateKeeper', () => {
     const [a, , c] = workers as [TestMember, TestMember, TestMember];
     states.askForDigests(workers.map(({ member }) => member));
     answer(a);
-    c.member.liveness.beat(0, 1, clock.now());
+    c.member.liveness.beat({ progress: 0, busyLanes: 1 }, clock.now());
     states.overdue();
     clock.advance(10_500);
 

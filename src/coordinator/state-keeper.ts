@@ -19,6 +19,8 @@ import type { Mark, Trajectory } from './trajectory.ts';
  */
 const ANSWER_MS = 10_000;
 const ANSWER_BYTES_PER_MS = 100_000;
+/** What a worker computes waits behind its state: of the time so much goes into that at most. */
+const SENDING_SHARE = 1 / 50;
 
 /** A run that goes on from an older state. */
 export interface Rollback {
@@ -46,6 +48,8 @@ export interface StateKeeperOptions {
 interface Donor {
   readonly member: Member;
   readonly mark: Mark;
+  /** When the first of its state came. */
+  sinceMs?: number;
   state?: Uint8Array;
 }
 
@@ -61,6 +65,8 @@ export class StateKeeper implements PassListener {
   readonly #options: StateKeeperOptions;
   #donor: Donor | undefined;
   #keptMs: number;
+  /** How long the last state was on its way. */
+  #sendingMs = 0;
   readonly #answers = new WeakMap<Member, Answer>();
   /** Members that went on computing when they should have sent their state. */
   readonly #reluctant = new WeakSet<Member>();
@@ -85,11 +91,11 @@ export class StateKeeper implements PassListener {
    * snapshot is old. Nobody waits for that: the run goes on meanwhile.
    */
   serve(): void {
-    const { plan, clock, trajectory, followers, replicas, membersIn } = this.#options;
+    const { trajectory, followers, replicas, membersIn } = this.#options;
     followers.takeIn();
     const isAnyUpToDate = membersIn('active').length > 0 || followers.isAnyOnCourse;
     if (!isAnyUpToDate && membersIn('syncing').length > 0) this.#rollBack();
-    const isOld = !trajectory.isKept && clock.now() - this.#keptMs > plan.snapshotMs;
+    const isOld = !trajectory.isKept && this.#isDue();
     // A donor that is late answers when it has finished what it computes.
     if (this.#donor?.member.phase !== 'active') this.#donor = undefined;
     const isWanted = followers.isSnapshotWanted || isOld;
@@ -108,10 +114,18 @@ export class StateKeeper implements PassListener {
     replicas.askAnew([member, ...holders.filter((holder) => holder !== member)], step);
   }
 
+  /** The first of a state comes from `member`. */
+  beginTaking(member: Member): void {
+    if (this.#donor?.member === member) this.#donor.sinceMs = this.#options.clock.now();
+  }
+
   /** Takes `payload`, the state that `member` sent, if it is what it was asked for. */
   take(member: Member, step: number, payload: Uint8Array): void {
     const donor = this.#donor;
-    if (donor?.member === member && donor.mark.step === step) donor.state = payload;
+    if (donor?.member !== member || donor.mark.step !== step) return;
+    const nowMs = this.#options.clock.now();
+    donor.state = payload;
+    this.#sendingMs = nowMs - (donor.sinceMs ?? nowMs);
   }
 
   /**
@@ -216,6 +230,13 @@ export class StateKeeper implements PassListener {
       const silentMs = nowMs - ms;
       return silentMs > allowedMs ? [{ member, silentMs }] : [];
     });
+  }
+
+  /** Whether the snapshot is old: on a slow link it is taken less often. */
+  #isDue(): boolean {
+    const { plan, clock } = this.#options;
+    const pauseMs = Math.max(plan.snapshotMs, this.#sendingMs / SENDING_SHARE);
+    return clock.now() - this.#keptMs > pauseMs;
   }
 
   #restart(): void {

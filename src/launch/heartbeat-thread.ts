@@ -19,6 +19,14 @@ export interface HeartbeatStart {
   readonly echoTimeoutMs: number;
 }
 
+/** What the main thread tells this one as it changes. */
+export interface HeartbeatNews {
+  /** The shared words of the lanes, once there are any. */
+  readonly lanes?: Int32Array;
+  /** Bytes that the data connection has brought so far. */
+  readonly receivedBytes?: number;
+}
+
 /** Told to the main thread, once. */
 export interface HeartbeatLost {
   readonly reason: string;
@@ -29,8 +37,8 @@ const port = parentPort;
 invariant(port !== null, 'the heartbeat runs in a worker thread');
 const { address, hello, intervalMs, echoTimeoutMs } = workerData as HeartbeatStart;
 
-let lanes: Int32Array | undefined;
-port.on('message', (words: Int32Array) => (lanes = words));
+let news: HeartbeatNews = {};
+port.on('message', (later: HeartbeatNews) => (news = { ...news, ...later }));
 
 function lose(reason: string): void {
   port?.postMessage({ reason } satisfies HeartbeatLost);
@@ -62,7 +70,8 @@ try {
     }
     connection.send({
       kind: 'heartbeat',
-      ...(lanes === undefined ? { progress: 0 } : laneSigns(lanes)),
+      ...(news.lanes === undefined ? { progress: 0 } : laneSigns(news.lanes)),
+      receivedBytes: news.receivedBytes ?? 0,
       wallMs: Date.now(),
       upMs: systemClock.now(),
     });

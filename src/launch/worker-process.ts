@@ -16,7 +16,7 @@ import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import type { WorkerEnd } from '../worker/worker-options.ts';
 import { Worker } from '../worker/worker.ts';
-import type { HeartbeatLost, HeartbeatStart } from './heartbeat-thread.ts';
+import type { HeartbeatLost, HeartbeatNews, HeartbeatStart } from './heartbeat-thread.ts';
 import { SOFTWARE } from './software.ts';
 import {
   cachedLoader,
@@ -129,7 +129,10 @@ function startWorker(
     createEngine: engineFactory(options, loadData, resources),
     openConnection: (opened) => {
       const fail = (error: unknown): void => worker.disconnect(messageOf(error));
-      connect(address, CONNECT_TIMEOUT_MS).then(opened, fail);
+      connect(address, CONNECT_TIMEOUT_MS).then((connection) => {
+        resources.watch(connection);
+        opened(connection);
+      }, fail);
     },
     startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.lose(reason)),
     onWelcome: (given, { runId }) => {
@@ -166,6 +169,7 @@ class Resources implements EngineOwner {
   readonly #heartbeatProgram: { readonly url: URL; readonly extra: unknown };
   #pool: LanePool | undefined;
   #heartbeat: Thread | undefined;
+  #watch: Timer | undefined;
   readonly #tasks: Promise<void>[] = [];
 
   constructor(heartbeatProgram: { readonly url: URL; readonly extra: unknown }) {
@@ -174,7 +178,7 @@ class Resources implements EngineOwner {
 
   hold(pool: LanePool): void {
     this.#pool = pool;
-    this.#heartbeat?.postMessage(pool.control.words);
+    this.#tell({ lanes: pool.control.words });
   }
 
   beat(address: Address, hello: Hello, onLost: (reason: string) => void): void {
@@ -195,15 +199,27 @@ class Resources implements EngineOwner {
     this.#heartbeat = thread;
   }
 
+  /** The heartbeat tells from now on how much `connection` has brought. */
+  watch(connection: Connection, knownBytes = 0): void {
+    const receivedBytes = connection.bytesReceived;
+    if (receivedBytes > knownBytes) this.#tell({ receivedBytes });
+    this.#watch = systemClock.after(HEARTBEAT_MS, () => this.watch(connection, receivedBytes));
+  }
+
   /** Something that goes on beside the work and ends by itself. */
   await(task: Promise<void>): void {
     this.#tasks.push(task);
   }
 
   async release(): Promise<void> {
+    this.#watch?.cancel();
     await this.#heartbeat?.terminate();
     await this.#pool?.closed(CLOSE_TIMEOUT_MS);
     await Promise.all(this.#tasks);
+  }
+
+  #tell(news: HeartbeatNews): void {
+    this.#heartbeat?.postMessage(news);
   }
 }
 

@@ -20,6 +20,15 @@ export interface Traffic {
   readonly waitingBytes: number;
 }
 
+/** What a member says of itself with each heartbeat. */
+interface Signs {
+  /** Its own counter of finished micro-batches. */
+  readonly progress: number;
+  /** Lanes that compute. */
+  readonly busyLanes?: number | undefined;
+  readonly receivedBytes?: number | undefined;
+}
+
 const NO_TRAFFIC: Traffic = { heardBytes: 0, workBytes: 0, waitingBytes: 0 };
 
 /** Signs of life and of progress of one member, milliseconds of the coordinator's clock. */
@@ -28,6 +37,8 @@ export class Liveness {
   #heardMs: number;
   /** Its own counter of finished micro-batches. */
   #progress = 0;
+  /** What it has received, as it says itself: much may lie on the way, and wait nowhere else. */
+  #receivedBytes = 0;
   #busyLanes = 0;
   #progressMs: number;
   #traffic = NO_TRAFFIC;
@@ -70,11 +81,12 @@ export class Liveness {
     this.#heardMs = nowMs;
   }
 
-  /** Its counter stands at `progress`, so many lanes compute; true when the counter is new. */
-  beat(progress: number, busyLanes: number, nowMs: number): boolean {
+  /** It says how far it is; true when that is further than before. */
+  beat({ progress, busyLanes = 0, receivedBytes = 0 }: Signs, nowMs: number): boolean {
     this.#busyLanes = busyLanes;
-    if (progress === this.#progress) return false;
+    if (progress === this.#progress && receivedBytes <= this.#receivedBytes) return false;
     this.#progress = progress;
+    this.#receivedBytes = receivedBytes;
     this.#progressMs = nowMs;
     return true;
   }

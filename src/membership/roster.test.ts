@@ -85,6 +85,20 @@ describe('Roster and its members', () => {
     assert.match(told.at(-1)!, /^w lost: no progress for/);
   });
 
+  test('takes a stuck member back with bytes that it says have reached it', () => {
+    const { clock, roster, told, worker } = createRosterWorld();
+    const stuck = worker().join();
+    const [member] = roster.members();
+    roster.stall(member!, 'stuck', 0, 'stuck');
+
+    stuck.receivedBytes += 1_000;
+    clock.advance(300);
+    assert.equal(told.at(-1), 'w revived, ready');
+    const { progressMs } = member!.liveness;
+    clock.advance(1_000);
+    assert.equal(member!.liveness.progressMs, progressMs);
+  });
+
   test('forgives silence while it was itself asleep', () => {
     const { clock, sleepy, host, told, worker } = createRosterWorld();
     worker().join();

@@ -276,7 +276,7 @@ export class Roster {
     const jumpMs = this.#clockJumps.compare(member, beat);
     if (jumpMs !== undefined) this.#handlers.onClockJumped(member, jumpMs);
     const nowMs = this.#options.clock.now();
-    const hasProgress = liveness.beat(beat.progress, beat.busyLanes ?? 0, nowMs);
+    const hasProgress = liveness.beat(beat, nowMs);
     if (hasProgress && liveness.stall === 'stuck') this.#revive(member);
   }
 

@@ -313,6 +313,8 @@ const heartbeat = z.object({
   progress: count,
   /** Lanes that are computing. */
   busyLanes: count.optional(),
+  /** Bytes that its data connection has brought it, also of what is not whole yet. */
+  receivedBytes: count.optional(),
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
   wallMs: z.number().min(0).max(8.64e15).optional(),
   /**

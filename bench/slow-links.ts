@@ -1,0 +1,125 @@
+/**
+ * Runs on slow links, with real network namespaces (root, Linux): how much of what a link allows is
+ * used, and what one slow worker costs the others.
+ *
+ *   npm run bench -- slow-links               all of it, ten minutes
+ *   npm run bench -- slow-links link 120      one part, of so many seconds
+ */
+import {
+  type Network,
+  reasonToSkip,
+  type TimedStep,
+  troublesOf,
+  watch,
+  withBusyCores,
+  withNetwork,
+} from '../test/real/network.ts';
+import type { Run } from '../test/cluster/runs.ts';
+import { machine } from './lib/processes.ts';
+
+const ENDLESS = ['--steps', '1000000', '--eval-every', '1000000'];
+/** The first steps measure speeds and the grid. */
+const WARM_UP_STEPS = 3;
+
+/** The steps of the next `seconds`, once speeds are known. */
+async function settled(run: Run, seconds: number): Promise<readonly TimedStep[]> {
+  await run.reachesStep(WARM_UP_STEPS);
+  return watch(run, seconds);
+}
+
+function perSecond(steps: readonly TimedStep[]): number {
+  return (1000 * steps.length) / steps.reduce((sum, { ms }) => sum + ms, 0);
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(1)} %`;
+}
+
+/** Troubles since the workers came in, in words. */
+function troubles(run: Run): string {
+  const found = troublesOf(run).map(({ kind }) => kind);
+  return found.length === 0 ? 'nobody lost or stalled' : `TROUBLE: ${found.join(', ')}`;
+}
+
+/** Two workers behind equal links: the time of a step against bytes over rate, and computing. */
+async function link(name: string, kbit: number, model: readonly string[], seconds: number) {
+  await withNetwork(async (network) => {
+    const run = await network.coordinate(['--workers', '2', ...model, ...ENDLESS]);
+    for (let i = 0; i < 2; i++) network.join(kbit);
+    const steps = await settled(run, seconds);
+    const { parameterCount } = await run.event('run-started');
+    const travelMs = (2 * 32 * parameterCount) / kbit;
+    const computeMs = steps.map(({ step }) => Math.max(...step.ranks.map((r) => r.computeMs)));
+    const least = computeMs.reduce((sum, ms) => sum + ms + travelMs, 0);
+    const taken = steps.reduce((sum, { ms }) => sum + ms, 0);
+    console.log(
+      `${name}: two workers at ${kbit / 1000} Mbit/s, ${parameterCount} parameters, ${seconds} s: ` +
+        `${steps.length} steps, ${percent(least / taken)} of what the link allows; longest step ` +
+        `${Math.max(...steps.map(({ ms }) => ms))} ms, bytes alone ${travelMs.toFixed(0)} ms; ` +
+        troubles(run),
+    );
+  });
+}
+
+/** Two fast workers by themselves, then beside one that is slow, then by themselves again. */
+async function beside(name: string, seconds: number) {
+  const rateOf = async (join: (network: Network) => void): Promise<[number, string]> =>
+    withNetwork(async (network) => {
+      const run = await network.coordinate(['--workers', '2', ...ENDLESS]);
+      for (let i = 0; i < 2; i++) network.join(undefined);
+      await run.reachesStep(WARM_UP_STEPS);
+      join(network);
+      return [perSecond(await settled(run, seconds)), troubles(run)];
+    });
+  const [before] = await rateOf(() => {});
+  const [among, said] = await rateOf((network) => void network.join(1_000));
+  const [after] = await rateOf(() => {});
+  const alone = (before + after) / 2;
+  console.log(
+    `${name}: two fast workers ${before.toFixed(1)} and ${after.toFixed(1)} steps/s, beside one ` +
+      `at 1 Mbit/s ${among.toFixed(1)}: ${percent(among / alone)}, ${seconds} s each; ${said}`,
+  );
+}
+
+/** BERT on workers that get what others leave of the cores. */
+async function busy(name: string, steps: number) {
+  await withNetwork(async (network) =>
+    withBusyCores(async () => {
+      const args = [
+        '--workers',
+        '2',
+        '--model',
+        'bert',
+        '--dataset',
+        'synthetic_text',
+        '--steps',
+        String(steps),
+      ];
+      const run = await network.coordinate([...args, '--eval-every', '1000000']);
+      for (let i = 0; i < 2; i++) network.join(undefined, ['nice']);
+      await run.program.end(1_800_000);
+      const { wallSeconds } = run.summary();
+      console.log(
+        `${name}: BERT beside busy cores, ${steps} steps in ${wallSeconds.toFixed(0)} s; ${troubles(run)}`,
+      );
+    }),
+  );
+}
+
+const LARGE = ['--hidden', '3000,2800'];
+const PARTS: Readonly<Record<string, (seconds?: number) => Promise<void>>> = {
+  link: async (seconds = 300) => link('link', 100_000, LARGE, seconds),
+  thin: async (seconds = 120) => link('thin', 2_400, [], seconds),
+  beside: async (seconds = 60) => beside('beside', seconds),
+  busy: async (steps = 2) => busy('busy', steps),
+};
+
+const [wanted, length] = process.argv.slice(2);
+const skipped = reasonToSkip();
+if (skipped !== false) throw new Error(`slow links cannot be made: ${skipped}`);
+if (wanted !== undefined && PARTS[wanted] === undefined)
+  throw new Error(`expected one of ${Object.keys(PARTS).join(', ')}, not ${wanted}`);
+console.log(machine());
+for (const [name, measure] of Object.entries(PARTS))
+  if (wanted === undefined || wanted === name)
+    await measure(length === undefined ? undefined : Number(length));
