@@ -241,15 +241,18 @@ function words(text: string): string[] {
 
 /** The commands of a scenario with their exit codes, then its files with their keys. */
 async function filesOf(shell: Shell, { name, play }: Scenario): Promise<string> {
-  const lines: string[] = [];
-  const note = (args: readonly string[], { status, stdout }: Ended): void => {
-    lines.push(`$ lockstep ${args.join(' ').replaceAll(/(127\.0\.0\.1[ :])\d+/g, '$1<port>')}`);
-    lines.push(`exit code ${status}`);
-    if (stdout.startsWith('{')) lines.push('stdout', ...indented(keyPathsOf('.json', stdout)));
+  // In the order in which they began: which of two ends first is chance.
+  const commands: string[][] = [];
+  const note = (text: string[], args: readonly string[], { status, stdout }: Ended): void => {
+    text.push(`$ lockstep ${args.join(' ').replaceAll(/(127\.0\.0\.1[ :])\d+/g, '$1<port>')}`);
+    text.push(`exit code ${status}`);
+    if (stdout.startsWith('{')) text.push('stdout', ...indented(keyPathsOf('.json', stdout)));
   };
   const start: Stage['start'] = (...args) => {
+    const text: string[] = [];
+    commands.push(text);
     const { child, ended } = shell.start(name, args);
-    return { child, ended: ended.then((how) => (note(args, how), how)) };
+    return { child, ended: ended.then((how) => (note(text, args, how), how)) };
   };
   const folder = join(shell.folder, name);
   mkdirSync(folder);
@@ -258,6 +261,7 @@ async function filesOf(shell: Shell, { name, play }: Scenario): Promise<string> 
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
     .sort();
+  const lines = commands.flat();
   for (const file of files)
     lines.push(file, ...indented(keyPathsOf(file, readFileSync(join(folder, file), 'utf8'))));
   return `${lines.join('\n')}\n`;
