@@ -170,6 +170,7 @@ class Resources implements EngineOwner {
   #pool: LanePool | undefined;
   #heartbeat: Thread | undefined;
   #watch: Timer | undefined;
+  #isReleased = false;
   readonly #tasks: Promise<void>[] = [];
 
   constructor(heartbeatProgram: { readonly url: URL; readonly extra: unknown }) {
@@ -201,6 +202,7 @@ class Resources implements EngineOwner {
 
   /** The heartbeat tells from now on how much `connection` has brought. */
   watch(connection: Connection, knownBytes = 0): void {
+    if (this.#isReleased) return;
     const receivedBytes = connection.bytesReceived;
     if (receivedBytes > knownBytes) this.#tell({ receivedBytes });
     this.#watch = systemClock.after(HEARTBEAT_MS, () => this.watch(connection, receivedBytes));
@@ -212,6 +214,7 @@ class Resources implements EngineOwner {
   }
 
   async release(): Promise<void> {
+    this.#isReleased = true;
     this.#watch?.cancel();
     await this.#heartbeat?.terminate();
     await this.#pool?.closed(CLOSE_TIMEOUT_MS);
