@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ALL, createWorld, startPair, sumOf } from '../../test/coordinator-world.ts';
-import { ELEMENTS, ScriptedWorker } from '../../test/scripted-worker.ts';
+import { ELEMENTS, makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import type { Connection } from '../transport/connection.ts';
 
@@ -258,5 +258,20 @@ describe('Coordinator and work that moves', () => {
     clock.advance(5);
 
     assert.equal(coordinator.committedSteps, 1);
+  });
+
+  test('reports the norms of steps that there were, whatever a worker says of later ones', () => {
+    const { job } = makeTestPlan();
+    const { clock, a, b, eventsOf } = startPair({ job: { ...job, tracksNorms: true } });
+    a.data!.send({ kind: 'applied', step: 99, norms: [7] });
+    for (const worker of [a, b]) worker.contribute();
+    clock.advance(5);
+
+    b.data!.send({ kind: 'applied', step: 1, norms: [2] });
+    clock.advance(5);
+
+    assert.deepEqual(eventsOf('gradient-norms'), [
+      { kind: 'gradient-norms', step: 1, norms: { tensor: 2 } },
+    ]);
   });
 });

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
+import { remember } from '../base/remember.ts';
 import { awaitGreeting, refuseConnection, versionProblem } from '../protocol/greeting.ts';
 import { CLUSTER_PROTOCOL, type Hello, parseToCoordinator } from '../protocol/messages.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -63,7 +64,7 @@ export class Admission {
 
   /** Never lets `workerId` in again, and says why. */
   ban(workerId: string, reason: string): void {
-    this.#banned.set(workerId, reason);
+    remember(this.#banned, workerId, reason);
   }
 
   /** Greets nobody any more; gives the connections that have not said who they are. */

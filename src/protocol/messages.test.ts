@@ -219,6 +219,15 @@ for (const { name, parse, samples } of DIRECTIONS) {
       }
     });
 
+    test('refuses clocks that no machine has, which no jump could be computed from', () => {
+      for (const ms of [-1, 1e300])
+        for (const clock of ['wallMs', 'upMs'])
+          assert.throws(
+            () => parse({ kind: 'heartbeat', progress: 1, [clock]: ms }, 'peer'),
+            ProtocolError,
+          );
+    });
+
     test('throws nothing but ProtocolError, whatever comes', () => {
       const kinds = fc.constantFrom(...Object.keys(samples));
       const anything = fc.anything({
