@@ -8,13 +8,14 @@
  * either kind, and no checks.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { pathToFileURL } from 'node:url';
 import { BuildError, buildIfStale } from './build.mjs';
 import { provideSystemPackages } from './system-packages.mjs';
 
@@ -23,6 +24,15 @@ const root = resolve(import.meta.dirname, '..');
 /** For one file: a test that hangs ends here. */
 const FILE_TIMEOUT_MS = 300_000;
 const CHECK_TIMEOUT_MS = 300_000;
+
+/**
+ * Tests beside their files compute in memory, mostly for less time than a process takes to start:
+ * many of them share one. Those with threads, sockets or files have one each.
+ */
+const TOGETHER = ['src/'];
+const APART = ['src/runtime/', 'src/data/', 'src/launch/', 'src/transport/'];
+/** So many processes for each core, so that all cores end at about the same time. */
+const BUNDLES_PER_CORE = 3;
 
 /** Tests that `npm test` leaves out; all others are quick. */
 const LATER = ['test/long/', 'test/real/'];
@@ -125,25 +135,45 @@ function isIn(folders, path) {
 /** Runs the tests and prints them as they end; gives the closing lines, added up. */
 async function runTests(files) {
   const totals = new Map();
-  await pipeline(Readable.from(testEvents(files, totals)), new spec(), process.stdout, {
-    end: false,
-  });
+  const folder = mkdtempSync(join(tmpdir(), 'lockstep-tests-'));
+  try {
+    await pipeline(Readable.from(testEvents(files, folder, totals)), new spec(), process.stdout, {
+      end: false,
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
   return totals;
 }
 
-async function* testEvents(files, totals) {
-  const isFree = (path) => !isIn([...BY_TWO, ...LATER], path);
+/** Events of all tests; what runs together is bundled in `folder`. */
+async function* testEvents(files, folder, totals) {
+  const cores = availableParallelism();
+  const isTogether = (path) => isIn(TOGETHER, path) && !isIn(APART, path);
+  const isFree = (path) => !isTogether(path) && !isIn([...BY_TWO, ...LATER], path);
+  const pathsOf = (belongs) => files.filter(belongs).map((path) => join(root, path));
   const groups = [
-    { paths: files.filter(isFree), concurrency: availableParallelism() },
-    { paths: files.filter((path) => isIn(BY_TWO, path)), concurrency: 2 },
-    { paths: files.filter((path) => isIn(LATER, path)), concurrency: 1 },
+    { group: bundle(pathsOf(isTogether), BUNDLES_PER_CORE * cores, folder), concurrency: cores },
+    { group: pathsOf(isFree), concurrency: cores },
+    { group: pathsOf((path) => isIn(BY_TWO, path)), concurrency: 2 },
+    { group: pathsOf((path) => isIn(LATER, path)), concurrency: 1 },
   ];
-  for (const { paths, concurrency } of groups.filter((group) => group.paths.length > 0)) {
-    const group = paths.map((path) => join(root, path));
+  for (const { group, concurrency } of groups) {
+    if (group.length === 0) continue;
     for await (const event of run({ files: group, concurrency, timeout: FILE_TIMEOUT_MS })) {
       if (!addClosingLine(event, totals)) yield event;
     }
   }
+}
+
+/** Writes files that import all of `paths`, at most `count` of them, and gives their paths. */
+function bundle(paths, count, folder) {
+  return Array.from({ length: Math.min(count, paths.length) }, (_, i) => {
+    const members = paths.filter((path) => paths.indexOf(path) % count === i);
+    const bundled = join(folder, `${i}.test.mjs`);
+    writeFileSync(bundled, members.map((path) => `import '${pathToFileURL(path)}';\n`).join(''));
+    return bundled;
+  });
 }
 
 function addClosingLine({ type, data }, totals) {
