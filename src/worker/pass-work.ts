@@ -65,7 +65,7 @@ export class PassWork {
     return true;
   }
 
-  /** More micro-batches of the pass; those that it has already are left out. */
+  /** More micro-batches of the pass; those that it has and is not done with are left out. */
   extend(pass: number, given: readonly number[]): void {
     if (this.#plan?.pass !== pass) return;
     const { leases } = this.#plan;
@@ -106,7 +106,11 @@ export class PassWork {
 
   /** The engine is done with all that it was given; `sum` stays unchanged until it gets more. */
   contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {
-    if (this.#begunPass !== pass || this.#plan?.pass !== pass) return;
+    const plan = this.#plan;
+    if (this.#begunPass !== pass || plan?.pass !== pass) return;
+    // They may be leased again: a sum of which a part was counted already counts for nothing.
+    const done = new Set(records.map(({ microBatch }) => microBatch));
+    this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !done.has(microBatch)) };
     const { clock, link } = this.#options;
     const busyMs = clock.now() - this.#begunMs;
     this.#unflushed++;

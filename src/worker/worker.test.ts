@@ -3,7 +3,12 @@ import { describe, test } from 'node:test';
 import { makeTestPlan } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import { NonFiniteError, ShortageError } from '../base/errors.ts';
-import { parseToCoordinator, type ToCoordinator, type ToWorker } from '../protocol/messages.ts';
+import {
+  type MicroBatchRecord,
+  parseToCoordinator,
+  type ToCoordinator,
+  type ToWorker,
+} from '../protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../runtime/engine.ts';
 import { mostStateBytes } from '../state/state-layout.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -12,6 +17,17 @@ import type { WorkerEnd } from './worker-options.ts';
 import { Worker } from './worker.ts';
 
 const STATE = new Uint8Array([1, 2, 3, 4]);
+/** Of micro-batch 0. */
+const RECORD: MicroBatchRecord = {
+  microBatch: 0,
+  sampleCount: 2,
+  lossSum: 1,
+  correctSum: 0,
+  maxima: [1],
+  checksum: 1,
+  weightsChecksum: 1,
+  computeMs: 1,
+};
 
 /** An engine that writes down what it is told, and is done when the test says so. */
 class ListedEngine implements Engine {
@@ -193,6 +209,19 @@ describe('Worker', () => {
     send(data, { kind: 'state', step: 0, serial: 1 }, STATE);
 
     assert.deepEqual(engine.calls, ['import 4 bytes', 'begin 1: 0', 'extend 3']);
+  });
+
+  test('computes again what it gets again once it has contributed that', () => {
+    const { clock, engine, plan, state, send, control, handlers } = createWorld();
+    state(0);
+    plan(1, 0, [0, 3]);
+    handlers!.onDone(1, [RECORD], STATE);
+    clock.advance(5);
+
+    // Others were faster with what else was in the sum.
+    send(control, { kind: 'lease', pass: 1, microBatches: [0, 3] });
+
+    assert.deepEqual(engine.calls.slice(2), ['extend 0']);
   });
 
   test('begins no pass while a sum that it would overwrite is on its way', () => {
