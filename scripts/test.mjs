@@ -136,6 +136,8 @@ function isIn(folders, path) {
 async function runTests(files) {
   const totals = new Map();
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-tests-'));
+  // Where test files keep what others of them need too.
+  process.env.LOCKSTEP_TEST_SHARED = folder;
   try {
     await pipeline(Readable.from(testEvents(files, folder, totals)), new spec(), process.stdout, {
       end: false,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertSameModel, lasting, PROMISE, referenceOf, startRun, startWorker } from './runs.ts';
+import { assertSameModel, lasting, referenceOf, SHORT, startRun, startWorker } from './runs.ts';
 
 /** Several times what a worker takes to start. */
 const JOIN_MS = 4_000;
@@ -28,8 +28,8 @@ describe('lockstep worker --join', () => {
   });
 
   test('does all the work of a coordinator that has no workers of its own', async (t) => {
-    const reference = await referenceOf(t, PROMISE);
-    const run = startRun(t, [...PROMISE, '--workers', '2'], 'coordinator');
+    const reference = await referenceOf(t, SHORT);
+    const run = startRun(t, [...SHORT, '--workers', '2'], 'coordinator');
 
     const workers = [await startWorker(t, run), await startWorker(t, run, '--rank', '7')];
     const outcome = await run.outcome();

@@ -8,12 +8,12 @@ import { pathToFileURL } from 'node:url';
 import { connect } from '../../src/transport/tcp.ts';
 import { hello, Peer, startDisturbedRun } from './peer.ts';
 import { REPOSITORY, startProgram, waitFor } from './processes.ts';
-import { assertSameModel, referenceOf, PROMISE } from './runs.ts';
+import { assertSameModel, referenceOf, SHORT } from './runs.ts';
 
 describe("the coordinator's door", () => {
   test('refuses, with a reason, who cannot be in the run, and goes on', async (t) => {
-    const reference = await referenceOf(t, PROMISE);
-    const { run, address } = await startDisturbedRun(t, PROMISE);
+    const reference = await referenceOf(t, SHORT);
+    const { run, address } = await startDisturbedRun(t, SHORT);
 
     const future = new Peer(t, address);
     future.say(hello({ protocol: 999 }));
@@ -43,8 +43,8 @@ describe("the coordinator's door", () => {
   });
 
   test('shows what a hostile worker calls itself, obeys nothing of it, and stays calm', async (t) => {
-    const reference = await referenceOf(t, PROMISE);
-    const { run, address } = await startDisturbedRun(t, PROMISE);
+    const reference = await referenceOf(t, SHORT);
+    const { run, address } = await startDisturbedRun(t, SHORT);
     const hostile = '\u001b[2J\u001b]0;owned\u0007\n::error::forged\r\u202e##[error]\u009b1m';
 
     const liar = new Peer(t, address);

@@ -17,7 +17,7 @@ import {
   waitFor,
 } from './processes.ts';
 
-const KILLS = 24;
+const KILLS = 12;
 const AT_ONCE = 4;
 const MAX_WAIT_MS = 40;
 const SEED = 11;

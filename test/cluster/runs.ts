@@ -1,7 +1,7 @@
 /** Runs of the cluster tests: started, watched through their files, and compared. */
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash, randomInt } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { RunSummary } from '../../src/runs/run-summary.ts';
@@ -142,14 +142,27 @@ export async function startWorker(
 const references = new Map<string, Promise<Outcome>>();
 
 /**
- * What one worker with one lane, undisturbed, makes of these settings. Computed once per test file.
+ * What one worker with one lane, undisturbed, makes of these settings. Computed once; by
+ * `npm test` once for all test files, which find it in the folder that it names.
  */
 export async function referenceOf(t: TestContext, args: readonly string[]): Promise<Outcome> {
   const key = args.join(' ');
-  const known =
-    references.get(key) ?? startRun(t, [...args, '--workers', '1', '--lanes', '1']).outcome();
+  const known = references.get(key) ?? computeReference(t, args);
   references.set(key, known);
   return known;
+}
+
+async function computeReference(t: TestContext, args: readonly string[]): Promise<Outcome> {
+  const shared = process.env['LOCKSTEP_TEST_SHARED'];
+  const name = createHash('sha256').update(args.join(' ')).digest('hex');
+  const path = shared === undefined ? undefined : join(shared, `${name}.json`);
+  if (path !== undefined && existsSync(path))
+    return JSON.parse(readFileSync(path, 'utf8')) as Outcome;
+  const outcome = await startRun(t, [...args, '--workers', '1', '--lanes', '1']).outcome();
+  if (path === undefined) return outcome;
+  writeFileSync(`${path}.${process.pid}`, JSON.stringify(outcome));
+  renameSync(`${path}.${process.pid}`, path);
+  return outcome;
 }
 
 /** The promised run, made so long or so short that one worker needs about `ms` for its steps. */
