@@ -12,6 +12,7 @@ import {
   trainingPayloadSchema,
 } from '../../src/validate/results/result.ts';
 import { assertGone, type Program, startLockstep, temporaryFolder } from '../cluster/processes.ts';
+import { assertTrackIqHealth, assertTrackIqResult } from './trackiq-records.ts';
 
 /** A run under way in a folder of its own. */
 export class MeasuredRun {
@@ -59,6 +60,8 @@ export class MeasuredRun {
     assert.equal(status, 0, this.program.stderr);
     await assertGone(this.workerIds());
     const result = resultSchema.parse(JSON.parse(readFileSync(this.path('result.json'), 'utf8')));
+    assertTrackIqResult(result);
+    assertTrackIqHealth(this.health()!);
     return { result, payload: trainingPayloadSchema.parse(result.tool_payload) };
   }
 }

@@ -30,6 +30,7 @@ import { learningRateOf } from '../../src/plan/run-plan.ts';
 import { canonicalResult } from '../../src/validate/watch/canonical-result.ts';
 import { writeOutput } from '../../src/validate/results/output-file.ts';
 import type { Result } from '../../src/validate/results/result.ts';
+import { isoOf } from '../../src/validate/results/timestamp.ts';
 import { StepRecorder } from '../../src/validate/watch/step-recorder.ts';
 import { trainingPayload } from '../../src/validate/watch/training-payload.ts';
 import { type Part, type Place, Replica } from './replica.ts';
@@ -114,7 +115,7 @@ async function train(
   return canonicalResult(payload, {
     batchSize: options.batchSize,
     memoryPercent: (process.memoryUsage.rss() / totalmem()) * 100,
-    timestamp: new Date().toISOString(),
+    timestamp: isoOf(Date.now()),
   });
 }
 

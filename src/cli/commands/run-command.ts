@@ -144,7 +144,7 @@ function finish(
   if (request.plain !== undefined) saved.push(saveOutput(request.plain, jsonText(payload)));
   const problems = saved.flatMap(({ problem }) => problem ?? []);
   const { green, bold, red } = paint(context.environment);
-  const { power_consumption_watts: watts, power_is_estimated: isEstimate } = result.metrics;
+  const { power_consumption_watts: watts } = result.metrics;
   const efficiency = payload.scaling_efficiency_pct;
   const lines = [
     `Total time: ${payload.total_time_sec.toFixed(2)}s`,
@@ -155,7 +155,7 @@ function finish(
       ? []
       : [
           `Power: ${watts.toFixed(1)} ` +
-            `W${isEstimate === true ? ' (an estimate, not measured)' : ''}`,
+            `W${outcome.isPowerEstimated ? ' (an estimate, not measured)' : ''}`,
         ]),
     `Metrics saved to: ${saved[0]?.path}`,
   ];

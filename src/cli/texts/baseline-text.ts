@@ -11,7 +11,11 @@ const LINE = '-'.repeat(80);
 /** A comparison with a baseline as a person reads it, in MiniCluster's layout. */
 export function comparisonText(report: ComparisonReport, colours: Colours): string {
   const comparisons = Object.values(report.comparisons);
-  const { latency, throughput, p99 } = report.thresholds_percent;
+  const {
+    latency_percent: latency,
+    throughput_percent: throughput,
+    p99_percent: p99,
+  } = report.thresholds;
   const width = Math.max(...comparisons.map(({ metric_name: name }) => name.length));
   const lines = [
     DOUBLE_LINE,

@@ -9,6 +9,7 @@ import { VERSION } from '../../launch/software.ts';
 import { Broadcast } from '../../transport/connection.ts';
 import { BenchGroup, type Done } from './bench-collective-group.ts';
 import { percentile } from '../results/percentile.ts';
+import { isoOf } from '../results/timestamp.ts';
 
 /** What to measure, and how often. */
 export interface BenchCollectiveOptions {
@@ -240,7 +241,7 @@ function resultOf(workers: number, results: readonly CollectiveFigures[]): Bench
   return {
     tool_name: 'lockstep',
     tool_version: VERSION,
-    timestamp: new Date().toISOString(),
+    timestamp: isoOf(Date.now()),
     backend: 'star',
     workers,
     ...largest,

@@ -6,6 +6,7 @@ import { ConfigError } from '../../base/errors.ts';
 import { closestName } from '../../base/closest-name.ts';
 import { writeOutput } from '../results/output-file.ts';
 import { isDocument, parseWith, readKnownFile, wrongKind } from '../results/read-result.ts';
+import { isoOf } from '../results/timestamp.ts';
 import {
   type Conditions,
   conditionsOf,
@@ -67,7 +68,7 @@ export function writeBaseline(folder: string, name: string, runs: readonly RunMe
   ]);
   const baseline = {
     name,
-    timestamp: new Date().toISOString(),
+    timestamp: isoOf(Date.now()),
     metrics: Object.fromEntries(means),
     runs: runs.map(({ metrics }) => Object.fromEntries(metrics)),
     conditions: Object.fromEntries(commonConditions(runs)),

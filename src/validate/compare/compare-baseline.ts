@@ -4,6 +4,7 @@ import { commonConditions, valuesOf } from './baseline-file.ts';
 import type { Check } from './check.ts';
 import { type MetricRule, ruleOf, type ThresholdName } from './metric-directions.ts';
 import type { RunMetrics } from './read-metrics.ts';
+import { isoOf } from '../results/timestamp.ts';
 import { differenceInterval, sampleOf } from './statistics.ts';
 
 /** Percentages by which a metric of each class may be worse. */
@@ -45,7 +46,7 @@ export interface ComparisonReport {
   readonly improvements: Readonly<Record<string, MetricComparison>>;
   readonly has_regressions: boolean;
   readonly comparisons: Readonly<Record<string, MetricComparison>>;
-  readonly thresholds_percent: Thresholds;
+  readonly thresholds: { readonly [Name in ThresholdName as `${Name}_percent`]: number };
   /** Whether either side has several runs, so that a difference can be told from noise. */
   readonly noise_known: boolean;
   /** Metrics of one side only; they are not judged. */
@@ -71,13 +72,17 @@ export function compareWithBaseline(
   const regressions = only(({ is_regression }) => is_regression);
   return {
     baseline: baseline.name,
-    timestamp: new Date().toISOString(),
+    timestamp: isoOf(Date.now()),
     total_metrics: comparisons.length,
     regressions,
     improvements: only(({ status }) => status === 'improved'),
     has_regressions: Object.keys(regressions).length > 0,
     comparisons: only(() => true),
-    thresholds_percent: thresholds,
+    thresholds: {
+      latency_percent: thresholds.latency,
+      throughput_percent: thresholds.throughput,
+      p99_percent: thresholds.p99,
+    },
     noise_known: comparisons.some(({ difference_interval }) => difference_interval !== null),
     missing_metrics: [...baseline.metrics.keys()].filter((name) => !current.has(name)),
     new_metrics: [...current.keys()].filter((name) => !baseline.metrics.has(name)),

@@ -19,6 +19,7 @@ import {
 import { judgeFault, type ObservedRun } from './fault-verdict.ts';
 import { observeRun } from './observe-run.ts';
 import type { FaultReport, FaultResult } from '../results/result.ts';
+import { isoOf } from '../results/timestamp.ts';
 import { DEFAULT_WORKLOAD, workloadConfig, type WorkloadName } from '../watch/workloads.ts';
 
 /** What is tested, and how. */
@@ -192,7 +193,7 @@ function sumUp(
   const falseAlarms = controls.flatMap(({ run }) => run.alarms.map(alarmText));
   const [first] = controls;
   return {
-    timestamp: new Date().toISOString(),
+    timestamp: isoOf(Date.now()),
     config: { workers, steps, seed, rounds, audit, tolerance },
     num_faults: tested.length,
     num_detected: detected,

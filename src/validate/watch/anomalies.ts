@@ -90,9 +90,9 @@ function failedWorker(worker: WorkerSnapshot): Anomaly[] {
     : [];
 }
 
-/** A worker that says it has done nothing yet has no speed. */
+/** A worker that has done nothing yet has no speed: it is healthy, and does 0 samples/s. */
 function hasSpeed(worker: WorkerSnapshot): boolean {
-  return worker['steps_with_work'] !== 0;
+  return worker.throughput_samples_per_sec > 0 || worker.status !== 'healthy';
 }
 
 function slowWorkers(workers: readonly WorkerSnapshot[]): Anomaly[] {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { assertTrackIqResult } from '../../../test/validate/trackiq-records.ts';
 import type { StepCommitted } from '../../metrics/events.ts';
 import { canonicalResult } from './canonical-result.ts';
 import type { PowerProfile } from './power-meter.ts';
@@ -61,8 +62,8 @@ describe('trainingPayload', () => {
     assert.deepEqual([payload.total_wait_time_ms, payload.total_other_time_ms], [12.5, 12.5]);
     assert.equal(payload.average_throughput_samples_per_sec, 1280);
     assert.deepEqual([payload.average_loss, payload.final_loss], [2.5, 1]);
-    assert.equal(payload.start_timestamp, '2026-01-02T00:00:00.500Z');
-    assert.equal(payload.end_timestamp, '2026-01-02T00:00:00.600Z');
+    assert.equal(payload.start_timestamp, '2026-01-02T00:00:00.500+00:00');
+    assert.equal(payload.end_timestamp, '2026-01-02T00:00:00.600+00:00');
     assert.deepEqual([payload.p50_allreduce_ms, payload.max_allreduce_ms], [6.25, 10]);
   });
 
@@ -105,6 +106,9 @@ describe('trainingPayload', () => {
     assert.deepEqual((profile as { power_profile: { summary: unknown } }).power_profile.summary, {
       mean_power_watts: 50,
       max_power_watts: 50,
+      peak_power_watts: 50,
+      elapsed_seconds: 0.1,
+      performance_per_watt: 25.6,
       total_energy_joules: 5,
       mean_temperature_celsius: 40,
     });
@@ -119,7 +123,7 @@ describe('trainingPayload', () => {
 });
 
 describe('canonicalResult', () => {
-  const facts = { batchSize: 32, memoryPercent: 12.5, timestamp: '2026-01-02T00:00:01.000Z' };
+  const facts = { batchSize: 32, memoryPercent: 12.5, timestamp: '2026-01-02T00:00:01.000+00:00' };
 
   test('is a result by the schema, with nothing in it that was not measured', () => {
     const result = canonicalResult(payloadOf(), facts);
@@ -141,15 +145,14 @@ describe('canonicalResult', () => {
           'performance_per_watt',
           'temperature_celsius',
         ],
-        ...[
-          'power_is_estimated',
-          'scaling_efficiency_pct',
-          'ttft_ms',
-          'tokens_per_sec',
-          'decode_tpt_ms',
-        ],
+        ...['scaling_efficiency_pct', 'ttft_ms', 'tokens_per_sec', 'decode_tpt_ms'],
       ],
     );
+  });
+
+  test('is what TrackIQ’s own records take, with power and without', () => {
+    for (const power of [undefined, POWER])
+      assertTrackIqResult(canonicalResult(payloadOf({ power }), { ...facts, power }));
   });
 
   test('has power where it was measured', () => {
@@ -163,6 +166,5 @@ describe('canonicalResult', () => {
       ],
       [50, 1.25, 25.6],
     );
-    assert.equal(metrics['power_is_estimated'], false);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * The canonical result of a training run: the payload with what TrackIQ's readers expect around it.
  */
-import { cpus, release, totalmem, type as osType } from 'node:os';
+import { cpus, release, type as osType } from 'node:os';
 import { ONNX_RUNTIME_VERSION, VERSION } from '../../launch/software.ts';
 import { percentile } from '../results/percentile.ts';
 import type { PowerProfile } from './power-meter.ts';
@@ -47,7 +47,6 @@ export function canonicalResult(payload: TrainingPayload, facts: ResultFacts): R
       performance_per_watt:
         power === undefined || power.meanWatts <= 0 ? null : throughput / power.meanWatts,
       temperature_celsius: power?.meanCelsius ?? null,
-      power_is_estimated: power?.isEstimate ?? null,
       scaling_efficiency_pct: payload.scaling_efficiency_pct ?? null,
       ttft_ms: null,
       tokens_per_sec: null,
@@ -61,14 +60,10 @@ export function canonicalResult(payload: TrainingPayload, facts: ResultFacts): R
 }
 
 function platform(): Result['platform'] {
-  const processors = cpus();
   return {
-    hardware_name: processors[0]?.model.trim() ?? 'unknown',
+    hardware_name: cpus()[0]?.model.trim() ?? 'unknown',
     os: `${osType()} ${release()}`,
     framework: 'lockstep (onnxruntime)',
     framework_version: `${VERSION} (${ONNX_RUNTIME_VERSION})`,
-    cores: processors.length,
-    memory_bytes: totalmem(),
-    node_version: process.version,
   };
 }

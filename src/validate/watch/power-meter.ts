@@ -84,7 +84,7 @@ export class PowerMeter {
       const { step, celsius, at } = count;
       return { step, wallMs: at.wallMs, watts: wattsBetween(before, count), celsius };
     });
-    const celsius = counts.map((count) => count.celsius).filter((value) => value !== null);
+    const celsius = readings.map((reading) => reading.celsius).filter((value) => value !== null);
     return {
       reader,
       source,

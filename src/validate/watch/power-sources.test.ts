@@ -79,6 +79,19 @@ describe('raplSource', () => {
     assert.equal(raplSource(tree.folder)?.read(0)?.celsius, 51.5);
   });
 
+  test('counts no temperature from before the run in its mean', (t) => {
+    const tree = new SystemTree(t);
+    tree.zone('intel-rapl:0', 'package-0', 0);
+    tree.write('class/thermal/thermal_zone0/type', 'x86_pkg_temp');
+    tree.write('class/thermal/thermal_zone0/temp', '30000');
+    const meter = new PowerMeter(raplSource(tree.folder)!);
+    meter.sample(at(0), 0);
+    tree.write('class/thermal/thermal_zone0/temp', '60000');
+    for (const ms of [1000, 2000]) meter.sample(at(ms), ms / 100);
+
+    assert.equal(meter.profile()?.meanCelsius, 60);
+  });
+
   test('measures nothing from a counter that holds no number', (t) => {
     const tree = new SystemTree(t);
     tree.write(`${POWERCAP}/intel-rapl:0/name`, 'package-0');

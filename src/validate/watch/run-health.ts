@@ -4,8 +4,8 @@
  */
 import type { RankStep, RunEvent, StepCommitted } from '../../metrics/events.ts';
 import type { Health, WorkerSnapshot } from '../results/result.ts';
+import { isoOf } from '../results/timestamp.ts';
 import { perSecond } from './step-recorder.ts';
-import { isoOf } from './training-payload.ts';
 
 /** Times of a worker are means over about so many of its last steps. */
 const SMOOTHED_STEPS = 20;
@@ -120,8 +120,6 @@ export class RunHealth {
         allreduce_time_ms: worker.communicateMs,
         compute_time_ms: worker.computeMs,
         status: worker.status,
-        // None yet: its speed is not known.
-        steps_with_work: worker.seenSteps,
         timestamp: isoOf(worker.wallMs),
       }));
   }

@@ -86,7 +86,7 @@ describe('RunObserver', () => {
     clock.advance(200);
     assert.deepEqual([health().completed_steps, health().is_complete], [1, false]);
     clock.advance(200);
-    assert.equal(health().timestamp, '2026-01-02T00:00:00.400Z');
+    assert.equal(health().timestamp, '2026-01-02T00:00:00.400+00:00');
     observer.onEvent(stepOf(2));
     observer.finish(true);
 

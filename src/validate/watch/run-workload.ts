@@ -1,7 +1,7 @@
 /** `lockstep run`: one real training run of a workload, measured, as a result. */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { cpus, hostname, totalmem } from 'node:os';
 import { systemClock } from '../../base/clock.ts';
 import type { DataPlaces } from '../../data/dataset.ts';
 import type { SelfCommand } from '../../launch/local-workers.ts';
@@ -11,6 +11,7 @@ import type { Device } from '../../runtime/device.ts';
 import { canonicalResult } from './canonical-result.ts';
 import type { PowerSource } from './power-meter.ts';
 import type { Result, TrainingPayload } from '../results/result.ts';
+import { isoOf } from '../results/timestamp.ts';
 import { RunObserver } from './run-observer.ts';
 import { trainingPayload } from './training-payload.ts';
 import { workloadConfig, type WorkloadOptions } from './workloads.ts';
@@ -43,6 +44,7 @@ export type WorkloadOutcome =
       readonly summary: RunSummary;
       /** Whether the run's own files and the health file are all as they should be. */
       readonly isRecorded: boolean;
+      readonly isPowerEstimated: boolean;
     }
   | { readonly kind: 'interrupted'; readonly summary: RunSummary };
 
@@ -81,7 +83,9 @@ export async function runWorkload(options: RunWorkloadOptions): Promise<Workload
     if (summary.status !== 'finished') return { kind: 'interrupted', summary };
     const isRecorded = isWatched && summary.fileFailures === undefined;
     if (!options.keepsFiles && isRecorded) rmSync(summary.folder, { recursive: true, force: true });
-    return { kind: 'finished', summary, isRecorded, ...resultOf(options, observer, summary) };
+    const isPowerEstimated = options.power?.isEstimate === true;
+    const { result, payload } = resultOf(options, observer, summary);
+    return { kind: 'finished', summary, isRecorded, isPowerEstimated, result, payload };
   } finally {
     observer.close();
   }
@@ -111,13 +115,14 @@ function resultOf(
       // total_time_sec has none.
       startup_time_sec: firstStepSeconds ?? null,
       wall_time_sec: summary.wallSeconds,
+      machine: { cores: cpus().length, memory_bytes: totalmem(), node_version: process.version },
       memory_metrics: { peak_resident_bytes: peakBytes, covers },
       events,
       numerics_classes: numericsClasses,
     },
   });
   const { batchSize } = workload;
-  const timestamp = new Date().toISOString();
+  const timestamp = isoOf(Date.now());
   return {
     payload,
     result: canonicalResult(payload, { batchSize, memoryPercent: percent, power, timestamp }),

@@ -2,7 +2,8 @@
 import { invariant } from '../../base/errors.ts';
 import { percentile, sampleDeviation } from '../results/percentile.ts';
 import type { PowerProfile } from './power-meter.ts';
-import type { TrainingPayload, WorkerSnapshot } from '../results/result.ts';
+import type { ResultStep, TrainingPayload, WorkerSnapshot } from '../results/result.ts';
+import { isoOf } from '../results/timestamp.ts';
 import { perSecond, type StepRecorder } from './step-recorder.ts';
 import { microBatchOf, WORKLOAD_DATA, type WorkloadOptions } from './workloads.ts';
 
@@ -58,7 +59,8 @@ export function trainingPayload(recorder: StepRecorder, facts: RunFacts): Traini
     final_loss: final.loss,
     average_throughput_samples_per_sec: throughput,
     power_metrics: power === undefined ? null : powerMetrics(power, throughput, steps.length),
-    power_tool_payload: power === undefined ? null : { power_profile: powerProfile(power) },
+    power_tool_payload:
+      power === undefined ? null : { power_profile: powerProfile(power, steps, throughput) },
     worker_snapshots: [...(facts.snapshots ?? [])],
     health_checkpoint_path: facts.healthPath ?? null,
     p50_allreduce_ms: percentile(allReduceMs, 50),
@@ -130,8 +132,13 @@ function powerMetrics(
   };
 }
 
-function powerProfile(power: PowerProfile): Record<string, unknown> {
+function powerProfile(
+  power: PowerProfile,
+  steps: readonly ResultStep[],
+  throughput: number,
+): Record<string, unknown> {
   const { reader, began, ended, readings, joules, meanWatts, meanCelsius, isEstimate } = power;
+  const maxWatts = readings.reduce((most, { watts }) => Math.max(most, watts), 0);
   return {
     reader,
     estimated: isEstimate,
@@ -142,17 +149,17 @@ function powerProfile(power: PowerProfile): Record<string, unknown> {
       timestamp: isoOf(wallMs),
       power_watts: watts,
       temperature_celsius: celsius,
+      // Of the last step that it covers.
+      throughput: steps[step - 1]?.throughput_samples_per_sec ?? null,
     })),
     summary: {
       mean_power_watts: meanWatts,
-      max_power_watts: readings.reduce((most, { watts }) => Math.max(most, watts), 0),
+      max_power_watts: maxWatts,
+      peak_power_watts: maxWatts,
+      elapsed_seconds: (ended.ms - began.ms) / 1000,
+      performance_per_watt: meanWatts > 0 ? throughput / meanWatts : null,
       total_energy_joules: joules,
       mean_temperature_celsius: meanCelsius,
     },
   };
-}
-
-/** Gives milliseconds since 1970 as ISO 8601. */
-export function isoOf(wallMs: number): string {
-  return new Date(wallMs).toISOString();
 }
