@@ -38,15 +38,15 @@ describe('lockstep baseline', () => {
     );
 
     assert.deepEqual([saved.status, compared.status, loose.status], [0, 1, 0]);
-    assert.match(saved.stderr, /^✓ Baseline 'stable_v1' saved successfully\n$/);
+    assert.match(saved.stdout, /^✓ Baseline 'stable_v1' saved successfully\n$/);
     const report = JSON.parse(readFileSync(output, 'utf8')) as ComparisonReport;
     assert.deepEqual(Object.keys(report.regressions), ['total_allreduce_time_ms']);
-    assert.match(compared.stderr, /average_loss +0\.082000 → 0\.085200 \(\+3\.90%\) +✓\n/);
+    assert.match(compared.stdout, /average_loss +0\.082000 → 0\.085200 \(\+3\.90%\) +✓\n/);
     assert.match(
-      compared.stderr,
+      compared.stdout,
       /total_allreduce_time_ms +25300\.000000 → 26850\.000000 \(\+6\.13%\) +✗ REGRESS\n/,
     );
-    assert.match(compared.stderr, /Noise: +unknown, one run on each side/);
+    assert.match(compared.stdout, /Noise: +unknown, one run on each side/);
     assert.match(
       compared.stderr,
       /^::error title=lockstep baseline compare%3A total_allreduce_time_ms::/m,
@@ -83,7 +83,7 @@ describe('lockstep baseline', () => {
       const saved = await lockstep(t, 'baseline', 'save', ...flags);
       const compared = await lockstep(t, 'baseline', 'compare', ...flags);
       assert.deepEqual([saved.status, compared.status], [0, 0], saved.stderr + compared.stderr);
-      assert.match(compared.stderr, /RESULT: ✓ no regression/);
+      assert.match(compared.stdout, /RESULT: ✓ no regression/);
     }
     const listed = await lockstep(t, 'baseline', 'list', '--baseline-dir', path('baselines'));
     assert.deepEqual([listed.status, listed.stdout], [0, 'own\n']);

@@ -67,16 +67,16 @@ describe('lockstep validate', () => {
       [passed.overall_passed, passed.num_steps_passed, passed.digests_equal],
       [true, Number(STEPS), true],
     );
-    assert.equal(loose.stdout, '');
+    assert.equal(loose.stderr, '');
     assert.match(
-      loose.stderr,
+      loose.stdout,
       /RESULT: ✓ PASSED: All 24 steps passed correctness check within 0\.00% tolerance/,
     );
-    assert.equal(loose.stderr.includes('\u001b'), false, 'no colour when piped');
+    assert.equal(loose.stdout.includes('\u001b'), false, 'no colour when piped');
 
     const failed = JSON.parse(readFileSync(report, 'utf8')) as ValidationReport;
     assert.deepEqual([failed.overall_passed, failed.diagnosis?.cause], [false, 'missing-exchange']);
-    assert.match(wrong.stderr, /It looks like missing gradient exchange/);
+    assert.match(wrong.stdout, /It looks like missing gradient exchange/);
     assert.match(
       wrong.stderr,
       /^::error title=lockstep validate%3A all steps::FAILED.*%0Alooks like missing/m,
@@ -85,7 +85,8 @@ describe('lockstep validate', () => {
     assert.match(junit, new RegExp(`tests="25" failures="${failed.num_steps_failed + 1}"`));
 
     const check = await lockstep(t, 'report', 'check', files.single, files.multi, files.wrong);
-    assert.deepEqual([check.status, check.stdout], [0, '']);
+    assert.deepEqual([check.status, check.stderr], [0, '']);
+    assert.equal(check.stdout.match(/^✓ /gm)?.length, 3);
   });
 
   test(
@@ -171,10 +172,10 @@ describe('lockstep validate', () => {
     const path = join(folder, 'nan.json');
     writeFileSync(path, '{"steps": [{"step": 0, "loss": 1.0}, {"step": 1, "loss": NaN}]}');
 
-    const { status, stderr } = await lockstep(t, 'validate', path, path);
+    const { status, stdout } = await lockstep(t, 'validate', path, path);
 
     assert.equal(status, 1);
-    assert.match(stderr, /the loss of step 1 in .*nan\.json is NaN/);
+    assert.match(stdout, /the loss of step 1 in .*nan\.json is NaN/);
   });
 });
 
@@ -208,7 +209,7 @@ describe('lockstep report check', () => {
       [['result'], ['result', 'timestamp', 'tool_payload.num_steps']],
     );
     assert.match(
-      missing.stderr,
+      missing.stdout,
       /none\.json:\n {4}there is no such file\n✓ .*good\.json: a canonical result/,
     );
   });

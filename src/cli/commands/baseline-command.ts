@@ -17,7 +17,8 @@ import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
-import { paint, Terminal } from '../shell/terminal.ts';
+import { Product } from '../shell/product.ts';
+import { Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { writeNote, writeResult } from '../shell/output.ts';
@@ -94,11 +95,11 @@ function saveCommand(context: CommandContext): Command {
       if (runs === undefined) return context.setExitCode(EXIT.interrupted);
       const isThere = statSync(path, { throwIfNoEntry: false }) !== undefined;
       writeBaseline(baselineDir, name, runs);
-      const { green } = paint(context.environment);
+      const product = new Product(context.environment, {});
       const count = runs.length === 1 ? '' : ` from ${runs.length} runs`;
-      writeNote(
-        `${green('✓')} Baseline '${name}' saved ` +
-          `successfully${count}${isThere ? ', in place of an older one' : ''}\n`,
+      product.line(
+        `${product.colours.green('✓')} Baseline '${name}' saved ` +
+          `successfully${count}${isThere ? ', in place of an older one' : ''}`,
       );
     });
 }
@@ -141,7 +142,8 @@ async function compare(
     );
   const text = jsonText(report);
   if (output !== undefined) writeOutput(output, text);
-  writeNote(comparisonText(report, paint(context.environment)));
+  const product = new Product(context.environment, flags);
+  product.line(comparisonText(report, product.colours));
   if (output !== undefined) writeNote(`Report saved to: ${output}\n`);
   emitChecks('lockstep baseline compare', comparisonChecks(report), flags);
   if (flags.json === true) writeResult(text);

@@ -9,6 +9,7 @@ import { checkWritable, saveOutput } from '../../validate/results/output-file.ts
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { parseNumber, parseWhole } from '../shell/arguments.ts';
+import { Product } from '../shell/product.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -78,7 +79,7 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
   const sizesMb = parseSizes(flags);
   if (flags.output !== undefined) checkWritable('--output', flags.output);
   const terminal = new Terminal(process.stderr, environment);
-  const { bold, dim } = paint(environment);
+  const { dim } = paint(environment);
   if (flags.backend !== 'star')
     terminal.line(
       dim(
@@ -97,7 +98,9 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
     }),
   );
   if (result === undefined) return setExitCode(EXIT.interrupted);
-  terminal.line(benchText(result, bold));
+  terminal.end();
+  const product = new Product(environment, flags);
+  product.line(benchText(result, product.colours.bold));
   if (flags.output !== undefined) {
     const { path, problem } = saveOutput(flags.output, jsonText(result));
     terminal.line(`Result saved to: ${path}`);

@@ -12,10 +12,10 @@ import { resultJsonSchema } from '../../validate/results/result-json-schema.ts';
 import { type Problem, problemText } from '../../validate/results/schema-problems.ts';
 import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { paint } from '../shell/terminal.ts';
+import { Product } from '../shell/product.ts';
+
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
-import { writeNote } from '../shell/output.ts';
 
 const HELP = `
 Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files \
@@ -48,9 +48,10 @@ export function reportCheckCommand(context: CommandContext): Command {
     .action((files: string[], flags: CiFlags & { readonly json?: boolean }) => {
       checkCiFlags(flags);
       const verdicts = files.map(verdictOf);
-      const { green, red } = paint(context.environment);
+      const product = new Product(context.environment, flags);
+      const { green, red } = product.colours;
       for (const verdict of verdicts)
-        writeNote(`${verdict.passed ? green('✓') : red('✗')} ${verdictText(verdict)}\n`);
+        product.line(`${verdict.passed ? green('✓') : red('✗')} ${verdictText(verdict)}`);
       emitChecks('lockstep report check', verdicts.map(checkOf), flags);
       if (flags.json === true) printJson({ files: verdicts });
       const isUnread = verdicts.some(({ isReadable }) => !isReadable);

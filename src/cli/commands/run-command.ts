@@ -14,6 +14,7 @@ import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
 import { parseRunFlags, type RunFlags, type RunRequest } from './run-flags.ts';
+import { Product } from '../shell/product.ts';
 import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
 import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -143,7 +144,8 @@ function finish(
   const saved = [saveOutput(request.output, text)];
   if (request.plain !== undefined) saved.push(saveOutput(request.plain, jsonText(payload)));
   const problems = saved.flatMap(({ problem }) => problem ?? []);
-  const { green, bold, red } = paint(context.environment);
+  const product = new Product(context.environment, { json: request.isJson });
+  const { green, bold } = product.colours;
   const { power_consumption_watts: watts } = result.metrics;
   const efficiency = payload.scaling_efficiency_pct;
   const lines = [
@@ -159,8 +161,10 @@ function finish(
         ]),
     `Metrics saved to: ${saved[0]?.path}`,
   ];
-  terminal.line(`\n${green('✓')} ${bold('Run complete!')}`);
-  for (const line of lines) terminal.line(`  ${line}`);
+  terminal.end();
+  product.line(`\n${green('✓')} ${bold('Run complete!')}`);
+  for (const line of lines) product.line(`  ${line}`);
+  const { red } = paint(context.environment);
   for (const problem of problems) terminal.line(`${red('!')} ${problem}`);
   if (request.isJson) writeResult(text);
   context.setExitCode(isRecorded && problems.length === 0 ? EXIT.ok : EXIT.filesFailed);

@@ -12,7 +12,8 @@ import { StructureError } from '../../validate/results/read-result.ts';
 import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { parseNumber } from '../shell/arguments.ts';
-import { paint } from '../shell/terminal.ts';
+import { Product } from '../shell/product.ts';
+
 import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { validationText } from '../texts/validation-text.ts';
@@ -77,7 +78,8 @@ function validate(
   const report = compare(single, multi, { tolerance, isExact: flags.exact === true });
   const text = jsonText(report);
   if (flags.output !== undefined) writeOutput(flags.output, text);
-  writeNote(validationText(report, paint(context.environment), flags.verbose === true));
+  const product = new Product(context.environment, flags);
+  product.line(validationText(report, product.colours, flags.verbose === true));
   if (flags.output !== undefined) writeNote(`Report saved to: ${flags.output}\n`);
   const overall = overallCheck(report);
   emitChecks('lockstep validate', [...report.step_comparisons.map(stepCheck), overall], flags, [

@@ -51,10 +51,13 @@ export class Terminal {
 /** Functions that colour a text, or leave it as it is. */
 export type Colours = ReturnType<typeof pc.createColors>;
 
-/** Gives colours for stderr: none when piped or with NO_COLOR. */
-export function paint(environment: NodeJS.ProcessEnv): Colours {
+/** Gives colours for `stream`: none when it is piped, or with NO_COLOR. */
+export function paint(
+  environment: NodeJS.ProcessEnv,
+  stream: NodeJS.WriteStream = process.stderr,
+): Colours {
   const isWanted =
-    process.stderr.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
+    stream.isTTY && environment['NO_COLOR'] === undefined && environment['TERM'] !== 'dumb';
   return pc.createColors(isWanted || environment['FORCE_COLOR'] !== undefined);
 }
 

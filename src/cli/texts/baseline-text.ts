@@ -38,7 +38,7 @@ export function comparisonText(report: ComparisonReport, colours: Colours): stri
     `RESULT: ${resultText(Object.keys(report.regressions), comparisons.length, colours)}`,
     DOUBLE_LINE,
   ];
-  return lines.map((line) => `${line}\n`).join('');
+  return lines.join('\n');
 }
 
 function metricText(one: MetricComparison, { dim, green, red }: Colours): string {

@@ -36,7 +36,7 @@ export function validationText(
     '',
     DOUBLE_LINE,
   ];
-  return lines.map((line) => `${line}\n`).join('');
+  return lines.join('\n');
 }
 
 function digestText(areEqual: boolean | null): string {
