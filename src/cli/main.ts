@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { LockstepError } from '../base/errors.ts';
 import { shortageOf } from '../base/shortage.ts';
 import { VERSION } from '../launch/software.ts';
+import { checkFlagValues } from './shell/arguments.ts';
 import { EXIT, exitCodeOf } from './shell/exit-codes.ts';
 import type { CommandContext } from './shell/command-context.ts';
 import { writeNote } from './shell/output.ts';
@@ -58,6 +59,7 @@ const program = new Command('lockstep')
   .version(VERSION)
   .showSuggestionAfterError()
   .showHelpAfterError('(add --help for the flags of a command)')
+  .hook('preAction', (_program, command) => checkFlagValues(command))
   .exitOverride();
 const wanted = Object.entries(COMMANDS).filter(([name]) => name === process.argv[2]);
 for (const [, load] of wanted.length > 0 ? wanted : Object.entries(COMMANDS)) {

@@ -13,6 +13,7 @@ import { DEFAULT_WORKLOAD } from '../../validate/watch/workloads.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
+import { readAliases, RUN_ALIASES, withAliases } from './flag-aliases.ts';
 import { parseRunFlags, type RunFlags, type RunRequest } from './run-flags.ts';
 import { Product } from '../shell/product.ts';
 import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
@@ -40,7 +41,7 @@ written as asked,
 export function runCommand(context: CommandContext): Command {
   const { workers, steps, batchSize, learningRate, hiddenSize, numLayers, seed, lanes, workload } =
     DEFAULT_WORKLOAD;
-  return new Command('run')
+  const command = new Command('run')
     .description('train a workload on workers of this machine and measure every step')
     .option('--workers <n>', 'worker processes', String(workers))
     .option('--steps <n>', 'training steps', String(steps))
@@ -79,8 +80,13 @@ export function runCommand(context: CommandContext): Command {
     .option('--keep-files', "keep the run's own files (model, events, logs) beside the result")
     .option('--verbose', 'a line for every step')
     .option('--json', 'print the result as one JSON document on stdout')
-    .addHelpText('after', HELP)
-    .action(async (flags: RunFlags) => run(context, parseRunFlags(flags)));
+    .addHelpText('after', HELP);
+  return withAliases(command, RUN_ALIASES).action(async (given: RunFlags) => {
+    const isGiven = (key: string): boolean => command.getOptionValueSource(key) === 'cli';
+    const { flags, notes } = readAliases({ ...given }, RUN_ALIASES, isGiven);
+    const request = parseRunFlags(flags as unknown as RunFlags);
+    await run(context, { ...request, notes: [...notes, ...request.notes] });
+  });
 }
 
 async function run(context: CommandContext, request: RunRequest): Promise<void> {

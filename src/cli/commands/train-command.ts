@@ -15,6 +15,7 @@ import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
+import { readAliases, TRAIN_ALIASES, withAliases } from './flag-aliases.ts';
 import { summaryText } from '../texts/summary-text.ts';
 import { type Colours, paint, Terminal } from '../shell/terminal.ts';
 
@@ -24,6 +25,10 @@ Examples:
   lockstep train --workers 4 --epochs 2 --json         the summary as JSON on stdout
   lockstep train config.yaml --lr 0.01                 a file, and a flag that overrides it
   lockstep train cluster_config.yaml nn_config.yaml    SmolCluster's own files
+
+Flags by the names of other programs (--batch-size, --learning-rate, --num-classes, --output-dir, \
+--world-size ...)
+are taken for ours, with a note.
 
 Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could \
 not be written
@@ -69,7 +74,8 @@ function trainingCommand(
   help: string,
   action: (files: readonly string[], flags: Flags) => Promise<void>,
 ): Command {
-  return withTrainOptions(new Command(name).description(description))
+  const command = withTrainOptions(new Command(name).description(description));
+  return withAliases(command, TRAIN_ALIASES)
     .addHelpText('after', help)
     .action(async (files: string[], flags: Flags) => action(files, flags));
 }
@@ -99,10 +105,12 @@ async function train(
   { json, ...settings }: Flags,
   isLocal: boolean,
 ): Promise<void> {
-  const { config, notes } = parseTrainConfig(files.map(readConfigFile), settings);
+  const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
+  const { config, notes } = parseTrainConfig(files.map(readConfigFile), flags);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
   const note = (text: string): void => terminal.line(colours.dim(text));
+  for (const text of aliasNotes) note(`note: ${text}`);
   for (const { file, line, key, message } of notes)
     note(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`);
   const devices = isLocal ? await chooseDevices(config.device) : [];

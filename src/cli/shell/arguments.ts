@@ -1,5 +1,6 @@
-/** What the commands of the letters system read from the command line, and how they end. */
+/** What commands read from the command line, and how those of the letters system end. */
 import { randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import { RandomWords } from '../../base/random.ts';
 import type { Address } from '../../transport/tcp.ts';
@@ -14,6 +15,23 @@ export const HOST_OPTION = [
   'address to listen on; 0.0.0.0 is every network of this machine',
   '127.0.0.1',
 ] as const;
+
+/**
+ * Throws: ConfigError when the value of a flag is another flag of the command, so that its own was
+ * forgotten.
+ */
+export function checkFlagValues(command: Command): void {
+  const { options } = command;
+  const flags = new Set<unknown>(options.flatMap(({ long, short }) => [long, short]));
+  for (const option of options) {
+    const values = [command.getOptionValue(option.attributeName()) as unknown].flat();
+    const flag = values.find(
+      (value): value is string => typeof value === 'string' && flags.has(value),
+    );
+    if (flag === undefined) continue;
+    throw new ConfigError(`${option.long}: expected a value after it, got the flag ${flag}`);
+  }
+}
 
 /** A port; 0 takes any free one. Throws: ConfigError, as the others. */
 export function parsePort(text: string, least: 0 | 1 = 0): number {

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Command } from 'commander';
+import { describeOptions } from '../../config/option-docs.ts';
+import { readAliases, RUN_ALIASES, TRAIN_ALIASES, withAliases } from './flag-aliases.ts';
+import { runCommand } from './run-command.ts';
+
+describe('flags by the names of other programs', () => {
+  test('are read as ours, with a note for each', () => {
+    const given = { batchSize: '64', rank: '0', masterPort: '4', epochs: '2' };
+
+    const { flags, notes } = readAliases(given, TRAIN_ALIASES);
+
+    assert.deepEqual(flags, { globalBatch: '64', port: '4', epochs: '2' });
+    assert.deepEqual(notes, [
+      '--batch-size: read as --global-batch; the samples of a step over all workers together',
+      '--master-port: read as --port',
+      '--rank: not used; workers get their ranks when they join',
+    ]);
+  });
+
+  test('are refused beside ours', () => {
+    assert.throws(() => readAliases({ learningRate: '1', lr: '2' }, TRAIN_ALIASES), {
+      name: 'ConfigError',
+      message: '--learning-rate: expected it or --lr, which is the same; got both',
+    });
+  });
+
+  test('mean flags that there are, hide none of ours, and stay out of the help', () => {
+    const environment = {};
+    const context = { environment } as Parameters<typeof runCommand>[0];
+    const ours = {
+      train: describeOptions().map(({ flag }) => flag),
+      run: runCommand(context).options.flatMap(({ long, hidden }) => (hidden ? [] : long!)),
+    };
+    const tables = { train: TRAIN_ALIASES, run: RUN_ALIASES };
+    for (const name of ['train', 'run'] as const)
+      for (const { flag, means } of tables[name]) {
+        assert.ok(means === undefined || ours[name].includes(means), `${name}: ${means}`);
+        assert.ok(!ours[name].includes(flag), `${name}: ${flag}`);
+      }
+    const command = withAliases(new Command('train'), TRAIN_ALIASES);
+    assert.ok(!command.helpInformation().includes('--batch-size'));
+  });
+});

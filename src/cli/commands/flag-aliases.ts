@@ -1,0 +1,92 @@
+/** Flags by the names that other programs have for them: taken, and told what they are here. */
+import { type Command, Option } from 'commander';
+import { ConfigError } from '../../base/errors.ts';
+
+type Flags = Readonly<Record<string, unknown>>;
+
+/** A name of another program: what is meant by it here, or why it means nothing. */
+export interface FlagAlias {
+  readonly flag: string;
+  readonly means?: string;
+  /** What is worth knowing: added to `read as --flag`, or said alone. */
+  readonly note?: string;
+}
+
+/** Adds the names to a command; its help does not show them. */
+export function withAliases(command: Command, aliases: readonly FlagAlias[]): Command {
+  for (const { flag } of aliases) command.addOption(new Option(`${flag} <value>`).hideHelp());
+  return command;
+}
+
+/**
+ * The flags with our own names, and a note for every other name. Throws: ConfigError when a flag is
+ * given by both names.
+ */
+export function readAliases(
+  flags: Flags,
+  aliases: readonly FlagAlias[],
+  isGiven: (key: string) => boolean = (key) => flags[key] !== undefined,
+): { readonly flags: Flags; readonly notes: readonly string[] } {
+  const read = { ...flags };
+  const notes: string[] = [];
+  for (const { flag, means, note = '' } of aliases) {
+    const value = flags[keyOf(flag)];
+    delete read[keyOf(flag)];
+    if (value === undefined) continue;
+    if (means !== undefined && isGiven(keyOf(means)))
+      throw new ConfigError(`${flag}: expected it or ${means}, which is the same; got both`);
+    if (means !== undefined) read[keyOf(means)] = value;
+    const meaning = means === undefined ? '' : `read as ${means}`;
+    notes.push(`${flag}: ${[meaning, note].filter(Boolean).join('; ')}`);
+  }
+  return { flags: read, notes };
+}
+
+/** `--batch-size` as commander names its value: batchSize. */
+function keyOf(flag: string): string {
+  return flag.slice(2).replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Names of MiniCluster, SmolCluster and the heterogeneous trainer, for `train`. */
+export const TRAIN_ALIASES: readonly FlagAlias[] = [
+  {
+    flag: '--batch-size',
+    means: '--global-batch',
+    note: 'the samples of a step over all workers together',
+  },
+  { flag: '--learning-rate', means: '--lr' },
+  { flag: '--num-classes', means: '--classes' },
+  { flag: '--num-samples', means: '--samples' },
+  { flag: '--num-epochs', means: '--epochs' },
+  { flag: '--max-steps', means: '--steps' },
+  { flag: '--num-workers', means: '--workers' },
+  { flag: '--world-size', means: '--workers', note: 'the coordinator does not compute' },
+  { flag: '--output-dir', means: '--out-dir' },
+  { flag: '--experiment-name', means: '--name' },
+  { flag: '--master-addr', means: '--host', note: 'where the coordinator listens' },
+  { flag: '--master-port', means: '--port' },
+  { flag: '--backend', note: "not used; Lockstep's own engine adds the gradients up" },
+  { flag: '--rank', note: 'not used; workers get their ranks when they join' },
+];
+
+/** Names of `train` and of others, for `run`. */
+export const RUN_ALIASES: readonly FlagAlias[] = [
+  { flag: '--global-batch', means: '--batch-size' },
+  { flag: '--lr', means: '--learning-rate' },
+  { flag: '--num-workers', means: '--workers' },
+  { flag: '--world-size', means: '--workers', note: 'the coordinator does not compute' },
+  { flag: '--max-steps', means: '--steps' },
+  { flag: '--num-steps', means: '--steps' },
+  ...['--num-classes', '--num-samples'].map((flag) => ({
+    flag,
+    note: 'not used; --workload says what is trained on',
+  })),
+  ...['--output-dir', '--experiment-name'].map((flag) => ({
+    flag,
+    note: 'not used; --output says where the result goes',
+  })),
+  ...['--master-addr', '--master-port', '--rank'].map((flag) => ({
+    flag,
+    note: 'not used; all workers are processes of this machine',
+  })),
+];
