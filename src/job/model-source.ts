@@ -28,6 +28,8 @@ export interface ModelFile {
 export interface ChosenModel {
   readonly model: Model;
   readonly sha256?: string;
+  /** What is worth knowing about the file. */
+  readonly notes?: readonly string[];
 }
 
 /**
@@ -42,7 +44,8 @@ export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
     return { model: makeModel(config.model, task, architectureOf(config)) };
   }
   const { graph, sha256 } = readModelFile(config.model);
-  return { model: importModel(graph, task, { freeze: config.freeze, loss: config.loss }), sha256 };
+  const model = importModel(graph, task, { freeze: config.freeze, loss: config.loss });
+  return { model, sha256, notes: model.notes };
 }
 
 function notOnnx(path: string): ConfigError {

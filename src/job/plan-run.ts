@@ -32,6 +32,7 @@ export async function planRun(
   const data = await loadRunData(datasetSpecOf(config), places);
   for (const note of data.splits.notes ?? []) onNote(note);
   const chosen = chooseModel(config, data.train);
+  for (const note of chosen.notes ?? []) onNote(`${config.model}: ${note}`);
   const chooseForm = await formsFor(chosen, options);
   const request = { runId: name, minWorkers: config.workers, chosen, chooseForm };
   const planned = makePlan(config, data, request);

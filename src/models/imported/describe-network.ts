@@ -1,6 +1,7 @@
 /** What a network from a file is, before there are data for it. */
 import type { GraphFile } from '../../graph/types.ts';
 import type { ValueInfo } from '../../graph/values/types.ts';
+import { notesOnWeights } from './import-notes.ts';
 import { networkOf } from './imported-fit.ts';
 import { statisticMomenta } from './imported-parameters.ts';
 import { isWeight } from './imported-probe.ts';
@@ -48,7 +49,13 @@ export function describeNetwork(file: GraphFile): NetworkDescription {
     weights,
     weightCount: elements.reduce((a, b) => a + b, 0),
     operators,
-    notes: notesOn(input, operators),
+    notes: [
+      ...notesOn(input, operators),
+      ...notesOnWeights(
+        file,
+        new Set(weights.flatMap(({ name, role }) => (role === 'weight' ? name : []))),
+      ),
+    ],
   };
 }
 

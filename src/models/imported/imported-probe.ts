@@ -12,10 +12,22 @@ export interface ImportedNetwork {
 }
 
 /**
- * Whether an initializer may be a weight: scalars are factors that somebody wrote into the code.
+ * Whether an initializer may be a weight: scalars are factors that somebody wrote into the code,
+ * and what holds an infinity is a mask, which no update would leave a mask.
  */
-export function isWeight({ type, shape, data }: Tensor): boolean {
+export function isWeight(tensor: Tensor): boolean {
+  return isWeightLike(tensor) && hasOnlyNumbers(tensor);
+}
+
+/** Whether an initializer has the form of a weight, whatever its numbers are. */
+export function isWeightLike({ type, shape, data }: Tensor): boolean {
   return type === 'float32' && shape.length > 0 && data.length > 0;
+}
+
+/** Whether every element is a finite number. */
+export function hasOnlyNumbers({ data }: Tensor): boolean {
+  for (const value of data) if (!Number.isFinite(Number(value))) return false;
+  return true;
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Graph, GraphFile, GraphNode } from '../../graph/types.ts';
 import type { ValueInfo } from '../../graph/values/types.ts';
 import { withAnyBatch } from './imported-batch.ts';
 import { asInput, asPrediction, networkOf, sampleShapeOf, tableCheck } from './imported-fit.ts';
+import { notesOnWeights } from './import-notes.ts';
 import { type ImportedParameters, sortParameters } from './imported-parameters.ts';
 import { type ImportedNetwork, probeNetwork } from './imported-probe.ts';
 import type { ForwardPass, Model, ModelTask, TrainingPass } from '../model.ts';
@@ -17,6 +18,8 @@ import { lossOf, type LossName } from '../objective.ts';
 /** A model with what became of the weights of its file. */
 export interface ImportedModel extends Model {
   readonly sorted: ImportedParameters;
+  /** What is worth knowing about its weights. */
+  readonly notes: readonly string[];
   /** With the names of the file, for any batch. */
   readonly inference: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }
@@ -67,6 +70,7 @@ export function importModel(
     name: file.name,
     parameters: [...sorted.trained, ...sorted.statistics],
     sorted,
+    notes: notesOnWeights(file, new Set(sorted.trained.map(({ name }) => name))),
     forward: (pass, x) => drawForward(pass, x, scored, task, shape, sorted),
     inference: (parameters) => ({
       ...network.file,
