@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ConfigError, GraphError, LockstepError, messageOf } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
+import type { Dataset } from '../data/dataset.ts';
 import { decodeGraphFile } from '../graph/file/decode.ts';
 import type { GraphFile } from '../graph/types.ts';
 import { importModel } from '../models/imported/imported.ts';
@@ -38,13 +39,15 @@ export interface ChosenModel {
  * Throws: ConfigError for a file that cannot be read or a setting that does not fit; GraphError or
  *         ShapeError for a network that cannot be trained, or not on such data.
  */
-export function chooseModel(config: TrainConfig, task: ModelTask): ChosenModel {
+export function chooseModel(config: TrainConfig, task: ModelTask & Partial<Dataset>): ChosenModel {
   if (!isModelFile(config.model)) {
     if (/[./\\]/.test(config.model)) throw notOnnx(config.model);
     return { model: makeModel(config.model, task, architectureOf(config)) };
   }
   const { graph, sha256 } = readModelFile(config.model);
-  const model = importModel(graph, task, { freeze: config.freeze, loss: config.loss });
+  const { freeze, loss } = config;
+  const hasBinaryTargets = task.y?.every((value) => value === 0 || value === 1) ?? false;
+  const model = importModel(graph, task, { freeze, loss, hasBinaryTargets });
   return { model, sha256, notes: model.notes };
 }
 

@@ -67,6 +67,8 @@ export interface Model extends ModelTask {
    *         behind B, which may be symbolic unless training.
    */
   readonly forward: (pass: ForwardPass, x: ValueInfo) => ValueInfo;
+  /** What the loss `auto` means for it; the usual one of the target when absent. */
+  readonly usualLoss?: 'bce';
   /** The model as its user runs it, with the names of its file; absent: drawn anew. */
   readonly inference?: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }

@@ -134,10 +134,15 @@ function drawLoss(
   const parameter = ({ name }: ParameterSpec): ValueInfo => g.value(name);
   const prediction = model.forward({ g, parameter, ...(training && { training }) }, x);
   const { loss, correct } = g.within('objective', () =>
-    drawObjective(g, model.target, prediction, y, sampleWeight, options),
+    drawObjective(g, model.target, prediction, y, sampleWeight, objectiveOf(model, options)),
   );
   g.output('loss', loss);
   if (correct !== undefined) g.output('correct', correct);
+}
+
+function objectiveOf({ usualLoss }: Model, options: ObjectiveOptions): ObjectiveOptions {
+  const { loss = 'auto' } = options;
+  return { ...options, loss: loss === 'auto' && usualLoss !== undefined ? usualLoss : loss };
 }
 
 /** Gives the model in a file for its user: as it came, if in one, else `makeInferenceGraph`. */

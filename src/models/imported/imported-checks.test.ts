@@ -92,6 +92,65 @@ describe('a network that ends in probabilities', () => {
   });
 });
 
+describe('a network that answers yes or no', () => {
+  /** Of [batch, 6]; one score, of the first two differences. */
+  const single = (isProbability: boolean): GraphFile => {
+    const file = fileOf('norm-gelu-17');
+    const head = {
+      name: 'head',
+      type: 'float32',
+      shape: [2, 1],
+      data: Float32Array.of(1, -1),
+    } as const;
+    const score = {
+      operator: 'MatMul',
+      name: 'head',
+      inputs: ['scores', 'head'],
+      outputs: ['z'],
+      attributes: {},
+    } as const;
+    const end = { ...score, operator: 'Sigmoid', name: 'last', inputs: ['z'], outputs: ['p'] };
+    return {
+      ...file,
+      initializers: [...file.initializers, head],
+      outputs: [{ ...file.outputs[0]!, name: isProbability ? 'p' : 'z', shape: ['batch', 1] }],
+      nodes: [...file.nodes, score, ...(isProbability ? [end as GraphNode] : [])],
+    };
+  };
+  const recorded = RECORDED['norm-gelu-17']!;
+  const labels = [0, 1, 1, 0];
+  const train = async (model: ImportedModel): Promise<ReadonlyMap<string, number[]>> =>
+    trainOnce(model, { ...recorded, y: labels });
+
+  test('has one loss and one gradient for labels, and for numbers that are all 0 or 1', async () => {
+    const classes: ModelTask = { features: [6], target: { kind: 'classification', classes: 2 } };
+    const numbers: ModelTask = { features: [6], target: { kind: 'regression', outputs: 1 } };
+    const [reference, ...others] = await Promise.all(
+      [false, true].flatMap((isProbability) => {
+        const file = single(isProbability);
+        const ofNumbers = importModel(file, numbers, { hasBinaryTargets: true });
+        assert.equal(ofNumbers.usualLoss, 'bce');
+        assert.equal(ofNumbers.notes.length, 1);
+        return [train(importModel(file, classes)), train(ofNumbers)];
+      }),
+    );
+
+    assert.ok(reference!.get('loss')![0]! > 0);
+    for (const outputs of others)
+      for (const name of ['loss', gradientName('head')])
+        for (const [i, value] of outputs.get(name)!.entries())
+          assertClose(value, reference!.get(name)![i]!, 1e-6, name);
+  });
+
+  test('has a squared error when that is asked for, or a target is another number', () => {
+    const numbers: ModelTask = { features: [6], target: { kind: 'regression', outputs: 1 } };
+
+    assert.equal(importModel(single(true), numbers).usualLoss, undefined);
+    const asked = importModel(single(true), numbers, { hasBinaryTargets: true, loss: 'mse' });
+    assert.deepEqual([asked.usualLoss, asked.notes], [undefined, []]);
+  });
+});
+
 describe('a network and data that do not fit', () => {
   const classification = (classes: number) => ({ kind: 'classification', classes }) as const;
 

@@ -78,7 +78,8 @@ export function asInput(
 }
 
 /**
- * What the network puts out, in the shape that the task's loss takes: [B] stands for [B, 1].
+ * What the network puts out, in the shape that the task's loss takes: [B] stands for [B, 1], and
+ * one score z for the scores 0 and z of two classes, of which the cross-entropy is the binary one.
  *
  * Throws: ShapeError naming both shapes when they do not fit.
  */
@@ -91,9 +92,10 @@ export function asPrediction(
 ): ValueInfo {
   const expected: Shape = [batch, ...outputShapeOf(task)];
   if (y.type === 'float32' && formatShape(y.shape) === formatShape(expected)) return y;
-  const isColumn =
-    y.shape.length === 1 && expected.length === 2 && expected[1] === 1 && y.shape[0] === batch;
-  if (y.type === 'float32' && isColumn) return g.reshape(y, [batch, 1]);
+  const isColumn = y.type === 'float32' && isOneEach(y.shape, batch) && expected.length === 2;
+  if (isColumn && expected[1] === 1) return g.reshape(y, [batch, 1]);
+  if (isColumn && task.target.kind === 'classification' && task.target.classes === 2)
+    return g.pad(g.reshape(y, [batch, 1]), [0, 1, 0, 0]);
   const behind = formatShape(outputShapeOf(task));
   throw new ShapeError(
     `model ${network.file.name} and the data do not fit: for a batch of ${batch} its output ` +
@@ -102,6 +104,11 @@ export function asPrediction(
       'before you export it.',
     { shapes: [y.shape, expected] },
   );
+}
+
+/** Whether there is one number for each of the batch: [B] or [B, 1]. */
+function isOneEach(shape: Shape, batch: number): boolean {
+  return shape[0] === batch && (shape.length === 1 || (shape.length === 2 && shape[1] === 1));
 }
 
 /**

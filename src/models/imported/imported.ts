@@ -33,6 +33,8 @@ export interface ImportOptions {
   readonly freeze?: readonly string[];
   /** The loss that the scores go into; the usual one of the target when absent. */
   readonly loss?: LossName;
+  /** Whether all targets are 0 or 1. */
+  readonly hasBinaryTargets?: boolean;
 }
 
 /** The batch of the first drawing: rarely a size that a network has for another reason. */
@@ -51,16 +53,18 @@ const PROBE_BATCH = 3;
 export function importModel(
   file: GraphFile,
   task: ModelTask,
-  { freeze = [], loss = 'auto' }: ImportOptions = {},
+  { freeze = [], loss = 'auto', hasBinaryTargets = false }: ImportOptions = {},
 ): ImportedModel {
   const given = networkOf(file);
   const shape = sampleShapeOf(given, task);
   const network = withAnyBatch(given, shape);
   const probe = probed(given, network, shape);
   const sorted = sortParameters(network.file, probe, freeze);
+  const isBinary = loss === 'auto' && hasBinaryTargets && answersYesOrNo(network.file, task);
+  const usualLoss = isBinary ? 'bce' : undefined;
   const scored = {
     ...network,
-    file: withoutFinalActivation(network.file, lossOf(task.target, { loss })),
+    file: withoutFinalActivation(network.file, task, usualLoss ?? lossOf(task.target, { loss })),
   };
   const { features, target, vocabulary } = task;
   return {
@@ -70,7 +74,11 @@ export function importModel(
     name: file.name,
     parameters: [...sorted.trained, ...sorted.statistics],
     sorted,
-    notes: notesOnWeights(file, new Set(sorted.trained.map(({ name }) => name))),
+    notes: [
+      ...notesOnWeights(file, new Set(sorted.trained.map(({ name }) => name))),
+      ...(isBinary ? ['all targets are 0 or 1: the loss is bce (--loss mse for the other)'] : []),
+    ],
+    ...(usualLoss !== undefined && { usualLoss }),
     forward: (pass, x) => drawForward(pass, x, scored, task, shape, sorted),
     inference: (parameters) => ({
       ...network.file,
@@ -146,16 +154,32 @@ function drawBatchNormalization(
   });
 }
 
+/** Whether the network gives one score per sample, or probabilities of answers one by one. */
+function answersYesOrNo(file: GraphFile, { target }: ModelTask): boolean {
+  if (target.kind !== 'regression') return false;
+  return target.outputs === 1 || lastNode(file)?.operator === 'Sigmoid';
+}
+
+function lastNode({ nodes, outputs: [output] }: GraphFile): GraphNode | undefined {
+  return nodes.find(({ outputs }) => output !== undefined && outputs.includes(output.name));
+}
+
 /**
  * The network without the Softmax or Sigmoid that makes probabilities of its scores: the
  * cross-entropies take scores.
  */
-function withoutFinalActivation(file: GraphFile, loss: ReturnType<typeof lossOf>): GraphFile {
-  const endings = { 'cross-entropy': 'Softmax', bce: 'Sigmoid', mse: undefined };
+function withoutFinalActivation(
+  file: GraphFile,
+  { target }: ModelTask,
+  loss: ReturnType<typeof lossOf>,
+): GraphFile {
+  const isOfTwo = target.kind === 'classification' && target.classes === 2;
+  // Of two classes one probability may be given, by a Sigmoid.
+  const isSingle = isOfTwo && file.outputs[0]?.shape.at(-1) !== 2;
+  const crossEntropy = isSingle ? 'Sigmoid' : 'Softmax';
+  const endings = { 'cross-entropy': crossEntropy, bce: 'Sigmoid', mse: undefined };
   const [output] = file.outputs;
-  const last = file.nodes.find(
-    ({ outputs }) => output !== undefined && outputs.includes(output.name),
-  );
+  const last = lastNode(file);
   if (output === undefined || last === undefined || last.operator !== endings[loss]) return file;
   return {
     ...file,
