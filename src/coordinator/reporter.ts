@@ -15,6 +15,7 @@ import type {
   UndoneSteps,
 } from './pass-listener.ts';
 import type { PassSpec } from './pass.ts';
+import { ExchangeWatch } from '../plan/exchange-cost.ts';
 import { dataPassOf, learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { SlowWorkers } from './slow-workers.ts';
 import type { StepTimes } from './step-times.ts';
@@ -47,6 +48,7 @@ export class EventReporter implements Reporter {
   readonly #times: StepTimes;
   readonly #emit: (event: RunEvent) => void;
   readonly #slow: SlowWorkers;
+  readonly #exchange = new ExchangeWatch();
   #passBeganMs = 0;
   #reportedSteps = 0;
   #normsStep = -1;
@@ -144,7 +146,10 @@ export class EventReporter implements Reporter {
     const epoch = dataPassOf(this.#plan, spec.epoch);
     const learningRate = learningRateOf(this.#plan, spec.step);
     const size = { epoch, sampleCount, ...this.#meansOf(records, sampleCount) };
-    this.#emit({ kind: 'step', step, ...size, learningRate, ...this.#times.lastStep });
+    const times = this.#times.lastStep;
+    this.#emit({ kind: 'step', step, ...size, learningRate, ...times });
+    const cost = this.#exchange.add(times);
+    if (cost !== undefined) this.#emit({ kind: 'exchange-bound', step, ...cost });
   }
 
   #reportEvaluation(

@@ -21,6 +21,7 @@ export type RunEvent =
   | ClockJumped
   | StepCommitted
   | Diverged
+  | ExchangeBound
   | GradientNorms
   | Evaluated
   | RunWaiting
@@ -303,6 +304,23 @@ export interface Diverged {
   readonly lossMean: number;
   /** Mean loss of the first step. */
   readonly firstLoss: number;
+}
+
+/**
+ * In each of the last steps the workers exchanged sums, and waited for each other, for longer than
+ * they computed. Told once.
+ */
+interface ExchangeBound {
+  readonly kind: 'exchange-bound';
+  readonly step: number;
+  /** So many steps, up to this one; the times are their means. */
+  readonly steps: number;
+  readonly computeMs: number;
+  readonly communicateMs: number;
+  readonly waitMs: number;
+  /** What limits: the link of `rank`, `rank` computing, or all links alike. */
+  readonly limit: 'link' | 'worker' | 'exchange';
+  readonly rank?: number;
 }
 
 /** One worker's part in a step. */

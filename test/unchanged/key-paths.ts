@@ -27,6 +27,7 @@ const DISTURBANCES = new Set([
   'worker-lost',
   'worker-restarting',
   'worker-slow',
+  'exchange-bound',
   'worker-stalled',
 ]);
 

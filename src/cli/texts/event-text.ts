@@ -85,6 +85,19 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${red('!')} ${unit} ${step}: the training has diverged: the loss is ` +
     `${lossMean.toPrecision(4)}, the first was ${firstLoss.toPrecision(4)}. Lower --lr, or clip ` +
     'gradients with --clip-norm',
+  'exchange-bound': (event, { colours: { yellow }, unit }) => {
+    const { steps, computeMs, communicateMs, waitMs, limit, rank } = event;
+    const what = {
+      link: `the link of rank ${rank} limits. Without it, or with`,
+      worker: `the others wait for rank ${rank}. Without it, or with`,
+      exchange: 'the exchange limits. With fewer workers, or with',
+    };
+    return (
+      `${yellow('!')} in each of the last ${steps} ${unit}s workers computed for ` +
+      `${duration(computeMs)}, and exchanged and waited for ${duration(communicateMs + waitMs)}: ` +
+      `${what[limit]} a larger --global-batch, training may be faster`
+    );
+  },
   evaluation: (event, { colours: { bold, dim }, unit, loss, samplesPerSecond }) => {
     const { epoch, step, split, lossMean, accuracy } = event;
     const train = loss === undefined ? '' : `  train loss ${loss.toFixed(4)}`;

@@ -1,7 +1,7 @@
 /** What somebody who trains a network from a file should know of its weights. */
 import type { GraphFile, GraphNode } from '../../graph/types.ts';
 import type { Tensor } from '../../graph/values/types.ts';
-import { hasOnlyNumbers, isWeight, isWeightLike } from './imported-probe.ts';
+import { hasOnlyNumbers, isWeightLike } from './imported-probe.ts';
 
 /** Names that frameworks give to what is trained. */
 const TRAINED_NAME = /(?:^|[._])(?:weight|bias|gamma|beta)$/;

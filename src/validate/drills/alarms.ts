@@ -75,6 +75,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'step':
     case 'gradient-norms':
     case 'evaluation':
+    case 'exchange-bound':
     case 'diverged':
     case 'run-waiting':
       return undefined;
