@@ -1,8 +1,36 @@
+/** Whether a run and its workers fit into this machine. */
+import { availableParallelism } from 'node:os';
 import { parseOptimizerSpec } from '../optim/spec.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import { checkMemory, coordinatorBytes, workerBytes } from '../runtime/memory-need.ts';
 import { strategyOf } from '../strategies/strategies.ts';
 import type { MachineShare } from './share-machine.ts';
+
+/** Memory that is a worker's own before it has any model: Node.js, ONNX Runtime and its threads. */
+const PROCESS_BYTES = 100 * 2 ** 20;
+
+/**
+ * Before workers are started: a note when there are more than cores, of which each takes its turn.
+ *
+ * Throws: RuntimeError when so many processes do not fit into the memory of this machine.
+ */
+export function noteOnProcesses(
+  shares: readonly MachineShare[],
+  cores: number = availableParallelism(),
+  availableBytes: number = process.availableMemory(),
+): string | undefined {
+  checkMemory(
+    `starting ${shares.length} worker processes`,
+    shares.length * PROCESS_BYTES,
+    availableBytes,
+  );
+  const onCpu = shares.filter(({ device }) => device === 'cpu').length;
+  if (onCpu <= cores) return undefined;
+  return (
+    `--workers ${shares.length}: this machine has ${cores} core${cores === 1 ? '' : 's'}, which ` +
+    `the workers share; ${cores} would be as fast, and come to the same model`
+  );
+}
 
 /** Throws RuntimeError when a run does not fit into this machine together with its workers. */
 export function checkLocalMemory(

@@ -17,7 +17,7 @@ import type { RunSummary } from '../runs/run-summary.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, listen, type Listener } from '../transport/tcp.ts';
-import { checkLocalMemory } from './local-memory.ts';
+import { checkLocalMemory, noteOnProcesses } from './local-memory.ts';
 import { LocalCrew } from './local-crew.ts';
 import type { LocalWorkers, SelfCommand } from './local-workers.ts';
 import { type MachineShare, shareMachine } from './share-machine.ts';
@@ -124,6 +124,8 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
   const { config, name, places, onNote } = options;
   const { files, shares, workers } = premises;
   try {
+    const note = noteOnProcesses(shares);
+    if (note !== undefined) onNote(note);
     files.writeConfig({ ...config, name });
     await startWorkers(options, premises);
     const isOnCpu = shares.every(({ device }) => device === 'cpu');
