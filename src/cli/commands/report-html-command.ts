@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import { MAX_RUNS } from '../../validate/reports/html-consolidated.ts';
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
-import { readResultFile, type RunFile } from '../../validate/results/read-result.ts';
+import { type FigureFile, readFigures, type RunFile } from '../../validate/results/read-result.ts';
 import { htmlReport } from '../../validate/reports/report-html.ts';
 import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -50,10 +50,10 @@ export function reportHtmlCommand({ environment }: CommandContext): Command {
 }
 
 /** The runs of a report. Throws ConfigError. */
-export function readRuns(paths: readonly string[]): RunFile[] {
+export function readRuns(paths: readonly string[]): (RunFile | FigureFile)[] {
   if (paths.length > MAX_RUNS)
     throw new ConfigError(`--result: expected at most ${MAX_RUNS} files, got ${paths.length}`);
-  return paths.map(readResultFile);
+  return paths.map(readFigures);
 }
 
 /** What was asked for, or what fits. */

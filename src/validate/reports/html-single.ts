@@ -13,8 +13,16 @@ import {
   table,
 } from '../../charts/html.ts';
 import { renderPage } from './html-page.ts';
+import type { FigureFile } from '../results/read-result.ts';
 import type { ResultStep, Result } from '../results/result.ts';
-import { cardsOf, subtitleOf, type RunView, workersOf, type WorkerView } from './run-view.ts';
+import {
+  cardsOf,
+  countOf,
+  subtitleOf,
+  type RunView,
+  workersOf,
+  type WorkerView,
+} from './run-view.ts';
 
 /** More rows nobody reads: then every so many steps. */
 const MAX_TABLE_ROWS = 500;
@@ -47,6 +55,36 @@ ${panel('About this run', metadataOf(view))}`,
       ),
       howToRead(),
       stepTable(view.steps),
+    ],
+  });
+}
+
+/** The page of a result that tells of no steps: its figures. */
+export function figuresReport({ path, result }: FigureFile, title: string): string {
+  const { workload, metrics } = result;
+  const known = Object.entries(metrics).filter(
+    (entry): entry is [string, number] => typeof entry[1] === 'number',
+  );
+  const payload = Object.entries(result.tool_payload ?? {});
+  return renderPage({
+    title,
+    facts: [
+      `${workload.name}, ${workload.workload_type}`,
+      countOf(workload.steps, 'step'),
+      `${result.tool_name} ${result.tool_version}`,
+      result.timestamp,
+    ],
+    verdict: regressionBadge(result.regression),
+    body: [
+      cards(known.map(([name, value]) => ({ name, value: formatNumber(value) }))),
+      section(
+        'Details',
+        markup`<div class="pair">${[
+          panel('Metrics', metricsOf(result)),
+          payload.length > 0 && panel('Told by the program', textsOf(Object.fromEntries(payload))),
+        ]}</div>
+${panel('About this run', factsOf(path, result))}`,
+      ),
     ],
   });
 }
@@ -190,16 +228,6 @@ function metadataOf({
     text === undefined ? undefined : markup`<code>${text}</code>`;
   const { ledger } = payload;
   const pairs: readonly (readonly [string, string | Html | undefined])[] = [
-    ['File', path],
-    ['Program', result === undefined ? undefined : `${result.tool_name} ${result.tool_version}`],
-    ['Hardware', result?.platform.hardware_name],
-    ['System', result?.platform.os],
-    [
-      'Framework',
-      result === undefined
-        ? undefined
-        : `${result.platform.framework} ${result.platform.framework_version}`,
-    ],
     ['All-reduce', payload.collective_backend],
     ['Start', payload.start_timestamp],
     ['End', payload.end_timestamp],
@@ -212,9 +240,26 @@ function metadataOf({
         : `${ledger.counted} of ${ledger.expected} counted, ${ledger.dropped} dropped, ` +
           `${ledger.duplicated} twice`,
     ],
-    ['Schema', result?.schema_version],
   ];
-  return pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+  return [
+    ...(result === undefined ? [['File', path] as const] : factsOf(path, result)),
+    ...pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
+  ];
+}
+
+/** Where a result came from. */
+function factsOf(
+  path: string,
+  { tool_name, tool_version, platform, schema_version }: Result,
+): (readonly [string, string])[] {
+  return [
+    ['File', path],
+    ['Program', `${tool_name} ${tool_version}`],
+    ['Hardware', platform.hardware_name],
+    ['System', platform.os],
+    ['Framework', `${platform.framework} ${platform.framework_version}`],
+    ...(schema_version === undefined ? [] : [['Schema', schema_version] as const]),
+  ];
 }
 
 function textsOf(record: Readonly<Record<string, unknown>>): (readonly [string, string])[] {

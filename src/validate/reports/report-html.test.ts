@@ -208,3 +208,35 @@ describe('htmlReport of several runs', () => {
     },
   );
 });
+
+describe('htmlReport of a result without steps', () => {
+  const { result, path } = exampleFile('autoperf.json');
+  const figures = {
+    path,
+    result: {
+      ...result!,
+      tool_name: 'autoperfpy',
+      workload: { ...result!.workload, workload_type: 'inference' as const, name: HOSTILE },
+      metrics: { ...result!.metrics, ttft_ms: 12.5, power_consumption_watts: null },
+      tool_payload: { precision: 'fp16', note: HOSTILE },
+    },
+  };
+
+  test('has the figures that there are, and makes none up', () => {
+    const page = htmlReport([figures], 'Inference');
+
+    assertSelfContained(page);
+    assert.match(page, /ttft_ms<\/span> <strong>12\.5<\/strong>/);
+    assert.match(page, /power_consumption_watts<\/dt><dd>not measured/);
+    assert.doesNotMatch(page, /power_consumption_watts<\/span>|Final loss|<svg viewBox/);
+    assert.match(page, /<dt>precision<\/dt><dd>fp16/);
+    assert.equal(countOf(page, '&lt;script&gt;alert(1)'), 2);
+  });
+
+  test('is refused beside runs, whose steps it has none to compare with', () => {
+    assert.throws(() => htmlReport([exampleFile('runs/two.json'), figures], 'Both'), {
+      name: 'ConfigError',
+      message: /^reading autoperf\.json: expected steps in tool_payload, .* report of its own$/,
+    });
+  });
+});

@@ -77,6 +77,21 @@ export function readResultFile(path: string): RunFile {
   return { path, result, payload };
 }
 
+/** A result without steps: of an inference, or of a program that writes its figures only. */
+export interface FigureFile {
+  readonly path: string;
+  readonly result: Result;
+}
+
+/** A result, with its steps if it tells of any. Throws ConfigError. */
+export function readFigures(path: string): RunFile | FigureFile {
+  const file = readKnownFile(path);
+  const payload = file.document['tool_payload'];
+  const hasSteps = isDocument(payload) && Object.hasOwn(payload, 'steps');
+  if (file.kind !== 'result' || hasSteps) return readResultFile(path);
+  return { path, result: parseWith(file, resultSchema) };
+}
+
 /**
  * The document as its schema has it. Throws StructureError, which lists what is wrong; `prefix` is
  * the document's own path.
