@@ -2,7 +2,8 @@
  * A million mutated frames against a run on two workers: it must not crash, not stop, not grow by
  * more than 64 MiB and not lose more than 5 % of its throughput. The strangers compute on the same
  * machine; so what the run does while they are at its door is compared with what it does while they
- * say the same, as fast, to a door that only reads. `npm run bench -- fuzz 100000` sends fewer.
+ * say the same, as fast, to a door that only reads. That it comes to the same model is
+ * tested in test/. `npm run bench -- fuzz 100000` sends fewer.
  */
 import { fork, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -19,13 +20,12 @@ const frames = Number(process.argv[2] ?? 1_000_000);
 const PHASE_FRAMES = 10_000;
 const SINK_EVERY = 3;
 const framesPerSecond = Number(process.argv[3] ?? 2_500);
-const steps = Number(process.argv[4] ?? Math.ceil((frames / framesPerSecond) * 1.6 * 60));
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-fuzz-'));
 
 function startRun(name: string) {
   const args = ['train', '--model', 'mlp', '--dataset', 'mnist', '--seed', '7', '--workers', '2'];
   const sizes = ['--lanes', '1', '--micro-batch', '32', '--global-batch', '192'];
-  const files = ['--steps', String(steps), '--eval-every', '5000', '--out-dir', folder];
+  const files = ['--steps', '10000000', '--eval-every', '5000', '--out-dir', folder];
   const program = [fromRoot('bin', 'lockstep.js'), ...args, ...sizes, ...files, '--name', name];
   const child = spawn(process.execPath, program, { stdio: ['ignore', 'ignore', 'pipe'] });
   const run = { child, said: '', ended: new Promise((done) => child.once('exit', done)) };
@@ -60,9 +60,7 @@ function between(a: ReturnType<typeof look>, b: ReturnType<typeof look>): Phase 
 }
 
 async function main(): Promise<void> {
-  console.log(
-    `${machine()}; ${frames} frames, ${framesPerSecond} a second at most; ${steps} steps`,
-  );
+  console.log(`${machine()}; ${frames} frames, ${framesPerSecond} a second at most`);
   const strangers = fork(import.meta.filename, { execArgv: ['--import', 'tsx'] });
   const heard = async <T>(): Promise<T> =>
     new Promise((resolve) => strangers.once('message', (message) => resolve(message as T)));
@@ -104,10 +102,16 @@ async function main(): Promise<void> {
       sent.byKind[kind] = (sent.byKind[kind] ?? 0) + count;
   }
   strangers.disconnect();
-  const stepsInTime = run.child.exitCode === null ? look(pid, 'fuzzed').step : steps;
-  const code = await run.ended;
+  const isAlive = run.child.exitCode === null;
+  const last = isAlive ? look(pid, 'fuzzed') : undefined;
+  run.child.kill('SIGINT');
+  await run.ended;
   console.log(JSON.stringify(sent));
-  console.log(`fuzzed for ${stepsInTime - first.step} steps; exit of the run: ${String(code)}`);
+  console.log(
+    isAlive
+      ? `fuzzed for ${(last?.step ?? 0) - first.step} steps; alive until it was interrupted`
+      : `THE RUN ENDED with ${String(run.child.exitCode)}: ${run.said.slice(-500)}`,
+  );
   console.log(
     `memory of the coordinator ${first.rssMiB.toFixed(0)} MiB before, peak ${peakMiB.toFixed(0)}`,
   );
@@ -120,17 +124,6 @@ async function main(): Promise<void> {
       `the coordinator's processor time ${of(fuzzed, 'cpuShare').toFixed(3)} and ` +
       `${of(quiet, 'cpuShare').toFixed(3)} of a core`,
   );
-  const alone = startRun('alone');
-  await alone.ended;
-  const digests = ['fuzzed', 'alone'].map(
-    (name) =>
-      (
-        JSON.parse(readFileSync(join(folder, name, 'summary.json'), 'utf8')) as {
-          readonly stateDigest: string;
-        }
-      ).stateDigest,
-  );
-  console.log(`digest ${digests[0] === digests[1] ? 'equal' : 'DIFFERENT'}: ${digests.join(', ')}`);
   rmSync(folder, { recursive: true });
 }
 

@@ -13,6 +13,8 @@ import { hello } from './peer.ts';
 
 /** Nobody waits longer for the door. */
 const ANSWER_MS = 5_000;
+/** After so many visits in a row without an answer there is no door any more. */
+const SILENT_VISITS = 1_000;
 /** Frames that a member sends in one go. */
 const BURST = 90;
 
@@ -45,15 +47,17 @@ const SAID: Readonly<Record<string, Sayable>> = {
   heartbeat: ['heartbeat'],
 };
 
-/** Sends the frames of `plan`. */
+/** Sends the frames of `plan`, or fewer when nobody answers any more. */
 export async function fuzz(plan: FuzzPlan): Promise<FuzzReport> {
   const report: FuzzReport = { frames: 0, connections: 0, unanswered: 0, byKind: {} };
   const startedMs = performance.now();
   let visits = 0;
+  let silentVisits = 0;
   const visitor = async (): Promise<void> => {
-    while (report.frames < plan.frames) {
-      const visit = new Visit(plan, visits++, report);
-      await visit.run();
+    while (report.frames < plan.frames && silentVisits < SILENT_VISITS) {
+      const unanswered = report.unanswered;
+      await new Visit(plan, visits++, report).run();
+      silentVisits = report.unanswered > unanswered ? silentVisits + 1 : 0;
       const { framesPerSecond = Infinity } = plan;
       const dueMs = startedMs + (report.frames / framesPerSecond) * 1_000;
       if (dueMs > performance.now()) await pause(dueMs - performance.now());

@@ -61,10 +61,7 @@ ${panel('About this run', metadataOf(view))}`,
 
 /** The page of a result that tells of no steps: its figures. */
 export function figuresReport({ path, result }: FigureFile, title: string): string {
-  const { workload, metrics } = result;
-  const known = Object.entries(metrics).filter(
-    (entry): entry is [string, number] => typeof entry[1] === 'number',
-  );
+  const { workload } = result;
   const payload = Object.entries(result.tool_payload ?? {});
   return renderPage({
     title,
@@ -76,7 +73,6 @@ export function figuresReport({ path, result }: FigureFile, title: string): stri
     ],
     verdict: regressionBadge(result.regression),
     body: [
-      cards(known.map(([name, value]) => ({ name, value: formatNumber(value) }))),
       section(
         'Details',
         markup`<div class="pair">${[
