@@ -153,7 +153,8 @@ function listeningText(
   folder: string,
   { bold, dim }: Colours,
 ): string {
-  const who = isLocal ? `${workers} workers on this machine` : `waiting for ${workers} workers`;
+  const crew = `${workers} worker${workers === 1 ? '' : 's'}`;
+  const who = isLocal ? `${crew} on this machine` : `waiting for ${crew}`;
   return (
     `${bold('Lockstep')}  ${model} on ${dataset}, ${who}  ` +
     dim(`coordinator ${host}:${port}, files in ${folder}`)

@@ -54,13 +54,14 @@ function qualityRows(summary: RunSummary, { bold }: Colours): Row[] {
 
 /** What was done, by whom, and where the time went. */
 function workRows(summary: RunSummary): Row[] {
-  const { ledger, events, timeSplit, samplesPerSecond, microBatchesAudited, rounds } = summary;
-  const speed = samplesPerSecond === undefined ? '' : `, ${rate(samplesPerSecond)} samples/s`;
+  const { ledger, events, samplesPerSecond, microBatchesAudited, rounds } = summary;
+  // Of the steps alone, as the speed is.
+  const speed =
+    samplesPerSecond === undefined
+      ? ''
+      : ` in ${secondsText(ledger.counted / samplesPerSecond)}, ${rate(samplesPerSecond)} samples/s`;
   return [
-    [
-      rounds === undefined ? 'steps' : 'rounds',
-      `${grouped(summary.steps)} in ${duration(summary.wallSeconds * 1_000)}${speed}`,
-    ],
+    [rounds === undefined ? 'steps' : 'rounds', `${grouped(summary.steps)}${speed}`],
     [
       'samples',
       `${grouped(ledger.counted)} of ${grouped(ledger.expected)} counted, ${ledger.dropped} ` +
@@ -85,10 +86,25 @@ function workRows(summary: RunSummary): Row[] {
         : `${grouped(microBatchesAudited)} computed twice and compared, ` +
           `${events.workersDistrusted} workers put out`,
     ],
-    [
-      'time',
-      `${timeSplit.compute} s computing, ${timeSplit.communicate} s communicating, ` +
-        `${timeSplit.wait} s waiting, ${timeSplit.other} s other`,
-    ],
+    ['time', timeText(summary)],
   ];
+}
+
+/** The whole time of the command, in parts that add up to it. */
+function timeText({ wallSeconds, timeSplit }: RunSummary): string {
+  const { compute, communicate, wait, other } = timeSplit;
+  const rest = Math.max(0, wallSeconds - compute - communicate - wait - other);
+  const parts: readonly (readonly [number, string])[] = [
+    [compute, 'computing'],
+    [communicate, 'communicating'],
+    [wait, 'waiting'],
+    [other, 'other'],
+    [rest, 'starting and ending'],
+  ];
+  const text = parts.map(([seconds, what]) => `${secondsText(seconds)} ${what}`).join(', ');
+  return `${secondsText(wallSeconds)}: ${text}`;
+}
+
+function secondsText(seconds: number): string {
+  return duration(seconds * 1_000);
 }
