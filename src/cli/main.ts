@@ -1,7 +1,8 @@
 /** The door: argv, environment, terminal, exit codes. */
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { LockstepError } from '../base/errors.ts';
+import { suggestion } from '../base/closest-name.ts';
+import { ConfigError, LockstepError } from '../base/errors.ts';
 import { shortageOf } from '../base/shortage.ts';
 import { VERSION } from '../launch/software.ts';
 import { checkFlagValues } from './shell/arguments.ts';
@@ -75,6 +76,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 try {
+  const [, , word = '', topic] = process.argv;
+  if (word === 'help' && topic !== undefined && !Object.hasOwn(COMMANDS, topic))
+    throw new ConfigError(
+      `there is no command ${topic}. ${suggestion(topic, Object.keys(COMMANDS))}`,
+    );
   await program.parseAsync(process.argv);
 } catch (error) {
   process.exitCode = reportError(error);

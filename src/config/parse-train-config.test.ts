@@ -24,6 +24,21 @@ function refusal(text: string, flags: FlagValues = {}, problems = 0): string[] {
   return assert.fail('was accepted');
 }
 
+describe('the data set when none is named', () => {
+  test('is one that the model can be trained on, which is told unless it is the usual one', () => {
+    const chosenFor = (model: string): [dataset: string, notes: number] => {
+      const { config, notes } = parseTrainConfig([], { model });
+      return [config.dataset, notes.length];
+    };
+
+    assert.deepEqual(chosenFor('mlp'), ['mnist', 0]);
+    assert.deepEqual(chosenFor('gpt'), ['moby_dick', 1]);
+    assert.deepEqual(chosenFor('bert'), ['synthetic_text', 1]);
+    const named = parseTrainConfig([], { model: 'gpt', dataset: 'book.txt' });
+    assert.deepEqual([named.config.dataset, named.notes], ['book.txt', []]);
+  });
+});
+
 describe('parseTrainConfig', () => {
   test('gives the defaults when nothing is given', () => {
     const { config, notes } = parseTrainConfig([]);
@@ -289,7 +304,7 @@ describe('parseTrainConfig', () => {
   });
 
   test("fills in the settings of the model, and refuses another model's", () => {
-    const { config, notes } = parse('model: bert\nwidth: 128\nhidden:\n');
+    const { config, notes } = parse('model: bert\ndataset: synthetic_text\nwidth: 128\nhidden:\n');
 
     assert.deepEqual(notes, []);
     assert.deepEqual([config.width, config.layers, config.heads], [128, [12], undefined]);

@@ -8,7 +8,7 @@ import { crossCheck } from './cross-check.ts';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from '../optim/spec.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from '../options/option-types.ts';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
-import { settingsOfModel } from '../models/models.ts';
+import { settingsOfModel, usualDatasetOf } from '../models/models.ts';
 import {
   note,
   SEED_KEYS,
@@ -59,6 +59,7 @@ export function parseTrainConfig(
   for (const key of TRAIN_CONFIG_KEYS) values[key] = checkedValue(key, given.get(key), problems);
   if (!given.has('weightDecay')) values.weightDecay = usualWeightDecay(values.optimizer);
   fillModelSettings(values);
+  if (!given.has('dataset')) chooseDataset(values, notes);
   // Every key now holds a value its option's schema has passed, or its default.
   const config = values as unknown as TrainConfig;
   const refused = new Set(problems.flatMap(({ key }) => key ?? []));
@@ -260,6 +261,18 @@ function usualWeightDecay(optimizer: unknown): number {
 function fillModelSettings(values: Partial<Record<TrainConfigKey, unknown>>): void {
   const defaults: Readonly<Record<string, unknown>> = settingsOfModel(String(values.model));
   for (const key of ARCHITECTURE_KEYS) values[key] ??= defaults[key];
+}
+
+/** The data set that fits the model, where the one of every model would not. */
+function chooseDataset(
+  values: Partial<Record<TrainConfigKey, unknown>>,
+  notes: ConfigNote[],
+): void {
+  const dataset = usualDatasetOf(String(values.model));
+  if (dataset === undefined) return;
+  values.dataset = dataset;
+  const message = `${dataset} is taken, which ${String(values.model)} can be trained on`;
+  notes.push({ file: 'command line', line: 0, key: '--dataset', message });
 }
 
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {

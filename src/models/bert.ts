@@ -52,6 +52,7 @@ const SETTINGS = {
 export const BERT: ModelKind = defineModelKind({
   name: 'bert',
   summary: 'BERT-base with a classification head, for tokens',
+  usualDataset: 'synthetic_text',
   settings: SETTINGS,
   make: makeBert,
 });

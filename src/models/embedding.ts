@@ -20,6 +20,7 @@ const SETTINGS = {
 export const EMBEDDING: ModelKind = defineModelKind({
   name: 'embedding',
   summary: "MiniCluster's bag of token embeddings, for tokens in any order",
+  usualDataset: 'token_bags',
   settings: SETTINGS,
   make: makeEmbedding,
 });

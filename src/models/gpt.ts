@@ -29,6 +29,7 @@ const SETTINGS = {
 export const GPT: ModelKind = defineModelKind({
   name: 'gpt',
   summary: 'language model that learns the next token of a text, and writes on',
+  usualDataset: 'moby_dick',
   settings: SETTINGS,
   make: makeGpt,
 });

@@ -29,6 +29,7 @@ const SETTINGS = {
 export const GPT2: ModelKind = defineModelKind({
   name: 'gpt2',
   summary: 'GPT-2 small with a classification head on the last position, for tokens',
+  usualDataset: 'synthetic_text',
   settings: SETTINGS,
   make: makeGpt2,
 });

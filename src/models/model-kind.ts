@@ -16,6 +16,8 @@ export interface ModelKind {
   readonly name: string;
   /** What it is, and for which data, in one line. */
   readonly summary: string;
+  /** The data set that it trains on when nobody names one; absent: that of every model. */
+  readonly usualDataset?: string;
   /**
    * The settings that it has, with their values when nobody says. Undefined: there is no number;
    * the model derives one from its other settings or from the data.
@@ -44,6 +46,7 @@ export function defineModelKind<Defaults extends Partial<ArchitectureSettings>>(
 }: {
   readonly name: string;
   readonly summary: string;
+  readonly usualDataset?: string;
   readonly settings: Defaults;
   readonly make: (task: ModelTask, settings: SettingsOf<Defaults>) => Model;
 }): ModelKind {

@@ -51,6 +51,11 @@ export function settingsOfModel(model: string): Partial<ArchitectureSettings> {
   return kindNamed(model)?.settings ?? {};
 }
 
+/** The data set that `model` trains on when nobody names one; undefined: that of every model. */
+export function usualDatasetOf(model: string): string | undefined {
+  return kindNamed(model)?.usualDataset;
+}
+
 function kindNamed(name: string): ModelKind | undefined {
   return MODELS.find((kind) => kind.name === name);
 }

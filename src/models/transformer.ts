@@ -24,6 +24,7 @@ const SETTINGS = { heads: 4, feedForward: 1024 } as const satisfies Partial<Arch
 export const TRANSFORMER: ModelKind = defineModelKind({
   name: 'transformer',
   summary: "MiniCluster's transformer block, for sequences of numbers",
+  usualDataset: 'number_sequences',
   settings: SETTINGS,
   make: makeTransformer,
 });

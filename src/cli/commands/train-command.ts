@@ -1,4 +1,6 @@
+import { statSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import { describeOptions } from '../../config/option-docs.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
@@ -99,6 +101,17 @@ function withTrainOptions(command: Command): Command {
   return command.option('--json', 'print the summary as one JSON document on stdout');
 }
 
+/** A folder of one's own may be called by its name alone, unless a data set has that name. */
+function withFolder(flags: Flags): Flags {
+  const { dataset } = flags;
+  const isFolder =
+    typeof dataset === 'string' &&
+    /^[^./\\]+$/.test(dataset) &&
+    !DATASET_NAMES.includes(dataset) &&
+    statSync(dataset, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isFolder ? { ...flags, dataset: `./${dataset}` } : flags;
+}
+
 async function train(
   context: CommandContext,
   files: readonly string[],
@@ -106,7 +119,7 @@ async function train(
   isLocal: boolean,
 ): Promise<void> {
   const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
-  const { config, notes } = parseTrainConfig(files.map(readConfigFile), flags);
+  const { config, notes } = parseTrainConfig(files.map(readConfigFile), withFolder(flags));
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
   const note = (text: string): void => terminal.line(colours.dim(text));
