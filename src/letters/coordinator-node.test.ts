@@ -193,6 +193,29 @@ describe('CoordinatorNode', () => {
     });
   }
 
+  for (const [what, reason, most] of [
+    ['as if they were busy', undefined, 500],
+    ['with a reason', 'it gives no result for it', 10],
+  ] as const)
+    test(`fails a job whose tasks all nodes reject ${what}, after telling of it`, async () => {
+      const nodes = { a: new FakeNode(1), b: new FakeNode(1) };
+      for (const node of Object.values(nodes))
+        node.judge = () => ({ kind: 'rejected', ...(reason !== undefined && { reason }) });
+      const { clock, submit } = cluster(nodes);
+      const { events } = await submit();
+
+      clock.advance(600_000);
+
+      const told = events.filter((event) => event.kind === 'trouble');
+      assert.ok(told.length > 0 && told.every((event) => event.reason.startsWith('it ')));
+      const end = events.at(-1);
+      assert.ok(end?.kind === 'failed' && end.code === 'DATA_INVALID', JSON.stringify(end));
+      assert.match(
+        end.reason,
+        new RegExp(`was rejected ${most} times, the last time by [ab]:1: it `),
+      );
+    });
+
   test('tells rounds with the times of every task, and lets go of all nodes in the end', async () => {
     const nodes = { a: new FakeNode(10), b: new FakeNode(10) };
     const { clock, submit } = cluster(nodes);

@@ -32,6 +32,17 @@ const UNKNOWN_USUAL_MS = 1_000;
 /** So many nodes must report that a task diverges before it is believed, if there are as many. */
 const WITNESSES = 2;
 
+/**
+ * A job fails when one of its tasks is rejected so often in a row, by whatever nodes: with a reason,
+ * or as by busy nodes, which take one task in a hundred at least.
+ */
+const MOST_REFUSALS = 10;
+const MOST_REJECTIONS = 500;
+/** Busy nodes seldom do it so often: it is told. */
+const TOLD_REJECTIONS = 20;
+const BUSY_OR_BLIND =
+  'it rejects the task again and again: it is too busy, or cannot read the file at that path';
+
 /** Surroundings of a coordinator node. `loadDirectory` throws DataError for unusable data. */
 export interface CoordinatorNodeOptions extends NodePoolOptions {
   readonly clock: Clock;
@@ -51,6 +62,8 @@ class Entry {
   times: TaskTime[] = [];
   /** Names of the nodes that found a task to diverge, by the task's id. */
   readonly divergence = new Map<number, Set<string>>();
+  /** How often each task was rejected, by its id. */
+  readonly rejections = new Map<number, number>();
 
   constructor(spec: JobSpec, tell: JobListener) {
     this.spec = spec;
@@ -197,6 +210,7 @@ export class CoordinatorNode {
     if (entry?.job !== undefined && this.#active.includes(entry)) {
       if (outcome.kind === 'done') this.#count(entry, entry.job, node, task, outcome, wallMs);
       else if (outcome.kind === 'diverged') this.#doubt(entry, entry.job, node, task);
+      else if (outcome.kind === 'rejected') this.#reject(entry, node, task, outcome.reason);
       else this.#giveBack(task);
     }
     this.#schedule();
@@ -231,6 +245,21 @@ export class CoordinatorNode {
     const { done, parameters } = job.outcome();
     this.#remove(entry);
     entry.tell(done, parameters);
+  }
+
+  #reject(entry: Entry, node: PooledNode, task: Task, reason: string | undefined): void {
+    const count = (entry.rejections.get(task.id) ?? 0) + 1;
+    entry.rejections.set(task.id, count);
+    const trouble = count === TOLD_REJECTIONS ? BUSY_OR_BLIND : undefined;
+    const told = reason ?? trouble;
+    if (told !== undefined) entry.tell({ kind: 'trouble', node: node.name, reason: told });
+    const most = reason === undefined ? MOST_REJECTIONS : MOST_REFUSALS;
+    if (count < most) return this.#giveBack(task);
+    this.#fail(
+      entry,
+      'DATA_INVALID',
+      `${task.name} was rejected ${count} times, the last time by ${node.name}: ${reason ?? BUSY_OR_BLIND}`,
+    );
   }
 
   /** One node that tells of divergence may be broken itself; two mean that the job is at fault. */

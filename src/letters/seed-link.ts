@@ -12,6 +12,9 @@ import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
 import { ThriftDecoder } from './thrift/thrift-decoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
 
+/** The policy with which a node may be too busy. */
+const MAY_REJECT = 2;
+
 /** Opens a stream to the node. */
 export type OpenStream = () => Promise<ByteStream>;
 
@@ -68,7 +71,7 @@ export class SeedLink implements NodeLink {
       this.#deadline?.cancel();
       this.#stream = undefined;
       stream.close();
-      done(outcomeOf(message, task));
+      done(outcomeOf(message, task, this.#policy));
     });
     stream.handlers = {
       onBytes: (bytes) => decoder.push(bytes),
@@ -91,10 +94,19 @@ export class SeedLink implements NodeLink {
   }
 }
 
-function outcomeOf(message: ThriftMessage, task: Task): TaskOutcome {
+/** A node of the seed system has one answer for a file that it cannot read and for being busy. */
+function rejectionOf({ path }: Task, policy: number): TaskOutcome {
+  if (policy === MAY_REJECT) return { kind: 'rejected' };
+  const reason =
+    `it gives no result for ${path}, which nodes of the seed system read by themselves: has its ` +
+    'machine the file at this path?';
+  return { kind: 'rejected', reason };
+}
+
+function outcomeOf(message: ThriftMessage, task: Task, policy: number): TaskOutcome {
   try {
     const { delta, trainingError } = parseFileReply(message, task.shape);
-    if (delta === undefined) return { kind: 'rejected' };
+    if (delta === undefined) return rejectionOf(task, policy);
     if (!delta.every(Number.isFinite)) return { kind: 'diverged' };
     return { kind: 'done', delta, trainingError, computeMs: null, injectedMs: null };
   } catch (error) {

@@ -13,7 +13,7 @@ export interface Task {
   /** Its index in the order of the directory. */
   readonly file: number;
   readonly name: string;
-  /** Where a node of the seed system looks for it. */
+  /** Where a node of the seed system looks for it: absolute. */
   readonly path: string;
   /** What is in the file, and its SHA-256: a node that has it is not sent it again. */
   readonly bytes: Uint8Array;
@@ -30,8 +30,8 @@ export interface Task {
 /** How a copy of a task ended at a node that is still there. */
 export type TaskOutcome =
   | TaskResult
-  /** The node is too busy. */
-  | { readonly kind: 'rejected' }
+  /** The node is too busy; or with a reason, something that it will not get over. */
+  | { readonly kind: 'rejected'; readonly reason?: string }
   /** We asked for that. */
   | { readonly kind: 'cancelled' }
   /** The parameters became infinite or NaN. */
