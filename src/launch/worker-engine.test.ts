@@ -63,7 +63,11 @@ async function refusal(
     return data;
   };
   const options = { device: 'cpu', lanes: 2, log: () => {} } as const;
-  const nobody = { hold: () => assert.fail('lanes were started'), await: () => {} };
+  const nobody = {
+    watchLanes: () => {},
+    hold: () => assert.fail('lanes were started'),
+    await: () => {},
+  };
   const handlers = { onDone: () => {}, onFailed: () => {} };
   const make = engineFactory(options, load, nobody);
   return new Promise((resolve) =>

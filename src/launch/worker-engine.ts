@@ -43,6 +43,8 @@ export interface ComputeOptions {
 
 /** What an engine makes that outlives it. */
 export interface EngineOwner {
+  /** May tell others how the lanes with these shared words are doing. */
+  watchLanes(words: Int32Array): void;
   /** Takes the threads over; they end after the engine. */
   hold(pool: LanePool): void;
   /** Takes over something that goes on beside the work and ends by itself. */
@@ -69,7 +71,8 @@ export function engineFactory(
 ): EngineFactory {
   return (job, files, handlers) => ({
     whenReady(ready, failed) {
-      makeEngine(job, files, handlers, options, loadData).then(
+      const onStarted = (words: Int32Array): void => owner.watchLanes(words);
+      makeEngine(job, files, handlers, { ...options, onStarted }, loadData).then(
         ({ pool, engine, profile, steps }) => {
           owner.hold(pool);
           ready(engine, profile);
@@ -86,10 +89,10 @@ async function makeEngine(
   job: Job,
   received: ReceivedFiles,
   handlers: EngineHandlers,
-  options: ComputeOptions,
+  options: ComputeOptions & Pick<LanePoolOptions, 'onStarted'>,
   loadData: DataLoader,
 ): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile; steps: OwnSteps }> {
-  const { device, lanes: laneCount, parts } = options;
+  const { device, lanes: laneCount, parts, onStarted } = options;
   const steps = stepsOf(job, received, laneCount);
   const data = await loadData(parseDatasetSpec(job.dataset));
   checkData(job, data);
@@ -103,6 +106,7 @@ async function makeEngine(
     train,
     evaluate,
     handlers,
+    ...(onStarted !== undefined && { onStarted }),
     ...(parts?.laneProgram !== undefined && { laneProgram: parts.laneProgram }),
   });
   return { pool, engine, profile: { dataDigest, numericsClass }, steps };

@@ -177,9 +177,12 @@ class Resources implements EngineOwner {
     this.#heartbeatProgram = heartbeatProgram;
   }
 
+  watchLanes(words: Int32Array): void {
+    this.#tell({ lanes: words });
+  }
+
   hold(pool: LanePool): void {
     this.#pool = pool;
-    this.#tell({ lanes: pool.control.words });
   }
 
   beat(address: Address, hello: Hello, onLost: (reason: string) => void): void {

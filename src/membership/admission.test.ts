@@ -274,7 +274,7 @@ describe('Roster at its door', () => {
     }
   });
 
-  test('puts out a worker that is not ready in two minutes, however alive it is', () => {
+  test('puts out a worker that is not ready in two minutes and computes nothing, however alive it is', () => {
     const { clock, told, worker } = createRosterWorld();
     const slow = worker();
     slow.control = slow.dial('control', slow.hello('control', ''));
@@ -287,6 +287,26 @@ describe('Roster at its door', () => {
     clock.advance(500);
 
     assert.deepEqual(told, ['w lost: not ready after 120.0 s']);
+  });
+
+  test('gives a worker an hour whose lanes compute before it is ready, as long as it says so', () => {
+    const { clock, told, worker } = createRosterWorld();
+    const [slow, frozen] = [worker('slow'), worker('frozen')];
+    for (const one of [slow, frozen]) {
+      one.control = one.dial('control', one.hello('control', ''));
+      clock.advance(10);
+      one.heartbeat = one.dial('heartbeat', one.hello('heartbeat', one.last('welcome')!.session));
+      one.busyLanes = 1;
+      one.startBeating();
+    }
+    clock.advance(1_000);
+    frozen.stopBeating();
+
+    clock.advance(2 * DEFAULT_TIMING.loadingMs);
+    assert.deepEqual(told, ['frozen lost: not ready after 120.0 s']);
+    clock.advance(3_600_000);
+
+    assert.deepEqual(told.slice(1), ['slow lost: not ready after 3600.0 s']);
   });
 
   test(

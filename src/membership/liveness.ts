@@ -142,8 +142,11 @@ export class Liveness {
   ): Verdict | undefined {
     const { stallMs, deadMs, loadingMs } = timing;
     const silentMs = this.silentMs(nowMs);
-    if (phase.isLoading && nowMs - Math.max(this.#joinedMs, this.#progressMs) > loadingMs)
-      return { kind: 'evict', reason: `not ready after ${seconds(loadingMs)} s` };
+    // Its lanes may compile large steps, and try a long micro-batch.
+    const isAtWork = this.isComputing && silentMs <= loadingMs;
+    const mostMs = isAtWork ? LONGEST_MICRO_BATCH_MS : loadingMs;
+    if (phase.isLoading && nowMs - Math.max(this.#joinedMs, this.#progressMs) > mostMs)
+      return { kind: 'evict', reason: `not ready after ${seconds(mostMs)} s` };
     // Loading may keep a process too busy for signs of life.
     if (!phase.isLoaded) return undefined;
     const reason = `no sign of life for ${seconds(silentMs)} s`;

@@ -19,8 +19,11 @@ const NOT_LEASED = 0;
 const AVAILABLE = 1;
 const STARTED = 2;
 
-/** Lanes reach a barrier within one micro-batch of each other; longer means that one is gone. */
-const BARRIER_TIMEOUT_MS = 120_000;
+/**
+ * Lanes reach a barrier within one micro-batch of each other, which may be long; longer means that
+ * one is gone.
+ */
+const BARRIER_TIMEOUT_MS = 3_600_000;
 
 /** What a heartbeat tells of the lanes whose shared words are `words`. */
 export function laneSigns(words: Int32Array): {

@@ -32,6 +32,8 @@ export interface LanePoolOptions {
   readonly handlers: EngineHandlers;
   /** A program of its own for the lanes' threads; `extra` (plain data) is for its hooks. */
   readonly laneProgram?: { readonly url: URL; readonly extra: unknown };
+  /** Gets the words that the lanes share, before they compile and try the steps. */
+  readonly onStarted?: (words: Int32Array) => void;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -97,6 +99,7 @@ export class LanePool implements Engine {
     options: LanePoolOptions,
   ): Promise<{ pool: LanePool; numericsClass: string }> {
     const pool = new LanePool(options);
+    options.onStarted?.(pool.control.words);
     try {
       await pool.#perform(undefined);
       const answers = await pool.#perform({ kind: 'probe' });
