@@ -34,6 +34,7 @@ function file(name: string, seed: number): LettersFile {
   return {
     name,
     bytes: new Uint8Array(0),
+    path: `/letters/${name}`,
     digest: name,
     rows: parseLettersText(lines.join('\n'), { name, classes: 4 }),
   };

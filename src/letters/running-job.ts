@@ -1,5 +1,4 @@
 /** One job: its rounds, its tasks, what came back. Knows nothing of nodes, connections or time. */
-import { resolve } from 'node:path';
 import { addAverage, type FileDelta } from './numeric/federated-average.ts';
 import type { LettersDirectory } from './numeric/letters-directory.ts';
 import { initialParameters, type NetworkShape, seedParameters } from './numeric/parameters.ts';
@@ -120,7 +119,7 @@ export class RunningJob {
       round: this.round,
       file: index,
       name: file.name,
-      path: resolve(this.spec.directory, file.name),
+      path: file.path,
       bytes: file.bytes,
       digest: file.digest,
       rowCount: file.rows.count,

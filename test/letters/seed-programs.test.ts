@@ -3,7 +3,7 @@
  * Thrift.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { waitFor } from '../cluster/processes.ts';
@@ -56,6 +56,23 @@ describe('programs that speak Thrift', { skip }, () => {
     assert.equal(await finalError(client), CASE_1_ERROR);
     const timing = readFileSync(join(cluster.folder, 'out/timing.txt'), 'utf8');
     assert.match(timing, / {2}- +\d+\.\d +-$/m, 'their nodes took part, and measure nothing');
+  });
+
+  test('a job for nodes of theirs that have no such files fails, and says which path', async (t) => {
+    const cluster = await Cluster.create(t);
+    const { port } = await cluster.startCoordinator('1');
+    const client = cluster.startClient(port, 1, 1, 20, 0.0001, '--compat', 'seed');
+    await waitFor('the job', () => /no compute node/.test(client.stderr));
+    // As on a machine to which nobody has copied them.
+    rmSync(cluster.letters, { recursive: true });
+
+    const theirs = startPython(t, 'seed_compute_node.py', [0]);
+    cluster.addToList(Number(await waitFor('a port', () => /^(\d+)\n/.exec(theirs.stdout)?.[1])));
+
+    assert.equal((await client.end()).status, 1);
+    const file = `${cluster.letters}/train_letters`;
+    assert.ok(client.stderr.includes(`it gives no result for ${file}`), client.stderr);
+    assert.match(client.stderr, /error: .*train_letters\d+\.txt was rejected 10 times/);
   });
 
   test('what their nodes cannot compute waits for one of ours, with the reason', async (t) => {

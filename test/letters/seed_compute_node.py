@@ -4,6 +4,7 @@ Prints the port that it listens on.
 """
 
 import logging
+import os
 import random
 import sys
 import time
@@ -67,6 +68,9 @@ class Processor(TProcessor):
         if random.random() < load_probability:
             time.sleep(DELAY_S)
         if fields[8] == LOAD_BALANCING and random.random() < load_probability:
+            return False, -1.0, ([], [])
+        # The seed system has the same answer for a file that it cannot read.
+        if not os.path.isfile(fields[1]):
             return False, -1.0, ([], [])
         v, w = map(np.array, fields[2])
         end_v, end_w, error = train(fields[1], v, w, fields[7], fields[6])

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { opendir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DataError } from '../../base/errors.ts';
 import { anywhere, type Locate, readBoundedFile, reasonOf } from './bounded-file.ts';
 import { type LettersRows, type LettersTextOptions, parseLettersText } from './letters-text.ts';
@@ -23,6 +23,8 @@ const MAX_NAMES = 100_000;
 /** A file as it is and as it is meant. */
 export interface LettersFile {
   readonly name: string;
+  /** Where it lies: absolute. */
+  readonly path: string;
   /** What is in the file, for those who need it sent. */
   readonly bytes: Uint8Array;
   /** SHA-256 of the bytes, in hex. */
@@ -81,9 +83,10 @@ export async function readLettersFile(
   how: LettersTextOptions,
   locate: Locate = anywhere,
 ): Promise<LettersFile> {
-  const bytes = await readBoundedFile(await locate(path), MAX_FILE_BYTES, path);
+  const found = resolve(await locate(path));
+  const bytes = await readBoundedFile(found, MAX_FILE_BYTES, path);
   const rows = parseLettersText(bytes.toString('latin1'), how);
-  return { name: how.name, bytes, digest: sha256Of(bytes), rows };
+  return { name: how.name, path: found, bytes, digest: sha256Of(bytes), rows };
 }
 
 /** SHA-256 in hex. */
