@@ -140,9 +140,12 @@ export async function watch(run: Run, seconds: number): Promise<readonly TimedSt
   return steps.slice(1).map((step, i) => ({ step, ms: times[i + 1]! - times[i]! }));
 }
 
-/** Keeps every core busy with something else while `use` is at it. */
-export async function withBusyCores<T>(use: () => Promise<T>): Promise<T> {
-  const loops = cpus().map(() => spawn(process.execPath, ['-e', 'for (;;);']));
+/** Keeps cores, all unless `count` says, busy with something else while `use` is at it. */
+export async function withBusyCores<T>(
+  use: () => Promise<T>,
+  count: number = cpus().length,
+): Promise<T> {
+  const loops = Array.from({ length: count }, () => spawn(process.execPath, ['-e', 'for (;;);']));
   try {
     return await use();
   } finally {
