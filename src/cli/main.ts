@@ -60,7 +60,6 @@ const program = new Command('lockstep')
   .version(VERSION)
   .showSuggestionAfterError()
   .showHelpAfterError('(add --help for the flags of a command)')
-  .hook('preAction', (_program, command) => checkFlagValues(command))
   .exitOverride();
 const wanted = Object.entries(COMMANDS).filter(([name]) => name === process.argv[2]);
 for (const [, load] of wanted.length > 0 ? wanted : Object.entries(COMMANDS)) {
@@ -81,6 +80,7 @@ try {
     throw new ConfigError(
       `there is no command ${topic}. ${suggestion(topic, Object.keys(COMMANDS))}`,
     );
+  checkFlagValues(program, process.argv.slice(2));
   await program.parseAsync(process.argv);
 } catch (error) {
   process.exitCode = reportError(error);

@@ -15,8 +15,8 @@ describe('noteOnProcesses', () => {
     assert.equal(noteOnProcesses(workers(3, 'cuda'), 2, 8 * GIB), undefined);
     assert.equal(
       noteOnProcesses(workers(3), 2, 8 * GIB),
-      '--workers 3: this machine has 2 cores, which the workers share; 2 would be as fast, and ' +
-        'come to the same model',
+      '--workers 3: this machine has 2 cores, on which the workers take turns; fewer come to the ' +
+        'same model',
     );
   });
 

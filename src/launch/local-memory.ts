@@ -27,8 +27,8 @@ export function noteOnProcesses(
   const onCpu = shares.filter(({ device }) => device === 'cpu').length;
   if (onCpu <= cores) return undefined;
   return (
-    `--workers ${shares.length}: this machine has ${cores} core${cores === 1 ? '' : 's'}, which ` +
-    `the workers share; ${cores} would be as fast, and come to the same model`
+    `--workers ${shares.length}: this machine has ${cores} core${cores === 1 ? '' : 's'}, on which ` +
+    'the workers take turns; fewer come to the same model'
   );
 }
 

@@ -33,8 +33,8 @@ const UNKNOWN_USUAL_MS = 1_000;
 const WITNESSES = 2;
 
 /**
- * A job fails when one of its tasks is rejected so often in a row, by whatever nodes: with a reason,
- * or as by busy nodes, which take one task in a hundred at least.
+ * A job fails when one of its tasks is rejected so often, by whatever nodes: with a reason, or as by
+ * busy nodes, of which some take it long before.
  */
 const MOST_REFUSALS = 10;
 const MOST_REJECTIONS = 500;

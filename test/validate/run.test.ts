@@ -174,6 +174,7 @@ describe('lockstep run', () => {
         ['--workers', 'two'],
         /^error: --workers: expected a whole number from 1 to 256, got "two"\n$/,
       ],
+      [['--plain', '--output', 'x'], /^error: --plain: expected a value .*the flag --output\n$/],
       [['--tdp-watts', '--json'], /^error: --tdp-watts: expected a value .*the flag --json\n$/],
     ] as const) {
       const run = new MeasuredRun(t, args);

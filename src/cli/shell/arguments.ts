@@ -17,19 +17,19 @@ export const HOST_OPTION = [
 ] as const;
 
 /**
- * Throws: ConfigError when the value of a flag is another flag of the command, so that its own was
- * forgotten.
+ * Throws: ConfigError when the value of a flag is another flag of the command that `words` name, so
+ * that its own was forgotten.
  */
-export function checkFlagValues(command: Command): void {
-  const { options } = command;
-  const flags = new Set<unknown>(options.flatMap(({ long, short }) => [long, short]));
-  for (const option of options) {
-    const values = [command.getOptionValue(option.attributeName()) as unknown].flat();
-    const flag = values.find(
-      (value): value is string => typeof value === 'string' && flags.has(value),
-    );
-    if (flag === undefined) continue;
-    throw new ConfigError(`${option.long}: expected a value after it, got the flag ${flag}`);
+export function checkFlagValues(program: Command, words: readonly string[]): void {
+  let command = program;
+  for (const [i, word] of words.entries()) {
+    if (word === '--') return;
+    command = command.commands.find((one) => one.name() === word) ?? command;
+    const flags = command.options.flatMap(({ long, short }) => [long, short]);
+    const option = command.options.find(({ long, short }) => word === long || word === short);
+    const next = words[i + 1];
+    if (option?.required !== true || next === undefined || !flags.includes(next)) continue;
+    throw new ConfigError(`${word}: expected a value after it, got the flag ${next}`);
   }
 }
 
