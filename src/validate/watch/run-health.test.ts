@@ -154,6 +154,22 @@ describe('RunHealth', () => {
     ]);
   });
 
+  test('calls a worker that left failed, though what it contributed before still counts', () => {
+    const left: RunEvent = {
+      kind: 'worker-lost',
+      rank: 1,
+      workerId: 'worker-1',
+      step: 0,
+      reason: 'it was interrupted',
+    };
+    const both = stepOf(1, [{ rank: 0 }, { rank: 1 }]);
+
+    assert.deepEqual(statuses(healthAfter(joined(0), joined(1), left, both)), [
+      'healthy',
+      'failed',
+    ]);
+  });
+
   test('calls a worker slow from the report until it is as fast as the others', () => {
     const health = healthAfter(joined(0), joined(1), SLOW);
     for (let step = 1; step <= 3; step++)

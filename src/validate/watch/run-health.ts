@@ -15,6 +15,8 @@ const RECOVERED_FACTOR = 1.5;
 /** One worker, by rank. */
 interface WorkerState {
   status: WorkerSnapshot['status'];
+  /** Whether it left: what it contributed before may still count, without bringing it back. */
+  isGone: boolean;
   /** The step when it was last in the run. */
   step: number;
   /** Steps with its work. */
@@ -49,7 +51,7 @@ export class RunHealth {
         break;
       case 'worker-lost':
       case 'worker-distrusted':
-        this.#mark(event.rank, 'failed', wallMs);
+        this.#mark(event.rank, 'failed', wallMs, true);
         break;
       case 'worker-stalled':
         this.#mark(event.rank, 'failed', wallMs);
@@ -67,10 +69,11 @@ export class RunHealth {
     }
   }
 
-  #mark(rank: number, status: WorkerSnapshot['status'], wallMs: number): void {
+  #mark(rank: number, status: WorkerSnapshot['status'], wallMs: number, isGone = false): void {
     const worker = this.#workers.get(rank);
     if (worker === undefined) return;
     worker.status = status;
+    worker.isGone ||= isGone;
     worker.wallMs = wallMs;
   }
 
@@ -88,7 +91,7 @@ export class RunHealth {
   #addRank(rank: RankStep, wallMs: number): void {
     const worker = this.#workers.get(rank.rank);
     if (worker === undefined || rank.microBatches === 0) return;
-    if (worker.status === 'failed') worker.status = 'healthy';
+    if (worker.status === 'failed' && !worker.isGone) worker.status = 'healthy';
     worker.wallMs = wallMs;
     worker.seenSteps++;
     const part = 1 / Math.min(worker.seenSteps, SMOOTHED_STEPS);
@@ -139,7 +142,7 @@ export class RunHealth {
 
 function newState(step: number, wallMs: number): WorkerState {
   const means = { seenSteps: 0, samples: 0, microBatches: 0, computeMs: 0, communicateMs: 0 };
-  return { status: 'healthy', step, ...means, wallMs };
+  return { status: 'healthy', isGone: false, step, ...means, wallMs };
 }
 
 function msPerMicroBatch({ computeMs, microBatches }: WorkerState): number {
