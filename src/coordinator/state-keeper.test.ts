@@ -62,7 +62,7 @@ function createWorld() {
       const pass = makePass({ ...spec });
       assert.equal(sums.begin(spec), true);
       if (reduction === 'star') sums.add(new Uint8Array(4 * ELEMENTS));
-      pass.count(Array.from({ length: 8 }, (_, m) => recordOf(m)));
+      pass.count(Array.from({ length: spec.microBatchCount }, (_, m) => recordOf(m)));
       const outcome = trajectory.settle(pass);
       if (outcome.kind !== 'commit') continue;
       sums.keep(outcome.commit, spec, membersIn('syncing').length === 0);

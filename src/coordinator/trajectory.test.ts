@@ -5,7 +5,10 @@ import { Pass } from './pass.ts';
 import { Trajectory } from './trajectory.ts';
 
 /** The next pass, done by one worker with gradients of this size, and what it came to. */
-function settle(trajectory: Trajectory, largest: number): string {
+function settle(
+  trajectory: Trajectory,
+  largest: number | ((microBatch: number) => number),
+): string {
   const pass = new Pass(trajectory.specOf('train', 1, 'star'));
   const microBatches = pass.uncoveredBy([]);
   pass.lease('a', microBatches);
@@ -16,7 +19,7 @@ function settle(trajectory: Trajectory, largest: number): string {
         sampleCount: 2,
         lossSum: 1,
         correctSum: 0,
-        maxima: [largest],
+        maxima: [typeof largest === 'number' ? largest : largest(microBatch)],
         computeMs: 1,
       };
     }),
@@ -32,6 +35,25 @@ const gridOf = (trajectory: Trajectory): readonly number[] =>
 const MEASURED = ['redo: calibration', 'commit'];
 
 describe('Trajectory', () => {
+  test('measures gradients on one micro-batch, whose grid the whole first step is on', () => {
+    const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
+    const { microBatchCount, sampleCount } = trajectory.specOf('train', 1, 'star');
+    assert.deepEqual([microBatchCount, sampleCount], [1, 2]);
+    assert.equal(settle(trajectory, 0.01), 'redo: calibration');
+    assert.equal(trajectory.specOf('train', 1, 'star').microBatchCount, 8);
+    const measured = gridOf(trajectory);
+
+    // Others have larger gradients, which the grid has room for.
+    assert.equal(
+      settle(trajectory, (microBatch) => (microBatch === 0 ? 0.01 : 0.05)),
+      'commit',
+    );
+    assert.equal(trajectory.ledger.counted, 16);
+    trajectory.undo(0);
+    assert.equal(settle(trajectory, 0.01), 'redo: calibration');
+    assert.deepEqual(gridOf(trajectory), measured);
+  });
+
   test('undone within a step, forgets how far passes of it have widened the grid', () => {
     const trajectory = new Trajectory(makeTestPlan({ totalSteps: 5 }), NO_BYTES);
     const fresh = gridOf(trajectory);

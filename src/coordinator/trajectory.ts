@@ -73,7 +73,7 @@ export class Trajectory {
   readonly #stepsPerEpoch: number;
   #step = 0;
   #evaluatedStep = -1;
-  /** Undefined until the first attempt of the first step has measured them. */
+  /** Undefined until the first micro-batch of the first step has been computed to measure them. */
   #maxima: GridMaxima | undefined;
   /**
    * The same when the step began: passes that are computed again widen the grid, and may be void
@@ -137,7 +137,8 @@ export class Trajectory {
     }
     const epoch = Math.floor(step / this.#stepsPerEpoch);
     const stepInEpoch = step % this.#stepsPerEpoch;
-    const size = microBatchesOfStep(train, stepInEpoch);
+    const whole = microBatchesOfStep(train, stepInEpoch);
+    const size = this.#maxima === undefined ? firstMicroBatchOf(train, whole) : whole;
     const maxima = this.#maxima ?? job.parameters.map(() => 1);
     const exponents = gridExponents(maxima, size.microBatchCount);
     return { id, work: 'train', step, epoch, stepInEpoch, ...size, exponents, reduction };
@@ -156,12 +157,12 @@ export class Trajectory {
   #settleTraining(pass: Pass, records: readonly MicroBatchRecord[]): Outcome {
     const { spec } = pass;
     const { exponents, microBatchCount } = spec;
-    const observed = records
-      .map((record) => record.maxima.map((value) => value ?? 0))
-      .reduce(mergeMaxima);
+    const seen = records.map((record) => record.maxima.map((value) => value ?? 0));
+    const observed = seen.reduce(mergeMaxima);
     // What an earlier attempt has seen does not count: an element that was damaged would leave
     // its mark on the grid, and everybody's gradients would be rounded to nothing.
-    const maxima = maximaOfStep(this.#committedMaxima, observed, microBatchCount);
+    const expected = this.#committedMaxima ?? seen[0] ?? observed;
+    const maxima = maximaOfStep(expected, observed, microBatchCount);
     const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
     const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
     const isFirst = this.#maxima === undefined;
@@ -275,6 +276,14 @@ export function divergenceError(step: number, { lossMean, firstLoss }: Divergenc
 function initialSnapshot(plan: RunPlan, given: PlanBytes['given']): Snapshot {
   const bytes = makeInitialState(plan, given);
   return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES, losses: NO_LOSSES };
+}
+
+/** What is computed to learn how large gradients are, before there is a grid. */
+function firstMicroBatchOf(
+  { microBatch }: RunPlan['train'],
+  { sampleCount }: Pick<PassSpec, 'sampleCount'>,
+): Pick<PassSpec, 'microBatchCount' | 'sampleCount'> {
+  return { microBatchCount: 1, sampleCount: Math.min(microBatch, sampleCount) };
 }
 
 function addLedgers(a: Ledger, b: Ledger): Ledger {

@@ -166,9 +166,10 @@ async function computeStep(
   | { readonly records: readonly MicroBatchRecord[]; readonly exponents: readonly number[] }
   | undefined
 > {
-  const leases = Array.from({ length: microBatchCount }, (_, microBatch) => microBatch);
+  const all = Array.from({ length: microBatchCount }, (_, microBatch) => microBatch);
   for (;;) {
     const exponents = grid.exponents(microBatchCount);
+    const leases = grid.isMeasured ? all : all.slice(0, 1);
     const records = await lanes.compute({ ...step, leases, exponents });
     if (records.some(({ lossSum, maxima }) => lossSum === null || maxima.includes(null)))
       return undefined;
@@ -188,6 +189,11 @@ class LocalGrid {
     this.#tensorCount = tensorCount;
   }
 
+  /** Whether the grid is known: one micro-batch has been computed to learn it. */
+  get isMeasured(): boolean {
+    return this.#maxima !== undefined;
+  }
+
   exponents(microBatchCount: number): number[] {
     return gridExponents(
       this.#maxima ?? Array.from({ length: this.#tensorCount }, () => 1),
@@ -205,7 +211,7 @@ class LocalGrid {
       .reduce(mergeMaxima);
     const before = this.#maxima;
     const isWide = before !== undefined && !overflowsGrid(observed, exponents, records.length);
-    if (before === undefined) this.#maxima = nextMaxima(observed, observed);
+    if (before === undefined) this.#maxima = observed;
     else this.#maxima = isWide ? nextMaxima(before, observed) : mergeMaxima(observed, before);
     return isWide;
   }

@@ -147,8 +147,11 @@ class Group {
       const parts = await Promise.all(
         this.#replicas.map(async (replica, i) => replica.compute(place, leases[i] ?? [])),
       );
+      // The first grid is that of the first micro-batch.
       const seen = parts.flatMap(({ records }) =>
-        records.map((record) => record.maxima.map((m) => m ?? 0)),
+        records
+          .filter(({ microBatch }) => before !== undefined || microBatch === 0)
+          .map((record) => record.maxima.map((m) => m ?? 0)),
       );
       // A replica may have no part in the last step of an epoch.
       const observed = seen.length === 0 ? expected : seen.reduce(mergeMaxima);
