@@ -11,7 +11,7 @@
  * has caught up (followers.ts); the others go on meanwhile.
  */
 import type { LockstepError } from '../base/errors.ts';
-import type { Member } from '../membership/member.ts';
+import type { Member, MemberPhase } from '../membership/member.ts';
 import type { Roster } from '../membership/roster.ts';
 import type { Ledger } from '../metrics/events.ts';
 import type { Contribution, ToCoordinator } from '../protocol/messages.ts';
@@ -21,6 +21,7 @@ import { problemWith } from './check-contribution.ts';
 import type { CoordinatorOptions } from './coordinator-options.ts';
 import { Gathering } from './gathering.ts';
 import { Pass } from './pass.ts';
+import type { Undertaking } from './reporter.ts';
 import { RunEnding } from './run-ending.ts';
 import { createRunParts, type MemberHandlers, type RunParts } from './run-parts.ts';
 import type { StepControl } from './step-control.ts';
@@ -46,11 +47,15 @@ export class Coordinator {
   /** A pass is being completed: what is next begins after that. */
   #isSettling = false;
 
-  constructor(options: CoordinatorOptions) {
+  /**
+   * `initialState`, before the first update, is made where it is absent; it is not kept beyond its
+   * time, so it is no option.
+   */
+  constructor(options: CoordinatorOptions, initialState?: Uint8Array) {
     const control = this.#control();
     this.#options = options;
     this.#gathering = new Gathering(options.clock, options.plan);
-    this.#parts = createRunParts(options, this.#memberHandlers(), control);
+    this.#parts = createRunParts(options, this.#memberHandlers(), control, initialState);
     this.#roster = this.#parts.roster;
     this.#verdicts = new Verdicts(this.#parts, control);
     this.#absences = new Absences(this.#parts, this.#verdicts, control);
@@ -145,7 +150,10 @@ export class Coordinator {
     if (members.length === 0 && followers.length > 0) return;
     if (members.length === 0 || work === 'nothing')
       return reporter.waiting(step, 'no worker is left; waiting for one to join');
-    const reduction = members.length === 1 && followers.length === 0 ? 'alone' : 'star';
+    const isAlone = members.length === 1 && followers.length === 0;
+    // Of what is measured nothing is applied: no sum travels.
+    const isKept = work === 'evaluate' || trajectory.isMeasured;
+    const reduction = isAlone || !isKept ? 'alone' : 'star';
     if (!sums.begin({ work, reduction })) return this.#absences.evictClogged();
     const pass = new Pass(trajectory.specOf(work, ++this.#passCount, reduction));
     this.#pass = pass;
@@ -266,6 +274,22 @@ export class Coordinator {
     if (isOurs) reporter.norms(step, norms);
   }
 
+  #tick(nowMs: number): void {
+    this.#absences.tick();
+    if (this.#phase !== 'over') this.#parts.reporter.tick(nowMs, this.#betweenPasses());
+  }
+
+  /** What the run waits for when it is not in a pass. */
+  #betweenPasses(): Undertaking {
+    const { step } = this.#parts.trajectory;
+    const countIn = (phase: MemberPhase): number => this.#roster.membersIn(phase).length;
+    if (this.#phase === 'gathering')
+      return { activity: 'loading', step, done: countIn('ready'), of: this.#gathering.wanted };
+    const [done, coming] = [countIn('active'), countIn('syncing')];
+    const activity = this.#ending.isUnderWay ? 'collecting' : 'handing-over';
+    return { activity, step, done, of: done + coming };
+  }
+
   #control(): StepControl {
     return {
       pass: () => this.#pass,
@@ -286,7 +310,7 @@ export class Coordinator {
       onStalled: (member, stall) => this.#absences.stalled(member, stall),
       onRevived: () => this.#absences.revived(),
       onLost: (member, reason) => this.#absences.lost(member, reason),
-      onTick: () => this.#absences.tick(),
+      onTick: (nowMs) => this.#tick(nowMs),
     };
   }
 }

@@ -9,7 +9,6 @@ export class Gathering {
   readonly #clock: Clock;
   readonly #patienceMs: number;
   readonly #startMs: number;
-  /** The run begins when so many workers are ready. */
   #wanted: number;
   #readyMs: number | undefined;
 
@@ -18,6 +17,11 @@ export class Gathering {
     this.#patienceMs = gatherMs;
     this.#startMs = clock.now();
     this.#wanted = minWorkers;
+  }
+
+  /** The run begins when so many workers are ready. */
+  get wanted(): number {
+    return this.#wanted;
   }
 
   /** No more than `count` workers will come. */

@@ -2,9 +2,10 @@
  * Turns what happens in a run into events; every step and every evaluation is reported once.
  * Nothing is read back from it: a run without it gives the same leases and the same model.
  */
+import { microBatchesOfStep } from '../data/batches.ts';
 import type { Member } from '../membership/member.ts';
 import type { Rejection } from '../membership/roster-handlers.ts';
-import type { RunEvent } from '../metrics/events.ts';
+import type { Progressed, RunEvent } from '../metrics/events.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
 import type {
   BegunPass,
@@ -14,7 +15,7 @@ import type {
   PassListener,
   UndoneSteps,
 } from './pass-listener.ts';
-import type { PassSpec } from './pass.ts';
+import type { Pass, PassSpec } from './pass.ts';
 import { ExchangeWatch } from '../plan/exchange-cost.ts';
 import { dataPassOf, learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { SlowWorkers } from './slow-workers.ts';
@@ -32,7 +33,15 @@ export interface Reporter extends PassListener {
   norms(step: number, norms: readonly (number | null)[]): void;
   /** Nobody can compute. */
   waiting(step: number, reason: string): void;
+  /** Time has passed; between passes the run is busy with `other`. */
+  tick(nowMs: number, other: Undertaking): void;
 }
+
+/** What a run is busy with when it is not in a pass. */
+export type Undertaking = Pick<Progressed, 'activity' | 'step' | 'done' | 'of'>;
+
+/** What takes longer is told of, and again after as long. */
+const PROGRESS_MS = 1_000;
 
 /** What the reporter is given. */
 export interface EventReporterOptions {
@@ -50,6 +59,12 @@ export class EventReporter implements Reporter {
   readonly #slow: SlowWorkers;
   readonly #exchange = new ExchangeWatch();
   #passBeganMs = 0;
+  /** The pass under way, and which micro-batch of its own each member was at when it began. */
+  #pass: Pass | undefined;
+  #progressBefore: ReadonlyMap<Member, number> = new Map();
+  /** What is under way between passes, and since when. */
+  #other: { readonly name: string; readonly sinceMs: number } | undefined;
+  #toldMs = 0;
   #reportedSteps = 0;
   #normsStep = -1;
   #isWaiting = false;
@@ -91,8 +106,43 @@ export class EventReporter implements Reporter {
     this.#emit({ kind: 'worker-refused', ...rejection });
   }
 
-  begun({ nowMs }: BegunPass): void {
+  begun({ pass, members, nowMs }: BegunPass): void {
     this.#passBeganMs = nowMs;
+    this.#pass = pass;
+    this.#other = undefined;
+    this.#progressBefore = new Map(members.map((m) => [m, m.liveness.progress]));
+  }
+
+  abandoned(): void {
+    this.#pass = undefined;
+  }
+
+  tick(nowMs: number, other: Undertaking): void {
+    if (this.#pass === undefined && this.#other?.name !== other.activity)
+      this.#other = { name: other.activity, sinceMs: nowMs };
+    const sinceMs = this.#pass === undefined ? this.#other?.sinceMs : this.#passBeganMs;
+    if (sinceMs === undefined || nowMs - Math.max(sinceMs, this.#toldMs) < PROGRESS_MS) return;
+    this.#toldMs = nowMs;
+    const what = this.#pass === undefined ? other : this.#progressOf(this.#pass);
+    this.#emit({ kind: 'progress', ...what, elapsedMs: nowMs - sinceMs });
+  }
+
+  /** What is counted, and what members say that they have finished of the rest. */
+  #progressOf(pass: Pass): Undertaking {
+    const { work, step, microBatchCount: of } = pass.spec;
+    const left = pass.uncoveredBy([]).length;
+    let finished = 0;
+    for (const [member, before] of this.#progressBefore) {
+      const held = pass.unfinishedOf(member.workerId).length;
+      finished += Math.min(held, Math.max(0, member.liveness.progress - before));
+    }
+    const done = Math.max(0, of - left + Math.min(finished, left));
+    const isPart = step === 0 && of < microBatchesOfStep(this.#plan.train, 0).microBatchCount;
+    const training = isPart ? 'measuring' : 'training';
+    if (work === 'train') return { activity: training, step, done, of };
+    const { sampleCount, microBatch } = this.#plan.evaluate ?? this.#plan.train;
+    const samples = Math.min(done * microBatch, sampleCount);
+    return { activity: 'evaluating', step, done: samples, of: sampleCount };
   }
 
   counted(part: CountedPart): void {
@@ -101,6 +151,7 @@ export class EventReporter implements Reporter {
 
   completed(completed: CompletedPass): void {
     const { spec, outcome, nowMs } = completed;
+    this.#pass = undefined;
     if (outcome.kind === 'redo') {
       this.#emit({ kind: 'step-redone', step: spec.step, reason: outcome.reason });
     } else if (outcome.kind === 'evaluated') {

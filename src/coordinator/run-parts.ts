@@ -44,9 +44,10 @@ export function createRunParts(
   options: CoordinatorOptions,
   handlers: MemberHandlers,
   control: StepControl,
+  initialState?: Uint8Array,
 ): RunParts {
   const { plan, bytes, clock, onEvent } = options;
-  const trajectory = new Trajectory(plan, bytes);
+  const trajectory = new Trajectory(plan, bytes, initialState);
   const desk = new LeaseDesk(clock, plan);
   const times = new StepTimes();
   const tallies = new Tallies();

@@ -86,11 +86,12 @@ export class Trajectory {
   #losses: LossCourse = NO_LOSSES;
   #snapshot: Snapshot;
 
-  constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>) {
+  /** `state` is the initial one, if it has been made already. */
+  constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>, state?: Uint8Array) {
     this.#plan = plan;
     this.#given = given;
     this.#stepsPerEpoch = stepsPerEpoch(plan.train.sampleCount, plan.train.globalBatch);
-    this.#snapshot = initialSnapshot(plan, given);
+    this.#snapshot = initialSnapshot(state ?? makeInitialState(plan, given));
   }
 
   /** Updates committed so far. */
@@ -104,6 +105,11 @@ export class Trajectory {
 
   get snapshot(): Snapshot {
     return this.#snapshot;
+  }
+
+  /** Whether it is known how large gradients are; if not, the next pass measures them. */
+  get isMeasured(): boolean {
+    return this.#maxima !== undefined;
   }
 
   /** Whether the snapshot is of the present step. */
@@ -138,7 +144,7 @@ export class Trajectory {
     const epoch = Math.floor(step / this.#stepsPerEpoch);
     const stepInEpoch = step % this.#stepsPerEpoch;
     const whole = microBatchesOfStep(train, stepInEpoch);
-    const size = this.#maxima === undefined ? firstMicroBatchOf(train, whole) : whole;
+    const size = this.isMeasured ? whole : firstMicroBatchOf(train, whole);
     const maxima = this.#maxima ?? job.parameters.map(() => 1);
     const exponents = gridExponents(maxima, size.microBatchCount);
     return { id, work: 'train', step, epoch, stepInEpoch, ...size, exponents, reduction };
@@ -165,7 +171,7 @@ export class Trajectory {
     const maxima = maximaOfStep(expected, observed, microBatchCount);
     const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
     const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
-    const isFirst = this.#maxima === undefined;
+    const isFirst = !this.isMeasured;
     if (isFirst || isTooNarrow || (!isItsGrid && this.#redoCount < MAX_REDOS)) {
       this.#redoCount++;
       this.#maxima = maxima;
@@ -221,7 +227,8 @@ export class Trajectory {
 
   /** Goes back to the snapshot, or to the initial state when the snapshot is newer than `step`. */
   goBack(step: number): void {
-    if (this.#snapshot.step > step) this.#snapshot = initialSnapshot(this.#plan, this.#given);
+    if (this.#snapshot.step > step)
+      this.#snapshot = initialSnapshot(makeInitialState(this.#plan, this.#given));
     this.rollBack();
     this.#evaluatedStep = Math.min(this.#evaluatedStep, this.#step - 1);
   }
@@ -273,8 +280,7 @@ export function divergenceError(step: number, { lossMean, firstLoss }: Divergenc
   );
 }
 
-function initialSnapshot(plan: RunPlan, given: PlanBytes['given']): Snapshot {
-  const bytes = makeInitialState(plan, given);
+function initialSnapshot(bytes: Uint8Array): Snapshot {
   return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES, losses: NO_LOSSES };
 }
 

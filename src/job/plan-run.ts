@@ -17,6 +17,8 @@ export interface PlanningOptions {
   readonly isOnCpu: boolean;
   /** What the user should know and need not act on. */
   readonly onNote: (note: string) => void;
+  /** Told what is begun, when that may take long. */
+  readonly onPhase: (phase: string) => void;
 }
 
 /**
@@ -28,9 +30,11 @@ export interface PlanningOptions {
 export async function planRun(
   options: PlanningOptions,
 ): Promise<{ readonly planned: PlannedRun; readonly tokens: TokenTable | undefined }> {
-  const { config, name, places, onNote } = options;
+  const { config, name, places, onNote, onPhase } = options;
+  onPhase('loading data');
   const data = await loadRunData(datasetSpecOf(config), places);
   for (const note of data.splits.notes ?? []) onNote(note);
+  onPhase('compiling the model');
   const chosen = chooseModel(config, data.train);
   for (const note of chosen.notes ?? []) onNote(`${config.model}: ${note}`);
   const chooseForm = await formsFor(chosen, options);

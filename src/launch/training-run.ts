@@ -11,7 +11,8 @@ import type { EventSink } from '../metrics/event-sink.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
 import { checkDiskSpace } from '../runs/disk-space.ts';
 import { modelFileBytes } from '../runs/model-files.ts';
-import { RecordedRun } from '../runs/recorded-run.ts';
+import { drawInitialState } from '../state/initial-state.ts';
+import { RecordedRun, type RecordedRunOptions } from '../runs/recorded-run.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import type { Device } from '../runtime/device.ts';
@@ -38,6 +39,8 @@ export interface TrainingRunOptions {
   readonly onListening: (address: Address, folder: string) => void;
   /** Told everything that happens, after the run's own files. */
   readonly sinks: readonly EventSink[];
+  /** Told what is begun, in words, when that may take long. */
+  readonly onPhase?: (phase: string) => void;
   /** What the user should know and need not act on. */
   readonly onNote: (note: string) => void;
   /** Interrupts the run: what was committed is reported, nothing is left running. */
@@ -56,7 +59,7 @@ export interface WorkerPlace {
  * Throws: LockstepError when the run cannot start or go on; its files say so too.
  */
 export async function runTraining(options: TrainingRunOptions): Promise<RunSummary> {
-  const { config, name, startedMs, signal } = options;
+  const { config, name, startedMs, signal, onPhase = () => {} } = options;
   const crew = new LocalCrew(join(config.outDir, name, 'logs'));
   const { workers } = crew;
   const killWorkers = (): void => workers.killNow();
@@ -69,7 +72,8 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     const planned = await prepare(options, { address, files, shares, workers });
     options.onListening(address, files.folder);
     const sinks = [...options.sinks, crew];
-    const run = new RecordedRun({ config, name, planned, files, sinks, startedMs, signal });
+    const about = { config, name, planned, files, sinks, onPhase, startedMs, signal };
+    const run = await recordedRunOf(about);
     crew.join(run);
     door.lead(run.coordinator);
     const summary = await run.finished();
@@ -80,6 +84,13 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     await crew.stop();
     process.removeListener('exit', killWorkers);
   }
+}
+
+/** A run from its initial state on, which is kept nowhere else. */
+async function recordedRunOf(options: RecordedRunOptions): Promise<RecordedRun> {
+  const { plan, bytes } = options.planned;
+  options.onPhase('drawing the initial weights');
+  return new RecordedRun(options, await drawInitialState(plan, bytes.given));
 }
 
 /** A listener whose connections wait until there is a coordinator to take them. */
@@ -129,7 +140,8 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
     files.writeConfig({ ...config, name });
     await startWorkers(options, premises);
     const isOnCpu = shares.every(({ device }) => device === 'cpu');
-    const { planned, tokens } = await planRun({ config, name, places, isOnCpu, onNote });
+    const { onPhase = () => {} } = options;
+    const { planned, tokens } = await planRun({ config, name, places, isOnCpu, onNote, onPhase });
     checkLocalMemory(planned.plan, shares);
     const step = compiledStepsOf(planned.plan, planned.bytes).train;
     checkDiskSpace(files.folder, modelFileBytes(planned.model, step.length));

@@ -21,6 +21,7 @@ export type RunEvent =
   | ClockJumped
   | StepCommitted
   | Diverged
+  | Progressed
   | ExchangeBound
   | GradientNorms
   | Evaluated
@@ -321,6 +322,27 @@ interface ExchangeBound {
   /** What limits: the link of `rank`, `rank` computing, or all links alike. */
   readonly limit: 'link' | 'worker' | 'exchange';
   readonly rank?: number;
+}
+
+/**
+ * How far the run is with what takes longer than a second; told once a second until it is done. Not
+ * in `metrics.jsonl`.
+ */
+export interface Progressed {
+  readonly kind: 'progress';
+  /**
+   * `loading`: workers load data and model (counts workers); `handing-over`: they get the state
+   * (workers); `measuring`: the first micro-batch is computed to learn how large gradients are;
+   * `training` (micro-batches), `evaluating` (samples); `collecting`: the final state is on its way.
+   */
+  readonly activity:
+    'loading' | 'handing-over' | 'measuring' | 'training' | 'evaluating' | 'collecting';
+  /** Updates committed so far. */
+  readonly step: number;
+  readonly done: number;
+  readonly of: number;
+  /** Since it began. */
+  readonly elapsedMs: number;
 }
 
 /** One worker's part in a step. */

@@ -20,7 +20,8 @@ async function startRun(t: TestContext, signal: AbortSignal): Promise<[RecordedR
   const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, {}));
   const planned = makePlan(config, data, { runId: 'test', minWorkers: 1 });
   const files = new RunFiles(outDir, 'test');
-  const given = { config, name: 'test', planned, files, sinks: [], startedMs: 0, signal };
+  const of = { config, name: 'test', planned, files };
+  const given = { ...of, sinks: [], onPhase: () => {}, startedMs: 0, signal };
   return [new RecordedRun(given), files];
 }
 

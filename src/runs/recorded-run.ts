@@ -25,6 +25,8 @@ export interface RecordedRunOptions {
   readonly planned: PlannedRun;
   readonly files: RunFiles;
   readonly sinks: readonly EventSink[];
+  /** Told what is begun that may take long and leaves no time for anything else. */
+  readonly onPhase: (phase: string) => void;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   /** Interrupts the run: what was committed is reported. */
@@ -48,22 +50,26 @@ export class RecordedRun {
   readonly #over = new AbortController();
   #settle: { resolve: (summary: RunSummary) => void; reject: (error: unknown) => void } | undefined;
 
-  constructor(options: RecordedRunOptions) {
+  /** `initialState` is that before the first update, if it has been made already. */
+  constructor(options: RecordedRunOptions, initialState?: Uint8Array) {
     const { planned, files, sinks, signal } = options;
     this.#options = options;
     this.#sinks = [files, ...sinks];
     files.reportTo((event) => this.#observe(event));
     this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.coordinator = new Coordinator({
-      plan: planned.plan,
-      bytes: planned.bytes,
-      clock: systemClock,
-      timing: DEFAULT_TIMING,
-      newSession: () => randomBytes(16).toString('hex'),
-      onEvent: (event) => this.#observe(event),
-      onFinished: (result) => this.#finish(result),
-      onFailed: (error) => this.fail(error),
-    });
+    this.coordinator = new Coordinator(
+      {
+        plan: planned.plan,
+        bytes: planned.bytes,
+        clock: systemClock,
+        timing: DEFAULT_TIMING,
+        newSession: () => randomBytes(16).toString('hex'),
+        onEvent: (event) => this.#observe(event),
+        onFinished: (result) => this.#finish(result),
+        onFailed: (error) => this.fail(error),
+      },
+      initialState,
+    );
     this.#observe(startOf(options));
     if (signal.aborted) this.#interrupt();
     signal.addEventListener('abort', () => this.#interrupt(), { signal: this.#over.signal });
@@ -130,6 +136,7 @@ export class RecordedRun {
 
   #finish(result: RunResult): void {
     const { planned, files } = this.#options;
+    this.#options.onPhase('comparing the final states');
     const digests = digestsOf(result.state, stateElementCountOf(planned.model));
     const odd = result.replicaDigests.find(
       ({ stateDigest }) => stateDigest !== digests.stateDigest,
@@ -151,6 +158,7 @@ export class RecordedRun {
     const { config, name, planned, files } = this.#options;
     const weights = asFloat32(state.subarray(0, 4 * stateElementCountOf(planned.model)));
     const { model, dataset } = config;
+    this.#options.onPhase('saving the model');
     files.writeModel(planned.model, weights, { model, dataset, run: name, ...facts });
   }
 

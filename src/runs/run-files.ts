@@ -132,7 +132,7 @@ export class RunFiles implements EventSink {
 
   /** Appends an event with its time to `metrics.jsonl`. */
   onEvent(event: RunEvent): void {
-    if (this.#isOver) return;
+    if (this.#isOver || event.kind === 'progress') return;
     if (event.kind === 'run-started') this.#lookAgain();
     const nowMs = this.#clock.now();
     const line = `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;

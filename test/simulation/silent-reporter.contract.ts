@@ -15,6 +15,7 @@ const SILENT: Reporter = {
   rejected: () => {},
   norms: () => {},
   waiting: () => {},
+  tick: () => {},
 };
 
 /** All that the coordinator asks of workers in history `seed`, in order, and how it ends. */

@@ -122,11 +122,13 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
         onListening: (_address, own) => (folder = own),
         sinks: [{ onEvent: show }],
         onNote: note,
+        onPhase: (phase) => progress.phase(phase),
         signal,
       }),
     );
     finish(context, request, outcome, terminal);
   } finally {
+    progress.close();
     if (folder !== '' && existsSync(folder)) note(`files of the run: ${folder}`);
   }
 }

@@ -4,7 +4,6 @@ import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import { describeOptions } from '../../config/option-docs.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
-import type { RunEvent } from '../../metrics/events.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -129,11 +128,6 @@ async function train(
   const devices = isLocal ? await chooseDevices(config.device) : [];
   for (const line of new Set(devices.flatMap((device) => device.note ?? []))) note(line);
   const progress = new Progress(terminal, colours, context.now);
-  // Workers that are started by hand come when their user starts them.
-  const waiting = isLocal ? setTimeout(() => note(waitingText(config)), WAITING_MS) : undefined;
-  const stopWaiting = ({ kind }: RunEvent): void => {
-    if (kind === 'worker-joined') clearTimeout(waiting);
-  };
   const summary = await withInterrupt(terminal, (signal) =>
     runTraining({
       config,
@@ -144,11 +138,12 @@ async function train(
       startedMs: context.startedMs,
       onListening: (address, folder) =>
         terminal.line(listeningText(config, isLocal, address, folder, colours)),
-      sinks: [{ onEvent: stopWaiting }, progress],
+      sinks: [progress],
+      onPhase: (phase) => progress.phase(phase),
       onNote: note,
       signal,
     }),
-  ).finally(() => clearTimeout(waiting));
+  ).finally(() => progress.close());
   terminal.line(summaryText(summary, colours));
   if (json === true) printJson(summary);
   context.setExitCode(exitCodeOf(summary));
@@ -171,15 +166,5 @@ function listeningText(
   return (
     `${bold('Lockstep')}  ${model} on ${dataset}, ${who}  ` +
     dim(`coordinator ${host}:${port}, files in ${folder}`)
-  );
-}
-
-/** After so long without a worker the user is told what they do. */
-const WAITING_MS = 10_000;
-
-function waitingText({ microBatch }: TrainConfig): string {
-  return (
-    'no worker has joined yet: each loads data and model and tries one micro-batch of ' +
-    `${microBatch} first, which takes long for a large model; a smaller --micro-batch is quicker`
   );
 }

@@ -60,7 +60,7 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'step-redone': ({ step, reason }, { colours: { dim, yellow }, unit }) => {
     if (reason === 'calibration') return undefined;
     if (reason === 'overflow')
-      return dim(`${unit} ${step + 1} computed again: gradients outgrew their grid`);
+      return dim(`${unit} ${step + 1} computed again: gradients grew beyond what was expected`);
     return (
       `${yellow('!')} ${unit} ${step + 1} computed again: a gradient was far larger than it is ` +
       'when computed again. Is a machine broken? --audit 0.05 finds out which'
@@ -113,6 +113,8 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
   // The bar tells of steps; norms are for the files.
   step: () => undefined,
   'gradient-norms': () => undefined,
+  // Shown for as long as it lasts.
+  progress: () => undefined,
 };
 
 /** Gives the line that tells of an event; undefined when none does. */

@@ -76,6 +76,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'gradient-norms':
     case 'evaluation':
     case 'exchange-bound':
+    case 'progress':
     case 'diverged':
     case 'run-waiting':
       return undefined;

@@ -19,7 +19,7 @@ import { workloadConfig, type WorkloadOptions } from './workloads.ts';
 /** What to train, where its files go, and what is measured beside it. */
 export interface RunWorkloadOptions extends Pick<
   TrainingRunOptions,
-  'onListening' | 'sinks' | 'onNote' | 'signal' | 'startedMs'
+  'onListening' | 'sinks' | 'onNote' | 'onPhase' | 'signal' | 'startedMs'
 > {
   readonly workload: WorkloadOptions;
   readonly devices: readonly Device[];
