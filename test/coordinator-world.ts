@@ -19,6 +19,8 @@ export function createWorld(
   const events: RunEvent[] = [];
   const results: RunResult[] = [];
   const errors: LockstepError[] = [];
+  /** The step of the snapshot whenever the run was told to be trained. */
+  const trained: number[] = [];
   let sessions = 0;
   const coordinator = new Coordinator({
     plan: makeTestPlan(changes),
@@ -27,6 +29,7 @@ export function createWorld(
     timing: DEFAULT_TIMING,
     newSession: () => `session-${sessions++}`,
     onEvent: (event) => void events.push(event),
+    onTrained: () => void trained.push(coordinator.snapshot.step),
     onFinished: (result) => void results.push(result),
     onFailed: (error) => void errors.push(error),
   });
@@ -40,7 +43,19 @@ export function createWorld(
   const kinds = (): string[] => events.map(({ kind }) => kind);
   const eventsOf = <K extends RunEvent['kind']>(kind: K): Extract<RunEvent, { kind: K }>[] =>
     events.filter((event): event is Extract<RunEvent, { kind: K }> => event.kind === kind);
-  return { clock, host, coordinator, events, results, errors, door, join, kinds, eventsOf };
+  return {
+    clock,
+    host,
+    coordinator,
+    events,
+    results,
+    errors,
+    trained,
+    door,
+    join,
+    kinds,
+    eventsOf,
+  };
 }
 
 /**

@@ -33,9 +33,24 @@ describe('the data set when none is named', () => {
 
     assert.deepEqual(chosenFor('mlp'), ['mnist', 0]);
     assert.deepEqual(chosenFor('gpt'), ['moby_dick', 1]);
-    assert.deepEqual(chosenFor('bert'), ['synthetic_text', 1]);
+    assert.deepEqual(chosenFor('bert'), ['synthetic_text', 2], 'with a note on its batches');
     const named = parseTrainConfig([], { model: 'gpt', dataset: 'book.txt' });
     assert.deepEqual([named.config.dataset, named.notes], ['book.txt', []]);
+  });
+});
+
+describe('batches when none are named', () => {
+  const batchesOf = (flags: object): readonly number[] => {
+    const { config, notes } = parseTrainConfig([], { model: 'bert', dataset: 'digits', ...flags });
+    return [config.microBatch, config.globalBatch, notes.length];
+  };
+
+  test('fit a large model, which is told; what is named stays', () => {
+    assert.deepEqual(batchesOf({}), [2, 32, 1]);
+    assert.deepEqual(batchesOf({ globalBatch: '64' }), [2, 64, 1]);
+    assert.deepEqual(batchesOf({ globalBatch: '63' }), [1, 63, 1]);
+    assert.deepEqual(batchesOf({ microBatch: '48' }), [48, 192, 0]);
+    assert.deepEqual(batchesOf({ layers: '2', width: '32' }), [32, 192, 0]);
   });
 });
 
@@ -98,6 +113,7 @@ describe('parseTrainConfig', () => {
       gamma: 0.1,
       seed: 42,
       evalEvery: 'epoch',
+      evalSamples: undefined,
       trackGradients: false,
       audit: 0,
       stopOnDivergence: false,

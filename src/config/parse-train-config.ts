@@ -8,7 +8,7 @@ import { crossCheck } from './cross-check.ts';
 import { OPTIMIZER_NAMES, OPTIMIZERS } from '../optim/spec.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from '../options/option-types.ts';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
-import { settingsOfModel, usualDatasetOf } from '../models/models.ts';
+import { settingsOfModel, usualDatasetOf, usualMicroBatchOf } from '../models/models.ts';
 import {
   note,
   SEED_KEYS,
@@ -60,6 +60,7 @@ export function parseTrainConfig(
   if (!given.has('weightDecay')) values.weightDecay = usualWeightDecay(values.optimizer);
   fillModelSettings(values);
   if (!given.has('dataset')) chooseDataset(values, notes);
+  chooseBatches(values, given, notes);
   // Every key now holds a value its option's schema has passed, or its default.
   const config = values as unknown as TrainConfig;
   const refused = new Set(problems.flatMap(({ key }) => key ?? []));
@@ -273,6 +274,35 @@ function chooseDataset(
   values.dataset = dataset;
   const message = `${dataset} is taken, which ${String(values.model)} can be trained on`;
   notes.push({ file: 'command line', line: 0, key: '--dataset', message });
+}
+
+/** A step of a large model has so many micro-batches when nobody says. */
+const USUAL_PARTS = 16;
+
+/** Batches that fit the size of the model, where those of every model would take very long. */
+function chooseBatches(
+  values: Partial<Record<TrainConfigKey, unknown>>,
+  given: ReadonlyMap<TrainConfigKey, Setting>,
+  notes: ConfigNote[],
+): void {
+  const settings = values as Partial<TrainConfig>;
+  const { model = '', sequenceLength = 1, microBatch = 1, globalBatch = 1 } = settings;
+  const usual = usualMicroBatchOf(model, settings, sequenceLength);
+  if (usual === undefined || usual >= microBatch || given.has('microBatch')) return;
+  const isFree = !given.has('globalBatch');
+  values.microBatch = isFree ? usual : divisorUpTo(usual, globalBatch);
+  if (isFree) values.globalBatch = USUAL_PARTS * usual;
+  const message =
+    `${String(values.microBatch)}, of a global_batch of ${String(values.globalBatch)}, for a ` +
+    'model of this size';
+  notes.push({ file: 'command line', line: 0, key: '--micro-batch', message });
+}
+
+/** The largest divisor of `whole` that is at most `most`. */
+function divisorUpTo(most: number, whole: number): number {
+  let divisor = most;
+  while (whole % divisor !== 0) divisor--;
+  return divisor;
 }
 
 function readFlags(flags: FlagValues, problems: Problem[]): Setting[] {

@@ -5,7 +5,9 @@ import { FILE_PATH, MAX_COUNT } from '../options/option-types.ts';
 /** What a run records, and where; each setting is explained in `RUN_OPTIONS`. */
 export interface RunSettings {
   readonly seed: number;
-  readonly evalEvery: number | 'epoch';
+  readonly evalEvery: number | 'epoch' | 'never';
+  /** All when undefined. */
+  readonly evalSamples: number | undefined;
   readonly trackGradients: boolean;
   readonly audit: number;
   readonly stopOnDivergence: boolean;
@@ -21,10 +23,20 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
     help: 'Initial weights, order of samples and splits follow from it',
   },
   evalEvery: {
-    type: { kind: 'integer', min: 1, max: MAX_COUNT, word: 'epoch' },
+    type: { kind: 'integer', min: 1, max: MAX_COUNT, words: ['epoch', 'never'] },
     default: 'epoch',
     unit: 'steps',
-    help: 'Evaluate on the test samples every so many steps; epoch: after each epoch',
+    help:
+      'Evaluate on the test samples every so many steps, and after the last; epoch: after each ' +
+      'epoch; never: not even at the end',
+  },
+  evalSamples: {
+    type: { kind: 'integer', min: 1, max: MAX_COUNT },
+    default: undefined,
+    unit: 'samples',
+    help:
+      'Evaluate on so many of the test samples, the same every time, chosen by seed; not given: ' +
+      'on all',
   },
   trackGradients: {
     type: { kind: 'boolean' },

@@ -15,7 +15,7 @@ function valuesOf(type: OptionType): fc.Arbitrary<unknown> {
   switch (type.kind) {
     case 'integer': {
       const integer = fc.integer({ min: type.min, max: type.max });
-      return type.word === undefined ? integer : fc.oneof(integer, fc.constant(type.word));
+      return type.words === undefined ? integer : fc.oneof(integer, fc.constantFrom(...type.words));
     }
     case 'number':
       return fc
@@ -200,7 +200,8 @@ describe('TRAIN_OPTIONS', () => {
 --step-size <int>
 --gamma <number>
 --seed <int>
---eval-every <int|epoch>
+--eval-every <int|epoch|never>
+--eval-samples <int>
 --track-gradients
 --audit <number>
 --stop-on-divergence

@@ -30,7 +30,7 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
     help: 'Worker processes to start on this machine; the result does not depend on it',
   },
   lanes: {
-    type: { kind: 'integer', min: 1, max: 1024, word: 'auto' },
+    type: { kind: 'integer', min: 1, max: 1024, words: ['auto'] },
     default: 'auto',
     unit: 'threads per worker',
     help:

@@ -48,7 +48,7 @@ describe('Coordinator and a worker that fails', () => {
 
   test('fails the run at an evaluation that is not finite, and reports no loss of zero', () => {
     const { clock, a, b, errors, eventsOf } = startPair({
-      totalSteps: 1,
+      totalSteps: 2,
       evaluate: { sampleCount: 4, globalBatch: 4, microBatch: 2, split: 'test' },
       evaluateEvery: 1,
     });

@@ -17,6 +17,8 @@ export interface CoordinatorOptions {
   readonly onEvent: (event: RunEvent) => void;
   /** Instead of one that tells `onEvent`. */
   readonly reporter?: Reporter;
+  /** The state after the last update is the snapshot, and is evaluated next. */
+  readonly onTrained?: () => void;
   /** Told once: the run is over. */
   readonly onFinished: (result: RunResult) => void;
   /** Told once: the run cannot go on. */

@@ -106,6 +106,25 @@ describe('Coordinator in a step', () => {
     assert.equal(coordinator.committedSteps, 1);
   });
 
+  test('keeps the state after the last update before it is evaluated', () => {
+    const { clock, coordinator, a, b, results, trained } = startPair({
+      totalSteps: 1,
+      evaluate: { sampleCount: 4, globalBatch: 4, microBatch: 2, split: 'test' },
+    });
+    for (const worker of [a, b]) worker.contribute();
+    clock.advance(5);
+    assert.equal(a.last('plan')!.work, 'train');
+    assert.deepEqual([coordinator.committedSteps, coordinator.snapshot.step, trained], [1, 0, []]);
+
+    a.data!.send({ kind: 'state', step: 1 }, new Uint8Array(4 * ELEMENTS).fill(1));
+    clock.advance(5);
+    assert.equal(a.last('plan')!.work, 'evaluate');
+    assert.deepEqual([coordinator.snapshot.step, trained], [1, [1]]);
+    for (const worker of [a, b]) worker.contribute();
+    clock.advance(5);
+    assert.equal(results.length, 1);
+  });
+
   test('ends the run with everybody dismissed and one result when all steps are done', () => {
     const { clock, host, a, b, results, errors } = startPair();
 

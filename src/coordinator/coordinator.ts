@@ -129,8 +129,9 @@ export class Coordinator {
       return this.#finishPassIfComplete();
     }
     if (this.#phase === 'gathering' && !this.#canStart()) return;
-    if (this.#ending.isUnderWay || this.#parts.trajectory.work === 'nothing') this.#finish();
-    else this.#beginPass();
+    const { trajectory } = this.#parts;
+    if (this.#ending.isUnderWay || trajectory.work === 'nothing') this.#finish();
+    else if (this.#ending.secure()) this.#beginPass();
   }
 
   #canStart(): boolean {
@@ -141,7 +142,7 @@ export class Coordinator {
   }
 
   #beginPass(): void {
-    const { clock, trajectory, states, sums, reporter, listeners } = this.#parts;
+    const { plan, clock, trajectory, states, sums, reporter, listeners } = this.#parts;
     states.serve();
     const { work, step } = trajectory;
     const members = this.#roster.membersIn('active');
@@ -155,6 +156,8 @@ export class Coordinator {
     const isKept = work === 'evaluate' || trajectory.isMeasured;
     const reduction = isAlone || !isKept ? 'alone' : 'star';
     if (!sums.begin({ work, reduction })) return this.#absences.evictClogged();
+    if (work === 'evaluate' && step === plan.totalSteps && trajectory.isKept)
+      this.#options.onTrained?.();
     const pass = new Pass(trajectory.specOf(work, ++this.#passCount, reduction));
     this.#pass = pass;
     const begun = { pass, members, nowMs: clock.now() };
@@ -286,7 +289,8 @@ export class Coordinator {
     if (this.#phase === 'gathering')
       return { activity: 'loading', step, done: countIn('ready'), of: this.#gathering.wanted };
     const [done, coming] = [countIn('active'), countIn('syncing')];
-    const activity = this.#ending.isUnderWay ? 'collecting' : 'handing-over';
+    const isTrained = step === this.#parts.plan.totalSteps;
+    const activity = isTrained ? 'collecting' : 'handing-over';
     return { activity, step, done, of: done + coming };
   }
 

@@ -39,6 +39,40 @@ function createWorld(changes: Partial<RunPlan> = {}) {
 }
 
 describe('EventReporter', () => {
+  test('tells once a second how far a pass is, by what is counted and what workers say', () => {
+    const { clock, events, reporter } = createWorld({
+      evaluate: { sampleCount: 6, globalBatch: 8, microBatch: 2, split: 'test' },
+    });
+    const idle = { activity: 'handing-over', step: 0, done: 0, of: 1 } as const;
+    const told = (): unknown[] => events.splice(0).map(({ kind: _, ...event }) => event);
+    const { member } = joinMember(clock, 'worker 0');
+    const pass = makePass({ step: 0, microBatchCount: 8, sampleCount: 16 });
+    pass.lease(member.workerId, [0, 1, 2]);
+    reporter.begun({ pass, members: [member], nowMs: 0 });
+    reporter.tick(900, idle);
+    assert.deepEqual(told(), []);
+    member.liveness.beat({ progress: 2 }, 0);
+    reporter.tick(1_000, idle);
+    reporter.tick(1_900, idle);
+    pass.count([0, 1, 2].map((m) => recordOf(m)));
+    reporter.tick(2_000, idle);
+    const training = { activity: 'training', step: 0, of: 8 };
+    assert.deepEqual(told(), [
+      { ...training, done: 2, elapsedMs: 1_000 },
+      { ...training, done: 3, elapsedMs: 2_000 },
+    ]);
+
+    reporter.completed(redoneOf(pass, 2_500));
+    reporter.tick(2_600, idle);
+    reporter.tick(3_600, idle);
+    assert.deepEqual(told().slice(1), [{ ...idle, elapsedMs: 1_000 }]);
+    const evaluation = makePass({ work: 'evaluate', microBatchCount: 3, sampleCount: 6 });
+    reporter.begun({ pass: evaluation, members: [member], nowMs: 4_000 });
+    reporter.tick(5_000, idle);
+    const evaluating = { activity: 'evaluating', step: 0, done: 0, of: 6 };
+    assert.deepEqual(told(), [{ ...evaluating, elapsedMs: 1_000 }]);
+  });
+
   test('reports a step with the means over its samples, its learning rate and its times', () => {
     const { events, commit } = createWorld();
 

@@ -20,6 +20,18 @@ export class RunEnding {
   }
 
   /**
+   * Whether the state after the last update is kept, which an evaluation that may take long is not
+   * to put at risk; if not, it is asked for. Without anybody who has it there is nothing to keep.
+   */
+  secure(): boolean {
+    const { plan, roster, states, trajectory } = this.#parts;
+    const isLast = trajectory.work === 'evaluate' && trajectory.step === plan.totalSteps;
+    if (!isLast || trajectory.isKept || roster.membersIn('active').length === 0) return true;
+    if (!states.isFetching) states.fetch();
+    return false;
+  }
+
+  /**
    * Asks for what is missing. Gives the result once everything is there; `waiting` until then, or
    * `lost` when everyone died after the last commit: then the end of the run is computed again.
    */

@@ -66,6 +66,13 @@ export function withTestSplit(whole: Dataset, origin: string, seed: number): Dat
   };
 }
 
+/** `count` of the samples, chosen by the seed, in their original order; all if there are no more. */
+export function someSamplesOf(dataset: Dataset, count: number, seed: number): Dataset {
+  if (count >= dataset.sampleCount) return dataset;
+  const order = permutation(dataset.sampleCount, new RandomWords(seed, 'split', 2));
+  return selectSamples(dataset, order.slice(0, count).sort());
+}
+
 /** A copy of the samples at `indices`, in that order. */
 function selectSamples(dataset: Dataset, indices: Uint32Array): Dataset {
   return makeDataset({

@@ -3,7 +3,7 @@ import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
 import { peakBytes } from '../graph/peak-bytes.ts';
-import type { Model } from '../models/model.ts';
+import { type Model, parameterCountOf } from '../models/model.ts';
 import { makeEvaluateGraph, makeStepGraphs } from '../models/step-graphs.ts';
 import type { Job } from '../protocol/messages.ts';
 import { checkJobFiles } from './limits.ts';
@@ -14,8 +14,12 @@ export interface CompiledSteps {
   readonly facts: Pick<Job, 'masks' | 'trainBytes' | 'evaluateBytes' | 'evaluateMicroBatch'>;
 }
 
-/** Evaluations take larger micro-batches than training, as far as this memory goes on a lane. */
+/**
+ * Evaluations take larger micro-batches than training, as far as this memory goes on a lane, and so
+ * many weights times samples: nothing is heard of a micro-batch before it is done.
+ */
 const EVALUATE_MICRO_BATCH = 256;
+const EVALUATE_WORK = 2e9;
 const EVALUATE_BYTES = 256 << 20;
 
 /**
@@ -36,7 +40,12 @@ export function compileSteps(
   const samplesWithRoom = Math.floor(EVALUATE_BYTES / (peakBytes(graphs.evaluate) / microBatch));
   const evaluateMicroBatch = Math.max(
     microBatch,
-    Math.min(EVALUATE_MICRO_BATCH, evaluateSamples, samplesWithRoom),
+    Math.min(
+      EVALUATE_MICRO_BATCH,
+      Math.floor(EVALUATE_WORK / parameterCountOf(model)),
+      evaluateSamples,
+      samplesWithRoom,
+    ),
   );
   const train = encodeGraph(graphs.train);
   const evaluate = encodeGraph(makeEvaluateGraph(model, evaluateMicroBatch, { objective }));

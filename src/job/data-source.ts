@@ -17,6 +17,7 @@ import {
 } from '../data/dataset-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { DataPlaces, Dataset, DatasetSplits } from '../data/dataset.ts';
+import { someSamplesOf } from '../data/split.ts';
 import { loadDataset } from '../data/sources/datasets.ts';
 import { isPath } from '../data/sources/own-dataset.ts';
 
@@ -29,6 +30,8 @@ const datasetSpec = z.object({
   seed: z.int().min(0),
   /** Fraction of the training samples kept for validation; 0 for none. */
   validationFraction: z.number().min(0).lt(1),
+  /** Of the samples for evaluation so many are used; all when absent. */
+  evaluateSamples: upTo(1_000_000_000).optional(),
   settings: z.object({
     samples: upTo(100_000_000),
     classes: upTo(65_536).optional(),
@@ -49,9 +52,10 @@ export type DatasetSpec = z.infer<typeof datasetSpec>;
 
 /** The data set that a configuration asks for. */
 export function datasetSpecOf(config: TrainConfig): DatasetSpec {
-  const { dataset, seed, validationSplit } = config;
+  const { dataset, seed, validationSplit, evalSamples } = config;
   const settings = datasetSpec.shape.settings.parse(config);
-  return { name: dataset, seed, validationFraction: validationSplit, settings };
+  const evaluated = evalSamples === undefined ? {} : { evaluateSamples: evalSamples };
+  return { name: dataset, seed, validationFraction: validationSplit, ...evaluated, settings };
 }
 
 /** The same as a job says it: folders of this machine are nobody else's business. */
@@ -98,7 +102,9 @@ export async function loadRunData(spec: DatasetSpec, places: DataPlaces): Promis
     network: { fetch, clock: systemClock },
   });
   const { train, test, validation } = splits;
-  const evaluate = validation ?? test;
+  const all = validation ?? test;
+  const { evaluateSamples = all.sampleCount } = how;
+  const evaluate = someSamplesOf(all, evaluateSamples, how.seed);
   return {
     splits,
     train,

@@ -6,6 +6,7 @@ import { loadRunData, dataPlaces, datasetSpecOf } from './data-source.ts';
 import { scalarsOf } from '../plan/run-plan.ts';
 import { makeInitialState } from '../state/initial-state.ts';
 import { makePlan, type PlannedRun } from './make-plan.ts';
+import { noteOnEvaluation } from './plan-run.ts';
 
 async function planOf(settings: Partial<TrainConfig>): Promise<PlannedRun> {
   const { config } = parseTrainConfig([], {
@@ -19,6 +20,31 @@ async function planOf(settings: Partial<TrainConfig>): Promise<PlannedRun> {
 }
 
 describe('makePlan', () => {
+  test('plans no evaluation where none is wanted, and one of as many samples as are', async () => {
+    const small = { model: 'mlp', dataset: 'synthetic_image', imageSize: 8 } as const;
+    const never = await planOf({ ...small, evalEvery: 'never' });
+    assert.equal(never.plan.evaluate, undefined);
+    const some = await planOf({ ...small, evalSamples: 50 });
+    assert.equal(some.plan.evaluate?.sampleCount, 50);
+    const all = await planOf({ ...small, evalSamples: 1_000_000 });
+    assert.equal(all.plan.evaluate?.sampleCount, 300);
+    assert.notEqual(some.plan.job.dataDigest, all.plan.job.dataDigest);
+  });
+
+  test('notes that evaluating takes long where it does', async () => {
+    const { plan } = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8 });
+    const rare = { ...plan, totalSteps: 10, evaluateEvery: 5 };
+    assert.match(
+      noteOnEvaluation(rare, 100_000_000) ?? '',
+      /^evaluating 300 samples, 2 times, will take about 71 % of the run; --eval-samples/,
+    );
+    assert.equal(noteOnEvaluation(rare, 1_000), undefined, 'nobody waits for it');
+    assert.equal(
+      noteOnEvaluation({ ...rare, totalSteps: 1e6, evaluateEvery: 1e6 }, 1e8),
+      undefined,
+    );
+  });
+
   test('evaluates up to 256 samples at once, but no more than have room', async () => {
     const small = await planOf({ model: 'mlp', dataset: 'synthetic_image', imageSize: 8 });
     const images = {

@@ -69,7 +69,7 @@ export function makePlan(
     initial: model.parameters.map(({ init }) => (init.kind === 'values' ? GIVEN : init)),
     stateBytes,
     sumElements: makeArenaLayout(model.parameters).paddedLength,
-    evaluate: evaluationOf(data, steps.facts),
+    ...(config.evalEvery !== 'never' && { evaluate: evaluationOf(data, steps.facts) }),
     evaluateEvery: evaluateEvery(config, shared),
     schedule,
     auditRate: config.audit,
@@ -137,5 +137,7 @@ function evaluationOf(
 }
 
 function evaluateEvery({ evalEvery }: TrainConfig, { train }: StrategyPlan): number {
-  return evalEvery === 'epoch' ? stepsPerEpoch(train.sampleCount, train.globalBatch) : evalEvery;
+  return typeof evalEvery === 'number'
+    ? evalEvery
+    : stepsPerEpoch(train.sampleCount, train.globalBatch);
 }

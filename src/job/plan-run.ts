@@ -3,6 +3,8 @@ import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { type TokenTable, tokenTableOf } from '../data/token-table.ts';
+import { parameterCountOf } from '../models/model.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
 import { datasetSpecOf, loadRunData } from './data-source.ts';
 import { chooseConvForms } from './form-cache.ts';
 import { makePlan, type PlannedRun } from './make-plan.ts';
@@ -41,6 +43,8 @@ export async function planRun(
   const request = { runId: name, minWorkers: config.workers, chosen, chooseForm };
   const planned = makePlan(config, data, request);
   for (const note of planned.notes) onNote(note);
+  const onEvaluation = noteOnEvaluation(planned.plan, parameterCountOf(planned.model));
+  if (onEvaluation !== undefined) onNote(onEvaluation);
   if (config.audit > 0 && config.workers < 3) {
     onNote(
       'audit: it takes three workers to tell which of two that disagree is wrong; with fewer ' +
@@ -48,6 +52,26 @@ export async function planRun(
     );
   }
   return { planned, tokens: tokenTableOf(data.train) };
+}
+
+/** A sample is evaluated in a third of the time that it takes to train on it: there is no gradient. */
+const EVALUATION_PART = 1 / 3;
+/** Weights times samples that nobody waits long for. */
+const QUICK_WORK = 5e10;
+
+/** What the user should know when evaluating takes more than a fifth of a long run. */
+export function noteOnEvaluation(plan: RunPlan, parameterCount: number): string | undefined {
+  const { evaluate, evaluateEvery, totalSteps, train, rounds } = plan;
+  if (evaluate === undefined || rounds !== undefined) return undefined;
+  const times = Math.ceil(totalSteps / evaluateEvery);
+  const evaluated = times * evaluate.sampleCount;
+  const work = EVALUATION_PART * evaluated;
+  const part = work / (work + totalSteps * Math.min(train.globalBatch, train.sampleCount));
+  if (part <= 0.2 || evaluated * parameterCount < QUICK_WORK) return undefined;
+  return (
+    `evaluating ${evaluate.sampleCount} samples, ${times === 1 ? 'once' : `${times} times`}, will ` +
+    `take about ${Math.round(100 * part)} % of the run; --eval-samples and --eval-every make it less`
+  );
 }
 
 async function formsFor(

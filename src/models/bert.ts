@@ -14,6 +14,7 @@ import { outputSizeOf, type Model, type ModelTask, type ParameterInit } from './
 import { defineModel, type Net } from './net.ts';
 import { atPosition, firstEmbeddings } from './sequence-parts.ts';
 import { checkedHeads, requireOneAnswer, singleCount, tokenSequenceOf } from './task-checks.ts';
+import { workOfBlocks } from './usual-batch.ts';
 
 const NORMAL: ParameterInit = { kind: 'normal', std: 0.02 };
 const ZEROS: ParameterInit = { kind: 'constant', value: 0 };
@@ -53,6 +54,7 @@ export const BERT: ModelKind = defineModelKind({
   name: 'bert',
   summary: 'BERT-base with a classification head, for tokens',
   usualDataset: 'synthetic_text',
+  workPerSample: workOfBlocks,
   settings: SETTINGS,
   make: makeBert,
 });

@@ -9,6 +9,7 @@ import { defineModelKind, type ModelKind, type SettingsOf } from './model-kind.t
 import type { Model, ModelTask } from './model.ts';
 import { defineModel } from './net.ts';
 import { checkedHeads, misfit, singleCount, tokenSequenceOf } from './task-checks.ts';
+import { workOfBlocks } from './usual-batch.ts';
 
 const SETTINGS = {
   layers: [4],
@@ -30,6 +31,7 @@ export const GPT: ModelKind = defineModelKind({
   name: 'gpt',
   summary: 'language model that learns the next token of a text, and writes on',
   usualDataset: 'moby_dick',
+  workPerSample: workOfBlocks,
   settings: SETTINGS,
   make: makeGpt,
 });

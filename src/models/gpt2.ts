@@ -6,6 +6,7 @@ import { outputSizeOf, type Model, type ModelTask } from './model.ts';
 import { defineModel } from './net.ts';
 import { atPosition } from './sequence-parts.ts';
 import { checkedHeads, requireOneAnswer, singleCount, tokenSequenceOf } from './task-checks.ts';
+import { workOfBlocks } from './usual-batch.ts';
 
 const HEAD_SIZE = 64;
 
@@ -30,6 +31,7 @@ export const GPT2: ModelKind = defineModelKind({
   name: 'gpt2',
   summary: 'GPT-2 small with a classification head on the last position, for tokens',
   usualDataset: 'synthetic_text',
+  workPerSample: workOfBlocks,
   settings: SETTINGS,
   make: makeGpt2,
 });

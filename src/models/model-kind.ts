@@ -9,6 +9,7 @@ import {
   type ArchitectureSettings,
 } from './architecture-settings.ts';
 import type { Model, ModelTask } from './model.ts';
+import { usualMicroBatch, type WorkPerSample } from './usual-batch.ts';
 
 /** What a page of this folder exports, and `MODELS` lists. */
 export interface ModelKind {
@@ -18,6 +19,11 @@ export interface ModelKind {
   readonly summary: string;
   /** The data set that it trains on when nobody names one; absent: that of every model. */
   readonly usualDataset?: string;
+  /** Samples of a micro-batch when nobody says; undefined: as for every model. */
+  readonly usualMicroBatch: (
+    settings: Partial<ArchitectureSettings>,
+    length: number,
+  ) => number | undefined;
   /**
    * The settings that it has, with their values when nobody says. Undefined: there is no number;
    * the model derives one from its other settings or from the data.
@@ -42,16 +48,24 @@ export type SettingsOf<Defaults extends Partial<ArchitectureSettings>> = {
 /** Makes a kind of models that checks its options before it draws. */
 export function defineModelKind<Defaults extends Partial<ArchitectureSettings>>({
   make,
+  workPerSample,
   ...kind
 }: {
   readonly name: string;
   readonly summary: string;
   readonly usualDataset?: string;
+  /** Where a sample may take long. */
+  readonly workPerSample?: WorkPerSample;
   readonly settings: Defaults;
   readonly make: (task: ModelTask, settings: SettingsOf<Defaults>) => Model;
 }): ModelKind {
   const { name, settings } = kind;
-  return { ...kind, make: (task, options) => make(task, parseOptions(name, settings, options)) };
+  return {
+    ...kind,
+    usualMicroBatch: (given, length) =>
+      workPerSample && usualMicroBatch(workPerSample({ ...settings, ...given }, length)),
+    make: (task, options) => make(task, parseOptions(name, settings, options)),
+  };
 }
 
 function parseOptions<Defaults extends Partial<ArchitectureSettings>>(

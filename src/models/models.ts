@@ -56,6 +56,18 @@ export function usualDatasetOf(model: string): string | undefined {
   return kindNamed(model)?.usualDataset;
 }
 
+/**
+ * Samples of a micro-batch of `model` with these settings, and sequences of `length`, when nobody
+ * says; undefined: as for every model.
+ */
+export function usualMicroBatchOf(
+  model: string,
+  settings: Partial<ArchitectureSettings>,
+  length: number,
+): number | undefined {
+  return kindNamed(model)?.usualMicroBatch(settings, length);
+}
+
 function kindNamed(name: string): ModelKind | undefined {
   return MODELS.find((kind) => kind.name === name);
 }

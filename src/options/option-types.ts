@@ -4,7 +4,12 @@ import { closestName } from '../base/closest-name.ts';
 
 /** What values a setting takes. Bounds are inclusive unless `exclusive` says otherwise. */
 export type OptionType =
-  | { readonly kind: 'integer'; readonly min: number; readonly max: number; readonly word?: string }
+  | {
+      readonly kind: 'integer';
+      readonly min: number;
+      readonly max: number;
+      readonly words?: readonly string[];
+    }
   | {
       readonly kind: 'number';
       readonly min: number;
@@ -60,7 +65,7 @@ export function schemaOf(type: OptionType): z.ZodType {
   switch (type.kind) {
     case 'integer': {
       const integer = z.int().min(type.min).max(type.max);
-      return type.word === undefined ? integer : z.union([integer, z.literal(type.word)]);
+      return type.words === undefined ? integer : z.union([integer, z.enum(type.words)]);
     }
     case 'number':
       return numberSchema(type);
@@ -141,8 +146,8 @@ export function expectedOf(type: OptionType): string {
     case 'integer':
       if (type.min === type.max) return String(type.min);
       return (
-        `a whole number ${type.min} to ` +
-        `${type.max}${type.word === undefined ? '' : ` or "${type.word}"`}`
+        `a whole number ${type.min} to ${type.max}` +
+        (type.words ?? []).map((word) => ` or "${word}"`).join('')
       );
     case 'number':
       return (
@@ -177,7 +182,7 @@ export function expectedOf(type: OptionType): string {
 export function placeholderOf(type: OptionType): string {
   switch (type.kind) {
     case 'integer':
-      return type.word === undefined ? '<int>' : `<int|${type.word}>`;
+      return `<${['int', ...(type.words ?? [])].join('|')}>`;
     case 'number':
       return '<number>';
     case 'integers':

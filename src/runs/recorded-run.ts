@@ -45,6 +45,8 @@ export class RecordedRun {
   readonly #sinks: readonly EventSink[];
   readonly #untold: RunEvent[] = [];
   #isTelling = false;
+  /** What was saved before the last evaluation. */
+  #saved: { readonly bytes: Uint8Array; readonly digests: StateDigests } | undefined;
   readonly #outcome: Promise<RunSummary>;
   /** Ends what listens to the given signal, which may live longer, and holds the run's state. */
   readonly #over = new AbortController();
@@ -65,6 +67,7 @@ export class RecordedRun {
         timing: DEFAULT_TIMING,
         newSession: () => randomBytes(16).toString('hex'),
         onEvent: (event) => this.#observe(event),
+        onTrained: () => this.#save(),
         onFinished: (result) => this.#finish(result),
         onFailed: (error) => this.fail(error),
       },
@@ -134,17 +137,34 @@ export class RecordedRun {
     settle.resolve(this.#options.files.finish(summary));
   }
 
+  /** Saves the model before its last evaluation; what cannot be saved now is tried at the end. */
+  #save(): void {
+    const { bytes } = this.coordinator.snapshot;
+    if (this.#saved?.bytes === bytes) return;
+    const { onPhase, planned } = this.#options;
+    onPhase('saving the model');
+    const digests = digestsOf(bytes, stateElementCountOf(planned.model));
+    this.#saved = undefined;
+    try {
+      this.#writeModel(bytes, { ...digests });
+      this.#saved = { bytes, digests };
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+    }
+  }
+
   #finish(result: RunResult): void {
-    const { planned, files } = this.#options;
-    this.#options.onPhase('comparing the final states');
-    const digests = digestsOf(result.state, stateElementCountOf(planned.model));
+    const { planned, files, onPhase } = this.#options;
+    onPhase('comparing the final states');
+    const saved = this.#saved?.bytes === result.state ? this.#saved : undefined;
+    const digests = saved?.digests ?? digestsOf(result.state, stateElementCountOf(planned.model));
     const odd = result.replicaDigests.find(
       ({ stateDigest }) => stateDigest !== digests.stateDigest,
     );
     if (odd !== undefined)
       return this.#fail(oddReplica(odd, result.steps, digests), () => ({ noModel: IN_DOUBT }));
     try {
-      this.#writeModel(result.state, { ...digests });
+      if (saved === undefined || !files.hasModel) this.#writeModel(result.state, { ...digests });
       const summary = this.#summary('finished', { ...digests, modelStep: result.steps });
       this.#settle?.resolve(files.finish(summary));
       this.#settle = undefined;

@@ -41,6 +41,7 @@ export class RunFiles implements EventSink {
   #folder: string;
   /** Where the model is when it is not in the folder. */
   #modelFolder: string | undefined;
+  #modelNames: readonly string[] = [];
   readonly #clock: Clock;
   readonly #events: RecordFile;
   readonly #ranks: RankMetrics;
@@ -154,10 +155,18 @@ export class RunFiles implements EventSink {
   ): void {
     this.#putBack();
     const files = modelFiles(model, weights, metadata);
+    this.#modelNames = files.map(({ name }) => name);
     const save = ({ name, encode }: ModelFile): LockstepError | undefined =>
       this.#failures.attempt(name, () => this.#writeOrShelter(name, encode()));
     const errors = files.flatMap((file) => save(file) ?? []);
     if (errors.length === files.length && errors[0] !== undefined) throw errors[0];
+  }
+
+  /** Whether the files of the model that was written last are there. */
+  get hasModel(): boolean {
+    const folder = this.#modelFolder ?? this.#folder;
+    const names = this.#modelNames;
+    return names.length > 0 && names.every((name) => existsSync(join(folder, name)));
   }
 
   #writeOrShelter(name: string, parts: readonly Uint8Array[]): void {

@@ -73,6 +73,62 @@ describe('Progress', () => {
   }
 });
 
+describe('Progress of what takes long', () => {
+  test('says it again every eight seconds without a terminal, and as long as it lasts', (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { terminal, writes } = terminalOf(undefined);
+    let nowMs = 0;
+    const progress = new Progress(terminal, paint({ NO_COLOR: '1' }), () => nowMs);
+    const pass = (seconds: number): string[] => {
+      for (let i = 0; i < seconds; i++) {
+        nowMs += 1_000;
+        t.mock.timers.tick(1_000);
+      }
+      return writes.splice(0);
+    };
+    progress.phase('compiling the model');
+    assert.deepEqual(pass(7), []);
+    assert.deepEqual(pass(9), [
+      'compiling the model  (8.0 s)\n',
+      'compiling the model  (16.0 s)\n',
+    ]);
+    const done = { kind: 'progress', activity: 'evaluating', step: 7, of: 2048 } as const;
+    progress.onEvent({ ...done, done: 640, elapsedMs: 10_000 });
+    assert.deepEqual(pass(8), ['evaluating 640 of 2,048 samples  ETA 39.6 s  (18.0 s)\n']);
+    progress.onEvent({ kind: 'step', step: 8, stepMs: 1 } as unknown as StepCommitted);
+    writes.splice(0);
+    assert.deepEqual(pass(60), []);
+    progress.phase('saving the model');
+    assert.deepEqual(writes.splice(0), ['saving the model\n']);
+    progress.close();
+    assert.deepEqual(pass(60), []);
+  });
+
+  test('is a live line that moves every second on a terminal', (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { terminal, writes } = terminalOf(80);
+    let nowMs = 0;
+    const progress = new Progress(terminal, paint({ NO_COLOR: '1' }), () => nowMs);
+    progress.onEvent({
+      kind: 'progress',
+      activity: 'training',
+      step: 0,
+      done: 2,
+      of: 16,
+      elapsedMs: 1_500,
+    });
+    nowMs += 1_000;
+    t.mock.timers.tick(1_000);
+    progress.close();
+
+    const lines = writes.filter((text) => text.startsWith('step'));
+    assert.deepEqual(lines, [
+      'step 1/0: micro-batch 3 of 16  (1.0 s)',
+      'step 1/0: micro-batch 3 of 16  (2.0 s)',
+    ]);
+  });
+});
+
 describe('Progress of rounds', () => {
   test('counts rounds, and shows the loss of each as it is', () => {
     const { terminal, writes } = terminalOf(undefined);
