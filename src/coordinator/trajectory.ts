@@ -73,7 +73,10 @@ export class Trajectory {
   readonly #stepsPerEpoch: number;
   #step = 0;
   #evaluatedStep = -1;
-  /** Undefined until the first micro-batch of the first step has been computed to measure them. */
+  /**
+   * Undefined until gradients have been measured: on the first micro-batch of the first step, or on
+   * all shards of the first round.
+   */
   #maxima: GridMaxima | undefined;
   /**
    * The same when the step began: passes that are computed again widen the grid, and may be void
@@ -126,7 +129,7 @@ export class Trajectory {
 
   /** The pass that comes next. */
   specOf(work: 'train' | 'evaluate', id: number, reduction: PassSpec['reduction']): PassSpec {
-    const { train, evaluate, job } = this.#plan;
+    const { train, evaluate, job, units } = this.#plan;
     const step = this.#step;
     if (work === 'evaluate' && evaluate !== undefined) {
       const epoch = Math.floor(Math.max(0, step - 1) / this.#stepsPerEpoch);
@@ -144,7 +147,9 @@ export class Trajectory {
     const epoch = Math.floor(step / this.#stepsPerEpoch);
     const stepInEpoch = step % this.#stepsPerEpoch;
     const whole = microBatchesOfStep(train, stepInEpoch);
-    const size = this.isMeasured ? whole : firstMicroBatchOf(train, whole);
+    // A worker keeps what it trained on shards, and only rounds it again.
+    const isWhole = this.isMeasured || units.lanesPerPart === 'all';
+    const size = isWhole ? whole : firstMicroBatchOf(train, whole);
     const maxima = this.#maxima ?? job.parameters.map(() => 1);
     const exponents = gridExponents(maxima, size.microBatchCount);
     return { id, work: 'train', step, epoch, stepInEpoch, ...size, exponents, reduction };
@@ -167,7 +172,8 @@ export class Trajectory {
     const observed = seen.reduce(mergeMaxima);
     // What an earlier attempt has seen does not count: an element that was damaged would leave
     // its mark on the grid, and everybody's gradients would be rounded to nothing.
-    const expected = this.#committedMaxima ?? seen[0] ?? observed;
+    const measured = this.#plan.units.lanesPerPart === 'all' ? observed : seen[0];
+    const expected = this.#committedMaxima ?? measured ?? observed;
     const maxima = maximaOfStep(expected, observed, microBatchCount);
     const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
     const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
