@@ -294,6 +294,54 @@ CASES += [
     ),
 ]
 
+RESIZED = [[2, 2, 3, 4]]
+
+
+def resized(**options):
+    return lambda a: F.interpolate(a, **options)
+
+
+def group_norm(a, b, c):
+    return F.instance_norm(a, weight=b, bias=c, eps=0.1)
+
+
+def einsum(equation):
+    return lambda *operands: torch.einsum(equation, *operands)
+
+
+# What image networks and attention are made of besides: normalisation per sample, pixels, index equations.
+CASES += [
+    ("InstanceNormalization", [[2, 3, 4, 2], [3], [3]], group_norm, "any"),
+    ("InstanceNormalization one axis", [[3, 2, 5], [2], [2]], group_norm, "any"),
+    ("DepthToSpace", [[2, 8, 2, 3]], lambda a: F.pixel_shuffle(a, 2), "any"),
+    (
+        "DepthToSpace depth first",
+        [[2, 8, 2, 3]],
+        lambda a: a.reshape(2, 2, 2, 2, 2, 3).permute(0, 3, 4, 1, 5, 2).reshape(2, 2, 4, 6),
+        "any",
+    ),
+    ("Resize nearest", RESIZED, resized(scale_factor=2, mode="nearest"), "any"),
+    ("Resize nearest by sizes", RESIZED, resized(size=(5, 7), mode="nearest"), "any"),
+    ("Resize nearest smaller", RESIZED, resized(size=(2, 3), mode="nearest"), "any"),
+    ("Resize nearest one axis", [[2, 2, 3]], resized(scale_factor=3, mode="nearest"), "any"),
+    ("Resize linear", RESIZED, resized(scale_factor=2, mode="bilinear"), "any"),
+    ("Resize linear by a fraction", RESIZED, resized(scale_factor=1.7, mode="bilinear"), "any"),
+    ("Resize linear smaller", RESIZED, resized(size=(2, 3), mode="bilinear"), "any"),
+    ("Resize linear corners", RESIZED, resized(size=(5, 7), mode="bilinear", align_corners=True), "any"),
+    ("Resize linear one axis", [[2, 2, 3]], resized(size=5, mode="linear"), "any"),
+    ("Resize linear three axes", [[1, 2, 2, 3, 2]], resized(scale_factor=2, mode="trilinear"), "any"),
+    ("Einsum product", [[2, 3], [3, 4]], einsum("ij,jk->ki"), "any"),
+    ("Einsum heads", [[2, 3, 2, 4], [2, 5, 2, 4]], einsum("bqhd,bkhd->bhqk"), "any"),
+    ("Einsum weight", [[2, 3, 4], [2, 4, 5]], einsum("bsi,hio->bhso"), "any"),
+    ("Einsum outer and sums", [[2, 3], [4, 5]], einsum("ij,kl->ik"), "any"),
+    ("Einsum inner", [[2, 3], [3, 2]], einsum("ij,ji->"), "any"),
+    ("Einsum ellipsis", [[2, 3, 4], [4, 5]], einsum("...i,ij->...j"), "any"),
+    ("Einsum implied", [[2, 3], [4, 3]], einsum("ij,kj"), "any"),
+    ("Einsum transpose", [[2, 3, 4]], einsum("abc->cab"), "any"),
+    ("Einsum sums", [[2, 3, 4]], einsum("abc->ca"), "any"),
+    ("Einsum sum of all", [[2, 3]], einsum("ab->"), "any"),
+]
+
 
 def make_input(shape, where):
     if where == "positive":

@@ -17,12 +17,17 @@ export interface ConvSignature extends Window {
   readonly group: number;
 }
 
-/** A node as shape inference sees it. */
+/** A node as shape inference sees it, with the constants among its inputs. */
 export function callOf(
   g: GraphBuilder,
   { operator, name, inputs, attributes }: GraphNode,
 ): OperatorCall {
-  const values = inputs.map((input) => (input === '' ? undefined : g.value(input)));
+  const values = inputs.map((input) => {
+    if (input === '') return undefined;
+    const value = g.value(input);
+    const constant = g.constantOf(value);
+    return { ...value, ...(constant && { constant }) };
+  });
   return { operator, name, inputs: values, attributes };
 }
 

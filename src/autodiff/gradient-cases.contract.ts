@@ -8,6 +8,7 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
 import { CONVOLUTION_CASES } from './convolution-cases.contract.ts';
+import { IMAGE_CASES } from './image-cases.contract.ts';
 import { binaryCrossEntropySum, crossEntropySum, squaredErrorSum } from './losses.ts';
 import { differentiateGraph } from './differentiate.ts';
 
@@ -60,6 +61,7 @@ const matMul: Draw = (g, a, b) => g.matMul(a, b);
 /** How a case is drawn, by its name. */
 export const CASES: Readonly<Record<string, Draw>> = {
   ...CONVOLUTION_CASES,
+  ...IMAGE_CASES,
   'Add same shape': add,
   'Add bias': add,
   'Add row and column': add,

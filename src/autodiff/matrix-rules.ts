@@ -4,9 +4,11 @@
  */
 import type { GemmOptions, GraphBuilder } from '../graph/builder.ts';
 import { numberAttribute } from '../graph/operators/operator.ts';
+import { einsumEquationOf } from '../graph/operators/einsum.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
+import { callOf } from './conv-signature.ts';
 import type { GradientCall, GradientRule } from './gradient-rule.ts';
-import { staticShape, times, undoBroadcast } from './gradient-rule.ts';
+import { expandTo, staticShape, times, undoBroadcast } from './gradient-rule.ts';
 
 /** Gemm with its attributes as they stand in the node. */
 function gemmOptions({ node }: GradientCall): Required<GemmOptions> {
@@ -99,7 +101,36 @@ function fitTo(
   return g.reshape(summed, staticShape(original.shape, original.name));
 }
 
+/**
+ * Y[r] = sum of A[a] B[b] over the indices that r has not: dA[a] = sum of dY[r] B[b] over those
+ * that a has not, repeated along indices that only A has; dB likewise, and with one operand B is 1.
+ */
+const einsumRule: GradientRule = (call) => {
+  const { g, node, input } = call;
+  const { operands, result } = einsumEquationOf(callOf(g, node));
+  const sum = (inputs: readonly ValueInfo[], terms: readonly string[], kept: string): ValueInfo =>
+    g.apply('Einsum', inputs, { equation: `${terms.join(',')}->${kept}` });
+  return operands.map((own, index) => () => {
+    const shape = staticShape(input(index).shape, node.name);
+    const others = operands.map((term, at) => ({ term, at })).filter(({ at }) => at !== index);
+    const terms = others.map(({ term }) => term);
+    const inputs = others.map(({ at }) => input(at));
+    const kept = [...own].filter((letter) => [result, ...terms].join('').includes(letter)).join('');
+    const isScalar = result === '';
+    const product =
+      isScalar && terms.length > 0
+        ? g.mul(sum(inputs, terms, kept), call.fullDy())
+        : isScalar
+          ? call.fullDy()
+          : sum([call.fullDy(), ...inputs], [result, ...terms], kept);
+    const sizes = shape.map((size, axis) => (kept.includes(own[axis] ?? '') ? size : 1));
+    return expandTo(g, kept === own ? product : g.reshape(product, sizes), shape);
+  });
+};
+
 /** Gradient rules of matrix products. */
-export const MATRIX_RULES = { Gemm: gemmRule, MatMul: matMulRule } as const satisfies Readonly<
-  Record<string, GradientRule>
->;
+export const MATRIX_RULES = {
+  Gemm: gemmRule,
+  MatMul: matMulRule,
+  Einsum: einsumRule,
+} as const satisfies Readonly<Record<string, GradientRule>>;

@@ -1,4 +1,4 @@
-/** Gradients of the softmax family and of LayerNormalization. */
+/** Gradients of the softmax family and of normalisations within a sample. */
 import { GraphError } from '../base/errors.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { numberAttribute } from '../graph/operators/operator.ts';
@@ -86,7 +86,41 @@ const layerNormalizationRule: GradientRule = (call) => {
   ];
 };
 
-/** Gradient rules of the softmax family and of LayerNormalization. */
+/**
+ * Y = n S + B, n = (X - m) r, with mean m and r = 1 / sqrt(variance + epsilon) of each of the rows
+ * of samples and channels:
+ *   dX = r S (dY - mean(dY) - n mean(dY n))
+ *   dS = sum over samples and elements of dY n
+ *   dB = sum over samples and elements of dY
+ */
+const instanceNormalizationRule: GradientRule = (call) => {
+  const { g, node, input } = call;
+  const shape = staticShape(input(0).shape, node.name);
+  const [batch = 1, channels = 1] = shape;
+  const rows = batch * channels;
+  const asRows = (value: ValueInfo): ValueInfo => g.reshape(value, [rows, -1]);
+  const mean = (value: ValueInfo): ValueInfo => g.reduceMean(value, { axes: [1], keepsAxes: true });
+  const perChannel = (value: ValueInfo): ValueInfo =>
+    sumOverAxes(g, g.reshape(g.reduceSum(value, { axes: [1] }), [batch, channels]), [0]);
+  const [x, dy] = [asRows(input(0)), asRows(call.fullDy())]; // [B C, S]
+  const centred = g.sub(x, mean(x));
+  const variance = mean(g.mul(centred, centred)); // [B C, 1]
+  const epsilon = g.scalar(numberAttribute(node, 'epsilon', 1e-5));
+  const inverse = g.apply('Reciprocal', [g.sqrt(g.add(variance, epsilon))]); // [B C, 1]
+  const normalized = g.mul(centred, inverse);
+  const product = g.mul(dy, normalized);
+  return [
+    () => {
+      const factors = g.mul(g.reshape(inverse, [batch, channels]), input(1)); // [B, C]
+      const rest = g.sub(g.sub(dy, mean(dy)), g.mul(normalized, mean(product)));
+      return g.reshape(g.mul(rest, g.reshape(factors, [rows, 1])), shape);
+    },
+    () => perChannel(product),
+    () => perChannel(dy),
+  ];
+};
+
+/** Gradient rules of the softmax family and of normalisations within a sample. */
 export const NORMALIZATION_RULES = {
   // dX = Y * (dY - sum(dY * Y))
   Softmax: unary((call) => {
@@ -107,4 +141,5 @@ export const NORMALIZATION_RULES = {
   }),
 
   LayerNormalization: layerNormalizationRule,
+  InstanceNormalization: instanceNormalizationRule,
 } as const satisfies Readonly<Record<string, GradientRule>>;

@@ -1,5 +1,10 @@
-/** Gradients of operators that give elements another shape or repeat them: the way back. */
+/** Gradients of operators that give elements another shape, place or number: the way back. */
+import type { GraphBuilder } from '../graph/builder.ts';
 import { numberAttribute, intsAttribute } from '../graph/operators/operator.ts';
+import { resizedAxes, type ResizedAxis } from '../graph/operators/resampling.ts';
+import { depthToSpaceOf } from '../graph/operators/shape-operators.ts';
+import type { ValueInfo } from '../graph/values/types.ts';
+import { callOf, product } from './conv-signature.ts';
 import type { GradientRule, NotDifferentiable } from './gradient-rule.ts';
 import { notDifferentiable, staticShape, undoBroadcast } from './gradient-rule.ts';
 
@@ -9,7 +14,76 @@ const reshapeBack: GradientRule = (call) => [
   undefined,
 ];
 
-/** Gradient rules of operators that move elements without changing them. */
+/** dX = dY by the inverse of the permutation that made pixels of channels. */
+const depthToSpaceRule: GradientRule = (call) => [
+  () => {
+    const { g, node, input } = call;
+    const { block: b, sizes, order } = depthToSpaceOf(callOf(g, node));
+    const [batch = 1, channels = 1, height = 1, width = 1] = staticShape(sizes, node.name);
+    const blocks = [batch, channels / b ** 2, height, b, width, b] as const;
+    const apart = g.reshape(call.fullDy(), blocks); // [B, C, H, b, W, b]
+    const permutation = order === 'DCR' ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4];
+    return g.reshape(g.transpose(apart, permutation), staticShape(input(0).shape, node.name));
+  },
+];
+
+/** Y = W X along each axis that is resized: dX = W^T dY along each of them. */
+const resizeRule: GradientRule = (call) => [
+  () => {
+    const { g, node } = call;
+    const axes = resizedAxes(callOf(g, node));
+    const blocks = blockSizes(axes, call.y.shape.length);
+    if (blocks === undefined)
+      return axes.reduce((dx, axis) => sampledBack(g, dx, axis, node.name), call.fullDy());
+    // Whole blocks are copies of one element each: their sum is their mean times their size.
+    const means = g.averagePool(call.fullDy(), { kernel: blocks, strides: blocks });
+    return g.mul(means, g.scalar(blocks.reduce((a, b) => a * b, 1)));
+  },
+  undefined,
+  undefined,
+  undefined,
+];
+
+/**
+ * For each spatial axis how often an element is repeated, if that is all, and ONNX Runtime can
+ * pool that many axes.
+ */
+function blockSizes(axes: readonly ResizedAxis[], rank: number): readonly number[] | undefined {
+  if (rank < 3 || rank > 5 || axes.some(({ axis }) => axis < 2)) return undefined;
+  const sizes = Array<number>(rank - 2).fill(1);
+  for (const { axis, from, to, samples } of axes) {
+    const block = to / from;
+    const isRepeated = samples.every(
+      ([[index] = [-1], ...more], at) => more.length === 0 && index === Math.floor(at / block),
+    );
+    if (!Number.isInteger(block) || !isRepeated) return undefined;
+    sizes[axis - 2] = block;
+  }
+  return sizes;
+}
+
+/** The gradient before one axis was resized, given that behind it. */
+function sampledBack(
+  g: GraphBuilder,
+  dy: ValueInfo,
+  { axis, from, to, samples }: ResizedAxis,
+  where: string,
+): ValueInfo {
+  const shape = staticShape(dy.shape, where);
+  const [before, behind] = [shape.slice(0, axis), shape.slice(axis + 1)];
+  const isLast = behind.length === 0;
+  const weights = Array<number>(from * to).fill(0); // [to, from] of the last axis, or [from, to]
+  samples.forEach((row, at) => {
+    for (const [index, weight] of row)
+      weights[isLast ? at * from + index : index * to + at] = weight;
+  });
+  const matrix = g.constant('float32', isLast ? [to, from] : [from, to], weights);
+  const parts = g.reshape(dy, [product(before), ...(isLast ? [to] : [to, product(behind)])]);
+  const summed = isLast ? g.matMul(parts, matrix) : g.matMul(matrix, parts);
+  return g.reshape(summed, [...before, from, ...behind]);
+}
+
+/** Gradient rules of operators that move, repeat or resample elements. */
 export const SHAPE_RULES = {
   Reshape: reshapeBack,
   Flatten: reshapeBack,
@@ -56,6 +130,9 @@ export const SHAPE_RULES = {
     },
     undefined,
   ],
+
+  DepthToSpace: depthToSpaceRule,
+  Resize: resizeRule,
 
   ConstantOfShape: notDifferentiable('its output is a constant'),
   Shape: notDifferentiable('its output is a shape'),

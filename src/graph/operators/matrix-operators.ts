@@ -1,4 +1,5 @@
 /** Operators that multiply matrices. */
+import { inferEinsum } from './einsum.ts';
 import {
   inputAt,
   numberAttribute,
@@ -60,4 +61,5 @@ export const MATRIX_OPERATORS = {
     infer: inferGemm,
   },
   MatMul: { arity: [2, 2], attributes: {}, infer: inferMatMul },
+  Einsum: { arity: [1, Infinity], attributes: { equation: 'string' }, infer: inferEinsum },
 } as const satisfies Readonly<Record<string, Operator>>;

@@ -1,4 +1,4 @@
-/** Operators that put the elements along an axis in proportion to each other. */
+/** Operators that put the elements along axes in proportion to each other. */
 import {
   axisAttribute,
   inputAt,
@@ -41,7 +41,20 @@ function inferLayerNormalization(call: OperatorCall): readonly ValueType[] {
   return [{ type, shape }, statistic, statistic];
 }
 
-/** The softmax family and LayerNormalization. */
+/** Each channel of each sample by its own statistics: x [B, C, ...], scale and bias [C]. */
+function inferInstanceNormalization(call: OperatorCall): readonly ValueType[] {
+  const type = requireType(call, 0, ['float32']);
+  const { shape } = inputAt(call, 0);
+  if (shape.length < 3) refuse(call, 'expected [batch, channels, ...] with a spatial axis or more');
+  for (const index of [1, 2]) {
+    requireType(call, index, [type]);
+    const fits = isSameShape(inputAt(call, index).shape, shape.slice(1, 2));
+    if (!fits) refuse(call, 'scale and bias must have one number for each channel');
+  }
+  return [{ type, shape }];
+}
+
+/** The softmax family, LayerNormalization and InstanceNormalization. */
 export const NORMALIZATION_OPERATORS = {
   Softmax: softmax(),
   LogSoftmax: softmax(),
@@ -49,5 +62,10 @@ export const NORMALIZATION_OPERATORS = {
     arity: [2, 3],
     attributes: { axis: 'int', epsilon: 'float', stash_type: 'int' },
     infer: inferLayerNormalization,
+  },
+  InstanceNormalization: {
+    arity: [3, 3],
+    attributes: { epsilon: 'float' },
+    infer: inferInstanceNormalization,
   },
 } as const satisfies Readonly<Record<string, Operator>>;

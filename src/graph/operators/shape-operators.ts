@@ -7,9 +7,11 @@ import {
   refuse,
   requireType,
   resolveAxes,
+  stringAttribute,
   type Operator,
   type OperatorCall,
 } from './operator.ts';
+import { inferResize } from './resampling.ts';
 import { broadcastShapes, elementCount, formatShape } from '../values/shape.ts';
 import type { Dimension, Shape, ValueType } from '../values/types.ts';
 
@@ -163,6 +165,36 @@ function inferCumSum(call: OperatorCall): readonly ValueType[] {
   return [{ type: requireType(call, 0, ['float32', 'int32', 'int64']), shape }];
 }
 
+/** Sizes of a DepthToSpace: blocks of b x b from as many channels each, and in which order. */
+export function depthToSpaceOf(call: OperatorCall): {
+  readonly block: number;
+  /** [B, C, H, W], all channels. */
+  readonly sizes: readonly [Dimension, number, number, number];
+  /** Whether the channels of one block lie apart (DCR) or side by side (CRD). */
+  readonly order: 'DCR' | 'CRD';
+} {
+  const [batch = 1, channels, height, width, ...rest] = inputAt(call, 0).shape;
+  const block = numberAttribute(call, 'blocksize', 0);
+  const order = stringAttribute(call, 'mode', 'DCR');
+  if (order !== 'DCR' && order !== 'CRD')
+    refuse(call, `expected the mode DCR or CRD, got ${order}`);
+  const areKnown =
+    typeof channels === 'number' && typeof height === 'number' && typeof width === 'number';
+  if (!areKnown || rest.length > 0)
+    return refuse(call, 'expected [batch, channels, height, width]');
+  if (block < 1 || channels % block ** 2 !== 0)
+    refuse(call, `the square of the blocksize ${block} must divide the ${channels} channels`);
+  return { block, sizes: [batch, channels, height, width], order };
+}
+
+/** Channels become the pixels of blocks. */
+function inferDepthToSpace(call: OperatorCall): readonly ValueType[] {
+  const { block, sizes } = depthToSpaceOf(call);
+  const [batch, channels, height, width] = sizes;
+  const shape = [batch, channels / block ** 2, height * block, width * block];
+  return [{ type: requireType(call, 0, ['float32']), shape }];
+}
+
 /** Operators that reshape, repeat or make elements, and those that tell a shape. */
 export const SHAPE_OPERATORS = {
   Reshape: { arity: [2, 2], attributes: { allowzero: 'int' }, infer: inferReshape },
@@ -176,5 +208,22 @@ export const SHAPE_OPERATORS = {
   Size: { arity: [1, 1], attributes: {}, infer: () => [{ type: 'int64', shape: [] }] },
   Range: { arity: [3, 3], attributes: {}, infer: inferRange },
   Tile: { arity: [2, 2], attributes: {}, infer: inferTile },
+  DepthToSpace: {
+    arity: [1, 1],
+    attributes: { blocksize: 'int', mode: 'string' },
+    infer: inferDepthToSpace,
+  },
+  Resize: {
+    arity: [1, 4],
+    attributes: {
+      coordinate_transformation_mode: 'string',
+      cubic_coeff_a: 'float',
+      exclude_outside: 'int',
+      extrapolation_value: 'float',
+      mode: 'string',
+      nearest_mode: 'string',
+    },
+    infer: inferResize,
+  },
   CumSum: { arity: [2, 2], attributes: { exclusive: 'int', reverse: 'int' }, infer: inferCumSum },
 } as const satisfies Readonly<Record<string, Operator>>;
