@@ -8,7 +8,7 @@ import { appendInForm, type ConvFormChooser } from './conv-forms.ts';
 import type { Fusion } from './dataflow.ts';
 import { findFusions } from './fusion.ts';
 import { expandTo, type GradientRule } from './gradient-rule.ts';
-import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
+import { GRADIENT_RULES } from './gradient-rules.ts';
 import { withStatistics } from './normalization-rules.ts';
 import { drawPooling } from './pooling-rules.ts';
 
@@ -141,8 +141,8 @@ function ruleOf(node: GraphNode): GradientRule {
   const rule = GRADIENT_RULES[node.operator];
   if (typeof rule === 'function') return rule;
   throw new GraphError(
-    `differentiating ${node.operator} at ${node.name}: ${rule.reason}. Differentiable: ` +
-      `${differentiableOperators().join(', ')}.`,
+    `differentiating ${node.operator} at ${node.name}: ${rule.reason}. Freeze the weights before ` +
+      'it, or take it out of the network.',
     { operator: node.operator, node: node.name },
   );
 }

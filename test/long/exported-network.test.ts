@@ -149,8 +149,8 @@ describe('an .onnx file that cannot be trained', { concurrency: 2 }, () => {
       title: 'has an operator that is not known',
       status: 2,
       says: parts(
-        /^error: model net\.onnx: LSTM at \/lstm\/LSTM: not an operator that we know\. /,
-        /Known: [^\n]*\n$/,
+        /^error: model net\.onnx: LSTM at \/lstm\/LSTM: not an operator that is read\. /,
+        /Recurrent layers [^\n]*\n$/,
       ),
       make: from('lstm-17'),
     },

@@ -15,11 +15,12 @@ export interface DecodedAttribute {
 }
 
 /**
- * Reads an attribute that holds a number, a string, a list of numbers or a tensor.
+ * Reads an attribute that holds a number, a string, a list of numbers or a tensor; `where` is the
+ * operator and node that it belongs to, for messages.
  *
  * Throws: GraphError for anything else, above all subgraphs.
  */
-export function decodeAttribute(field: ProtoField): DecodedAttribute {
+export function decodeAttribute(field: ProtoField, where: string): DecodedAttribute {
   let name = '';
   let type = 0;
   // What proto3 leaves out is the default of its type.
@@ -35,12 +36,12 @@ export function decodeAttribute(field: ProtoField): DecodedAttribute {
     3: (inner) => (int = inner.int()), // i
     4: (inner) => (string = inner.string()), // s
     5: (inner) => (tensor = decodeTensor(inner)), // t
-    7: (inner) => append(floats, inner.floats(), name), // floats
-    8: (inner) => append(ints, inner.ints(), name), // ints
+    7: (inner) => append(floats, inner.floats(), `${where}: attribute ${name}`), // floats
+    8: (inner) => append(ints, inner.ints(), `${where}: attribute ${name}`), // ints
     20: (inner) => (type = inner.int()), // type
     21: () => {
       throw new GraphError(
-        `attribute ${name}: references to function attributes are not supported`,
+        `${where}: attribute ${name}: references to function attributes are not supported`,
       );
     }, // ref_attr_name
   });
@@ -52,19 +53,17 @@ export function decodeAttribute(field: ProtoField): DecodedAttribute {
     [ATTRIBUTE_TYPES.floats]: floats,
     [ATTRIBUTE_TYPES.ints]: ints,
   };
-  return { name, value: values[type] ?? refuseType(name, type) };
+  return { name, value: values[type] ?? refuseType(`${where}: attribute ${name}`, type) };
 }
 
 /** Types 5 and 10 are subgraphs, which hold nodes that nobody would check. */
-function refuseType(name: string, type: number): never {
+function refuseType(what: string, type: number): never {
   const got = type === 5 || type === 10 ? 'a subgraph (If, Loop, Scan)' : `type ${type}`;
-  throw new GraphError(
-    `attribute ${name}: expected a number, string, list of numbers or tensor, got ${got}`,
-  );
+  throw new GraphError(`${what}: expected a number, string, list of numbers or tensor, got ${got}`);
 }
 
-function append(list: number[], items: Float32Array | readonly number[], name: string): void {
+function append(list: number[], items: Float32Array | readonly number[], what: string): void {
   if (list.length + items.length > MAX_LIST)
-    throw new GraphError(`attribute ${name}: expected a list of at most ${MAX_LIST} numbers`);
+    throw new GraphError(`${what}: expected a list of at most ${MAX_LIST} numbers`);
   for (const item of items) list.push(item);
 }

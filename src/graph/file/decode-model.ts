@@ -73,7 +73,7 @@ function decodeGraphMessage(field: ProtoField): Omit<DecodedModel, 'opset'> {
   const inputs: ValueInfo[] = [];
   const outputs: ValueInfo[] = [];
   field.message({
-    1: (inner) => keep(nodes, decodeNode(inner), MAX_NODES, 'nodes'), // node
+    1: (inner) => keep(nodes, decodeNode(inner, nodes.length), MAX_NODES, 'nodes'), // node
     2: (inner) => (name = inner.string()), // name
     // initializer
     5: (inner) => keep(initializers, decodeTensor(inner), MAX_TENSORS, 'initializers'),
@@ -84,29 +84,30 @@ function decodeGraphMessage(field: ProtoField): Omit<DecodedModel, 'opset'> {
   return { name, nodes, initializers, inputs, outputs };
 }
 
-function decodeNode(field: ProtoField): DecodedNode {
+function decodeNode(field: ProtoField, index: number): DecodedNode {
   let operator = '';
   let name = '';
   let domain = '';
   const inputs: string[] = [];
   const outputs: string[] = [];
-  const attributes: DecodedAttribute[] = [];
+  const fields: ProtoField[] = [];
   field.message({
     1: (inner) => keep(inputs, inner.string(), MAX_VALUES, 'inputs of one node'), // input
     2: (inner) => keep(outputs, inner.string(), MAX_VALUES, 'outputs of one node'), // output
     3: (inner) => (name = inner.string()), // name
     4: (inner) => (operator = inner.string()), // op_type
-    // attribute
-    5: (inner) =>
-      keep(attributes, decodeAttribute(inner), MAX_ATTRIBUTES, 'attributes of one node'),
+    5: (inner) => keep(fields, inner, MAX_ATTRIBUTES, 'attributes of one node'), // attribute
     7: (inner) => (domain = inner.string()), // domain
   });
+  const where = `${operator} at ${name === '' ? `node ${index}` : name}`;
   if (!isStandardDomain(domain)) {
     throw new GraphError(
-      `${operator} at ${name}: expected an operator of the standard domain, got ${domain}`,
+      `${where}: expected an operator of the standard domain, got ${domain}. Export the network ` +
+        'anew, without an optimizer that fuses its nodes.',
       { domain, operator, node: name },
     );
   }
+  const attributes = fields.map((one) => decodeAttribute(one, where));
   return { operator, name, inputs, outputs, attributes };
 }
 

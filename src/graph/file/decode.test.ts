@@ -92,8 +92,28 @@ describe('decodeGraphFile', () => {
   test('names a node whose operator we do not have', () => {
     assert.throws(() => decodeGraphFile(fixture('lstm-17')), {
       code: 'GRAPH_UNSUPPORTED',
-      message: /^LSTM at \/lstm\/LSTM: not an operator that we know\. Known: Abs, /,
+      message:
+        /^LSTM at \/lstm\/LSTM: not an operator that is read\. Recurrent layers .*\(nn\.Conv1d\)\.$/,
     });
+  });
+
+  test('says what to use instead of an operator that we do not have, or which one is near', () => {
+    const said = (operator: string): string => {
+      try {
+        decodeGraphFile(modelOf((graph) => node(graph, operator, [], ['y'])));
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    };
+
+    assert.match(said('TopK'), /^TopK at TopK: not an operator that is read\. Leave the choice /);
+    assert.match(said('QLinearConv'), /before it is quantized\.$/);
+    assert.match(
+      said('GemmX'),
+      /\. The nearest is Gemm; docs\/your-network\.md lists all that are\.$/,
+    );
+    assert.match(said('Zzz'), /read\. docs\/your-network\.md lists all that are\.$/);
   });
 
   const refused: Readonly<Record<string, readonly [RegExp, WriteGraph]>> = {
@@ -141,7 +161,7 @@ describe('decodeGraphFile', () => {
         }),
     ],
     'a branch with graphs inside': [
-      /attribute then_branch: .* got a subgraph \(If, Loop, Scan\)/,
+      /^If at node 0: attribute then_branch: .* got a subgraph \(If, Loop, Scan\)/,
       (graph) =>
         graph.message(1, (out) => {
           out.string(4, 'If');

@@ -2,13 +2,9 @@
 import { GraphError } from '../../base/errors.ts';
 import { GraphBuilder } from '../builder.ts';
 import { decodeModel, type DecodedNode } from './decode-model.ts';
-import {
-  attributeKind,
-  isOperatorName,
-  OPERATORS,
-  type OperatorName,
-} from '../operators/operators.ts';
+import { attributeKind, isOperatorName, type OperatorName } from '../operators/operators.ts';
 import { toOpset17 } from './opset.ts';
+import { unknownOperator } from './unknown-operator.ts';
 import { type Graph, type GraphFile, type GraphNode } from '../types.ts';
 import { elementTypeOf, type AttributeValue } from '../values/types.ts';
 
@@ -95,13 +91,9 @@ function checkOrder({ name, inputs, outputs, initializers, nodes }: GraphFile): 
   for (const output of outputs) use(output.name, `output of ${name}`);
 }
 
-function knownOperator({ operator, name }: DecodedNode): OperatorName {
-  if (isOperatorName(operator)) return operator;
-  throw new GraphError(
-    `${operator} at ${name}: not an operator that we know. Known: ` +
-      `${Object.keys(OPERATORS).sort().join(', ')}.`,
-    { operator, node: name },
-  );
+function knownOperator(node: DecodedNode): OperatorName {
+  if (isOperatorName(node.operator)) return node.operator;
+  throw unknownOperator(node);
 }
 
 function attributesOf(node: DecodedNode, operator: OperatorName): Record<string, AttributeValue> {

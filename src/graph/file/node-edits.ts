@@ -75,6 +75,11 @@ function withInput(node: DecodedNode, index: number, name: string): DecodedNode 
   return { ...node, inputs: inputs.with(index, name) };
 }
 
+/** The node with an absent input before the one at `index`. */
+export function withAbsentInput(node: DecodedNode, index: number): DecodedNode {
+  return { ...node, inputs: node.inputs.toSpliced(index, 0, '') };
+}
+
 /** The node without its last input, at `index`. Throws GraphError when it has one. */
 export function withoutInput(node: DecodedNode, index: number): DecodedNode {
   if ((node.inputs[index] ?? '') === '') return { ...node, inputs: node.inputs.slice(0, index) };

@@ -10,6 +10,7 @@ import {
   intsToInput,
   notAt17,
   type Surroundings,
+  withAbsentInput,
   withAttribute,
   without,
   withoutInput,
@@ -92,6 +93,11 @@ export const OPSET_REWRITES: Readonly<Record<string, readonly OpsetRewrite[]>> =
           : without(node, 'saturate'),
     },
   ],
+  Upsample: [{ below: 10, rewrite: resizeByScales }],
+  Resize: [
+    { below: 11, rewrite: resizeByScales },
+    { from: 18, rewrite: plainResize },
+  ],
   Gelu: [{ from: 20, rewrite: geluInParts }],
 };
 
@@ -137,6 +143,23 @@ function flattenedSoftmax(node: DecodedNode, around: Surroundings): readonly Dec
     { ...last, inputs: [flat], outputs: [result] },
     make('restored', 'Reshape', { inputs: [result, shape], outputs: [y], attributes: [] }),
   ];
+}
+
+/** Before opset 11 places were multiples of a scale, and the element at or before one was taken. */
+function resizeByScales(node: DecodedNode): DecodedNode {
+  const placed = withAttribute(node, 'coordinate_transformation_mode', 'asymmetric');
+  const resize = withAttribute(placed, 'nearest_mode', 'floor');
+  return withAbsentInput({ ...resize, operator: 'Resize' }, 1);
+}
+
+/** Without what opset 18 added, where that changes nothing. */
+function plainResize(node: DecodedNode): DecodedNode {
+  const [smooths, axes] = [attributeOf(node, 'antialias') ?? 0, attributeOf(node, 'axes')];
+  const policy = attributeOf(node, 'keep_aspect_ratio_policy') ?? 'stretch';
+  if (smooths !== 0) throw notAt17(node, 'its antialias has no counterpart at opset 17');
+  if (policy !== 'stretch' || axes !== undefined)
+    throw notAt17(node, 'its axes or its policy have no counterpart at opset 17');
+  return without(node, 'antialias', 'keep_aspect_ratio_policy');
 }
 
 function withoutDilations(node: DecodedNode): DecodedNode {

@@ -19,8 +19,13 @@ interface WrittenNode {
 interface WrittenFile {
   readonly opset: number;
   readonly nodes: readonly WrittenNode[];
-  /** Constants of int64 (lists) or float32 (`{ float }`, without axes). */
-  readonly constants?: Readonly<Record<string, readonly number[] | { readonly float: number }>>;
+  /** Constants of int64 (lists) or float32 (`{ float }`, without axes, or `{ floats }`). */
+  readonly constants?: Readonly<
+    Record<
+      string,
+      readonly number[] | { readonly float: number } | { readonly floats: readonly number[] }
+    >
+  >;
   /** ONNX type of the output; float32 when absent. */
   readonly outputType?: number;
 }
@@ -42,6 +47,10 @@ function fileOf({ opset, nodes, constants = {}, outputType = 1 }: WrittenFile): 
         if ('float' in value) {
           tensor.int(2, 1);
           tensor.float(4, value.float);
+        } else if ('floats' in value) {
+          tensor.int(1, value.floats.length);
+          tensor.int(2, 1);
+          for (const item of value.floats) tensor.float(4, item);
         } else {
           tensor.int(1, value.length);
           tensor.int(2, 7);
@@ -188,6 +197,32 @@ const CASES: Readonly<Record<string, WrittenFile>> = {
     nodes: [{ operator: 'Cast', attributes: { to: 6, saturate: 1 } }],
     outputType: 6,
   },
+  'Upsample to the nearest element': {
+    opset: 9,
+    constants: { scales: { floats: [1, 2, 1.5] } },
+    nodes: [{ operator: 'Upsample', inputs: ['x', 'scales'], attributes: { mode: 'nearest' } }],
+  },
+  'Upsample between elements': {
+    opset: 9,
+    constants: { scales: { floats: [1, 2, 2] } },
+    nodes: [{ operator: 'Upsample', inputs: ['x', 'scales'], attributes: { mode: 'linear' } }],
+  },
+  'Resize without a region': {
+    opset: 10,
+    constants: { scales: { floats: [1, 1, 1.6] } },
+    nodes: [{ operator: 'Resize', inputs: ['x', 'scales'], attributes: { mode: 'nearest' } }],
+  },
+  'Resize that stretches': {
+    opset: 18,
+    constants: { sizes: [2, 3, 7] },
+    nodes: [
+      {
+        operator: 'Resize',
+        inputs: ['x', '', '', 'sizes'],
+        attributes: { mode: 'linear', antialias: 0, keep_aspect_ratio_policy: 'stretch' },
+      },
+    ],
+  },
   Gelu: { opset: 20, nodes: [{ operator: 'Gelu' }] },
   'Gelu by tanh': { opset: 20, nodes: [{ operator: 'Gelu', attributes: { approximate: 'tanh' } }] },
 };
@@ -251,6 +286,12 @@ describe('toOpset17', () => {
       /ReduceMean at the ReduceMean: its axes are computed/,
     );
     assert.throws(() => decodeGraphFile(padded), /Pad at the Pad: its input 3/);
+    const smoothed = fileOf({
+      opset: 18,
+      constants: { scales: { floats: [1, 1, 0.5] } },
+      nodes: [{ operator: 'Resize', inputs: ['x', '', 'scales'], attributes: { antialias: 1 } }],
+    });
+    assert.throws(() => decodeGraphFile(smoothed), /Resize at the Resize: its antialias/);
   });
 
   test('refuses a constant without a value', () => {
