@@ -28,4 +28,10 @@ export interface Graph {
 }
 
 /** A graph before its shapes are inferred: what an `.onnx` file holds. */
-export type GraphFile = Omit<Graph, 'values'>;
+export type GraphFile = Omit<Graph, 'values'> & {
+  /**
+   * Names of the initializers that are Constant nodes in the file: numbers that stand in somebody's
+   * code, where weights are initializers.
+   */
+  readonly literals?: ReadonlySet<string>;
+};

@@ -29,7 +29,8 @@ export function decodeGraph(bytes: Uint8Array): Graph {
  * Reads an `.onnx` file, whatever opset from 9 to 21, as opset 17.
  *
  * Untrusted bytes are fine. What an ONNX Runtime is to load is `encodeGraph` of the result: nothing
- * that was skipped here gets through. `Constant` nodes become initializers.
+ * that was skipped here gets through. `Constant` nodes become initializers
+ * (`literals`).
  * Throws: GraphError for bytes that are not a model, operators or domains that we do not know,
  *         opsets outside 9 .. 21, external data, functions, subgraphs and sparse tensors, names
  *         that are taken twice, and nodes that are not in the order of the computation.
@@ -46,6 +47,7 @@ export function decodeGraphFile(bytes: Uint8Array): GraphFile {
     outputs: model.outputs,
     initializers: model.initializers,
     nodes,
+    literals: model.literals,
   };
   checkOrder(file);
   return file;

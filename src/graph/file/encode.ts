@@ -36,7 +36,8 @@ declare const isOurs: unique symbol;
 export type EncodedGraph = Uint8Array & { readonly [isOurs]: true };
 
 /**
- * The graph as the bytes of an `.onnx` file: IR version 8, opset 17 of the standard domain.
+ * The graph as the bytes of an `.onnx` file: IR version 8, opset 17 of the standard domain;
+ * `literals` as Constant nodes.
  *
  * The same graph always gives the same bytes. Shapes of intermediate values are left out: they
  * follow from the rest, and the file is what travels to every worker.
@@ -74,11 +75,26 @@ function writeModel(graph: GraphFile): ProtoWriter {
 }
 
 function writeGraph(out: ProtoWriter, graph: GraphFile): void {
+  const isLiteral = ({ name }: Tensor): boolean => graph.literals?.has(name) === true;
+  for (const tensor of graph.initializers.filter(isLiteral))
+    out.message(1, (inner) => writeConstant(inner, tensor));
   for (const node of graph.nodes) out.message(1, (inner) => writeNode(inner, node));
   out.string(2, graph.name);
-  for (const tensor of graph.initializers) out.message(5, (inner) => writeTensor(inner, tensor));
+  for (const tensor of graph.initializers.filter((one) => !isLiteral(one)))
+    out.message(5, (inner) => writeTensor(inner, tensor));
   for (const input of graph.inputs) out.message(11, (inner) => writeValueInfo(inner, input));
   for (const output of graph.outputs) out.message(12, (inner) => writeValueInfo(inner, output));
+}
+
+function writeConstant(out: ProtoWriter, tensor: Tensor): void {
+  out.string(2, tensor.name);
+  out.string(3, tensor.name);
+  out.string(4, 'Constant');
+  out.message(5, (attribute) => {
+    attribute.string(1, 'value');
+    attribute.message(5, (inner) => writeTensor(inner, tensor));
+    attribute.int(20, ATTRIBUTE_TYPES.tensor);
+  });
 }
 
 function writeNode(out: ProtoWriter, node: GraphNode): void {

@@ -10,6 +10,11 @@ import type { Tensor } from '../values/types.ts';
 /** Oldest and newest opset whose nodes we can rewrite. */
 const OPSETS = { least: 9, greatest: 21 } as const;
 
+/** A model at opset 17, with the names of its initializers that were no initializers before. */
+export interface ModelAt17 extends DecodedModel {
+  readonly literals: ReadonlySet<string>;
+}
+
 /**
  * The model at opset 17: `Constant` nodes as initializers, Dropout and BatchNormalization as
  * inference has them.
@@ -17,7 +22,7 @@ const OPSETS = { least: 9, greatest: 21 } as const;
  * Throws: GraphError for opsets outside 9 to 21 and for nodes that cannot be written at 17, naming
  *         them.
  */
-export function toOpset17(model: DecodedModel): DecodedModel {
+export function toOpset17(model: DecodedModel): ModelAt17 {
   const { opset } = model;
   if (opset < OPSETS.least || opset > OPSETS.greatest) {
     throw new GraphError(
@@ -34,7 +39,9 @@ export function toOpset17(model: DecodedModel): DecodedModel {
   const nodes = model.nodes
     .filter(({ operator }) => operator !== 'Constant')
     .flatMap((node) => rewritten(node, opset, around));
-  return { ...model, opset: 17, nodes, initializers };
+  const added = initializers.slice(model.initializers.length);
+  const literals = new Set(added.map(({ name }) => name));
+  return { ...model, opset: 17, nodes, initializers, literals };
 }
 
 function rewritten(node: DecodedNode, opset: number, around: Surroundings): readonly DecodedNode[] {

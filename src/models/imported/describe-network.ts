@@ -4,7 +4,7 @@ import type { ValueInfo } from '../../graph/values/types.ts';
 import { notesOnWeights } from './import-notes.ts';
 import { networkOf } from './imported-fit.ts';
 import { statisticMomenta } from './imported-parameters.ts';
-import { isWeight } from './imported-probe.ts';
+import { weightsOf } from './imported-probe.ts';
 
 /** What a network from a file is made of. */
 export interface NetworkDescription {
@@ -31,13 +31,11 @@ export interface NetworkDescription {
 export function describeNetwork(file: GraphFile): NetworkDescription {
   const { input, output } = networkOf(file);
   const momenta = statisticMomenta(file.nodes);
-  const weights = file.initializers
-    .filter(isWeight)
-    .map(({ name, shape }) => ({
-      name,
-      shape,
-      role: momenta.has(name) ? ('running statistic' as const) : ('weight' as const),
-    }));
+  const weights = weightsOf(file).map(({ name, shape }) => ({
+    name,
+    shape,
+    role: momenta.has(name) ? ('running statistic' as const) : ('weight' as const),
+  }));
   const elements = weights
     .filter(({ role }) => role === 'weight')
     .map(({ shape }) => shape.reduce((a, b) => a * b, 1));

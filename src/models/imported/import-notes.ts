@@ -1,7 +1,7 @@
 /** What somebody who trains a network from a file should know of its weights. */
 import type { GraphFile, GraphNode } from '../../graph/types.ts';
 import type { Tensor } from '../../graph/values/types.ts';
-import { hasOnlyNumbers, isWeightLike } from './imported-probe.ts';
+import { candidatesOf, hasOnlyNumbers } from './imported-probe.ts';
 
 /** Names that frameworks give to what is trained. */
 const TRAINED_NAME = /(?:^|[._])(?:weight|bias|gamma|beta)$/;
@@ -16,7 +16,7 @@ const SHOWN = 4;
 export function notesOnWeights(file: GraphFile, trained: ReadonlySet<string>): string[] {
   const users = usersOf(file.nodes);
   const weights = file.initializers.filter(({ name }) => trained.has(name));
-  const masks = file.initializers.filter((one) => isWeightLike(one) && !hasOnlyNumbers(one));
+  const masks = candidatesOf(file).filter((one) => !hasOnlyNumbers(one));
   const products = new Set(
     file.nodes.filter(({ operator }) => PRODUCTS.has(operator)).flatMap(({ outputs }) => outputs),
   );

@@ -8,7 +8,7 @@ import { GRADIENT_RULES } from '../../autodiff/gradient-rules.ts';
 import { numberAttribute } from '../../graph/operators/operator.ts';
 import type { Graph, GraphFile, GraphNode } from '../../graph/types.ts';
 import type { Tensor } from '../../graph/values/types.ts';
-import { isWeight } from './imported-probe.ts';
+import { weightsOf } from './imported-probe.ts';
 import type { ParameterSpec } from '../model.ts';
 
 /** The weights of a network from a file, by what becomes of them. */
@@ -39,7 +39,7 @@ export function sortParameters(
 ): ImportedParameters {
   const momenta = statisticMomenta(file.nodes);
   const reached = reachedByGradient(graph);
-  const weights = file.initializers.filter(isWeight);
+  const weights = weightsOf(file);
   const candidates = weights.filter(({ name }) => reached.has(name) || momenta.has(name));
   const frozen = withPartners(
     frozenNames(

@@ -11,17 +11,32 @@ export interface ImportedNetwork {
   readonly output: ValueInfo;
 }
 
-/**
- * Whether an initializer may be a weight: scalars are factors that somebody wrote into the code,
- * and what holds an infinity is a mask, which no update would leave a mask.
- */
-export function isWeight(tensor: Tensor): boolean {
-  return isWeightLike(tensor) && hasOnlyNumbers(tensor);
+/** Names without axes that somebody gave; exporters name what they compute in other ways. */
+const GIVEN_NAME = /^[a-z_]\w*(?:\.\w+)*$/i;
+
+/** The initializers of a file that may be weights: of them, all that are finite numbers. */
+export function weightsOf(file: GraphFile): readonly Tensor[] {
+  return candidatesOf(file).filter(hasOnlyNumbers);
 }
 
-/** Whether an initializer has the form of a weight, whatever its numbers are. */
-export function isWeightLike({ type, shape, data }: Tensor): boolean {
-  return type === 'float32' && shape.length > 0 && data.length > 0;
+/**
+ * The initializers of a file that are weights, or masks: what holds an infinity is a mask, which no
+ * update would leave a mask. Without axes one counts if it has a name as parameters have them. The
+ * numbers of Constant nodes stand in somebody's code, unless all weights are written so.
+ */
+export function candidatesOf({ initializers, literals, nodes }: GraphFile): readonly Tensor[] {
+  const scales = new Set(
+    nodes.flatMap(({ operator, inputs }) => (operator === 'Resize' ? inputs.slice(1) : [])),
+  );
+  const alike = initializers.filter(
+    ({ name, type, shape, data }) =>
+      type === 'float32' &&
+      data.length > 0 &&
+      (shape.length > 0 || GIVEN_NAME.test(name)) &&
+      !scales.has(name),
+  );
+  const own = alike.filter(({ name }) => literals?.has(name) !== true);
+  return own.length > 0 ? own : alike;
 }
 
 /** Whether every element is a finite number. */
@@ -42,7 +57,7 @@ export function probeNetwork(
 ): Graph {
   const g = new GraphBuilder(file.name);
   const values = new Map([[input.name, g.input(input.name, input.type, shape)]]);
-  for (const tensor of file.initializers.filter(isWeight)) {
+  for (const tensor of weightsOf(file)) {
     values.set(tensor.name, g.input(tensor.name, 'float32', tensor.shape));
   }
   const [output] = replayGraph(g, file, { prefix: '', values, ...(draw && { draw }) });

@@ -43,8 +43,8 @@ const PROBE_BATCH = 3;
 /**
  * The network of an ONNX file as a model for a task.
  *
- * Trained are the float32 initializers with axes that a gradient reaches, but for those that a
- * pattern of `freeze` names. BatchNormalization takes the statistics of the micro-batch in
+ * Trained are the float32 initializers that a gradient reaches, but for those that a pattern of
+ * `freeze` names. BatchNormalization takes the statistics of the micro-batch in
  * training, unless its running ones are frozen, and Dropout drops. A Softmax or Sigmoid at the end
  * is left to the loss.
  * Throws: ShapeError when network and data do not fit, naming both; GraphError for what cannot be
