@@ -6,9 +6,9 @@ Needs Debian's python3-torch and python3-onnx. Run from the root of the reposito
     /usr/bin/python3 scripts/export-pytorch-models.py
 
 It writes test/fixtures/onnx/*.onnx, and test/fixtures/onnx/recorded.json: for each file one batch, its outputs at
-inference, and loss and gradients of a training pass. A gradient g is kept as its norm and as the sum of
-g[i] * sin(i + 1), in which every element counts. Dropout takes the mask that is 0 at every fourth element, so that
-the training pass can be repeated elsewhere.
+inference, loss and gradients of a training pass, and the losses of the first four steps of gradient descent. A
+gradient g is kept as its norm and as the sum of g[i] * sin(i + 1), in which every element counts. Dropout takes the
+mask that is 0 at every fourth element, so that the training pass can be repeated elsewhere.
 """
 import json
 import math
@@ -24,6 +24,8 @@ from torch.onnx import TrainingMode
 
 FOLDER = "test/fixtures/onnx"
 BATCH = 4
+STEPS = 4
+RATE = 0.1  # of gradient descent, of the mean loss
 warnings.filterwarnings("ignore")
 
 
@@ -185,8 +187,88 @@ class Recurrent(nn.Module):
         return self.fc(self.lstm(x)[0][:, -1])
 
 
+class Normalized(nn.Module):
+    """GroupNorm and InstanceNorm, with and without weights of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        self.group = nn.GroupNorm(2, 4)
+        self.conv2 = nn.Conv2d(4, 4, 3, stride=2, padding=1)
+        self.instance = nn.InstanceNorm2d(4, affine=True)
+        self.plain = nn.InstanceNorm2d(4)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = F.relu(self.group(self.conv1(x)))
+        x = self.plain(F.relu(self.instance(self.conv2(x))))
+        return self.fc(F.adaptive_max_pool2d(x, 1).flatten(1))
+
+
+class Enlarger(nn.Module):
+    """Twice the pixels of a grey image, by PixelShuffle."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(2)
+        self.last = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.shuffle(self.conv(x))))
+
+
+class Segmenter(nn.Module):
+    """A small U-Net: a class for every pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(2, 4, 3, padding=1)
+        self.inner = nn.Conv2d(4, 6, 3, padding=1)
+        self.up = nn.Upsample(scale_factor=2)
+        self.last = nn.Conv2d(10, 3, 1)
+
+    def forward(self, x):
+        x = F.relu(self.down(x))
+        y = self.up(F.relu(self.inner(F.max_pool2d(x, 2))))
+        return self.last(torch.cat([x, y], 1))
+
+
+class Masker(nn.Module):
+    """A yes or no for every pixel, resized between pixels in both ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.last = nn.Conv2d(4, 1, 3, padding=1)
+
+    def forward(self, x):
+        y = F.interpolate(F.relu(self.conv(x)), scale_factor=1.5, mode="bilinear", align_corners=False)
+        return F.interpolate(self.last(y), size=x.shape[2:], mode="bilinear", align_corners=True)
+
+
+class IndexAttention(nn.Module):
+    """Attention written with torch.einsum, with a temperature that is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+        self.temperature = nn.Parameter(torch.tensor(0.5))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).view(x.size(0), 5, 3, 2, 4).unbind(2)
+        scores = torch.einsum("bqhd,bkhd->bhqk", q, k) * self.temperature
+        mixed = torch.einsum("bhqk,bkhd->bqhd", torch.softmax(scores, -1), v)
+        return self.head(torch.einsum("bqhd->bhd", mixed).flatten(1) / 5)
+
+
 def classes(count):
     return {"kind": "classification", "classes": count}
+
+
+def numbers(shape):
+    return {"kind": "regression", "outputs": math.prod(shape), "shape": shape}
 
 
 def fixture(name, make, features, target, opset, **more):
@@ -209,6 +291,13 @@ FIXTURES = [
     fixture("norm-gelu-11", NormGelu, [6], {"kind": "regression", "outputs": 2}, 11, mode=TrainingMode.TRAINING),
     fixture("norm-gelu-17", NormGelu, [6], {"kind": "binary", "outputs": 2}, 17, mode=TrainingMode.TRAINING),
     fixture("probabilities-9", Probabilities, [3, 4], classes(3), 9, fixed=True),
+    fixture("normalized-13", Normalized, [3, 6, 6], classes(3), 13, mode=TrainingMode.TRAINING),
+    fixture("enlarger-11", Enlarger, [1, 4, 4], numbers([1, 8, 8]), 11),
+    fixture("segmenter-9", Segmenter, [2, 6, 6], {"kind": "segmentation", "classes": 3, "size": [6, 6]}, 9),
+    fixture("segmenter-17", Segmenter, [2, 6, 6], {"kind": "segmentation", "classes": 3, "size": [6, 6]}, 17),
+    fixture("masker-11", Masker, [3, 7, 6], {**numbers([1, 7, 6]), "kind": "binary"}, 11),
+    fixture("masker-17", Masker, [3, 7, 6], {**numbers([1, 7, 6]), "kind": "binary"}, 17),
+    fixture("index-attention-17", IndexAttention, [5, 8], classes(3), 17, mode=TrainingMode.TRAINING),
     fixture("lstm-17", Recurrent, [5, 6], classes(3), 17, records=False),
 ]
 
@@ -223,10 +312,12 @@ def batch_of(spec):
         y = torch.randint(0, target["classes"], [BATCH])
     elif target["kind"] == "sequence":
         y = torch.randint(0, target["classes"], [BATCH, target["length"]])
+    elif target["kind"] == "segmentation":
+        y = torch.randint(0, target["classes"], [BATCH, *target["size"]])
     elif target["kind"] == "binary":
-        y = torch.randint(0, 2, [BATCH, target["outputs"]]).float()
+        y = torch.randint(0, 2, [BATCH, *target.get("shape", [target["outputs"]])]).float()
     else:
-        y = torch.randn(BATCH, target["outputs"])
+        y = torch.randn(BATCH, *target.get("shape", [target["outputs"]]))
     return x, y
 
 
@@ -236,9 +327,11 @@ def loss_of(kind, output, y):
         return F.cross_entropy(output, y, reduction="sum")
     if kind == "sequence":
         return F.cross_entropy(output.flatten(0, 1), y.flatten(), reduction="sum") / y.shape[1]
+    if kind == "segmentation":
+        return F.cross_entropy(output, y, reduction="none").flatten(1).mean(1).sum()
     if kind == "binary":
-        return F.binary_cross_entropy_with_logits(output, y, reduction="none").mean(1).sum()
-    return F.mse_loss(output, y, reduction="none").mean(1).sum()
+        return F.binary_cross_entropy_with_logits(output, y, reduction="none").flatten(1).mean(1).sum()
+    return F.mse_loss(output, y, reduction="none").flatten(1).mean(1).sum()
 
 
 def logits_of(model, x):
@@ -276,11 +369,9 @@ def record(spec, model, path):
     kind = spec["target"]["kind"]
     training = spec.get("mode", TrainingMode.EVAL) != TrainingMode.EVAL
     model.train(training)
-    dropout, F.dropout = F.dropout, drop_every_fourth
     loss = loss_of(kind, logits_of(model, x), y)
-    F.dropout = dropout
     loss.backward()
-    gradients = {name: p.grad for name, p in model.named_parameters()}
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
     recorded = {}
     for initializer in onnx.load(path).graph.initializer:
         name, is_transposed = place_of(initializer, named)
@@ -292,6 +383,14 @@ def record(spec, model, path):
         for name, value in model.state_dict().items():
             if "running" in name:
                 moved[name] = sketch(value - state[name])
+    losses = [loss.item()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE / BATCH)
+    while len(losses) < STEPS:
+        optimizer.step()
+        optimizer.zero_grad()
+        loss = loss_of(kind, logits_of(model, x), y)
+        loss.backward()
+        losses.append(loss.item())
     return {
         "features": spec["features"],
         "target": spec["target"],
@@ -299,7 +398,7 @@ def record(spec, model, path):
         "x": [round_to(v) for v in x.flatten().tolist()],
         "y": y.flatten().tolist(),
         "output": [round_to(v) for v in output.flatten().tolist()],
-        "loss": round_to(loss.item()),
+        "losses": [round_to(loss) for loss in losses],
         "gradients": recorded,
         "moved": moved,
     }
@@ -337,7 +436,9 @@ def main():
             if name in written:
                 buffer.copy_(torch.from_numpy(onnx.numpy_helper.to_array(written[name]).copy()))
         if spec.get("records", True):
+            dropout, F.dropout = F.dropout, drop_every_fourth
             recorded[spec["name"]] = record(spec, model, path)
+            F.dropout = dropout
     with open(f"{FOLDER}/recorded.json", "w") as out:
         json.dump(recorded, out, separators=(",", ":"))
         out.write("\n")

@@ -17,8 +17,9 @@ import { readRun } from './read-run.ts';
 /** What a model says of samples. */
 export interface Prediction {
   /**
-   * The likeliest class of every sample, [count], or of every position of a sequence, [count,
-   * length]. Empty for tasks without classes: regression and yes-or-no answers.
+   * The likeliest class of every sample, [count], of every position of a sequence, [count, length],
+   * or of every pixel, [count, height, width]. Empty for tasks without classes: regression and
+   * yes-or-no answers.
    */
   readonly classes: Int32Array;
   /**
@@ -26,7 +27,10 @@ export interface Prediction {
    * Lockstep's own models a logit, before the softmax), or the predicted numbers.
    */
   readonly scores: Float32Array;
-  /** [count, classes], [count, length, classes] or [count, outputs]. */
+  /**
+   * [count, classes], [count, length, classes], [count, outputs], or of a network of your own as it
+   * is: for pixels [count, classes, height, width].
+   */
   readonly shape: readonly number[];
 }
 
@@ -77,7 +81,12 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
         packSamples(samples, features, type),
       );
       const hasClasses = task === 'classification' || task === 'sequence';
-      const classes = hasClasses ? largest(scores, shape.at(-1) ?? 1) : new Int32Array(0);
+      const classes =
+        task === 'segmentation'
+          ? largest(channelsLast(scores, shape), shape[1] ?? 1)
+          : hasClasses
+            ? largest(scores, shape.at(-1) ?? 1)
+            : new Int32Array(0);
       return { classes, scores, shape };
     },
     close: async () => {
@@ -209,6 +218,19 @@ async function runBatch(
   } catch (error) {
     throw new RuntimeError(`running ${file}: ${messageOf(error)}`, {}, { cause: error });
   }
+}
+
+/** Scores [count, classes, ...size] as [count, ...size, classes]. */
+function channelsLast(
+  scores: Float32Array,
+  [, classes = 1, ...size]: readonly number[],
+): Float32Array {
+  const pixels = staticElementCount(size);
+  return scores.map((_, index) => {
+    const [row, column] = [Math.floor(index / classes), index % classes];
+    const sample = Math.floor(row / pixels);
+    return scores[(sample * classes + column) * pixels + (row % pixels)] ?? 0;
+  });
 }
 
 /** The index of the largest number in every row; of equal ones the first. */

@@ -38,6 +38,8 @@ function targetHeader(target: DatasetTarget): readonly (string | number)[] {
       return [target.kind, target.classes];
     case 'sequence':
       return [target.kind, target.classes, target.length];
+    case 'segmentation':
+      return [target.kind, target.classes, ...target.size];
     case 'regression':
     case 'binary':
       return [target.kind, target.outputs];

@@ -1,11 +1,16 @@
 /** What a sample is to be mapped to. */
 export type DatasetTarget =
   | { readonly kind: 'classification'; readonly classes: number }
-  | { readonly kind: 'regression'; readonly outputs: number }
+  | { readonly kind: 'regression'; readonly outputs: number; readonly shape?: AnswerShape }
   /** Several yes-or-no answers: 0 to 1 each. */
-  | { readonly kind: 'binary'; readonly outputs: number }
+  | { readonly kind: 'binary'; readonly outputs: number; readonly shape?: AnswerShape }
   /** One label per position; the label `classes` means that the position is ignored. */
-  | { readonly kind: 'sequence'; readonly classes: number; readonly length: number };
+  | { readonly kind: 'sequence'; readonly classes: number; readonly length: number }
+  /** One label per pixel, [height, width] or with more axes. */
+  | { readonly kind: 'segmentation'; readonly classes: number; readonly size: readonly number[] };
+
+/** How the numbers of one answer are arranged when they are no list: [1, height, width]. */
+type AnswerShape = readonly number[];
 
 /**
  * Turns a stored feature into the float a model sees: `x = stored * scale + shift`; float32
@@ -30,7 +35,8 @@ export interface Augmentation {
  *
  * Shapes: x [sampleCount, ...features] row-major, bytes or float32 to be normalised, or int32 token
  *         ids; y [sampleCount] labels 0 .. classes - 1 (int32), [sampleCount, length] for a
- *         sequence (int32), or [sampleCount, outputs] float32.
+ *         sequence and [sampleCount, ...size] for a segmentation (int32), or [sampleCount, outputs]
+ *         float32.
  */
 export interface Dataset {
   readonly name: string;
@@ -88,9 +94,10 @@ export function featureCountOf(dataset: Pick<Dataset, 'features'>): number {
   return dataset.features.reduce((count, size) => count * size, 1);
 }
 
-/** Number of target values of one sample: 1 label, the labels of a sequence, or the outputs. */
+/** Number of target values of one sample: 1 label, all labels of it, or the outputs. */
 export function targetCountOf({ target }: Pick<Dataset, 'target'>): number {
   if (target.kind === 'classification') return 1;
+  if (target.kind === 'segmentation') return target.size.reduce((count, size) => count * size, 1);
   return target.kind === 'sequence' ? target.length : target.outputs;
 }
 

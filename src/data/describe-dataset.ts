@@ -6,7 +6,7 @@ interface SplitDescription {
   readonly split: 'train' | 'validation' | 'test';
   readonly sampleCount: number;
   readonly digest: string;
-  /** Labels of each class; only for classification and sequences. */
+  /** Labels of each class; only where there are classes. */
   readonly classCounts?: readonly number[];
   /** Mean and standard deviation over all targets; only for regression and yes-or-no answers. */
   readonly targetMean?: number;
@@ -53,7 +53,7 @@ export function describeDataset(splits: DatasetSplits): DatasetDescription {
 
 function describeSplit(split: SplitDescription['split'], dataset: Dataset): SplitDescription {
   const { sampleCount, digest, target, y } = dataset;
-  if (target.kind === 'classification' || target.kind === 'sequence')
+  if ('classes' in target)
     return { split, sampleCount, digest, classCounts: countLabels(y, target.classes) };
   return { split, sampleCount, digest, ...momentsOf(y) };
 }

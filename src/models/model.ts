@@ -1,5 +1,5 @@
 /** What a model is to others: parameters, and a function that draws its forward pass. */
-import type { DatasetTarget } from '../data/dataset.ts';
+import { type DatasetTarget, targetCountOf } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { GraphFile } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
@@ -74,7 +74,8 @@ export interface Model extends ModelTask {
 }
 
 /**
- * Gives the shape of one sample's output: [classes], [outputs], or of a sequence [length, classes].
+ * Gives the shape of one sample's output: [classes], [outputs], or where every position of a
+ * sequence or every pixel has a label [positions, classes].
  */
 export function outputShapeOf({ target }: Pick<ModelTask, 'target'>): readonly number[] {
   switch (target.kind) {
@@ -84,13 +85,14 @@ export function outputShapeOf({ target }: Pick<ModelTask, 'target'>): readonly n
     case 'binary':
       return [target.outputs];
     case 'sequence':
-      return [target.length, target.classes];
+    case 'segmentation':
+      return [targetCountOf({ target }), target.classes];
     default:
       return target satisfies never;
   }
 }
 
-/** Numbers that the last layer puts out for one sample, or for one position of a sequence. */
+/** Numbers that the last layer puts out for one sample, or for one position or pixel. */
 export function outputSizeOf(task: Pick<ModelTask, 'target'>): number {
   return outputShapeOf(task).at(-1) ?? 1;
 }

@@ -10,7 +10,7 @@ import {
   squaredErrorSum,
 } from '../autodiff/losses.ts';
 import { ConfigError } from '../base/errors.ts';
-import type { DatasetTarget } from '../data/dataset.ts';
+import { type DatasetTarget, targetCountOf } from '../data/dataset.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { ElementType, ValueInfo } from '../graph/values/types.ts';
 import { outputSizeOf } from './model.ts';
@@ -47,7 +47,8 @@ export function targetTypeOf(
     case 'classification':
       return { type: 'int32', shape: [samples] };
     case 'sequence':
-      return { type: 'int32', shape: [samples, target.length] };
+    case 'segmentation':
+      return { type: 'int32', shape: [samples, targetCountOf({ target })] };
     case 'regression':
     case 'binary':
       return { type: 'float32', shape: [samples, target.outputs] };
@@ -60,6 +61,7 @@ export function targetTypeOf(
 const LOSSES = {
   classification: ['cross-entropy'],
   sequence: ['cross-entropy'],
+  segmentation: ['cross-entropy'],
   regression: ['mse', 'bce'],
   binary: ['bce', 'mse'],
 } as const satisfies Record<DatasetTarget['kind'], readonly LossName[]>;
@@ -95,8 +97,8 @@ function misfit(path: string, expected: string, got: string): ConfigError {
  * Loss and right answers of B samples.
  *
  * Shapes: prediction [B, ...outputShapeOf], y as `targetTypeOf`, sampleWeight [B].
- * A sequence's loss is the sum over its positions divided by its length, whatever part of them is
- * ignored.
+ * The loss of a sequence or an image with labels is the sum over its positions divided by their
+ * number, whatever part of them is ignored.
  * Throws: ConfigError as `lossOf`.
  */
 export function drawObjective(
@@ -114,13 +116,15 @@ export function drawObjective(
         loss: crossEntropySum(g, prediction, y, sampleWeight, options),
         correct: correctSum(g, prediction, y, sampleWeight),
       };
-    case 'sequence': {
+    case 'sequence':
+    case 'segmentation': {
       const classes = outputSizeOf({ target });
-      const positions = Number(y.shape[0]) * target.length;
+      const length = targetCountOf({ target });
+      const positions = Number(y.shape[0]) * length;
       const logits = g.reshape(prediction, [positions, classes]); // [B T, classes]
       const labels = g.reshape(y, [positions]); // [B T]
-      const share = g.mul(g.unsqueeze(sampleWeight, [1]), g.scalar(1 / target.length)); // [B, 1]
-      const weights = g.reshape(g.expand(share, [Number(y.shape[0]), target.length]), [positions]);
+      const share = g.mul(g.unsqueeze(sampleWeight, [1]), g.scalar(1 / length)); // [B, 1]
+      const weights = g.reshape(g.expand(share, [Number(y.shape[0]), length]), [positions]);
       return {
         loss: crossEntropySum(g, logits, labels, weights, options),
         correct: correctSum(g, logits, labels, weights),

@@ -92,9 +92,9 @@ export function requireNumbers(model: string, task: ModelTask): void {
   throw misfit(model, task, 'numbers');
 }
 
-/** Refuses a label per position: the model has one answer for a sample. */
+/** Refuses a label per position or pixel: the model has one answer for a sample. */
 export function requireOneAnswer(model: string, task: ModelTask): void {
-  if (task.target.kind !== 'sequence') return;
+  if (task.target.kind !== 'sequence' && task.target.kind !== 'segmentation') return;
   throw misfit(model, task, 'samples with one answer each');
 }
 
@@ -139,7 +139,12 @@ function tooSmall(
 export function misfit(model: string, task: ModelTask, expected: string): ConfigError {
   const { features, vocabulary, target } = task;
   const kind = vocabulary === undefined ? 'numbers' : `tokens 0 to ${vocabulary - 1}`;
-  const labels = target.kind === 'sequence' ? ', each with a label' : '';
+  const labels =
+    target.kind === 'sequence'
+      ? ', each with a label'
+      : target.kind === 'segmentation'
+        ? `, with labels ${formatShape(target.size)}`
+        : '';
   const got = `samples of ${kind} ${formatShape(features)}${labels}`;
   const others = modelsFor(task).filter((name) => name !== model);
   return new ConfigError(
@@ -150,6 +155,7 @@ export function misfit(model: string, task: ModelTask, expected: string): Config
 }
 
 function modelsFor({ features, vocabulary, target }: ModelTask): readonly string[] {
+  if (target.kind === 'segmentation') return ['your own (--model net.onnx)'];
   if (target.kind === 'sequence') return ['gpt'];
   if (vocabulary !== undefined) return ['embedding', 'bert', 'gpt2'];
   if (features.length === 3) return ['simple_cnn', 'resnet18', 'resnet50', 'mlp'];

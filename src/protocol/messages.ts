@@ -19,7 +19,7 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -75,7 +75,7 @@ const job = z.object({
   dataset: z.record(z.string(), z.unknown()),
   /** SHA-256 of the data every worker must have. */
   dataDigest: token,
-  task: z.enum(['classification', 'regression', 'binary', 'sequence']),
+  task: z.enum(['classification', 'regression', 'binary', 'sequence', 'segmentation']),
   /** Elements of one sample, and of its target. */
   featureCount: count,
   targetCount: count,

@@ -33,7 +33,8 @@ export interface ArrayOptions {
  * x [N, ...]: bytes or floats are features, other whole numbers token ids. Images may be [N, H, W],
  * [N, C, H, W] or [N, H, W, C] with 1 or 3 channels; they become [C, H, W].
  * y: whole numbers [N] or bytes are labels; whole numbers [N, T] beside tokens [N, T] are the
- * labels of a sequence; booleans [N, O] yes-or-no answers; floats [N] or [N, O] a regression.
+ * labels of a sequence, [N, H, W] or [N, 1, H, W] beside numbers those of pixels; booleans [N, ...]
+ * yes-or-no answers; floats [N, ...] a regression.
  * Throws: DataError naming the array, and the sample, for shapes that do not fit, NaN, labels or
  *         tokens out of range.
  */
@@ -138,16 +139,21 @@ function targetOf(
   const [{ x, y }] = pairs as readonly [ArrayPair];
   const { kind, shape } = y.array;
   const outputs = shape.slice(1).reduce((count, size) => count * size, 1);
-  if (kind === 'floats') return { kind: 'regression', outputs };
-  if (kind === 'bool' && shape.length > 1) return { kind: 'binary', outputs };
-  if (outputs === 1)
-    return { kind: 'classification', classes: countOf('label', ys, 'classes', classes) };
+  const arranged = shape.length > 2 ? { outputs, shape: shape.slice(1) } : { outputs };
+  if (kind === 'floats') return { kind: 'regression', ...arranged };
+  if (kind === 'bool' && shape.length > 1) return { kind: 'binary', ...arranged };
+  const counted = (): number => countOf('label', ys, 'classes', classes);
+  if (outputs === 1) return { kind: 'classification', classes: counted() };
   const length = shape[1] ?? 0;
   if (isTokens && shape.length === 2 && length === x.array.shape[1])
-    return { kind: 'sequence', classes: countOf('label', ys, 'classes', classes), length };
+    return { kind: 'sequence', classes: counted(), length };
+  // A mask may have a channel of its own.
+  const size = shape.length > 3 && length === 1 ? shape.slice(2) : shape.slice(1);
+  if (!isTokens && size.length > 1) return { kind: 'segmentation', classes: counted(), size };
   throw new DataError(
-    `${y.name}: expected labels of shape (N) or, beside tokens, of the shape of ${x.name}; ` +
-      `floats for a regression; booleans for yes-or-no answers. Found ${describe(y)}`,
+    `${y.name}: expected labels of shape (N); beside tokens of the shape of ${x.name}, beside ` +
+      'images (N, H, W); floats for a regression; booleans for yes-or-no answers. Found ' +
+      describe(y),
   );
 }
 

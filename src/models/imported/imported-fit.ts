@@ -8,6 +8,9 @@ import type { Shape, ValueInfo } from '../../graph/values/types.ts';
 import type { ImportedNetwork } from './imported-probe.ts';
 import { type ModelTask, outputShapeOf } from '../model.ts';
 
+/** The channels of [B, C, ...]: of an image of scores those of the classes. */
+const CHANNELS = 1;
+
 /** The network of a file. Throws ShapeError when it has not exactly one input and one output. */
 export function networkOf(file: GraphFile): ImportedNetwork {
   const [input, ...moreInputs] = file.inputs;
@@ -78,8 +81,9 @@ export function asInput(
 }
 
 /**
- * What the network puts out, in the shape that the task's loss takes: [B] stands for [B, 1], and
+ * What the network puts out, in the shape that the task's loss takes. [B] stands for [B, 1], and
  * one score z for the scores 0 and z of two classes, of which the cross-entropy is the binary one.
+ * Scores of pixels are [B, classes, height, width], numbers arranged as the targets.
  *
  * Throws: ShapeError naming both shapes when they do not fit.
  */
@@ -90,20 +94,58 @@ export function asPrediction(
   task: ModelTask,
   batch: number,
 ): ValueInfo {
-  const expected: Shape = [batch, ...outputShapeOf(task)];
+  const expected = [batch, ...outputShapeOf(task)];
   if (y.type === 'float32' && formatShape(y.shape) === formatShape(expected)) return y;
   const isColumn = y.type === 'float32' && isOneEach(y.shape, batch) && expected.length === 2;
   if (isColumn && expected[1] === 1) return g.reshape(y, [batch, 1]);
   if (isColumn && task.target.kind === 'classification' && task.target.classes === 2)
     return g.pad(g.reshape(y, [batch, 1]), [0, 1, 0, 0]);
-  const behind = formatShape(outputShapeOf(task));
+  const answer = answerShapeOf(task);
+  if (y.type === 'float32' && y.shape[0] === batch && isStatic(y.shape)) {
+    const own = y.shape.slice(1);
+    if (task.target.kind === 'segmentation' && isSame(own, answer))
+      return asPositions(g, y, expected);
+    if (task.target.kind === 'segmentation' && isSame(own, answer.with(0, 1)) && answer[0] === 2)
+      return asPositions(g, withZeros(g, y), expected);
+    if ('outputs' in task.target && fitsAnswer(own, answer)) return g.reshape(y, expected);
+  }
   throw new ShapeError(
     `model ${network.file.name} and the data do not fit: for a batch of ${batch} its output ` +
       `${network.output.name} is ${y.type} ${formatShape(y.shape)}, and a ${task.target.kind} ` +
-      `needs float32 ${formatShape(expected)}. Give its last layer ${behind} outputs per sample ` +
-      'before you export it.',
-    { shapes: [y.shape, expected] },
+      `needs float32 ${formatShape([batch, ...answer])}. Give its last layer ` +
+      `${formatShape(answer)} outputs per sample before you export it.`,
+    { shapes: [y.shape, [batch, ...answer]] },
   );
+}
+
+/** One answer as a network gives it: of pixels [classes, ...size], of numbers as they are stored. */
+function answerShapeOf(task: ModelTask): readonly number[] {
+  const { target } = task;
+  if (target.kind === 'segmentation') return [target.classes, ...target.size];
+  return ('outputs' in target ? target.shape : undefined) ?? outputShapeOf(task);
+}
+
+/** Whether both are the same but for axes of size 1, or one is a list of as many numbers. */
+function fitsAnswer(own: readonly number[], answer: readonly number[]): boolean {
+  const isList = own.length === 1 && own[0] === staticElementCount(answer);
+  const plain = (shape: readonly number[]): readonly number[] => shape.filter((size) => size !== 1);
+  return isList || isSame(plain(own), plain(answer));
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return formatShape(a) === formatShape(b);
+}
+
+/** [B, classes, ...size] -> [B, positions, classes] */
+function asPositions(g: GraphBuilder, y: ValueInfo, to: readonly number[]): ValueInfo {
+  const axes = y.shape.map((_, axis) => axis).filter((axis) => axis !== CHANNELS);
+  return g.reshape(g.transpose(y, [...axes, CHANNELS]), to);
+}
+
+/** [B, 1, ...size] -> [B, 2, ...size], zeros in front. */
+function withZeros(g: GraphBuilder, y: ValueInfo): ValueInfo {
+  const begins = y.shape.map((_, axis) => (axis === CHANNELS ? 1 : 0));
+  return g.pad(y, [...begins, ...begins.map(() => 0)]);
 }
 
 /** Whether there is one number for each of the batch: [B] or [B, 1]. */

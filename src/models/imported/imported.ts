@@ -154,10 +154,14 @@ function drawBatchNormalization(
   });
 }
 
-/** Whether the network gives one score per sample, or probabilities of answers one by one. */
+/**
+ * Whether the network gives one score per sample or pixel, or probabilities of answers one by one.
+ */
 function answersYesOrNo(file: GraphFile, { target }: ModelTask): boolean {
   if (target.kind !== 'regression') return false;
-  return target.outputs === 1 || lastNode(file)?.operator === 'Sigmoid';
+  const { outputs, shape: [channels, ...size] = [] } = target;
+  const isMask = size.length === 1 || (size.length > 1 && channels === 1);
+  return outputs === 1 || isMask || lastNode(file)?.operator === 'Sigmoid';
 }
 
 function lastNode({ nodes, outputs: [output] }: GraphFile): GraphNode | undefined {
@@ -173,9 +177,10 @@ function withoutFinalActivation(
   { target }: ModelTask,
   loss: ReturnType<typeof lossOf>,
 ): GraphFile {
-  const isOfTwo = target.kind === 'classification' && target.classes === 2;
+  const isOfTwo = 'classes' in target && target.classes === 2;
   // Of two classes one probability may be given, by a Sigmoid.
-  const isSingle = isOfTwo && file.outputs[0]?.shape.at(-1) !== 2;
+  const isSingle =
+    isOfTwo && file.outputs[0]?.shape.at(target.kind === 'segmentation' ? 1 : -1) !== 2;
   const crossEntropy = isSingle ? 'Sigmoid' : 'Softmax';
   const endings = { 'cross-entropy': crossEntropy, bce: 'Sigmoid', mse: undefined };
   const [output] = file.outputs;
