@@ -11,6 +11,7 @@ import { CONVOLUTION_CASES } from './convolution-cases.contract.ts';
 import { IMAGE_CASES } from './image-cases.contract.ts';
 import { binaryCrossEntropySum, crossEntropySum, squaredErrorSum } from './losses.ts';
 import { differentiateGraph } from './differentiate.ts';
+import { GRADIENT_RULES } from './gradient-rules.ts';
 
 export interface RecordedCase {
   readonly name: string;
@@ -204,6 +205,14 @@ export const CASES: Readonly<Record<string, Draw>> = {
     ),
   'squared error': (g, a, b) => squaredErrorSum(g, a, b, weights(g)),
 };
+
+/** Names of the operators that a gradient can pass, sorted. */
+export function differentiableOperators(): string[] {
+  return Object.entries(GRADIENT_RULES)
+    .filter(([, rule]) => typeof rule === 'function')
+    .map(([name]) => name)
+    .sort();
+}
 
 /** Names of a case's inputs, in the order of `shapes`. */
 export const INPUT_NAMES = ['a', 'b', 'c'] as const;

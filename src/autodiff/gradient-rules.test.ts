@@ -8,12 +8,12 @@ import { encodeGraph } from '../graph/file/encode.ts';
 import { gradientName } from './differentiate.ts';
 import {
   CASES,
+  differentiableOperators,
   INPUT_NAMES,
   makeCaseGraph,
   readRecorded,
   type RecordedCase,
 } from './gradient-cases.contract.ts';
-import { differentiableOperators } from './gradient-rules.ts';
 
 const recorded = readRecorded();
 

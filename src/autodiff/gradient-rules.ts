@@ -23,11 +23,3 @@ export const GRADIENT_RULES: { readonly [K in OperatorName]: GradientRule | NotD
   ...SELECTION_RULES,
   ...SHAPE_RULES,
 };
-
-/** Names of the operators that a gradient can pass, sorted; for messages. */
-export function differentiableOperators(): string[] {
-  return Object.entries(GRADIENT_RULES)
-    .filter(([, rule]) => typeof rule === 'function')
-    .map(([name]) => name)
-    .sort();
-}

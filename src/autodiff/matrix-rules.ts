@@ -115,7 +115,10 @@ const einsumRule: GradientRule = (call) => {
     const others = operands.map((term, at) => ({ term, at })).filter(({ at }) => at !== index);
     const terms = others.map(({ term }) => term);
     const inputs = others.map(({ at }) => input(at));
-    const kept = [...own].filter((letter) => [result, ...terms].join('').includes(letter)).join('');
+    const kept = own
+      .split('')
+      .filter((letter) => [result, ...terms].join('').includes(letter))
+      .join('');
     const isScalar = result === '';
     const product =
       isScalar && terms.length > 0

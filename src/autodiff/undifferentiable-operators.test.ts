@@ -6,7 +6,8 @@ import { GraphBuilder } from '../graph/builder.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ValueInfo } from '../graph/values/types.ts';
-import { differentiableOperators, GRADIENT_RULES } from './gradient-rules.ts';
+import { differentiableOperators } from './gradient-cases.contract.ts';
+import { GRADIENT_RULES } from './gradient-rules.ts';
 
 /**
  * Every operator that no gradient passes, with what it gives for

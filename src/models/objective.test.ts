@@ -50,20 +50,21 @@ const BINARY: DatasetTarget = { kind: 'binary', outputs: 2 };
 const REGRESSION: DatasetTarget = { kind: 'regression', outputs: 2 };
 
 describe('drawObjective', () => {
-  test('measures every position of a sequence alike, and leaves out the ignored ones', async () => {
+  test('measures every position of a sequence or image alike, and leaves out the ignored ones', async () => {
     const rows = [
       [1, 2, 3],
       [0, 1, 0],
       [4, 4, 5],
       [2, 0, 1],
     ];
-    const target: DatasetTarget = { kind: 'sequence', classes: 3, length: 2 };
-
-    const { loss, correct } = await measure(target, {
+    const samples = {
       prediction: rows.flat(),
       y: [2, 3, 0, 0], // 3 is the label of ignored positions
       sampleWeight: [1, 0.5],
-    });
+    };
+
+    const { loss, correct } = await measure({ kind: 'sequence', classes: 3, length: 2 }, samples);
+    const pixels = await measure({ kind: 'segmentation', classes: 3, size: [2, 1] }, samples);
 
     const [a, c, d] = [
       crossEntropy(rows[0]!, 2),
@@ -72,6 +73,7 @@ describe('drawObjective', () => {
     ];
     assertNear(loss, a / 2 + (0.5 * (c + d)) / 2);
     assert.equal(correct, 1 / 2 + 0.5 / 2);
+    assert.deepEqual(pixels, { loss, correct });
   });
 
   test('spreads a part of the label over all classes', async () => {

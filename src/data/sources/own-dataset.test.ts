@@ -144,6 +144,28 @@ describe('loadOwnDataset from arrays', () => {
     ]);
   });
 
+  test('takes whole numbers of the shape of images as labels of pixels, others as they are', async () => {
+    const x: Array_ = { type: '<f4', shape: [2, 3, 2, 2], values: range(24) };
+    const target = async (y: Array_) => (await load(await folderOf({ x, y }))).train.target;
+    const values = [0, 1, 2, 1, 0, 0, 1, 2];
+    const pixels = { kind: 'segmentation', classes: 3, size: [2, 2] };
+
+    assert.deepEqual(await target({ type: '<i8', shape: [2, 2, 2], values }), pixels);
+    assert.deepEqual(await target({ type: '|u1', shape: [2, 1, 2, 2], values }), pixels);
+    assert.deepEqual(await target({ type: '<f4', shape: [2, 1, 2, 2], values }), {
+      kind: 'regression',
+      outputs: 4,
+      shape: [1, 2, 2],
+    });
+    const masks = { kind: 'binary', outputs: 4, shape: [2, 2] };
+    const bits = values.map((value) => value % 2);
+    assert.deepEqual(await target({ type: '|b1', shape: [2, 2, 2], values: bits }), masks);
+    await assert.rejects(
+      target({ type: '<i8', shape: [2, 4], values }),
+      /expected labels of shape \(N\); .*beside images \(N, H, W\); .*Found integers of shape \(N, 4\)/,
+    );
+  });
+
   test('takes numbers of classes and tokens from the settings, and refuses others', async () => {
     const folder = await folderOf({ x: TOKENS, y: LABELS });
 

@@ -26,7 +26,7 @@ export function einsumEquationOf(call: OperatorCall): EinsumEquation {
   const given = left.split(',');
   if (given.length > 2 || given.length !== call.inputs.length)
     fail(`expected one or two operands, got ${Math.max(given.length, call.inputs.length)}`);
-  const free = [...LETTERS].filter((letter) => !equation.includes(letter));
+  const free = LETTERS.split('').filter((letter) => !equation.includes(letter));
   const behind = given.map((operand, index) => {
     const named = operand.replace(ELLIPSIS, '').length;
     const rest = inputAt(call, index).shape.length - named;
@@ -44,14 +44,17 @@ export function einsumEquationOf(call: OperatorCall): EinsumEquation {
   };
   const operands = given.map(written);
   const result = right === undefined ? inner + implied(operands, inner) : written(right);
-  if ([...result].some((letter) => !operands.some((operand) => operand.includes(letter))))
+  if (result.split('').some((letter) => !operands.some((operand) => operand.includes(letter))))
     fail('the result has an index that no operand has');
   return { operands, result };
 }
 
 /** Without `->` the result has every index that stands once, in alphabetical order. */
 function implied(operands: readonly string[], inner: string): string {
-  const all = [...operands.join('')].filter((letter) => !inner.includes(letter));
+  const all = operands
+    .join('')
+    .split('')
+    .filter((letter) => !inner.includes(letter));
   return all
     .filter((letter) => all.filter((other) => other === letter).length === 1)
     .sort()
@@ -72,5 +75,5 @@ export function inferEinsum(call: OperatorCall): readonly ValueType[] {
       sizes.set(letter, size);
     });
   });
-  return [{ type: 'float32', shape: [...result].map((letter) => sizes.get(letter) ?? 1) }];
+  return [{ type: 'float32', shape: result.split('').map((letter) => sizes.get(letter) ?? 1) }];
 }

@@ -12,6 +12,11 @@ const ints = (...values: number[]): ValueType & { constant: BigInt64Array } => (
   shape: [values.length],
   constant: BigInt64Array.from(values, BigInt),
 });
+const scales = (...values: number[]): ValueType & { constant: Float32Array } => ({
+  type: 'float32',
+  shape: [values.length],
+  constant: Float32Array.from(values),
+});
 const depth = (size: number): ValueType => ({ ...ints(size), shape: [] });
 
 function infer(
@@ -78,6 +83,18 @@ describe('inferOutputs', () => {
     ['float32 [batch, 6]', 'Tile', [f32('batch', 3), ints(1, 2)]],
     ['float32 [2, 3]', 'Trilu', [f32(2, 3), depth(1)]],
     ['float32 [2, 3]', 'CumSum', [f32(2, 3), depth(1)]],
+    ['float32 [batch, 2, 6, 4]', 'DepthToSpace', [f32('batch', 8, 3, 2)], { blocksize: 2 }],
+    ['float32 [batch, 4, 5]', 'InstanceNormalization', [f32('batch', 4, 5), f32(4), f32(4)]],
+    ['float32 [2, 3, 6, 7]', 'Resize', [f32(2, 3, 4, 4), f32(0), scales(), ints(2, 3, 6, 7)]],
+    ['float32 [batch, 3, 4]', 'Resize', [f32('batch', 2, 4), f32(0), scales(1, 1.5, 1)]],
+    [
+      'float32 [batch, 2, 7, 5]',
+      'Einsum',
+      [f32('batch', 7, 2, 4), f32('batch', 5, 2, 4)],
+      { equation: 'bqhd,bkhd->bhqk' },
+    ],
+    ['float32 [3, 2]', 'Einsum', [f32(2, 3)], { equation: 'ij -> ji' }],
+    ['float32 [9, 2, 4]', 'Einsum', [f32(9, 2, 3), f32(3, 4)], { equation: '...b,ba' }],
     ['int64 [2]', 'Shape', [f32('batch', 3, 4)], { start: 1 }],
     ['int64 []', 'Size', [f32('batch', 3)]],
     ['int64 [4]', 'Range', [depth(1), depth(8), depth(2)]],
@@ -119,6 +136,28 @@ describe('inferOutputs', () => {
     ['Tile', [f32('batch', 3), ints(2, 1)]],
     ['Trilu', [f32(3)]],
     ['CumSum', [f32(3), depth(1)]],
+    ['DepthToSpace', [f32(2, 6, 3, 2)], { blocksize: 2 }],
+    ['DepthToSpace', [f32(2, 4, 3)], { blocksize: 2 }],
+    ['DepthToSpace', [f32(2, 4, 3, 2)], { blocksize: 2, mode: 'constructor' }],
+    ['InstanceNormalization', [f32(2, 4), f32(4), f32(4)]],
+    ['InstanceNormalization', [f32(2, 4, 3), f32(4), f32(3)]],
+    ['Resize', [f32(2, 3)]],
+    ['Resize', [f32(2, 3), f32(0), scales(1)]],
+    ['Resize', [f32('batch', 3), f32(0), scales(2, 1)]],
+    ['Resize', [f32(2, 3), f32(0), scales(1, 0.1)]],
+    ['Resize', [f32(2, 3), f32(0), scales(1, 2)], { mode: 'cubic' }],
+    ['Resize', [f32(2, 3), f32(0), scales(1, 2)], { nearest_mode: 'toString' }],
+    [
+      'Resize',
+      [f32(2, 3), f32(0), scales(1, 2)],
+      { coordinate_transformation_mode: 'tf_crop_and_resize' },
+    ],
+    ['Einsum', [f32(2, 3), f32(4, 5)], { equation: 'ij,jk->ik' }],
+    ['Einsum', [f32(2, 3)], { equation: 'ij,jk->ik' }],
+    ['Einsum', [f32(2, 3)], { equation: 'ijk->ik' }],
+    ['Einsum', [f32(2, 3)], { equation: 'ij->k' }],
+    ['Einsum', [f32(2, 3)], { equation: '(ij)->j' }],
+    ['Einsum', [f32(2, 3)], {}],
     ['Range', [depth(1), depth(8), depth(0)]],
   ];
   for (const [operator, inputs, attributes] of misfits) {
@@ -135,6 +174,26 @@ describe('inferOutputs', () => {
         'Gemm at here: inner sizes must agree, got 784 and 256. Inputs: [32, 784], [256, 10].',
       code: 'SHAPE_MISMATCH',
     });
+  });
+
+  test('names the equation of an Einsum that is not taken', () => {
+    const refused = (equation: string, ...inputs: ValueType[]): string => {
+      try {
+        return infer('Einsum', inputs, { equation });
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+
+    assert.equal(
+      refused('ij,jk,kl->il', f32(2, 2), f32(2, 2), f32(2, 2)),
+      'Einsum at here: equation "ij,jk,kl->il": expected one or two operands, got 3. ' +
+        'Inputs: [2, 2], [2, 2], [2, 2].',
+    );
+    assert.match(
+      refused('bii->bi', f32(2, 3, 3)),
+      /^Einsum at here: equation "bii->bi": an index stands twice in bii; take its diagonal /,
+    );
   });
 
   test(

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fileOf, RECORDED, taskOf, trainOnce } from '../../../test/exported-networks.ts';
 import { gradientName } from '../../autodiff/differentiate.ts';
+import { decodeGraphFile } from '../../graph/file/decode.ts';
+import { encodeGraph } from '../../graph/file/encode.ts';
 import type { GraphFile, GraphNode } from '../../graph/types.ts';
 import type { Tensor } from '../../graph/values/types.ts';
 import { describeNetwork } from './describe-network.ts';
-import { importModel } from './imported.ts';
+import { type ImportedModel, importModel } from './imported.ts';
 
 const recorded = RECORDED['mlp-13']!;
 
@@ -57,6 +59,38 @@ describe('weights of a network from a file', () => {
     assert.deepEqual(kept.notes, []);
   });
 
+  test('are no numbers of Constant nodes, in the file that training writes neither', () => {
+    const recordedNorm = RECORDED['normalized-13']!;
+    const file = fileOf('normalized-13');
+    const names = (model: ImportedModel): string[] => model.parameters.map(({ name }) => name);
+
+    const model = importModel(file, taskOf(recordedNorm));
+    const written = decodeGraphFile(encodeGraph(model.inference(new Map())));
+
+    // GroupNorm is an InstanceNormalization by ones and zeros, and then its weights.
+    const literal = file.initializers.filter(
+      ({ name, type, shape }) =>
+        file.literals!.has(name) && type === 'float32' && shape.length === 1,
+    );
+    assert.ok(literal.length >= 2);
+    assert.deepEqual(names(model).sort(), Object.keys(recordedNorm.gradients).sort());
+    assert.deepEqual(names(importModel(written, taskOf(recordedNorm))), names(model));
+  });
+
+  test('without axes are trained, if they are called as parameters are', () => {
+    const scalar = (name: string): Tensor => ({ ...numbers(name, [2]), shape: [] });
+    const named = (name: string): boolean =>
+      importModel(
+        endingWith({ operator: 'Mul', inputs: ['scores', name] }, scalar(name)),
+        taskOf(recorded),
+      ).parameters.some((spec) => spec.name === name);
+
+    assert.deepEqual(
+      ['scale', 'head.temperature', '/head/Constant_output_0', 'onnx::Mul_12', '12'].map(named),
+      [true, true, false, false, false],
+    );
+  });
+
   test('that several layers share are named, with how to export them apart', () => {
     const file = endingWith(
       { operator: 'Add', inputs: ['scores', 'copy'] },
@@ -79,13 +113,16 @@ describe('weights of a network from a file', () => {
     );
   });
 
-  test('of networks that PyTorch exported for training need no note', () => {
+  test('of networks that PyTorch exported for training need no note, unless without axes', () => {
     const noted = Object.keys(RECORDED)
       .filter((name) => name !== 'multi-head-fixed-17')
       .flatMap((name) =>
         importModel(fileOf(name), taskOf(RECORDED[name]!)).notes.map((note) => `${name}: ${note}`),
       );
 
-    assert.deepEqual(noted, []);
+    assert.deepEqual(noted, [
+      'index-attention-17: temperature: trained, though only added or multiplied, as a buffer is; ' +
+        "--freeze 'temperature' keeps it as it is",
+    ]);
   });
 });

@@ -151,6 +151,58 @@ describe('a network that answers yes or no', () => {
   });
 });
 
+describe('a network that answers for every pixel', () => {
+  const masks: ModelTask = {
+    features: [3, 7, 6],
+    target: { kind: 'segmentation', classes: 2, size: [7, 6] },
+  };
+  const masked = RECORDED['masker-17']!;
+
+  test('may give one score for two classes, with the loss of yes or no', async () => {
+    const model = importModel(fileOf('masker-17'), masks);
+
+    const outputs = await trainOnce(model, masked);
+
+    assertClose(outputs.get('loss')![0]!, masked.losses[0]!, 1e-5, 'loss');
+    for (const { name } of model.parameters)
+      assertSketch(outputs.get(gradientName(name))!, masked.gradients[name]!, name);
+  });
+
+  test('learns numbers that are all 0 or 1 by bce, whether their channel is written or not', () => {
+    for (const shape of [
+      [1, 7, 6],
+      [7, 6],
+    ]) {
+      const task: ModelTask = {
+        features: [3, 7, 6],
+        target: { kind: 'regression', outputs: 42, shape },
+      };
+      const { usualLoss } = importModel(fileOf('masker-17'), task, { hasBinaryTargets: true });
+      assert.equal(usualLoss, 'bce');
+      makeStepGraphs(importModel(fileOf('masker-17'), task), BATCH);
+    }
+  });
+
+  test('is refused with the shape that it needs, [classes, height, width]', () => {
+    const task = (target: ModelTask['target']): ModelTask => ({ features: [2, 6, 6], target });
+    const refused = (target: ModelTask['target'], message: RegExp): void => {
+      assert.throws(
+        () => makeStepGraphs(importModel(fileOf('segmenter-17'), task(target)), BATCH),
+        message,
+      );
+    };
+
+    refused(
+      { kind: 'segmentation', classes: 5, size: [6, 6] },
+      /is float32 \[4, 3, 6, 6\], and a segmentation needs float32 \[4, 5, 6, 6\]\. /,
+    );
+    refused(
+      { kind: 'regression', outputs: 36, shape: [1, 6, 6] },
+      /is float32 \[4, 3, 6, 6\], and a regression needs float32 \[4, 1, 6, 6\]\. /,
+    );
+  });
+});
+
 describe('a network and data that do not fit', () => {
   const classification = (classes: number) => ({ kind: 'classification', classes }) as const;
 

@@ -2,7 +2,12 @@
 import { ShapeError } from '../../base/errors.ts';
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { ReplayOptions } from '../../graph/replay.ts';
-import { formatShape, isStatic, staticElementCount } from '../../graph/values/shape.ts';
+import {
+  formatShape,
+  isSameShape,
+  isStatic,
+  staticElementCount,
+} from '../../graph/values/shape.ts';
 import type { GraphFile } from '../../graph/types.ts';
 import type { Shape, ValueInfo } from '../../graph/values/types.ts';
 import type { ImportedNetwork } from './imported-probe.ts';
@@ -103,9 +108,13 @@ export function asPrediction(
   const answer = answerShapeOf(task);
   if (y.type === 'float32' && y.shape[0] === batch && isStatic(y.shape)) {
     const own = y.shape.slice(1);
-    if (task.target.kind === 'segmentation' && isSame(own, answer))
+    if (task.target.kind === 'segmentation' && isSameShape(own, answer))
       return asPositions(g, y, expected);
-    if (task.target.kind === 'segmentation' && isSame(own, answer.with(0, 1)) && answer[0] === 2)
+    if (
+      task.target.kind === 'segmentation' &&
+      isSameShape(own, answer.with(0, 1)) &&
+      answer[0] === 2
+    )
       return asPositions(g, withZeros(g, y), expected);
     if ('outputs' in task.target && fitsAnswer(own, answer)) return g.reshape(y, expected);
   }
@@ -129,11 +138,7 @@ function answerShapeOf(task: ModelTask): readonly number[] {
 function fitsAnswer(own: readonly number[], answer: readonly number[]): boolean {
   const isList = own.length === 1 && own[0] === staticElementCount(answer);
   const plain = (shape: readonly number[]): readonly number[] => shape.filter((size) => size !== 1);
-  return isList || isSame(plain(own), plain(answer));
-}
-
-function isSame(a: readonly number[], b: readonly number[]): boolean {
-  return formatShape(a) === formatShape(b);
+  return isList || isSameShape(plain(own), plain(answer));
 }
 
 /** [B, classes, ...size] -> [B, positions, classes] */
