@@ -6,6 +6,7 @@ import type { DatasetTarget } from '../data/dataset.ts';
 import { formatShape, staticElementCount } from '../graph/values/shape.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import { createSession, onnxRuntime } from '../runtime/session.ts';
+import { likeliestClasses } from './likeliest-classes.ts';
 import {
   type InputType,
   type ModelInput,
@@ -80,13 +81,7 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
         layout,
         packSamples(samples, features, type),
       );
-      const hasClasses = task === 'classification' || task === 'sequence';
-      const classes =
-        task === 'segmentation'
-          ? largest(channelsLast(scores, shape), shape[1] ?? 1)
-          : hasClasses
-            ? largest(scores, shape.at(-1) ?? 1)
-            : new Int32Array(0);
+      const classes = likeliestClasses(task, scores, shape);
       return { classes, scores, shape };
     },
     close: async () => {
@@ -218,30 +213,4 @@ async function runBatch(
   } catch (error) {
     throw new RuntimeError(`running ${file}: ${messageOf(error)}`, {}, { cause: error });
   }
-}
-
-/** Scores [count, classes, ...size] as [count, ...size, classes]. */
-function channelsLast(
-  scores: Float32Array,
-  [, classes = 1, ...size]: readonly number[],
-): Float32Array {
-  const pixels = staticElementCount(size);
-  return scores.map((_, index) => {
-    const [row, column] = [Math.floor(index / classes), index % classes];
-    const sample = Math.floor(row / pixels);
-    return scores[(sample * classes + column) * pixels + (row % pixels)] ?? 0;
-  });
-}
-
-/** The index of the largest number in every row; of equal ones the first. */
-function largest(scores: Float32Array, rowLength: number): Int32Array {
-  const found = new Int32Array(scores.length / rowLength);
-  for (const row of found.keys()) {
-    const start = row * rowLength;
-    let best = start;
-    for (let i = start + 1; i < start + rowLength; i++)
-      if ((scores[i] ?? 0) > (scores[best] ?? 0)) best = i;
-    found[row] = best - start;
-  }
-  return found;
 }

@@ -99,25 +99,10 @@ export function asPrediction(
   task: ModelTask,
   batch: number,
 ): ValueInfo {
-  const expected = [batch, ...outputShapeOf(task)];
-  if (y.type === 'float32' && formatShape(y.shape) === formatShape(expected)) return y;
-  const isColumn = y.type === 'float32' && isOneEach(y.shape, batch) && expected.length === 2;
-  if (isColumn && expected[1] === 1) return g.reshape(y, [batch, 1]);
-  if (isColumn && task.target.kind === 'classification' && task.target.classes === 2)
-    return g.pad(g.reshape(y, [batch, 1]), [0, 1, 0, 0]);
+  const isWhole = y.type === 'float32' && y.shape[0] === batch && isStatic(y.shape);
+  const prediction = isWhole ? inLossShape(g, y, task, batch) : undefined;
+  if (prediction !== undefined) return prediction;
   const answer = answerShapeOf(task);
-  if (y.type === 'float32' && y.shape[0] === batch && isStatic(y.shape)) {
-    const own = y.shape.slice(1);
-    if (task.target.kind === 'segmentation' && isSameShape(own, answer))
-      return asPositions(g, y, expected);
-    if (
-      task.target.kind === 'segmentation' &&
-      isSameShape(own, answer.with(0, 1)) &&
-      answer[0] === 2
-    )
-      return asPositions(g, withZeros(g, y), expected);
-    if ('outputs' in task.target && fitsAnswer(own, answer)) return g.reshape(y, expected);
-  }
   throw new ShapeError(
     `model ${network.file.name} and the data do not fit: for a batch of ${batch} its output ` +
       `${network.output.name} is ${y.type} ${formatShape(y.shape)}, and a ${task.target.kind} ` +
@@ -125,6 +110,28 @@ export function asPrediction(
       `${formatShape(answer)} outputs per sample before you export it.`,
     { shapes: [y.shape, [batch, ...answer]] },
   );
+}
+
+/** The prediction in the shape that the loss takes; undefined when it is none for such data. */
+function inLossShape(
+  g: GraphBuilder,
+  y: ValueInfo,
+  task: ModelTask,
+  batch: number,
+): ValueInfo | undefined {
+  const { target } = task;
+  const [own, answer] = [y.shape.slice(1), answerShapeOf(task)];
+  const expected = [batch, ...outputShapeOf(task)];
+  const isSame = isSameShape(own, answer);
+  if (target.kind === 'segmentation') {
+    if (isSame) return asPositions(g, y, expected);
+    const isSingle = target.classes === 2 && isSameShape(own, answer.with(0, 1));
+    return isSingle ? asPositions(g, withZeros(g, y), expected) : undefined;
+  }
+  if (isSame && isSameShape(y.shape, expected)) return y;
+  if ('outputs' in target) return fitsAnswer(own, answer) ? g.reshape(y, expected) : undefined;
+  const isSingle = target.kind === 'classification' && target.classes === 2 && isOne(own);
+  return isSingle ? g.pad(g.reshape(y, [batch, 1]), [0, 1, 0, 0]) : undefined;
 }
 
 /** One answer as a network gives it: of pixels [classes, ...size], of numbers as they are stored. */
@@ -135,9 +142,9 @@ function answerShapeOf(task: ModelTask): readonly number[] {
 }
 
 /** Whether both are the same but for axes of size 1, or one is a list of as many numbers. */
-function fitsAnswer(own: readonly number[], answer: readonly number[]): boolean {
+function fitsAnswer(own: Shape, answer: readonly number[]): boolean {
   const isList = own.length === 1 && own[0] === staticElementCount(answer);
-  const plain = (shape: readonly number[]): readonly number[] => shape.filter((size) => size !== 1);
+  const plain = (shape: Shape): Shape => shape.filter((size) => size !== 1);
   return isList || isSameShape(plain(own), plain(answer));
 }
 
@@ -153,9 +160,9 @@ function withZeros(g: GraphBuilder, y: ValueInfo): ValueInfo {
   return g.pad(y, [...begins, ...begins.map(() => 0)]);
 }
 
-/** Whether there is one number for each of the batch: [B] or [B, 1]. */
-function isOneEach(shape: Shape, batch: number): boolean {
-  return shape[0] === batch && (shape.length === 1 || (shape.length === 2 && shape[1] === 1));
+/** Whether there is one number for each sample: [] or [1]. */
+function isOne(own: Shape): boolean {
+  return own.length === 0 || isSameShape(own, [1]);
 }
 
 /**
