@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { SETTINGS_FILE, settingsPage } from '../scripts/write-settings.ts';
+import { GRADIENT_RULES } from '../src/autodiff/gradient-rules.ts';
 import { parseTrainConfig } from '../src/config/parse-train-config.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -39,6 +40,20 @@ function anchorsOf(page: string): Set<string> {
 describe('the documents', () => {
   test('list every setting as the program knows it', async () => {
     assert.equal(readFileSync(SETTINGS_FILE, 'utf8'), await settingsPage());
+  });
+
+  test('list every operator, and through which gradients pass', () => {
+    const page = readFileSync(join(root, 'docs/your-network.md'), 'utf8').replaceAll(/\s+/g, ' ');
+    const listed = (before: string): string[] =>
+      (page.split(before)[1]?.split('.')[0] ?? '').trim().split(', ');
+    const rules = Object.entries(GRADIENT_RULES).sort(([a], [b]) => (a < b ? -1 : 1));
+    const named = (isDifferentiable: boolean): string[] =>
+      rules.flatMap(([name, rule]) =>
+        (typeof rule === 'function') === isDifferentiable ? name : [],
+      );
+
+    assert.deepEqual(listed('Gradients pass through '), named(true));
+    assert.deepEqual(listed('comparisons, with no gradient: '), named(false));
   });
 
   test('show only flags that exist, with values that are allowed', () => {

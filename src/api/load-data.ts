@@ -13,8 +13,8 @@ import { parseSettings, type TrainSettings } from './settings.ts';
 export interface Samples {
   readonly count: number;
   /**
-   * What the samples are to be mapped to: [count] labels, [count, length] labels of a sequence, or
-   * [count, outputs] numbers.
+   * What the samples are to be mapped to: [count] labels, [count, length] labels of a sequence,
+   * [count, height, width] labels of pixels, or [count, outputs] numbers.
    */
   readonly targets: Int32Array | Float32Array;
   /**
