@@ -143,6 +143,13 @@ function targetOf(
   if (kind === 'floats') return { kind: 'regression', ...arranged };
   if (kind === 'bool' && shape.length > 1) return { kind: 'binary', ...arranged };
   const counted = (): number => countOf('label', ys, 'classes', classes);
+  if (outputs > 1 && isBlackAndWhite(y)) {
+    throw new DataError(
+      `${y.name}: expected classes from 0 on for each pixel, found 0 and 255 only. Divide such a ` +
+        'mask by 255, or store booleans.',
+      { name: y.name },
+    );
+  }
   if (outputs === 1) return { kind: 'classification', classes: counted() };
   const length = shape[1] ?? 0;
   if (isTokens && shape.length === 2 && length === x.array.shape[1])
@@ -155,6 +162,18 @@ function targetOf(
       'images (N, H, W); floats for a regression; booleans for yes-or-no answers. Found ' +
       describe(y),
   );
+}
+
+/** Whether bytes are 0 or 255 only, as in a mask that was an image. */
+function isBlackAndWhite({ array }: NamedArray): boolean {
+  if (array.kind !== 'bytes') return false;
+  let isSeen = false;
+  for (let i = 0; i < array.length; i++) {
+    const value = array.at(i);
+    if (value !== 0 && value !== 255) return false;
+    isSeen ||= value === 255;
+  }
+  return isSeen;
 }
 
 /** Largest count of classes or of different tokens. */

@@ -166,6 +166,16 @@ describe('loadOwnDataset from arrays', () => {
     );
   });
 
+  test('refuses masks of 0 and 255, which would be 256 classes', async () => {
+    const x: Array_ = { type: '<f4', shape: [2, 1, 2, 2], values: range(8) };
+    const y: Array_ = { type: '|u1', shape: [2, 2, 2], values: [0, 255, 255, 0, 0, 0, 255, 0] };
+
+    await assert.rejects(load(await folderOf({ x, y })), {
+      code: 'DATA_INVALID',
+      message: /y\.npy: expected classes .*found 0 and 255 only\. Divide such a mask by 255/,
+    });
+  });
+
   test('takes numbers of classes and tokens from the settings, and refuses others', async () => {
     const folder = await folderOf({ x: TOKENS, y: LABELS });
 

@@ -58,7 +58,10 @@ export function decodeAttribute(field: ProtoField, where: string): DecodedAttrib
 
 /** Types 5 and 10 are subgraphs, which hold nodes that nobody would check. */
 function refuseType(what: string, type: number): never {
-  const got = type === 5 || type === 10 ? 'a subgraph (If, Loop, Scan)' : `type ${type}`;
+  const got =
+    type === 5 || type === 10
+      ? 'a subgraph (If, Loop, Scan). Export by tracing, with sizes and loops that are fixed'
+      : `type ${type}`;
   throw new GraphError(`${what}: expected a number, string, list of numbers or tensor, got ${got}`);
 }
 

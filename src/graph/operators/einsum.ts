@@ -25,7 +25,10 @@ export function einsumEquationOf(call: OperatorCall): EinsumEquation {
   const [left = '', right] = equation.split('->');
   const given = left.split(',');
   if (given.length > 2 || given.length !== call.inputs.length)
-    fail(`expected one or two operands, got ${Math.max(given.length, call.inputs.length)}`);
+    fail(
+      `expected one or two operands, got ${Math.max(given.length, call.inputs.length)}; multiply ` +
+        'two at a time',
+    );
   const free = LETTERS.split('').filter((letter) => !equation.includes(letter));
   const behind = given.map((operand, index) => {
     const named = operand.replace(ELLIPSIS, '').length;

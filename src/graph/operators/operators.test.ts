@@ -187,8 +187,8 @@ describe('inferOutputs', () => {
 
     assert.equal(
       refused('ij,jk,kl->il', f32(2, 2), f32(2, 2), f32(2, 2)),
-      'Einsum at here: equation "ij,jk,kl->il": expected one or two operands, got 3. ' +
-        'Inputs: [2, 2], [2, 2], [2, 2].',
+      'Einsum at here: equation "ij,jk,kl->il": expected one or two operands, got 3; multiply two ' +
+        'at a time. Inputs: [2, 2], [2, 2], [2, 2].',
     );
     assert.match(
       refused('bii->bi', f32(2, 3, 3)),
