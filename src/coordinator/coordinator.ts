@@ -309,7 +309,10 @@ export class Coordinator {
 
   #memberHandlers(): MemberHandlers {
     return {
-      onReady: () => this.#advance(),
+      onReady: ({ hello }) => {
+        this.#options.onReady?.(hello);
+        this.#advance();
+      },
       onMessage: (member, message, payload) => this.#receive(member, message, payload),
       onStalled: (member, stall) => this.#absences.stalled(member, stall),
       onRevived: () => this.#absences.revived(),

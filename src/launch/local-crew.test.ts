@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -23,10 +23,10 @@ class World {
   readonly #folder: string;
   #seen = 0;
 
-  constructor(t: TestContext) {
+  constructor(t: TestContext, startsAtOnce?: number) {
     this.#folder = mkdtempSync(join(tmpdir(), 'lockstep-crew-'));
     t.after(() => rmSync(this.#folder, { recursive: true }));
-    this.crew = new LocalCrew('logs', this.clock);
+    this.crew = new LocalCrew('logs', this.clock, startsAtOnce);
     t.after(() => this.crew.workers.killNow());
     t.after(() => this.crew.stop());
   }
@@ -41,6 +41,8 @@ class World {
       },
     );
   }
+
+  readonly isStarted = (rank: number): boolean => existsSync(join(this.#folder, `${rank}.log`));
 
   join(): void {
     const observe = (event: RunEvent): void => {
@@ -201,6 +203,42 @@ describe('LocalCrew', () => {
     await world.lost();
     world.clock.advance(60_000);
     assert.equal(world.errors.length, 1);
+  });
+
+  test('starts few at a time, the next when one is ready or has ended', async (t) => {
+    const world = new World(t, 2);
+    const ranks = [0, 1, 2, 3, 4];
+    for (const rank of ranks) world.start(rank, rank === 1 ? 'exit 2' : 'echo $$; exec sleep 60');
+    world.join();
+    const idOf = async (rank: number) => Number(await world.logOf(rank, /^\d+\n/));
+    assert.equal(world.crew.workers.count, 5);
+
+    await world.next('worker-given-up'); // Rank 1.
+    await idOf(2);
+    assert.deepEqual(ranks.map(world.isStarted), [true, true, true, false, false]);
+
+    world.crew.settle({ host: 'elsewhere', processId: await idOf(0) });
+    assert.ok(!world.isStarted(3));
+    world.crew.settle({ host: hostname(), processId: await idOf(0) });
+    await idOf(3);
+    assert.ok(!world.isStarted(4));
+    world.clock.advance(30_000);
+    await idOf(4);
+    assert.deepEqual(world.expected, [4]);
+  });
+
+  test('ends those that are still starting up at once, and starts no others', async (t) => {
+    const world = new World(t, 2);
+    const line = 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.01; done';
+    for (const rank of [0, 1, 2]) world.start(rank, line);
+    world.join();
+    for (const rank of [0, 1]) await world.logOf(rank, /up/);
+
+    await world.crew.stop();
+
+    for (const rank of [0, 1]) await world.logOf(rank, /told/);
+    assert.ok(!world.isStarted(2));
+    assert.equal(world.crew.workers.isAnyLeft, false);
   });
 
   test('starts nobody any more once it stops', async (t) => {

@@ -8,6 +8,7 @@ import { type LockstepError, RendezvousError } from '../base/errors.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
+import type { Hello } from '../protocol/messages.ts';
 import { LocalWorkers, type WorkerDeath } from './local-workers.ts';
 
 /** The run that a crew works for, as the crew sees it. */
@@ -34,17 +35,22 @@ export class LocalCrew implements EventSink {
   #hadOthers = false;
   #vigil: Timer | undefined;
 
-  /** `logs` is the folder of the workers' logs. */
-  constructor(logs: string, clock: Clock = systemClock) {
+  /** `logs` is the folder of the workers' logs; so many workers may be starting up at once. */
+  constructor(logs: string, clock: Clock = systemClock, startsAtOnce?: number) {
     this.#logs = logs;
     this.#clock = clock;
-    this.workers = new LocalWorkers((death) => this.#lose(death), clock);
+    this.workers = new LocalWorkers((death) => this.#lose(death), clock, startsAtOnce);
   }
 
   /** From now on the workers are those of `run`, which tells this crew its events. */
   join(run: CrewedRun): void {
     this.#run = run;
     for (const death of this.#early.splice(0)) this.#lose(death);
+  }
+
+  /** A worker, of this crew or not, has loaded everything, and waits for work. */
+  settle({ host, processId }: Pick<Hello, 'host' | 'processId'>): void {
+    if (host === hostname()) this.workers.settle(processId);
   }
 
   /** Hears who is in the run: others than its own workers, and whom it has put out. */

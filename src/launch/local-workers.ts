@@ -1,10 +1,12 @@
 /** Worker processes on this machine, owned by the run: none of them outlives it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Address } from '../transport/tcp.ts';
 import { Restarts } from './restarts.ts';
+import { StartQueue } from './start-queue.ts';
 import { lastError, openLog, type OpenLog } from './worker-log.ts';
 
 /** How to start `lockstep` again: program and leading arguments. */
@@ -41,8 +43,13 @@ interface Post {
   readonly restarts: Restarts;
 }
 
-/** Time a worker gets to end by itself before it is killed. */
+/** Time that workers get, all together, to end by themselves before they are killed. */
 const GRACE_MS = 2_000;
+/**
+ * So many start up at once: with more than cores everybody is late, the run that plans for them
+ * too. Four wait for the disk often enough to be no slower on one core.
+ */
+const STARTS_AT_ONCE = Math.max(4, availableParallelism());
 const RETRY_SECONDS = 10;
 /**
  * Exit codes of `lockstep worker` that starting it again would not change: the run is over, it was
@@ -51,12 +58,13 @@ const RETRY_SECONDS = 10;
 const WANTED_ENDS: ReadonlySet<number> = new Set([0, 2, 130]);
 
 /**
- * Starts worker processes, again when they die, and ends them: gently, then with SIGKILL. Who dies
- * again and again at once is given up.
+ * Starts worker processes, a few at a time, again when they die, and ends them together: gently,
+ * then with SIGKILL. Who dies again and again at once is given up.
  */
 export class LocalWorkers {
   readonly #living = new Map<ChildProcess, Post>();
   readonly #pauses = new Set<Timer>();
+  readonly #queue: StartQueue<ChildProcess>;
   /** Process ids of all that were started. */
   readonly #processIds = new Set<number>();
   readonly #expelled = new Set<number>();
@@ -65,24 +73,29 @@ export class LocalWorkers {
   #isStopping = false;
 
   /** `onDied` is told of every end that `stop` did not ask for. */
-  constructor(onDied: (death: WorkerDeath) => void, clock: Clock = systemClock) {
+  constructor(
+    onDied: (death: WorkerDeath) => void,
+    clock: Clock = systemClock,
+    startsAtOnce: number = STARTS_AT_ONCE,
+  ) {
     this.#onDied = onDied;
     this.#clock = clock;
+    this.#queue = new StartQueue(startsAtOnce, clock);
   }
 
-  /** Starts one worker that joins `address`. */
+  /** Starts one worker that joins `address`, as soon as few others are starting up. */
   start(self: SelfCommand, address: Address, worker: LocalWorker): void {
-    this.#spawn({ self, address, worker, restarts: new Restarts() });
+    this.#enqueue({ self, address, worker, restarts: new Restarts() });
   }
 
-  /** How many of those that were started live. */
+  /** How many live, or wait for their turn to be started. */
   get count(): number {
-    return this.#living.size;
+    return this.#living.size + this.#queue.waitingCount;
   }
 
-  /** Whether any lives, or will be started again. */
+  /** Whether any lives, or will be started, the first time or again. */
   get isAnyLeft(): boolean {
-    return this.#living.size + this.#pauses.size > 0;
+    return this.count + this.#pauses.size > 0;
   }
 
   /** Whether a process is or was one of these. */
@@ -90,16 +103,26 @@ export class LocalWorkers {
     return this.#processIds.has(processId);
   }
 
+  /** A worker has started up and is ready for work: it makes room for the next. */
+  settle(processId: number): void {
+    const child = [...this.#living.keys()].find(({ pid }) => pid === processId);
+    if (child !== undefined) this.#queue.settle(child);
+  }
+
   /** The run has put a worker out for good: under a new identity it would compute as wrongly. */
   expel(processId: number): void {
     this.#expelled.add(processId);
   }
 
-  /** Resolves when every worker has ended; those that do not go are killed. */
+  /**
+   * Resolves when every worker has ended. Who is ready was told by its coordinator, who is still
+   * starting up gets SIGTERM, and all that do not go are killed after the same two seconds.
+   */
   async stop(): Promise<void> {
     this.#isStopping = true;
     for (const pause of this.#pauses) pause.cancel();
     this.#pauses.clear();
+    for (const child of this.#queue.close()) child.kill('SIGTERM');
     const ended = [...this.#living.keys()].map(
       (child) =>
         new Promise<void>((resolve) =>
@@ -116,10 +139,15 @@ export class LocalWorkers {
   /** SIGKILL for all, e.g. because this process is about to end. */
   killNow(): void {
     this.#isStopping = true;
+    this.#queue.close();
     for (const child of this.#living.keys()) child.kill('SIGKILL');
   }
 
-  #spawn(post: Post): void {
+  #enqueue(post: Post): void {
+    if (!this.#isStopping) this.#queue.add(() => this.#spawn(post));
+  }
+
+  #spawn(post: Post): ChildProcess {
     const { program, arguments: leading } = post.self;
     const log = openLog(post.worker.logPath);
     const said = log?.descriptor ?? 'ignore';
@@ -127,6 +155,7 @@ export class LocalWorkers {
     const child = spawn(program, [...leading, ...argumentsOf(post)], {
       stdio: ['ignore', said, said],
       detached: true,
+      windowsHide: true,
       env: { ...process.env, LOCKSTEP_NO_BUILD: '1' },
     });
     if (log !== undefined) closeSync(log.descriptor);
@@ -138,11 +167,13 @@ export class LocalWorkers {
       const isWanted = code !== null && WANTED_ENDS.has(code);
       this.#ended(child, startedMs, reasonOf(code, signal, log), isWanted);
     });
+    return child;
   }
 
   #ended(child: ChildProcess, startedMs: number, reason: string, isWanted = false): void {
     const post = this.#living.get(child);
     this.#living.delete(child);
+    this.#queue.settle(child);
     if (this.#isStopping || post === undefined) return;
     const { worker, restarts } = post;
     const isToStay = isWanted || (child.pid !== undefined && this.#expelled.has(child.pid));
@@ -155,7 +186,7 @@ export class LocalWorkers {
   #startLater(post: Post, pauseMs: number): void {
     const pause = this.#clock.after(pauseMs, () => {
       this.#pauses.delete(pause);
-      if (!this.#isStopping) this.#spawn(post);
+      this.#enqueue(post);
     });
     this.#pauses.add(pause);
   }

@@ -9,6 +9,7 @@ import { planRun } from '../job/plan-run.ts';
 import { crowdedOut } from '../membership/places.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
+import type { Hello } from '../protocol/messages.ts';
 import { checkDiskSpace } from '../runs/disk-space.ts';
 import { modelFileBytes } from '../runs/model-files.ts';
 import { drawInitialState } from '../state/initial-state.ts';
@@ -72,7 +73,8 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     const planned = await prepare(options, { address, files, shares, workers });
     options.onListening(address, files.folder);
     const sinks = [...options.sinks, crew];
-    const about = { config, name, planned, files, sinks, onPhase, startedMs, signal };
+    const onReady = (worker: Hello): void => crew.settle(worker);
+    const about = { config, name, planned, files, sinks, onPhase, startedMs, signal, onReady };
     const run = await recordedRunOf(about);
     crew.join(run);
     door.lead(run.coordinator);

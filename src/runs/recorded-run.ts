@@ -13,6 +13,7 @@ import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
+import type { Hello } from '../protocol/messages.ts';
 import { digestsOf, type StateDigests } from '../state/digest.ts';
 import { EventTally } from './event-tally.ts';
 import type { RunFiles } from './run-files.ts';
@@ -31,6 +32,8 @@ export interface RecordedRunOptions {
   readonly startedMs: number;
   /** Interrupts the run: what was committed is reported. */
   readonly signal: AbortSignal;
+  /** Told of every worker that is ready for work, before it has any. */
+  readonly onReady?: (worker: Hello) => void;
 }
 
 /**
@@ -54,7 +57,7 @@ export class RecordedRun {
 
   /** `initialState` is that before the first update, if it has been made already. */
   constructor(options: RecordedRunOptions, initialState?: Uint8Array) {
-    const { planned, files, sinks, signal } = options;
+    const { planned, files, sinks, signal, onReady } = options;
     this.#options = options;
     this.#sinks = [files, ...sinks];
     files.reportTo((event) => this.#observe(event));
@@ -67,6 +70,7 @@ export class RecordedRun {
         timing: DEFAULT_TIMING,
         newSession: () => randomBytes(16).toString('hex'),
         onEvent: (event) => this.#observe(event),
+        ...(onReady !== undefined && { onReady }),
         onTrained: () => this.#save(),
         onFinished: (result) => this.#finish(result),
         onFailed: (error) => this.fail(error),
