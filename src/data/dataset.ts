@@ -83,10 +83,6 @@ export interface DataPlaces {
    * Lockstep's cache folder; downloads go to a folder of the data set's name in it. Need not exist.
    */
   readonly cacheDir: string;
-  /**
-   * Folders from which installed npm packages are resolved, as `require` would from a file in them.
-   */
-  readonly packageDirs: readonly string[];
 }
 
 /** Number of stored values of one sample. */

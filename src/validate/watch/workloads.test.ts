@@ -21,7 +21,7 @@ describe('workloadConfig', () => {
     test(`has the original's model and data: ${workload}`, async () => {
       const config = workloadConfig({ ...DEFAULT_WORKLOAD, workload });
       const { settings, seed } = datasetSpecOf(config);
-      const places = { cacheDir: '', packageDirs: [] };
+      const places = { cacheDir: '' };
       const { train } = await DATASETS[config.dataset]!.load({
         places,
         network: { fetch, clock: { now: () => 0, after: () => ({ cancel: () => {} }) } },
