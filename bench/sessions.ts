@@ -13,7 +13,8 @@ import type { ModelTask } from '../src/models/model.ts';
 import { makeModel } from '../src/models/models.ts';
 import { makeStepGraphs } from '../src/models/step-graphs.ts';
 import { InPlaceSession } from '../src/runtime/in-place-session.ts';
-import { onnxRuntime, sessionOptions } from '../src/runtime/session.ts';
+import { onnxRuntime } from '../src/runtime/onnx-runtime.ts';
+import { sessionOptions } from '../src/runtime/session.ts';
 import { median } from './lib/median.ts';
 import { machine } from './lib/processes.ts';
 

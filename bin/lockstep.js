@@ -6,22 +6,35 @@
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { nodeProblem, startProblem } from './start-problem.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Gives false, with a message on stderr, when there is no build to run. */
+/** Builds if need be. Throws BuildError, with a message for the user. */
 async function prepareDist() {
-  if (process.env.LOCKSTEP_NO_BUILD === '1' || !existsSync(`${root}src`)) return true;
-  const { BuildError, buildIfStale } = await import('../scripts/build.mjs');
+  if (process.env.LOCKSTEP_NO_BUILD === '1' || !existsSync(`${root}src`)) return;
+  const { buildIfStale } = await import('../scripts/build.mjs');
+  buildIfStale(root);
+}
+
+/** What keeps the program from running, in words; undefined when it has run. */
+async function run() {
+  const problem = nodeProblem(root);
+  if (problem !== undefined) return `error: ${problem}`;
   try {
-    buildIfStale(root);
-    return true;
+    await prepareDist();
+    await import('../dist/cli/main.js');
+    return undefined;
   } catch (error) {
-    if (!(error instanceof BuildError)) throw error;
-    console.error(error.message);
-    return false;
+    if (error.name === 'BuildError') return error.message;
+    const reason = startProblem(root, error);
+    if (reason === undefined) throw error;
+    return `error: ${reason}`;
   }
 }
 
-if (await prepareDist()) await import('../dist/cli/main.js');
-else process.exitCode = 1;
+const problem = await run();
+if (problem !== undefined) {
+  console.error(problem);
+  process.exitCode = 1;
+}

@@ -8,9 +8,10 @@
  * that is killed leaves no lock behind.
  */
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import {
   existsSync,
-  mkdtempSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
   renameSync,
@@ -31,8 +32,12 @@ const LEFTOVER_AFTER_MS = 10 * 60_000;
 const STAMP = '.sources';
 const TEMPORARY = '.dist-';
 
+const WRITE_REFUSED = new Set(['EACCES', 'EPERM', 'EROFS']);
+
 /** A build that failed, with a message for the user. */
-export class BuildError extends Error {}
+export class BuildError extends Error {
+  name = 'BuildError';
+}
 
 /**
  * Builds when dist/ is missing or was made of other sources; gives true when it built.
@@ -71,7 +76,9 @@ export function build(root, sources = fingerprint(root), compiler = findCompiler
     );
   try {
     removeLeftovers(root);
-    const folder = mkdtempSync(join(root, TEMPORARY));
+    // Not mkdtemp, whose folders only their owner may enter: others may run this clone.
+    const folder = join(root, `${TEMPORARY}${randomUUID()}`);
+    mkdirSync(folder);
     try {
       compile(root, compiler, folder);
       writeFileSync(join(folder, STAMP), sources);
@@ -81,7 +88,13 @@ export function build(root, sources = fingerprint(root), compiler = findCompiler
     }
   } catch (error) {
     if (error instanceof BuildError) throw error;
-    throw new BuildError(`building Lockstep in ${root}: ${error.message}`, { cause: error });
+    const advice = WRITE_REFUSED.has(error.code)
+      ? ' This user may not write there: ask its owner to run `npm run build`, or use a clone of ' +
+        'your own.'
+      : '';
+    throw new BuildError(`building Lockstep in ${root}: ${error.message}.${advice}`, {
+      cause: error,
+    });
   }
 }
 

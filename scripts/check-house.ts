@@ -5,6 +5,7 @@
  * Rings of imports, and functions of `src/job/` over a screen, are for the linter: `npm run lint`.
  */
 import { resolve } from 'node:path';
+import { checkChildWindows } from './house/child-windows.ts';
 import { checkDocumentation } from './house/documentation.ts';
 import { checkDrawers, checkFloors, checkWithoutNode } from './house/floors.ts';
 import { checkLineWidths } from './house/line-widths.ts';
@@ -23,6 +24,7 @@ const problems = [
   ...checkDrawers(files),
   ...checkStrategyNames(files),
   ...checkOutput(files),
+  ...checkChildWindows(files),
   ...checkUnreadFields(files),
   ...(await unusedExports),
   ...checkDocumentation(files),

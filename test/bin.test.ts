@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
@@ -41,9 +43,14 @@ function writeMain(root: string, text: string): void {
   writeFileSync(join(root, 'src/cli/main.ts'), text);
 }
 
-function runBin(root: string, environment: Readonly<Record<string, string>> = {}): Promise<Ended> {
+function runBin(
+  root: string,
+  environment: Readonly<Record<string, string>> = {},
+  who: { readonly uid?: number } = {},
+): Promise<Ended> {
   const { LOCKSTEP_NO_BUILD: _, ...inherited } = process.env;
   const child = spawn(process.execPath, [join(root, 'bin/lockstep.js')], {
+    ...who,
     env: { ...inherited, ...environment },
     timeout: 120_000,
   });
@@ -195,5 +202,81 @@ describe('bin/lockstep.js', () => {
     const ended = await runBin(root);
 
     assert.deepEqual(ended, { status: 0, stdout: 'one\n', stderr: '' });
+  });
+
+  test('leaves a dist/ that others may read as far as the umask lets them', async (t) => {
+    const root = makeClone(t, `console.log('one');\n`);
+
+    await runBin(root);
+
+    const { mode } = statSync(join(root, 'dist'));
+    assert.equal((mode & 0o777).toString(8), (0o777 & ~process.umask()).toString(8));
+  });
+});
+
+describe('bin/lockstep.js, which cannot start, says why in one line', () => {
+  /** An installed package: no sources. */
+  function makePackage(t: TestContext, main?: string, engines = '>=20.19'): string {
+    const root = mkdtempSync(join(tmpdir(), 'lockstep-package-'));
+    t.after(() => rmSync(root, { recursive: true, force: true }));
+    chmodSync(root, 0o755);
+    cpSync(join(repository, 'bin'), join(root, 'bin'), { recursive: true });
+    const description = { type: 'module', engines: { node: engines } };
+    writeFileSync(join(root, 'package.json'), JSON.stringify(description));
+    if (main === undefined) return root;
+    mkdirSync(join(root, 'dist/cli'), { recursive: true });
+    writeFileSync(join(root, 'dist/cli/main.js'), main);
+    return root;
+  }
+
+  test('on a Node.js that is too old', async (t) => {
+    const root = makePackage(t, "console.log('one');", '>=9999.1');
+
+    const { status, stdout, stderr } = await runBin(root);
+
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /^error: Lockstep needs Node\.js 9999\.1 or newer, and this is [^\n]+\n$/);
+  });
+
+  test('when a package that it needs is missing', async (t) => {
+    const root = makePackage(t, "import 'no-such-package';");
+
+    const { status, stderr } = await runBin(root);
+
+    assert.equal(status, 1);
+    const says =
+      /^error: Lockstep is not installed completely: .*'no-such-package'\. Install [^\n]+\n$/;
+    assert.match(stderr, says);
+  });
+
+  test('when it was packed without its build', async (t) => {
+    const { status, stderr } = await runBin(makePackage(t));
+
+    assert.equal(status, 1);
+    assert.match(stderr, /^error: Lockstep is not built: there is no \S+main\.js\. Inst[^\n]+\n$/);
+  });
+
+  test('when dist/ is closed to this user', async (t) => {
+    const root = makePackage(t, "console.log('one');");
+    const isRoot = process.getuid?.() === 0;
+    chmodSync(join(root, 'dist'), isRoot ? 0o700 : 0);
+
+    const { status, stderr } = await runBin(root, {}, isRoot ? { uid: 65_534 } : {});
+    chmodSync(join(root, 'dist'), 0o700);
+
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /^error: \S+dist belongs to another user, [^\n]+`chmod -R a\+rX [^\n]+\n$/,
+    );
+  });
+
+  test('but shows where a mistake of its own is', async (t) => {
+    const root = makePackage(t, "throw new TypeError('wrong');");
+
+    const { status, stderr } = await runBin(root);
+
+    assert.equal(status, 1);
+    assert.match(stderr, /TypeError: wrong\n +at /);
   });
 });

@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { checkChildWindows } from '../scripts/house/child-windows.ts';
 import { checkDocumentation } from '../scripts/house/documentation.ts';
 import {
   checkDrawers,
@@ -190,6 +191,22 @@ describe('checkOutput', () => {
     assert.deepEqual(
       checkOutput(sources).map((problem) => problem.slice(0, problem.indexOf(': text'))),
       ['src/cli/b.ts:2: process.stderr.write', 'src/cli/b.ts:3: console.log'],
+    );
+  });
+});
+
+describe('checkChildWindows', () => {
+  test('finds processes that would open a console window on Windows', () => {
+    const start = "import { spawn, spawnSync } from 'node:child_process';\nspawn('a', []);\n";
+    const sources = sourcesOf({
+      'src/launch/a.ts': `${start}spawnSync('b', [], { windowsHide: true });\n`,
+      'src/launch/b.ts': "const spawn = () => {};\nspawn('a', []);\n",
+      'src/launch/a.test.ts': start,
+    });
+
+    assert.deepEqual(
+      checkChildWindows(sources).map((problem) => problem.slice(0, problem.indexOf(' without'))),
+      ['src/launch/a.ts:2: spawn'],
     );
   });
 });

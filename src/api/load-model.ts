@@ -5,7 +5,8 @@ import { ConfigError, GraphError, messageOf, RuntimeError } from '../base/errors
 import type { DatasetTarget } from '../data/dataset.ts';
 import { formatShape, staticElementCount } from '../graph/values/shape.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
-import { createSession, onnxRuntime } from '../runtime/session.ts';
+import { onnxRuntime } from '../runtime/onnx-runtime.ts';
+import { createSession } from '../runtime/session.ts';
 import { likeliestClasses } from './likeliest-classes.ts';
 import {
   type InputType,

@@ -3,6 +3,7 @@
  * there is none.
  */
 import { DataError } from '../base/errors.ts';
+import { availableMemory } from './available-memory.ts';
 
 /**
  * Largest array of features or targets of one split, and largest file that is read whole: 2 GiB.
@@ -55,8 +56,9 @@ function allocate(byteLength: number, what: string): SharedArrayBuffer {
 
 /** Linux grants more than there is, and ends a process that uses it. */
 function checkFree(byteLength: number, what: string): void {
-  const free = process.availableMemory();
-  if (byteLength < ALWAYS_TRIED_BYTES || byteLength <= free) return;
+  if (byteLength < ALWAYS_TRIED_BYTES) return;
+  const free = availableMemory();
+  if (byteLength <= free) return;
   throw new DataError(
     `${what}: expected at most the ${free} bytes of memory that are free, the samples of one split ` +
       `take ${byteLength}. Every worker holds the whole data set: use fewer workers on this ` +

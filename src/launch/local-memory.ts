@@ -1,5 +1,6 @@
 /** Whether a run and its workers fit into this machine. */
 import { availableParallelism } from 'node:os';
+import { availableMemory } from '../data/available-memory.ts';
 import { parseOptimizerSpec } from '../optim/spec.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import { checkMemory, coordinatorBytes, workerBytes } from '../runtime/memory-need.ts';
@@ -17,7 +18,7 @@ const PROCESS_BYTES = 100 * 2 ** 20;
 export function noteOnProcesses(
   shares: readonly MachineShare[],
   cores: number = availableParallelism(),
-  availableBytes: number = process.availableMemory(),
+  availableBytes: number = availableMemory(),
 ): string | undefined {
   checkMemory(
     `starting ${shares.length} worker processes`,

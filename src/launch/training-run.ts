@@ -17,6 +17,7 @@ import { RecordedRun, type RecordedRunOptions } from '../runs/recorded-run.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import type { Device } from '../runtime/device.ts';
+import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, listen, type Listener } from '../transport/tcp.ts';
 import { checkLocalMemory, noteOnProcesses } from './local-memory.ts';
@@ -63,6 +64,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   const { config, name, startedMs, signal, onPhase = () => {} } = options;
   const crew = new LocalCrew(join(config.outDir, name, 'logs'));
   const { workers } = crew;
+  if (options.self !== undefined) checkOnnxRuntime();
   const killWorkers = (): void => workers.killNow();
   const door = await openDoor(options);
   process.once('exit', killWorkers);

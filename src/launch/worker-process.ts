@@ -12,6 +12,7 @@ import type { DataPlaces } from '../data/dataset.ts';
 import { type DatasetSpec, loadJobData, type RunData } from '../job/data-source.ts';
 import type { Hello } from '../protocol/messages.ts';
 import type { LanePool } from '../runtime/lanes/lane-pool.ts';
+import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import type { WorkerEnd } from '../worker/worker-options.ts';
@@ -57,10 +58,11 @@ const INTERRUPTED = 'the worker was interrupted';
 
 /**
  * Works until the coordinator dismisses it; resolves with the coordinator's words.
- * Throws: RendezvousError when it is refused or finds no coordinator within `retryMs`; what made
- *         the engine fail.
+ * Throws: RuntimeError when ONNX Runtime cannot be loaded here; RendezvousError when it is refused
+ *         or finds no coordinator within `retryMs`; what made the engine fail.
  */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
+  checkOnnxRuntime();
   const { workerId = randomUUID(), loadData: load = loadJobData } = options.parts ?? {};
   const loadData = cachedLoader(options.places, load);
   const search = new WorkerSearch(options);

@@ -2,7 +2,8 @@
 import { ConfigError, DataError, LockstepError, messageOf } from '../base/errors.ts';
 import { readBoundedFile } from './numeric/bounded-file.ts';
 import { readLettersFile } from './numeric/letters-directory.ts';
-import { createSession, onnxRuntime } from '../runtime/session.ts';
+import { onnxRuntime } from '../runtime/onnx-runtime.ts';
+import { createSession } from '../runtime/session.ts';
 
 /** Classes that a model gives to the rows of a file, and how many of them are wrong. */
 export interface Predictions {

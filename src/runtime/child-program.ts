@@ -21,10 +21,8 @@ export async function runChildProgram(
   input: Uint8Array,
   timeoutMs: number,
 ): Promise<ChildEnd> {
-  const child = spawn(process.execPath, [
-    fileURLToPath(siblingModule(import.meta.url, name)),
-    ...args,
-  ]);
+  const program = fileURLToPath(siblingModule(import.meta.url, name));
+  const child = spawn(process.execPath, [program, ...args], { windowsHide: true });
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));

@@ -10,7 +10,8 @@ import { GraphBuilder } from '../graph/builder.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
 import type { Graph } from '../graph/types.ts';
 import type { Device } from './device.ts';
-import { createSession, onnxRuntime } from './session.ts';
+import { onnxRuntime } from './onnx-runtime.ts';
+import { createSession } from './session.ts';
 
 /** What trying a device gave. */
 export type ProbeResult =

@@ -2,9 +2,8 @@
  * What this machine offers to compute on: found out by trying, each device in a process of its own.
  */
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { ConfigError } from '../base/errors.ts';
 import { runChildProgram } from './child-program.ts';
 import {
@@ -16,7 +15,7 @@ import {
   GPU_LANES,
 } from './device.ts';
 import type { ProbeResult } from './device-probe.ts';
-import { onnxRuntime } from './session.ts';
+import { binariesFolder, onnxRuntime } from './onnx-runtime.ts';
 
 /** A device as it was found on this machine. */
 export interface DeviceReport {
@@ -135,12 +134,13 @@ async function reportOn(device: Device): Promise<DeviceReport> {
   };
 }
 
+const CUDA_FILE = 'libonnxruntime_providers_cuda.so';
+
 /** The command that fetches ONNX Runtime's CUDA files; its npm package does not hold them. */
 function cudaFilesAdvice(): string | undefined {
-  const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const binaries = join(folder, 'bin', 'napi-v6', process.platform, process.arch);
-  if (existsSync(join(binaries, 'libonnxruntime_providers_cuda.so'))) return undefined;
-  const script = relative(process.cwd(), join(folder, 'script', 'install.js'));
+  const binaries = binariesFolder();
+  if (binaries === undefined || existsSync(join(binaries, CUDA_FILE))) return undefined;
+  const script = relative(process.cwd(), join(binaries, '../../../../script/install.js'));
   return `ONNX Runtime's own CUDA files with \`node ${script} --onnxruntime-node-install=cuda12\``;
 }
 

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { GraphBuilder } from '../graph/builder.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
 import { InPlaceSession } from './in-place-session.ts';
-import { createSession, onnxRuntime } from './session.ts';
+import { onnxRuntime } from './onnx-runtime.ts';
+import { createSession } from './session.ts';
 
 const SIZE = 512;
 const BYTES = 4 * SIZE * SIZE;

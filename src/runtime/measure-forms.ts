@@ -11,7 +11,8 @@ import {
 import { encodeGraph } from '../graph/file/encode.ts';
 import { isStatic, staticElementCount } from '../graph/values/shape.ts';
 import type { Graph } from '../graph/types.ts';
-import { createSession, onnxRuntime } from './session.ts';
+import { onnxRuntime } from './onnx-runtime.ts';
+import { createSession } from './session.ts';
 
 /** Limits of the measurement. */
 export interface MeasureFormsOptions {

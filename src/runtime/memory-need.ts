@@ -2,6 +2,7 @@
  * How much memory training takes, before it is taken: Linux grants more than there is, and kills a
  * process that uses it.
  */
+import { availableMemory } from '../data/available-memory.ts';
 import { RuntimeError } from '../base/errors.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
@@ -70,7 +71,7 @@ export function coordinatorBytes(job: Job, optimizer: OptimizerSpec, workerCount
 export function checkMemory(
   what: string,
   neededBytes: number,
-  availableBytes: number = process.availableMemory(),
+  availableBytes: number = availableMemory(),
 ): void {
   if (neededBytes < NEGLIGIBLE_BYTES || neededBytes <= availableBytes) return;
   const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

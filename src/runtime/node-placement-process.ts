@@ -5,7 +5,8 @@
 import { buffer } from 'node:stream/consumers';
 import { invariant } from '../base/errors.ts';
 import { DEVICES } from './device.ts';
-import { onnxRuntime, sessionOptions } from './session.ts';
+import { onnxRuntime } from './onnx-runtime.ts';
+import { sessionOptions } from './session.ts';
 
 const device = DEVICES.find((name) => name === process.argv[2]);
 invariant(device !== undefined, 'the device is the argument');

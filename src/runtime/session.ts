@@ -1,17 +1,9 @@
-import { createRequire } from 'node:module';
 import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf, RuntimeError, ShortageError } from '../base/errors.ts';
 import { shortageOf } from '../base/shortage.ts';
 import type { Device } from './device.ts';
 import { nodesForCpu } from './device-gaps.ts';
-
-// ONNX Runtime is CommonJS: `require` loads it 40 ms faster than an import would.
-const require = createRequire(import.meta.url);
-
-/** The ONNX Runtime module; loaded once per thread, on first use. */
-export function onnxRuntime(): typeof import('onnxruntime-node') {
-  return require('onnxruntime-node') as typeof import('onnxruntime-node');
-}
+import { onnxRuntime } from './onnx-runtime.ts';
 
 /** How every session is made: equal on all workers, since it decides the bits of the results. */
 export function sessionOptions(model: Uint8Array, device: Device): InferenceSession.SessionOptions {

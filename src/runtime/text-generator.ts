@@ -5,7 +5,8 @@ import { RandomWords } from '../base/random.ts';
 import { decodeGraph } from '../graph/file/decode.ts';
 import { formatShape } from '../graph/values/shape.ts';
 import { type SamplingOptions, sampleToken } from '../models/sampling.ts';
-import { createSession, onnxRuntime } from './session.ts';
+import { onnxRuntime } from './onnx-runtime.ts';
+import { createSession } from './session.ts';
 
 /** How a text is continued: seed, length and sampling. */
 export interface GenerateOptions extends SamplingOptions {

@@ -27,7 +27,7 @@ import { makeStepGraphs } from '../../src/models/step-graphs.ts';
 import type { Device } from '../../src/runtime/device.ts';
 import { InPlaceSession } from '../../src/runtime/in-place-session.ts';
 import { placeNodes } from '../../src/runtime/node-placement.ts';
-import { onnxRuntime } from '../../src/runtime/session.ts';
+import { onnxRuntime } from '../../src/runtime/onnx-runtime.ts';
 
 const BATCH = 4;
 /** Share of a tensor's largest element: both add in orders of their own, and have their own exp. */

@@ -9,7 +9,7 @@ import { loadKernels } from '../../kernels/kernels.ts';
 import { targetTypeOf } from '../../models/objective.ts';
 import { batchRegions, BoundGraph } from './batch.ts';
 import { InPlaceSession } from '../in-place-session.ts';
-import { onnxRuntime } from '../session.ts';
+import { onnxRuntime } from '../onnx-runtime.ts';
 
 const BATCH = 3;
 

@@ -6,7 +6,7 @@ import type { Arena, RegionRequest } from '../../kernels/arena.ts';
 import type { Kernels } from '../../kernels/kernels.ts';
 import { targetTypeOf } from '../../models/objective.ts';
 import type { InPlaceSession } from '../in-place-session.ts';
-import { onnxRuntime } from '../session.ts';
+import { onnxRuntime } from '../onnx-runtime.ts';
 
 /** The arena regions, named from `prefix`, that micro-batches of `batchSize` samples need. */
 export function batchRegions(prefix: string, dataset: Dataset, batchSize: number): RegionRequest[] {

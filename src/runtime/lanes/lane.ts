@@ -19,7 +19,7 @@ import { type LaneStart, layoutOf, makeSharedArena } from './lane-job.ts';
 import { finiteOrNull, LaneSums } from './lane-sums.ts';
 import { type LaneMemory, LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
-import { onnxRuntime } from '../session.ts';
+import { onnxRuntime } from '../onnx-runtime.ts';
 
 const NO_RECORDS: readonly MicroBatchRecord[] = [];
 

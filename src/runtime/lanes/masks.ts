@@ -7,7 +7,7 @@ import { PURPOSES } from '../../base/random.ts';
 import type { Arena, RegionRequest } from '../../kernels/arena.ts';
 import type { Kernels } from '../../kernels/kernels.ts';
 import type { Job } from '../../protocol/messages.ts';
-import { onnxRuntime } from '../session.ts';
+import { onnxRuntime } from '../onnx-runtime.ts';
 
 /** Elements that the kernel draws at once: four blocks of four words. */
 const DRAWN_TOGETHER = 16;

@@ -175,6 +175,7 @@ export class BenchGroup {
     const child = spawn(process.execPath, [program], {
       stdio: ['pipe', 'ignore', 'pipe'],
       detached: true,
+      windowsHide: true,
     });
     let words = '';
     child.stderr

@@ -5,6 +5,7 @@
 import { cpus, platform, release } from 'node:os';
 import { ConfigError, RuntimeError } from '../../base/errors.ts';
 import { MAX_SUM_ELEMENTS, StarReducer } from '../../collectives/star.ts';
+import { availableMemory } from '../../data/available-memory.ts';
 import { VERSION } from '../../launch/software.ts';
 import { Broadcast } from '../../transport/connection.ts';
 import { BenchGroup, type Done } from './bench-collective-group.ts';
@@ -76,7 +77,7 @@ export async function benchCollective(
   options: BenchCollectiveOptions,
 ): Promise<BenchCollectiveResult | undefined> {
   const { workers, sizesMb, iterations, host, onSize, signal } = options;
-  checkSizes(sizesMb, workers, process.availableMemory());
+  checkSizes(sizesMb, workers, availableMemory());
   let group: BenchGroup | undefined;
   try {
     group = await BenchGroup.start(workers, host, signal);

@@ -56,6 +56,7 @@ async function runOnce(
   const child = spawn(self.program, [...self.arguments, 'run', ...flags, ...places], {
     // Its own process group: Ctrl-C in the terminal reaches this process, which ends the run.
     detached: true,
+    windowsHide: true,
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, LOCKSTEP_NO_BUILD: '1' },
   });

@@ -125,7 +125,11 @@ async function runBrowser(
 ): Promise<string | undefined> {
   if (signal.aborted) return undefined;
   // A group of its own: the browser starts processes, and all of them are ended together.
-  const child = spawn(browser, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const child = spawn(browser, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+    windowsHide: true,
+  });
   let words = '';
   child.stderr
     .setEncoding('utf8')

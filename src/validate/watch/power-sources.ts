@@ -89,6 +89,7 @@ export function nvmlSource(program: string = NVML_PROGRAM): PowerSource {
   let rest = '';
   const child: ChildProcess = spawn(program, NVML_ARGUMENTS, {
     stdio: ['ignore', 'pipe', 'ignore'],
+    windowsHide: true,
   });
   // No nvidia-smi: nothing is ever read.
   child.once('error', () => (latest = undefined));
