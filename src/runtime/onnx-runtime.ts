@@ -99,13 +99,19 @@ export function binariesFolder(): string | undefined {
 function machineHere(): RuntimeMachine {
   const { platform, arch } = process;
   const folder = binariesFolder();
-  const isThere = folder !== undefined && existsSync(join(folder, 'onnxruntime_binding.node'));
+  const isThere = folder !== undefined && hasBinary(folder);
   return {
     platform,
     arch,
     isMusl: platform === 'linux' && isMusl(),
     installed: folder === undefined ? 'nothing' : isThere ? 'all' : 'no binary',
   };
+}
+
+/** Whether a folder has both: what Node.js loads, and the library that this loads. */
+function hasBinary(folder: string): boolean {
+  if (!existsSync(join(folder, 'onnxruntime_binding.node'))) return false;
+  return readdirSync(folder).some((name) => /^(lib)?onnxruntime\.(so|dll|\d)/.test(name));
 }
 
 /** Whether there is a loader of programs for musl only. */

@@ -1,6 +1,7 @@
 /**
- * The package as a program gets it: packed, installed in a folder of its own, its types checked,
- * and the program of docs/api.md run. Other code blocks of the pages are type-checked.
+ * The package as a user gets it: packed in a clean clone, installed without install scripts in a
+ * folder of its own that has no build tools, used by command, its types checked, and the program of
+ * docs/api.md run. Other code blocks of the pages are type-checked.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -13,14 +14,16 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { RunEvent } from '../src/metrics/events.ts';
-import type { RunSummary } from '../src/runs/run-summary.ts';
-import { assertGone, REPOSITORY } from './cluster/processes.ts';
+import type { RunEvent } from '../../src/metrics/events.ts';
+import type { RunSummary } from '../../src/runs/run-summary.ts';
+import { assertGone, REPOSITORY } from '../cluster/processes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-package-'));
 after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -35,7 +38,8 @@ interface Ended {
 }
 
 function runIn(cwd: string, program: string, ...args: readonly string[]): Ended {
-  const { NODE_TEST_CONTEXT: _, FORCE_COLOR: __, ...env } = process.env;
+  const { NODE_TEST_CONTEXT: _, FORCE_COLOR: __, ...inherited } = process.env;
+  const env = { ...inherited, XDG_CACHE_HOME: join(folder, 'no-cache') };
   const ended = spawnSync(program, args, { cwd, env, encoding: 'utf8', timeout: DEADLINE_MS });
   assert.equal(ended.error, undefined);
   return ended;
@@ -69,11 +73,21 @@ function copyDependencies(target: string): void {
   }
 }
 
+/** What a clone of this working tree would have, with nothing that is built, after `npm ci`. */
+function makeClone(): string {
+  const clone = mkdtempSync(join(tmpdir(), 'lockstep-clone-'));
+  after(() => rmSync(clone, { recursive: true, force: true, maxRetries: 5 }));
+  const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
+  const paths = succeedIn(REPOSITORY, 'git', '-c', `safe.directory=${REPOSITORY}`, ...list);
+  for (const path of paths.split('\0').filter((name) => existsSync(join(REPOSITORY, name))))
+    if (path !== '') cpSync(join(REPOSITORY, path), join(clone, path));
+  symlinkSync(join(REPOSITORY, 'node_modules'), join(clone, 'node_modules'));
+  return clone;
+}
+
 /** An empty project with the package, as `npm install` of its tarball leaves it. */
 function makeProject(): void {
-  const bin = join(REPOSITORY, 'bin/lockstep.js');
-  succeedIn(REPOSITORY, process.execPath, bin, '--version'); // Builds it.
-  succeedIn(REPOSITORY, 'npm', 'pack', '--silent', '--pack-destination', folder);
+  succeedIn(makeClone(), 'npm', 'run', 'pack', '--', '--silent', '--pack-destination', folder);
   const [tarball = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
   mkdirSync(join(folder, 'node_modules'));
@@ -108,6 +122,47 @@ describe('the package', () => {
     for (const [name, block] of files) writeFileSync(join(folder, name), block);
     const config = { compilerOptions: OPTIONS, files: [...files.keys()] };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+  });
+
+  test('has all that it needs, with licences and documents, and nothing of its making', () => {
+    const root = join(folder, 'node_modules/lockstep-train');
+    const files = readdirSync(root, { recursive: true }).map(String);
+
+    const wanted = ['dist/index.d.ts', 'LICENSE', 'CHANGELOG.md', 'docs/platforms.md'];
+    for (const path of [...wanted, 'datasets/README.md', 'datasets/mnist']) {
+      assert.ok(files.includes(path), path);
+    }
+    assert.deepEqual(
+      files.filter((path) => /^(src|scripts|test|bench|node_modules)\b|\.test\./.test(path)),
+      [],
+    );
+    const bytes = files.reduce((sum, path) => sum + statSync(join(root, path)).size, 0);
+    assert.ok(bytes < 20e6, `${bytes} bytes`);
+  });
+
+  test('links from page to page inside itself only', () => {
+    const root = join(folder, 'node_modules/lockstep-train');
+    const pages = readdirSync(root, { recursive: true }).map(String);
+    for (const page of pages.filter((path) => path.endsWith('.md'))) {
+      const text = readFileSync(join(root, page), 'utf8');
+      for (const [, target = ''] of text.matchAll(/\]\((?!http)([^)#]+)/g))
+        assert.ok(existsSync(join(root, dirname(page), target)), `${page}: ${target}`);
+    }
+  });
+
+  test('trains by command, with files of its own only', () => {
+    const flags = ['--epochs', '1', '--out-dir', 'by-command', '--json'];
+
+    const train = (dataset: string, ...more: string[]): RunSummary => {
+      const args = ['lockstep', 'train', '--dataset', dataset, ...flags, ...more];
+      return JSON.parse(succeedIn(folder, 'npx', '--no', ...args)) as RunSummary;
+    };
+    const { status, testAccuracy = 0 } = train('digits');
+    const { stateDigest } = train('mnist', '--steps', '2');
+
+    assert.equal(status, 'finished');
+    assert.ok(testAccuracy > 0.8, `accuracy ${testAccuracy}`);
+    assert.match(stateDigest ?? '', /^[0-9a-f]{64}$/);
   });
 
   test('has types that every block of the pages passes, strictly', () => {
