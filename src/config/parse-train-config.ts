@@ -9,15 +9,10 @@ import { OPTIMIZER_NAMES, OPTIMIZERS } from '../optim/spec.ts';
 import { expectedOf, hintOf, parseFlagText, schemaOf } from '../options/option-types.ts';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
 import { settingsOfModel, usualDatasetOf, usualMicroBatchOf } from '../models/models.ts';
-import {
-  note,
-  SEED_KEYS,
-  SEED_WORKERS,
-  seedGlobalBatch,
-  textOf,
-  translateSeedEntry,
-} from './seed-keys.ts';
-import type { ConfigNote, Setting } from './seed-keys.ts';
+import { HOST_LIST } from './seed-cluster-rules.ts';
+import { SEED_KEYS, SEED_WORKERS, seedGlobalBatch, translateSeedEntry } from './seed-keys.ts';
+import { note, textOf } from './seed-translation.ts';
+import type { ConfigNote, Setting } from './seed-translation.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 import { flagOf, keyNamed, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 import { readYaml } from './yaml-source.ts';
@@ -39,18 +34,21 @@ export interface ParsedTrainConfig {
  * Reads the training configuration from configuration files, in order, and flags.
  *
  * Files may be ours or SmolCluster's; in a key that several give, the later file wins, with a note.
+ * `isForOthers`: workers of other machines join, so the address that a file of SmolCluster's names
+ * is listened on.
  * Throws: ConfigError with what is wrong, one line each for the first ten, naming file, line,
  *         column and key, or the flag.
  */
 export function parseTrainConfig(
   sources: readonly ConfigSource[],
   flags: FlagValues = {},
+  isForOthers = false,
 ): ParsedTrainConfig {
   const problems: Problem[] = [];
   const notes: ConfigNote[] = [];
   const given = new Map<TrainConfigKey, Setting>();
   for (const source of sources)
-    mergeFile(given, readSettings(source, problems, notes), problems, notes);
+    mergeFile(given, readSettings(source, isForOthers, problems, notes), problems, notes);
   addSeedGlobalBatch(given, notes);
   for (const setting of readFlags(flags, problems)) given.set(setting.key, setting);
   preferEpochsFlag(given, notes);
@@ -124,8 +122,14 @@ function problemOf(setting: Setting, expected: string, got: string, hint = ''): 
 }
 
 /** Reads one file; adds what is wrong to `problems` and what was translated to `notes`. */
-function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNote[]): Setting[] {
+function readSettings(
+  source: ConfigSource,
+  isForOthers: boolean,
+  problems: Problem[],
+  notes: ConfigNote[],
+): Setting[] {
   const { entries, issues } = readYaml(source);
+  const file = new Map(entries.map((entry) => [entry.key, entry]));
   for (const { place, message } of issues)
     problems.push({
       line: () => `${place.file}:${place.line}:${place.column} ${message}`,
@@ -136,9 +140,11 @@ function readSettings(source: ConfigSource, problems: Problem[], notes: ConfigNo
       },
     });
   return entries.flatMap((entry) => {
-    const translation = translateSeedEntry(entry);
+    const translation = translateSeedEntry(entry, { file, isForOthers });
     if (translation !== undefined) {
       notes.push(...translation.notes);
+      for (const { entry: child, path, expected } of translation.refused)
+        problems.push(refusal(child, path, expected));
       for (const { entry: child, path, known } of translation.unknown)
         problems.push(unknownKey(child, path, known));
       return translation.settings;
@@ -159,6 +165,15 @@ function unknownKey(entry: YamlEntry, path: string, known: readonly string[]): P
     line: () =>
       `${file}:${line}:${column} unknown key ${textOf(path)}; ${nearest(entry.key, known)}`,
     issue: { path, expected: 'a known key', got: entry.key },
+  };
+}
+
+function refusal({ place, value }: YamlEntry, path: string, expected: string): Problem {
+  const got = textOf(value);
+  const where = `${place.file}:${place.line}:${place.column}`;
+  return {
+    line: () => `${where} ${path}: expected ${expected}, got ${got}`,
+    issue: { path, expected, got },
   };
 }
 
@@ -227,21 +242,20 @@ function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote
   notes.push(noteOn(steps, `${textOf(steps.value)} is not used: --epochs is given`));
 }
 
-const HOST_LIST = 'workers (list)';
-
 /** SmolCluster's batch_size is per process; the global batch follows unless a file gives one. */
 function addSeedGlobalBatch(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
   const batch = given.get('microBatch');
-  if (batch?.writtenAs !== 'batch_size' || batch.place === undefined) return;
+  if (batch?.place === undefined || !/(^|\.)batch_size$/.test(batch.writtenAs)) return;
   if (!isAccepted(batch)) return; // Its own check will say why.
   if (given.has('globalBatch')) {
     notes.push(noteOn(batch, 'read as micro_batch; global_batch is given beside it'));
     return;
   }
   const workers = given.get('workers');
-  const isSeedCount = workers?.writtenAs === 'num_workers' || workers?.writtenAs === HOST_LIST;
-  const count = isSeedCount && isAccepted(workers) ? Number(workers.value) : SEED_WORKERS;
-  const { globalBatch, message } = seedGlobalBatch(Number(batch.value), count);
+  const sharing = workers?.sharing ?? 'server-too';
+  const isSeedCount = workers?.sharing !== undefined && isAccepted(workers);
+  const count = isSeedCount ? Number(workers.value) : SEED_WORKERS;
+  const { globalBatch, message } = seedGlobalBatch(Number(batch.value), count, sharing);
   given.set('globalBatch', { ...batch, key: 'globalBatch', value: globalBatch });
   notes.push(noteOn(batch, message));
 }
@@ -343,7 +357,7 @@ function checkedValue(
       setting,
       expectedOf(option.type),
       textOf(setting.value),
-      hintOf(option.type, setting.value),
+      setting.hint ?? hintOf(option.type, setting.value),
     ),
   );
   return option.default;

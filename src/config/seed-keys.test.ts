@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseTrainConfig } from './parse-train-config.ts';
-import type { ConfigNote } from './seed-keys.ts';
+import type { ConfigNote } from './seed-translation.ts';
 
 /** The two files of SmolCluster's README, as they stand there. */
 const CLUSTER = `host_ip: "0.0.0.0"          # Server bind address (0.0.0.0 = all interfaces)
@@ -114,7 +114,7 @@ describe("SmolCluster's configuration files", () => {
     const alone = parseTrainConfig([{ file: 'c.yaml', text: hosts }]);
     assert.equal(alone.config.workers, 3);
     assert.match(about(alone.notes, 'workers'), /list of 3 host names is read as a count/);
-    assert.match(about(alone.notes, 'server'), /not part of train/);
+    assert.match(about(alone.notes, 'server'), /nothing is launched over ssh/);
 
     assert.equal(
       parseTrainConfig([{ file: 'c.yaml', text: `${hosts}num_workers: 3\n` }]).config.workers,
@@ -159,5 +159,173 @@ describe("SmolCluster's configuration files", () => {
         return true;
       },
     );
+  });
+});
+
+/** Files in the shapes that later commits of SmolCluster gave them. */
+const ADDRESSES = 'host_ip:\n  mini1: "10.10.0.1"\n  pi5: "192.168.50.1"\n';
+const PORTS = 'port:\n  default: 65432\n  mini1: 65433\n  ipad: 8000\n';
+const GPT = `vocab_size: null
+model_dim: 256
+num_layers: 6
+num_heads: 4
+ff_dim: 768
+dropout: 0.1
+max_seq_len: 128
+num_microbatches: 16
+batch_size: 16
+num_epochs: 2
+learning_rate: 0.0003
+weight_decay: 0.01
+grad_clip_norm: 1.0
+eval_steps: 200
+use_fp16: true
+use_lr_scheduler: true
+warmup_iters: 300
+min_lr: 0.00003
+dataset_name: "wikitext"
+dataset_config: "wikitext-103-v1"
+tokenizer: "openai-community/gpt2"
+project_name: "gpt"
+log_interval: 50
+track_gradients: true
+decoder_type: { ppl: true }
+save_checkpoints: true
+checkpoint_dir: "checkpoints"
+checkpoint_steps: 500
+resume_from_checkpoint: null
+max_checkpoints_to_keep: 3
+save_optimizer_state: true
+`;
+const gpt = { file: 'gpt_config.yaml', text: GPT };
+
+describe("SmolCluster's files of later commits", () => {
+  test('give the network its clipping, and evaluate every eval_step', () => {
+    const text = (enabled: boolean): string =>
+      `eval_step: 50\npolyak_alpha: 0.9\ngradient_clipping:\n  enabled: ${enabled}\n  max_norm: 2.0\n`;
+    const on = parseTrainConfig([{ file: 'nn.yaml', text: text(true) }]);
+    const off = parseTrainConfig([{ file: 'nn.yaml', text: text(false) }]);
+
+    assert.deepEqual([on.config.clipNorm, on.config.evalEvery], [2, 50]);
+    assert.match(about(on.notes, 'gradient_clipping.max_norm'), /:5 read as clip_norm: .* whole/);
+    assert.match(about(on.notes, 'polyak_alpha'), /:2 0\.9 is not used: .* the same weights/);
+    assert.equal(off.config.clipNorm, undefined);
+    assert.match(about(off.notes, 'gradient_clipping.max_norm'), /2 is not used: enabled is not/);
+  });
+
+  test('clip to 1 when no norm is given; a clipping of another shape is refused', () => {
+    const parse = (text: string) => parseTrainConfig([{ file: 'nn.yaml', text }]).config.clipNorm;
+
+    assert.equal(parse('gradient_clipping: {enabled: true}\n'), 1);
+    assert.throws(() => parse('gradient_clipping: 1.0\n'), {
+      message: /^nn\.yaml:1:1 gradient_clipping: expected a mapping: enabled .* got 1$/,
+    });
+    assert.throws(() => parse('gradient_clipping: {enabled: true, max_nrom: 1}\n'), {
+      message: /unknown key "gradient_clipping\.max_nrom"; did you mean "max_norm"\?/,
+    });
+  });
+
+  test('name ports and hosts one by one', () => {
+    const text =
+      `${ADDRESSES}${PORTS}server: mini1\nnum_workers: 2\nworkers:\n  regular:\n` +
+      '    - {hostname: mini3, rank: 1}\n  tablets:\n    - {hostname: ipad, rank: 2}\n';
+    const { config, notes } = parseTrainConfig([{ file: 'c.yaml', text }]);
+
+    assert.deepEqual([config.workers, config.port, config.host], [2, 65_433, '127.0.0.1']);
+    assert.match(about(notes, 'port.mini1'), /read as port 65433, of mini1/);
+    assert.match(about(notes, 'workers'), /list of 2 host names is read as a count/);
+    const list = 'workers: [{hostname: mini3, rank: 1}]\nport: {default: 7000}\n';
+    const plain = parseTrainConfig([{ file: 'c.yaml', text: list }]).config;
+    assert.deepEqual([plain.workers, plain.port], [1, 7000]);
+    assert.throws(() => parseTrainConfig([{ file: 'c.yaml', text: 'port: {mini1: 1}\n' }]), {
+      message: /^c\.yaml:1:1 port: expected a number, or ports by host with a default/,
+    });
+  });
+
+  test('have the global batch that their hosts averaged over', () => {
+    const hosts = (topology: string): string =>
+      `syncPS:\n  ${ADDRESSES.replaceAll('\n', '\n  ').trimEnd()}\nnum_workers: 3\n${topology}:\n` +
+      '  workers:\n    regular:\n' +
+      [0, 1, 2].map((rank) => `      - {hostname: mini${rank}, rank: ${rank}}\n`).join('') +
+      'num_nodes: 3\nnum_layers: 6\nmodel_name: causal_gpt2\nstaleness_bound: 5\n';
+    const batchOf = (text: string): number =>
+      parseTrainConfig([network, { file: 'c.yaml', text }]).config.globalBatch;
+
+    assert.equal(batchOf('num_workers: 3\n'), 4 * 32);
+    assert.equal(batchOf(hosts('allToAllTopology')), 3 * 32);
+    assert.equal(batchOf(hosts('pipelineTopology')), 32);
+    const { notes } = parseTrainConfig([
+      network,
+      { file: 'c.yaml', text: hosts('pipelineTopology') },
+    ]);
+    assert.match(about(notes, 'batch_size'), /global_batch 32, .* held parts of the model$/);
+    assert.match(about(notes, 'num_layers'), /6 is not used: here every worker has the whole/);
+  });
+
+  test('describe a language model, on a text that must be given', () => {
+    const { config, notes } = parseTrainConfig([gpt], { dataset: './wikitext.txt' });
+
+    const { model, width, layers, heads, feedForward, dropout, sequenceLength } = config;
+    assert.deepEqual([model, width, layers, heads, feedForward], ['gpt', 256, [6], 4, 768]);
+    assert.deepEqual([dropout, sequenceLength, config.dataset], [0.1, 128, './wikitext.txt']);
+    const { optimizer, weightDecay, clipNorm, schedule, warmupSteps, minLr } = config;
+    assert.deepEqual([optimizer, weightDecay, clipNorm], ['adamw', 0.01, 1]);
+    assert.deepEqual([schedule, warmupSteps, minLr, config.lr], ['cosine', 300, 0.00003, 0.0003]);
+    for (const key of ['use_fp16', 'tokenizer', 'project_name', 'decoder_type', 'checkpoint_steps'])
+      assert.match(about(notes, key), /is not used: /);
+    assert.throws(() => parseTrainConfig([gpt]), {
+      message: /dataset_name: expected .* got "wikitext"; give the text as a file: --dataset /,
+    });
+  });
+
+  test('may be divided into groups, and leave the schedule out', () => {
+    const text =
+      'model: {model_dim: 64, num_layers: 2, num_heads: 4, ff_dim: 128, max_seq_len: 32}\n' +
+      'training: {task: wikitext, batch_size: 8, epochs: 3, learning_rate: 0.01, weight_decay: 0}\n' +
+      'lr_schedule: {warmup_iters: 10, min_lr: 0.001}\ndata: {tokenizer: gpt2}\n' +
+      'logging: {project_name: p, log_interval: 5}\noutput: {output_dir: null}\n';
+    const { config } = parseTrainConfig([{ file: 'g.yaml', text }]);
+    const { model, microBatch, globalBatch, epochs, schedule, warmupSteps } = config;
+    assert.deepEqual([model, microBatch, globalBatch, epochs], ['gpt', 8, 24, 3]);
+    assert.deepEqual([schedule, warmupSteps, config.dataset], ['cosine', 10, 'moby_dick']);
+
+    const flat = GPT.replace('use_lr_scheduler: true', 'use_lr_scheduler: false');
+    const plain = parseTrainConfig([{ ...gpt, text: flat }], { dataset: './w.txt' });
+    assert.deepEqual([plain.config.schedule, plain.config.warmupSteps], ['constant', 0]);
+    assert.match(about(plain.notes, 'warmup_iters'), /300 is not used: use_lr_scheduler is false/);
+  });
+
+  test('are refused where the result would be another one', () => {
+    const text = GPT.replace('checkpoint: null', 'checkpoint: latest') + 'num_experts: 8\n';
+
+    assert.throws(
+      () => parseTrainConfig([{ ...gpt, text }], { dataset: './w.txt' }),
+      ({ message }: Error) => {
+        assert.deepEqual(message.split('\n'), [
+          'gpt_config.yaml:29:1 resume_from_checkpoint: expected nothing: --model takes the ' +
+            'model.onnx of an earlier run, got "latest"',
+          'gpt_config.yaml:32:1 num_experts: expected a model without a mixture of experts, got 8',
+        ]);
+        return true;
+      },
+    );
+  });
+});
+
+describe('the coordinator', () => {
+  test('listens where host_ip says, with a warning; not where each host finds the server', () => {
+    const one = parseTrainConfig([cluster], {}, true);
+    assert.equal(one.config.host, '0.0.0.0');
+    assert.match(
+      about(one.notes, 'host_ip'),
+      /read as host: .* listens on "0\.0\.0\.0"\. There is no password: open it only to/,
+    );
+    assert.equal(parseTrainConfig([cluster], { host: '127.0.0.1' }, true).config.host, '127.0.0.1');
+
+    const text = `${ADDRESSES}workers: [mini2, pi5]\n`;
+    const several = parseTrainConfig([{ file: 'c.yaml', text }], {}, true);
+    assert.equal(several.config.host, '127.0.0.1');
+    assert.match(about(several.notes, 'host_ip'), /stays on loopback unless --host is given/);
+    assert.match(about(several.notes, 'workers'), /start `lockstep worker --join` on each/);
   });
 });

@@ -118,7 +118,8 @@ async function train(
   isLocal: boolean,
 ): Promise<void> {
   const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
-  const { config, notes } = parseTrainConfig(files.map(readConfigFile), withFolder(flags));
+  const sources = files.map(readConfigFile);
+  const { config, notes } = parseTrainConfig(sources, withFolder(flags), !isLocal);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
   const note = (text: string): void => terminal.line(colours.dim(text));
