@@ -8,9 +8,10 @@ import {
   RendezvousError,
 } from '../base/errors.ts';
 import { parameterCount } from './numeric/parameters.ts';
+import type { ByteStream } from '../transport/byte-stream.ts';
 import type { Connection } from '../transport/connection.ts';
 import { SilenceWatch } from '../transport/silence-watch.ts';
-import { type Address, connect } from '../transport/tcp.ts';
+import { type Address, connect, connectBytes } from '../transport/tcp.ts';
 import type { JobSpec } from './job-spec.ts';
 import {
   type DoneEvent,
@@ -25,6 +26,8 @@ import {
   type ToCoordinatorNode,
 } from './messages.ts';
 import { nodeName } from './node-list.ts';
+import { askDialect, callOnce, type Dialect } from './thrift/call.ts';
+import { encodeTrainCall, parseTrainReply } from './thrift/seed-interface.ts';
 
 /** Whom a client asks, and for what. */
 export interface ClientOptions {
@@ -43,16 +46,73 @@ export interface JobResult {
   readonly parameters: Float64Array;
 }
 
+/** What a coordinator of the seed system tells of a job: nothing but the error. */
+export interface SeedJobResult {
+  readonly validationError: number;
+}
+
 const CONNECT_MS = 5_000;
+/** A coordinator of the seed system says nothing until a job is done. */
+const SEED_JOB_MS = 24 * 3_600_000;
 
 /**
  * Trains; resolves when the job is done, and with undefined when `signal` gave it up.
  *
  * Throws: ConfigError, DataError and others as the coordinator reports them; PeerLostError when it
- *         cannot be reached or is lost on the way; RendezvousError when it refuses.
+ *         cannot be reached or is lost on the way; RendezvousError when it refuses. ConfigError for
+ *         a coordinator of the seed system and another mode than `seed`.
  */
-export async function runClient(options: ClientOptions): Promise<JobResult | undefined> {
-  const connection = await connectTo(options.coordinator);
+export async function runClient(
+  options: ClientOptions,
+): Promise<JobResult | SeedJobResult | undefined> {
+  const dialect = await dialectOf(options.coordinator);
+  if (options.signal.aborted) return undefined;
+  return dialect === 'seed' ? runAtSeed(options) : runAtOurs(options);
+}
+
+/** Whose coordinator it is; a door that turns Thrift away has a word for it in our own protocol. */
+async function dialectOf(coordinator: Address): Promise<Dialect> {
+  const stream = await reach(coordinator, () => connectBytes(coordinator, CONNECT_MS));
+  try {
+    return await askDialect(stream, systemClock);
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error;
+    if (error.context['silentMs'] === undefined) return 'lockstep';
+    throw new PeerLostError(
+      `${error.message}. One of the original system answers nobody while it trains for another ` +
+        'client: try again later.',
+      error.context,
+      { cause: error },
+    );
+  }
+}
+
+async function runAtSeed({
+  coordinator,
+  spec,
+  signal,
+}: ClientOptions): Promise<SeedJobResult | undefined> {
+  const name = nodeName(coordinator);
+  if (spec.mode !== 'seed')
+    throw new ConfigError(
+      `${name} is a coordinator of the original system, which has no mode but seed. Add ` +
+        '--compat seed, or start one of ours: lockstep coordinator-node',
+    );
+  const stream: ByteStream = await connectBytes(coordinator, CONNECT_MS);
+  const limits = { clock: systemClock, withinMs: SEED_JOB_MS, signal };
+  const answer = await callOnce(stream, encodeTrainCall(1, spec), limits);
+  if (answer === undefined) return undefined;
+  const validationError = parseTrainReply(answer);
+  if (validationError >= 0) return { validationError };
+  throw new DataError(
+    `${name} found nothing to train on in ${spec.directory}: expected a directory of its machine ` +
+      'with train_letters*.txt and validate_letters.txt. Is it an absolute path?',
+  );
+}
+
+async function runAtOurs(options: ClientOptions): Promise<JobResult | undefined> {
+  const { coordinator } = options;
+  const connection = await reach(coordinator, () => connect(coordinator, CONNECT_MS));
   const conversation = new Conversation(connection, options);
   const giveUp = (): void => conversation.giveUp();
   options.signal.addEventListener('abort', giveUp);
@@ -64,9 +124,9 @@ export async function runClient(options: ClientOptions): Promise<JobResult | und
   }
 }
 
-async function connectTo(coordinator: Address): Promise<Connection> {
+async function reach<T>(coordinator: Address, open: () => Promise<T>): Promise<T> {
   try {
-    return await connect(coordinator, CONNECT_MS);
+    return await open();
   } catch (error) {
     if (!(error instanceof PeerLostError)) throw error;
     throw new PeerLostError(

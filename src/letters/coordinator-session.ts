@@ -26,9 +26,11 @@ import { nodeName } from './node-list.ts';
 import type { CoordinatorNode } from './coordinator-node.ts';
 import {
   encodeException,
+  encodeIdentity,
   encodeTrainReply,
   parseTrainCall,
   TRAIN,
+  WHO_ARE_YOU,
 } from './thrift/seed-interface.ts';
 import { type CallSurroundings, serveCalls } from './thrift/serve-calls.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
@@ -201,6 +203,7 @@ async function answerTrain(
   signal: AbortSignal,
   log: (line: string) => void,
 ): Promise<Uint8Array> {
+  if (call.name === WHO_ARE_YOU) return encodeIdentity(call);
   if (call.name !== TRAIN)
     return encodeException(call, 'unknownMethod', `a coordinator node has no method ${call.name}`);
   const { directory, rounds, epochs, hidden, classes, eta } = parseTrainCall(call);

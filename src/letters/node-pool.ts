@@ -171,5 +171,6 @@ function reasonOf(node: PooledNode, mode: Mode): string {
   if (!node.isReady) return node.trouble ?? 'being connected to';
   return node.canDo({ mode })
     ? 'ready'
-    : "it speaks the seed system's interface only, which has no mode but seed";
+    : "it speaks the original system's interface only, which has no mode but seed: start the job " +
+        'with --compat seed, or another node with `lockstep compute-node`';
 }

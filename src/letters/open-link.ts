@@ -1,6 +1,6 @@
 /** Finds out what a compute node speaks, and links to it accordingly. */
 import type { Clock } from '../base/clock.ts';
-import { messageOf, PeerLostError } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { Address } from '../transport/tcp.ts';
@@ -9,15 +9,10 @@ import { NativeLink } from './native-link.ts';
 import { nodeName } from './node-list.ts';
 import type { OpenLink } from './pooled-node.ts';
 import { SeedLink } from './seed-link.ts';
-import { IS_LOCKSTEP, WHO_ARE_YOU } from './thrift/seed-interface.ts';
 import type { NodeLink, NodeLinkHandlers, Task, TaskOutcome } from './task.ts';
-import { ThriftDecoder } from './thrift/thrift-decoder.ts';
-import { encodeThrift } from './thrift/thrift-encoder.ts';
-import type { ThriftMessage } from './thrift/thrift-values.ts';
+import { askDialect, type Dialect } from './thrift/call.ts';
 
 const CONNECT_MS = 3_000;
-/** A node of the seed system answers nobody while it computes for another coordinator. */
-const ANSWER_MS = 5_000;
 
 /** How addresses are reached. */
 export interface Dialler {
@@ -25,13 +20,13 @@ export interface Dialler {
   connectBytes(address: Address, timeoutMs: number): Promise<ByteStream>;
 }
 
-type Dialect = 'lockstep' | 'seed';
-
 /** Links through `dialler`; `mayReject`: whether busy nodes may refuse tasks. */
 export function createOpenLink(dialler: Dialler, clock: Clock, mayReject: boolean): OpenLink {
   const known = new Map<string, Dialect>();
   const link = async (address: Address, handlers: NodeLinkHandlers): Promise<NodeLink> => {
-    const dialect = known.get(nodeName(address)) ?? (await ask(dialler, address, clock));
+    const dialect =
+      known.get(nodeName(address)) ??
+      (await askDialect(await dialler.connectBytes(address, CONNECT_MS), clock));
     known.set(nodeName(address), dialect);
     if (dialect === 'lockstep')
       return new NativeLink(await dialler.connect(address, CONNECT_MS), clock, handlers, mayReject);
@@ -88,40 +83,4 @@ class OpeningLink implements NodeLink {
     this.#isClosed = true;
     this.#link?.close();
   }
-}
-
-/**
- * Asks a node what it speaks.
- *
- * Throws: PeerLostError when it gives no answer in time, ProtocolError when that is not Thrift.
- */
-async function ask(dialler: Dialler, address: Address, clock: Clock): Promise<Dialect> {
-  const stream = await dialler.connectBytes(address, CONNECT_MS);
-  const name = nodeName(address);
-  return new Promise((resolve, reject) => {
-    const end = (settle: () => void): void => {
-      timer.cancel();
-      stream.close();
-      settle();
-    };
-    const timer = clock.after(ANSWER_MS, () =>
-      end(() =>
-        reject(new PeerLostError(`${name}: connected, but no answer for ${ANSWER_MS / 1000} s`)),
-      ),
-    );
-    const decoder = new ThriftDecoder((message) => end(() => resolve(dialectOf(message))));
-    stream.handlers = {
-      onBytes: (bytes) => decoder.push(bytes),
-      onClose: (error) =>
-        end(() =>
-          reject(error ?? new PeerLostError(`${name}: it closed the connection without an answer`)),
-        ),
-    };
-    stream.write(encodeThrift('call', WHO_ARE_YOU, 1, {}));
-  });
-}
-
-/** A node of the seed system says with an exception that it knows no such method. */
-function dialectOf({ kind, body }: ThriftMessage): Dialect {
-  return kind === 'reply' && body.get(0) === IS_LOCKSTEP ? 'lockstep' : 'seed';
 }

@@ -6,15 +6,14 @@ import type { ComputeNode, NodeOutcome } from './compute-node.ts';
 import {
   encodeException,
   encodeFileReply,
+  encodeIdentity,
   type FileCall,
-  IS_LOCKSTEP,
   parseFileCall,
   TRAIN_WITH_WEIGHTS,
   WHO_ARE_YOU,
 } from './thrift/seed-interface.ts';
 import { checkJobSpec, SEED_DEFAULTS } from './job-spec.ts';
 import { type CallSurroundings, serveCalls } from './thrift/serve-calls.ts';
-import { encodeThrift } from './thrift/thrift-encoder.ts';
 import type { ThriftMessage } from './thrift/thrift-values.ts';
 
 /** The number of the policy under which a node may reject. */
@@ -36,10 +35,7 @@ async function answer(
   call: ThriftMessage,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  if (call.name === WHO_ARE_YOU)
-    return encodeThrift('reply', call.name, call.sequence, {
-      0: { type: 'string', value: IS_LOCKSTEP },
-    });
+  if (call.name === WHO_ARE_YOU) return encodeIdentity(call);
   if (call.name !== TRAIN_WITH_WEIGHTS)
     return encodeException(call, 'unknownMethod', `a compute node has no method ${call.name}`);
   const asked = parseFileCall(call);

@@ -82,12 +82,34 @@ describe('programs that speak Thrift', { skip }, () => {
     const { port } = await cluster.startCoordinator('2');
     const client = cluster.startClient(port, 1, 1, 20, 0.0001);
     await waitFor('word of it', () =>
-      /speaks the seed system's interface only/.test(client.stderr),
+      /original system's interface only, .*: start the job with --compat seed/.test(client.stderr),
     );
 
     await cluster.startNode(0);
 
     assert.ok((await finalError(client)) < 1);
+  });
+
+  test('a coordinator of theirs trains for our client, once it is asked for mode seed', async (t) => {
+    const cluster = await Cluster.create(t);
+    const theirs = startPython(t, 'seed_coordinator.py', []);
+    const port = Number(await waitFor('a port', () => /^(\d+)\n/.exec(theirs.stdout)?.[1]));
+
+    const ours = cluster.startClient(port, 5, 15, 20, 0.0001);
+    assert.equal((await ours.end()).status, 2);
+    assert.match(
+      ours.stderr,
+      /a coordinator of the original system, which has no mode but seed\. Add --compat seed/,
+    );
+
+    const seed = cluster.startClient(port, 5, 15, 20, 0.0001, '--compat', 'seed');
+    assert.equal(await finalError(seed), CASE_1_ERROR);
+    assert.match(seed.stderr, /tells the error alone: no model, no files/);
+
+    rmSync(cluster.letters, { recursive: true });
+    const lost = cluster.startClient(port, 5, 15, 20, 0.0001, '--compat', 'seed');
+    assert.equal((await lost.end()).status, 1);
+    assert.match(lost.stderr, /found nothing to train on in .*letters: expected a directory/);
   });
 
   test('a coordinator of theirs gets what numpy computes, and rejections under load', async (t) => {

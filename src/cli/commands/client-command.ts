@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type JobResult, runClient } from '../../letters/client.ts';
+import { runClient } from '../../letters/client.ts';
 import {
   checkJobSpec,
   type JobSpec,
@@ -117,30 +117,28 @@ async function train(
     terminal.line('given up');
     return context.setExitCode(EXIT.interrupted);
   }
+  const isJson = flags['json'] === true;
+  if ('validationError' in result) {
+    terminal.line('a coordinator of the original system tells the error alone: no model, no files');
+    return report([result.validationError], {}, isJson);
+  }
   const folder = flags['save'] === false ? undefined : String(flags['outDir'] ?? defaultFolder());
   if (folder !== undefined) {
     await writeJobFiles(folder, spec, result, rounds);
     terminal.line(`model, errors and times are in ${folder}`);
   }
-  report(result, rounds, folder, flags['json'] === true);
+  const wallSeconds = rounds.reduce((total, { wallMs }) => total + wallMs, 0) / 1_000;
+  report(
+    result.done.errors,
+    { errors: result.done.errors, wallSeconds, ...(folder === undefined ? {} : { folder }) },
+    isJson,
+  );
 }
 
-function report(
-  { done }: JobResult,
-  rounds: readonly RoundEvent[],
-  folder: string | undefined,
-  isJson: boolean,
-): void {
-  const validationError = done.errors.at(-1);
-  if (!isJson) return writeResult(`Client: Final validation error => ${validationError}\n`);
-  const wallSeconds = rounds.reduce((total, { wallMs }) => total + wallMs, 0) / 1_000;
-  const summary = {
-    validationError,
-    errors: done.errors,
-    wallSeconds,
-    ...(folder === undefined ? {} : { folder }),
-  };
-  printJson(summary);
+function report(errors: readonly number[], more: object, isJson: boolean): void {
+  const validationError = errors.at(-1);
+  if (isJson) printJson({ validationError, ...more });
+  else writeResult(`Client: Final validation error => ${validationError}\n`);
 }
 
 function lineOf(event: JobEvent, { rounds }: JobSpec): string | undefined {

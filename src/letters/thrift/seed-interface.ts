@@ -31,12 +31,11 @@ export const TRAIN = 'train';
 /** Method of a compute node that trains on one file. */
 export const TRAIN_WITH_WEIGHTS = 'train_with_weights';
 /**
- * A method of ours alone, without arguments: a compute node of Lockstep answers "lockstep"; one of
- * the seed system, that it knows no such method. So both say at once what they are.
+ * A method of ours alone, without arguments: nodes of Lockstep answer "lockstep"; those of the seed
+ * system, that they know no such method. So both say at once what they are.
  */
 export const WHO_ARE_YOU = 'who_are_you';
-/** The answer of a node of Lockstep. */
-export const IS_LOCKSTEP = 'lockstep';
+const IS_LOCKSTEP = 'lockstep';
 
 /** Characters that are read of what an exception says. */
 const MAX_EXCEPTION_TEXT = 500;
@@ -79,6 +78,39 @@ export function parseTrainCall({ body }: ThriftMessage): TrainCall {
     classes: number(5, 'k'),
     eta: number(6, 'eta'),
   };
+}
+
+/** The answer of a node of Lockstep to `WHO_ARE_YOU`. */
+export function encodeIdentity({ name, sequence }: ThriftMessage): Uint8Array {
+  return encodeThrift('reply', name, sequence, { 0: { type: 'string', value: IS_LOCKSTEP } });
+}
+
+/** Whether that is the answer. */
+export function isIdentity({ kind, body }: ThriftMessage): boolean {
+  return kind === 'reply' && body.get(0) === IS_LOCKSTEP;
+}
+
+/** Writes the call by which a client has a coordinator train. */
+export function encodeTrainCall(sequence: number, call: TrainCall): Uint8Array {
+  return encodeThrift('call', TRAIN, sequence, {
+    1: { type: 'string', value: call.directory },
+    2: { type: 'i32', value: call.rounds },
+    3: { type: 'i32', value: call.epochs },
+    4: { type: 'i32', value: call.hidden },
+    5: { type: 'i32', value: call.classes },
+    6: { type: 'double', value: call.eta },
+  });
+}
+
+/**
+ * Reads the answer to `train`: the final validation error, negative when there was nothing to train.
+ *
+ * Throws: ProtocolError, with the words of an exception if it is one.
+ */
+export function parseTrainReply(message: ThriftMessage): number {
+  if (message.kind === 'exception')
+    throw new ProtocolError(`${TRAIN}: the coordinator reports: ${exceptionText(message)}`);
+  return thriftField(message.body, 0, 'a result', isNumber);
 }
 
 /** The answer to `train`: the final validation error. */
