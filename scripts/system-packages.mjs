@@ -33,6 +33,8 @@ const NEEDED = [
 
 /** What the long and the real ones need too. */
 const NEEDED_LATER = [
+  { name: 'zsh', probe: ['zsh', ['--version']], purpose: 'completion of words in zsh' },
+  { name: 'fish', probe: ['fish', ['--version']], purpose: 'completion of words in fish' },
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'runs on slow links' },
   { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
   {

@@ -17,6 +17,7 @@ import {
 } from './unchanged/fixtures.ts';
 import { keyPathsOf } from './unchanged/key-paths.ts';
 import { type Observation, observe } from './unchanged/observe.ts';
+import { describeOptions } from '../src/config/option-docs.ts';
 import { REPOSITORY } from './cluster/processes.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-unchanged-'));
@@ -37,7 +38,7 @@ describe('what users and their scripts see', () => {
   });
 
   const GROUPS: readonly (readonly [title: string, prefix: string, least: number])[] = [
-    ['the help of every command is as it was', 'help/', 33],
+    ['the help of every command is as it was', 'help/', 36],
     ['files have the keys that they had, and commands their exit codes', 'files/', 8],
     ['wrong input is answered as it was', 'wrong-input', 1],
   ];
@@ -50,6 +51,33 @@ describe('what users and their scripts see', () => {
       const differences = differencesOf(only(recorded), only(present));
       assert.equal(differences.join('\n'), '', RECORD_ANEW);
     });
+});
+
+describe('help', () => {
+  const pages = [...readObservation(FIXTURES)].filter(([name]) => name.startsWith('help/'));
+
+  test('has no line that is wider than 80 columns', () => {
+    const wide = pages.flatMap(([name, text]) =>
+      text.split('\n').flatMap((line) => (line.length > 80 ? [`${name}: ${line}`] : [])),
+    );
+
+    assert.deepEqual(wide, []);
+  });
+
+  test('shows the options that most runs need, and all when it is asked for all', () => {
+    for (const command of ['train', 'coordinator']) {
+      const page = new Map(pages).get(`help/lockstep-${command}.txt`)!;
+      const all = new Map(pages).get(`help/lockstep-${command}--all.txt`)!;
+      const flagsOf = (text: string): string[] =>
+        [...text.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!);
+
+      const settings = describeOptions().map(({ flag }) => flag);
+      assert.deepEqual(new Set(flagsOf(all)), new Set([...settings, '--json', '--help']));
+      assert.ok(flagsOf(page).length < 25, 'a page of everyday options');
+      const left = flagsOf(all).length - flagsOf(page).length;
+      assert.match(page, new RegExp(`\n${left} more options: lockstep ${command} --help --all\n$`));
+    }
+  });
 });
 
 describe('keyPathsOf', () => {

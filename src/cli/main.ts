@@ -1,43 +1,55 @@
 /** The door: argv, environment, terminal, exit codes. */
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { suggestion } from '../base/closest-name.ts';
-import { ConfigError, LockstepError } from '../base/errors.ts';
+import { LockstepError } from '../base/errors.ts';
 import { shortageOf } from '../base/shortage.ts';
 import { VERSION } from '../launch/software.ts';
-import { checkFlagValues } from './shell/arguments.ts';
+import {
+  checkFlagValues,
+  commandOf,
+  helpAsFlag,
+  prepareCommands,
+  usageErrorText,
+} from './shell/command-line.ts';
 import { EXIT, exitCodeOf } from './shell/exit-codes.ts';
 import type { CommandContext } from './shell/command-context.ts';
 import { writeNote } from './shell/output.ts';
 
 type Loader = (context: CommandContext) => Promise<Command>;
 
-/**
- * Every command. Loading all would take each process, workers too, a third of a second: so only
- * what is asked for is loaded.
- */
-const COMMANDS: Readonly<Record<string, Loader>> = {
-  train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),
-  coordinator: async (c) => (await import('./commands/train-command.ts')).coordinatorCommand(c),
-  worker: async (c) => (await import('./commands/worker-command.ts')).workerCommand(c),
-  data: async (c) => (await import('./commands/data-command.ts')).dataCommand(c),
-  model: async () => (await import('./commands/model-command.ts')).modelCommand(),
-  devices: async () => (await import('./commands/devices-command.ts')).devicesCommand(),
-  generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
-  'compute-node': async (c) =>
-    (await import('./commands/compute-node-command.ts')).computeNodeCommand(c),
-  'coordinator-node': async (c) =>
-    (await import('./commands/coordinator-node-command.ts')).coordinatorNodeCommand(c),
-  client: async (c) => (await import('./commands/client-command.ts')).clientCommand(c),
-  predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
-  run: async (c) => (await import('./commands/run-command.ts')).runCommand(c),
-  'fault-test': async (c) => (await import('./commands/fault-test-command.ts')).faultTestCommand(c),
-  validate: async (c) => (await import('./commands/validate-command.ts')).validateCommand(c),
-  baseline: async (c) => (await import('./commands/baseline-command.ts')).baselineCommand(c),
-  report: async (c) => (await import('./commands/report-command.ts')).reportCommand(c),
-  'bench-collective': async (c) =>
-    (await import('./commands/bench-collective-command.ts')).benchCollectiveCommand(c),
-  monitor: async (c) => (await import('./commands/monitor-command.ts')).monitorCommand(c),
+/** Commands of a kind, under their heading in the help. */
+const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
+  'Training commands:': {
+    train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),
+    coordinator: async (c) => (await import('./commands/train-command.ts')).coordinatorCommand(c),
+    worker: async (c) => (await import('./commands/worker-command.ts')).workerCommand(c),
+    data: async (c) => (await import('./commands/data-command.ts')).dataCommand(c),
+    model: async () => (await import('./commands/model-command.ts')).modelCommand(),
+    devices: async () => (await import('./commands/devices-command.ts')).devicesCommand(),
+    generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
+  },
+  'Letters commands:': {
+    'compute-node': async (c) =>
+      (await import('./commands/compute-node-command.ts')).computeNodeCommand(c),
+    'coordinator-node': async (c) =>
+      (await import('./commands/coordinator-node-command.ts')).coordinatorNodeCommand(c),
+    client: async (c) => (await import('./commands/client-command.ts')).clientCommand(c),
+    predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
+  },
+  'Validation commands:': {
+    run: async (c) => (await import('./commands/run-command.ts')).runCommand(c),
+    'fault-test': async (c) =>
+      (await import('./commands/fault-test-command.ts')).faultTestCommand(c),
+    validate: async (c) => (await import('./commands/validate-command.ts')).validateCommand(c),
+    baseline: async (c) => (await import('./commands/baseline-command.ts')).baselineCommand(c),
+    report: async (c) => (await import('./commands/report-command.ts')).reportCommand(c),
+    'bench-collective': async (c) =>
+      (await import('./commands/bench-collective-command.ts')).benchCollectiveCommand(c),
+    monitor: async (c) => (await import('./commands/monitor-command.ts')).monitorCommand(c),
+  },
+  'Other commands:': {
+    completion: async () => (await import('./commands/completion-command.ts')).completionCommand(),
+  },
 };
 
 const context: CommandContext = {
@@ -52,19 +64,15 @@ const context: CommandContext = {
   setExitCode: (code) => (process.exitCode = code),
 };
 
+const words = helpAsFlag(process.argv.slice(2));
 const program = new Command('lockstep')
   .description(
     'Trains one neural network across every machine you own, and ends with the very same ' +
       'model that one big machine would have trained.',
   )
-  .version(VERSION)
-  .showSuggestionAfterError()
-  .showHelpAfterError('(add --help for the flags of a command)')
-  .exitOverride();
-const wanted = Object.entries(COMMANDS).filter(([name]) => name === process.argv[2]);
-for (const [, load] of wanted.length > 0 ? wanted : Object.entries(COMMANDS)) {
-  program.addCommand((await load(context)).exitOverride().showSuggestionAfterError());
-}
+  .version(VERSION, '-V, --version', 'its version');
+await addCommands(program, words[0]);
+prepareCommands(program, words);
 
 // Whoever reads our output may have seen enough, as `head` has; a terminal may have been closed.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -75,20 +83,20 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 try {
-  const [, , word = '', topic] = process.argv;
-  if (word === 'help' && topic !== undefined && !Object.hasOwn(COMMANDS, topic))
-    throw new ConfigError(
-      `there is no command ${topic}. ${suggestion(topic, Object.keys(COMMANDS))}`,
-    );
-  checkFlagValues(program, process.argv.slice(2));
-  await program.parseAsync(process.argv);
+  checkFlagValues(commandOf(program, words), words);
+  await program.parseAsync(words, { from: 'user' });
 } catch (error) {
   process.exitCode = reportError(error);
 }
 
 /** One clear message; a stack trace only for our own mistakes. */
 function reportError(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.ok;
+    if (error.code !== 'commander.help')
+      writeNote(`${usageErrorText(error, commandOf(program, words))}\n`);
+    return EXIT.usage;
+  }
   if (error instanceof LockstepError && error.code !== 'INTERNAL') {
     writeNote(`error: ${error.message}\n`);
     return exitCodeOf(error);
@@ -100,4 +108,16 @@ function reportError(error: unknown): number {
   }
   writeNote(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return EXIT.failed;
+}
+
+/**
+ * Adds the command of this name. Without one, and for completion, it adds all: loading them would
+ * take each process, workers too, a third of a second.
+ */
+async function addCommands(to: Command, name = ''): Promise<void> {
+  const isOnly =
+    name !== 'completion' && Object.values(GROUPS).some((group) => Object.hasOwn(group, name));
+  for (const [heading, group] of Object.entries(GROUPS))
+    for (const [one, load] of Object.entries(group))
+      if (!isOnly || one === name) to.addCommand((await load(context)).helpGroup(heading));
 }

@@ -65,6 +65,7 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
       'Where micro-batches are computed: one for all workers, or a list that local workers ' +
       'take in turn; auto is the fastest that works. Workers of different devices differ in ' +
       'the last bits',
+    isEveryday: true,
   },
   convForms: {
     type: { kind: 'choice', choices: CONV_FORM_CHOICES },
@@ -88,10 +89,12 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
     },
     default: '127.0.0.1',
     help: 'Address the coordinator listens on; 0.0.0.0 is every network of this machine',
+    isEveryday: true,
   },
   port: {
     type: { kind: 'integer', min: 0, max: 65_535 },
     default: 0,
     help: 'TCP port the coordinator listens on; 0 is any free one',
+    isEveryday: true,
   },
 };

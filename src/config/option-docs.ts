@@ -31,12 +31,14 @@ export interface OptionDescription {
   readonly defaultText: string;
   readonly unit: string;
   readonly help: string;
+  /** Whether it is among the few that most runs need. */
+  readonly isEveryday: boolean;
 }
 
 /** Describes every setting, in the order of the table. */
 export function describeOptions(): readonly OptionDescription[] {
   return TRAIN_CONFIG_KEYS.map((key) => {
-    const { type, help, unit = '', default: value } = TRAIN_OPTIONS[key];
+    const { type, help, unit = '', default: value, isEveryday = false } = TRAIN_OPTIONS[key];
     return {
       key,
       group: optionGroupOf(key),
@@ -49,6 +51,7 @@ export function describeOptions(): readonly OptionDescription[] {
       defaultText: value === undefined ? '' : String(value),
       unit,
       help,
+      isEveryday,
     };
   });
 }

@@ -21,6 +21,7 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
     type: { kind: 'integer', min: 0, max: 4_294_967_295 },
     default: 42,
     help: 'Initial weights, order of samples and splits follow from it',
+    isEveryday: true,
   },
   evalEvery: {
     type: { kind: 'integer', min: 1, max: MAX_COUNT, words: ['epoch', 'never'] },
@@ -29,6 +30,7 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
     help:
       'Evaluate on the test samples every so many steps, and after the last; epoch: after each ' +
       'epoch; never: not even at the end',
+    isEveryday: true,
   },
   evalSamples: {
     type: { kind: 'integer', min: 1, max: MAX_COUNT },
@@ -70,10 +72,12 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
     },
     default: undefined,
     help: 'Name of the run and of its folder; not given: model, data set and time',
+    isEveryday: true,
   },
   outDir: {
     type: FILE_PATH,
     default: 'experiments',
     help: "Folder in which the run's folder is made",
+    isEveryday: true,
   },
 };

@@ -28,6 +28,7 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
     default: 2,
     unit: 'processes',
     help: 'Worker processes to start on this machine; the result does not depend on it',
+    isEveryday: true,
   },
   lanes: {
     type: { kind: 'integer', min: 1, max: 1024, words: ['auto'] },
@@ -48,18 +49,21 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
     default: 192,
     unit: 'samples',
     help: 'Samples of one step over all workers together; a multiple of micro_batch',
+    isEveryday: true,
   },
   epochs: {
     type: { kind: 'integer', min: 1, max: 1_000_000 },
     default: 5,
     unit: 'passes',
     help: 'Passes over the training samples',
+    isEveryday: true,
   },
   steps: {
     type: { kind: 'integer', min: 1, max: MAX_COUNT },
     default: undefined,
     unit: 'steps',
     help: 'Train this many steps, instead of epochs',
+    isEveryday: true,
   },
   rounds: {
     type: { kind: 'integer', min: 1, max: MAX_ROUNDS },

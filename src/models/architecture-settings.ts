@@ -32,6 +32,7 @@ export const ARCHITECTURE_OPTIONS: OptionTable<ArchitectureSettings> = {
     default: undefined,
     unit: 'units',
     help: 'Sizes of the hidden layers, first to last',
+    isEveryday: true,
   },
   activation: {
     type: { kind: 'choice', choices: ACTIVATION_NAMES },

@@ -22,6 +22,7 @@ export const MODEL_OPTIONS: OptionTable<ModelSettings> = {
     help:
       'Model architecture, or a network exported from PyTorch, whose weights are trained ' +
       'further; docs/settings.md says for which data each is, and which settings it has',
+    isEveryday: true,
   },
   freeze: {
     type: {

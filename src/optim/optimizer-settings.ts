@@ -33,11 +33,13 @@ export const OPTIMIZER_OPTIONS: OptionTable<OptimizerSettings> = {
     type: { kind: 'choice', choices: OPTIMIZER_NAMES },
     default: 'adam',
     help: 'Update rule; momentum is sgd with momentum',
+    isEveryday: true,
   },
   lr: {
     type: { kind: 'number', min: 0, max: 1000, exclusive: 'min' },
     default: 0.001,
     help: 'Learning rate, before the schedule',
+    isEveryday: true,
   },
   momentum: {
     type: { kind: 'number', min: 0, max: 1, exclusive: 'max' },

@@ -10,6 +10,8 @@ interface SettingOption<Value, Key extends string = string> {
   readonly unit?: string;
   /** One sentence without full stop. */
   readonly help: string;
+  /** Whether `--help` shows it, and not only `--help --all`. */
+  readonly isEveryday?: true;
   /**
    * The setting does something only while another has one of these values; `*.csv` and `a folder`
    * are kinds of paths.

@@ -101,22 +101,29 @@ class Shell {
 }
 
 /**
- * Asks the door of Lockstep for the help of a command and of every command below it, all in one
- * process: `dist/cli/main.js` is loaded once for each, as if it were started with these arguments.
+ * Asks the door of Lockstep for the help of a command and of every command below it, and for all of
+ * it where that is more, in one process: `dist/cli/main.js` is loaded once for each, as if it were started with these arguments.
  */
 const HELP_PROGRAM = `
   const [door] = process.argv.slice(1);
   const texts = {};
   const write = process.stdout.write.bind(process.stdout);
-  const ask = async (path) => {
+  const page = async (...words) => {
     let text = '';
     process.stdout.write = (part) => ((text += part), true);
-    process.argv = [process.execPath, 'lockstep', ...path, '--help'];
-    await import(door + '?' + path.join('-'));
-    texts[['lockstep', ...path].join('-')] = text;
-    const [, list = ''] = text.split('\\nCommands:\\n');
-    for (const [, name] of list.split('\\n\\n')[0].matchAll(/^ {2}([\\w-]+)/gm))
-      if (name !== 'help') await ask([...path, name]);
+    process.argv = [process.execPath, 'lockstep', ...words];
+    await import(door + '?' + words.join('-'));
+    return text;
+  };
+  const ask = async (path) => {
+    const text = await page(...path, '--help');
+    const all = await page(...path, '--help', '--all');
+    const name = ['lockstep', ...path].join('-');
+    texts[name] = text;
+    if (all !== text) texts[name + '--all'] = all;
+    for (const [, list] of text.matchAll(/ommands:\\n((?: .*\\n)+)/g))
+      for (const [, below] of list.matchAll(/^ {2}([\\w-]+)/gm))
+        if (below !== 'help') await ask([...path, below]);
   };
   process.setMaxListeners(0);
   await ask([]);

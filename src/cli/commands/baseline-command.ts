@@ -22,25 +22,25 @@ import { Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { writeNote, writeResult } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
---metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that \
-write the same, a
-summary.json of \`lockstep train\`, or a plain JSON object. Give it several times for several runs \
-of the same: then a
-change only counts when it is more than the noise between runs (95 % confidence). Instead of \
-files, --runs measures
-now: so many times \`lockstep run\`, with the flags after \`--\`.
+--metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that
+write the same, a summary.json of \`lockstep train\`, or a plain JSON object. Give it several times
+for several runs of the same: then a change only counts when it is more than the noise between runs
+(95 % confidence). Instead of files, --runs measures now: so many times \`lockstep run\`, with the
+flags after \`--\`.
 
-Examples: lockstep baseline save --metrics multi.json --name stable_v1
-          lockstep baseline save --name stable_v1 --runs 5 -- --workers 2 --steps 200`;
+Examples:
+  lockstep baseline save --metrics multi.json --name stable_v1
+  lockstep baseline save --name stable_v1 --runs 5 -- --workers 2 --steps 200`;
 
 const COMPARE_HELP = `${HELP}
 
-Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and \
+Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and
 accuracy higher.
 
-Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be \
+Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be
 used.`;
 
 const DEFAULT_FOLDER = '.minicluster/baselines';
@@ -68,7 +68,7 @@ export function baselineCommand(context: CommandContext): Command {
     'keep metrics of accepted runs, and find regressions',
   );
   for (const one of [saveCommand(context), compareCommand(context), listCommand()])
-    command.addCommand(one.exitOverride().showSuggestionAfterError());
+    command.addCommand(one);
   return command;
 }
 
@@ -85,7 +85,7 @@ function saveCommand(context: CommandContext): Command {
   return withBaselineOptions(
     new Command('save').description('keep the metrics of runs as a baseline'),
   )
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (runFlags: string[], flags: BaselineFlags) => {
       const { name, baselineDir } = flags;
       checkBaselineName(name);
@@ -107,13 +107,15 @@ function saveCommand(context: CommandContext): Command {
 function compareCommand(context: CommandContext): Command {
   const command = new Command('compare').description('compare runs with a baseline');
   withBaselineOptions(command)
+    .optionsGroup('Thresholds:')
     .option('--latency-threshold <percent>', 'how much worse times, losses and so on may be', '5.0')
     .option('--throughput-threshold <percent>', 'how much worse throughput and so on may be', '5.0')
     .option('--p99-threshold <percent>', 'how much worse 99th percentiles may be', '10.0')
+    .optionsGroup('Output:')
     .option('--output <file>', 'write the report as JSON')
     .option('--json', 'print the report as one JSON document on stdout');
   return withCiOptions(command)
-    .addHelpText('after', COMPARE_HELP)
+    .addHelpText('after', helpText(COMPARE_HELP))
     .action(async (runFlags: string[], flags: CompareFlags) => compare(context, flags, runFlags));
 }
 

@@ -13,25 +13,22 @@ import { Product } from '../shell/product.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit \
-integers, added up
-by the coordinator of a star, over real sockets. Every all-reduce stands between two barriers, and \
-every element of
-every sum is checked. Its time is that of the slowest worker.
+Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit
+integers, added up by the coordinator of a star, over real sockets. Every all-reduce stands between
+two barriers, and every element of every sum is checked. Its time is that of the slowest worker.
 
-GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of \
-workers. Buffers of 64 KiB
-and more go through shared memory on one machine; with --host and an address of this machine that \
-is not loopback's
-they go over TCP.
+GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of
+workers. Buffers of 64 KiB and more go through shared memory on one machine; with --host and an
+address of this machine that is not loopback's they go over TCP.
 
-Example: lockstep bench-collective --workers 4 --sizes 1,16,256 --output collective.json
+Example:
+  lockstep bench-collective --workers 4 --sizes 1,16,256 --output sums.json
 
-Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 3 measured, but \
-the result is
-in another place than asked for, 130 interrupted.`;
+Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 3 measured, but
+the result is in another place than asked for, 130 interrupted.`;
 
 const MAX_WORKERS = 64;
 const MAX_ITERATIONS = 1_000_000;
@@ -69,7 +66,7 @@ export function benchCollectiveCommand(context: CommandContext): Command {
     .option('--host <address>', 'address of this machine to meet at', '127.0.0.1')
     .option('--output <file>', 'write the result as JSON')
     .option('--json', 'print the result as one JSON document')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (flags: Flags) => bench(context, flags));
 }
 

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { runClient } from '../../letters/client.ts';
 import {
   checkJobSpec,
@@ -16,25 +16,26 @@ import { duration, grouped, Terminal } from '../shell/terminal.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { writeResult } from '../shell/output.ts';
+import { helpText, withChoices } from '../shell/help.ts';
 
 const HELP = `
-Trains a network with one hidden layer on the files of a directory (train_letters*.txt), in \
-rounds: every file is
-trained on by itself from the same start, then the results are averaged, and validate_letters.txt \
-tells the error.
+Trains a network with one hidden layer on the files of a directory (train_letters*.txt), in rounds:
+every file is trained on by itself from the same start, then the results are averaged, and
+validate_letters.txt tells the error.
 
-  dir      on the machine of the coordinator node, inside its --data-dir; \`lockstep data letters \
-<dir>\` writes one
+  dir      on the machine of the coordinator node, inside its --data-dir;
+           \`lockstep data letters <dir>\` writes one
   rounds   averages taken
   epochs   passes over each file per round
   h        units of the hidden layer
   eta      learning rate; try 0.0001, or 0.003 with --optimizer adam
 
---compat seed computes what the original system computes, so that its published errors come out \
-again.
-The model, errors.csv and timing.txt are written to --out-dir; \`lockstep predict\` uses the model.
+--compat seed computes what the original system computes, so that its published errors come out
+again. The model, errors.csv and timing.txt are written to --out-dir; \`lockstep predict\` uses the
+model.
 
-Example: lockstep client localhost 9095 letters 3 75 24 0.0001`;
+Example:
+  lockstep client localhost 9095 letters 3 75 24 0.0001`;
 
 type RoundEvent = Extract<JobEvent, { kind: 'round' }>;
 
@@ -50,10 +51,14 @@ export function clientCommand(context: CommandContext): Command {
     .argument('<h>', 'size of the hidden layer')
     .argument('<eta>', 'learning rate')
     .option('--compat <mode>', 'seed: exactly what the original system computes')
-    .option(
-      '--optimizer <name>',
-      'gradient (whole file, as the original) or adam (mini-batches)',
-      'gradient',
+    .addOption(
+      withChoices(
+        new Option(
+          '--optimizer <name>',
+          'gradient: whole file, as the original; adam: mini-batches',
+        ),
+        LETTERS_OPTIMIZERS,
+      ).default('gradient'),
     )
     .option('--batch <rows>', 'rows per step of adam', '64')
     .option('--classes <count>', 'number of classes', String(LETTER_CLASSES))
@@ -64,7 +69,7 @@ export function clientCommand(context: CommandContext): Command {
     )
     .option('--no-save', 'write no files')
     .option('--json', 'print the result as JSON on stdout')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (...given: unknown[]) => {
       const [ip, port, dir, rounds, epochs, h, eta] = given.slice(0, 7).map(String);
       const flags = given[7] as Record<string, string | boolean | undefined>;

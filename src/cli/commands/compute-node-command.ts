@@ -13,23 +13,24 @@ import {
 } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
 Trains on the files that a coordinator node gives it, one after the other, until it is interrupted.
 
-load_probability makes a busy machine: with this probability a task is delayed by --delay; and \
-when the coordinator
-balances load, with this probability, drawn separately, it is rejected at once and goes elsewhere.
+load_probability makes a busy machine: with this probability a task is delayed by --delay; and when
+the coordinator balances load, with this probability, drawn separately, it is rejected at once and
+goes elsewhere.
 
-The port also speaks the Thrift interface of the original system, whose coordinator can use this \
-node; it reads the
-files that are named to it if they lie in --data-dir, where relative paths begin.
+The port also speaks the Thrift interface of the original system, whose coordinator can use this
+node; it reads the files that are named to it if they lie in --data-dir, where relative paths begin.
 
-Listens on 127.0.0.1 unless --host says otherwise: there are no passwords, open it only to networks \
+Listens on 127.0.0.1 unless --host says otherwise: there are no passwords, open it only to networks
 that you trust.
 
-Example: lockstep compute-node 9091 0.2
-  another machine: lockstep compute-node 9091 0 --host 0.0.0.0 --join desk:9095`;
+Examples, the second on another machine:
+  lockstep compute-node 9091 0.2
+  lockstep compute-node 9091 0 --host 0.0.0.0 --join desk:9095`;
 
 /** \`lockstep compute-node\`: trains for a coordinator node. */
 export function computeNodeCommand(context: CommandContext): Command {
@@ -47,7 +48,7 @@ export function computeNodeCommand(context: CommandContext): Command {
       'rejection-first',
     )
     .option('--seed <number>', 'seed of the injected load (default: another one every time)')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (port: string, load: string, flags: Record<string, string | undefined>) => {
       const address = { host: flags['host'] ?? '', port: parsePort(port) };
       const running = await startComputeNode({

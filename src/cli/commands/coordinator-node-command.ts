@@ -4,29 +4,30 @@ import { parsePolicyName } from '../../plan/policies.ts';
 import { createRandom, HOST_OPTION, parsePort, serveUntilInterrupted } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
 Spreads the training files of its clients over compute nodes, until it is interrupted.
 
 scheduling_policy, by number or name:
-  1  random           any node that has nothing to do, by chance
-  2  load-balancing   the one likely done first, by its recent times and rejections; nodes may \
-reject when they are busy
-  3  round-robin      each in its turn
+  1  random          any node that has nothing to do, by chance
+  2  load-balancing  the one likely done first, by its recent times and
+                     rejections; nodes may reject when they are busy
+  3  round-robin     each in its turn
 
-The list of nodes has one host,port per line. It is read again when it changes, also while a job \
-runs; nodes may also
-register themselves (lockstep compute-node --join). The port also speaks the Thrift interface of \
-the original system:
-its client can train here, and its compute nodes can be in the list.
+The list of nodes has one host,port per line. It is read again when it changes, also while a job
+runs; nodes may also register themselves (lockstep compute-node --join). The port also speaks the
+Thrift interface of the original system: its client can train here, and its compute nodes can be in
+the list.
 
 The directory that a client names must lie in --data-dir, where relative ones begin.
 
-Listens on 127.0.0.1 unless --host says otherwise: there are no passwords, open it only to networks \
+Listens on 127.0.0.1 unless --host says otherwise: there are no passwords, open it only to networks
 that you trust.
 
-Example: lockstep coordinator-node 9095 2
-  for other machines: lockstep coordinator-node 9095 2 --host 0.0.0.0`;
+Examples, the second for other machines:
+  lockstep coordinator-node 9095 2
+  lockstep coordinator-node 9095 2 --host 0.0.0.0`;
 
 /** \`lockstep coordinator-node\`: spreads files over compute nodes. */
 export function coordinatorNodeCommand(context: CommandContext): Command {
@@ -38,7 +39,7 @@ export function coordinatorNodeCommand(context: CommandContext): Command {
     .option('--data-dir <folder>', 'where the directories lie that clients may name', '.')
     .option('--nodes <file>', 'list of compute nodes, host,port per line', 'compute_nodes.txt')
     .option('--seed <number>', 'seed of the policy random (default: another one every time)')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (port: string, policy: string, flags: Record<string, string | undefined>) => {
       const running = await startCoordinator({
         address: { host: flags['host'] ?? '', port: parsePort(port) },

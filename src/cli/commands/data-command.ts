@@ -1,46 +1,46 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import { describeOptions } from '../../config/option-docs.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import { makeCifarArchive } from '../../data/sources/cifar-archive.ts';
 import { CIFAR10, CIFAR100 } from '../../data/sources/cifar-sets.ts';
-import { DATASETS } from '../../data/sources/datasets.ts';
+import { DATASET_NAMES, DATASETS } from '../../data/sources/datasets.ts';
 import { describeDataset } from '../../data/describe-dataset.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../job/data-source.ts';
 import { dataLettersCommand } from './data-letters-command.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { writeResult } from '../shell/output.ts';
+import { helpText, withChoices } from '../shell/help.ts';
 
 const HELP = `
-Finds, downloads, computes or reads a data set, checks it, and prints what it holds as JSON. \
-Names: --list.
-Looked for in this order: --data-dir, the cache folder, installed packages, the official mirrors.
+Finds, downloads, computes or reads a data set, checks it, and prints what it holds as JSON. Names:
+--list. Looked for in this order: --data-dir, the cache folder, installed packages, the official
+mirrors.
 
-Your own data: a .npz file or a folder of .npy files (x_train, y_train, x_test, y_test, or x and \
-y), a .csv table,
-a .txt text, a folder of PNG and JPEG images in one folder per class. Without a test part, a tenth \
-is kept for it.`;
+Your own data: a .npz file or a folder of .npy files (x_train, y_train, x_test, y_test, or x and y),
+a .csv table, a .txt text, a folder of PNG and JPEG images in one folder per class. Without a test
+part, a tenth is kept for it.`;
 
 /** \`lockstep data\`: finds, checks and describes data sets. */
 export function dataCommand(context: CommandContext): Command {
   const command = new Command('data')
     .description('find, check and describe a data set')
-    .argument('[name]', 'data set or path', 'mnist')
+    .addArgument(
+      withChoices(new Argument('[name]', 'data set or path').default('mnist'), DATASET_NAMES),
+    )
     .option('--list', 'list the data sets that have a name')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (name: string, { list, ...flags }: Record<string, unknown>) => {
       if (list === true) writeResult(listText());
       else await describe(name, flags, context);
     });
-  for (const { key, group, flag, placeholder, help } of describeOptions())
+  for (const { key, group, flag, placeholder, help, choices } of describeOptions())
     if ((group === 'data' && key !== 'dataset') || key === 'seed')
-      command.addOption(new Option(`${flag} ${placeholder}`, help));
-  return command
-    .addCommand(makeCifarCommand().exitOverride())
-    .addCommand(dataLettersCommand().exitOverride());
+      command.addOption(withChoices(new Option(`${flag} ${placeholder}`, help), choices));
+  return command.addCommand(makeCifarCommand()).addCommand(dataLettersCommand());
 }
 
 async function describe(
@@ -65,9 +65,9 @@ function listText(): string {
 }
 
 const MAKE_HELP = `
---samples (training images; a quarter as many are made for the test), --classes (10 or 100) and \
---seed say which.
-The archive has the layout of the official one, to try what needs CIFAR without a network:
+--samples (training images; a quarter as many are made for the test), --classes (10 or 100) and
+--seed say which. The archive has the layout of the official one, to try what needs CIFAR without a
+network:
   lockstep data make-cifar made-up --samples 5000
   lockstep train --dataset cifar10 --data-dir made-up --model simple_cnn`;
 
@@ -79,7 +79,7 @@ function makeCifarCommand(): Command {
   return new Command('make-cifar')
     .description('write an archive of made-up, learnable images in the layout of CIFAR')
     .argument('<folder>', 'where to write it')
-    .addHelpText('after', MAKE_HELP)
+    .addHelpText('after', helpText(MAKE_HELP))
     .action(async (folder: string, _: unknown, command: Command) => {
       // The flags of `data` take these too, before or behind the word make-cifar.
       const { config } = parseTrainConfig([], command.optsWithGlobals());

@@ -2,11 +2,12 @@ import { Command } from 'commander';
 import { type DeviceReport, listDevices, speedText } from '../../runtime/devices.ts';
 import { jsonText } from '../shell/json-output.ts';
 import { writeResult } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and \
-says what is
-missing where one does not work. GFLOP/s are measured, in products of matrices, on one lane.
+Tries every device that ONNX Runtime knows with a real session, each in a process of its own, and
+says what is missing where one does not work. GFLOP/s are measured, in products of matrices, on one
+lane.
 
 Use one with \`lockstep train --device NAME\` or \`lockstep worker --device NAME\`.`;
 
@@ -15,7 +16,7 @@ export function devicesCommand(): Command {
   return new Command('devices')
     .description('list what this machine can compute on')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async ({ json }: { json?: boolean }) => {
       const devices = await listDevices();
       writeResult(json === true ? jsonText({ devices }) : devicesText(devices));

@@ -21,19 +21,17 @@ import { Product } from '../shell/product.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Trains with real worker processes, once undisturbed and once with every fault, and says what the \
-detectors
-of the product made of it. A fault counts as detected only when the right worker is named.
+Trains with real worker processes, once undisturbed and once with every fault, and says what the
+detectors of the product made of it. A fault counts as detected only when the right worker is named.
 
 Faults: ${FAULTS.map(({ name }) => name).join(', ')}
 
-Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no \
-alarm;
-            1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 3 as 0, \
-but the
-            report is in another place than asked for; 130 interrupted.`;
+Exit codes: 0 every fault was detected, survived where it can be, and the clean runs raised no
+alarm; 1 not so; 2 wrong flags, or a fault that cannot be injected on this machine; 3 as 0, but the
+report is in another place than asked for; 130 interrupted.`;
 
 interface Flags extends CiFlags {
   readonly faults?: string;
@@ -52,6 +50,7 @@ interface Flags extends CiFlags {
 export function faultTestCommand(context: CommandContext): Command {
   const command = new Command('fault-test')
     .description('inject faults into real training runs and see whether they are detected')
+    .optionsGroup('Runs:')
     .option('--faults <names>', 'faults, separated by commas (default: all)')
     .option('--workers <count>', 'workers of every run; audits need three', '3')
     .option('--steps <count>', 'steps of every run', '20')
@@ -67,11 +66,12 @@ export function faultTestCommand(context: CommandContext): Command {
       'how far losses may be from the clean run where digests differ',
       '0.01',
     )
+    .optionsGroup('Output:')
     .option('--output <file>', 'the report', './minicluster_results/fault_report.json')
     .option('--json', 'print the report as one JSON document on stdout')
     .option('--verbose', 'name every run as it begins');
   return withCiOptions(command)
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (flags: Flags) => faultTest(context, flags));
 }
 

@@ -12,14 +12,15 @@ import type { TokenTable } from '../../data/token-table.ts';
 import { createTextGenerator, type GenerateOptions } from '../../runtime/text-generator.ts';
 import { printableJson } from '../../base/printable.ts';
 import { writeResult } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Continues a text with a language model that \`lockstep train --model gpt\` has trained. The text \
-goes to standard
-output as it comes; the same flags give the same text.
+Continues a text with a language model that \`lockstep train --model gpt\` has trained. The text
+goes to standard output as it comes; the same flags give the same text.
 
-Example: lockstep train --model gpt --dataset moby_dick --name whale
-         lockstep generate experiments/whale --prompt "Call me "
+Example:
+  lockstep train --model gpt --dataset moby_dick --name whale
+  lockstep generate experiments/whale --prompt "Call me "
 
 Exit codes: 0 done, 1 failed, 2 wrong flags, no such run, or a prompt the model cannot read.`;
 
@@ -47,7 +48,7 @@ export function generateCommand(): Command {
     .option('--top-k <count>', 'choose among so many of the likeliest tokens', '40')
     .option('--seed <seed>', 'another seed, another text', '42')
     .option('--json', 'print one JSON document at the end')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (folder: string, flags: Flags) => generate(folder, flags));
 }
 

@@ -2,23 +2,24 @@ import { Command } from 'commander';
 import { readModelFile } from '../../job/model-source.ts';
 import { describeNetwork } from '../../models/imported/describe-network.ts';
 import { printJson } from '../shell/json-output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Prints input, output and weights of the network as JSON: the names are those that --freeze takes. \
+Prints input, output and weights of the network as JSON: the names are those that --freeze takes.
 Train it with
   lockstep train --model net.onnx --dataset cifar10 --freeze 'layer1.*,layer2.*'
 Export it from PyTorch in training form, for batches of any size:
-  torch.onnx.export(net.train(), x, 'net.onnx', training=torch.onnx.TrainingMode.TRAINING, \
-opset_version=17,
-                    do_constant_folding=False, input_names=['x'], dynamic_axes={'x': {0: \
-'batch'}})`;
+  torch.onnx.export(net.train(), x, 'net.onnx', opset_version=17,
+                    training=torch.onnx.TrainingMode.TRAINING,
+                    do_constant_folding=False, input_names=['x'],
+                    dynamic_axes={'x': {0: 'batch'}})`;
 
 /** \`lockstep model\`: what is in an \`.onnx\` file. */
 export function modelCommand(): Command {
   return new Command('model')
     .description('describe a network in an .onnx file')
     .argument('<file>', 'path of the file')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action((path: string) => {
       const { graph, sha256 } = readModelFile(path);
       printJson({ file: path, sha256, ...describeNetwork(graph) });

@@ -14,6 +14,7 @@ import { paint, Terminal } from '../shell/terminal.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { writeResult } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const DEFAULT_CHECKPOINT = './minicluster_results/health.json';
 /** Without a terminal a line of progress is printed this often. */
@@ -21,17 +22,15 @@ const PLAIN_LINE_MS = 5_000;
 const MAX_TIMEOUT_SECONDS = 1_000_000;
 
 const WATCH_HELP = `
-Follows a run until it is complete, and tells what goes wrong as it happens. The file need not be \
+Follows a run until it is complete, and tells what goes wrong as it happens. The file need not be
 there yet.
 
-Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file \
-that is no health file,
-130 interrupted.`;
+Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file that
+is no health file, 130 interrupted.`;
 
 const STATUS_HELP = `
-HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a \
-minute old.
-CRITICAL: a worker has failed.
+HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a
+minute old. CRITICAL: a worker has failed.
 
 Exit codes: 0 healthy or degraded, 1 critical, 2 a file that is missing or no health file.`;
 
@@ -51,21 +50,19 @@ export function monitorCommand(context: CommandContext): Command {
   const make = (name: string, description: string): Command =>
     monitor
       .command(name)
-      .exitOverride()
-      .showSuggestionAfterError()
       .description(description)
       .option('--checkpoint <file>', 'health file that `lockstep run` writes', DEFAULT_CHECKPOINT)
       .option('--json', 'print the state as one JSON document');
   make('watch', 'follow a run until it is complete')
     .option('--timeout <seconds>', 'end after so long without news', '60')
-    .addHelpText('after', WATCH_HELP)
+    .addHelpText('after', helpText(WATCH_HELP))
     .action(async (flags: Flags & { timeout: string }) => watch(context, flags));
   make('status', 'print HEALTHY, DEGRADED or CRITICAL')
-    .addHelpText('after', STATUS_HELP)
+    .addHelpText('after', helpText(STATUS_HELP))
     .action((flags: Flags) => status(context, flags));
   make('report', 'write the state as an HTML file')
     .option('--output <file>', 'where to write it', 'health_report.html')
-    .addHelpText('after', REPORT_HELP)
+    .addHelpText('after', helpText(REPORT_HELP))
     .action((flags: Flags & { output: string }) => report(context, flags));
   return monitor;
 }

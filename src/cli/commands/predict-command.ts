@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { predictFile } from '../../letters/predict.ts';
 import { writeNote, writeResult } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Prints one line per row of the file: the class, and its letter where there is one. When the file \
-has classes too, the
-share of wrong ones is printed to stderr.
+Prints one line per row of the file: the class, and its letter where there is one. When the file has
+classes too, the share of wrong ones is printed to stderr.
 
-Example: lockstep predict experiments/letters-20260101-120000-7 letters/validate_letters.txt`;
+Example:
+  lockstep predict experiments/letters-1 letters/validate_letters.txt`;
 
 const LETTERS = 26;
 
@@ -20,7 +21,7 @@ export function predictCommand(): Command {
     .argument('<model>', 'model.onnx, or the folder that holds it')
     .argument('<file>', 'rows as in the letters format, with or without the class')
     .option('--json', 'print classes and error as JSON')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (model: string, file: string, { json }: { json?: boolean }) => {
       const { classes, errorRate } = await predictFile(modelFile(model), file);
       if (json === true) {

@@ -16,13 +16,12 @@ import { Product } from '../shell/product.ts';
 
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files \
-and fault reports,
-tells which it is, and lists everything that is wrong: fields that are missing or of another type, \
-and numbers that
-contradict each other. \`lockstep report schema\` prints the schemas.
+Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain form, health files and
+fault reports, tells which it is, and lists everything that is wrong: fields that are missing or of
+another type, and numbers that contradict each other. \`lockstep report schema\` prints the schemas.
 
 Exit codes: 0 nothing is wrong, 1 something is, 2 a file cannot be read or is no JSON.`;
 
@@ -44,7 +43,7 @@ export function reportCheckCommand(context: CommandContext): Command {
     .argument('<file...>', 'files to check')
     .option('--json', 'print what was found as one JSON document on stdout');
   return withCiOptions(command)
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action((files: string[], flags: CiFlags & { readonly json?: boolean }) => {
       checkCiFlags(flags);
       const verdicts = files.map(verdictOf);

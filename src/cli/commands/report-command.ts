@@ -19,7 +19,6 @@ const SUBCOMMANDS: readonly ((context: CommandContext) => Command)[] = [
 /** `lockstep report`: what can be made of a result file. */
 export function reportCommand(context: CommandContext): Command {
   const command = new Command('report').description('check, explain and draw what the suite wrote');
-  for (const make of SUBCOMMANDS)
-    command.addCommand(make(context).exitOverride().showSuggestionAfterError());
+  for (const make of SUBCOMMANDS) command.addCommand(make(context));
   return command;
 }

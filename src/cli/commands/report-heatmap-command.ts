@@ -9,14 +9,15 @@ import { readKnownFile, readResultFile, type RunFile } from '../../validate/resu
 import { viewsOf } from '../../validate/reports/run-view.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Draws all runs of a folder: a row for each run and a column for each worker, or, of a single run, \
-a row for each worker
-over its steps. A worker that is more than 1.5 times worse than the median of those beside it is \
-marked.
+Draws all runs of a folder: a row for each run and a column for each worker, or, of a single run, a
+row for each worker over its steps. A worker that is more than 1.5 times worse than the median of
+those beside it is marked.
 
-Example: lockstep report heatmap --results-dir ./minicluster_results --metric compute_time_ms
+Example:
+  lockstep report heatmap --metric compute_time_ms
 
 Exit codes: 0 done, 1 the report could not be written, 2 a folder without runs.`;
 
@@ -43,7 +44,7 @@ export function reportHeatmapCommand(context: CommandContext): Command {
         .default('allreduce_time_ms'),
     )
     .option('--output <file>', 'where to write it', './minicluster_results/heatmap.html')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action((flags: Flags) => draw(context, flags));
 }
 

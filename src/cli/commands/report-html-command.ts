@@ -6,14 +6,15 @@ import { type FigureFile, readFigures, type RunFile } from '../../validate/resul
 import { htmlReport } from '../../validate/reports/report-html.ts';
 import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Writes one HTML file that loads nothing and runs no program: it can be mailed, archived, or \
-attached to a CI run. One
-result gets a report of its own, several are put side by side.
+Writes one HTML file that loads nothing and runs no program: it can be mailed, archived, or attached
+to a CI run. One result gets a report of its own, several are put side by side.
 
-Example: lockstep report html --result run_metrics.json
-         lockstep report html --result one.json two.json four.json --title "1, 2 and 4 workers"
+Example:
+  lockstep report html --result run_metrics.json
+  lockstep report html --result one.json two.json four.json --title "1, 2, 4"
 
 Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or cannot be read.`;
 
@@ -41,7 +42,7 @@ export function reportHtmlCommand({ environment }: CommandContext): Command {
     'draw one run, or several side by side, as one HTML file',
   );
   return withReportOptions(command, './minicluster_results/report.html')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action((flags: ReportFlags) => {
       checkWritable('--output', flags.output);
       writeOutput(flags.output, htmlReport(readRuns(flags.result), titleOf(flags)));

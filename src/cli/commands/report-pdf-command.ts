@@ -7,16 +7,18 @@ import { withInterrupt } from '../shell/interrupt.ts';
 import { readRuns, type ReportFlags, titleOf, withReportOptions } from './report-html-command.ts';
 import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Prints the page of \`lockstep report html\` with Chromium or Chrome, which must be installed. The \
-browser runs without
-a window, in a folder of its own that is removed, and loads nothing from anywhere.
+Prints the page of \`lockstep report html\` with Chromium or Chrome, which must be installed. The
+browser runs without a window, in a folder of its own that is removed, and loads nothing from
+anywhere.
 
-Example: lockstep report pdf --result run_metrics.json --output report.pdf
+Example:
+  lockstep report pdf --result run_metrics.json --output report.pdf
 
-Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no \
-browser, 130 interrupted.`;
+Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no browser,
+130 interrupted.`;
 
 interface Flags extends ReportFlags {
   readonly pdfBackend: string;
@@ -31,7 +33,7 @@ export function reportPdfCommand(context: CommandContext): Command {
       'auto, or the name or path of a browser of the Chromium family',
       'auto',
     )
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (flags: Flags) => print(context, flags));
 }
 

@@ -5,16 +5,17 @@ import { parseWith, readKnownFile, wrongKind } from '../../validate/results/read
 import { faultReportSchema } from '../../validate/results/result.ts';
 import { Terminal } from '../shell/terminal.ts';
 import type { CommandContext } from '../shell/command-context.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Draws what \`lockstep fault-test\` found: when each fault was injected, when it was detected, and \
-the loss of that run
-beside that of the clean one. Steps and curves that a report does not tell are left out.
+Draws what \`lockstep fault-test\` found: when each fault was injected, when it was detected, and
+the loss of that run beside that of the clean one. Steps and curves that a report does not tell are
+left out.
 
-Example: lockstep report fault-timeline --json ./minicluster_results/fault_report.json
+Example:
+  lockstep report fault-timeline --json ./minicluster_results/fault_report.json
 
-Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or no fault \
-report.`;
+Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or no fault report.`;
 
 interface Flags {
   readonly json: string;
@@ -29,7 +30,7 @@ export function reportTimelineCommand({ environment }: CommandContext): Command 
     .requiredOption('--json <file>', 'file that `lockstep fault-test` wrote')
     .option('--output <file>', 'where to write it', './minicluster_results/fault_timeline.html')
     .option('--title <text>', 'its title', 'Fault injection')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(({ json, output, title }: Flags) => {
       checkWritable('--output', output);
       const file = readKnownFile(json);

@@ -1,41 +1,40 @@
 /** `lockstep run`: a measured training run for validation. */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { RunEvent, StepCommitted } from '../../metrics/events.ts';
 import { dataPlaces } from '../../job/data-source.ts';
+import { DEVICE_NAMES } from '../../runtime/device.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { saveOutput } from '../../validate/results/output-file.ts';
 import type { PowerSource } from '../../validate/watch/power-meter.ts';
 import { estimateSource, nvmlSource, raplSource } from '../../validate/watch/power-sources.ts';
 import { runWorkload, type WorkloadOutcome } from '../../validate/watch/run-workload.ts';
-import { DEFAULT_WORKLOAD } from '../../validate/watch/workloads.ts';
+import { DEFAULT_WORKLOAD, WORKLOAD_NAMES } from '../../validate/watch/workloads.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
-import { readAliases, RUN_ALIASES, withAliases } from './flag-aliases.ts';
+import { readAliases, RUN_ALIASES, withAliases } from '../shell/flag-aliases.ts';
 import { parseRunFlags, type RunFlags, type RunRequest } from './run-flags.ts';
 import { Product } from '../shell/product.ts';
 import { grouped, paint, rate, Terminal } from '../shell/terminal.ts';
 import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { writeResult } from '../shell/output.ts';
+import { helpText, withChoices } from '../shell/help.ts';
 
 const HELP = `
-Trains for real, on worker processes of this machine, and measures every step. The batch size is \
-that of a whole step,
-whatever the number of workers: runs on one and on several workers have the same losses, bit for \
-bit, and
-\`lockstep validate --exact\` compares them.
+Trains for real, on worker processes of this machine, and measures every step. The batch size is
+that of a whole step, whatever the number of workers: runs on one and on several workers have the
+same losses, bit for bit, and \`lockstep validate --exact\` compares them.
 
 Examples:
   lockstep run --workers 1 --output single.json
   lockstep run --workers 2 --output multi.json --baseline-throughput single.json
   lockstep validate single.json multi.json --exact
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but a file could not be \
-written as asked,
-130 interrupted (no result is written then).`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but a file could not be
+written as asked, 130 interrupted (no result is written then).`;
 
 /** MiniCluster's `run`. */
 export function runCommand(context: CommandContext): Command {
@@ -43,6 +42,7 @@ export function runCommand(context: CommandContext): Command {
     DEFAULT_WORKLOAD;
   const command = new Command('run')
     .description('train a workload on workers of this machine and measure every step')
+    .optionsGroup('Training:')
     .option('--workers <n>', 'worker processes', String(workers))
     .option('--steps <n>', 'training steps', String(steps))
     .option('--batch-size <n>', 'samples of a step over all workers together', String(batchSize))
@@ -50,10 +50,19 @@ export function runCommand(context: CommandContext): Command {
     .option('--hidden-size <n>', 'units of a hidden layer of the mlp', String(hiddenSize))
     .option('--num-layers <n>', 'linear layers of the mlp', String(numLayers))
     .option('--seed <n>', 'data, initial weights and order of samples follow from it', String(seed))
-    .option('--workload <name>', 'mlp, transformer or embedding', workload)
+    .addOption(
+      withChoices(new Option('--workload <name>', 'what is trained'), WORKLOAD_NAMES).default(
+        workload,
+      ),
+    )
     .option('--lanes <n>', 'compute threads of each worker', String(lanes))
-    .option('--device <name>', 'where workers compute; see `lockstep devices`', 'cpu')
+    .addOption(
+      withChoices(new Option('--device <name>', 'where workers compute'), DEVICE_NAMES).default(
+        'cpu',
+      ),
+    )
     .option('--backend <name>', "gloo or nccl: accepted, Lockstep's own engine is used")
+    .optionsGroup('Measuring:')
     .option(
       '--tdp-watts <x>',
       'estimate power from this where it cannot be measured; the result says that it is an ' +
@@ -63,6 +72,7 @@ export function runCommand(context: CommandContext): Command {
       '--baseline-throughput <x>',
       'samples/s of one worker, or its result file: gives the scaling efficiency',
     )
+    .optionsGroup('Output:')
     .option(
       '--output <file>',
       'where the result (schema 1.1.0) is written',
@@ -80,7 +90,7 @@ export function runCommand(context: CommandContext): Command {
     .option('--keep-files', "keep the run's own files (model, events, logs) beside the result")
     .option('--verbose', 'a line for every step')
     .option('--json', 'print the result as one JSON document on stdout')
-    .addHelpText('after', HELP);
+    .addHelpText('after', helpText(HELP));
   return withAliases(command, RUN_ALIASES).action(async (given: RunFlags) => {
     const isGiven = (key: string): boolean => command.getOptionValueSource(key) === 'cli';
     const { flags, notes } = readAliases({ ...given }, RUN_ALIASES, isGiven);

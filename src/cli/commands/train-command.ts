@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { DATASET_NAMES } from '../../data/sources/datasets.ts';
-import { describeOptions } from '../../config/option-docs.ts';
+import { describeOptions, type OptionDescription } from '../../config/option-docs.ts';
+import type { OptionGroup } from '../../config/train-options.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 import { dataPlaces } from '../../job/data-source.ts';
@@ -16,40 +17,38 @@ import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
-import { readAliases, TRAIN_ALIASES, withAliases } from './flag-aliases.ts';
+import { readAliases, TRAIN_ALIASES, withAliases } from '../shell/flag-aliases.ts';
 import { summaryText } from '../texts/summary-text.ts';
 import { type Colours, paint, Terminal } from '../shell/terminal.ts';
+import { helpText, RareOption, withChoices } from '../shell/help.ts';
 
 const TRAIN_HELP = `
 Examples:
-  lockstep train                                       MNIST on two workers on this machine
-  lockstep train --workers 4 --epochs 2 --json         the summary as JSON on stdout
-  lockstep train config.yaml --lr 0.01                 a file, and a flag that overrides it
-  lockstep train cluster_config.yaml nn_config.yaml    SmolCluster's own files
+  lockstep train                                 MNIST on two workers
+  lockstep train --workers 4 --epochs 2 --json   summary as JSON on stdout
+  lockstep train config.yaml --lr 0.01           a file; flags override it
+  lockstep train cluster_config.yaml nn_config.yaml
+                                                 SmolCluster's own files
 
-Flags by the names of other programs (--batch-size, --learning-rate, --num-classes, --output-dir, \
---world-size ...)
-are taken for ours, with a note.
+Flags by the names of other programs (--batch-size, --learning-rate, --num-classes, --output-dir,
+--world-size ...) are taken for ours, with a note.
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could \
-not be written
-as asked (the summary says which, and where the model is), 130 interrupted.`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could not
+be written as asked (the summary says which, and where the model is), 130 interrupted.`;
 
 const COORDINATOR_HELP = `
-Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them, \
-and takes in
-any that join later. Takes the same settings as \`lockstep train\`. Listens on 127.0.0.1 unless \
---host says
-otherwise: there is no password yet, so open it only to a network that you trust.
+Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them,
+and takes in any that join later. Takes the same settings as \`lockstep train\`. Listens on
+127.0.0.1 unless --host says otherwise: there is no password yet, so open it only to a network that
+you trust.
 
 Example, two machines:
   desk$   lockstep coordinator --workers 2 --host 0.0.0.0 --port 29500
   desk$   lockstep worker --join 127.0.0.1:29500
   laptop$ lockstep worker --join desk:29500
 
-Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could \
-not be written
-as asked (the summary says which, and where the model is), 130 interrupted.`;
+Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could not
+be written as asked (the summary says which, and where the model is), 130 interrupted.`;
 
 /** \`lockstep train\`: coordinator and workers on this machine. */
 export function trainCommand(context: CommandContext): Command {
@@ -77,27 +76,45 @@ function trainingCommand(
 ): Command {
   const command = withTrainOptions(new Command(name).description(description));
   return withAliases(command, TRAIN_ALIASES)
-    .addHelpText('after', help)
+    .addHelpText('after', helpText(help))
     .action(async (files: string[], flags: Flags) => action(files, flags));
 }
 
 function withTrainOptions(command: Command): Command {
   command.argument('[config...]', 'YAML files; later ones win, flags win over all');
-  for (const { flag, placeholder, defaultText, unit, help, kind, expected } of describeOptions()) {
-    // Names that the placeholder has no room for.
-    const names = placeholder.includes('name') ? expected : '';
-    const details = [names, unit, defaultText === '' ? '' : `default: ${defaultText}`]
-      .filter(Boolean)
-      .join(', ');
-    const description = details === '' ? help : `${help} (${details})`;
-    const isOptional = placeholder.startsWith('[');
-    const spelled =
-      placeholder === '' || isOptional ? placeholder : `<${placeholder.replaceAll(/[<>]/g, '')}>`;
-    command.addOption(new Option(`${flag} ${spelled}`.trim(), description));
-    if (kind === 'boolean' || placeholder === '')
-      command.addOption(new Option(flag.replace('--', '--no-'), `not ${flag}`).hideHelp());
+  for (const setting of describeOptions()) {
+    const { flag, placeholder, kind, group } = setting;
+    command.addOption(settingOption(setting));
+    if (kind !== 'boolean' && placeholder !== '') continue;
+    const opposite = new Option(flag.replace('--', '--no-'), `not ${flag}`).hideHelp();
+    command.addOption(opposite.helpGroup(headingOf(group)));
   }
-  return command.option('--json', 'print the summary as one JSON document on stdout');
+  const json = new Option('--json', 'print the summary as one JSON document on stdout');
+  return command.addOption(json.helpGroup(headingOf('run')));
+}
+
+function settingOption(setting: OptionDescription): Option {
+  const { flag, placeholder, defaultText, unit, help, expected, choices, group } = setting;
+  // Names that the placeholder has no room for.
+  const names = placeholder.includes('name') ? expected : '';
+  const details = [names, unit, defaultText === '' ? '' : `default: ${defaultText}`]
+    .filter(Boolean)
+    .join(', ');
+  const description = details === '' ? help : `${help} (${details})`;
+  const spelled =
+    placeholder === '' || placeholder.startsWith('[')
+      ? placeholder
+      : `<${placeholder.replaceAll(/[<>]/g, '')}>`;
+  const words = `${flag} ${spelled}`.trim();
+  const option = setting.isEveryday
+    ? new Option(words, description)
+    : new RareOption(words, description);
+  return withChoices(option, choices).helpGroup(headingOf(group));
+}
+
+/** The heading of a group of settings: `Model:`. */
+function headingOf(group: OptionGroup): string {
+  return `${group.slice(0, 1).toUpperCase()}${group.slice(1)}:`;
 }
 
 /** A folder of one's own may be called by its name alone, unless a data set has that name. */

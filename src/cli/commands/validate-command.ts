@@ -18,21 +18,22 @@ import { jsonText } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { validationText } from '../texts/validation-text.ts';
 import { writeNote, writeResult } from '../shell/output.ts';
+import { helpText } from '../shell/help.ts';
 
 const HELP = `
-Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of \
-any other program that
-writes them so (docs/validate-your-own-training.md). When the runs differ it says what the \
-difference looks like.
+Compares the losses of two runs step by step. Both files are results of \`lockstep run\`, or of any
+other program that writes them so (docs/validate-your-own-training.md). When the runs differ it says
+what the difference looks like.
 
---exact asks for the same bits: of every loss, and of the final weights and optimizer state by \
-their digests.
+--exact asks for the same bits: of every loss, and of the final weights and optimizer state by their
+digests.
 
-Example: lockstep run --workers 1 --output single.json
-         lockstep run --workers 2 --output multi.json
-         lockstep validate single.json multi.json --exact
+Example:
+  lockstep run --workers 1 --output single.json
+  lockstep run --workers 2 --output multi.json
+  lockstep validate single.json multi.json --exact
 
-Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read, \
+Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read,
 or wrong flags.`;
 
 interface ValidateFlags extends CiFlags {
@@ -60,7 +61,7 @@ export function validateCommand(context: CommandContext): Command {
     .option('--verbose', 'show every step')
     .option('--json', 'print the report as one JSON document on stdout');
   return withCiOptions(command)
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action((single: string, multi: string, flags: ValidateFlags) =>
       validate(context, single, multi, flags),
     );

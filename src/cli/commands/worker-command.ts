@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigError, invariant } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
@@ -10,17 +10,16 @@ import { EXIT } from '../shell/exit-codes.ts';
 import { interruptible } from '../shell/interrupt.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
+import { helpText, withChoices } from '../shell/help.ts';
 
 const HELP = `
-Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and \
-computes until the
-run is over. It can join at any time; if it loses the coordinator it looks for it again. Data files \
-are read from
---data-dir, the cache and installed packages only, whatever path the coordinator names, and used \
-only if they are
-those of the coordinator, by their hash. A job that needs more memory than is free is refused.
+Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and computes
+until the run is over. It can join at any time; if it loses the coordinator it looks for it again.
+Data files are read from --data-dir, the cache and installed packages only, whatever path the
+coordinator names, and used only if they are those of the coordinator, by their hash. A job that
+needs more memory than is free is refused.
 
-Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130 \
+Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130
 interrupted.`;
 
 /** \`lockstep worker\`: one worker of a run that a coordinator elsewhere leads. */
@@ -28,7 +27,9 @@ export function workerCommand(context: CommandContext): Command {
   return new Command('worker')
     .description('join a run as a worker')
     .requiredOption('--join <host:port>', 'address of the coordinator')
-    .option('--device <device>', `where to compute: ${DEVICE_NAMES.join(', ')}`, 'cpu')
+    .addOption(
+      withChoices(new Option('--device <device>', 'where to compute'), DEVICE_NAMES).default('cpu'),
+    )
     .option('--lanes <count>', 'compute threads (default: all cores; 1 with a GPU)')
     .option('--rank <rank>', 'rank to ask for')
     .option(
@@ -36,7 +37,7 @@ export function workerCommand(context: CommandContext): Command {
       'where the data set lies on this machine, also a file or folder of your own',
     )
     .option('--retry <seconds>', 'how long to look for the coordinator', '60')
-    .addHelpText('after', HELP)
+    .addHelpText('after', helpText(HELP))
     .action(async (flags: Record<string, string | undefined>) => work(context, flags));
 }
 

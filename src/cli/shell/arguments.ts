@@ -1,6 +1,5 @@
 /** What commands read from the command line, and how those of the letters system end. */
 import { randomBytes } from 'node:crypto';
-import type { Command } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import { RandomWords } from '../../base/random.ts';
 import type { Address } from '../../transport/tcp.ts';
@@ -15,23 +14,6 @@ export const HOST_OPTION = [
   'address to listen on; 0.0.0.0 is every network of this machine',
   '127.0.0.1',
 ] as const;
-
-/**
- * Throws: ConfigError when the value of a flag is another flag of the command that `words` name, so
- * that its own was forgotten.
- */
-export function checkFlagValues(program: Command, words: readonly string[]): void {
-  let command = program;
-  for (const [i, word] of words.entries()) {
-    if (word === '--') return;
-    command = command.commands.find((one) => one.name() === word) ?? command;
-    const flags = command.options.flatMap(({ long, short }) => [long, short]);
-    const option = command.options.find(({ long, short }) => word === long || word === short);
-    const next = words[i + 1];
-    if (option?.required !== true || next === undefined || !flags.includes(next)) continue;
-    throw new ConfigError(`${word}: expected a value after it, got the flag ${next}`);
-  }
-}
 
 /** A port; 0 takes any free one. Throws: ConfigError, as the others. */
 export function parsePort(text: string, least: 0 | 1 = 0): number {

@@ -14,6 +14,7 @@ export interface CiFlags {
 /** Adds `--junit` and `--annotations` to a command; its flags are then CiFlags, too. */
 export function withCiOptions(command: Command): Command {
   return command
+    .optionsGroup('For CI systems:')
     .option('--junit <file>', 'write the checks as JUnit XML, too')
     .addOption(
       new Option('--annotations <kind>', 'print failed checks as annotations').choices(['github']),

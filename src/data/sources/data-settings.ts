@@ -31,6 +31,7 @@ export const DATA_OPTIONS: OptionTable<DataSettings> = {
     },
     default: 'mnist',
     help: 'Data set to train on; `lockstep data --list` says what each name is',
+    isEveryday: true,
   },
   dataDir: {
     type: FILE_PATH,
@@ -38,6 +39,7 @@ export const DATA_OPTIONS: OptionTable<DataSettings> = {
     help:
       "Folder with the data set's files, searched before cache, installed packages and " +
       'download',
+    isEveryday: true,
   },
   validationSplit: {
     type: { kind: 'fraction', whenTrue: 0.1 },

@@ -1,5 +1,9 @@
-/** Flags by the names that other programs have for them: taken, and told what they are here. */
+/**
+ * Flags by the names that other programs have for them: some are taken, and told what they are
+ * here; all are known to suggestions.
+ */
 import { type Command, Option } from 'commander';
+import { closestName } from '../../base/closest-name.ts';
 import { ConfigError } from '../../base/errors.ts';
 
 type Flags = Readonly<Record<string, unknown>>;
@@ -90,3 +94,55 @@ export const RUN_ALIASES: readonly FlagAlias[] = [
     note: 'not used; all workers are processes of this machine',
   })),
 ];
+
+/** Names of PyTorch, torchrun, Lightning, Transformers and others, for what stands first. */
+const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  '--activation': ['--nonlinearity'],
+  '--clip-norm': ['--clip', '--grad-clip', '--max-grad-norm', '--gradient-clipping'],
+  '--data-dir': ['--data-path', '--data-root'],
+  '--dataset': ['--data', '--data-set', '--train-data'],
+  '--device': ['--gpus', '--gpu', '--accelerator', '--use-cuda', '--cuda'],
+  '--epochs': ['--max-epochs', '--n-epochs', '--num-train-epochs'],
+  '--eval-every': ['--eval-steps', '--eval-interval', '--eval-freq'],
+  '--global-batch': ['--bs', '--batch', '--train-batch-size'],
+  '--heads': ['--num-heads', '--n-heads', '--n-head', '--num-attention-heads'],
+  '--hidden': ['--hidden-size', '--hidden-dim', '--hidden-sizes', '--hidden-layers', '--units'],
+  '--host': ['--address', '--bind', '--listen'],
+  '--iterations': ['--num-iterations', '--iters'],
+  '--join': ['--connect', '--coordinator', '--master', '--server', '--rdzv-endpoint'],
+  '--lanes': ['--num-threads', '--threads', '--cores', '--cpus'],
+  '--layers': ['--num-layers', '--n-layers', '--n-layer', '--depth', '--num-hidden-layers'],
+  '--lr': ['--lrate', '--eta'],
+  '--micro-batch': ['--per-device-batch-size', '--per-device-train-batch-size', '--mini-batch'],
+  '--model': ['--arch', '--architecture', '--network', '--net'],
+  '--name': ['--run-name', '--experiment', '--exp-name'],
+  '--out-dir': ['--output', '--output-folder', '--save-dir', '--log-dir', '--logdir'],
+  '--output': ['--out', '--out-file', '--out-dir', '--output-file'],
+  '--schedule': ['--scheduler', '--lr-scheduler', '--lr-scheduler-type'],
+  '--seed': ['--random-seed', '--manual-seed', '--random-state'],
+  '--sequence-length': ['--seq-len', '--max-seq-len', '--max-length', '--block-size'],
+  '--steps': ['--iterations', '--num-iterations', '--max-iters', '--num-train-steps'],
+  '--tokens': ['--max-tokens', '--max-new-tokens', '--num-tokens'],
+  '--validation-split': ['--val-split', '--validation-fraction'],
+  '--weight-decay': ['--wd', '--l2'],
+  '--width': ['--embedding-dim', '--d-model', '--n-embd', '--model-dim'],
+  '--workers': ['--n-workers', '--nproc', '--nproc-per-node', '--processes', '--nodes', '--nnodes'],
+};
+
+/** Every name, with what it means where there is such a flag. */
+const MEANINGS: readonly (readonly [name: string, flag: string])[] = [
+  ...[...TRAIN_ALIASES, ...RUN_ALIASES].flatMap(({ flag, means }) =>
+    means === undefined ? [] : [[flag, means] as const],
+  ),
+  ...Object.entries(OTHER_NAMES).flatMap(([flag, names]) => names.map((n) => [n, flag] as const)),
+];
+
+/** The flag of a command that an unknown one was probably meant to be; undefined when none is. */
+export function likelyFlag(unknown: string, { options }: Command): string | undefined {
+  const own = options.flatMap(({ long, hidden }) => (hidden || long === undefined ? [] : [long]));
+  const meanings = MEANINGS.filter(([, flag]) => own.includes(flag));
+  const meaningOf = (name: string): string | undefined =>
+    meanings.find(([other]) => other === name)?.[1];
+  const nearest = closestName(unknown, [...own, '--help', ...meanings.map(([name]) => name)]);
+  return meaningOf(unknown) ?? (nearest && (meaningOf(nearest) ?? nearest));
+}

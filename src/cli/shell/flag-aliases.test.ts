@@ -2,8 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Command } from 'commander';
 import { describeOptions } from '../../config/option-docs.ts';
-import { readAliases, RUN_ALIASES, TRAIN_ALIASES, withAliases } from './flag-aliases.ts';
-import { runCommand } from './run-command.ts';
+import {
+  likelyFlag,
+  readAliases,
+  RUN_ALIASES,
+  TRAIN_ALIASES,
+  withAliases,
+} from './flag-aliases.ts';
+import { runCommand } from '../commands/run-command.ts';
 
 describe('flags by the names of other programs', () => {
   test('are read as ours, with a note for each', () => {
@@ -41,5 +47,41 @@ describe('flags by the names of other programs', () => {
       }
     const command = withAliases(new Command('train'), TRAIN_ALIASES);
     assert.ok(!command.helpInformation().includes('--batch-size'));
+  });
+
+  test('lead to the flag of a command that means the same, also when misspelt', () => {
+    const command = (...flags: string[]): Command => {
+      const made = new Command('any');
+      for (const flag of flags) made.option(`${flag} <value>`);
+      return withAliases(made, TRAIN_ALIASES);
+    };
+    const train = command(
+      '--steps',
+      '--workers',
+      '--out-dir',
+      '--global-batch',
+      '--lr',
+      '--device',
+    );
+    const bench = command('--workers', '--iterations', '--output');
+
+    const likely: readonly (readonly [Command, string, string | undefined])[] = [
+      [train, '--max-steps', '--steps'],
+      [train, '--max-stps', '--steps'],
+      [train, '--batch-size', '--global-batch'],
+      [train, '--learning-rate', '--lr'],
+      [train, '--n-workers', '--workers'],
+      [train, '--gpus', '--device'],
+      [train, '--output', '--out-dir'],
+      [train, '--stesp', '--steps'],
+      [train, '--hepl', '--help'],
+      [train, '--frobnicate', undefined],
+      [bench, '--num-workers', '--workers'],
+      [bench, '--num-iterations', '--iterations'],
+      [bench, '--out-dir', '--output'],
+      [bench, '--max-epochs', undefined],
+    ];
+
+    for (const [of, unknown, flag] of likely) assert.equal(likelyFlag(unknown, of), flag, unknown);
   });
 });
