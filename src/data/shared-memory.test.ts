@@ -7,7 +7,7 @@ describe('sharedBytes', () => {
     t.mock.method(process, 'availableMemory', () => 2 ** 20);
 
     assert.throws(() => sharedFloat32(2 ** 27, 'pictures'), {
-      code: 'DATA_INVALID',
+      code: 'OUT_OF_RESOURCES',
       message:
         /^pictures: expected at most the 1048576 bytes of memory that are free, .* 536870912\. /,
     });

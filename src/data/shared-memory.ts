@@ -2,7 +2,7 @@
  * Memory of data sets: shared between the threads of a process, bounded, and with a clear word when
  * there is none.
  */
-import { DataError } from '../base/errors.ts';
+import { DataError, ShortageError } from '../base/errors.ts';
 import { availableMemory } from './available-memory.ts';
 
 /**
@@ -45,7 +45,7 @@ function allocate(byteLength: number, what: string): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(byteLength);
   } catch (error) {
-    throw new DataError(
+    throw new ShortageError(
       `${what}: there is no memory for ${byteLength} bytes of samples. Every worker holds the ` +
         'whole data set: use fewer workers on this machine, or fewer samples.',
       { byteLength },
@@ -59,7 +59,7 @@ function checkFree(byteLength: number, what: string): void {
   if (byteLength < ALWAYS_TRIED_BYTES) return;
   const free = availableMemory();
   if (byteLength <= free) return;
-  throw new DataError(
+  throw new ShortageError(
     `${what}: expected at most the ${free} bytes of memory that are free, the samples of one split ` +
       `take ${byteLength}. Every worker holds the whole data set: use fewer workers on this ` +
       'machine, or fewer samples.',

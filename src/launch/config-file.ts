@@ -5,7 +5,10 @@ import { type ConfigSource, MAX_CONFIG_BYTES } from '../config/yaml-source.ts';
 /** Reads a configuration file. Throws: ConfigError when it is missing, unreadable or too large. */
 export function readConfigFile(file: string): ConfigSource {
   try {
-    if (statSync(file).size > MAX_CONFIG_BYTES) {
+    const stats = statSync(file);
+    if (!stats.isFile())
+      throw new ConfigError(`reading ${file}: expected a file of settings, and this is none`);
+    if (stats.size > MAX_CONFIG_BYTES) {
       throw new ConfigError(
         `${file}: expected a configuration of at most ${MAX_CONFIG_BYTES} bytes. Is it the ` +
           'right file?',

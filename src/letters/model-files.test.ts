@@ -74,7 +74,9 @@ describe('modelAsOnnx', () => {
       predictFile(model, join(folder, 'wide.txt')),
       /expected 3 numbers and a class, .* got more values/,
     );
-    await assert.rejects(predictFile(join(folder, 'bare.txt'), model), { code: 'RUNTIME_FAILED' });
+    await assert.rejects(predictFile(join(folder, 'bare.txt'), model), {
+      code: 'CHECKPOINT_INVALID',
+    });
     await assert.rejects(predictFile(join(folder, 'none'), model), {
       code: 'CONFIG_INVALID',
       message: /none.*: there is no such file/,

@@ -41,7 +41,7 @@ export async function writeJobFiles(
       await writeFile(join(folder, name), content);
   } catch (error) {
     const reason = `writing the model to ${folder}: ${messageOf(error)}`;
-    throw new LockstepError('CHECKPOINT_INVALID', reason, { folder }, { cause: error });
+    throw new LockstepError('FILE_FAILED', reason, { folder }, { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 /** Predictions of a model that was kept. */
-import { ConfigError, DataError, LockstepError, messageOf } from '../base/errors.ts';
+import { ConfigError, DataError, LockstepError, messageOf, RuntimeError } from '../base/errors.ts';
 import { readBoundedFile } from './numeric/bounded-file.ts';
 import { readLettersFile } from './numeric/letters-directory.ts';
 import { onnxRuntime } from '../runtime/onnx-runtime.ts';
@@ -25,7 +25,7 @@ const MAX_MODEL_BYTES: number = 256 << 20;
  *         logits; DataError when the file does not fit it.
  */
 export async function predictFile(modelPath: string, dataPath: string): Promise<Predictions> {
-  const session = await createSession(await readModel(modelPath), modelPath, 'cpu');
+  const session = await loadModel(modelPath);
   const [input, output] = [session.inputMetadata[0], session.outputMetadata[0]];
   const features =
     input?.isTensor === true && input.type === 'float32' ? input.shape[1] : undefined;
@@ -57,6 +57,16 @@ export async function predictFile(modelPath: string, dataPath: string): Promise<
   await session.release();
   const wrong = found.filter((value, row) => value !== rows.labels[row]).length;
   return { classes: found, errorRate: rows.labelled === 'none' ? undefined : wrong / rows.count };
+}
+
+async function loadModel(path: string): Promise<Awaited<ReturnType<typeof createSession>>> {
+  const bytes = await readModel(path);
+  try {
+    return await createSession(bytes, path, 'cpu');
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    throw new LockstepError('CHECKPOINT_INVALID', error.message, {}, { cause: error });
+  }
 }
 
 async function readModel(path: string): Promise<Uint8Array> {

@@ -146,7 +146,7 @@ describe('what the user gives', () => {
       '1',
       '1',
     ]);
-    assert.equal((await missing.end()).status, 1);
+    assert.equal((await missing.end()).status, 2);
     assert.match(
       missing.stderr,
       /^error: \/\S+\/nowhere: expected a directory with train_letters\*\.txt .*it is not there$/m,

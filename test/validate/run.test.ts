@@ -169,7 +169,7 @@ describe('lockstep run', () => {
 
   test('refuses unknown flags and wrong values with 2, and writes nothing', async (t) => {
     for (const [args, message] of [
-      [['--worker', '2'], /error: unknown option '--worker'/],
+      [['--worker', '2'], /error: unknown option --worker; did you mean --workers/],
       [
         ['--workers', 'two'],
         /^error: --workers: expected a whole number from 1 to 256, got "two"\n$/,

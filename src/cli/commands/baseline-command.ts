@@ -40,8 +40,8 @@ const COMPARE_HELP = `${HELP}
 Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and
 accuracy higher.
 
-Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is not there or cannot be
-used.`;
+Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is missing or cannot be
+used, or wrong flags.`;
 
 const DEFAULT_FOLDER = '.minicluster/baselines';
 const MOST_PERCENT = 1000;

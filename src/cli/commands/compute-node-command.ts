@@ -3,6 +3,7 @@ import { ConfigError } from '../../base/errors.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
 import { startComputeNode } from '../../letters/compute-node-process.ts';
 import {
+  checkFolder,
   createRandom,
   HOST_OPTION,
   parseChoice,
@@ -51,6 +52,8 @@ export function computeNodeCommand(context: CommandContext): Command {
     .addHelpText('after', helpText(HELP))
     .action(async (port: string, load: string, flags: Record<string, string | undefined>) => {
       const address = { host: flags['host'] ?? '', port: parsePort(port) };
+      const dataFolder = flags['dataDir'] ?? '';
+      checkFolder('--data-dir', dataFolder);
       const running = await startComputeNode({
         address,
         loadProbability: parseNumber('load_probability', load, 0, 1),
@@ -58,7 +61,7 @@ export function computeNodeCommand(context: CommandContext): Command {
         drawOrder: parseChoice('--draws', flags['draws'] ?? '', ['rejection-first', 'seed']),
         random: createRandom(flags['seed']),
         join: parseJoin(flags['join'], address.host),
-        dataFolder: flags['dataDir'] ?? '',
+        dataFolder,
         log: logLine,
       });
       await serveUntilInterrupted(context, 'compute node', running);

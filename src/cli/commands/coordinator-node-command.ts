@@ -1,7 +1,14 @@
 import { Command } from 'commander';
 import { startCoordinator } from '../../letters/coordinator-process.ts';
 import { parsePolicyName } from '../../plan/policies.ts';
-import { createRandom, HOST_OPTION, parsePort, serveUntilInterrupted } from '../shell/arguments.ts';
+import {
+  checkFile,
+  checkFolder,
+  createRandom,
+  HOST_OPTION,
+  parsePort,
+  serveUntilInterrupted,
+} from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
 import { helpText } from '../shell/help.ts';
@@ -29,6 +36,8 @@ Examples, the second for other machines:
   lockstep coordinator-node 9095 2
   lockstep coordinator-node 9095 2 --host 0.0.0.0`;
 
+type Flags = Readonly<Record<string, string | undefined>>;
+
 /** \`lockstep coordinator-node\`: spreads files over compute nodes. */
 export function coordinatorNodeCommand(context: CommandContext): Command {
   return new Command('coordinator-node')
@@ -40,12 +49,17 @@ export function coordinatorNodeCommand(context: CommandContext): Command {
     .option('--nodes <file>', 'list of compute nodes, host,port per line', 'compute_nodes.txt')
     .option('--seed <number>', 'seed of the policy random (default: another one every time)')
     .addHelpText('after', helpText(HELP))
-    .action(async (port: string, policy: string, flags: Record<string, string | undefined>) => {
+    .action(async (port: string, policy: string, flags: Flags, command: Command) => {
+      const dataFolder = flags['dataDir'] ?? '';
+      checkFolder('--data-dir', dataFolder);
+      // The one that is read when none is named may come later.
+      if (command.getOptionValueSource('nodes') === 'cli')
+        checkFile('--nodes', flags['nodes'] ?? '');
       const running = await startCoordinator({
         address: { host: flags['host'] ?? '', port: parsePort(port) },
         policy: parsePolicyName(policy),
         nodesFile: flags['nodes'] ?? '',
-        dataFolder: flags['dataDir'] ?? '',
+        dataFolder,
         random: createRandom(flags['seed']),
         log: logLine,
       });

@@ -58,7 +58,7 @@ describe('lockstep data', () => {
       const skipped = data(path, '--on-bad-row', 'skip');
       const nowhere = data('digits', '--data-dir', join(folder, 'none'));
 
-      assert.equal(stopped.status, 1);
+      assert.equal(stopped.status, 2);
       assert.match(
         stopped.stderr,
         /1 of 4 rows cannot be used: line 3: column 1: expected a number, found "oops"/,

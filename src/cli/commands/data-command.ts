@@ -22,7 +22,9 @@ mirrors.
 
 Your own data: a .npz file or a folder of .npy files (x_train, y_train, x_test, y_test, or x and y),
 a .csv table, a .txt text, a folder of PNG and JPEG images in one folder per class. Without a test
-part, a tenth is kept for it.`;
+part, a tenth is kept for it.
+
+Exit codes: 0 done, 1 failed, 2 wrong flags or files.`;
 
 /** \`lockstep data\`: finds, checks and describes data sets. */
 export function dataCommand(context: CommandContext): Command {

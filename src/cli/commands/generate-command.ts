@@ -22,7 +22,8 @@ Example:
   lockstep train --model gpt --dataset moby_dick --name whale
   lockstep generate experiments/whale --prompt "Call me "
 
-Exit codes: 0 done, 1 failed, 2 wrong flags, no such run, or a prompt the model cannot read.`;
+Exit codes: 0 done, 1 failed, 2 wrong flags or files, no such run, or a prompt the
+model cannot read.`;
 
 interface Flags {
   readonly prompt: string;

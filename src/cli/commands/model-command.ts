@@ -12,7 +12,9 @@ Export it from PyTorch in training form, for batches of any size:
   torch.onnx.export(net.train(), x, 'net.onnx', opset_version=17,
                     training=torch.onnx.TrainingMode.TRAINING,
                     do_constant_folding=False, input_names=['x'],
-                    dynamic_axes={'x': {0: 'batch'}})`;
+                    dynamic_axes={'x': {0: 'batch'}})
+
+Exit codes: 0 done, 1 failed, 2 wrong flags or files.`;
 
 /** \`lockstep model\`: what is in an \`.onnx\` file. */
 export function modelCommand(): Command {

@@ -26,16 +26,17 @@ Follows a run until it is complete, and tells what goes wrong as it happens. The
 there yet.
 
 Exit codes: 0 complete, 1 nothing new for --timeout seconds, or complete but critical, 2 a file that
-is no health file, 130 interrupted.`;
+cannot be used, 130 interrupted.`;
 
 const STATUS_HELP = `
 HEALTHY: nothing is wrong. DEGRADED: a worker is slow, diverges or has a spike, or the file is a
 minute old. CRITICAL: a worker has failed.
 
-Exit codes: 0 healthy or degraded, 1 critical, 2 a file that is missing or no health file.`;
+Exit codes: 0 healthy or degraded, 1 critical, 2 a file that is missing or cannot be used.`;
 
 const REPORT_HELP = `
-Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or no health file.`;
+Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or cannot be
+used.`;
 
 interface Flags {
   readonly checkpoint: string;

@@ -10,7 +10,9 @@ Prints one line per row of the file: the class, and its letter where there is on
 classes too, the share of wrong ones is printed to stderr.
 
 Example:
-  lockstep predict experiments/letters-1 letters/validate_letters.txt`;
+  lockstep predict experiments/letters-1 letters/validate_letters.txt
+
+Exit codes: 0 done, 1 failed, 2 wrong flags or files.`;
 
 const LETTERS = 26;
 

@@ -23,7 +23,8 @@ Takes canonical results (schema 1.0.0 and 1.1.0), training runs in the plain for
 fault reports, tells which it is, and lists everything that is wrong: fields that are missing or of
 another type, and numbers that contradict each other. \`lockstep report schema\` prints the schemas.
 
-Exit codes: 0 nothing is wrong, 1 something is, 2 a file cannot be read or is no JSON.`;
+Exit codes: 0 nothing is wrong, 1 something is, 2 a file is missing, cannot be read, or is no
+JSON.`;
 
 /** What came of one file. */
 interface FileVerdict {

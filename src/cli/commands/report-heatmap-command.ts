@@ -19,7 +19,8 @@ those beside it is marked.
 Example:
   lockstep report heatmap --metric compute_time_ms
 
-Exit codes: 0 done, 1 the report could not be written, 2 a folder without runs.`;
+Exit codes: 0 done, 1 the report could not be written, 2 a folder that is missing or
+without runs.`;
 
 const MAX_FILES = 500;
 
@@ -99,6 +100,8 @@ function listJson(folder: string): string[] {
     );
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError(`--results-dir ${folder}: ${messageOf(error)}`, [], { cause: error });
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? 'there is no such folder' : messageOf(error);
+    throw new ConfigError(`--results-dir ${folder}: ${reason}`, [], { cause: error });
   }
 }

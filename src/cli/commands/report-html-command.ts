@@ -16,7 +16,7 @@ Example:
   lockstep report html --result run_metrics.json
   lockstep report html --result one.json two.json four.json --title "1, 2, 4"
 
-Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or cannot be read.`;
+Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or cannot be used.`;
 
 /** What both kinds of reports are asked for with. */
 export interface ReportFlags {

@@ -17,7 +17,7 @@ anywhere.
 Example:
   lockstep report pdf --result run_metrics.json --output report.pdf
 
-Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be read, or no browser,
+Exit codes: 0 done, 1 the browser failed, 2 a file that is missing or cannot be used, or no browser,
 130 interrupted.`;
 
 interface Flags extends ReportFlags {

@@ -15,7 +15,7 @@ left out.
 Example:
   lockstep report fault-timeline --json ./minicluster_results/fault_report.json
 
-Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or no fault report.`;
+Exit codes: 0 done, 1 the report could not be written, 2 a file that is missing or cannot be used.`;
 
 interface Flags {
   readonly json: string;

@@ -1,12 +1,12 @@
 import { Command } from 'commander';
-import { ConfigError, DataError } from '../../base/errors.ts';
+import { ConfigError } from '../../base/errors.ts';
 import type { Check } from '../../validate/compare/check.ts';
 import {
   compareRuns,
   type StepComparison,
   type ValidationReport,
 } from '../../validate/compare/compare-runs.ts';
-import { readLossCurve } from '../../validate/compare/loss-curve.ts';
+import { type LossCurve, readLossCurve } from '../../validate/compare/loss-curve.ts';
 import { checkWritable, writeOutput } from '../../validate/results/output-file.ts';
 import { StructureError } from '../../validate/results/read-result.ts';
 import { type CiFlags, checkCiFlags, emitChecks, withCiOptions } from '../shell/ci-output.ts';
@@ -33,8 +33,8 @@ Example:
   lockstep run --workers 2 --output multi.json
   lockstep validate single.json multi.json --exact
 
-Exit codes: 0 the same, 1 not the same, or without steps to compare, 2 a file that cannot be read,
-or wrong flags.`;
+Exit codes: 0 the same, 1 not the same, or not the same steps, 2 a file that cannot be used, or wrong
+flags.`;
 
 interface ValidateFlags extends CiFlags {
   readonly tolerance?: string;
@@ -76,7 +76,9 @@ function validate(
   const tolerance = parseTolerance(flags);
   if (flags.output !== undefined) checkWritable('--output', flags.output);
   checkCiFlags(flags);
-  const report = compare(single, multi, { tolerance, isExact: flags.exact === true });
+  const runs = [readLossCurve(single), readLossCurve(multi)] as const;
+  const report = compare(...runs, { tolerance, isExact: flags.exact === true });
+  if (report === undefined) return context.setExitCode(EXIT.failed);
   const text = jsonText(report);
   if (flags.output !== undefined) writeOutput(flags.output, text);
   const product = new Product(context.environment, flags);
@@ -90,17 +92,18 @@ function validate(
   context.setExitCode(report.overall_passed ? EXIT.ok : EXIT.failed);
 }
 
-/** Runs that cannot be compared failed the comparison; an unreadable file is the user's. */
+/** Runs that cannot be compared failed the comparison: undefined when that was told. */
 function compare(
-  single: string,
-  multi: string,
+  single: LossCurve,
+  multi: LossCurve,
   demand: { readonly tolerance: number; readonly isExact: boolean },
-): ValidationReport {
+): ValidationReport | undefined {
   try {
-    return compareRuns(readLossCurve(single), readLossCurve(multi), demand);
+    return compareRuns(single, multi, demand);
   } catch (error) {
-    if (error instanceof StructureError) throw new DataError(error.message, {}, { cause: error });
-    throw error;
+    if (!(error instanceof StructureError)) throw error;
+    writeNote(`error: ${error.message}\n`);
+    return undefined;
   }
 }
 

@@ -19,8 +19,8 @@ Data files are read from --data-dir, the cache and installed packages only, what
 coordinator names, and used only if they are those of the coordinator, by their hash. A job that
 needs more memory than is free is refused.
 
-Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags, 130
-interrupted.`;
+Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags or
+data files, 130 interrupted.`;
 
 /** \`lockstep worker\`: one worker of a run that a coordinator elsewhere leads. */
 export function workerCommand(context: CommandContext): Command {

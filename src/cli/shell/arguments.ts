@@ -1,5 +1,6 @@
 /** What commands read from the command line, and how those of the letters system end. */
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { ConfigError } from '../../base/errors.ts';
 import { RandomWords } from '../../base/random.ts';
 import type { Address } from '../../transport/tcp.ts';
@@ -43,6 +44,18 @@ export function parseChoice<T extends string>(
   const choice = choices.find((one) => one === text);
   if (choice !== undefined) return choice;
   throw invalid(name, choices.join(' or '), text);
+}
+
+/** Checks that a folder is there. Throws: ConfigError naming the flag `name`. */
+export function checkFolder(name: string, path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw invalid(name, 'a folder that is there', path);
+}
+
+/** Checks that a file is there. Throws: ConfigError naming the flag `name`. */
+export function checkFile(name: string, path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  throw invalid(name, 'a file that is there', path);
 }
 
 /** Numbers in [0, 1): the same ones for the same seed, others every time without one. */
