@@ -44,7 +44,8 @@ describe('EventReporter', () => {
       evaluate: { sampleCount: 6, globalBatch: 8, microBatch: 2, split: 'test' },
     });
     const idle = { activity: 'handing-over', step: 0, done: 0, of: 1 } as const;
-    const told = (): unknown[] => events.splice(0).map(({ kind: _, ...event }) => event);
+    const kind = 'progress';
+    const told = (): unknown[] => events.splice(0);
     const { member } = joinMember(clock, 'worker 0');
     const pass = makePass({ step: 0, microBatchCount: 8, sampleCount: 16 });
     pass.lease(member.workerId, [0, 1, 2]);
@@ -56,7 +57,7 @@ describe('EventReporter', () => {
     reporter.tick(1_900, idle);
     pass.count([0, 1, 2].map((m) => recordOf(m)));
     reporter.tick(2_000, idle);
-    const training = { activity: 'training', step: 0, of: 8 };
+    const training = { kind, activity: 'training', step: 0, of: 8 };
     assert.deepEqual(told(), [
       { ...training, done: 2, elapsedMs: 1_000 },
       { ...training, done: 3, elapsedMs: 2_000 },
@@ -65,11 +66,11 @@ describe('EventReporter', () => {
     reporter.completed(redoneOf(pass, 2_500));
     reporter.tick(2_600, idle);
     reporter.tick(3_600, idle);
-    assert.deepEqual(told().slice(1), [{ ...idle, elapsedMs: 1_000 }]);
+    assert.deepEqual(told().slice(1), [{ kind, ...idle, elapsedMs: 1_000 }]);
     const evaluation = makePass({ work: 'evaluate', microBatchCount: 3, sampleCount: 6 });
     reporter.begun({ pass: evaluation, members: [member], nowMs: 4_000 });
     reporter.tick(5_000, idle);
-    const evaluating = { activity: 'evaluating', step: 0, done: 0, of: 6 };
+    const evaluating = { kind, activity: 'evaluating', step: 0, done: 0, of: 6 };
     assert.deepEqual(told(), [{ ...evaluating, elapsedMs: 1_000 }]);
   });
 

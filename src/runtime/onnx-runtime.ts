@@ -103,7 +103,7 @@ function machineHere(): RuntimeMachine {
   return {
     platform,
     arch,
-    isMusl: platform === 'linux' && isMusl(),
+    isMusl: platform === 'linux' && isMuslLinux(),
     installed: folder === undefined ? 'nothing' : isThere ? 'all' : 'no binary',
   };
 }
@@ -115,7 +115,7 @@ function hasBinary(folder: string): boolean {
 }
 
 /** Whether there is a loader of programs for musl only. */
-function isMusl(): boolean {
+function isMuslLinux(): boolean {
   const loaders = ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1'];
   if (loaders.some((path) => existsSync(path)) || !existsSync('/lib')) return false;
   return readdirSync('/lib').some((name) => name.startsWith('ld-musl-'));
