@@ -28,8 +28,8 @@ const HELP = `
 --metrics takes every file with numbers in it: results of \`lockstep run\` and of programs that
 write the same, a summary.json of \`lockstep train\`, or a plain JSON object. Give it several times
 for several runs of the same: then a change only counts when it is more than the noise between runs
-(95 % confidence). Instead of files, --runs measures now: so many times \`lockstep run\`, with the
-flags after \`--\`.
+(95 % confidence, for all metrics together). Instead of files, --runs measures now: so many times
+\`lockstep run\`, with the flags after \`--\`.
 
 Examples:
   lockstep baseline save --metrics multi.json --name stable_v1
@@ -39,6 +39,8 @@ const COMPARE_HELP = `${HELP}
 
 Of losses, times, latencies, memory and energy lower is better; of throughput, efficiency and
 accuracy higher.
+With one run on each side losses of \`lockstep run\` are judged exactly and throughput by
+how much it varies within the runs; the rest is shown. With several all is judged.
 
 Exit codes: 0 no regression, 1 regressions, 2 a baseline or a file that is missing or cannot be
 used, or wrong flags.`;

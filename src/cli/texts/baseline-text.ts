@@ -35,7 +35,7 @@ export function comparisonText(report: ComparisonReport, colours: Colours): stri
     ...namesLine('Only in the run, not judged', report.new_metrics),
     '',
     LINE,
-    `RESULT: ${resultText(Object.keys(report.regressions), comparisons.length, colours)}`,
+    `RESULT: ${resultText(Object.keys(report.regressions), judgedOf(comparisons), colours)}`,
     DOUBLE_LINE,
   ];
   return lines.join('\n');
@@ -49,13 +49,17 @@ function metricText(one: MetricComparison, { dim, green, red }: Colours): string
   return `${valueText(before)} → ${valueText(now)} (${changeText(one)})  ${coloured}${guess}`;
 }
 
+function judgedOf(comparisons: readonly MetricComparison[]): number {
+  return comparisons.filter(({ status }) => status !== 'not-judged').length;
+}
+
 function resultText(
   regressed: readonly string[],
   metrics: number,
   { green, red }: Colours,
 ): string {
   return regressed.length === 0
-    ? green('✓ no regression')
+    ? green(`✓ no regression in ${metrics} metrics`)
     : red(`✗ ${regressed.length} of ${metrics} metrics regressed: ${regressed.join(', ')}`);
 }
 
@@ -63,10 +67,14 @@ function noiseText(
   { noise_known: isKnown }: ComparisonReport,
   comparisons: readonly MetricComparison[],
 ): string {
-  if (!isKnown) return 'unknown, one run on each side; give --metrics several times to know it';
   const most = (of: (one: MetricComparison) => number): number => Math.max(...comparisons.map(of));
   const [before, now] = [most((one) => one.baseline_runs), most((one) => one.current_runs)];
-  const rule = 'a change counts when its 95 % confidence interval leaves out 0';
+  if (before === 1 && now === 1)
+    return comparisons.some(({ status }) => status === 'not-judged')
+      ? `${isKnown ? "known of throughput, by the parts of each run's steps" : 'unknown'}; ` +
+          'with one run on each side the rest (-) is shown, not judged: give --metrics several times'
+      : 'unknown, one run on each side; give --metrics several times to know it';
+  const rule = 'a change counts when its confidence interval (95 % for all together) leaves out 0';
   return `${before} and ${now} runs; ${rule}`;
 }
 
@@ -80,6 +88,8 @@ function verdictText({ status, difference_interval: interval }: MetricComparison
       return `✓ within noise (${(interval ?? []).map((end) => valueText(end)).join(' to ')})`;
     case 'regressed':
       return '✗ REGRESS';
+    case 'not-judged':
+      return '-';
     case 'not-comparable':
       return '✗ not a number';
     default:

@@ -15,6 +15,7 @@ import {
   withoutSettings,
 } from './read-metrics.ts';
 import { CONDITIONS } from './metric-directions.ts';
+import { type WithinRun, withinRunOf, withinRunSchema } from './within-run.ts';
 
 /** A baseline as it is compared with. */
 export interface Baseline {
@@ -24,16 +25,19 @@ export interface Baseline {
   /** The values of every metric, one per run that has it. */
   readonly metrics: ReadonlyMap<string, readonly number[]>;
   readonly conditions: Conditions;
+  /** What its runs tell of their own noise, as far as they do. */
+  readonly within: readonly WithinRun[];
 }
 
 const numbersSchema = z.record(z.string(), z.number().or(z.nan()));
-/** `metrics` may be all that another program wrote; the runs and the conditions are ours. */
+/** `metrics` may be all that another program wrote; what is optional is ours. */
 const baselineSchema = z.looseObject({
   name: z.string(),
   timestamp: z.string(),
   metrics: z.record(z.string(), z.unknown()),
   runs: z.array(numbersSchema).min(1).optional(),
   conditions: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
+  within: z.array(withinRunSchema).optional(),
 });
 
 /** A name becomes the name of a file, so it may not lead elsewhere. Throws ConfigError. */
@@ -72,6 +76,7 @@ export function writeBaseline(folder: string, name: string, runs: readonly RunMe
     metrics: Object.fromEntries(means),
     runs: runs.map(({ metrics }) => Object.fromEntries(metrics)),
     conditions: Object.fromEntries(commonConditions(runs)),
+    within: runs.flatMap(({ within }) => within ?? []),
   };
   writeOutput(baselinePath(folder, name), `${JSON.stringify(baseline, null, 2)}\n`);
 }
@@ -84,7 +89,7 @@ export function readBaseline(folder: string, name: string): Baseline {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) throw unknownBaseline(folder, name);
   const file = readKnownFile(path);
   if (file.kind !== 'baseline') throw wrongKind(file, 'a baseline');
-  const { timestamp, metrics, runs, conditions = {} } = parseWith(file, baselineSchema);
+  const { timestamp, metrics, runs, conditions = {}, within } = parseWith(file, baselineSchema);
   const whole = metricsOfWhole(metrics);
   return {
     name,
@@ -94,6 +99,7 @@ export function readBaseline(folder: string, name: string): Baseline {
         ? valuesOf([flatten(whole)])
         : valuesOf(runs.map((run) => new Map(Object.entries(run)))),
     conditions: new Map([...conditionsOf(whole), ...Object.entries(conditions)]),
+    within: within ?? withinOfWhole(metrics),
   };
 }
 
@@ -132,6 +138,11 @@ function metricsOfWhole(
   const { tool_payload: payload, metrics: inner } = metrics;
   if (!isDocument(inner)) return metrics;
   return { ...(isDocument(payload) && withoutSettings(payload)), ...inner };
+}
+
+function withinOfWhole(metrics: Readonly<Record<string, unknown>>): WithinRun[] {
+  const { tool_payload: payload } = metrics;
+  return [withinRunOf(isDocument(payload) ? payload : metrics)].filter((one) => one !== undefined);
 }
 
 function unknownBaseline(folder: string, name: string): ConfigError {

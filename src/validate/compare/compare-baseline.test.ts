@@ -8,23 +8,33 @@ import {
   type ComparisonReport,
 } from './compare-baseline.ts';
 import { ruleOf } from './metric-directions.ts';
+import type { WithinRun } from './within-run.ts';
 
 type Values = Readonly<Record<string, number | readonly number[]>>;
 const THRESHOLDS = { latency: 5, throughput: 5, p99: 10 };
 
-function compare(before: Values, now: Values): ComparisonReport {
-  const lists = Object.entries(before).map(([name, of]): [string, number[]] => [name, [of].flat()]);
+function compare(
+  before: Values,
+  now: Values,
+  of: { readonly before: WithinRun[]; readonly now: WithinRun[] } = { before: [], now: [] },
+): ComparisonReport {
+  const lists = Object.entries(before).map(([name, values]): [string, number[]] => [
+    name,
+    [values].flat(),
+  ]);
   const baseline: Baseline = {
     name: 'b',
     timestamp: '',
     metrics: new Map(lists),
     conditions: new Map(),
+    within: of.before,
   };
-  const count = Math.max(...Object.values(now).map((of) => [of].flat().length));
+  const count = Math.max(...Object.values(now).map((values) => [values].flat().length));
   const runs = Array.from({ length: count }, (_, run) => ({
     path: '',
     conditions: new Map(),
-    metrics: new Map(Object.entries(now).map(([name, of]) => [name, [of].flat()[run]!])),
+    metrics: new Map(Object.entries(now).map(([name, values]) => [name, [values].flat()[run]!])),
+    within: of.now[run],
   }));
   return compareWithBaseline(baseline, runs, THRESHOLDS);
 }
@@ -51,19 +61,13 @@ describe('ruleOf', () => {
   });
 
   test('guesses unknown names by their words', () => {
-    assert.deepEqual(ruleOf('my_step_time'), {
-      better: 'lower',
-      threshold: 'latency',
-      isGuess: true,
-    });
-    assert.deepEqual(ruleOf('decode_p99'), { better: 'lower', threshold: 'p99', isGuess: true });
-    assert.deepEqual(ruleOf('val_loss'), { better: 'lower', threshold: 'latency', isGuess: true });
-    assert.deepEqual(ruleOf('mean_accuracy'), {
-      better: 'higher',
-      threshold: 'throughput',
-      isGuess: true,
-    });
-    assert.deepEqual(ruleOf('f1'), { better: 'higher', threshold: 'throughput', isGuess: true });
+    const lower = { better: 'lower', threshold: 'latency', of: 'cost', isGuess: true };
+    const higher = { better: 'higher', threshold: 'throughput', of: 'cost', isGuess: true };
+    assert.deepEqual(ruleOf('my_step_time'), lower);
+    assert.deepEqual(ruleOf('decode_p99'), { ...lower, threshold: 'p99' });
+    assert.deepEqual(ruleOf('val_loss'), { ...lower, of: 'outcome' });
+    assert.deepEqual(ruleOf('mean_accuracy'), { ...higher, of: 'outcome' });
+    assert.deepEqual(ruleOf('f1'), higher);
   });
 });
 
@@ -175,6 +179,19 @@ describe('compareWithBaseline', () => {
     assert.equal(missed, 0);
   });
 
+  test('raises few false alarms over twenty metrics of three runs together', () => {
+    const words = new RandomWords(5, 'synthetic');
+    let next = 0;
+    const names = Array.from({ length: 20 }, (_, i) => `metric${i}_time`);
+    const runs = (): Values =>
+      Object.fromEntries(
+        names.map((name) => [name, [1, 2, 3].map(() => 100 + 60 * words.uniform(next++))]),
+      );
+    let alarms = 0;
+    for (let trial = 0; trial < 100; trial++) if (compare(runs(), runs()).has_regressions) alarms++;
+    assert.ok(alarms <= 8, `${alarms} of 100`);
+  });
+
   test('points out what was run differently', () => {
     const baseline: Baseline = {
       name: 'b',
@@ -185,6 +202,7 @@ describe('compareWithBaseline', () => {
         ['model', 'mlp'],
         ['seed', 1],
       ]),
+      within: [],
     };
     const conditions = new Map<string, number | string>([
       ['num_workers', 4],
@@ -198,6 +216,79 @@ describe('compareWithBaseline', () => {
     );
 
     assert.deepEqual(report.different_conditions, ['num_workers: 2 before, 4 now']);
+  });
+});
+
+describe('compareWithBaseline, one run of steps on each side', () => {
+  /** Parts of a run that vary by a tenth around `mean`. */
+  const parts = (mean: number, exactAmong: string | null = 'class'): WithinRun => ({
+    rates: [1, 0.9, 1.1, 1, 0.9, 1.1, 1, 0.9, 1.1, 1].map((part) => part * mean),
+    exactAmong,
+  });
+  const run = (rate: number, more: Values = {}): Values => ({
+    throughput_samples_per_sec: rate,
+    final_loss: 0.5,
+    latency_p99_ms: 10,
+    ...more,
+  });
+  const within = (before: number, now: number) => ({ before: [parts(before)], now: [parts(now)] });
+  const statusOf = (report: ComparisonReport, name: string) => report.comparisons[name]?.status;
+
+  test('judges throughput by the spread of the parts, and shows what else the machine took', () => {
+    const slower = run(80, { latency_p99_ms: 100 });
+    const report = compare(run(100), slower, within(100, 80));
+
+    assert.equal(report.has_regressions, false);
+    assert.equal(statusOf(report, 'throughput_samples_per_sec'), 'within-noise');
+    assert.equal(statusOf(report, 'latency_p99_ms'), 'not-judged');
+    assert.equal(report.noise_known, true);
+    assert.deepEqual(
+      comparisonChecks(report).map(({ name }) => name),
+      ['throughput_samples_per_sec', 'final_loss'],
+    );
+  });
+
+  test('finds a slowdown beyond the spread; a speed-up is none', () => {
+    const slow = compare(run(100), run(60), within(100, 60));
+    const fast = compare(run(60), run(100), within(60, 100));
+
+    assert.deepEqual(Object.keys(slow.regressions), ['throughput_samples_per_sec']);
+    assert.deepEqual(Object.keys(fast.improvements), ['throughput_samples_per_sec']);
+    assert.equal(fast.has_regressions, false);
+  });
+
+  test('knows the spread of both when one side has steps', () => {
+    const report = compare(run(100), run(60), { before: [], now: [parts(60)] });
+
+    assert.equal(statusOf(report, 'throughput_samples_per_sec'), 'regressed');
+  });
+
+  test('finds any rise of a loss where losses are exact, and takes a fall for none', () => {
+    const up = compare(run(100), run(100, { final_loss: 0.5 + 2 ** -40 }), within(100, 100));
+    const down = compare(run(100), run(100, { final_loss: 0.5 - 2 ** -40 }), within(100, 100));
+
+    assert.deepEqual(Object.keys(up.regressions), ['final_loss']);
+    assert.equal(down.has_regressions, false);
+    assert.equal(statusOf(down, 'final_loss'), 'improved');
+  });
+
+  test('allows losses the threshold where sums may have any order, or on another class of machines', () => {
+    for (const word of [null, 'another class']) {
+      const of = { before: [parts(100)], now: [parts(100, word)] };
+      const near = compare(run(100), run(100, { final_loss: 0.51 }), of);
+      const far = compare(run(100), run(100, { final_loss: 0.55 }), of);
+
+      assert.deepEqual([near.has_regressions, far.has_regressions], [false, true], String(word));
+    }
+  });
+
+  test('judges nothing but outcomes without steps, and everything that has become no number', () => {
+    const of = { before: [{ rates: [], exactAmong: 'c' }], now: [{ rates: [], exactAmong: 'c' }] };
+    const report = compare(run(100), run(50), of);
+    const broken = compare(run(100), run(100, { latency_p99_ms: NaN }), of);
+
+    assert.equal(statusOf(report, 'throughput_samples_per_sec'), 'not-judged');
+    assert.deepEqual(Object.keys(broken.regressions), ['latency_p99_ms']);
   });
 });
 

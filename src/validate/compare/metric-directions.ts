@@ -7,6 +7,11 @@ export type ThresholdName = 'latency' | 'throughput' | 'p99';
 export interface MetricRule {
   readonly better: 'lower' | 'higher';
   readonly threshold: ThresholdName;
+  /**
+   * What it tells of: `outcome`, of what was computed; `rate`, of how fast; `cost`, of everything
+   * else that a machine takes for it.
+   */
+  readonly of: 'outcome' | 'rate' | 'cost';
   /** The name is none of the known ones; the direction follows from its words. */
   readonly isGuess: boolean;
 }
@@ -34,10 +39,16 @@ export const CONDITIONS: ReadonlySet<string> = new Set([
   'num_layers',
 ]);
 
-const LOWER = [
+const LOSSES = [
   'average_loss',
   'final_loss',
   'loss',
+  // summary.json
+  'testLoss',
+  'validationLoss',
+  'trainLoss',
+] as const;
+const LOWER = [
   'total_time_sec',
   'startup_time_sec',
   'wall_time_sec',
@@ -59,9 +70,6 @@ const LOWER = [
   'ttft_ms',
   'decode_tpt_ms',
   // summary.json
-  'testLoss',
-  'validationLoss',
-  'trainLoss',
   'wallSeconds',
   'firstStepSeconds',
   'bytesSent',
@@ -71,9 +79,14 @@ const LOWER = [
   'timeSplit.other',
 ] as const;
 const P99 = ['latency_p99_ms', 'p99_allreduce_ms'] as const;
-const HIGHER = [
+const ACCURACIES = ['testAccuracy', 'validationAccuracy'] as const;
+const RATES = [
   'throughput_samples_per_sec',
   'average_throughput_samples_per_sec',
+  // summary.json
+  'samplesPerSecond',
+] as const;
+const HIGHER = [
   'performance_per_watt',
   'scaling_efficiency_pct',
   'tokens_per_sec',
@@ -82,16 +95,15 @@ const HIGHER = [
   'p50_bandwidth_gbps',
   'p99_bandwidth_gbps',
   'min_bandwidth_gbps',
-  // summary.json
-  'samplesPerSecond',
-  'testAccuracy',
-  'validationAccuracy',
 ] as const;
 
 const KNOWN: ReadonlyMap<string, MetricRule> = new Map<string, MetricRule>([
-  ...LOWER.map((name) => [name, lower('latency', false)] as const),
-  ...P99.map((name) => [name, lower('p99', false)] as const),
-  ...HIGHER.map((name) => [name, higher(false)] as const),
+  ...LOSSES.map((name) => [name, lower('latency', 'outcome')] as const),
+  ...LOWER.map((name) => [name, lower('latency', 'cost')] as const),
+  ...P99.map((name) => [name, lower('p99', 'cost')] as const),
+  ...ACCURACIES.map((name) => [name, higher('outcome')] as const),
+  ...RATES.map((name) => [name, higher('rate')] as const),
+  ...HIGHER.map((name) => [name, higher('cost')] as const),
 ]);
 
 /** MiniCluster's words for lower is better, and those that it wrongly takes for a throughput. */
@@ -125,14 +137,19 @@ export function ruleOf(name: string): MetricRule {
   if (known !== undefined) return known;
   const words = name.toLowerCase();
   const has = (word: string): boolean => words.includes(word);
-  if (HIGHER_WORDS.some(has)) return higher(true);
-  return LOWER_WORDS.some(has) ? lower(has('p99') ? 'p99' : 'latency', true) : higher(true);
+  const rule = guessed(has);
+  return { ...rule, of: has('loss') || has('accuracy') ? 'outcome' : rule.of, isGuess: true };
 }
 
-function lower(threshold: ThresholdName, isGuess: boolean): MetricRule {
-  return { better: 'lower', threshold, isGuess };
+function guessed(has: (word: string) => boolean): MetricRule {
+  if (HIGHER_WORDS.some(has)) return higher('cost');
+  return LOWER_WORDS.some(has) ? lower(has('p99') ? 'p99' : 'latency', 'cost') : higher('cost');
 }
 
-function higher(isGuess: boolean): MetricRule {
-  return { better: 'higher', threshold: 'throughput', isGuess };
+function lower(threshold: ThresholdName, of: MetricRule['of']): MetricRule {
+  return { better: 'lower', threshold, of, isGuess: false };
+}
+
+function higher(of: MetricRule['of']): MetricRule {
+  return { better: 'higher', threshold: 'throughput', of, isGuess: false };
 }

@@ -10,6 +10,7 @@ import {
 } from '../results/read-result.ts';
 import { CONDITIONS } from './metric-directions.ts';
 import { resultSchema } from '../results/result.ts';
+import { type WithinRun, withinRunOf } from './within-run.ts';
 
 /** What was run: workers, steps, workload and so on, as far as a file says. */
 export type Conditions = ReadonlyMap<string, number | string>;
@@ -20,6 +21,8 @@ export interface RunMetrics {
   /** NaN where the file has one. */
   readonly metrics: ReadonlyMap<string, number>;
   readonly conditions: Conditions;
+  /** What the run tells of its own noise; undefined when it tells nothing. */
+  readonly within?: WithinRun | undefined;
 }
 
 /**
@@ -35,7 +38,7 @@ export function readMetrics(path: string): RunMetrics {
   const metrics = new Map([...flatten(source)].filter(([name]) => !CONDITIONS.has(name)));
   if (metrics.size === 0)
     throw new StructureError(`reading ${path}: expected metrics, and there is no number in it`);
-  return { path, metrics, conditions: conditionsOf(source) };
+  return { path, metrics, conditions: conditionsOf(source), within: withinRunOf(innerOf(file)) };
 }
 
 /** The numbers in an object, those of objects in it by names with a dot. */
@@ -56,6 +59,12 @@ export function conditionsOf(document: Document): Conditions {
     if (CONDITIONS.has(key) && (typeof value === 'number' || typeof value === 'string'))
       conditions.set(key, value);
   return conditions;
+}
+
+/** The part of a file in which its steps are. */
+function innerOf({ document }: KnownFile): Document {
+  const payload = document['tool_payload'];
+  return isDocument(payload) ? payload : document;
 }
 
 /** The part of a file in which its metrics are. */

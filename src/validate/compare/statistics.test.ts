@@ -8,11 +8,21 @@ function assertNear(got: number, wanted: number, tolerance: number): void {
 }
 
 describe('tQuantile', () => {
-  test('has the values of printed tables, in the table and beyond it', () => {
+  test('has the values of printed tables, for few degrees and many', () => {
     const printed = { 1: 12.7062, 2: 4.3027, 5: 2.5706, 10: 2.2281, 29: 2.0452, 30: 2.0423 };
-    const beyond = { 31: 2.0395, 40: 2.0211, 60: 2.0003, 120: 1.9799, 1e6: 1.96 };
+    const beyond = { 31: 2.0395, 40: 2.0211, 60: 2.0003, 120: 1.9799, 1000: 1.9623 };
     for (const [degrees, value] of Object.entries({ ...printed, ...beyond }))
       assertNear(tQuantile(Number(degrees)), value, 6e-5);
+  });
+
+  test('has them for other chances', () => {
+    const printed = [
+      [4, 0.001, 8.6103],
+      [5, 0.01, 4.0321],
+      [10, 0.002, 4.1437],
+    ] as const;
+    for (const [degrees, chance, value] of printed)
+      assertNear(tQuantile(degrees, chance), value, 6e-5);
   });
 
   test('takes the next lower number of degrees for a fraction', () => {

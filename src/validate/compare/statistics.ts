@@ -16,8 +16,12 @@ export function sampleOf(values: readonly number[]): Sample {
   return { count, mean, variance: count < 2 ? 0 : squares / (count - 1) };
 }
 
+/** How often an interval may leave out the truth. */
+export const CHANCE = 0.05;
+
 /**
- * The 95 % confidence interval of `b`'s mean minus `a`'s; undefined when neither has a second run.
+ * The confidence interval of `b`'s mean minus `a`'s, which leaves out the truth with `chance`;
+ * undefined when neither has a second run.
  *
  * Both with several runs: Welch's, which lets them be noisy to different degrees. One of them with
  * a single run: the noise of the other is taken for both.
@@ -25,6 +29,7 @@ export function sampleOf(values: readonly number[]): Sample {
 export function differenceInterval(
   a: Sample,
   b: Sample,
+  chance: number = CHANCE,
 ): readonly [low: number, high: number] | undefined {
   if (a.count < 2 && b.count < 2) return undefined;
   const [errorA, errorB] = [a.variance / a.count, b.variance / b.count];
@@ -33,7 +38,7 @@ export function differenceInterval(
     const known = a.count < 2 ? b : a;
     [variance, freedom] = [known.variance * (1 / a.count + 1 / b.count), known.count - 1];
   }
-  const half = tQuantile(freedom) * Math.sqrt(variance);
+  const half = tQuantile(freedom, chance) * Math.sqrt(variance);
   return [b.mean - a.mean - half, b.mean - a.mean + half];
 }
 
@@ -44,30 +49,33 @@ function welchFreedom(a: Sample, b: Sample): number {
   return (errorA + errorB) ** 2 / (errorA ** 2 / (a.count - 1) + errorB ** 2 / (b.count - 1));
 }
 
+/** From here on the distribution hardly changes. */
+const MOST_DEGREES = 1000;
+
 /**
- * The 97.5 % quantile of Student's t with `freedom` degrees (at least 1; a fraction counts as the
- * next lower number).
+ * What Student's t with `freedom` degrees (at least 1; a fraction counts as the next lower number)
+ * exceeds, up or down, with `chance`, above 0.
  */
-export function tQuantile(freedom: number): number {
-  const degrees = Math.max(1, Math.floor(freedom));
-  return T_975[degrees - 1] ?? expandedQuantile(degrees);
+export function tQuantile(freedom: number, chance: number = CHANCE): number {
+  const degrees = Math.min(MOST_DEGREES, Math.max(1, Math.floor(freedom)));
+  // The angle whose tangent is t / sqrt(degrees), found by halving.
+  let [low, high] = [0, Math.PI / 2];
+  for (let middle = high / 2; middle > low && middle < high; middle = (low + high) / 2) {
+    if (1 - shareWithin(middle, degrees) > chance) low = middle;
+    else high = middle;
+  }
+  return Math.tan(low) * Math.sqrt(degrees);
 }
 
-/** Degrees 1 to 30. */
-const T_975 = [
-  12.7062, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
-  2.200985, 2.178813, 2.160369, 2.144787, 2.13145, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
-  2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.04523, 2.042272,
-];
-
-/** Quantile of the standard normal distribution. */
-const Z_975 = 1.959963984540054;
-
-/** Cornish-Fisher's series in 1 / degrees: right to six digits from 30 on. */
-function expandedQuantile(degrees: number): number {
-  const z = Z_975;
-  const first = (z ** 3 + z) / 4;
-  const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
-  const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384;
-  return z + first / degrees + second / degrees ** 2 + third / degrees ** 3;
+/** The share of values within plus and minus an angle. Source: Abramowitz, Stegun 26.7.3, 26.7.4. */
+function shareWithin(angle: number, degrees: number): number {
+  const isOdd = degrees % 2 === 1;
+  const [sine, cosine] = [Math.sin(angle), Math.cos(angle)];
+  let term = isOdd ? sine * cosine : sine;
+  let sum = degrees === 1 ? 0 : term;
+  for (let k = isOdd ? 3 : 2; k < degrees; k += 2) {
+    term *= ((k - 1) / k) * cosine ** 2;
+    sum += term;
+  }
+  return isOdd ? (2 / Math.PI) * (angle + sum) : sum;
 }
