@@ -1,5 +1,6 @@
 /** What execution providers take on and then cannot compute. */
 import { decodeGraph } from '../graph/file/decode.ts';
+import { stringAttribute } from '../graph/operators/operator.ts';
 import type { Graph, GraphNode } from '../graph/types.ts';
 import type { Device } from './device.ts';
 
@@ -19,6 +20,8 @@ function failsOnWebGpu(
 ): boolean {
   // "The Indices output is not supported yet."
   if (operator === 'MaxPool') return outputs.length > 1;
+  // "raw_hash_map<>::at": it does not know the axes behind an ellipsis.
+  if (operator === 'Einsum') return stringAttribute({ attributes }, 'equation', '').includes('.');
   if (operator !== 'LayerNormalization') return false;
   // "Size of scale and bias must match": a scale of fewer axes is not repeated.
   const [rank = 0, scaleRank = 0] = inputs.map(
