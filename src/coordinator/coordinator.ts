@@ -44,6 +44,8 @@ export class Coordinator {
   #phase: 'gathering' | 'running' | 'over' = 'gathering';
   #pass: Pass | undefined;
   #passCount = 0;
+  /** No step is begun any more; told once the last state is kept. */
+  #onKept: (() => void) | undefined;
   /** A pass is being completed: what is next begins after that. */
   #isSettling = false;
 
@@ -111,6 +113,17 @@ export class Coordinator {
     this.#advance();
   }
 
+  /**
+   * Gives up what is under way, and has the state of the last commit become the snapshot; calls
+   * `onKept` when it is, or nobody has it. The caller ends the run then, or before.
+   */
+  keepState(onKept: () => void): void {
+    if (this.#phase !== 'running') return onKept();
+    this.#onKept = onKept;
+    this.#abandon();
+    this.#advance();
+  }
+
   /** Ends the run where it is; workers are told to go. */
   stop(reason: string): void {
     if (this.#phase === 'over') return;
@@ -123,6 +136,10 @@ export class Coordinator {
   /** Begins or finishes whatever can be now. Safe to call at any time. */
   #advance(): void {
     if (this.#phase === 'over' || this.#isSettling) return;
+    if (this.#onKept !== undefined) {
+      if (this.#ending.keep()) this.#onKept();
+      return;
+    }
     if (this.#pass !== undefined) {
       // Of a pass that one worker computes alone there are no totals to follow.
       if (this.#pass.spec.reduction === 'star') this.#parts.states.serve();
@@ -294,14 +311,16 @@ export class Coordinator {
     return { activity, step, done, of: done + coming };
   }
 
+  #abandon(): void {
+    this.#pass = undefined;
+    for (const listener of this.#parts.listeners) listener.abandoned?.();
+  }
+
   #control(): StepControl {
     return {
       pass: () => this.#pass,
       isOver: () => this.#phase === 'over',
-      abandon: () => {
-        this.#pass = undefined;
-        for (const listener of this.#parts.listeners) listener.abandoned?.();
-      },
+      abandon: () => this.#abandon(),
       advance: () => this.#advance(),
       fail: (error) => this.#fail(error),
     };

@@ -24,9 +24,15 @@ export class RunEnding {
    * to put at risk; if not, it is asked for. Without anybody who has it there is nothing to keep.
    */
   secure(): boolean {
-    const { plan, roster, states, trajectory } = this.#parts;
+    const { plan, trajectory } = this.#parts;
     const isLast = trajectory.work === 'evaluate' && trajectory.step === plan.totalSteps;
-    if (!isLast || trajectory.isKept || roster.membersIn('active').length === 0) return true;
+    return !isLast || this.keep();
+  }
+
+  /** Whether the present state is kept, or nobody has it; if not, it is asked for. */
+  keep(): boolean {
+    const { roster, states, trajectory } = this.#parts;
+    if (trajectory.isKept || roster.membersIn('active').length === 0) return true;
     if (!states.isFetching) states.fetch();
     return false;
   }

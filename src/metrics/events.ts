@@ -245,6 +245,8 @@ interface RunUnfinished {
   readonly step: number;
   /** The model files are those of the state after so many updates; absent when there are none. */
   readonly modelStep?: number;
+  /** The one to go on from. */
+  readonly modelFile?: string;
   /** Why there are no model files. */
   readonly noModel?: string;
 }

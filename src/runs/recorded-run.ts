@@ -1,6 +1,6 @@
 /** One run as its coordinator leads it: told to every sink, and summed up however it ends. */
 import { createHash, randomBytes } from 'node:crypto';
-import { systemClock } from '../base/clock.ts';
+import { systemClock, type Timer } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
@@ -18,6 +18,10 @@ import { digestsOf, type StateDigests } from '../state/digest.ts';
 import { EventTally } from './event-tally.ts';
 import type { RunFiles } from './run-files.ts';
 import { type RunSummary, summariseWorkers } from './run-summary.ts';
+
+/** How long an interrupted run waits for its last state: what workers compute comes before it. */
+const KEEPING_MS = 10_000;
+const KEPT_BYTES_PER_MS = 100_000;
 
 /** A run, where it is recorded, and who else is told of it. */
 export interface RecordedRunOptions {
@@ -48,6 +52,8 @@ export class RecordedRun {
   readonly #sinks: readonly EventSink[];
   readonly #untold: RunEvent[] = [];
   #isTelling = false;
+  /** Runs while an interrupted run waits for its last state. */
+  #deadline: Timer | undefined;
   /** What was saved before the last evaluation. */
   #saved: { readonly bytes: Uint8Array; readonly digests: StateDigests } | undefined;
   readonly #outcome: Promise<RunSummary>;
@@ -87,6 +93,7 @@ export class RecordedRun {
     try {
       return await this.#outcome;
     } finally {
+      this.#deadline?.cancel();
       this.#over.abort();
     }
   }
@@ -131,7 +138,16 @@ export class RecordedRun {
     if (told !== undefined) for (const sink of this.#sinks) sink.onEvent(told);
   }
 
+  /** Ends the run as soon as the state of the last commit is here, and soon if it is not. */
   #interrupt(): void {
+    const { stateBytes } = this.#options.planned.plan;
+    const allowedMs = KEEPING_MS + stateBytes / KEPT_BYTES_PER_MS;
+    this.#deadline = systemClock.after(allowedMs, () => this.#endInterrupted());
+    this.coordinator.keepState(() => this.#endInterrupted());
+  }
+
+  #endInterrupted(): void {
+    this.#deadline?.cancel();
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;
@@ -201,7 +217,11 @@ export class RecordedRun {
   }
 
   #tellRescued(rescued: Rescued): Rescued {
-    this.#observe({ kind: 'run-unfinished', step: this.coordinator.committedSteps, ...rescued });
+    const { coordinator } = this;
+    const modelFile =
+      rescued.modelStep === undefined ? {} : { modelFile: this.#options.files.modelFile };
+    const step = coordinator.committedSteps;
+    this.#observe({ kind: 'run-unfinished', step, ...rescued, ...modelFile });
     return rescued;
   }
 

@@ -79,6 +79,11 @@ export class RunFiles implements EventSink {
     return this.#folder;
   }
 
+  /** Where the model is, once it is written, to run it or to go on from it. */
+  get modelFile(): string {
+    return join(this.#modelFolder ?? this.#folder, 'model.onnx');
+  }
+
   #reasonOf(error: unknown): string {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const { folder } = this;

@@ -35,6 +35,11 @@ describe('lockstep train', () => {
       assert.equal(summary.ledger.counted, summary.steps * 192);
       assert.equal(summary.stateDigest, undefined);
       assert.deepEqual(JSON.parse(run.program.stdout), summary);
+      // The model is that of the last commit, as one can go on from it.
+      assert.deepEqual([summary.modelStep, summary.noModel], [summary.steps, undefined]);
+      const model = join(run.folder, 'model.onnx');
+      assert.ok(existsSync(model) && existsSync(join(run.folder, 'model.safetensors')));
+      assert.ok(run.program.stderr.includes(`to go on from it: --model ${model}\n`));
       assert.match(run.program.stderr, /stopping; press Ctrl-C again to end at once\n/);
     });
 
@@ -62,7 +67,7 @@ describe('lockstep train', () => {
     );
     assert.match(
       run.program.stderr,
-      new RegExp(`before its last: the model is that of step ${modelStep}\n`),
+      new RegExp(`before its last: the model is that of step ${modelStep};`),
     );
     const { summary } = await referenceOf(t, [...PROMISE, '--steps', String(modelStep)]);
     const { weightsDigest, step: written } = metadataOf(join(run.folder, 'model.safetensors'));

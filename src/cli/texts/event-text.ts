@@ -72,11 +72,11 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
         `${unit} ${toStep}`
       : `${yellow('!')} ${unit}s ${toStep + 1} to ${fromStep} are computed again` +
         (reason === 'distrusted' ? ' without it' : ''),
-  'run-unfinished': ({ step, modelStep, noModel }, { colours: { yellow }, unit }) =>
+  'run-unfinished': ({ step, modelStep, modelFile, noModel }, { colours: { yellow }, unit }) =>
     `${yellow('!')} the run ends at ${unit} ${step}, before its last: ` +
     (modelStep === undefined
       ? `there is no model, since ${noModel}`
-      : `the model is that of ${unit} ${modelStep}`),
+      : `the model is that of ${unit} ${modelStep}; to go on from it: --model ${modelFile}`),
   'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${step}: ${reason}`,
   'file-failed': ({ file, reason, consequence }, { colours: { red } }) =>
