@@ -9,14 +9,21 @@
  * Rounds are interleaved; medians are shown.
  * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { mnistFile } from '../test/mnist-files.ts';
 import { measureOneThread, measureSteps, planRun } from './lib/engine.ts';
 import { median } from './lib/median.ts';
-import { fromRoot, lockstepJson, machine, pytorch } from './lib/processes.ts';
+import { lockstepJson, machine, pytorch } from './lib/processes.ts';
 
 const ROUNDS = 3;
 /** Enough for PyTorch's Adam to meet the subnormals that dead pixels leave. */
 const TORCH_STEPS = 3_000;
-const folder = fromRoot('datasets', 'mnist');
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-mnist-'));
+process.once('exit', () => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, 'train-images-idx3-ubyte'), mnistFile('trainImages'));
+writeFileSync(join(folder, 'train-labels-idx1-ubyte'), mnistFile('trainLabels'));
 let nextPort = 29_700 + (process.pid % 200);
 
 async function rounds<T extends string>(

@@ -8,7 +8,6 @@ Needs Debian's python3-torch and python3-onnx. Run from the root of the reposito
 It writes test/fixtures/onnx/pretrained-13.onnx, for inference but with its BatchNorm left apart, and prints the
 network's test accuracy.
 """
-import gzip
 import struct
 
 import numpy
@@ -41,13 +40,24 @@ class Pretrained(nn.Module):
         return self.fc(torch.flatten(x, 1))
 
 
+def unpacked(path):
+    """As src/data/formats/zero-runs.ts says: counts of zeros and of bytes, then these."""
+    packed = open(path, "rb").read()
+    content, at = bytearray(), 0
+    while at + 1 < len(packed):
+        zeros, count = packed[at : at + 2]
+        content += bytes(zeros) + packed[at + 2 : at + 2 + count]
+        at += 2 + count
+    return bytes(content)
+
+
 def idx_file(name):
-    path = f"{DATA}/{name}.gz"
-    with gzip.open(path) as file:
-        _, _, kind, axes = struct.unpack("BBBB", file.read(4))
-        assert kind == 8, path
-        shape = struct.unpack(f">{axes}I", file.read(4 * axes))
-        return torch.from_numpy(numpy.frombuffer(file.read(), dtype=numpy.uint8).reshape(shape).copy())
+    content = unpacked(f"{DATA}/{name}.runs")
+    _, _, kind, axes = struct.unpack("BBBB", content[:4])
+    assert kind == 8, name
+    shape = struct.unpack(f">{axes}I", content[4 : 4 + 4 * axes])
+    pixels = numpy.frombuffer(content[4 + 4 * axes :], dtype=numpy.uint8)
+    return torch.from_numpy(pixels.reshape(shape).copy())
 
 
 def samples(split):

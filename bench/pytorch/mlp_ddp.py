@@ -3,7 +3,6 @@
 Arguments: batch per process, steps, flush, folder, port on loopback. Rank 0 prints JSON:
 milliseconds per step and samples per second of both together.
 """
-import gzip
 import json
 import os
 import sys
@@ -15,11 +14,6 @@ import torch.distributed
 import torch.multiprocessing
 
 
-def unpacked(path):
-    with gzip.open(path) as file:
-        return numpy.frombuffer(file.read(), dtype=numpy.uint8)
-
-
 def run(rank, batch, steps, flush, folder, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
@@ -27,8 +21,8 @@ def run(rank, batch, steps, flush, folder, port):
         torch.set_flush_denormal(True)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
     torch.manual_seed(7)
-    images = unpacked(f"{folder}/train-images-idx3-ubyte.gz")[16:]
-    labels = unpacked(f"{folder}/train-labels-idx1-ubyte.gz")[8:]
+    images = numpy.fromfile(f"{folder}/train-images-idx3-ubyte", dtype=numpy.uint8)[16:]
+    labels = numpy.fromfile(f"{folder}/train-labels-idx1-ubyte", dtype=numpy.uint8)[8:]
     x = (torch.from_numpy(images.reshape(-1, 784)).float() / 255 - 0.1307) / 0.3081
     y = torch.from_numpy(labels).long()
     model = torch.nn.Sequential(

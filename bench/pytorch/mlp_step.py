@@ -1,9 +1,8 @@
 """One process, one thread: eager training steps of 784-256-512-10 with Adam, as people write them.
 
-Arguments: batch, steps, flush (0 or 1: torch.set_flush_denormal), and a folder with the packed
-IDX files of MNIST. Prints JSON: milliseconds per step (median and mean) and samples per second.
+Arguments: batch, steps, flush (0 or 1: torch.set_flush_denormal), and a folder with the IDX files
+of MNIST. Prints JSON: milliseconds per step (median and mean) and samples per second.
 """
-import gzip
 import json
 import statistics
 import sys
@@ -12,19 +11,13 @@ import time
 import numpy
 import torch
 
-
-def unpacked(path):
-    with gzip.open(path) as file:
-        return numpy.frombuffer(file.read(), dtype=numpy.uint8)
-
-
 batch, steps, flush, folder = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 torch.set_num_threads(1)
 if flush:
     torch.set_flush_denormal(True)
 torch.manual_seed(7)
-images = unpacked(f"{folder}/train-images-idx3-ubyte.gz")[16:]
-labels = unpacked(f"{folder}/train-labels-idx1-ubyte.gz")[8:]
+images = numpy.fromfile(f"{folder}/train-images-idx3-ubyte", dtype=numpy.uint8)[16:]
+labels = numpy.fromfile(f"{folder}/train-labels-idx1-ubyte", dtype=numpy.uint8)[8:]
 x = (torch.from_numpy(images.reshape(-1, 784)).float() / 255 - 0.1307) / 0.3081
 y = torch.from_numpy(labels).long()
 model = torch.nn.Sequential(

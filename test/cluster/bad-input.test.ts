@@ -3,7 +3,6 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { gunzipSync } from 'node:zlib';
 import { encodeFrameHead } from '../../src/transport/frame.ts';
 import {
   type Ending,
@@ -13,13 +12,9 @@ import {
   temporaryFolder,
   waitFor,
 } from './processes.ts';
+import { mnistFile } from '../mnist-files.ts';
 import { lines, parts } from '../patterns.ts';
 import { startRun, startWorker } from './runs.ts';
-
-/** The bytes of a file of MNIST's, unpacked. */
-function mnistFile(name: string): Buffer {
-  return gunzipSync(readFileSync(join(REPOSITORY, 'datasets/mnist', `${name}.gz`)));
-}
 
 /** What somebody types, and the one message that answers it. */
 interface Mistake {
@@ -235,7 +230,7 @@ describe('exit code 2 and one message for', { concurrency: 2 }, () => {
 
 describe('one message, and exit code 2 where a file is wrong, 1 otherwise, for', () => {
   test('a data file that was changed, with the hash it should have', async (t) => {
-    const labels = mnistFile('t10k-labels-idx1-ubyte');
+    const labels = mnistFile('testLabels');
     labels[5000]! ^= 1;
 
     const { status, stderr } = await tryCommand(t, {
@@ -253,7 +248,7 @@ describe('one message, and exit code 2 where a file is wrong, 1 otherwise, for',
   });
 
   test('a data file that is truncated', async (t) => {
-    const labels = mnistFile('train-labels-idx1-ubyte').subarray(0, 30_000);
+    const labels = mnistFile('trainLabels').subarray(0, 30_000);
 
     const { status, stderr } = await tryCommand(t, {
       args: ['coordinator', '--data-dir', 'data'],
@@ -269,7 +264,7 @@ describe('one message, and exit code 2 where a file is wrong, 1 otherwise, for',
 
   test('a worker whose data were changed, and the run goes on with another', async (t) => {
     const folder = temporaryFolder(t);
-    writeFileSync(join(folder, 'train-labels-idx1-ubyte'), mnistFile('t10k-labels-idx1-ubyte'));
+    writeFileSync(join(folder, 'train-labels-idx1-ubyte'), mnistFile('testLabels'));
     const run = startRun(t, ['--steps', '2', '--workers', '1'], 'coordinator');
 
     const spoilt = await startWorker(t, run, '--data-dir', folder);

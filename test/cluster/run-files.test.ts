@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { decodeGraph } from '../../src/graph/file/decode.ts';
-import { startProgram } from './processes.ts';
+import { mnistFile } from '../mnist-files.ts';
+import { startProgram, temporaryFolder } from './processes.ts';
 import { type Outcome, type Run, startRun } from './runs.ts';
 
 const FLAGS = {
@@ -22,10 +23,9 @@ const FLAGS = {
  */
 const CLASSIFY = `
   import { readFileSync } from 'node:fs';
-  import { gunzipSync } from 'node:zlib';
   import { InferenceSession, Tensor } from 'onnxruntime-node';
-  const data = 'datasets/mnist/';
-  const read = (name, header) => gunzipSync(readFileSync(data + name + '.gz')).subarray(header);
+  const data = process.argv[2] + '/';
+  const read = (name, header) => readFileSync(data + name).subarray(header);
   const images = read('t10k-images-idx3-ubyte', 16);
   const labels = read('t10k-labels-idx1-ubyte', 8);
   const session = await InferenceSession.create(process.argv[1]);
@@ -214,11 +214,15 @@ describe('the files of a run', () => {
 
   test('hold a model that has the reported accuracy in plain ONNX Runtime', async (t) => {
     const model = join(run.folder, 'model.onnx');
+    const data = temporaryFolder(t);
+    writeFileSync(join(data, 't10k-images-idx3-ubyte'), mnistFile('testImages'));
+    writeFileSync(join(data, 't10k-labels-idx1-ubyte'), mnistFile('testLabels'));
     const user = startProgram(t, process.execPath, [
       '--input-type=module',
       '--eval',
       CLASSIFY,
       model,
+      data,
     ]);
 
     const { status } = await user.end();

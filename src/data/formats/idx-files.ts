@@ -9,6 +9,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DataError, messageOf } from '../../base/errors.ts';
+import { unpackZeroRunsInto } from './zero-runs.ts';
 
 /**
  * What a file must be: its uncompressed content, and the `.gz` a mirror offers. Sizes in bytes,
@@ -42,7 +43,9 @@ export async function readIdxFile(
 ): Promise<Uint8Array<SharedArrayBuffer>> {
   const bytes = path.endsWith('.gz')
     ? await unpackIntoShared(path, file)
-    : await readIntoShared(path, file);
+    : path.endsWith('.runs')
+      ? await unpackRunsIntoShared(path, file)
+      : await readIntoShared(path, file);
   checkHeader(path, file, bytes);
   const found = createHash('sha256').update(bytes).digest('hex');
   if (bytes.length !== idxBytes(file) || found !== file.sha256)
@@ -104,6 +107,21 @@ async function unpackIntoShared(
         { path, expectedBytes: expected, expectedSha256: file.sha256 },
         { cause: error },
       );
+    throw readError(path, error);
+  }
+}
+
+/** Of a file that comes with Lockstep: packed as `zero-runs.ts` says. */
+async function unpackRunsIntoShared(
+  path: string,
+  file: IdxFile,
+): Promise<Uint8Array<SharedArrayBuffer>> {
+  try {
+    const bytes = new Uint8Array(new SharedArrayBuffer(idxBytes(file)));
+    const length = unpackZeroRunsInto(bytes, await readFile(path));
+    if (length === undefined) throw tooLongError(path, file, 'more when unpacked');
+    return bytes.subarray(0, length);
+  } catch (error) {
     throw readError(path, error);
   }
 }

@@ -50,7 +50,7 @@ function wantedFile(set: IdxDataset, { fileName, gzipBytes, gzipSha256 }: IdxFil
   return {
     ...set,
     dataset: set.name,
-    names: [fileName, packed],
+    names: [fileName, packed, `${fileName}.runs`],
     download: {
       name: packed,
       addresses: set.mirrors.map((mirror) => mirror + packed),
