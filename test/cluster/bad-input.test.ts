@@ -34,6 +34,17 @@ const MISTAKES: readonly Mistake[] = [
     says: /^error: unknown option --worker; did you mean --workers\?\n$/,
   },
   {
+    title: 'a folder that is called by its name alone, with no pictures in it',
+    args: ['train', '--dataset', 'pictures'],
+    files: { 'pictures/readme': '' },
+    says: /^error: reading pictures\/readme: expected a folder of images of one class, [^\n]+\n$/,
+  },
+  {
+    title: 'a command to be helped with that is not known',
+    args: ['help', 'frobnicate'],
+    says: /^error: there is no command frobnicate\. Known: train, coordinator, [^\n]+\n$/,
+  },
+  {
     title: 'a command that is not known',
     args: ['trian'],
     says: /^error: there is no command trian\. Did you mean "train"\?\n$/,
@@ -299,6 +310,7 @@ describe('one message, and exit code 2 where a file is wrong, 1 otherwise, for',
     const { summary } = await run.outcome();
 
     assert.equal(status, 2);
+    assert.match(run.program.stderr, /, waiting for 1 worker  /);
     assert.match(
       without.stderr,
       /\nerror: data of the run: expected "table\.csv".* start the worker again with --data-dir <fol/,
