@@ -102,11 +102,12 @@ describe('a run that is let finish', () => {
     await assert.rejects(model.predict([]), { message: /the model is closed/ });
   });
 
-  test('has a model that takes one array per sample, normalised from what is stored', async () => {
-    const { test: samples, normalise } = await loadData(DIGITS);
+  test('has a model that takes one array per sample, as the data hold it', async () => {
+    const { test: samples } = await loadData(DIGITS);
     const model = await loadModel(summary.folder);
     const inputs = samples.inputs(2, 4);
-    const blank = normalise(new Uint8Array(64));
+    const blank = new Uint8Array(64);
+    const scaled = Float32Array.from(inputs.subarray(0, 64), (pixel) => pixel / 16);
 
     const all = await model.predict(samples.inputs(0, 5));
     const rows = await model.predict([
@@ -114,15 +115,16 @@ describe('a run that is let finish', () => {
       Array.from(inputs.subarray(64)),
       blank,
     ]);
+    await assert.rejects(model.predict([scaled]), {
+      code: 'CONFIG_INVALID',
+      message: /expected whole numbers from 0 to 255, not scaled, in sample 0, got 0\.\d+ at /,
+    });
     await model.close();
 
     assert.deepEqual(rows.classes.subarray(0, 2), all.classes.subarray(2, 4));
     assert.equal(rows.shape[0], 3);
-    assert.equal(new Set(blank).size, 1);
-    assert.throws(() => normalise([1, 2]), {
-      code: 'CONFIG_INVALID',
-      message: /of 64 numbers.* 2$/,
-    });
+    assert.deepEqual([model.inputType, model.features], ['uint8', [8, 8]]);
+    assert.deepEqual(model.classNames, Array.from('0123456789'));
   });
 
   test('has a model that says the same of many samples as of few', async () => {

@@ -1,11 +1,7 @@
 /** The samples of a run, as its model takes them. */
-import { ConfigError } from '../base/errors.ts';
-import {
-  type Dataset,
-  type DatasetTarget,
-  featureCountOf,
-  type Normalisation,
-} from '../data/dataset.ts';
+import type { Dataset, DatasetTarget } from '../data/dataset.ts';
+import { featureCountOf } from '../data/dataset.ts';
+import { asInFile, fileShapeOf } from '../data/sample-form.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../job/data-source.ts';
 import { parseSettings, type TrainSettings } from './settings.ts';
 
@@ -18,10 +14,10 @@ export interface Samples {
    */
   readonly targets: Int32Array | Float32Array;
   /**
-   * Gives samples `start` to `end` - 1 as a model takes them, [end - start, ...features]: features
-   * normalised, token ids as they are; never augmented. All samples by default.
+   * Gives samples `start` to `end` - 1 as a model takes them, [end - start, ...features]: as the
+   * files of the data hold them, neither scaled nor augmented. All samples by default.
    */
-  readonly inputs: (start?: number, end?: number) => Float32Array | Int32Array;
+  readonly inputs: (start?: number, end?: number) => Uint8Array | Float32Array | Int32Array;
 }
 
 /** A data set as runs use it. */
@@ -29,7 +25,7 @@ export interface TrainingData {
   readonly name: string;
   /** Where the samples came from, in words. */
   readonly origin: string;
-  /** Shape of one sample. */
+  /** Shape of one sample in the files of the data. */
   readonly features: readonly number[];
   readonly target: DatasetTarget;
   /** Names of the classes, or the characters of the tokens, where they have any. */
@@ -38,11 +34,6 @@ export interface TrainingData {
   readonly test: Samples;
   /** Set apart with the setting `validationSplit`. */
   readonly validation: Samples | undefined;
-  /**
-   * Brings samples of one's own, [count, ...features] as the data set stores them (e.g. pixels 0 to
-   * 255), to what a model takes. Throws: ConfigError for another length.
-   */
-  readonly normalise: (stored: ArrayLike<number>) => Float32Array | Int32Array;
 }
 
 /**
@@ -62,13 +53,12 @@ export async function loadData(
   return {
     name,
     origin,
-    features: train.features,
+    features: fileShapeOf(train),
     target: train.target,
     classNames: train.classNames,
     train: samplesOf(train),
     test: samplesOf(test),
     validation: validation && samplesOf(validation),
-    normalise: (stored) => normalised(stored, train),
   };
 }
 
@@ -79,33 +69,6 @@ function samplesOf(dataset: Dataset): Samples {
     count: sampleCount,
     targets: y,
     inputs: (start = 0, end = sampleCount) =>
-      normalised(x.subarray(start * size, end * size), dataset),
+      asInFile(x.subarray(start * size, end * size), dataset),
   };
-}
-
-function normalised(
-  stored: ArrayLike<number>,
-  dataset: Pick<Dataset, 'features' | 'normalisation' | 'vocabulary'>,
-): Float32Array | Int32Array {
-  const size = featureCountOf(dataset);
-  if (stored.length % size !== 0)
-    throw new ConfigError(
-      `normalising samples: expected a multiple of ${size} numbers, the size of one sample, got ` +
-        String(stored.length),
-    );
-  if (dataset.vocabulary !== undefined) return Int32Array.from(stored);
-  return scaled(stored, size, dataset.normalisation);
-}
-
-/** `stored * scale + shift`, by channel, rounded to float32 after each operation as in training. */
-function scaled(
-  stored: ArrayLike<number>,
-  size: number,
-  { scale, shift }: Normalisation,
-): Float32Array {
-  const perChannel = size / scale.length;
-  return Float32Array.from(stored, (value, i) => {
-    const channel = Math.floor((i % size) / perChannel);
-    return Math.fround(Math.fround(value) * (scale[channel] ?? 1)) + (shift[channel] ?? 0);
-  });
 }

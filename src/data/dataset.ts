@@ -29,6 +29,22 @@ export interface Augmentation {
   readonly flips: boolean;
 }
 
+/** How the files of the data hold a sample, where that is otherwise than `features` says. */
+export interface FileForm {
+  /**
+   * Of images, whose features are [channels, height, width]: `grey` is [height, width] in the file,
+   * `channels-last` [height, width, channels].
+   */
+  readonly layout?: 'grey' | 'channels-last';
+  /** Height and width that images of any size were brought to. */
+  readonly imageSize?: number;
+  /** Names of the feature columns of a table, if it has a header. */
+  readonly columnNames?: readonly string[];
+  /** Which column of a table the label is, from 1, and its name if the table has a header. */
+  readonly labelColumn?: number;
+  readonly labelName?: string;
+}
+
 /**
  * Samples of one split, in shared memory: plain data, so posting it to the compute threads of a
  * process shares the one copy.
@@ -52,6 +68,7 @@ export interface Dataset {
     Uint8Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer> | Int32Array<SharedArrayBuffer>;
   readonly y: Int32Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer>;
   readonly normalisation: Normalisation;
+  readonly fileForm?: FileForm;
   /** Training split only. */
   readonly augmentation?: Augmentation;
   /** SHA-256 (hex) over shapes, types and bytes of x and y; see dataset-digest.ts. */

@@ -12,7 +12,11 @@ export type TokenTable =
 const BYTES = 256;
 
 /** The table of a data set for a language model; undefined when its tokens are no text. */
-export function tokenTableOf({ target, vocabulary, classNames }: Dataset): TokenTable | undefined {
+export function tokenTableOf({
+  target,
+  vocabulary,
+  classNames,
+}: Pick<Dataset, 'target' | 'vocabulary' | 'classNames'>): TokenTable | undefined {
   if (target.kind !== 'sequence' || target.classes !== vocabulary) return undefined;
   if (classNames?.length === vocabulary) return { kind: 'char', characters: classNames };
   return vocabulary === BYTES ? { kind: 'byte' } : undefined;

@@ -27,11 +27,13 @@ export interface Graph {
   readonly values: readonly ValueInfo[];
 }
 
-/** A graph before its shapes are inferred: what an `.onnx` file holds. */
-export type GraphFile = Omit<Graph, 'values'> & {
+/** A graph before its shapes are inferred, and what else an `.onnx` file holds. */
+export interface GraphFile extends Omit<Graph, 'values'> {
   /**
    * Names of the initializers that are Constant nodes in the file: numbers that stand in somebody's
    * code, where weights are initializers.
    */
   readonly literals?: ReadonlySet<string>;
-};
+  /** What the file says of itself (`metadata_props`), by name. */
+  readonly metadata?: ReadonlyMap<string, string>;
+}

@@ -3,6 +3,7 @@ import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import { featureCountOf, targetCountOf } from '../data/dataset.ts';
+import { type SampleForm, sampleFormOf } from '../data/sample-form.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import type { Model } from '../models/model.ts';
 import { optimizerSpecOf, scheduleSpecOf } from '../optim/optimizer-settings.ts';
@@ -23,6 +24,8 @@ export interface PlannedRun {
   readonly bytes: PlanBytes;
   /** Draws the file that the trained model leaves as. */
   readonly model: Model;
+  /** What its samples are. */
+  readonly form: SampleForm;
   /** Of the file that the model came from, if it came from one. */
   readonly modelSha256?: string;
   /** What the user should know and need not act on. */
@@ -82,7 +85,8 @@ export function makePlan(
     init.kind === 'values' ? [init.values] : [],
   );
   const bytes = { jobFiles: steps.files, given };
-  return { plan, bytes, model, ...(sha256 !== undefined && { modelSha256: sha256 }), notes };
+  const form = sampleFormOf(data.train);
+  return { plan, bytes, model, form, ...(sha256 !== undefined && { modelSha256: sha256 }), notes };
 }
 
 const GIVEN: PlannedInit = { kind: 'given' };

@@ -8,6 +8,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { decodeGraphFile } from '../graph/file/decode.ts';
 import type { GraphFile } from '../graph/types.ts';
 import { importModel } from '../models/imported/imported.ts';
+import { type BareNetwork, withoutPreamble } from '../models/preamble.ts';
 import { architectureOf } from '../models/architecture-settings.ts';
 import type { Model, ModelTask } from '../models/model.ts';
 import { makeModel } from '../models/models.ts';
@@ -20,8 +21,15 @@ const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** A network as it lies in a file. */
 export interface ModelFile {
+  /** Without the preamble that a `model.onnx` of Lockstep begins with. */
   readonly graph: GraphFile;
-  /** SHA-256 (hex) of the bytes of the file. */
+  readonly preamble?: BareNetwork['preamble'];
+  /** The name that the graph has in the file. */
+  readonly graphName: string;
+  /** What the file says of itself. */
+  readonly metadata?: ReadonlyMap<string, string>;
+  readonly bytes: Uint8Array;
+  /** SHA-256 (hex) of the bytes. */
   readonly sha256: string;
 }
 
@@ -44,11 +52,27 @@ export function chooseModel(config: TrainConfig, task: ModelTask & Partial<Datas
     if (/[./\\]/.test(config.model)) throw notOnnx(config.model);
     return { model: makeModel(config.model, task, architectureOf(config)) };
   }
-  const { graph, sha256 } = readModelFile(config.model);
+  const { graph, sha256, preamble } = readModelFile(config.model);
   const { freeze, loss } = config;
   const hasBinaryTargets = task.y?.every((value) => value === 0 || value === 1) ?? false;
   const model = importModel(graph, task, { freeze, loss, hasBinaryTargets });
-  return { model, sha256, notes: model.notes };
+  return { model, sha256, notes: [...model.notes, ...notesOnScaling(preamble, task)] };
+}
+
+function notesOnScaling(
+  preamble: BareNetwork['preamble'],
+  { normalisation }: Partial<Dataset>,
+): readonly string[] {
+  const isSame =
+    preamble === undefined ||
+    normalisation === undefined ||
+    (preamble.normalisation.scale.join() === normalisation.scale.join() &&
+      preamble.normalisation.shift.join() === normalisation.shift.join());
+  if (isSame) return [];
+  return [
+    'it was trained on features that were scaled otherwise; from here on they are scaled as these ' +
+      'data ask for',
+  ];
 }
 
 function notOnnx(path: string): ConfigError {
@@ -73,8 +97,15 @@ function isModelFile(model: string): boolean {
  */
 export function readModelFile(path: string): ModelFile {
   const bytes = readBytes(path);
+  const { name: graphName, ...content } = decoded(path, bytes);
+  const file = { ...content, name: basename(path) };
+  const { file: graph, ...preamble } = withoutPreamble(file);
   return {
-    graph: { ...decoded(path, bytes), name: basename(path) },
+    graph,
+    ...preamble,
+    graphName,
+    bytes,
+    ...(file.metadata && { metadata: file.metadata }),
     sha256: createHash('sha256').update(bytes).digest('hex'),
   };
 }

@@ -69,6 +69,8 @@ export interface Model extends ModelTask {
   readonly forward: (pass: ForwardPass, x: ValueInfo) => ValueInfo;
   /** What the loss `auto` means for it; the usual one of the target when absent. */
   readonly usualLoss?: 'bce';
+  /** Whether its file ends in a Softmax or Sigmoid that the loss leaves out. */
+  readonly givesProbabilities?: boolean;
   /** The model as its user runs it, with the names of its file; absent: drawn anew. */
   readonly inference?: (parameters: ReadonlyMap<string, Float32Array>) => GraphFile;
 }

@@ -140,7 +140,11 @@ function drawLoss(
   if (correct !== undefined) g.output('correct', correct);
 }
 
-function objectiveOf({ usualLoss }: Model, options: ObjectiveOptions): ObjectiveOptions {
+/** The objective that a model is trained with: `auto` may mean a loss of its own. */
+export function objectiveOf(
+  { usualLoss }: Pick<Model, 'usualLoss'>,
+  options: ObjectiveOptions,
+): ObjectiveOptions {
   const { loss = 'auto' } = options;
   return { ...options, loss: loss === 'auto' && usualLoss !== undefined ? usualLoss : loss };
 }

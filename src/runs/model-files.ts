@@ -3,7 +3,14 @@ import { encodeSafetensors } from '../checkpoint/safetensors.ts';
 import { encodeGraphParts } from '../graph/file/encode.ts';
 import { makeArenaLayout } from '../kernels/layout.ts';
 import { type Model, parameterCountOf } from '../models/model.ts';
+import { withPreamble } from '../models/preamble.ts';
 import { makeInferenceFile } from '../models/step-graphs.ts';
+import {
+  type DescribedModel,
+  describeModel,
+  metadataOf,
+  type ModelDescription,
+} from './model-description.ts';
 
 /** A file that is not written yet. */
 export interface ModelFile {
@@ -12,27 +19,47 @@ export interface ModelFile {
   readonly encode: () => readonly Uint8Array[];
 }
 
-/** The files of a model whose parameters lie in `weights` as in an arena. */
-export function modelFiles(
-  model: Model,
-  weights: Float32Array,
-  metadata: Readonly<Record<string, string>>,
-): readonly ModelFile[] {
+/** A trained model that is to be written. */
+export interface TrainedWeights extends DescribedModel {
+  readonly model: Model;
+  /** As in an arena. */
+  readonly weights: Float32Array;
+  /** What the files are to say of where they come from, by name. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/** The files of a model, and how `model.onnx` is used. */
+export function modelFiles(trained: TrainedWeights): {
+  readonly files: readonly ModelFile[];
+  readonly description: ModelDescription;
+} {
+  const { model, form, facts } = trained;
+  const parameters = parametersOf(trained);
+  const file = withPreamble(makeInferenceFile(model, parameters), form);
+  const description = describeModel(file, trained);
+  const metadata = new Map([...metadataOf(description, facts), ...(file.metadata ?? [])]);
+  const tensors = model.parameters.map(({ name, shape }) => ({
+    name,
+    shape,
+    data: parameters.get(name) ?? new Float32Array(0),
+  }));
+  return {
+    description,
+    files: [
+      { name: 'model.onnx', encode: () => encodeGraphParts({ ...file, metadata }) },
+      { name: 'model.safetensors', encode: () => encodeSafetensors(tensors, facts) },
+    ],
+  };
+}
+
+function parametersOf({ model, weights }: TrainedWeights): ReadonlyMap<string, Float32Array> {
   const parameters = new Map<string, Float32Array>();
   let offset = 0;
   for (const { name, length } of makeArenaLayout(model.parameters).tensors) {
     parameters.set(name, weights.subarray(offset, offset + length));
     offset += length;
   }
-  const tensors = model.parameters.map(({ name, shape }) => ({
-    name,
-    shape,
-    data: parameters.get(name) ?? new Float32Array(0),
-  }));
-  return [
-    { name: 'model.onnx', encode: () => encodeGraphParts(makeInferenceFile(model, parameters)) },
-    { name: 'model.safetensors', encode: () => encodeSafetensors(tensors, metadata) },
-  ];
+  return parameters;
 }
 
 /**

@@ -16,6 +16,8 @@ import { compiledStepsOf } from '../plan/run-plan.ts';
 import type { Hello } from '../protocol/messages.ts';
 import { digestsOf, type StateDigests } from '../state/digest.ts';
 import { EventTally } from './event-tally.ts';
+import type { ModelDescription } from './model-description.ts';
+import { modelFiles } from './model-files.ts';
 import type { RunFiles } from './run-files.ts';
 import { type RunSummary, summariseWorkers } from './run-summary.ts';
 
@@ -47,6 +49,8 @@ export interface RecordedRunOptions {
 export class RecordedRun {
   readonly coordinator: Coordinator;
   readonly #options: RecordedRunOptions;
+  /** How the model is used, once it is written. */
+  #description: ModelDescription | undefined;
   readonly #tally = new EventTally(systemClock);
   readonly #rate = new EventRate(systemClock);
   readonly #sinks: readonly EventSink[];
@@ -197,9 +201,16 @@ export class RecordedRun {
   #writeModel(state: Uint8Array, facts: Readonly<Record<string, string>>): void {
     const { config, name, planned, files } = this.#options;
     const weights = asFloat32(state.subarray(0, 4 * stateElementCountOf(planned.model)));
-    const { model, dataset } = config;
     this.#options.onPhase('saving the model');
-    files.writeModel(planned.model, weights, { model, dataset, run: name, ...facts });
+    const { model, dataset, loss } = config;
+    const { plan, form } = planned;
+    const { dataDigest } = plan.job;
+    const { files: written, description } = modelFiles({
+      ...{ model: planned.model, weights, form, loss },
+      facts: { model, dataset, run: name, dataDigest, ...facts },
+    });
+    files.writeModel(written);
+    this.#description = description;
   }
 
   /** Writes the model that a run has which does not finish: that of its last snapshot. */
@@ -253,6 +264,7 @@ export class RecordedRun {
       wallSeconds: seconds(systemClock.now() - startedMs),
       ...(firstStepMs !== undefined && { firstStepSeconds: seconds(firstStepMs - startedMs) }),
       parameters: parameterCountOf(model),
+      ...usageOf(this.#description),
       stepDigest: createHash('sha256').update(compiledStepsOf(plan, bytes).train).digest('hex'),
       ...about,
       ledger: coordinator.ledger,
@@ -262,6 +274,16 @@ export class RecordedRun {
       folder: files.folder,
     };
   }
+}
+
+/** How the model is used, in brief. */
+function usageOf(
+  description: ModelDescription | undefined,
+): Pick<RunSummary, 'input' | 'classNames'> {
+  if (description === undefined) return {};
+  const { input, classNames } = description;
+  const { name, type, shape, about } = input;
+  return { input: { name, type, shape, about }, ...(classNames && { classNames }) };
 }
 
 /** What became of the model of a run that does not finish. */

@@ -14,13 +14,14 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { ManualClock } from '../base/clock.ts';
 import type { FileFailed, RunEvent, StepCommitted } from '../metrics/events.ts';
-import { parameterCountOf } from '../models/model.ts';
-import { makeModel } from '../models/models.ts';
+import type { ModelFile } from './model-files.ts';
 import { RunFiles } from './run-files.ts';
 import type { RunSummary } from './run-summary.ts';
 
-const model = makeModel('mlp', { features: [4], target: { kind: 'classification', classes: 3 } });
-const weights = Float32Array.from({ length: parameterCountOf(model) }, (_, index) => index);
+const MODEL_FILES: readonly ModelFile[] = ['model.onnx', 'model.safetensors'].map((name) => ({
+  name,
+  encode: () => [Uint8Array.of(1, 2), Uint8Array.of(3)],
+}));
 const STARTED: RunEvent = {
   kind: 'run-started',
   runId: 'run',
@@ -83,7 +84,7 @@ describe('RunFiles', () => {
   test('says nothing when all is well, and leaves no timer', (t) => {
     const { files, clock, asked, shelter, told } = begin(t);
     clock.advance(10_000);
-    files.writeModel(model, weights, {});
+    files.writeModel(MODEL_FILES);
     const summary = files.finish(SUMMARY);
 
     assert.deepEqual(told, []);
@@ -122,7 +123,7 @@ describe('the folder of a run that is deleted', () => {
     assert.equal(told[0]!.file, asked);
     assert.match(told[0]!.consequence, /^it was made again/);
     files.onEvent(stepOf(3));
-    files.writeModel(model, weights, {});
+    files.writeModel(MODEL_FILES);
     const summary = files.finish(SUMMARY);
     assert.equal(summary.folder, asked);
     assert.equal(summary.fileFailures?.length, 1);
@@ -144,7 +145,7 @@ describe('the folder of a run that is deleted', () => {
     rmSync(asked, { recursive: true });
     writeFileSync(asked, 'in the way');
     clock.advance(5000);
-    files.writeModel(model, weights, {});
+    files.writeModel(MODEL_FILES);
     const summary = files.finish(SUMMARY);
 
     const [name] = readdirSync(shelter);
@@ -192,7 +193,7 @@ describe('a model for which there is no room', () => {
   test('is put elsewhere with all that it needs, and told where', (t) => {
     const { files, asked, shelter, told } = begin(t);
     fill(asked, 'model.onnx');
-    files.writeModel(model, weights, {});
+    files.writeModel(MODEL_FILES);
     const summary = files.finish(SUMMARY);
 
     const folder = join(shelter, readdirSync(shelter)[0]!);
@@ -214,7 +215,7 @@ describe('a model for which there is no room', () => {
     const { files, asked, shelter, told } = begin(t);
     rmSync(shelter, { recursive: true });
     fill(asked, 'model.onnx');
-    files.writeModel(model, weights, {});
+    files.writeModel(MODEL_FILES);
     assert.deepEqual(
       told.map(({ file, consequence }) => `${file}: ${consequence}`),
       ['model.onnx: it is missing'],
@@ -222,7 +223,7 @@ describe('a model for which there is no room', () => {
     fill(asked, 'model.onnx');
     fill(asked, 'model.safetensors');
 
-    assert.throws(() => files.writeModel(model, weights, {}), {
+    assert.throws(() => files.writeModel(MODEL_FILES), {
       code: 'FILE_FAILED',
       message: /^writing .*model\.onnx: the disk is full\. .* Elsewhere: .*none: ENOENT/,
     });

@@ -11,9 +11,8 @@ import type { TrainConfig } from '../config/train-config.ts';
 import type { TokenTable } from '../data/token-table.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { FileFailed, RunEvent } from '../metrics/events.ts';
-import type { Model } from '../models/model.ts';
 import { FileFailures } from './file-failures.ts';
-import { type ModelFile, modelFiles } from './model-files.ts';
+import type { ModelFile } from './model-files.ts';
 import { RankMetrics } from './rank-metrics.ts';
 import { MAX_WAITING_BYTES, RecordFile } from './record-file.ts';
 import { fileError, writeWhole } from './run-file.ts';
@@ -153,13 +152,8 @@ export class RunFiles implements EventSink {
    * Writes the trained model, with which one can go on here or elsewhere: into the folder of the
    * run, or where there is room. Throws FILE_FAILED when no place takes any of its files.
    */
-  writeModel(
-    model: Model,
-    weights: Float32Array,
-    metadata: Readonly<Record<string, string>>,
-  ): void {
+  writeModel(files: readonly ModelFile[]): void {
     this.#putBack();
-    const files = modelFiles(model, weights, metadata);
     this.#modelNames = files.map(({ name }) => name);
     const save = ({ name, encode }: ModelFile): LockstepError | undefined =>
       this.#failures.attempt(name, () => this.#writeOrShelter(name, encode()));

@@ -47,6 +47,15 @@ export interface RunSummary {
   readonly parameters: number;
   /** SHA-256 of the compiled step: runs whose digests are to be equal begin with equal ones. */
   readonly stepDigest: string;
+  /** What `model.onnx` takes, `about` in words. */
+  readonly input?: {
+    readonly name: string;
+    readonly type: string;
+    readonly shape: readonly (number | string)[];
+    readonly about: string;
+  };
+  /** Of its outputs; numbers from 0 where the data have no names. */
+  readonly classNames?: readonly string[];
   /** The model files are those after so many updates; `steps` when the run finished. */
   readonly modelStep?: number;
   /** Why there are no model files. */

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
-import { decodeGraph } from '../../src/graph/file/decode.ts';
+import { decodeGraph, decodeGraphFile } from '../../src/graph/file/decode.ts';
 import { mnistFile } from '../mnist-files.ts';
 import { startProgram, temporaryFolder } from './processes.ts';
 import { type Outcome, type Run, startRun } from './runs.ts';
@@ -32,8 +32,7 @@ const CLASSIFY = `
   let correct = 0;
   for (let start = 0; start < 10_000; start += 1000) {
     const pixels = images.subarray(784 * start, 784 * (start + 1000));
-    const numbers = Float32Array.from(pixels, (p) => (p / 255 - 0.1307) / 0.3081);
-    const input = new Tensor('float32', numbers, [1000, 1, 28, 28]);
+    const input = new Tensor('uint8', pixels, [1000, 28, 28]);
     const { logits } = await session.run({ input });
     for (let i = 0; i < 1000; i++) {
       const row = logits.data.subarray(10 * i, 10 * i + 10);
@@ -159,6 +158,13 @@ describe('the files of a run', () => {
       ],
     ];
     for (const key of keys) assert.ok(key in summary, key);
+    assert.deepEqual(summary.input, {
+      name: 'input',
+      type: 'uint8',
+      shape: ['batch', 28, 28],
+      about: 'bytes of pixels as the files of the data hold them, not scaled: the model does that',
+    });
+    assert.deepEqual(summary.classNames, Array.from('0123456789'));
     assert.equal(summary.parameters, 784 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10);
     assert.equal(summary.steps, 60);
     assert.deepEqual(Object.keys(summary.ledger), ['expected', 'counted', 'dropped', 'duplicated']);
@@ -233,6 +239,23 @@ describe('the files of a run', () => {
       inputs: ['input'],
       outputs: ['logits'],
     });
+  });
+
+  test('hold a model that says what it is', () => {
+    const { metadata } = decodeGraphFile(read('model.onnx'));
+
+    const of = (name: string): unknown => JSON.parse(metadata!.get(name) ?? '') as unknown;
+    const { name, type, shape, about, scale } = of('input') as Record<string, unknown>;
+    assert.deepEqual({ name, type, shape, about }, outcome.summary.input);
+    assert.deepEqual(scale, [Math.fround(1 / (255 * 0.3081))]);
+    assert.deepEqual(of('output'), { name: 'logits', gives: 'logits' });
+    assert.deepEqual(of('classNames'), Array.from('0123456789'));
+    assert.equal(metadata!.get('stateDigest'), outcome.summary.stateDigest);
+    assert.match(metadata!.get('dataDigest')!, /^[\da-f]{64}:[\da-f]{64}$/);
+    assert.deepEqual(
+      ['model', 'dataset', 'run', 'task'].map((key) => metadata!.get(key)),
+      ['mlp', 'mnist', 'run', 'classification'],
+    );
   });
 
   test('hold the same weights as safetensors', () => {

@@ -105,7 +105,7 @@ describe('what the user gives', () => {
     [
       'a model that is no file',
       ['predict', '/dev/zero', 'rows'],
-      /reading \/dev\/zero: expected a file, and this is none/,
+      /model \/dev\/zero: expected a file, got something else/,
     ],
     [
       'no rounds',

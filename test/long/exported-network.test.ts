@@ -13,6 +13,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { parts } from '../patterns.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeGraphFile } from '../../src/graph/file/decode.ts';
+import { withoutPreamble } from '../../src/models/preamble.ts';
 import type { TensorData } from '../../src/graph/values/types.ts';
 import { REPOSITORY, startLockstep, temporaryFolder } from '../cluster/processes.ts';
 import { assertSameModel, startRun } from '../cluster/runs.ts';
@@ -47,7 +48,7 @@ describe('lockstep train --model file.onnx', () => {
     const trained = join(first.folder, 'model.onnx');
 
     const session = await InferenceSession.create(trained);
-    const image = new Tensor('float32', new Float32Array(5 * 28 * 28), [5, 1, 28, 28]);
+    const image = new Tensor('uint8', new Uint8Array(5 * 28 * 28), [5, 28, 28]);
     const { scores } = await session.run({ image });
     const again = startRun(t, [
       '--model',
@@ -72,7 +73,7 @@ describe('lockstep train --model file.onnx', () => {
 });
 
 function weightsOf(path: string): ReadonlyMap<string, TensorData> {
-  const { initializers } = decodeGraphFile(readFileSync(path));
+  const { initializers } = withoutPreamble(decodeGraphFile(readFileSync(path))).file;
   return new Map(initializers.map(({ name, data }) => [name, data]));
 }
 

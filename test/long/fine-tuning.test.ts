@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { decodeGraphFile } from '../../src/graph/file/decode.ts';
+import { withoutPreamble } from '../../src/models/preamble.ts';
 import type { TensorData } from '../../src/graph/values/types.ts';
 import { REPOSITORY } from '../cluster/processes.ts';
 import { startRun } from '../cluster/runs.ts';
@@ -12,7 +13,7 @@ import { samplesOf, worthOf } from './inference.ts';
 const PRETRAINED = join(REPOSITORY, 'test/fixtures/onnx/pretrained-13.onnx');
 
 function weightsOf(path: string): ReadonlyMap<string, TensorData> {
-  const { initializers } = decodeGraphFile(readFileSync(path));
+  const { initializers } = withoutPreamble(decodeGraphFile(readFileSync(path))).file;
   return new Map(initializers.map(({ name, data }) => [name, data]));
 }
 

@@ -2,6 +2,7 @@
  * What a trained `model.onnx` is worth, measured with plain ONNX Runtime: nothing of the training
  * is used.
  */
+import { readFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import {
@@ -10,6 +11,8 @@ import {
   featureCountOf,
   targetCountOf,
 } from '../../src/data/dataset.ts';
+import { asInFile, fileShapeOf } from '../../src/data/sample-form.ts';
+import { decodeGraphFile } from '../../src/graph/file/decode.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/job/data-source.ts';
 
 const BATCH = 100;
@@ -35,12 +38,13 @@ export interface Worth {
  * position.
  */
 export async function worthOf(path: string, samples: Dataset): Promise<Worth> {
+  const isOurs = decodeGraphFile(readFileSync(path)).metadata?.has('input') === true;
   const session = await InferenceSession.create(path);
   const [inputName, outputName] = [session.inputNames[0]!, session.outputNames[0]!];
   const labelCount = targetCountOf(samples);
   let [right, loss] = [0, 0];
   for (let start = 0; start < samples.sampleCount; start += BATCH) {
-    const input = inputOf(samples, start, Math.min(start + BATCH, samples.sampleCount));
+    const input = inputOf(samples, start, Math.min(start + BATCH, samples.sampleCount), isOurs);
     const outputs = await session.run({ [inputName]: input });
     const { data, dims } = outputs[outputName]!;
     const classes = dims.at(-1)!;
@@ -57,18 +61,26 @@ export async function worthOf(path: string, samples: Dataset): Promise<Worth> {
   return { accuracy: right / answers, loss: loss / answers };
 }
 
-/** Samples start .. end - 1, normalised as their user has to. */
-function inputOf(samples: Dataset, start: number, end: number): Tensor {
+/**
+ * Samples start .. end - 1: as their files hold them for a network of ours, and normalised for one
+ * that was exported elsewhere, which takes floats.
+ */
+function inputOf(samples: Dataset, start: number, end: number, isOurs: boolean): Tensor {
   const { x, features, vocabulary, normalisation } = samples;
   const count = featureCountOf(samples);
   const part = x.slice(start * count, end * count);
-  const shape = [end - start, ...features];
-  if (vocabulary !== undefined) return new Tensor('int32', Int32Array.from(part), shape);
+  if (vocabulary !== undefined)
+    return new Tensor('int32', Int32Array.from(part), [end - start, ...features]);
+  if (isOurs) {
+    const values = asInFile(part, samples);
+    const type = values instanceof Uint8Array ? 'uint8' : 'float32';
+    return new Tensor(type, values, [end - start, ...fileShapeOf(samples)]);
+  }
   const { scale, shift } = normalisation;
   const perChannel = count / scale.length;
   const values = Float32Array.from(part, (value, i) => {
     const channel = Math.floor((i % count) / perChannel);
     return value * scale[channel]! + shift[channel]!;
   });
-  return new Tensor('float32', values, shape);
+  return new Tensor('float32', values, [end - start, ...features]);
 }

@@ -6,7 +6,8 @@ import { helpText } from '../shell/help.ts';
 
 const HELP = `
 Prints input, output and weights of the network as JSON: the names are those that --freeze takes.
-Train it with
+Of a model.onnx that Lockstep wrote it prints also what the file takes, with the scale and shift
+that lead from it to the network's input, and the file's metadata. Train it with
   lockstep train --model net.onnx --dataset cifar10 --freeze 'layer1.*,layer2.*'
 Export it from PyTorch in training form, for batches of any size:
   torch.onnx.export(net.train(), x, 'net.onnx', opset_version=17,
@@ -23,7 +24,13 @@ export function modelCommand(): Command {
     .argument('<file>', 'path of the file')
     .addHelpText('after', helpText(HELP))
     .action((path: string) => {
-      const { graph, sha256 } = readModelFile(path);
-      printJson({ file: path, sha256, ...describeNetwork(graph) });
+      const { graph, sha256, preamble, metadata } = readModelFile(path);
+      printJson({
+        file: path,
+        sha256,
+        ...(preamble && { takes: preamble.input, ...preamble.normalisation }),
+        ...describeNetwork(graph),
+        ...(metadata && { metadata: Object.fromEntries(metadata) }),
+      });
     });
 }

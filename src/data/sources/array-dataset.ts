@@ -1,8 +1,9 @@
 /** The user's arrays as a data set: types and shapes say which are features, labels or tokens. */
 import { DataError } from '../../base/errors.ts';
 import { AS_STORED } from '../dataset.ts';
-import type { Dataset, DatasetTarget } from '../dataset.ts';
+import type { Dataset, DatasetTarget, FileForm } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
+import { channelsLast } from '../sample-form.ts';
 import type { NpyArray } from '../formats/npy.ts';
 import { sharedBytes, sharedFloat32, sharedInt32 } from '../shared-memory.ts';
 
@@ -51,6 +52,7 @@ export function makeArrayDatasets(pairs: readonly ArrayPair[], options: ArrayOpt
       x: featuresOf(x, task),
       y: targetsOf(y, task.target),
       normalisation: AS_STORED,
+      ...(task.layout.form && { fileForm: { layout: task.layout.form } }),
     });
   });
 }
@@ -61,10 +63,10 @@ interface Task {
   readonly vocabulary?: number;
 }
 
-/** How a sample is stored: as it is used, or with its channels last. */
+/** The shape in which a sample is used, and how it is stored if otherwise. */
 interface Layout {
   readonly features: readonly number[];
-  readonly hasChannelsLast: boolean;
+  readonly form?: NonNullable<FileForm['layout']>;
 }
 
 function taskOf(pairs: readonly ArrayPair[], { classes, vocabulary }: ArrayOptions): Task {
@@ -123,11 +125,11 @@ function layoutOf({ array }: NamedArray): Layout {
   const features = array.shape.slice(1);
   const isColour = (size: number | undefined): boolean => size === 1 || size === 3;
   if (features.length === 2 && array.kind === 'bytes')
-    return { features: [1, ...features], hasChannelsLast: false };
+    return { features: [1, ...features], form: 'grey' };
   const [first, height = 0, last] = features;
   if (features.length === 3 && isColour(last) && !isColour(first))
-    return { features: [last ?? 0, first ?? 0, height], hasChannelsLast: true };
-  return { features, hasChannelsLast: false };
+    return { features: [last ?? 0, first ?? 0, height], form: 'channels-last' };
+  return { features };
 }
 
 function targetOf(
@@ -215,23 +217,13 @@ function featuresOf(x: NamedArray, { layout, vocabulary }: Task): Dataset['x'] {
       : array.kind === 'bytes'
         ? sharedBytes(array.length, name)
         : sharedFloat32(array.length, name);
-  const sourceOf = layout.hasChannelsLast
-    ? channelsLast(layout.features)
-    : (index: number): number => index;
+  const sourceOf =
+    layout.form === 'channels-last'
+      ? channelsLast(layout.features)
+      : (index: number): number => index;
   for (let i = 0; i < array.length; i++) target[i] = array.at(sourceOf(i));
   checkFinite(target, x);
   return target;
-}
-
-/** Where element [n, c, h, w] lies in an array [N, H, W, C]. */
-function channelsLast([channels = 1, height = 1, width = 1]: readonly number[]): (
-  index: number,
-) => number {
-  const plane = height * width;
-  return (index) => {
-    const inSample = index % (channels * plane);
-    return index - inSample + (inSample % plane) * channels + Math.floor(inSample / plane);
-  };
 }
 
 function targetsOf(y: NamedArray, target: DatasetTarget): Dataset['y'] {

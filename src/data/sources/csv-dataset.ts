@@ -4,7 +4,7 @@ import type { BadRowAction } from '../dataset-settings.ts';
 import { csvRows } from '../formats/csv.ts';
 import type { CsvRow } from '../formats/csv.ts';
 import { AS_STORED } from '../dataset.ts';
-import type { Dataset } from '../dataset.ts';
+import type { Dataset, FileForm } from '../dataset.ts';
 import { makeDataset } from '../dataset-digest.ts';
 import { sharedFloat32, sharedInt32 } from '../shared-memory.ts';
 
@@ -46,7 +46,7 @@ const INTEGER = /^[+-]?\d{1,15}$/;
 export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions): CsvDataset {
   const rows = csvRows(text, path);
   const top = nextOf(rows);
-  const header = top?.cells.every((cell) => !NUMBER.test(cell)) === true ? top.cells : undefined;
+  const header = top !== undefined && isHeader(top) ? top.cells : undefined;
   const first = header === undefined ? top : nextOf(rows);
   const columns = header?.length ?? first?.cells.length ?? 0;
   if (first === undefined || columns < 2)
@@ -72,7 +72,11 @@ export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions
         `them${table.labels.length === 0 ? '' : ', or leave them out with --on-bad-row skip'}.`,
       { path, badRows: badCount, rows: rowCount },
     );
-  const dataset = datasetOf(path, table, columns - 1);
+  const fileForm: FileForm = {
+    labelColumn: label + 1,
+    ...(header && { columnNames: header.toSpliced(label, 1), labelName: header[label] ?? '' }),
+  };
+  const dataset = datasetOf(path, table, columns - 1, fileForm);
   return badCount === 0
     ? { dataset }
     : { dataset, skipped: `${badCount} of ${rowCount} rows skipped (${named})` };
@@ -84,6 +88,11 @@ export function makeCsvDataset({ path, text, labelColumn, onBadRow }: CsvOptions
 interface Table {
   readonly features: number[];
   readonly labels: string[];
+}
+
+/** Whether a first row is a header: none of its cells is a number. */
+export function isHeader({ cells }: CsvRow): boolean {
+  return cells.every((cell) => !NUMBER.test(cell));
 }
 
 function nextOf(rows: Generator<CsvRow, void>): CsvRow | undefined {
@@ -136,15 +145,24 @@ function whatIsWrong({ cells }: CsvRow, columns: number, label: number): string 
     : undefined;
 }
 
-function isFinite32(cell: string): boolean {
+/** Whether a cell is a number that float32 can hold. */
+export function isFinite32(cell: string): boolean {
   return NUMBER.test(cell) && Number.isFinite(Math.fround(Number(cell)));
 }
 
-function datasetOf(path: string, { features, labels }: Table, width: number): Dataset {
+function datasetOf(
+  path: string,
+  { features, labels }: Table,
+  width: number,
+  fileForm: FileForm,
+): Dataset {
   const x = sharedFloat32(features.length, path);
   x.set(features);
   const sampleCount = labels.length;
-  const common = { name: path, sampleCount, features: [width], x, normalisation: AS_STORED };
+  const common = {
+    ...{ name: path, sampleCount, features: [width], x },
+    ...{ normalisation: AS_STORED, fileForm },
+  };
   const isInteger = labels.every((text) => INTEGER.test(text));
   if (!isInteger && labels.every((text) => NUMBER.test(text))) {
     const y = sharedFloat32(sampleCount, path);

@@ -80,5 +80,6 @@ function makeSplit(
     x: images,
     y,
     normalisation,
+    fileForm: { layout: 'grey' },
   });
 }

@@ -108,6 +108,10 @@ async function readClasses(
     x,
     y,
     normalisation: AS_STORED,
+    fileForm: {
+      layout: channels === 1 ? 'grey' : 'channels-last',
+      ...(settings.imageSize !== undefined && { imageSize: settings.imageSize }),
+    },
   });
   return { dataset, skipped };
 }

@@ -38,6 +38,7 @@ export async function loadDigits(seed: number): Promise<DatasetSplits> {
     x,
     y,
     normalisation: AS_STORED,
+    fileForm: { layout: 'grey' },
   });
   return standardised(withTestSplit(whole, 'part of Lockstep', seed));
 }

@@ -20,6 +20,8 @@ export interface DecodedNode {
 /** The one graph of a file. */
 export interface DecodedModel {
   readonly opset: number;
+  /** What the file says of itself; of two entries of one name the later. */
+  readonly metadata: ReadonlyMap<string, string>;
   readonly name: string;
   readonly nodes: readonly DecodedNode[];
   readonly initializers: readonly Tensor[];
@@ -30,6 +32,7 @@ export interface DecodedModel {
 // Far above what networks have: an entry of two bytes becomes an object of hundreds.
 const MAX_NODES = 100_000;
 const MAX_TENSORS = 100_000;
+const MAX_METADATA = 1_000;
 /** Most attributes, and most inputs or outputs, of one node. */
 const MAX_ATTRIBUTES = 64;
 const MAX_VALUES = 10_000;
@@ -43,11 +46,14 @@ const MAX_RANK = 32;
  *         data in other files.
  */
 export function decodeModel(bytes: Uint8Array): DecodedModel {
-  const graphs: Omit<DecodedModel, 'opset'>[] = [];
+  const graphs: DecodedGraph[] = [];
+  const metadata: (readonly [string, string])[] = [];
   let opset: number | undefined;
   readMessage(bytes, 'ONNX model', {
     7: (field) => keep(graphs, decodeGraphMessage(field), 1, 'graphs'), // graph
     8: (field) => (opset = decodeOpset(field) ?? opset), // opset_import
+    // metadata_props
+    14: (field) => keep(metadata, decodeEntry(field), MAX_METADATA, 'entries of metadata'),
     20: refuse('training information'),
     25: refuse('functions'),
   });
@@ -55,7 +61,13 @@ export function decodeModel(bytes: Uint8Array): DecodedModel {
   if (graph === undefined) throw new GraphError('reading ONNX model: expected one graph, got none');
   if (opset === undefined)
     throw new GraphError('reading ONNX model: expected an opset version, got none');
-  return { opset, ...graph };
+  return { opset, metadata: new Map(metadata), ...graph };
+}
+
+function decodeEntry(field: ProtoField): readonly [string, string] {
+  let [key, value] = ['', ''];
+  field.message({ 1: (inner) => (key = inner.string()), 2: (inner) => (value = inner.string()) });
+  return [key, value];
 }
 
 function decodeOpset(field: ProtoField): number | undefined {
@@ -66,7 +78,9 @@ function decodeOpset(field: ProtoField): number | undefined {
   return isStandardDomain(domain) ? version : undefined;
 }
 
-function decodeGraphMessage(field: ProtoField): Omit<DecodedModel, 'opset'> {
+type DecodedGraph = Omit<DecodedModel, 'opset' | 'metadata'>;
+
+function decodeGraphMessage(field: ProtoField): DecodedGraph {
   let name = '';
   const nodes: DecodedNode[] = [];
   const initializers: Tensor[] = [];

@@ -40,7 +40,7 @@ export function decodeTensor(field: ProtoField): Tensor {
     2: (inner) => (code = inner.int()), // data_type
     3: () => refuse(name, 'segments'), // segment
     4: (inner) => keep(floats, inner.floats()), // float_data
-    5: (inner) => keep(integers, inner.bigints()), // int32_data, also bool
+    5: (inner) => keep(integers, inner.bigints()), // int32_data, also bool and uint8
     7: (inner) => keep(integers, inner.bigints()), // int64_data
     8: (inner) => (name = inner.string()), // name
     9: (inner) => (raw = inner.bytes()), // raw_data
@@ -79,6 +79,7 @@ function fromRaw(name: string, code: number, type: ElementType, raw: Uint8Array)
   if (type === 'float32') return new Float32Array(buffer);
   if (type === 'int32') return new Int32Array(buffer);
   if (type === 'int64') return new BigInt64Array(buffer);
+  if (type === 'uint8') return new Uint8Array(buffer);
   return new Uint8Array(buffer).map((byte) => Number(byte !== 0));
 }
 
@@ -86,6 +87,7 @@ function fromLists(type: ElementType, floats: Float32Array, integers: BigInt64Ar
   if (type === 'float32') return floats;
   if (type === 'int64') return integers;
   if (type === 'int32') return Int32Array.from(integers, Number);
+  if (type === 'uint8') return Uint8Array.from(integers, Number);
   return Uint8Array.from(integers, (value) => Number(value !== 0n));
 }
 

@@ -48,6 +48,7 @@ export function decodeGraphFile(bytes: Uint8Array): GraphFile {
     initializers: model.initializers,
     nodes,
     literals: model.literals,
+    ...(model.metadata.size > 0 && { metadata: model.metadata }),
   };
   checkOrder(file);
   return file;

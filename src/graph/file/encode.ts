@@ -64,6 +64,11 @@ function writeModel(graph: GraphFile): ProtoWriter {
     out.string(1, '');
     out.int(2, OPSET_VERSION);
   });
+  for (const [key, value] of graph.metadata ?? [])
+    model.message(14, (out) => {
+      out.string(1, key);
+      out.string(2, value);
+    });
   if (model.length > MAX_FILE_BYTES) {
     const gibibytes = (model.length / 2 ** 30).toFixed(1);
     throw new GraphError(

@@ -4,6 +4,7 @@ import { GraphError } from '../../base/errors.ts';
 /** Element types that our graphs know, each with its ONNX number and bytes per element. */
 export const ELEMENT_TYPES = {
   float32: { code: 1, bytes: 4 },
+  uint8: { code: 2, bytes: 1 },
   int32: { code: 6, bytes: 4 },
   int64: { code: 7, bytes: 8 },
   bool: { code: 9, bytes: 1 },
@@ -26,7 +27,6 @@ export function elementTypeOf(code: number, where: string): ElementType {
 
 /** Names, for messages, of types that we do not compute in. */
 const OTHER_TYPES: Readonly<Record<number, string>> = {
-  2: 'uint8',
   3: 'int8',
   4: 'uint16',
   5: 'int16',

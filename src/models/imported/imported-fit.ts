@@ -40,6 +40,15 @@ export function networkOf(file: GraphFile): ImportedNetwork {
   return { file, input, output };
 }
 
+/** What a network's input consists of; only the first two are trained on. */
+const WHAT_IS_TAKEN = {
+  float32: 'numbers',
+  int32: 'tokens',
+  int64: 'tokens',
+  uint8: 'bytes',
+  bool: 'booleans',
+} as const satisfies Record<ValueInfo['type'], string>;
+
 /**
  * The shape in which the network takes a sample of the task: the task's own, or that of the file
  * when it holds as many numbers ([784] for [1, 28, 28]).
@@ -52,12 +61,12 @@ export function sampleShapeOf(
 ): readonly number[] {
   const { features, vocabulary } = task;
   const taken = input.shape.slice(1);
-  const takes = input.type === 'float32' ? 'numbers' : 'tokens';
+  const takes = WHAT_IS_TAKEN[input.type];
   const given = vocabulary === undefined ? 'numbers' : `tokens 0 to ${vocabulary - 1}`;
   const kindFits =
     input.shape.length > 0 &&
-    (takes === 'tokens') === (vocabulary !== undefined) &&
-    input.type !== 'bool';
+    (takes === 'tokens' || takes === 'numbers') &&
+    (takes === 'tokens') === (vocabulary !== undefined);
   const isExact =
     taken.length === features.length &&
     taken.every((size, axis) => typeof size === 'string' || size === features[axis]);

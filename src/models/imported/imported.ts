@@ -79,6 +79,7 @@ export function importModel(
       ...(isBinary ? ['all targets are 0 or 1: the loss is bce (--loss mse for the other)'] : []),
     ],
     ...(usualLoss !== undefined && { usualLoss }),
+    givesProbabilities: scored.file !== network.file,
     forward: (pass, x) => drawForward(pass, x, scored, task, shape, sorted),
     inference: (parameters) => ({
       ...network.file,
