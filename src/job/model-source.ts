@@ -4,7 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ConfigError, GraphError, LockstepError, messageOf } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { AS_STORED, type Dataset } from '../data/dataset.ts';
 import { decodeGraphFile } from '../graph/file/decode.ts';
 import type { GraphFile } from '../graph/types.ts';
 import { importModel } from '../models/imported/imported.ts';
@@ -52,22 +52,23 @@ export function chooseModel(config: TrainConfig, task: ModelTask & Partial<Datas
     if (/[./\\]/.test(config.model)) throw notOnnx(config.model);
     return { model: makeModel(config.model, task, architectureOf(config)) };
   }
-  const { graph, sha256, preamble } = readModelFile(config.model);
+  const file = readModelFile(config.model);
+  const { graph, sha256 } = file;
   const { freeze, loss } = config;
   const hasBinaryTargets = task.y?.every((value) => value === 0 || value === 1) ?? false;
   const model = importModel(graph, task, { freeze, loss, hasBinaryTargets });
-  return { model, sha256, notes: [...model.notes, ...notesOnScaling(preamble, task)] };
+  return { model, sha256, notes: [...model.notes, ...notesOnScaling(file, task)] };
 }
 
 function notesOnScaling(
-  preamble: BareNetwork['preamble'],
+  { preamble, metadata }: ModelFile,
   { normalisation }: Partial<Dataset>,
 ): readonly string[] {
+  // A file of ours without a preamble was trained on what the data held.
+  const before = preamble?.normalisation ?? (metadata?.has('input') ? AS_STORED : normalisation);
   const isSame =
-    preamble === undefined ||
-    normalisation === undefined ||
-    (preamble.normalisation.scale.join() === normalisation.scale.join() &&
-      preamble.normalisation.shift.join() === normalisation.shift.join());
+    before?.scale.join() === normalisation?.scale.join() &&
+    before?.shift.join() === normalisation?.shift.join();
   if (isSame) return [];
   return [
     'it was trained on features that were scaled otherwise; from here on they are scaled as these ' +
