@@ -46,7 +46,10 @@ class Mirror implements SavedModel {
   run: SavedModel['run'] = (values, count) => {
     this.given = Array.from(values, Number);
     const scores = Float32Array.from(this.given);
-    return Promise.resolve({ scores, shape: [count, scores.length / count] });
+    const size = scores.length / count;
+    // Of a sequence two scores a position.
+    const shape = this.description.task === 'sequence' ? [size / 2, 2] : [size];
+    return Promise.resolve({ scores, shape: [count, ...shape] });
   };
 
   close: SavedModel['close'] = () => Promise.resolve();
