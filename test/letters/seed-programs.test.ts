@@ -69,7 +69,7 @@ describe('programs that speak Thrift', { skip }, () => {
     const theirs = startPython(t, 'seed_compute_node.py', [0]);
     cluster.addToList(Number(await waitFor('a port', () => /^(\d+)\n/.exec(theirs.stdout)?.[1])));
 
-    assert.equal((await client.end()).status, 1);
+    assert.equal((await client.end()).status, 2);
     const file = `${cluster.letters}/train_letters`;
     assert.ok(client.stderr.includes(`it gives no result for ${file}`), client.stderr);
     assert.match(client.stderr, /error: .*train_letters\d+\.txt was rejected 10 times/);
@@ -108,7 +108,7 @@ describe('programs that speak Thrift', { skip }, () => {
 
     rmSync(cluster.letters, { recursive: true });
     const lost = cluster.startClient(port, 5, 15, 20, 0.0001, '--compat', 'seed');
-    assert.equal((await lost.end()).status, 1);
+    assert.equal((await lost.end()).status, 2);
     assert.match(lost.stderr, /found nothing to train on in .*letters: expected a directory/);
   });
 
