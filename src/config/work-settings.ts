@@ -42,7 +42,9 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
     type: { kind: 'integer', min: 1, max: 65_536 },
     default: 32,
     unit: 'samples',
-    help: 'Samples computed at once: the unit of work that is given to workers',
+    help:
+      'Samples computed at once: the unit of work that is given to workers; fewer by default for ' +
+      'a large bert, gpt2 or gpt, of which global_batch is then 16 times as many',
   },
   globalBatch: {
     type: { kind: 'integer', min: 1, max: 16_777_216 },
