@@ -85,14 +85,32 @@ family('a model that the data do not fit, with both shapes', 2, {
     ),
   },
   'a token table that is too small': {
-    args: ['--model', 'bert', '--dataset', 'synthetic_text', '--token-table', '100'],
+    args: [
+      '--model',
+      'bert',
+      '--dataset',
+      'synthetic_text',
+      '--token-table',
+      '100',
+      '--micro-batch',
+      '32',
+    ],
     says: only(
       'model bert and [^\\n]+ token_table has 100 rows, the data have a vocabulary of 1000; ' +
         '[^\\n]+',
     ),
   },
   'sequences that are too long': {
-    args: ['--model', 'gpt2', '--dataset', 'synthetic_text', '--sequence-length', '2000'],
+    args: [
+      '--model',
+      'gpt2',
+      '--dataset',
+      'synthetic_text',
+      '--sequence-length',
+      '2000',
+      '--micro-batch',
+      '32',
+    ],
     says: only('model gpt2 and [^\\n]+ position_table has 1024 rows, [^\\n]+ 2000 tokens; [^\\n]+'),
   },
 });
@@ -118,7 +136,7 @@ const labels = (at: number, label: number): Files => ({
   'own/y.npy': npy('<i4', [ROWS], numbers(at, label)),
 });
 
-family('arrays of which something is out of range', 1, {
+family('arrays of which something is out of range', 2, {
   'a label that no class has': {
     args: ['--dataset', './own', '--classes', '3'],
     files: labels(7, 3),
@@ -234,7 +252,7 @@ const TABLE = [
 const BAD_ROWS =
   'line 32: column 1: expected a number, found "x"; line 63: expected 3 cells, found 2';
 
-family('a table with bad rows', 1, {
+family('a table with bad rows', 2, {
   'is not used, and the lines are named': {
     args: ['--dataset', 'table.csv'],
     files: { 'table.csv': TABLE },
@@ -277,7 +295,7 @@ test('a table with bad rows is used without them when told so, and counts the sa
   assert.equal(skipped!.stateDigest, clean!.stateDigest);
 });
 
-family('a folder of images with something else in it', 1, {
+family('a folder of images with something else in it', 2, {
   'is not used, and the file is named': {
     args: ['--model', 'simple_cnn', '--dataset', './pictures'],
     files: { 'pictures/README.md': '# Cats and dogs' },
@@ -361,13 +379,13 @@ test('a download that breaks off is not used, but continued by the next run', as
     ),
   };
 
-  await assertRefused(t, mistake, 1, async () => {
+  await assertRefused(t, mistake, 2, async () => {
     await waitFor('the first bytes', () => existsSync(part) && statSync(part).size === 5000);
     isHolding = false;
     for (const response of held) response.destroy();
   });
   const rangesBefore = ranges.splice(0);
-  await assertRefused(t, mistake, 1);
+  await assertRefused(t, mistake, 2);
 
   assert.equal(rangesBefore[0], 'all');
   assert.deepEqual(new Set(ranges), new Set(['bytes=5000-']));
