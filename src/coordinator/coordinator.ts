@@ -306,8 +306,8 @@ export class Coordinator {
     if (this.#phase === 'gathering')
       return { activity: 'loading', step, done: countIn('ready'), of: this.#gathering.wanted };
     const [done, coming] = [countIn('active'), countIn('syncing')];
-    const isTrained = step === this.#parts.plan.totalSteps;
-    const activity = isTrained ? 'collecting' : 'handing-over';
+    const isEnding = this.#onKept !== undefined || step === this.#parts.plan.totalSteps;
+    const activity = isEnding ? 'collecting' : 'handing-over';
     return { activity, step, done, of: done + coming };
   }
 

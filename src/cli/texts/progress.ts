@@ -110,7 +110,7 @@ export class Progress implements EventSink {
       measuring: `${unit}: measuring gradients on one ${part}`,
       training: `${unit}: ${part} ${next} of ${all}`,
       evaluating: `evaluating ${count} of ${all} samples${left}`,
-      collecting: 'collecting the final state',
+      collecting: 'collecting the last state',
     };
     return `${texts[activity]}${since(elapsedMs)}`;
   }
