@@ -168,7 +168,9 @@ describe('a run that is stopped', () => {
     assert.ok(summary.steps > 0);
     assert.deepEqual(living(await eventsOf(run.folder)), []);
     assert.equal(summary.modelStep, summary.steps);
-    assert.ok((await loadModel(run.folder)).classNames);
+    const model = await loadModel(run.folder);
+    assert.equal(model.classNames?.length, 10);
+    await model.close();
   });
 
   test('by a signal ends the same way, and its loops end, too', async () => {

@@ -7,7 +7,8 @@ import type { RunEvent } from '../metrics/events.ts';
  * be left at any time; several may run side by side, each with all events.
  *
  * A loop that is slower than the run has up to 4096 events waiting for it. When there are more, the
- * oldest of kind `step`, `gradient-norms` or `progress` is dropped; other kinds only when none of these waits.
+ * oldest of kind `step`, `gradient-norms` or `progress` is dropped; other kinds only when none of
+ * these waits.
  */
 export interface RunEvents extends AsyncIterable<RunEvent> {
   /** Events that all loops together have lost so. */

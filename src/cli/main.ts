@@ -27,6 +27,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     model: async () => (await import('./commands/model-command.ts')).modelCommand(),
     devices: async () => (await import('./commands/devices-command.ts')).devicesCommand(),
     generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
+    predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Letters commands:': {
     'compute-node': async (c) =>
@@ -34,7 +35,6 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     'coordinator-node': async (c) =>
       (await import('./commands/coordinator-node-command.ts')).coordinatorNodeCommand(c),
     client: async (c) => (await import('./commands/client-command.ts')).clientCommand(c),
-    predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Validation commands:': {
     run: async (c) => (await import('./commands/run-command.ts')).runCommand(c),

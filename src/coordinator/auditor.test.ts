@@ -53,6 +53,28 @@ describe('Auditor', () => {
     assert.equal(auditor.auditedCount, 2);
   });
 
+  test('asks for one of whoever had no part in a sampled step when it has one, once', () => {
+    const { auditor, active, a, b, c, askedOf } = createWorld([{}, {}, {}], 0.01);
+    const asked = (): number => [a, b, c].flatMap(askedOf).length;
+    const partOf = (step: number, { member }: TestMember): number => {
+      const before = asked();
+      const pass = makePass({ id: step, step, microBatchCount: 1, sampleCount: 2 });
+      auditor.begun(begunOf(pass, 0, active));
+      pass.count([recordOf(0)]);
+      auditor.counted(countedOf(member, pass, [recordOf(0)], TIMES));
+      auditor.abandoned();
+      return asked() - before;
+    };
+    let sampled = 4;
+    while (partOf(sampled, a) === 0) sampled++;
+
+    assert.equal(partOf(sampled + 1, a), 0, 'who had a part in it');
+    assert.ok(partOf(sampled + 1, b) > 0, 'who had none');
+    assert.equal(partOf(sampled + 2, b), 0);
+    auditor.left({ how: 'lost', member: c.member, step: sampled, reason: '' });
+    assert.equal(partOf(sampled + 2, c), 0, 'who is gone owes nothing');
+  });
+
   test('finds who is wrong when two agree against a third, and says so once', () => {
     const { auditor, a, b, c, count, askedOf } = createWorld([{}, {}, {}]);
     count(a, recordOf(0, { checksum: 5 }));

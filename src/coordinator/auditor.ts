@@ -38,7 +38,10 @@ export class Auditor implements PassListener {
   #isCompared = false;
   #isSampled = false;
   #hasScreened = true;
+  /** Of whom one micro-batch is audited in this pass. */
   readonly #sampledIds = new Set<string>();
+  /** Who had nothing to do in a sampled step is audited when it has. */
+  readonly #owingIds = new Set<string>();
   readonly #owners = new Map<number, Member>();
   readonly #cases = new Map<number, AuditCase>();
   readonly #findings: Finding[] = [];
@@ -64,12 +67,16 @@ export class Auditor implements PassListener {
     const { id, work, step } = pass.spec;
     this.abandoned();
     this.#owners.clear();
+    // Of a step that is computed again the audits are void, too.
+    if (step === this.#step) for (const workerId of this.#sampledIds) this.#owingIds.add(workerId);
     this.#sampledIds.clear();
     this.#passId = id;
     this.#step = step;
     this.#hasScreened = false;
     this.#isCompared = this.isOn && work === 'train';
     this.#isSampled = this.#isCompared && this.#isSampledStep(step);
+    if (this.#isSampled)
+      for (const { workerId } of this.#options.active()) this.#owingIds.add(workerId);
   }
 
   /**
@@ -83,12 +90,18 @@ export class Auditor implements PassListener {
     return step % blockSteps === this.#words.below(2 * block, blockSteps);
   }
 
-  /** Of the first records of every member in a sampled step, one is audited. */
+  /**
+   * Of the first records of every member in a sampled step, or in the next one in which it has a
+   * part, one is audited.
+   */
   counted({ member, contribution }: CountedPart): void {
     const { records } = contribution;
+    const { workerId } = member;
     for (const { microBatch } of records) this.#owners.set(microBatch, member);
-    if (!this.#isSampled || this.#sampledIds.has(member.workerId)) return;
-    this.#sampledIds.add(member.workerId);
+    const isDue = this.#isCompared && (this.#isSampled || this.#owingIds.has(workerId));
+    if (!isDue || this.#sampledIds.has(workerId)) return;
+    this.#sampledIds.add(workerId);
+    this.#owingIds.delete(workerId);
     const record = records[this.#words.below(2 * this.#step + 1, records.length)];
     if (record !== undefined) this.#open(record);
   }
@@ -124,7 +137,8 @@ export class Auditor implements PassListener {
   }
 
   /** Whoever leaves will not answer any more: others are asked. */
-  left({ member }: Leaving): void {
+  left({ member, how }: Leaving): void {
+    if (how === 'lost') this.#owingIds.delete(member.workerId);
     for (const audit of this.#cases.values()) {
       if (audit.asked !== member.workerId) continue;
       audit.hear([]);

@@ -115,6 +115,11 @@ export class Trajectory {
     return this.#maxima !== undefined;
   }
 
+  /** Shards are all measured: a worker keeps what it trained on them, and only rounds it again. */
+  get #measuresAll(): boolean {
+    return this.#plan.units.lanesPerPart === 'all';
+  }
+
   /** Whether the snapshot is of the present step. */
   get isKept(): boolean {
     return this.#snapshot.step === this.#step;
@@ -129,7 +134,7 @@ export class Trajectory {
 
   /** The pass that comes next. */
   specOf(work: 'train' | 'evaluate', id: number, reduction: PassSpec['reduction']): PassSpec {
-    const { train, evaluate, job, units } = this.#plan;
+    const { train, evaluate, job } = this.#plan;
     const step = this.#step;
     if (work === 'evaluate' && evaluate !== undefined) {
       const epoch = Math.floor(Math.max(0, step - 1) / this.#stepsPerEpoch);
@@ -147,8 +152,7 @@ export class Trajectory {
     const epoch = Math.floor(step / this.#stepsPerEpoch);
     const stepInEpoch = step % this.#stepsPerEpoch;
     const whole = microBatchesOfStep(train, stepInEpoch);
-    // A worker keeps what it trained on shards, and only rounds it again.
-    const isWhole = this.isMeasured || units.lanesPerPart === 'all';
+    const isWhole = this.isMeasured || this.#measuresAll;
     const size = isWhole ? whole : firstMicroBatchOf(train, whole);
     const maxima = this.#maxima ?? job.parameters.map(() => 1);
     const exponents = gridExponents(maxima, size.microBatchCount);
@@ -172,9 +176,8 @@ export class Trajectory {
     const observed = seen.reduce(mergeMaxima);
     // What an earlier attempt has seen does not count: an element that was damaged would leave
     // its mark on the grid, and everybody's gradients would be rounded to nothing.
-    const measured = this.#plan.units.lanesPerPart === 'all' ? observed : seen[0];
-    const expected = this.#committedMaxima ?? measured ?? observed;
-    const maxima = maximaOfStep(expected, observed, microBatchCount);
+    const measured = this.#measuresAll ? observed : (seen[0] ?? observed);
+    const maxima = maximaOfStep(this.#committedMaxima ?? measured, observed, microBatchCount);
     const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
     const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
     const isFirst = !this.isMeasured;

@@ -47,7 +47,7 @@ interface Post {
 const GRACE_MS = 2_000;
 /**
  * So many start up at once: with more than cores everybody is late, the run that plans for them
- * too. Four wait for the disk often enough to be no slower on one core.
+ * too. Four start together on any machine, as small runs did before.
  */
 const STARTS_AT_ONCE = Math.max(4, availableParallelism());
 const RETRY_SECONDS = 10;

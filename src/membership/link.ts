@@ -47,7 +47,8 @@ export class Link {
     const heartbeatBytes = this.#later.get('heartbeat')?.bytesReceived ?? 0;
     const heardBytes = this.#all().reduce((sum, c) => sum + c.bytesReceived, 0);
     const waitingBytes = this.#all().reduce((sum, c) => sum + c.queuedBytes, 0);
-    return { heardBytes, workBytes: heardBytes - heartbeatBytes, waitingBytes };
+    const sentBytes = this.#later.get('data')?.bytesSent ?? 0;
+    return { heardBytes, workBytes: heardBytes - heartbeatBytes, waitingBytes, sentBytes };
   }
 
   /** Bytes over all connections, both ways. */

@@ -165,8 +165,7 @@ export class RecordedRun {
   #save(): void {
     const { bytes } = this.coordinator.snapshot;
     if (this.#saved?.bytes === bytes) return;
-    const { onPhase, planned } = this.#options;
-    onPhase('saving the model');
+    const { planned } = this.#options;
     const digests = digestsOf(bytes, stateElementCountOf(planned.model));
     this.#saved = undefined;
     try {
@@ -185,8 +184,10 @@ export class RecordedRun {
     const odd = result.replicaDigests.find(
       ({ stateDigest }) => stateDigest !== digests.stateDigest,
     );
-    if (odd !== undefined)
+    if (odd !== undefined) {
+      if (saved !== undefined) files.removeModel();
       return this.#fail(oddReplica(odd, result.steps, digests), () => ({ noModel: IN_DOUBT }));
+    }
     try {
       if (saved === undefined || !files.hasModel) this.#writeModel(result.state, { ...digests });
       const summary = this.#summary('finished', { ...digests, modelStep: result.steps });

@@ -161,6 +161,13 @@ export class RunFiles implements EventSink {
     if (errors.length === files.length && errors[0] !== undefined) throw errors[0];
   }
 
+  /** Removes the model that was written last. */
+  removeModel(): void {
+    const folder = this.#modelFolder ?? this.#folder;
+    for (const name of this.#modelNames) rmSync(join(folder, name), { force: true });
+    this.#modelNames = [];
+  }
+
   /** Whether the files of the model that was written last are there. */
   get hasModel(): boolean {
     const folder = this.#modelFolder ?? this.#folder;

@@ -17,7 +17,6 @@ import {
 } from './network.ts';
 
 const END_MS = 120_000;
-const SILENT = /^no sign of life for/;
 /** 784 x 64 + 64 x 10 weights and their biases: 204 kB in a sum. */
 const SMALL = ['--hidden', '64', '--seed', '7'];
 
@@ -78,13 +77,7 @@ describe('a run on slow links', { skip: reasonToSkip() }, () => {
         `${before.length / 5}, then ${after.length / 15} steps/s, at most ${longestMs} ms`,
       );
       assert.ok(after.length / 15 > 0.3 * (before.length / 5), `${after.length} steps in 15 s`);
-      // What waits in the queue of a link that is narrowed may be dropped: then TCP itself may send
-      // nothing for seconds, and who was silent must join again. Nobody else, and for nothing else.
-      const lost = troublesOf(run).filter(
-        (event) =>
-          event.kind !== 'worker-stalled' &&
-          !(event.kind === 'worker-lost' && event.rank === 2 && SILENT.test(event.reason)),
-      );
+      const lost = troublesOf(run).filter(({ kind }) => kind !== 'worker-stalled');
       assert.deepEqual(lost, []);
     });
   });

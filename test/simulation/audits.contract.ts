@@ -8,7 +8,10 @@ import { digestOf } from './simulated-engine.ts';
 
 type Alter = (gradient: Float32Array, step: number) => void;
 
-/** Ways to be wrong; each changes the sum, however little. */
+/**
+ * Ways to be wrong; each changes the sum, however little. (A bit below the grid of the sums would be
+ * rounded away, and change nothing.)
+ */
 const LIES: Readonly<Record<string, Alter>> = {
   'ten times too large': (gradient) => gradient.set(gradient.map((value) => value * 10)),
   'half as large': (gradient) => gradient.set(gradient.map((value) => value / 2)),
@@ -17,7 +20,7 @@ const LIES: Readonly<Record<string, Alter>> = {
   'not a number in one place': (gradient) => void (gradient[5] = Number.NaN),
   'off by one bit in one place': (gradient) => {
     const bits = new Uint32Array(gradient.buffer);
-    bits[3] = bits[3]! ^ (1 << 4);
+    bits[3] = bits[3]! ^ (1 << 8);
   },
 };
 
@@ -42,7 +45,6 @@ export function testAudits({ seeds, honest, lying }: AuditCounts): void {
         `put out the one worker of three whose gradients are ${lie}, and end with the state as if ` +
           'it had not been there',
         () => {
-          let missed = 0;
           for (let seed = 1; seed <= seeds; seed++) {
             const name = `worker-${seed % 3}`;
             const cluster = new SimulatedCluster({
@@ -58,19 +60,14 @@ export function testAudits({ seeds, honest, lying }: AuditCounts): void {
               event.kind === 'worker-distrusted' ? [event.workerId] : [],
             );
 
-            if (distrusted.length === 0) missed++;
-            else {
-              assert.deepEqual(distrusted, [name], `seed ${seed}`);
-              assert.equal(digestOf(result.state), expected, `seed ${seed}`);
-            }
+            assert.deepEqual(distrusted, [name], `seed ${seed}`);
+            assert.equal(digestOf(result.state), expected, `seed ${seed}`);
             assert.deepEqual(
               [result.ledger.dropped, result.ledger.duplicated, result.ledger.counted],
               [0, 0, result.ledger.expected],
               `seed ${seed}`,
             );
           }
-          // Who is slow may have no part in a step that is audited, nor in the last one.
-          assert.ok(missed <= seeds / 25, `${missed} of ${seeds} were never audited`);
         },
       );
     }

@@ -14,7 +14,7 @@ const PLAIN_LINE_MS = 5_000;
 const TICK_MS = 1_000;
 const PLAIN_TICK_MS = 8_000;
 /** What leaves no time for anything else is said at once after so long a silence. */
-const QUIET_MS = 4_000;
+const QUIET_MS = 5_000;
 /** Running means shown go over about so many steps, or all there were. */
 const SMOOTHED_STEPS = 20;
 
