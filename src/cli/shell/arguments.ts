@@ -74,10 +74,10 @@ export async function serveUntilInterrupted(
   running: { readonly address: Address; close(): Promise<void> },
 ): Promise<void> {
   const { host, port } = running.address;
+  // Who reads that it listens may end it at once.
+  const interrupted = new Promise<void>((resolve) => void interruptible(resolve));
   logLine(`${what} listens on ${host}:${port}`);
-  await new Promise<void>((resolve) => {
-    interruptible(resolve);
-  });
+  await interrupted;
   await running.close();
   context.setExitCode(EXIT.interrupted);
 }

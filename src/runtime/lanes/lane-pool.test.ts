@@ -262,9 +262,10 @@ describe('LanePool', () => {
   test('gives back leases that no lane has started, and never computes them', async () => {
     const { pool, done } = await makePool(1, makeJob());
     pool.importState(initialState(), () => {});
+    await digestOf(pool);
     pool.begin(planOf(1, 0, [0, 1, 2, 3, 4, 5]));
 
-    const released = pool.release(6);
+    const released = pool.release(5);
     const computed = (await done()).records.map((record) => record.microBatch);
 
     assert.deepEqual(
@@ -285,6 +286,24 @@ describe('LanePool', () => {
     assert.deepEqual(
       records.map((record) => record.microBatch),
       [4],
+    );
+  });
+
+  test('computes what is leased of a pass while lanes are at the one before', async () => {
+    const { pool, done } = await makePool(1, makeJob());
+    pool.importState(initialState(), () => {});
+    await digestOf(pool);
+    pool.begin(planOf(1, 0, [0, 1, 2, 3]));
+    pool.begin(planOf(2, 0, [4]));
+    pool.extend([0, 5, 1]);
+    const released = pool.release(1);
+
+    const { pass, records } = await done();
+
+    assert.deepEqual([pass, released], [2, [1]]);
+    assert.deepEqual(
+      records.map((record) => record.microBatch),
+      [0, 4, 5],
     );
   });
 

@@ -46,6 +46,11 @@ export class LanePool implements Engine {
   readonly #shared: Arena;
   readonly #threads: LaneThreads;
   #pass: Plan | undefined;
+  /**
+   * Leases of a pass that the lanes have not begun: they may still be at the one before, and would
+   * compute these for it. Undefined once they have begun.
+   */
+  #waitingLeases: number[] | undefined;
   /** How many updates that are not done yet take their totals from the shared memory. */
   #receivedUses = 0;
   /** Hears of a failure while the pool is being made; later failures go to the handlers. */
@@ -122,22 +127,29 @@ export class LanePool implements Engine {
   begin(plan: Plan): void {
     this.#void();
     this.#pass = plan;
+    this.#waitingLeases = [...plan.leases];
     this.#threads.drop('pass', 'resume');
     this.#threads.enqueue({
       command: { kind: 'pass', plan },
-      prepare: () => this.#pass === plan && this.control.lease(plan.leases),
+      prepare: () => this.#pass === plan && this.#leaseWaiting(),
       done: (answers) => this.#deliver(plan, answers),
     });
   }
 
   extend(microBatches: readonly number[]): void {
+    if (this.#waitingLeases !== undefined) {
+      this.#waitingLeases.push(...microBatches);
+      return;
+    }
     this.control.lease(microBatches);
     // Lanes at work find them, or the next call does; idle ones are woken.
     if (!this.#threads.isAtWork) this.#resume();
   }
 
   release(count: number): number[] {
-    return this.control.release(count);
+    const waiting = this.#waitingLeases;
+    if (waiting === undefined) return this.control.release(count);
+    return waiting.splice(Math.max(0, waiting.length - count));
   }
 
   audit(
@@ -223,7 +235,12 @@ export class LanePool implements Engine {
   /** What is still computed of the current pass is of no use any more. */
   #void(): void {
     this.control.clear();
-    this.#pass = undefined;
+    this.#pass = this.#waitingLeases = undefined;
+  }
+
+  #leaseWaiting(): void {
+    this.control.lease(this.#waitingLeases ?? []);
+    this.#waitingLeases = undefined;
   }
 
   /** Computes what was leased and not found by lanes at work, if there is any. */
