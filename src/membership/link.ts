@@ -47,8 +47,7 @@ export class Link {
     const heartbeatBytes = this.#later.get('heartbeat')?.bytesReceived ?? 0;
     const heardBytes = this.#all().reduce((sum, c) => sum + c.bytesReceived, 0);
     const waitingBytes = this.#all().reduce((sum, c) => sum + c.queuedBytes, 0);
-    const sentBytes = this.#later.get('data')?.bytesSent ?? 0;
-    return { heardBytes, workBytes: heardBytes - heartbeatBytes, waitingBytes, sentBytes };
+    return { heardBytes, workBytes: heardBytes - heartbeatBytes, waitingBytes };
   }
 
   /** Bytes over all connections, both ways. */

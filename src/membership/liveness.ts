@@ -18,8 +18,6 @@ export interface Traffic {
   readonly workBytes: number;
   /** Bytes that wait to go to it. */
   readonly waitingBytes: number;
-  /** Bytes that were sent over the data connection, whether they have arrived or not. */
-  readonly sentBytes: number;
 }
 
 /** What a member says of itself with each heartbeat. */
@@ -31,14 +29,7 @@ interface Signs {
   readonly receivedBytes?: number | undefined;
 }
 
-/**
- * With so much on its way to a member its link is jammed: acknowledgements wait behind it, what is
- * lost is sent again later and later, and its silence says less.
- */
-const JAM_BYTES = 1 << 16;
-const JAM_PATIENCE = 6;
-
-const NO_TRAFFIC: Traffic = { heardBytes: 0, workBytes: 0, waitingBytes: 0, sentBytes: 0 };
+const NO_TRAFFIC: Traffic = { heardBytes: 0, workBytes: 0, waitingBytes: 0 };
 
 /** Signs of life and of progress of one member, milliseconds of the coordinator's clock. */
 export class Liveness {
@@ -159,9 +150,8 @@ export class Liveness {
     // Loading may keep a process too busy for signs of life.
     if (!phase.isLoaded) return undefined;
     const reason = `no sign of life for ${seconds(silentMs)} s`;
-    const isJammed = this.#traffic.sentBytes - this.#receivedBytes > JAM_BYTES;
-    if (silentMs > (isJammed ? JAM_PATIENCE : 1) * deadMs) return { kind: 'evict', reason };
-    const patienceMs = this.isComputing ? LONGEST_MICRO_BATCH_MS : 4 * deadMs;
+    if (silentMs > deadMs) return { kind: 'evict', reason };
+    const patienceMs = this.isComputing ? LONGEST_MICRO_BATCH_MS : deadMs;
     if (this.#stall === 'stuck' && nowMs - this.#stalledMs > patienceMs)
       return { kind: 'evict', reason: `no progress for ${seconds(nowMs - this.#progressMs)} s` };
     if (silentMs > stallMs && this.#stall === undefined) return { kind: 'stall', silentMs, reason };

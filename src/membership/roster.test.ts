@@ -22,7 +22,7 @@ describe('Roster and its members', () => {
     assert.ok(messages.length <= 80, `${messages.length} messages were heard`);
   });
 
-  test('stalls a silent member after two seconds and loses it after five', () => {
+  test('stalls a silent member after two seconds and loses it after thirty', () => {
     const { clock, told, worker } = createRosterWorld();
     const silent = worker().join();
     clock.advance(1_000);
@@ -32,11 +32,11 @@ describe('Roster and its members', () => {
     assert.deepEqual(told, ['w ready']);
     clock.advance(600);
     assert.match(told[1]!, /^w stalled: no sign of life for 2\.\d s$/);
-    clock.advance(2_500);
+    clock.advance(27_500);
     assert.equal(told.length, 2);
     clock.advance(600);
 
-    assert.match(told[2]!, /^w lost: no sign of life for 5\.\d s$/);
+    assert.match(told[2]!, /^w lost: no sign of life for 30\.\d s$/);
     assert.equal(told.length, 3);
     assert.deepEqual(silent.ended.toSorted(), ['control', 'data', 'heartbeat']);
   });
@@ -55,12 +55,12 @@ describe('Roster and its members', () => {
     assert.equal(messages.length, 10);
   });
 
-  test('takes back a member that was silent for three seconds', () => {
+  test('takes back a member that was silent for long, as on a link that is jammed', () => {
     const { clock, told, worker } = createRosterWorld();
     const absent = worker().join();
 
     absent.stopBeating();
-    clock.advance(3_000);
+    clock.advance(28_000);
     absent.startBeating();
     clock.advance(100);
 
@@ -80,7 +80,7 @@ describe('Roster and its members', () => {
     clock.advance(300);
     assert.equal(told.at(-1), 'w revived, ready');
     roster.stall(member!, 'stuck', 0, 'stuck again');
-    clock.advance(21_000);
+    clock.advance(31_000);
 
     assert.match(told.at(-1)!, /^w lost: no progress for/);
   });
@@ -124,9 +124,9 @@ describe('Roster and its members', () => {
       sleepy.sleep(60_000);
       clock.advance(60_000);
       dying.stopBeating();
-      clock.advance(5_500);
+      clock.advance(30_500);
 
-      assert.match(told.at(-1)!, /^w lost: no sign of life for 5\.\d s$/);
+      assert.match(told.at(-1)!, /^w lost: no sign of life for 30\.\d s$/);
     },
   );
 
