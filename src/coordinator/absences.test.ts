@@ -61,6 +61,8 @@ describe('Coordinator and a worker that fails', () => {
     clock.advance(5);
     a.answerAudit({ lossSum: null, maxima: [] });
     clock.advance(5);
+    a.data!.send({ kind: 'state', step: a.last('sendState')!.step }, new Uint8Array(4 * ELEMENTS));
+    clock.advance(5);
 
     assert.match(
       errors[0]!.message,

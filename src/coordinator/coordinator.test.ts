@@ -192,16 +192,29 @@ describe('Coordinator and a loss that explodes', () => {
     assert.equal(coordinator.committedSteps, 2);
   });
 
-  test('ends the run that is to stop then, once the step is reported', () => {
-    const { told, errors, eventsOf, a } = lossesOf(true, 8.6e14);
+  test('ends the run that is to stop then, once the step is reported and its state kept', () => {
+    const { clock, coordinator, told, errors, eventsOf, a } = lossesOf(true, 8.6e14);
 
-    assert.deepEqual(told, [[2, 4.3e14, 0.5]]);
+    assert.deepEqual([told, errors], [[[2, 4.3e14, 0.5]], []]);
+    a.data!.send({ kind: 'state', step: 2 }, new Uint8Array(4 * ELEMENTS).fill(1));
+    clock.advance(5);
+    assert.deepEqual([coordinator.snapshot.step, coordinator.snapshot.bytes[0]], [2, 1]);
     assert.deepEqual(
       errors.map(({ code }) => code),
       ['DIVERGED'],
     );
     assert.equal(eventsOf('step').length, 2);
     assert.ok(a.last('goodbye') !== undefined);
+    assert.equal(clock.pendingCount(), 0);
+  });
+
+  test('ends that run, too, when nobody gives the state', () => {
+    const { clock, coordinator, errors } = lossesOf(true, 8.6e14);
+    clock.advance(9_900);
+    assert.deepEqual(errors, []);
+    clock.advance(200);
+
+    assert.deepEqual([errors.length, coordinator.snapshot.step], [1, 0]);
   });
 
   test('ends no run of which the loss only rises', () => {

@@ -10,6 +10,7 @@
  * Whoever is behind gets the state and the commits since at its own pace, and takes leases once it
  * has caught up (followers.ts); the others go on meanwhile.
  */
+import type { Timer } from '../base/clock.ts';
 import type { LockstepError } from '../base/errors.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
 import type { Roster } from '../membership/roster.ts';
@@ -32,6 +33,10 @@ import type { WorkerTally } from './tallies.ts';
 import type { Snapshot } from './trajectory.ts';
 import { Verdicts } from './verdicts.ts';
 
+/** How long a run that ends early waits for its last state: what workers compute comes before it. */
+const KEEPING_MS = 10_000;
+const KEPT_BYTES_PER_MS = 100_000;
+
 /** One run, from the first worker to the result. */
 export class Coordinator {
   readonly #options: CoordinatorOptions;
@@ -44,8 +49,10 @@ export class Coordinator {
   #phase: 'gathering' | 'running' | 'over' = 'gathering';
   #pass: Pass | undefined;
   #passCount = 0;
-  /** No step is begun any more; told once the last state is kept. */
+  /** No step is begun any more; told once the last state is kept, or does not come. */
   #onKept: (() => void) | undefined;
+  /** Until when it may come. */
+  #keeping: Timer | undefined;
   /** A pass is being completed: what is next begins after that. */
   #isSettling = false;
 
@@ -115,11 +122,15 @@ export class Coordinator {
 
   /**
    * Gives up what is under way, and has the state of the last commit become the snapshot; calls
-   * `onKept` when it is, or nobody has it. The caller ends the run then, or before.
+   * `onKept` when it is, or nobody has it, or it does not come. The caller ends the run then. Whose
+   * state is being kept already is told at once.
    */
   keepState(onKept: () => void): void {
+    if (this.#onKept !== undefined) return this.#onKept();
     if (this.#phase !== 'running') return onKept();
+    const { clock, plan } = this.#parts;
     this.#onKept = onKept;
+    this.#keeping = clock.after(KEEPING_MS + plan.stateBytes / KEPT_BYTES_PER_MS, onKept);
     this.#abandon();
     this.#advance();
   }
@@ -129,6 +140,7 @@ export class Coordinator {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     this.#pass = undefined;
+    this.#keeping?.cancel();
     for (const member of this.#roster.members()) this.#parts.tallies.keep(member);
     this.#roster.dismissAll(reason);
   }
@@ -226,7 +238,7 @@ export class Coordinator {
     const { spec } = pass;
     const nowMs = clock.now();
     const outcome = trajectory.settle(pass);
-    if (outcome.kind === 'failed') return this.#fail(outcome.error);
+    if (outcome.kind === 'failed') return this.#failWithState(outcome.error);
     this.#isSettling = true;
     if (outcome.kind === 'commit') {
       sums.keep(outcome.commit, spec, this.#roster.membersIn('syncing').length === 0);
@@ -235,7 +247,7 @@ export class Coordinator {
     for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
     this.#isSettling = false;
     if (outcome.kind === 'commit' && outcome.divergence !== undefined && plan.stopOnDivergence)
-      return this.#fail(divergenceError(spec.step + 1, outcome.divergence));
+      return this.#failWithState(divergenceError(spec.step + 1, outcome.divergence));
     this.#advance();
   }
 
@@ -247,7 +259,13 @@ export class Coordinator {
     this.#options.onFinished(end);
   }
 
+  /** The run cannot go on, but the state of the last commit is as good as before. */
+  #failWithState(error: LockstepError): void {
+    this.keepState(() => this.#fail(error));
+  }
+
   #fail(error: LockstepError): void {
+    if (this.#phase === 'over') return;
     this.stop(error.message);
     this.#options.onFailed(error);
   }

@@ -1,6 +1,6 @@
 /** One run as its coordinator leads it: told to every sink, and summed up however it ends. */
 import { createHash, randomBytes } from 'node:crypto';
-import { systemClock, type Timer } from '../base/clock.ts';
+import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
@@ -20,10 +20,6 @@ import type { ModelDescription } from './model-description.ts';
 import { modelFiles } from './model-files.ts';
 import type { RunFiles } from './run-files.ts';
 import { type RunSummary, summariseWorkers } from './run-summary.ts';
-
-/** How long an interrupted run waits for its last state: what workers compute comes before it. */
-const KEEPING_MS = 10_000;
-const KEPT_BYTES_PER_MS = 100_000;
 
 /** A run, where it is recorded, and who else is told of it. */
 export interface RecordedRunOptions {
@@ -56,8 +52,6 @@ export class RecordedRun {
   readonly #sinks: readonly EventSink[];
   readonly #untold: RunEvent[] = [];
   #isTelling = false;
-  /** Runs while an interrupted run waits for its last state. */
-  #deadline: Timer | undefined;
   /** What was saved before the last evaluation. */
   #saved: { readonly bytes: Uint8Array; readonly digests: StateDigests } | undefined;
   readonly #outcome: Promise<RunSummary>;
@@ -97,7 +91,6 @@ export class RecordedRun {
     try {
       return await this.#outcome;
     } finally {
-      this.#deadline?.cancel();
       this.#over.abort();
     }
   }
@@ -144,14 +137,10 @@ export class RecordedRun {
 
   /** Ends the run as soon as the state of the last commit is here, and soon if it is not. */
   #interrupt(): void {
-    const { stateBytes } = this.#options.planned.plan;
-    const allowedMs = KEEPING_MS + stateBytes / KEPT_BYTES_PER_MS;
-    this.#deadline = systemClock.after(allowedMs, () => this.#endInterrupted());
     this.coordinator.keepState(() => this.#endInterrupted());
   }
 
   #endInterrupted(): void {
-    this.#deadline?.cancel();
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;

@@ -87,7 +87,7 @@ describe('lockstep train', () => {
     assert.equal(run.summary().steps, 0);
   });
 
-  test('fails before the update that a loss without bounds would make', async (t) => {
+  test('fails before the update that a loss without bounds would make, and keeps the model', async (t) => {
     const run = startRun(t, [
       '--optimizer',
       'momentum',
@@ -112,5 +112,8 @@ describe('lockstep train', () => {
     const summary = run.summary();
     assert.deepEqual([summary.status, summary.code, summary.steps], ['failed', 'NON_FINITE', step]);
     assert.equal(summary.stateDigest, undefined);
+    assert.ok(step > 0);
+    assert.equal(summary.modelStep, step);
+    assert.ok(existsSync(join(run.folder, 'model.onnx')));
   });
 });
