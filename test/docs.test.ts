@@ -1,22 +1,26 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { SETTINGS_FILE, settingsPage } from '../scripts/write-settings.ts';
 import { GRADIENT_RULES } from '../src/autodiff/gradient-rules.ts';
 import { parseTrainConfig } from '../src/config/parse-train-config.ts';
+import { blocksOf, commandsOf, USER_PAGES } from './pages.ts';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const PAGES = [
-  'README.md',
-  'ARCHITECTURE.md',
-  'CONTRIBUTING.md',
-  'CHANGELOG.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-];
+const PAGES = [...USER_PAGES, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+
+/** Blocks of commands that the long tests do not run, by how they begin, and why. */
+const NOT_RUN: Readonly<Record<string, string>> = {
+  'ONNXRUNTIME_NODE_INSTALL=skip npm install': 'installs from a tarball that is not there',
+};
+/** Programs that stand in a page as they are in examples/. */
+const SHOWN_PROGRAMS = [
+  ['docs/validate-your-own-training.md', 'examples/validate/my_training.py'],
+  ['docs/use-the-model.md', 'examples/predict.mjs'],
+  ['docs/use-the-model.md', 'examples/predict.py'],
+] as const;
 
 /** Flags with values of every `lockstep train` or `lockstep coordinator` command in a page. */
 function trainCommandsIn(page: string): string[][] {
@@ -70,7 +74,36 @@ describe('the documents', () => {
     }
   });
 
-  test('are no wider than the code, but for what a program prints', () => {
+  test('tag what users type as sh, which is run, or as console, where it cannot be', () => {
+    const typed = /^(?:(?:\w+\$ +)?(?:npx|npm|node|python3|lockstep|pip|ssh|git)\b|\w+=\w+ npm )/;
+    const blocks = USER_PAGES.flatMap(blocksOf);
+    const places = blocks
+      .filter(
+        (block) =>
+          !['sh', 'console'].includes(block.language) &&
+          commandsOf(block).some((command) => typed.test(command)),
+      )
+      .map(({ page, line }) => `${page}:${line}`);
+    const notRun = blocks
+      .filter(({ language }) => language === 'console')
+      .map(({ text }) => Object.keys(NOT_RUN).find((beginning) => text.startsWith(beginning)));
+
+    assert.deepEqual(places, []);
+    assert.deepEqual(notRun.sort(), Object.keys(NOT_RUN).sort());
+    assert.ok(blocks.filter(({ language }) => language === 'sh').length >= 15);
+  });
+
+  for (const [page, file] of SHOWN_PROGRAMS)
+    test(`${page} shows ${file} as it is`, () => {
+      const program = readFileSync(join(root, file), 'utf8');
+
+      assert.ok(
+        blocksOf(page).some(({ text }) => text === program),
+        `no block of ${page} is ${file}`,
+      );
+    });
+
+  test('are no wider than the code', () => {
     const wide = PAGES.flatMap((page) =>
       readFileSync(join(root, page), 'utf8')
         .split('\n')
@@ -78,10 +111,7 @@ describe('the documents', () => {
         .map((line) => `${page}: ${line}`),
     );
 
-    assert.deepEqual(
-      wide.map((line) => line.slice(0, 40)),
-      ['README.md: Lockstep  mlp on mnist, 2 wor'],
-    );
+    assert.deepEqual(wide, []);
   });
 
   test('link only to files and headings that are there', () => {

@@ -52,6 +52,9 @@ export interface SeedJobResult {
 }
 
 const CONNECT_MS = 5_000;
+/** A coordinator node that was started in the same moment listens within this time. */
+const START_MS = 5_000;
+const RETRY_PAUSE_MS = 200;
 /** A coordinator of the seed system says nothing until a job is done. */
 const SEED_JOB_MS = 24 * 3_600_000;
 
@@ -65,14 +68,16 @@ const SEED_JOB_MS = 24 * 3_600_000;
 export async function runClient(
   options: ClientOptions,
 ): Promise<JobResult | SeedJobResult | undefined> {
-  const dialect = await dialectOf(options.coordinator);
-  if (options.signal.aborted) return undefined;
+  const dialect = await dialectOf(options);
+  if (options.signal.aborted || dialect === undefined) return undefined;
   return dialect === 'seed' ? runAtSeed(options) : runAtOurs(options);
 }
 
 /** Whose coordinator it is; a door that turns Thrift away has a word for it in our own protocol. */
-async function dialectOf(coordinator: Address): Promise<Dialect> {
-  const stream = await reach(coordinator, () => connectBytes(coordinator, CONNECT_MS));
+async function dialectOf({ coordinator, signal }: ClientOptions): Promise<Dialect | undefined> {
+  const untilMs = systemClock.now() + START_MS;
+  const stream = await reach(coordinator, () => firstStream(coordinator, untilMs, signal));
+  if (stream === undefined) return undefined;
   try {
     return await askDialect(stream, systemClock);
   } catch (error) {
@@ -85,6 +90,22 @@ async function dialectOf(coordinator: Address): Promise<Dialect> {
       { cause: error },
     );
   }
+}
+
+/** Tries again until `untilMs`; gives undefined when `signal` ends that. */
+async function firstStream(
+  coordinator: Address,
+  untilMs: number,
+  signal: AbortSignal,
+): Promise<ByteStream | undefined> {
+  while (!signal.aborted)
+    try {
+      return await connectBytes(coordinator, CONNECT_MS);
+    } catch (error) {
+      if (!(error instanceof PeerLostError) || systemClock.now() > untilMs) throw error;
+      await new Promise<void>((later) => systemClock.after(RETRY_PAUSE_MS, later));
+    }
+  return undefined;
 }
 
 async function runAtSeed({

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import type { Command } from 'commander';
 import { parse } from 'yaml';
 import { baselineCommand } from '../../src/cli/commands/baseline-command.ts';
@@ -20,9 +20,10 @@ import { validateCommand } from '../../src/cli/commands/validate-command.ts';
 import type { ValidationReport } from '../../src/validate/compare/compare-runs.ts';
 import { trainingPayloadSchema } from '../../src/validate/results/result.ts';
 import { startLockstep, temporaryFolder } from '../cluster/processes.ts';
+import { blocksOf } from '../pages.ts';
 
 const docs = resolve(import.meta.dirname, '../../docs');
-const page = readFileSync(join(docs, 'validate-your-own-training.md'), 'utf8');
+const PROGRAM = resolve(docs, '../examples/validate/my_training.py');
 const workflow = readFileSync(join(docs, 'examples/validate-training.yml'), 'utf8');
 
 const CONTEXT: CommandContext = {
@@ -67,15 +68,9 @@ function commandsIn(text: string): string[][] {
   const pattern = new RegExp(`^\\s*(?:run: )?(?:\\$ )?(?:npx )?lockstep ((?:${names}) .*)$`, 'gm');
   return [...unbroken(text).matchAll(pattern)].map(([, words = '']) =>
     words
-      .replace(/\s+#.*$/, '')
+      .replace(/\s+(?:#|\|\|).*$/, '')
       .trim()
       .split(/\s+/),
-  );
-}
-
-function blocksIn(text: string, language: string): string[] {
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(
-    ([, block = '']) => block,
   );
 }
 
@@ -114,56 +109,49 @@ describe('the pages of the suite', () => {
   });
 
   test('show a file that the schema takes', () => {
-    const [example = ''] = blocksIn(page, 'json');
+    const example = blocksOf('docs/validate-your-own-training.md').find(
+      ({ language }) => language === 'json',
+    );
 
-    assert.equal(trainingPayloadSchema.safeParse(JSON.parse(example)).error, undefined);
+    const { error } = trainingPayloadSchema.safeParse(JSON.parse(example?.text ?? ''));
+    assert.equal(error, undefined);
   });
 });
 
 const hasPython = spawnSync('python3', ['--version'], { timeout: 60_000 }).status === 0;
 
 describe('a training program of its own', { skip: hasPython ? false : 'without python3' }, () => {
-  test('written as the page shows is taken by every command that the page shows', async (t) => {
+  /** Trains as the example does; gives how comparing with one worker's run ended. */
+  async function validated(t: TestContext, rate: string): Promise<[number | null, string]> {
     const folder = temporaryFolder(t);
-    const [program = ''] = blocksIn(page, 'python');
-    const [session = ''] = blocksIn(page, 'sh');
-    writeFileSync(join(folder, 'my_training.py'), program);
-    const lines = unbroken(session).trimEnd().split('\n');
-
-    for (const line of lines) {
-      const [name, ...words] = line.split(/\s+/);
-      if (name === 'python3') {
-        const { status, stderr } = spawnSync('python3', words, {
-          cwd: folder,
-          encoding: 'utf8',
-          timeout: 60_000,
-        });
-        assert.equal(status, 0, `${line}\n${stderr}`);
-      } else {
-        const started = startLockstep(t, words, folder);
-        const { status } = await started.end();
-        assert.equal(status, 0, `${line}\n${started.stderr}`);
-      }
+    for (const words of [
+      ['1', 'single.json'],
+      ['3', 'multi.json', rate],
+    ]) {
+      const { status, stderr } = spawnSync('python3', [PROGRAM, ...words], {
+        cwd: folder,
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      assert.equal(status, 0, stderr);
     }
-    assert.ok(lines.length >= 5);
+    const files = ['single.json', 'multi.json'];
+    const words = ['validate', ...files, '--tolerance', '1e-6', '--json'];
+    const started = startLockstep(t, words, folder);
+    const { status } = await started.end();
+    return [status, started.stdout];
+  }
+
+  test('agrees with itself on three workers', async (t) => {
+    const [status, report] = await validated(t, '0.1');
+
+    assert.equal(status, 0, report);
   });
 
   test('with another learning rate on three workers fails, and the setting is named', async (t) => {
-    const folder = temporaryFolder(t);
-    writeFileSync(join(folder, 'my_training.py'), blocksIn(page, 'python')[0] ?? '');
-    for (const args of [
-      ['1', 'single.json'],
-      ['3', 'multi.json', '0.15'],
-    ])
-      assert.equal(
-        spawnSync('python3', ['my_training.py', ...args], { cwd: folder, timeout: 60_000 }).status,
-        0,
-      );
+    const [status, text] = await validated(t, '0.15');
 
-    const validated = startLockstep(t, ['validate', 'single.json', 'multi.json', '--json'], folder);
-    const { status } = await validated.end();
-
-    const report = JSON.parse(validated.stdout) as ValidationReport;
+    const report = JSON.parse(text) as ValidationReport;
     assert.deepEqual([status, report.diagnosis?.cause], [1, 'other-hyperparameters']);
     assert.match(report.diagnosis?.evidence.at(-1) ?? '', /learning_rate 0\.1 and 0\.15/);
   });
