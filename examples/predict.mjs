@@ -3,19 +3,16 @@ import { readFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 const [folder, table] = process.argv.slice(2);
-const { classNames } = JSON.parse(readFileSync(`${folder}/summary.json`, 'utf8'));
-const model = readFileSync(`${folder}/model.onnx`);
-// onnxruntime-node has no call for the file's metadata; they are plain text in it.
-const [, columns] = /"columnNames":(\[".*?"\])/.exec(model.toString());
+const { input, classNames } = JSON.parse(readFileSync(`${folder}/summary.json`, 'utf8'));
 const [header, ...lines] = readFileSync(table, 'utf8').trim().split(/\r?\n/);
-const places = JSON.parse(columns).map((name) => header.split(',').indexOf(name));
+const places = input.columnNames.map((name) => header.split(',').indexOf(name));
 const rows = lines.map((line) => line.split(',')); // cells in quotes are not foreseen
 const cells = Float32Array.from(
   rows.flatMap((row) => places.map((place) => Number.parseFloat(row[place]))),
 );
-if (!cells.every(Number.isFinite)) throw new Error(`${table}: expected numbers in ${columns}`);
+if (!cells.every(Number.isFinite)) throw new Error(`expected numbers in ${input.columnNames}`);
 
-const session = await InferenceSession.create(model);
+const session = await InferenceSession.create(`${folder}/model.onnx`);
 const { logits } = await session.run({
   input: new Tensor('float32', cells, [rows.length, places.length]),
 });

@@ -35,6 +35,16 @@ const NEEDED = [
 const NEEDED_LATER = [
   { name: 'zsh', probe: ['zsh', ['--version']], purpose: 'completion of words in zsh' },
   { name: 'fish', probe: ['fish', ['--version']], purpose: 'completion of words in fish' },
+  {
+    name: 'python3-torch',
+    probe: pythonHas('torch'),
+    purpose: 'the example that trains with PyTorch, and is validated',
+  },
+  {
+    name: 'util-linux',
+    probe: ['unshare', ['--version']],
+    purpose: 'commands of the documents, each in a process space of its own',
+  },
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'runs on slow links' },
   { name: 'libvulkan1', probe: hasFile('/usr/lib/*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
   {

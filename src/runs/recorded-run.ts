@@ -272,8 +272,11 @@ function usageOf(
 ): Pick<RunSummary, 'input' | 'classNames'> {
   if (description === undefined) return {};
   const { input, classNames } = description;
-  const { name, type, shape, about } = input;
-  return { input: { name, type, shape, about }, ...(classNames && { classNames }) };
+  const { name, type, shape, about, columnNames } = input;
+  return {
+    input: { name, type, shape, about, ...(columnNames && { columnNames }) },
+    ...(classNames && { classNames }),
+  };
 }
 
 /** What became of the model of a run that does not finish. */

@@ -47,12 +47,13 @@ export interface RunSummary {
   readonly parameters: number;
   /** SHA-256 of the compiled step: runs whose digests are to be equal begin with equal ones. */
   readonly stepDigest: string;
-  /** What `model.onnx` takes, `about` in words. */
+  /** What `model.onnx` takes, `about` in words; of a table with a header, in which columns. */
   readonly input?: {
     readonly name: string;
     readonly type: string;
     readonly shape: readonly (number | string)[];
     readonly about: string;
+    readonly columnNames?: readonly string[];
   };
   /** Of its outputs; numbers from 0 where the data have no names. */
   readonly classNames?: readonly string[];
