@@ -14,6 +14,7 @@ const PAGES = [...USER_PAGES, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.m
 /** Blocks of commands that the long tests do not run, by how they begin, and why. */
 const NOT_RUN: Readonly<Record<string, string>> = {
   '$ npm ci': 'is run as README.md has it',
+  'desk$   npx lockstep coordinator --workers 2 --port': 'needs two machines, for a tunnel',
   '$ python3 -m venv venv': 'needs the network, for pip',
   '$ npx lockstep train --dataset photos/': 'needs images, which are not there',
   '$ ONNXRUNTIME_NODE_INSTALL=skip npm install': 'needs a tarball',

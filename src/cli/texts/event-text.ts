@@ -88,7 +88,7 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'exchange-bound': (event, { colours: { yellow }, unit }) => {
     const { steps, computeMs, communicateMs, waitMs, limit, rank } = event;
     const what = {
-      link: `the link of rank ${rank} limits. Without it, or with`,
+      link: `the connection of rank ${rank} limits. Without it, or with`,
       worker: `the others wait for rank ${rank}. Without it, or with`,
       exchange: 'the exchange limits. With fewer workers, or with',
     };
