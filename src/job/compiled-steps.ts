@@ -7,11 +7,14 @@ import { type Model, parameterCountOf } from '../models/model.ts';
 import { makeEvaluateGraph, makeStepGraphs } from '../models/step-graphs.ts';
 import type { Job } from '../protocol/messages.ts';
 import { checkJobFiles } from './limits.ts';
+import { noteOnMicroBatch } from './micro-batch-cost.ts';
 
 /** The files, one behind the other, and what a job says of them. */
 export interface CompiledSteps {
   readonly files: Uint8Array;
   readonly facts: Pick<Job, 'masks' | 'trainBytes' | 'evaluateBytes' | 'evaluateMicroBatch'>;
+  /** What is worth knowing of their size. */
+  readonly note: string | undefined;
 }
 
 /**
@@ -55,5 +58,6 @@ export function compileSteps(
   return {
     files: Buffer.concat([train, evaluate]),
     facts: { masks, trainBytes, evaluateBytes, evaluateMicroBatch },
+    note: noteOnMicroBatch(graphs.train, microBatch),
   };
 }

@@ -64,7 +64,8 @@ export function makePlan(
   const shared = STRATEGIES[config.strategy].plan({ config, sampleCount, optimizer, schedule });
   checkState(model.parameters, shared.update.optimizer);
   const steps = compileSteps(model, config, data.evaluate.sampleCount, chooseForm);
-  const { spec, notes, ...ofStrategy } = shared;
+  const { spec, ...ofStrategy } = shared;
+  const notes = steps.note === undefined ? shared.notes : [...shared.notes, steps.note];
   const stateBytes = stateBytesOf(model.parameters, shared.update.optimizer);
   const plan: RunPlan = {
     ...ofStrategy,

@@ -59,8 +59,8 @@ describe('checkMemory', () => {
       code: 'RUNTIME_FAILED',
       message:
         'this worker needs at least 6.0 GiB of memory, and 4.5 GiB are free. Lower ' +
-        '--workers or --lanes, choose a smaller model, or an optimizer that keeps less: ' +
-        '--optimizer sgd.',
+        '--workers, --lanes or --micro-batch, choose a smaller model, or an optimizer that ' +
+        'keeps less: --optimizer sgd.',
     });
   });
 

@@ -78,8 +78,8 @@ export function checkMemory(
   throw new RuntimeError(
     `${what} needs at least ${gibibytes(neededBytes)} of memory, and ` +
       `${gibibytes(availableBytes)} are free.` +
-      ' Lower --workers or --lanes, choose a smaller model, or an optimizer that keeps less: ' +
-      '--optimizer sgd.',
+      ' Lower --workers, --lanes or --micro-batch, choose a smaller model, or an optimizer that ' +
+      'keeps less: --optimizer sgd.',
     { neededBytes, availableBytes },
   );
 }
