@@ -5,6 +5,7 @@
  *       flushed subnormals
  *   (b) two worker processes against DistributedDataParallel on gloo with two processes
  *   (c) two lanes against one; two workers against one
+ *   (d) one worker of one lane: the whole program against its engine
  *
  * Rounds are interleaved; medians are shown.
  * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
@@ -126,11 +127,27 @@ async function scaling(batch: number, microBatches: number): Promise<void> {
   );
 }
 
+async function alone(batch: number): Promise<void> {
+  const plan = await planRun({ microBatch: batch, globalBatch: batch });
+  const rates = await rounds({
+    thread: async () => (await measureOneThread(plan, 300, 1_500)).samplesPerSecond,
+    pool: async () => (await measureSteps(plan, 1, 300, 1_500)).samplesPerSecond,
+    program: () => train(batch, 1, 1, 1),
+  });
+  const part = (rate: number): string => `${((100 * rate) / rates.thread).toFixed(0)} %`;
+  console.log(
+    `(d) batch ${batch}, samples/s: a step in one thread ${rates.thread.toFixed(0)}; on a lane, ` +
+      `told by another thread ${rates.pool.toFixed(0)} = ${part(rates.pool)}; the whole program ` +
+      `${rates.program.toFixed(0)} = ${part(rates.program)}`,
+  );
+}
+
 console.log(machine());
 const parts = process.argv.slice(2);
 const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
 if (wants('a')) for (const batch of [32, 128]) await oneThread(batch);
 if (wants('b')) for (const batch of [32, 128]) await againstDdp(batch);
+if (wants('d')) for (const batch of [32, 128]) await alone(batch);
 if (wants('c'))
   for (const [batch, count] of [
     [32, 6],

@@ -46,7 +46,11 @@ const NEEDED_LATER = [
     purpose: 'commands of the documents, each in a process space of its own',
   },
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'runs on slow links' },
-  { name: 'libvulkan1', probe: hasFile('/usr/lib/*-linux-*/libvulkan.so.1'), purpose: SOFTWARE_GPU },
+  {
+    name: 'libvulkan1',
+    probe: hasFile('/usr/lib/*-linux-*/libvulkan.so.1'),
+    purpose: SOFTWARE_GPU,
+  },
   {
     name: 'chromium',
     probe: ['/bin/sh', ['-c', 'command -v chromium || command -v google-chrome']],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../src/base/clock.ts';
 import type { LockstepError } from '../src/base/errors.ts';
 import { Coordinator } from '../src/coordinator/coordinator.ts';
-import type { RunResult } from '../src/coordinator/run-result.ts';
+import type { RunResult } from '../src/coordinator/coordinator-options.ts';
 import { DEFAULT_TIMING } from '../src/membership/timing.ts';
 import type { RunEvent } from '../src/metrics/events.ts';
 import type { RunPlan } from '../src/plan/run-plan.ts';

@@ -99,7 +99,7 @@ export function makePass(changes: Partial<PassSpec> = {}): Pass {
 
 /** That `pass` begins. */
 export function begunOf(pass: Pass, nowMs: number, members: readonly Member[] = []): BegunPass {
-  return { pass, members, nowMs };
+  return { pass, members, isGranted: false, nowMs };
 }
 
 /** What two samples of a micro-batch gave. */

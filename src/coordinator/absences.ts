@@ -31,6 +31,7 @@ export class Absences {
 
   /** A stalled member shows life again. */
   revived(): void {
+    this.#parts.granting.resume();
     this.#control.advance();
   }
 
@@ -108,13 +109,15 @@ export class Absences {
 
   /** A member can no longer do what it was to do: others take over. */
   #leave(leaving: Leaving): void {
-    const { listeners, roster, states } = this.#parts;
+    const { granting, listeners, roster, states } = this.#parts;
     const { member } = leaving;
     const wasDonor = states.isDonor(member);
     for (const listener of listeners) listener.left?.(leaving);
     if (this.#verdicts.act()) return;
     if (this.#control.pass() !== undefined) {
       if (leaving.how === 'lost') this.#control.pass()?.revoke(member.workerId);
+      // Who was granted steps computes them by itself, if it only comes back.
+      if (granting.holder === member && leaving.how === 'stalled') return this.#control.advance();
       if (roster.membersIn('active').length === 0) this.#control.abandon();
       else {
         this.cover(member);

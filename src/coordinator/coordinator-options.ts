@@ -1,10 +1,11 @@
 import type { Clock } from '../base/clock.ts';
 import type { LockstepError } from '../base/errors.ts';
 import type { Timing } from '../membership/timing.ts';
-import type { RunEvent } from '../metrics/events.ts';
+import type { Ledger, RunEvent } from '../metrics/events.ts';
 import type { Hello } from '../protocol/messages.ts';
 import type { Reporter } from './reporter.ts';
-import type { RunResult } from './run-result.ts';
+import type { TimeSplit } from './step-times.ts';
+import type { WorkerTally } from './tallies.ts';
 import type { PlanBytes, RunPlan } from '../plan/run-plan.ts';
 
 /** What the coordinator needs from the process around it. */
@@ -26,4 +27,23 @@ export interface CoordinatorOptions {
   readonly onFinished: (result: RunResult) => void;
   /** Told once: the run cannot go on. */
   readonly onFailed: (error: LockstepError) => void;
+}
+
+/** How a run ended. */
+export interface RunResult {
+  readonly steps: number;
+  /** The state after `steps` updates, unpadded float32: parameters, then optimizer regions. */
+  readonly state: Uint8Array;
+  readonly ledger: Ledger;
+  readonly timeSplit: TimeSplit;
+  readonly bytesSent: number;
+  readonly workers: readonly WorkerTally[];
+  /**
+   * What the replicas themselves report of their state: equal digests, or something is badly wrong.
+   */
+  readonly replicaDigests: readonly {
+    readonly rank: number;
+    readonly weightsDigest: string;
+    readonly stateDigest: string;
+  }[];
 }

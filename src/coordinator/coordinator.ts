@@ -15,13 +15,13 @@ import type { LockstepError } from '../base/errors.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
 import type { Roster } from '../membership/roster.ts';
 import type { Ledger } from '../metrics/events.ts';
-import type { Contribution, ToCoordinator } from '../protocol/messages.ts';
+import { type Contribution, MAX_GRANTED_STEPS, type ToCoordinator } from '../protocol/messages.ts';
 import type { Connection } from '../transport/connection.ts';
 import { Absences } from './absences.ts';
 import { problemWith } from './check-contribution.ts';
 import type { CoordinatorOptions } from './coordinator-options.ts';
 import { Gathering } from './gathering.ts';
-import { Pass } from './pass.ts';
+import { Pass, type PassSpec } from './pass.ts';
 import type { Undertaking } from './reporter.ts';
 import { RunEnding } from './run-ending.ts';
 import { createRunParts, type MemberHandlers, type RunParts } from './run-parts.ts';
@@ -36,6 +36,9 @@ import { Verdicts } from './verdicts.ts';
 /** How long a run that ends early waits for its last state: what workers compute comes before it. */
 const KEEPING_MS = 10_000;
 const KEPT_BYTES_PER_MS = 100_000;
+
+/** Attempts at steps that were granted, at most, that may still be heard of when they are void. */
+const MAX_UNHEARD_PASSES = 8 * MAX_GRANTED_STEPS;
 
 /** One run, from the first worker to the result. */
 export class Coordinator {
@@ -131,7 +134,8 @@ export class Coordinator {
     const { clock, plan } = this.#parts;
     this.#onKept = onKept;
     this.#keeping = clock.after(KEEPING_MS + plan.stateBytes / KEPT_BYTES_PER_MS, onKept);
-    this.#abandon();
+    // What was granted is done to its end.
+    if (this.#parts.granting.holder === undefined) this.#abandon();
     this.#advance();
   }
 
@@ -148,11 +152,13 @@ export class Coordinator {
   /** Begins or finishes whatever can be now. Safe to call at any time. */
   #advance(): void {
     if (this.#phase === 'over' || this.#isSettling) return;
-    if (this.#onKept !== undefined) {
+    const { granting } = this.#parts;
+    if (this.#onKept !== undefined && granting.holder === undefined) {
       if (this.#ending.keep()) this.#onKept();
       return;
     }
     if (this.#pass !== undefined) {
+      if (granting.isOverdue) return this.#goOnWithoutHolder();
       // Of a pass that one worker computes alone there are no totals to follow.
       if (this.#pass.spec.reduction === 'star') this.#parts.states.serve();
       return this.#finishPassIfComplete();
@@ -170,8 +176,15 @@ export class Coordinator {
     return true;
   }
 
+  #goOnWithoutHolder(): void {
+    this.#abandon();
+    this.#advance();
+  }
+
   #beginPass(): void {
-    const { plan, clock, trajectory, states, sums, reporter, listeners } = this.#parts;
+    const { plan, trajectory, granting, states, sums, reporter } = this.#parts;
+    const { holder } = granting;
+    if (holder !== undefined) return this.#start('train', 'alone', [holder], true);
     states.serve();
     const { work, step } = trajectory;
     const members = this.#roster.membersIn('active');
@@ -187,9 +200,21 @@ export class Coordinator {
     if (!sums.begin({ work, reduction })) return this.#absences.evictClogged();
     if (work === 'evaluate' && step === plan.totalSteps && trajectory.isKept)
       this.#options.onTrained?.();
+    const [only] = isAlone && work === 'train' ? members : [];
+    const isGranted = only !== undefined && granting.begin(only, this.#passCount + 1);
+    this.#start(work, reduction, members, isGranted);
+  }
+
+  #start(
+    work: PassSpec['work'],
+    reduction: PassSpec['reduction'],
+    members: readonly Member[],
+    isGranted: boolean,
+  ): void {
+    const { clock, trajectory, listeners } = this.#parts;
     const pass = new Pass(trajectory.specOf(work, ++this.#passCount, reduction));
     this.#pass = pass;
-    const begun = { pass, members, nowMs: clock.now() };
+    const begun = { pass, members, isGranted, nowMs: clock.now() };
     for (const listener of listeners) listener.begun?.(begun);
   }
 
@@ -231,18 +256,26 @@ export class Coordinator {
   }
 
   #finishPassIfComplete(): void {
-    const { plan, clock, trajectory, auditor, followers, sums, listeners } = this.#parts;
+    const { plan, clock, trajectory, auditor, followers, granting, sums, listeners } = this.#parts;
     const pass = this.#pass;
     if (pass === undefined || !pass.isComplete || !auditor.isSettled(pass)) return;
     this.#pass = undefined;
     const { spec } = pass;
     const nowMs = clock.now();
+    const { holder } = granting;
     const outcome = trajectory.settle(pass);
-    if (outcome.kind === 'failed') return this.#failWithState(outcome.error);
+    if (outcome.kind === 'failed') {
+      // Its holder has found the same, and applies nothing.
+      granting.end();
+      return this.#failWithState(outcome.error);
+    }
     this.#isSettling = true;
     if (outcome.kind === 'commit') {
-      sums.keep(outcome.commit, spec, this.#roster.membersIn('syncing').length === 0);
-      followers.publish();
+      if (holder !== undefined) granting.follow(this.#onKept !== undefined);
+      else {
+        sums.keep(outcome.commit, spec, this.#roster.membersIn('syncing').length === 0);
+        followers.publish();
+      }
     }
     for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
     this.#isSettling = false;
@@ -331,6 +364,7 @@ export class Coordinator {
 
   #abandon(): void {
     this.#pass = undefined;
+    if (this.#parts.granting.revoke()) this.#passCount += MAX_UNHEARD_PASSES;
     for (const listener of this.#parts.listeners) listener.abandoned?.();
   }
 

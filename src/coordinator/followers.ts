@@ -117,6 +117,21 @@ export class Followers {
     this.feed();
   }
 
+  /** `member` has committed the step before `step` by itself. */
+  pass(member: Member, step: number): void {
+    this.#courseOf(member).step = step;
+  }
+
+  /** `member`, who has the present state, takes leases again. */
+  resume(member: Member): void {
+    this.#activate(member);
+  }
+
+  /** It is not known which state `member` has. */
+  lose(member: Member): void {
+    this.#courseOf(member).step = undefined;
+  }
+
   /** Everyone's state is void: the run goes on from the snapshot, which active members get now. */
   restart(): void {
     const { membersIn, sums } = this.#options;

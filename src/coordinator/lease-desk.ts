@@ -52,8 +52,8 @@ export class LeaseDesk implements PassListener {
     this.#isWholeWorker = units.lanesPerPart === 'all';
   }
 
-  /** Starts a pass: everyone gets the plan with its own leases. */
-  begun({ pass, members, nowMs }: BegunPass): void {
+  /** Starts a pass: everyone gets the plan with its own leases, unless it knows of them. */
+  begun({ pass, members, isGranted, nowMs }: BegunPass): void {
     this.#beganMs = nowMs;
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
     const shares = planLeases(all.length, this.#capacitiesOf(members, pass));
@@ -66,7 +66,7 @@ export class LeaseDesk implements PassListener {
       account.givenMs = nowMs;
       account.lateProgress = undefined;
       pass.lease(member.workerId, leases);
-      member.link.send(planMessage(pass.spec, leases));
+      if (!isGranted) member.link.send(planMessage(pass.spec, leases));
     }
   }
 

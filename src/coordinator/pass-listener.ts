@@ -12,6 +12,8 @@ import type { Outcome } from './trajectory.ts';
 export interface BegunPass {
   readonly pass: Pass;
   readonly members: readonly Member[];
+  /** The one member computes it without being told: it was granted the step. */
+  readonly isGranted: boolean;
   readonly nowMs: number;
 }
 

@@ -49,7 +49,7 @@ describe('EventReporter', () => {
     const { member } = joinMember(clock, 'worker 0');
     const pass = makePass({ step: 0, microBatchCount: 8, sampleCount: 16 });
     pass.lease(member.workerId, [0, 1, 2]);
-    reporter.begun({ pass, members: [member], nowMs: 0 });
+    reporter.begun(begunOf(pass, 0, [member]));
     reporter.tick(900, idle);
     assert.deepEqual(told(), []);
     member.liveness.beat({ progress: 2 }, 0);
@@ -68,7 +68,7 @@ describe('EventReporter', () => {
     reporter.tick(3_600, idle);
     assert.deepEqual(told().slice(1), [{ kind, ...idle, elapsedMs: 1_000 }]);
     const evaluation = makePass({ work: 'evaluate', microBatchCount: 3, sampleCount: 6 });
-    reporter.begun({ pass: evaluation, members: [member], nowMs: 4_000 });
+    reporter.begun(begunOf(evaluation, 4_000, [member]));
     reporter.tick(5_000, idle);
     const evaluating = { kind, activity: 'evaluating', step: 0, done: 0, of: 6 };
     assert.deepEqual(told(), [{ ...evaluating, elapsedMs: 1_000 }]);

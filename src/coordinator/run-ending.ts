@@ -1,7 +1,7 @@
 /** The end of a run: the final state, and what every replica says of its own. */
 import type { Member } from '../membership/member.ts';
 import type { RunParts } from './run-parts.ts';
-import type { RunResult } from './run-result.ts';
+import type { RunResult } from './coordinator-options.ts';
 
 const NO_DIGEST = { weightsDigest: '', stateDigest: '' };
 

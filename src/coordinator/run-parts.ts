@@ -1,11 +1,13 @@
 /** The parts of a run that the coordinator ties together; none of them knows it. */
 import type { Clock } from '../base/clock.ts';
+import type { Member, MemberPhase } from '../membership/member.ts';
 import { Roster } from '../membership/roster.ts';
 import type { RosterHandlers } from '../membership/roster-handlers.ts';
 import { Auditor } from './auditor.ts';
 import { dataLimitsOf } from './check-contribution.ts';
 import type { CoordinatorOptions } from './coordinator-options.ts';
 import { Followers } from './followers.ts';
+import { Granting } from './granting.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { PassListener } from './pass-listener.ts';
 import { EventReporter, type Reporter } from './reporter.ts';
@@ -31,6 +33,7 @@ export interface RunParts {
   readonly followers: Followers;
   readonly sums: Sums;
   readonly auditor: Auditor;
+  readonly granting: Granting;
   readonly desk: LeaseDesk;
   readonly tallies: Tallies;
   readonly times: StepTimes;
@@ -80,7 +83,18 @@ export function createRunParts(
   // order does not matter: none looks at what another has made of a fact.
   const listeners = [states, sums, auditor, desk, tallies, times, reporter];
   const parts = { plan, clock, roster, trajectory, states, followers, sums, auditor, desk };
-  return { ...parts, tallies, times, reporter, listeners };
+  const membersIn = (phase: MemberPhase): readonly Member[] => roster.membersIn(phase);
+  const granting = new Granting({
+    plan,
+    clock,
+    trajectory,
+    times,
+    states,
+    followers,
+    sums,
+    membersIn,
+  });
+  return { ...parts, granting, tallies, times, reporter, listeners };
 }
 
 function createRoster(

@@ -86,19 +86,23 @@ export class StateKeeper implements PassListener {
     if (pass.spec.work === 'evaluate' && members.length > 1) this.askForDigests(members);
   }
 
+  /** Whether a newer snapshot is due. */
+  get isOld(): boolean {
+    return !this.#options.trajectory.isKept && this.#isDue();
+  }
+
   /**
    * Takes in who is ready, and asks an active member for its state if somebody needs it, or the
    * snapshot is old. Nobody waits for that: the run goes on meanwhile.
    */
   serve(): void {
-    const { trajectory, followers, replicas, membersIn } = this.#options;
+    const { followers, replicas, membersIn } = this.#options;
     followers.takeIn();
     const isAnyUpToDate = membersIn('active').length > 0 || followers.isAnyOnCourse;
     if (!isAnyUpToDate && membersIn('syncing').length > 0) this.#rollBack();
-    const isOld = !trajectory.isKept && this.#isDue();
     // A donor that is late answers when it has finished what it computes.
     if (this.#donor?.member.phase !== 'active') this.#donor = undefined;
-    const isWanted = followers.isSnapshotWanted || isOld;
+    const isWanted = followers.isSnapshotWanted || this.isOld;
     if (this.#donor === undefined && isWanted && !replicas.isComparing) this.fetch();
   }
 

@@ -4,16 +4,10 @@
  */
 import { DivergedError, type LockstepError, NonFiniteError } from '../base/errors.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../data/batches.ts';
-import type { Ledger, RunEvent } from '../metrics/events.ts';
+import type { Ledger } from '../metrics/events.ts';
+import { freshGrid, type GridStanding, judgeStep, type RedoReason } from '../plan/commit-rule.ts';
 import { type LossCourse, nextCourse, NO_LOSSES } from '../plan/divergence.ts';
-import {
-  gridExponents,
-  type GridMaxima,
-  maximaOfStep,
-  mergeMaxima,
-  nextMaxima,
-  overflowsGrid,
-} from '../plan/grid.ts';
+import { gridExponents, type GridMaxima } from '../plan/grid.ts';
 import { isEvaluatedAfter, type PlanBytes, type RunPlan, scalarsOf } from '../plan/run-plan.ts';
 import type { Commit, MicroBatchRecord } from '../protocol/messages.ts';
 import { makeInitialState } from '../state/initial-state.ts';
@@ -39,12 +33,6 @@ export interface Divergence {
   readonly firstLoss: number;
 }
 
-/**
- * Why a step is computed again: its grid was not known yet, was too narrow, or was that of large
- * elements that nobody has seen again.
- */
-type RedoReason = Extract<RunEvent, { readonly kind: 'step-redone' }>['reason'];
-
 /** What a complete pass means for the run. */
 export type Outcome =
   | {
@@ -58,12 +46,6 @@ export type Outcome =
   | { readonly kind: 'evaluated'; readonly records: readonly MicroBatchRecord[] }
   | { readonly kind: 'failed'; readonly error: LockstepError };
 
-/**
- * Attempts at a step whose grids are not those of what they saw. Only workers that compute other
- * bits than each other, or wrong ones, can make so many; then any grid is good that is wide enough.
- */
-const MAX_REDOS = 4;
-
 const NO_SAMPLES: Ledger = { expected: 0, counted: 0, dropped: 0, duplicated: 0 };
 
 /** Step, grid, ledger and snapshot of a run; they change at commits and rollbacks only. */
@@ -73,18 +55,7 @@ export class Trajectory {
   readonly #stepsPerEpoch: number;
   #step = 0;
   #evaluatedStep = -1;
-  /**
-   * Undefined until gradients have been measured: on the first micro-batch of the first step, or on
-   * all shards of the first round.
-   */
-  #maxima: GridMaxima | undefined;
-  /**
-   * The same when the step began: passes that are computed again widen the grid, and may be void
-   * later.
-   */
-  #committedMaxima: GridMaxima | undefined;
-  /** Attempts at the step that did not count. */
-  #redoCount = 0;
+  #grid: GridStanding = freshGrid(undefined);
   #ledger: Ledger = NO_SAMPLES;
   #losses: LossCourse = NO_LOSSES;
   #snapshot: Snapshot;
@@ -112,7 +83,7 @@ export class Trajectory {
 
   /** Whether it is known how large gradients are; if not, the next pass measures them. */
   get isMeasured(): boolean {
-    return this.#maxima !== undefined;
+    return this.#grid.maxima !== undefined;
   }
 
   /** Shards are all measured: a worker keeps what it trained on them, and only rounds it again. */
@@ -154,7 +125,7 @@ export class Trajectory {
     const whole = microBatchesOfStep(train, stepInEpoch);
     const isWhole = this.isMeasured || this.#measuresAll;
     const size = isWhole ? whole : firstMicroBatchOf(train, whole);
-    const maxima = this.#maxima ?? job.parameters.map(() => 1);
+    const maxima = this.#grid.maxima ?? job.parameters.map(() => 1);
     const exponents = gridExponents(maxima, size.microBatchCount);
     return { id, work: 'train', step, epoch, stepInEpoch, ...size, exponents, reduction };
   }
@@ -172,23 +143,10 @@ export class Trajectory {
   #settleTraining(pass: Pass, records: readonly MicroBatchRecord[]): Outcome {
     const { spec } = pass;
     const { exponents, microBatchCount } = spec;
-    const seen = records.map((record) => record.maxima.map((value) => value ?? 0));
-    const observed = seen.reduce(mergeMaxima);
-    // What an earlier attempt has seen does not count: an element that was damaged would leave
-    // its mark on the grid, and everybody's gradients would be rounded to nothing.
-    const measured = this.#measuresAll ? observed : (seen[0] ?? observed);
-    const maxima = maximaOfStep(this.#committedMaxima ?? measured, observed, microBatchCount);
-    const isTooNarrow = overflowsGrid(observed, exponents, microBatchCount);
-    const isItsGrid = gridExponents(maxima, microBatchCount).join() === exponents.join();
-    const isFirst = !this.isMeasured;
-    if (isFirst || isTooNarrow || (!isItsGrid && this.#redoCount < MAX_REDOS)) {
-      this.#redoCount++;
-      this.#maxima = maxima;
-      const reason = isTooNarrow ? 'overflow' : 'unconfirmed';
-      return { kind: 'redo', reason: isFirst ? 'calibration' : reason };
-    }
-    this.#redoCount = 0;
-    this.#maxima = this.#committedMaxima = nextMaxima(maxima, observed);
+    const attempt = { exponents, microBatchCount, records };
+    const verdict = judgeStep(this.#grid, attempt, this.#measuresAll);
+    this.#grid = verdict.grid;
+    if (verdict.kind === 'redo') return { kind: 'redo', reason: verdict.reason };
     this.#ledger = addLedgers(this.#ledger, pass.ledger());
     this.#step = spec.step + 1;
     const divergence = this.#follow(records, spec.sampleCount);
@@ -212,7 +170,7 @@ export class Trajectory {
 
   /** Where the run stands now. */
   mark(): Mark {
-    const maxima = this.#committedMaxima;
+    const maxima = this.#grid.committed;
     return { step: this.#step, maxima, ledger: this.#ledger, losses: this.#losses };
   }
 
@@ -228,7 +186,7 @@ export class Trajectory {
    */
   undo(step: number): void {
     if (step >= this.#step) {
-      this.#beginAnew(this.#committedMaxima);
+      this.#grid = freshGrid(this.#grid.committed);
       return;
     }
     this.goBack(step);
@@ -245,14 +203,9 @@ export class Trajectory {
   /** Goes back to the snapshot; what follows will be the same again. */
   rollBack(): void {
     this.#step = this.#snapshot.step;
-    this.#beginAnew(this.#snapshot.maxima);
+    this.#grid = freshGrid(this.#snapshot.maxima);
     this.#ledger = this.#snapshot.ledger;
     this.#losses = this.#snapshot.losses;
-  }
-
-  #beginAnew(maxima: GridMaxima | undefined): void {
-    this.#maxima = this.#committedMaxima = maxima;
-    this.#redoCount = 0;
   }
 
   #nonFiniteError(

@@ -78,6 +78,11 @@ export class Link {
     this.#later.get('data')?.send(message, payload, onFlushed);
   }
 
+  /** It will say `count` things more than what it is sent asks for. */
+  expect(count: number): void {
+    this.#messagesSent += count;
+  }
+
   /** Ends every connection once what is queued is sent. */
   close(): void {
     for (const connection of this.#all()) connection.close();

@@ -8,7 +8,7 @@ const MAX_OUTLIERS = 2;
 
 /** Whether loss and gradient of a micro-batch are numbers. */
 export function isFiniteRecord({ lossSum, maxima }: MicroBatchRecord): boolean {
-  return lossSum !== null && !maxima.includes(null);
+  return Number.isFinite(lossSum) && maxima.every(Number.isFinite);
 }
 
 /** Records that are not finite, one of each worker. */

@@ -105,6 +105,7 @@ const TO_WORKER: Samples<ToWorker> = {
     exponents: [1],
     update: { sampleCount: 4, scalars: { learningRate: 0.1 } },
   },
+  grant: { kind: 'grant', step: 0, updates: [{ sampleCount: 4, scalars: { learningRate: 0.1 } }] },
   sendState: { kind: 'sendState', step: 1 },
   state: { kind: 'state', step: 1, serial: 1 },
   sendDigest: { kind: 'sendDigest', step: 1, ask: 1 },

@@ -19,7 +19,7 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -259,6 +259,35 @@ const commit = z.object({
 /** The agreed result of a step. */
 export type Commit = z.infer<typeof commit>;
 
+/** Steps that one `grant` may name. */
+export const MAX_GRANTED_STEPS = 256;
+
+/**
+ * Coordinator to worker, data: steps that it computes and commits by itself, since it is alone. It
+ * sends the contribution of every attempt, in order, and goes on without an answer; what a commit
+ * is follows from records and grid (`plan/commit-rule.ts`), as the coordinator finds it, too. No
+ * plan and no commit comes for these steps.
+ */
+const grant = z.object({
+  kind: z.literal('grant'),
+  /** The first step, for the state after as many updates. */
+  step: count,
+  /** The numbers of each step's update. */
+  updates: z.array(update).min(1).max(MAX_GRANTED_STEPS),
+  /** Where it begins; absent when it goes on where the grant before it ends. */
+  start: z
+    .object({
+      /** Of the first attempt; each that follows has the next. */
+      pass: count,
+      /** Largest |gradient element| expected, per tensor. */
+      maxima: z.array(magnitude).max(MAX_TENSORS),
+      stepsPerEpoch: upTo(Number.MAX_SAFE_INTEGER),
+    })
+    .optional(),
+});
+/** Steps for a worker that is alone. */
+export type Grant = z.infer<typeof grant>;
+
 /**
  * Worker to coordinator, data: the update before `step` is applied; norms of the averaged gradient
  * per tensor, before clipping. Sent only when the job tracks them. No answer.
@@ -352,6 +381,7 @@ const toWorker = z.discriminatedUnion('kind', [
   release,
   audit,
   commit,
+  grant,
   sendState,
   newState,
   sendDigest,

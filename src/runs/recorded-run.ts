@@ -4,7 +4,7 @@ import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
-import type { RunResult } from '../coordinator/run-result.ts';
+import type { RunResult } from '../coordinator/coordinator-options.ts';
 import { DEFAULT_TIMING } from '../membership/timing.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import type { PlannedRun } from '../job/make-plan.ts';

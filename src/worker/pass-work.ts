@@ -1,6 +1,6 @@
 /** The pass that this worker has a plan of: its leases, what came in about it, what goes out. */
 import type { Clock } from '../base/clock.ts';
-import type { MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { Contribution, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
 
@@ -113,10 +113,16 @@ export class PassWork {
     this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !done.has(microBatch)) };
     const { clock, link } = this.#options;
     const busyMs = clock.now() - this.#begunMs;
+    const contribution: Contribution = {
+      kind: 'contribution',
+      pass,
+      records: [...records],
+      busyMs,
+    };
+    // Without a sum nothing is overwritten by what is computed next.
+    if (sum.length === 0) return link.sendData(contribution, sum, () => {});
     this.#unflushed++;
-    link.sendData({ kind: 'contribution', pass, records: [...records], busyMs }, sum, () =>
-      this.#handleFlush(),
-    );
+    link.sendData(contribution, sum, () => this.#handleFlush());
   }
 
   #takeBack({ pass, leases }: Plan, count: number): readonly number[] {

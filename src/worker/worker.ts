@@ -11,7 +11,9 @@ import { isOurFailure, type LockstepError, ProtocolError } from '../base/errors.
 import {
   type Hello,
   type Job,
+  type MicroBatchRecord,
   parseToWorker,
+  type Plan,
   PROTOCOL_VERSION,
   type ToWorker,
 } from '../protocol/messages.ts';
@@ -19,6 +21,7 @@ import type { Engine, EngineHandlers, EngineProfile } from '../runtime/engine.ts
 import { mostStateBytes } from '../state/state-layout.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import { GrantedSteps } from './granted-steps.ts';
 import { reasonForCoordinator } from './failure-reason.ts';
 import { PassWork } from './pass-work.ts';
 import { Replica } from './replica.ts';
@@ -31,6 +34,7 @@ const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 }
 const CONTROL_LIMITS = { maxHeaderBytes: 4 << 20, maxPayloadBytes: 0 };
 const DATA_LIMITS = { maxHeaderBytes: 1 << 20 };
 const MAX_DATA_BYTES = 2 ** 31 - 1;
+const NOTHING = new Uint8Array(0);
 /** The goodbye may still be on its way when the other connections have ended. */
 const FAREWELL_MS = 500;
 
@@ -46,6 +50,8 @@ export class Worker {
   #farewell: { readonly reason: string; readonly timer: Timer } | undefined;
   readonly #replica: Replica;
   readonly #work: PassWork;
+  /** Absent until there is a job. */
+  #granted: GrantedSteps | undefined;
 
   constructor(control: Connection, options: WorkerOptions) {
     const link = this.#link();
@@ -131,6 +137,7 @@ export class Worker {
       case 'release':
         return this.#work.release(message.pass, message.count);
       case 'commit':
+      case 'grant':
       case 'state':
       case 'sendState':
       case 'sendDigest':
@@ -149,6 +156,7 @@ export class Worker {
         return this.disconnect('too far behind the run');
     } else if (message.kind === 'state')
       replica.receiveState({ step: message.step, serial: message.serial, bytes: payload });
+    else if (message.kind === 'grant') this.#begin(this.#granted?.take(message));
     else if (message.kind === 'sendState') replica.requestState(message.step);
     else if (message.kind === 'sendDigest') replica.requestDigest(message);
     else if (message.kind === 'refused') return this.lose(message.reason);
@@ -164,6 +172,7 @@ export class Worker {
     const files = splitFiles(job, payload);
     const dataBytes = Math.min(MAX_DATA_BYTES, mostStateBytes(job.parameters));
     this.#control.limits = CONTROL_LIMITS;
+    this.#granted = new GrantedSteps(job.microBatch);
     onWelcome(rank, job);
     const startedMs = clock.now();
     openConnection((connection) => this.#attachData(connection, session, dataBytes));
@@ -177,10 +186,25 @@ export class Worker {
   #engineHandlers(): EngineHandlers {
     return {
       onDone: (pass, records, sum) => {
-        if (!this.#isOver && this.#data !== undefined) this.#work.contribute(pass, records, sum);
+        if (this.#isOver || this.#data === undefined) return;
+        this.#work.contribute(pass, records, sum);
+        this.#goOn(pass, records);
       },
       onFailed: (error) => this.#fail(error),
     };
+  }
+
+  /** Commits what it may commit by itself, and begins what is next. */
+  #goOn(pass: number, records: readonly MicroBatchRecord[]): void {
+    const next = this.#granted?.settle(pass, records);
+    if (next === undefined) return;
+    if (next.commit !== undefined) this.#replica.receiveCommit(next.commit, NOTHING);
+    this.#begin(next.plan);
+    this.#advance();
+  }
+
+  #begin(plan: Plan | undefined): void {
+    if (plan !== undefined) this.#work.take(plan);
   }
 
   #becomeReady(engine: Engine, profile: EngineProfile, loadMs: number): void {
@@ -224,8 +248,14 @@ export class Worker {
   /** False when there is nothing to do until another message comes. */
   #advanceOnce(engine: Engine): boolean {
     const done = this.#replica.advance(engine);
-    if (done === 'imported') this.#work.void();
+    if (done === 'imported') this.#void();
     return done !== 'nothing' || this.#work.beginIfDue(engine, this.#replica.step);
+  }
+
+  /** What was begun, or was to come, is of a state that is not there any more. */
+  #void(): void {
+    this.#work.void();
+    this.#granted?.void();
   }
 
   #fail(error: LockstepError): void {

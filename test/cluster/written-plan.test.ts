@@ -6,7 +6,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
-import type { RunResult } from '../../src/coordinator/run-result.ts';
+import type { RunResult } from '../../src/coordinator/coordinator-options.ts';
 import { DEFAULT_TIMING } from '../../src/membership/timing.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../../src/job/data-source.ts';
 import { makePlan } from '../../src/job/make-plan.ts';

@@ -1,4 +1,5 @@
 import { describe, test } from 'node:test';
+import { testAlone } from '../simulation/alone.contract.ts';
 import { testAudits } from '../simulation/audits.contract.ts';
 import { checkHistory, undisturbedDigest } from '../simulation/check-history.ts';
 import { testSilentReporter } from '../simulation/silent-reporter.contract.ts';
@@ -16,6 +17,7 @@ describe('a simulated cluster, for longer', () => {
   });
 });
 
+testAlone(61, 500);
 testAudits({ seeds: 25, honest: 300, lying: 200 });
 testWrongNumbers({ seeds: 25, histories: 40 });
 testSilentReporter(150);

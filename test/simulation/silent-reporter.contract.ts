@@ -7,7 +7,13 @@ import { STEPS } from './check-history.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { digestOf } from './simulated-engine.ts';
 
-const WORK: ReadonlySet<string> = new Set<ToWorker['kind']>(['plan', 'lease', 'release', 'audit']);
+const WORK: ReadonlySet<string> = new Set<ToWorker['kind']>([
+  'plan',
+  'grant',
+  'lease',
+  'release',
+  'audit',
+]);
 
 const SILENT: Reporter = {
   event: () => {},

@@ -6,7 +6,7 @@
 import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
 import type { LockstepError } from '../../src/base/errors.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
-import type { RunResult } from '../../src/coordinator/run-result.ts';
+import type { RunResult } from '../../src/coordinator/coordinator-options.ts';
 import type { Reporter } from '../../src/coordinator/reporter.ts';
 import type { RunPlan } from '../../src/plan/run-plan.ts';
 import { sampleRange } from '../../src/data/batches.ts';
@@ -37,7 +37,7 @@ import {
 const HEARTBEAT_MS = 250;
 const REJOIN_MS = 500;
 /** Virtual time after which a run that has not finished counts as hung. */
-const HUNG_MS = { lan: 20 * 60_000, wide: 48 * 3_600_000 };
+const HUNG_MS = { lan: 20 * 60_000, quick: 20 * 60_000, wide: 48 * 3_600_000 };
 
 /** A host's view of time: its timers wait while it is frozen and never fire once it is dead. */
 class HostClock implements Clock {
@@ -81,9 +81,10 @@ export interface HistoryOptions {
   readonly isDisturbed: boolean;
   /**
    * `wide`: links from 10 kbit/s to 10 Gbit/s, micro-batches from a millisecond to ten minutes, and
-   * messages that come twice; `lan` if absent.
+   * messages that come twice; `quick`: as `lan`, with micro-batches of at most two milliseconds;
+   * `lan` if absent.
    */
-  readonly world?: 'lan' | 'wide';
+  readonly world?: 'lan' | 'quick' | 'wide';
   /** Members that say anything at any time, besides the workers; 0 if absent. */
   readonly babblers?: number;
   /** Part of the steps that are audited; 0 if absent. */
@@ -92,6 +93,8 @@ export interface HistoryOptions {
   readonly liar?: (name: string) => ((gradient: Float32Array, step: number) => void) | undefined;
   /** Whether a bit flips in the weights of a worker that has now done so many updates. */
   readonly flip?: (name: string, updates: number) => boolean;
+  /** Steps between evaluations; 4 if absent. */
+  readonly evaluateEvery?: number;
   /** How often the state is fetched; every two seconds if absent. */
   readonly snapshotMs?: number;
   /** Instead of the one that fills `events`. */
@@ -155,7 +158,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     train: TRAIN,
     evaluate: EVALUATE,
     passesPerEpoch: 1,
-    evaluateEvery: 4,
+    evaluateEvery: options.evaluateEvery ?? 4,
     update: { optimizer: makeOptimizerSpec('momentum'), schedule: SCHEDULE },
     schedule: SCHEDULE,
     units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
@@ -432,7 +435,8 @@ export class SimulatedCluster {
     const isSlow = this.#options.isDisturbed && this.choices.chance(0.2);
     const isVerySlow = this.isWide && this.choices.chance(0.1);
     const slowMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
-    const usualMs = this.isWide ? this.#usualMs * this.choices.between(0.5, 2) : slowMs;
+    const lanMs = this.#options.world === 'quick' ? slowMs / 20 : slowMs;
+    const usualMs = this.isWide ? this.#usualMs * this.choices.between(0.5, 2) : lanMs;
     const speedMs = isVerySlow ? this.choices.magnitude(1, 600_000) : usualMs;
     const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
     this.#workers.push(worker);
@@ -442,7 +446,8 @@ export class SimulatedCluster {
 
   /** One to six faults at random times; at least one host is left that lives. */
   #drawFaults(): void {
-    const spanMs = 500 + this.#options.steps * 40;
+    const stepMs = this.#options.world === 'quick' ? 10 : 40;
+    const spanMs = 500 + this.#options.steps * stepMs;
     const count = 1 + this.choices.below(6);
     for (let i = 0; i < count; i++) this.#drawFault(this.choices.between(0, spanMs), i);
   }

@@ -1,0 +1,3 @@
+import { testAlone } from './alone.contract.ts';
+
+testAlone(1, 60);
