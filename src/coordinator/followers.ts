@@ -118,7 +118,7 @@ export class Followers {
   }
 
   /** `member` has committed the step before `step` by itself. */
-  pass(member: Member, step: number): void {
+  advance(member: Member, step: number): void {
     this.#courseOf(member).step = step;
   }
 
@@ -128,7 +128,7 @@ export class Followers {
   }
 
   /** It is not known which state `member` has. */
-  lose(member: Member): void {
+  forget(member: Member): void {
     this.#courseOf(member).step = undefined;
   }
 

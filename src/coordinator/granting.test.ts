@@ -99,6 +99,26 @@ describe('Granting', () => {
     assert.equal(eventsOf('rolled-back').length, 0);
   });
 
+  test('grants again to a worker that was away in the last step that it was granted', () => {
+    const evaluate = { sampleCount: 4, globalBatch: 4, microBatch: 2, split: 'test' } as const;
+    const { clock, worker, go } = startAlone({ evaluate, evaluateEvery: 4 });
+    go(2);
+    worker.stopBeating();
+    clock.advance(4_000);
+    worker.startBeating();
+    go(1);
+    assert.equal(worker.last('plan')!.work, 'evaluate');
+
+    // Its time away is that of its steps, until one is timed again.
+    for (let pass = 0; pass < 2; pass++) {
+      clock.advance(STEP_MS);
+      worker.contribute();
+      clock.advance(5);
+    }
+
+    assert.equal(worker.last('grant')!.step, 5);
+  });
+
   test('goes back to the snapshot with another when it freezes, and takes nothing of it then', () => {
     const { clock, coordinator, worker, go, join, eventsOf, errors } = startAlone();
     go(3);

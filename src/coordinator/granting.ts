@@ -80,8 +80,9 @@ export class Granting {
   begin(member: Member, pass: number): boolean {
     const { plan, clock, trajectory, times } = this.#options;
     const { step, maxima } = trajectory.mark();
+    // What was granted before is timed as a whole: steps of it may be heard of all at once.
+    if (this.#held === undefined) this.#stepMs = times.lastStep.stepMs || undefined;
     this.#held = undefined;
-    if (times.lastStep.stepMs > 0) this.#stepMs ??= times.lastStep.stepMs;
     if (!this.#canGrant || maxima === undefined) return false;
     const updates = this.#updatesFrom(step);
     // One step is a plan and a commit.
@@ -105,7 +106,7 @@ export class Granting {
     if (held === undefined) return;
     const { step } = trajectory;
     sums.forgetAll();
-    followers.pass(held.member, step);
+    followers.advance(held.member, step);
     const elapsedMs = clock.now() - held.timed.sinceMs;
     if (elapsedMs > WINDOW_MS / 4) {
       this.#stepMs = elapsedMs / (step - held.timed.step);
@@ -132,7 +133,7 @@ export class Granting {
   revoke(): boolean {
     const { holder } = this;
     this.end();
-    if (holder !== undefined) this.#options.followers.lose(holder);
+    if (holder !== undefined) this.#options.followers.forget(holder);
     return holder !== undefined;
   }
 

@@ -104,23 +104,22 @@ export class PassWork {
     });
   }
 
-  /** The engine is done with all that it was given; `sum` stays unchanged until it gets more. */
-  contribute(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void {
+  /** The engine is done with all that it was given: what goes out, if it is of this pass. */
+  finish(pass: number, records: readonly MicroBatchRecord[]): Contribution | undefined {
     const plan = this.#plan;
-    if (this.#begunPass !== pass || plan?.pass !== pass) return;
+    if (this.#begunPass !== pass || plan?.pass !== pass) return undefined;
     // They may be leased again: a sum of which a part was counted already counts for nothing.
     const done = new Set(records.map(({ microBatch }) => microBatch));
     this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !done.has(microBatch)) };
-    const { clock, link } = this.#options;
-    const busyMs = clock.now() - this.#begunMs;
-    const contribution: Contribution = {
-      kind: 'contribution',
-      pass,
-      records: [...records],
-      busyMs,
-    };
+    const busyMs = this.#options.clock.now() - this.#begunMs;
+    return { kind: 'contribution', pass, records: [...records], busyMs };
+  }
+
+  /** Sends a contribution; `sum` stays unchanged until the engine gets more. */
+  contribute(contribution: Contribution, sum: Uint8Array): void {
+    const { link } = this.#options;
     // Without a sum nothing is overwritten by what is computed next.
-    if (sum.length === 0) return link.sendData(contribution, sum, () => {});
+    if (sum.length === 0) return link.sendData(contribution);
     this.#unflushed++;
     link.sendData(contribution, sum, () => this.#handleFlush());
   }

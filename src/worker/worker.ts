@@ -187,8 +187,10 @@ export class Worker {
     return {
       onDone: (pass, records, sum) => {
         if (this.#isOver || this.#data === undefined) return;
-        this.#work.contribute(pass, records, sum);
+        const contribution = this.#work.finish(pass, records);
+        // Lanes are at work again while it is sent.
         this.#goOn(pass, records);
+        if (contribution !== undefined) this.#work.contribute(contribution, sum);
       },
       onFailed: (error) => this.#fail(error),
     };
