@@ -1,4 +1,8 @@
-import type { StepComparison, ValidationReport } from '../../validate/compare/compare-runs.ts';
+import {
+  percentText,
+  type StepComparison,
+  type ValidationReport,
+} from '../../validate/compare/compare-runs.ts';
 import { LOOKS_LIKE } from '../../validate/compare/diagnose.ts';
 import type { Colours } from '../shell/terminal.ts';
 
@@ -21,8 +25,7 @@ export function validationText(
     DOUBLE_LINE,
     `Single-process run: ${report.single_run_path}`,
     `Multi-process run:  ${report.multi_run_path}`,
-    'Tolerance:          ' +
-      (report.exact ? 'none, bit for bit' : `${(report.tolerance * 100).toFixed(2)}%`),
+    'Tolerance:          ' + (report.exact ? 'none, bit for bit' : percentText(report.tolerance)),
     `Steps compared:     ${report.num_steps_compared}`,
     `  Passed:           ${report.num_steps_passed}`,
     `  Failed:           ${report.num_steps_failed}`,

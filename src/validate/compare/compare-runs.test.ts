@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { compareRuns } from './compare-runs.ts';
+import { compareRuns, percentText } from './compare-runs.ts';
 import type { LossCurve } from './loss-curve.ts';
 import { StructureError } from '../results/read-result.ts';
 import { bitsOf } from '../watch/step-recorder.ts';
@@ -120,5 +120,17 @@ describe('compareRuns', () => {
         () => compareRuns(one, other, EXACT),
         (error) => error instanceof StructureError && pattern.test(error.message),
       );
+  });
+});
+
+describe('percentText', () => {
+  test('has two places, and more where these would all be 0', () => {
+    assert.deepEqual([0, 1e-6, 1e-4, 0.01, 1].map(percentText), [
+      '0.00%',
+      '0.00010%',
+      '0.01%',
+      '1.00%',
+      '100.00%',
+    ]);
   });
 });

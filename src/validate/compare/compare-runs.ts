@@ -134,13 +134,20 @@ function compareDigests(single: LossCurve, multi: LossCurve): boolean | null {
     : one.toLowerCase() === other.toLowerCase();
 }
 
+/** Gives a fraction in percent, to two places unless these would all be 0. */
+export function percentText(fraction: number): string {
+  const percent = fraction * 100;
+  const isTiny = percent > 0 && percent < 0.01;
+  return `${isTiny ? percent.toPrecision(2) : percent.toFixed(2)}%`;
+}
+
 function summaryOf(
   count: number,
   failed: readonly StepComparison[],
   digestsEqual: boolean | null,
   { tolerance, isExact }: Demand,
 ): string {
-  const bound = isExact ? 'bit for bit' : `within ${(tolerance * 100).toFixed(2)}% tolerance`;
+  const bound = isExact ? 'bit for bit' : `within ${percentText(tolerance)} tolerance`;
   const [first] = failed;
   if (first !== undefined)
     return (
