@@ -133,6 +133,17 @@ function createWorld() {
     const update = { sampleCount: 1, scalars: {} };
     send(data, { kind: 'commit', pass: 1, step, exponents: [0], update });
   };
+  /** So many steps of two micro-batches; a run of them begins with `pass`. */
+  const grant = (step: number, count: number, pass?: number): void => {
+    const updates = Array.from({ length: count }, () => ({ sampleCount: 4, scalars: {} }));
+    const start = pass === undefined ? undefined : { pass, maxima: [1], stepsPerEpoch: 100 };
+    send(data, { kind: 'grant', step, updates, ...(start && { start }) });
+  };
+  /** The engine is done with the two micro-batches of a step that was granted. */
+  const finish = (pass: number): void => {
+    handlers?.onDone(pass, [RECORD, { ...RECORD, microBatch: 1 }], new Uint8Array(0));
+    clock.advance(5);
+  };
   let serial = 0;
   const state = (step: number): void =>
     send(data, { kind: 'state', step, serial: ++serial }, STATE);
@@ -149,6 +160,8 @@ function createWorld() {
     send,
     plan,
     commit,
+    grant,
+    finish,
     state,
     handlers,
     ...told,
@@ -189,6 +202,42 @@ describe('Worker', () => {
 
     assert.deepEqual(engine.calls, ['import 4 bytes', 'apply 5']);
     assert.deepEqual(received.at(-1)?.message, { kind: 'applied', step: 6, norms: [5] });
+  });
+
+  test('commits by itself what it was granted, and answers for each step', () => {
+    const { engine, data, state, grant, finish, send, received } = createWorld();
+    state(3);
+    grant(3, 2, 9);
+    grant(5, 1);
+    for (const pass of [9, 10, 11]) finish(pass);
+    send(data, { kind: 'sendState', step: 6 });
+
+    const steps = [
+      'begin 9: 0 1',
+      'apply 3',
+      'begin 10: 0 1',
+      'apply 4',
+      'begin 11: 0 1',
+      'apply 5',
+    ];
+    assert.deepEqual(engine.calls, ['import 4 bytes', ...steps, 'export']);
+    const passes = received.flatMap(({ message }) =>
+      message.kind === 'contribution' ? message.pass : [],
+    );
+    assert.deepEqual(passes, [9, 10, 11]);
+  });
+
+  test('has nothing left of what it was granted once it gets another state', () => {
+    const { engine, state, grant, finish, kinds } = createWorld();
+    state(3);
+    grant(3, 2, 9);
+    state(0);
+
+    finish(9);
+    grant(5, 1);
+
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'begin 9: 0 1', 'import 4 bytes']);
+    assert.ok(!kinds().includes('contribution'));
   });
 
   test('computes a pass again when it gets its plan again, since its old leases are void', () => {
