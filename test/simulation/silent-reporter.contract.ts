@@ -52,7 +52,8 @@ export function testSilentReporter(histories: number): void {
 
         assert.deepEqual(workOf(seed, SILENT), reported, `seed ${seed}`);
 
-        assert.ok(reported.work.length > STEPS, `seed ${seed}`);
+        // A worker that is alone is granted several steps at once.
+        assert.ok(reported.work.length > STEPS / 2, `seed ${seed}`);
         if (reported.work.some((line) => line.includes('"kind":"release"'))) moved++;
       }
       // Or the speeds of workers would not matter in these histories.
