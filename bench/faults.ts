@@ -1,7 +1,8 @@
 /**
- * How fast a run reacts: SIGKILL of a worker to the coordinator's notice, SIGSTOP to the re-issue
- * of its work, start of a late worker to its first counted micro-batch, and the command to the
- * first committed step. Several rounds; the event times in metrics.jsonl are the coordinator's.
+ * How fast a run reacts: SIGKILL of a worker to the coordinator's notice and to the next step,
+ * SIGSTOP to the next step, start of a late worker to its first counted micro-batch, and the command
+ * to the first committed step. Several rounds; the event times in metrics.jsonl are the
+ * coordinator's.
  */
 import { machine } from './lib/processes.ts';
 import { type Event, since, WatchedRun } from './lib/watched-run.ts';
@@ -20,17 +21,22 @@ async function round(): Promise<Record<string, number>> {
       killedMs,
       await run.event((e) => e.kind === 'worker-lost' && e['rank'] === 2),
     );
+    const goesOn = since(killedMs, await stepAfter(run, 'worker-lost', 2));
     const frozen = await run.processOf(1);
     const frozenMs = Date.now();
     process.kill(frozen, 'SIGSTOP');
-    const isReissue = (e: Event): boolean =>
-      e.kind === 'micro-batches-reissued' && e['fromRank'] === 1;
-    const reissued = since(frozenMs, await run.event(isReissue));
+    const withoutIt = since(frozenMs, await stepAfter(run, 'worker-stalled', 1));
     process.kill(frozen, 'SIGCONT');
-    return { first, noticed, reissued, contributed: await run.joinLate() };
+    return { first, noticed, goesOn, withoutIt, contributed: await run.joinLate() };
   } finally {
     await run.end();
   }
+}
+
+/** The first step after something happened to a worker. */
+async function stepAfter(run: WatchedRun, kind: Event['kind'], rank: number): Promise<Event> {
+  const { time } = await run.event((e) => e.kind === kind && e['rank'] === rank);
+  return run.event((e) => e.kind === 'step' && e.time > time);
 }
 
 console.log(machine());
@@ -45,5 +51,6 @@ const show = (name: string, text: string): void => {
 };
 show('first', 'command to first committed step (3 workers)');
 show('noticed', 'SIGKILL of a worker to its loss noticed');
-show('reissued', 'SIGSTOP of a worker to its micro-batches re-issued');
+show('goesOn', 'SIGKILL of a worker to the next step');
+show('withoutIt', 'SIGSTOP of a worker to the next step');
 show('contributed', 'start of a late worker to the first step with its samples');

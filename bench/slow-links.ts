@@ -6,6 +6,7 @@
  *   npm run bench -- slow-links link 120      one part, of so many seconds
  */
 import {
+  named,
   type Network,
   reasonToSkip,
   type TimedStep,
@@ -81,6 +82,33 @@ async function beside(name: string, seconds: number) {
   );
 }
 
+/** Default MNIST on one machine alone, and with a second one behind a link; in turn. */
+async function second(name: string, rounds: number) {
+  const rateOf = async (kbit?: number): Promise<number> =>
+    withNetwork(async (network) => {
+      const workers = kbit === undefined ? '1' : '2';
+      const run = await network.coordinate(['--workers', workers]);
+      network.join(undefined, named('near'));
+      if (kbit !== undefined) network.join(kbit, named('far'));
+      await run.program.end(600_000);
+      return run.summary().samplesPerSecond ?? 0;
+    });
+  for (const kbit of [200_000, 20_000]) {
+    const parts: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const alone = await rateOf();
+      parts.push((await rateOf(kbit)) / alone);
+    }
+    console.log(
+      `${name}: default MNIST with a second machine behind ${kbit / 1000} Mbit/s, against one ` +
+        `alone: ${parts
+          .toSorted((a, b) => a - b)
+          .map(percent)
+          .join(', ')}`,
+    );
+  }
+}
+
 /** BERT on workers that get what others leave of the cores, one of which is busy. */
 async function busy(name: string, steps: number) {
   await withNetwork(async (network) =>
@@ -111,6 +139,7 @@ const PARTS: Readonly<Record<string, (seconds?: number) => Promise<void>>> = {
   link: async (seconds = 300) => link('link', 100_000, LARGE, seconds),
   thin: async (seconds = 120) => link('thin', 2_400, [], seconds),
   beside: async (seconds = 60) => beside('beside', seconds),
+  second: async (rounds = 5) => second('second', rounds),
   busy: async (steps = 1) => busy('busy', steps),
 };
 

@@ -186,7 +186,7 @@ function lookCost(): number {
 }
 
 function joined(rank: number): RunEvent {
-  const what = { device: 'cpu', lanes: 1, numericsClass: '', step: 0 };
+  const what = { device: 'cpu', lanes: 1, numericsClass: '', step: 0, stateFrom: 'coordinator' };
   return {
     kind: 'worker-joined',
     rank,

@@ -45,7 +45,16 @@ const NEEDED_LATER = [
     probe: ['unshare', ['--version']],
     purpose: 'commands of the documents, each in a process space of its own',
   },
+  { name: 'openssh-server', probe: ['sshd', ['-V']], purpose: 'launching on hosts over ssh' },
+  { name: 'openssh-client', probe: ['ssh', ['-V']], purpose: 'launching on hosts over ssh' },
+  { name: 'tmux', probe: ['tmux', ['-V']], purpose: 'launching on hosts over ssh' },
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'runs on slow links' },
+  { name: 'faketime', probe: ['faketime', ['-v']], purpose: 'runs with wrong clocks' },
+  {
+    name: 'nftables',
+    probe: ['nft', ['--version']],
+    purpose: 'doctor, and ports that are blocked',
+  },
   {
     name: 'libvulkan1',
     probe: hasFile('/usr/lib/*-linux-*/libvulkan.so.1'),

@@ -30,12 +30,14 @@ const CHECK_TIMEOUT_MS = 300_000;
  * many of them share one. Those with threads, sockets or files have one each.
  */
 const TOGETHER = ['src/'];
-const APART = ['src/runtime/', 'src/data/', 'src/launch/', 'src/transport/'];
+const APART = ['src/runtime/', 'src/data/', 'src/launch/', 'src/transport/', 'src/collectives/'];
 /** So many processes for each core, so that all cores end at about the same time. */
 const BUNDLES_PER_CORE = 3;
 
 /** Tests that `npm test` leaves out; all others are quick. */
 const LATER = ['test/long/', 'test/real/'];
+/** Of them, those that compute in one thread: as many at a time as there are cores. */
+const SIMULATED = ['test/long/simulated/'];
 /**
  * Tests that start processes, though few: two files at a time, however many cores there are. Of
  * the long and the real ones one file at a time: they fill two cores.
@@ -152,13 +154,14 @@ async function runTests(files) {
 async function* testEvents(files, folder, totals) {
   const cores = availableParallelism();
   const isTogether = (path) => isIn(TOGETHER, path) && !isIn(APART, path);
-  const isFree = (path) => !isTogether(path) && !isIn([...BY_TWO, ...LATER], path);
+  const isAlone = (path) => isIn(LATER, path) && !isIn(SIMULATED, path);
+  const isFree = (path) => !isTogether(path) && !isIn(BY_TWO, path) && !isAlone(path);
   const pathsOf = (belongs) => files.filter(belongs).map((path) => join(root, path));
   const groups = [
     { group: bundle(pathsOf(isTogether), BUNDLES_PER_CORE * cores, folder), concurrency: cores },
     { group: pathsOf(isFree), concurrency: cores },
     { group: pathsOf((path) => isIn(BY_TWO, path)), concurrency: 2 },
-    { group: pathsOf((path) => isIn(LATER, path)), concurrency: 1 },
+    { group: pathsOf(isAlone), concurrency: 1 },
   ];
   for (const { group, concurrency } of groups) {
     if (group.length === 0) continue;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../src/base/clock.ts';
 import type { LockstepError } from '../src/base/errors.ts';
 import { Coordinator } from '../src/coordinator/coordinator.ts';
-import type { RunResult } from '../src/coordinator/coordinator-options.ts';
+import type { DataSource, RunResult } from '../src/coordinator/coordinator-options.ts';
 import { DEFAULT_TIMING } from '../src/membership/timing.ts';
 import type { RunEvent } from '../src/metrics/events.ts';
 import type { RunPlan } from '../src/plan/run-plan.ts';
@@ -14,6 +14,7 @@ import { ELEMENTS, makeTestPlan, NO_BYTES, ScriptedWorker } from './scripted-wor
 export function createWorld(
   changes: Partial<RunPlan> = {},
   clock: ManualClock = new ManualClock(),
+  data?: DataSource,
 ) {
   const host = new SimulatedHost('coordinator');
   const events: RunEvent[] = [];
@@ -27,6 +28,7 @@ export function createWorld(
     bytes: NO_BYTES,
     clock,
     timing: DEFAULT_TIMING,
+    ...(data && { data }),
     newSession: () => `session-${sessions++}`,
     onEvent: (event) => void events.push(event),
     onTrained: () => void trained.push(coordinator.snapshot.step),

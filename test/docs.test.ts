@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { SETTINGS_FILE, settingsPage } from '../scripts/write-settings.ts';
@@ -13,8 +13,9 @@ const PAGES = [...USER_PAGES, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.m
 
 /** Blocks of commands that the long tests do not run, by how they begin, and why. */
 const NOT_RUN: Readonly<Record<string, string>> = {
+  '$ ssh-keygen': 'needs other machines',
+  '$ lockstep launch': 'needs other machines; test/real/launch.test.ts has them',
   '$ npm ci': 'is run as README.md has it',
-  'desk$   npx lockstep coordinator --workers 2 --port': 'needs two machines, for a tunnel',
   '$ python3 -m venv venv': 'needs the network, for pip',
   '$ npx lockstep train --dataset photos/': 'needs images, which are not there',
   '$ ONNXRUNTIME_NODE_INSTALL=skip npm install': 'needs a tarball',
@@ -72,14 +73,15 @@ describe('the documents', () => {
       const flags: Record<string, string> = {};
       for (const [index, word] of words.entries()) {
         if (word.startsWith('--') && word !== '--json' && word !== '--help')
-          flags[word.slice(2)] = words[index + 1] ?? '';
+          flags[word.slice(2)] = words[index + 1] ?? 'true';
       }
       parseTrainConfig([], flags);
     }
   });
 
   test('tag what users type as sh, which is run, or as console, where it cannot be', () => {
-    const typed = /^(?:(?:\w+\$ +)?(?:npx|npm|node|python3|lockstep|pip|ssh|git)\b|\w+=\w+ npm )/;
+    const typed =
+      /^(?:(?:\w+\$ +)?(?:npx|npm|node|python3|lockstep|pip|ssh|git)\b(?!:)|\w+=\w+ npm )/;
     const blocks = USER_PAGES.flatMap(blocksOf);
     const places = blocks
       .filter(
@@ -109,6 +111,27 @@ describe('the documents', () => {
         `no block of ${page} is ${file}`,
       );
     });
+
+  test('name only tests that are there, for every fault one, and events as they are called', () => {
+    const page = readFileSync(join(root, 'docs/faults.md'), 'utf8');
+    const events = readFileSync(join(root, 'src/metrics/events.ts'), 'utf8');
+    const [, ...faults] = page.split('## What there is not')[0]!.split('\n- **');
+    const files = [...page.matchAll(/`((?:src|test)\/[^`]*)`/g)].map(([, path = '']) => path);
+    const kinds = [...page.matchAll(/\(`([a-z-]+)`\)/g)].map(([, kind = '']) => kind);
+
+    assert.ok(faults.length > 30);
+    const untested = faults.filter((fault) => !/Tested: |: see\s/.test(fault));
+    assert.deepEqual(untested, []);
+    assert.deepEqual(
+      files.filter((path) => !existsSync(join(root, path))),
+      [],
+    );
+    assert.ok(kinds.length > 10);
+    assert.deepEqual(
+      kinds.filter((kind) => !events.includes(`kind: '${kind}'`)),
+      [],
+    );
+  });
 
   test('are no wider than the code', () => {
     const wide = PAGES.flatMap((page) =>

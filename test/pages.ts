@@ -22,6 +22,12 @@ export const FIRST_PAGES: readonly string[] = [
   'docs/faq.md',
 ];
 
+/** Those on validation: they take as long as all others that are not read first. */
+export const VALIDATION_PAGES: readonly string[] = [
+  'docs/validation.md',
+  'docs/validate-your-own-training.md',
+];
+
 /** A fenced block of a page. */
 export interface Block {
   readonly page: string;

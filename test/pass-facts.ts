@@ -2,8 +2,12 @@
  * Members without a worker behind them, and facts of passes, for tests of those who hear of them.
  */
 import type { Clock } from '../src/base/clock.ts';
-import type { BegunPass, CompletedPass, CountedPart } from '../src/coordinator/pass-listener.ts';
-import { Pass, type PassSpec } from '../src/coordinator/pass.ts';
+import type {
+  BegunPass,
+  CompletedPass,
+  CountedPart,
+} from '../src/coordinator/steps/pass-listener.ts';
+import { Pass, type PassSpec } from '../src/coordinator/steps/pass.ts';
 import { Member } from '../src/membership/member.ts';
 import {
   type Commit,
@@ -14,6 +18,7 @@ import {
   PROTOCOL_VERSION,
   type ToWorker,
 } from '../src/protocol/messages.ts';
+import type { Door } from '../src/protocol/peer-messages.ts';
 import type { Connection } from '../src/transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../src/transport/memory-network.ts';
 
@@ -22,7 +27,13 @@ export interface MemberChanges {
   readonly rank?: number;
   readonly lanes?: number;
   readonly device?: string;
+  /** One of its own unless given. */
+  readonly host?: string;
   readonly numericsClass?: string;
+  /** Where other workers reach it; nowhere unless given. */
+  readonly doors?: readonly Door[];
+  /** The address of the coordinator's machine at which it is reached; none unless given. */
+  readonly localHost?: string;
   /** How far it has come; `active` unless given. */
   readonly phase?: 'loading' | 'ready' | 'active';
 }
@@ -50,6 +61,7 @@ export function joinMember(clock: Clock, name: string, changes: MemberChanges = 
     return [near, far];
   };
   const [, control] = dial();
+  if (changes.localHost !== undefined) Object.assign(control, { localHost: changes.localHost });
   const [near, data] = dial();
   const [, heartbeat] = dial();
   const hello = helloOf(name, changes);
@@ -58,21 +70,23 @@ export function joinMember(clock: Clock, name: string, changes: MemberChanges = 
   if (phase !== 'loading') {
     member.link.attach('data', data);
     member.link.attach('heartbeat', heartbeat);
-    member.load(changes.numericsClass ?? 'one');
+    const { numericsClass = 'one', doors = [] } = changes;
+    member.load({ numericsClass, doors });
     member.becomeReady(nowMs);
   }
   if (phase === 'active') member.activate();
   return { member, received, data: near };
 }
 
-function helloOf(name: string, { lanes = 1, device }: MemberChanges): Hello {
+function helloOf(name: string, changes: MemberChanges): Hello {
+  const { lanes = 1, host = `host of ${name}`, device } = changes;
   return {
     kind: 'hello',
     protocol: PROTOCOL_VERSION,
     channel: 'control',
     session: '',
     workerId: name,
-    host: `host of ${name}`,
+    host,
     processId: 1,
     lanes,
     software: 'test',

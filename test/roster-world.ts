@@ -24,6 +24,7 @@ export function createRosterWorld() {
       job,
       jobFiles,
       dataLimits: { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1000 },
+      reach: { isOpen: false, key: null },
       newSession: () => `session-${sessions++}`,
     },
     {
@@ -37,6 +38,8 @@ export function createRosterWorld() {
         refusals.push(reason);
         refusedRanks.push(rank);
       },
+      onDataReceived: (member, { bytes }) =>
+        void told.push(`${member.workerId} got ${bytes} bytes`),
       onClockJumped: (member, jumpMs) =>
         void told.push(`${member.workerId} jumped by ${jumpMs} ms`),
       onTick: () => {},

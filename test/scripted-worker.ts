@@ -13,6 +13,7 @@ import {
   type ToCoordinator,
   type ToWorker,
 } from '../src/protocol/messages.ts';
+import type { Door } from '../src/protocol/peer-messages.ts';
 import type { Connection } from '../src/transport/connection.ts';
 import { connectInMemory, SimulatedHost } from '../src/transport/memory-network.ts';
 
@@ -51,6 +52,7 @@ export function makeTestPlan(changes: Partial<RunPlan> = {}): RunPlan {
     },
     initial: [{ kind: 'constant', value: 0 }],
     stateBytes: 4 * ELEMENTS,
+    collective: 'star',
     sumElements: ELEMENTS,
     totalSteps: 2,
     train: { sampleCount: 32, globalBatch: 16, microBatch: 2 },
@@ -101,7 +103,7 @@ export class SleepyClock implements Clock {
 }
 
 /** Where workers knock. */
-export interface Door {
+export interface RunDoor {
   readonly clock: ManualClock;
   readonly host: SimulatedHost;
   accept(connection: Connection): void;
@@ -121,14 +123,16 @@ export class ScriptedWorker {
   receivedBytes = 0;
   /** What it says of its state when it is asked; nothing if undefined. */
   stateDigest: string | undefined = 's';
+  /** Where other workers reach it; nowhere if empty. */
+  doors: readonly Door[] = [];
   control: Connection | undefined;
   data: Connection | undefined;
   heartbeat: Connection | undefined;
-  readonly #door: Door;
+  readonly #door: RunDoor;
   readonly #lanes: number;
   #beat: Timer | undefined;
 
-  constructor(door: Door, workerId: string, lanes = 1) {
+  constructor(door: RunDoor, workerId: string, lanes = 1) {
     this.#door = door;
     this.#lanes = lanes;
     this.workerId = workerId;
@@ -138,7 +142,8 @@ export class ScriptedWorker {
   /** Goes through all of joining, up to being ready; beats until told otherwise. */
   join(): this {
     this.connect();
-    this.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'one', loadMs: 1 });
+    const doors = this.doors.length === 0 ? {} : { doors: [...this.doors] };
+    this.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'one', loadMs: 1, ...doors });
     this.#wait();
     return this;
   }
@@ -226,10 +231,14 @@ export class ScriptedWorker {
     );
   }
 
-  /** Finishes all of a step's eight micro-batches, in a pass of which it has no plan. */
-  contributeTo(pass: number): void {
-    const results = { lossSum: 1, correctSum: 0, maxima: [1], computeMs: 1 };
-    const records = Array.from({ length: 8 }, (_, microBatch) => {
+  /** Finishes micro-batches, all eight unless given, in a pass of which it has no plan. */
+  contributeTo(
+    pass: number,
+    microBatches: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7],
+    changes: Partial<MicroBatchRecord> = {},
+  ): void {
+    const results = { lossSum: 1, correctSum: 0, maxima: [1], computeMs: 1, ...changes };
+    const records = microBatches.map((microBatch) => {
       return { microBatch, sampleCount: 2, ...results };
     });
     this.progress += records.length;

@@ -14,6 +14,7 @@ import { parseOptimizerSpec } from '../../src/optim/spec.ts';
 import { compiledStepsOf, scalarsOf } from '../../src/plan/run-plan.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
 import { makeInitialState } from '../../src/state/initial-state.ts';
+import { noteBytesOf } from '../../src/plan/attempt-note.ts';
 import { LanePool } from '../../src/runtime/lanes/lane-pool.ts';
 import { rewriteStep } from '../../src/runtime/received-step.ts';
 
@@ -96,6 +97,8 @@ async function makeLane(
   const optimizer = parseOptimizerSpec(job.optimizer);
   const { train, evaluate } = compiledStepsOf(plan, bytes);
   const shared = makeSharedArena(job, optimizer, 1);
+  const capacity = 4096;
+  const noteBytes = noteBytesOf(job.parameters.length, capacity);
   const lane = await Lane.create({
     lane: 0,
     laneCount: 1,
@@ -108,7 +111,9 @@ async function makeLane(
     evaluate: data.evaluate,
     sharedMemory: shared.memory,
     control: control.words,
-    microBatchCapacity: 4096,
+    microBatchCapacity: capacity,
+    notes: new Uint8Array(new SharedArrayBuffer(noteBytes)),
+    losses: new Float32Array(new SharedArrayBuffer(8 * capacity)),
     blockSums: new Float64Array(new SharedArrayBuffer(8 * makeBlocks(layoutOf(job)).length)),
   });
   shared.uint8('state').set(makeInitialState(plan, bytes.given));
@@ -220,6 +225,7 @@ async function makePool(
     evaluate: data.evaluate,
     handlers: {
       onDone: (_pass, records) => onDone(records),
+      onAttempted: () => {},
       onFailed: (error) => {
         throw error;
       },

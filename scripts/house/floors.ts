@@ -12,24 +12,27 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['base'],
   ['charts', 'graph/values', 'kernels', 'metrics', 'options', 'transport'],
   ['checkpoint', 'collectives', 'data', 'data/formats', 'graph/operators'],
-  ['data/sources', 'graph', 'letters/numeric'],
+  ['collectives/shm', 'data/parcels', 'data/sources', 'graph', 'letters/numeric'],
   ['autodiff', 'graph/file', 'letters/thrift'],
   ['models', 'optim', 'protocol'],
-  ['models/imported', 'plan'],
+  ['access', 'models/imported', 'plan'],
   ['state'],
   ['membership', 'runtime'],
-  ['runtime/lanes'],
+  ['coordinator/steps', 'runtime/lanes'],
+  ['coordinator/states'],
+  ['coordinator/groups'],
   ['config', 'coordinator', 'letters', 'worker'],
-  ['strategies'],
+  ['remote', 'strategies'],
   ['job'],
-  ['runs'],
+  ['doctor/checks', 'runs'],
   ['launch'],
-  ['api', 'validate/results'],
-  ['validate/bench', 'validate/compare', 'validate/watch'],
+  ['api', 'doctor/facts', 'validate/results'],
+  ['doctor', 'validate/bench', 'validate/compare', 'validate/watch'],
   ['validate/drills', 'validate/reports'],
   ['cli/shell'],
   ['cli/texts'],
-  ['cli/commands'],
+  ['cli/commands', 'cli/data', 'cli/letters'],
+  ['cli/hosts'],
   ['cli'],
 ];
 
@@ -55,6 +58,9 @@ export const WITHOUT_NODE: ReadonlySet<string> = new Set([
   'membership',
   'worker',
   'coordinator',
+  'coordinator/steps',
+  'coordinator/states',
+  'coordinator/groups',
   'letters/thrift',
 ]);
 
@@ -62,7 +68,10 @@ export const WITHOUT_NODE: ReadonlySet<string> = new Set([
 const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   'onnxruntime-node': 'runtime',
   'node:net': 'transport',
+  'node:tls': 'transport',
   commander: 'cli',
+  koffi: 'collectives',
+  'bonjour-service': 'launch',
 };
 
 /** More files than this in one folder is a drawer: look for the rooms in it. */

@@ -6,6 +6,7 @@ import { lineAt, type SourceFile } from './sources.ts';
 const WRITERS = [
   'src/cli/shell/',
   'src/runtime/device-probe-process.ts',
+  'src/transport/link-end-process.ts',
   'src/validate/bench/bench-collective-process.ts',
   'src/validate/drills/faulty-worker-process.ts',
 ];

@@ -21,7 +21,7 @@ export function checkStrategyNames(files: readonly SourceFile[]): string[] {
     };
     new Visitor({
       Literal: ({ value, start }) => {
-        if (value === 'rounds') report("'rounds'", start);
+        if (value === 'rounds' || value === 'local-sgd') report(`'${value}'`, start);
       },
       Identifier: checkName,
       PrivateIdentifier: checkName,

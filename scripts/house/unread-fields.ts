@@ -10,7 +10,9 @@ const WRITTEN_FOR_OTHERS: Readonly<Record<string, string>> = {
   'src/metrics/events.ts': 'metrics.jsonl',
   'src/runs/run-summary.ts': 'summary.json',
   'src/data/describe-dataset.ts': 'what `lockstep data` prints',
-  'src/validate/bench/bench-collective.ts': 'what `lockstep bench-collective --json` prints',
+  'src/validate/bench/bench-collective-figures.ts':
+    'what `lockstep bench-collective --json` prints',
+  'src/doctor/facts/machine-profile.ts': 'gpu_profiles.json and what lies beside it',
   'src/validate/watch/health-report.ts': 'what `lockstep monitor report --json` prints',
   'src/kernels/web-assembly.d.ts': 'WebAssembly itself',
 };

@@ -11,11 +11,13 @@ export type ErrorCode =
   | 'PEER_LOST'
   | 'COLLECTIVE_TIMEOUT'
   | 'RENDEZVOUS_FAILED'
+  | 'ACCESS_DENIED'
   | 'NON_FINITE'
   | 'DIVERGED'
   | 'CHECKPOINT_INVALID'
   | 'FILE_FAILED'
   | 'OUT_OF_RESOURCES'
+  | 'HOST_FAILED'
   | 'INTERNAL';
 
 /** What an error says: a line, or several. */
@@ -109,6 +111,13 @@ export class PeerLostError extends LockstepError {
 export class RendezvousError extends LockstepError {
   constructor(message: string, context: ErrorContext = {}, options?: ErrorOptions) {
     super('RENDEZVOUS_FAILED', message, context, options);
+  }
+}
+
+/** A token, link or credential that opens no door, or a door that wants one. */
+export class AccessError extends LockstepError {
+  constructor(message: string, context: ErrorContext = {}, options?: ErrorOptions) {
+    super('ACCESS_DENIED', message, context, options);
   }
 }
 

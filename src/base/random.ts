@@ -21,6 +21,7 @@ export const PURPOSES = {
   sample: 8,
   audit: 9,
   fault: 10,
+  compress: 11,
 } as const;
 /** The name of a purpose. */
 export type Purpose = keyof typeof PURPOSES;

@@ -23,18 +23,24 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),
     coordinator: async (c) => (await import('./commands/train-command.ts')).coordinatorCommand(c),
     worker: async (c) => (await import('./commands/worker-command.ts')).workerCommand(c),
-    data: async (c) => (await import('./commands/data-command.ts')).dataCommand(c),
+    join: async (c) => (await import('./commands/worker-command.ts')).joinCommand(c),
+    token: async (c) => (await import('./commands/token-command.ts')).tokenCommand(c),
+    launch: async (c) => (await import('./hosts/launch-command.ts')).launchCommand(c),
+    data: async (c) => (await import('./data/data-command.ts')).dataCommand(c),
     model: async () => (await import('./commands/model-command.ts')).modelCommand(),
+    doctor: async (c) => (await import('./hosts/doctor-command.ts')).doctorCommand(c),
     devices: async () => (await import('./commands/devices-command.ts')).devicesCommand(),
+    plan: async (c) => (await import('./commands/plan-command.ts')).planCommand(c),
+    profile: async (c) => (await import('./commands/profile-command.ts')).profileCommand(c),
     generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
     predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Letters commands:': {
     'compute-node': async (c) =>
-      (await import('./commands/compute-node-command.ts')).computeNodeCommand(c),
+      (await import('./letters/compute-node-command.ts')).computeNodeCommand(c),
     'coordinator-node': async (c) =>
-      (await import('./commands/coordinator-node-command.ts')).coordinatorNodeCommand(c),
-    client: async (c) => (await import('./commands/client-command.ts')).clientCommand(c),
+      (await import('./letters/coordinator-node-command.ts')).coordinatorNodeCommand(c),
+    client: async (c) => (await import('./letters/client-command.ts')).clientCommand(c),
   },
   'Validation commands:': {
     run: async (c) => (await import('./commands/run-command.ts')).runCommand(c),
@@ -45,6 +51,8 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     report: async (c) => (await import('./commands/report-command.ts')).reportCommand(c),
     'bench-collective': async (c) =>
       (await import('./commands/bench-collective-command.ts')).benchCollectiveCommand(c),
+    'bench-policies': async (c) =>
+      (await import('./commands/bench-policies-command.ts')).benchPoliciesCommand(c),
     monitor: async (c) => (await import('./commands/monitor-command.ts')).monitorCommand(c),
   },
   'Other commands:': {
@@ -81,6 +89,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 // What cannot be told stops nothing: nobody may be there to read it, or the log's disk be full.
 process.stderr.on('error', () => {});
+// What nobody caught, in a callback or a promise: a process that is half broken must not go on.
+process.on('uncaughtException', (error) => process.exit(reportError(error)));
 
 try {
   checkFlagValues(commandOf(program, words), words);

@@ -3,9 +3,10 @@ import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
 import type { ModelSettings } from '../models/model-settings.ts';
 import { settingsOfModel } from '../models/models.ts';
 import type { OptimizerSettings } from '../optim/optimizer-settings.ts';
-import type { ClusterSettings } from './cluster-settings.ts';
+import type { ClusterSettings, StrategyName } from './cluster-settings.ts';
 import type { Setting } from './seed-translation.ts';
 import { textOf } from './seed-translation.ts';
+import { isLoopback } from '../transport/loopback.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 import { flagOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 import { MAX_ROUNDS, type WorkSettings } from './work-settings.ts';
@@ -36,11 +37,18 @@ export function crossCheck(config: TrainConfig, given: Given): readonly Settings
     ...checkModelSettings(config, given),
     ...checkBatches(config, given),
     ...checkThreads(config, given),
-    ...checkDevices(config, given),
+    ...checkAudits(config, given),
+    ...checkMode(config, given),
+    ...checkLedSums(config, given),
+    ...checkTurns('device', config, given),
+    ...checkTurns('throttle', config, given),
+    ...checkDoor(config, given),
     ...checkLanes(config, given),
     ...checkMinLr(config, given),
     ...checkSteps(config, given),
     ...checkRounds(config, given),
+    ...checkReplicas(config, given),
+    ...checkCompression(config, given),
     ...checkEffect(config, given),
   ];
 }
@@ -99,6 +107,24 @@ function nearestDivisor(whole: number, wanted: number): number {
   }
 }
 
+/** A door in the network has keys, unless it is said that it has none. */
+function checkDoor({ host, lan, insecure }: ClusterSettings, given: Given): SettingsFinding[] {
+  const setting = given.get('lan');
+  if (!lan || setting === undefined) return [];
+  const problem = (
+    keys: readonly TrainConfigKey[],
+    got: string,
+    hint: string,
+  ): SettingsFinding => ({
+    ...{ kind: 'problem', keys, setting, got, hint },
+    expected: 'a door that workers of other machines reach with a key',
+  });
+  if (insecure) return [problem(['lan', 'insecure'], 'insecure with it', 'choose one of the two')];
+  if (isLoopback(host))
+    return [problem(['lan', 'host'], `host ${host}`, 'leave host out, or give one of the network')];
+  return [];
+}
+
 function checkThreads({ mode, threads }: ClusterSettings, given: Given): SettingsFinding[] {
   const setting = given.get('threads');
   if (setting === undefined || mode !== 'exact' || threads === 1) return [];
@@ -116,15 +142,81 @@ function checkThreads({ mode, threads }: ClusterSettings, given: Given): Setting
   ];
 }
 
-/** Workers take the devices of the list in turn. */
-function checkDevices({ device, workers }: TrainConfig, given: Given): SettingsFinding[] {
-  const setting = given.get('device');
-  if (setting === undefined || device.length <= workers) return [];
-  const unused = device.slice(workers).join(', ');
+/** Sums are looked at where they are audited: at the coordinator. */
+function checkAudits({ audit, collective }: TrainConfig, given: Given): SettingsFinding[] {
+  const setting = given.get('collective');
+  const isAmongWorkers = collective === 'ring' || collective === 'shm';
+  if (setting === undefined || audit === 0 || !isAmongWorkers) return [];
+  return [
+    {
+      kind: 'problem',
+      keys: ['collective', 'audit'],
+      setting,
+      expected: `star, or auto, with ${nameLike(setting, 'audit')}`,
+      got: collective,
+      hint: 'audited sums go through the coordinator, which compares them with their micro-batches',
+    },
+  ];
+}
+
+/** What depends on when gradients come is asked for by strategy and mode together. */
+function checkMode({ mode, strategy, audit }: TrainConfig, given: Given): SettingsFinding[] {
+  const problem = (
+    key: 'mode' | 'audit',
+    how: { readonly expected: string; readonly got: string; readonly hint: string },
+  ): SettingsFinding[] => {
+    const setting = given.get(key);
+    return setting === undefined
+      ? []
+      : [{ kind: 'problem', keys: [key, 'strategy'], setting, ...how }];
+  };
+  if (mode === 'deadline' && strategy !== 'parameter-server')
+    return problem('mode', {
+      expected: 'exact, or strategy parameter-server',
+      got: `deadline with strategy ${strategy}`,
+      hint: 'only there does the coordinator add up every step, and can leave out what is late',
+    });
+  if (audit > 0 && (mode === 'deadline' || strategy === 'async'))
+    return problem('audit', {
+      expected: 'no audits where the result depends on when gradients come',
+      got: String(audit),
+      hint: 'steps that a wrong gradient was in could not be computed again; use strategy sync',
+    });
+  return [];
+}
+
+/** Strategies whose steps the coordinator adds up. */
+function checkLedSums({ strategy, collective }: TrainConfig, given: Given): SettingsFinding[] {
+  const setting = given.get('collective');
+  const isLed = strategy === 'parameter-server' || strategy === 'async';
+  const isStar = collective === 'star' || collective === 'auto';
+  if (setting === undefined || !isLed || isStar) return [];
+  return [
+    {
+      kind: 'problem',
+      keys: ['collective', 'strategy'],
+      setting,
+      expected: `star, or auto, with strategy ${strategy}`,
+      got: collective,
+      hint: 'its sums go through the coordinator; with strategy sync workers add them up themselves',
+    },
+  ];
+}
+
+/** Workers take the entries of such a list in turn. */
+function checkTurns(
+  key: 'device' | 'throttle',
+  config: TrainConfig,
+  given: Given,
+): SettingsFinding[] {
+  const setting = given.get(key);
+  const { workers } = config;
+  const unused = config[key].slice(workers).join(', ');
+  if (setting === undefined || unused === '') return [];
   return [
     {
       kind: 'note',
-      keys: ['device', 'workers'],
+      keys: [key, 'workers'],
       setting,
       message:
         `${unused} is not used: there ` +
@@ -171,36 +263,43 @@ function checkSteps({ steps, epochs }: WorkSettings, given: Given): SettingsFind
   ];
 }
 
-/** Rounds are counted by their own setting, or hold whole epochs. */
+/** Rounds are counted by their own setting, or hold whole epochs, or parts of them. */
 function checkRounds(config: TrainConfig, given: Given): SettingsFinding[] {
-  if (config.strategy !== 'rounds') return [];
-  const { steps } = config;
+  const { steps, strategy } = config;
+  if (!isInRounds(strategy)) return [];
   const setting = given.get('steps');
   if (setting === undefined || steps === undefined)
-    return [...checkRoundEpochs(config, given), ...checkShards(config, given)];
+    return strategy === 'rounds'
+      ? [...checkRoundEpochs(config, given), ...checkParts('shards', config, given)]
+      : [...checkUnusedEpochs(config, given), ...checkParts('replicas', config, given)];
   return [
     {
       kind: 'problem',
       keys: ['steps', 'strategy'],
       setting,
-      expected: 'rounds or epochs with strategy rounds',
+      expected: `rounds or epochs with strategy ${strategy}`,
       got: String(steps),
       hint: `use ${nameLike(setting, 'rounds')}`,
     },
   ];
 }
 
-function checkRoundEpochs(
-  { rounds, epochs, localEpochs }: WorkSettings,
-  given: Given,
-): SettingsFinding[] {
-  const ofEpochs = given.get('epochs');
-  if (rounds !== undefined) {
-    if (ofEpochs === undefined || isWhatItWouldBe('epochs', ofEpochs)) return [];
-    const message = `${epochs} is not used: rounds ${rounds} is given`;
-    return [{ kind: 'note', keys: ['rounds', 'epochs'], setting: ofEpochs, message }];
-  }
-  const setting = ofEpochs ?? given.get('localEpochs');
+function isInRounds(strategy: StrategyName): boolean {
+  return strategy === 'rounds' || strategy === 'local-sgd';
+}
+
+function checkUnusedEpochs({ rounds, epochs }: WorkSettings, given: Given): SettingsFinding[] {
+  const setting = given.get('epochs');
+  if (rounds === undefined || setting === undefined || isWhatItWouldBe('epochs', setting))
+    return [];
+  const message = `${epochs} is not used: rounds ${rounds} is given`;
+  return [{ kind: 'note', keys: ['rounds', 'epochs'], setting, message }];
+}
+
+function checkRoundEpochs(settings: WorkSettings, given: Given): SettingsFinding[] {
+  const { rounds, epochs, localEpochs } = settings;
+  if (rounds !== undefined) return checkUnusedEpochs(settings, given);
+  const setting = given.get('epochs') ?? given.get('localEpochs');
   if (setting === undefined) return [];
   const keys = ['epochs', 'localEpochs'] as const;
   const needed = Math.ceil(epochs / localEpochs);
@@ -218,15 +317,62 @@ function checkRoundEpochs(
   return [{ kind: 'note', keys, setting, message }];
 }
 
-/** A shard is trained by one worker at a time. */
-function checkShards({ shards, workers }: WorkSettings, given: Given): SettingsFinding[] {
-  const setting = given.get('shards') ?? given.get('workers');
-  if (setting === undefined || shards >= workers) return [];
-  const idle = workers - shards;
-  const message =
-    `${shards} shard${shards === 1 ? '' : 's'} for ${workers} workers: ${idle} will have ` +
-    'nothing to do';
-  return [{ kind: 'note', keys: ['shards', 'workers'], setting, message }];
+/** A shard, or a replica, is trained by one worker at a time. */
+function checkParts(
+  key: 'shards' | 'replicas',
+  { workers, ...config }: WorkSettings,
+  given: Given,
+): SettingsFinding[] {
+  const setting = given.get(key) ?? given.get('workers');
+  const parts = config[key];
+  if (setting === undefined || parts >= workers) return [];
+  const idle = workers - parts;
+  const name = parts === 1 ? key.slice(0, -1) : key;
+  const message = `${parts} ${name} for ${workers} workers: ${idle} will have nothing to do`;
+  return [{ kind: 'note', keys: [key, 'workers'], setting, message }];
+}
+
+/** A step of a replica is its part of the global batch, in whole micro-batches. */
+function checkReplicas(config: TrainConfig, given: Given): SettingsFinding[] {
+  const { strategy, replicas, globalBatch, microBatch } = config;
+  if (strategy !== 'local-sgd' || globalBatch % microBatch !== 0) return [];
+  const microBatches = globalBatch / microBatch;
+  if (microBatches % replicas === 0) return [];
+  const keys = ['replicas', 'globalBatch', 'microBatch'] as const;
+  const setting = keys.map((key) => given.get(key)).find((found) => found !== undefined);
+  if (setting === undefined) return [];
+  const batch = Math.ceil(microBatches / replicas) * replicas * microBatch;
+  return [
+    {
+      kind: 'problem',
+      keys: [...keys, 'strategy'],
+      setting,
+      expected: `replicas to divide the ${microBatches} micro-batches of a global batch`,
+      got: `${replicas} replicas, global_batch ${globalBatch} and micro_batch ${microBatch}`,
+      hint:
+        `nearest: ${nearestDivisor(microBatches, replicas)} ` +
+        `${nameLike(setting, 'replicas')}, or global_batch ${batch}`,
+    },
+  ];
+}
+
+/** Packed sums are of different lengths: the coordinator adds them up. */
+function checkCompression(config: TrainConfig, given: Given): SettingsFinding[] {
+  const { strategy, compress, collective } = config;
+  const setting = given.get('compress') ?? given.get('collective');
+  const isAmongWorkers = collective === 'ring' || collective === 'shm';
+  if (!isInRounds(strategy) || compress === 'none' || !isAmongWorkers || setting === undefined)
+    return [];
+  return [
+    {
+      kind: 'problem',
+      keys: ['compress', 'collective'],
+      setting,
+      expected: `star, or auto, for ${nameLike(setting, 'collective')} with it`,
+      got: `${compress} with ${collective}`,
+      hint: 'what is compressed goes through the coordinator, which adds it up',
+    },
+  ];
 }
 
 /** Settings that were given but do nothing with the others as they are. */

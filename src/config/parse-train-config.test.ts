@@ -24,6 +24,14 @@ function refusal(text: string, flags: FlagValues = {}, problems = 0): string[] {
   return assert.fail('was accepted');
 }
 
+describe('a setting whose values have other names, too', () => {
+  test('has one name inside, whichever was written', () => {
+    for (const strategy of ['allreduce', 'sync'])
+      assert.equal(parse(`strategy: ${strategy}\n`).config.strategy, 'sync');
+    assert.equal(parse('', { strategy: 'allreduce' }).config.strategy, 'sync');
+  });
+});
+
 describe('the data set when none is named', () => {
   test('is one that the model can be trained on, which is told unless it is the usual one', () => {
     const chosenFor = (model: string): [dataset: string, notes: number] => {
@@ -91,6 +99,7 @@ describe('parseTrainConfig', () => {
       augment: 'none',
       workers: 2,
       lanes: 'auto',
+      throttle: [1],
       microBatch: 32,
       globalBatch: 192,
       epochs: 5,
@@ -98,6 +107,8 @@ describe('parseTrainConfig', () => {
       rounds: undefined,
       localEpochs: 1,
       shards: 4,
+      replicas: 2,
+      syncEvery: 100,
       optimizer: 'adam',
       lr: 0.001,
       momentum: 0.9,
@@ -120,13 +131,26 @@ describe('parseTrainConfig', () => {
       name: undefined,
       outDir: 'experiments',
       strategy: 'sync',
-      engine: 'star',
+      outerLr: 0.7,
+      outerMomentum: 0.5,
+      compress: 'none',
+      collective: 'auto',
       mode: 'exact',
+      gradientTimeout: 1,
+      maxStaleness: 8,
+      loadBalancePolicy: 'adaptive',
+      rebalanceInterval: undefined,
+      gpuProfiles: undefined,
+      keepSlowLinks: false,
       convForms: 'default',
       device: ['cpu'],
       threads: 1,
       host: '127.0.0.1',
       port: 0,
+      lan: false,
+      insecure: false,
+      meshPlain: false,
+      linkFile: undefined,
     });
   });
 
@@ -275,6 +299,43 @@ describe('parseTrainConfig', () => {
     assert.deepEqual(notesOn({ shards: '1', workers: '3' }), [
       '1 shard for 3 workers: 2 will have nothing to do',
     ]);
+    assert.deepEqual(notesOn({ strategy: 'local-sgd', workers: '3', rounds: '9', epochs: '7' }), [
+      '7 is not used: rounds 9 is given',
+      '2 replicas for 3 workers: 1 will have nothing to do',
+    ]);
+  });
+
+  test('refuses replicas that do not share a global batch out in whole micro-batches', () => {
+    const refused = (flags: Record<string, string>): string[] =>
+      refusal('', { strategy: 'local-sgd', ...flags });
+
+    assert.deepEqual(refused({ replicas: '4' }), [
+      '--replicas: expected replicas to divide the 6 micro-batches of a global batch, got 4 ' +
+        'replicas, global_batch 192 and micro_batch 32; nearest: 3 --replicas, or global_batch 256',
+    ]);
+    assert.deepEqual(refused({ globalBatch: '96' }), [
+      '--global-batch: expected replicas to divide the 3 micro-batches of a global batch, got 2 ' +
+        'replicas, global_batch 96 and micro_batch 32; nearest: 1 --replicas, or global_batch 128',
+    ]);
+    assert.deepEqual(refused({ steps: '20' }), [
+      '--steps: expected rounds or epochs with strategy local-sgd, got 20; use --rounds',
+    ]);
+    assert.deepEqual(
+      parse('', { strategy: 'local-sgd', replicas: '6', microBatch: '8' }).notes,
+      [],
+    );
+  });
+
+  test('refuses compressed sums that stay among the workers, in rounds of any kind', () => {
+    for (const strategy of ['rounds', 'local-sgd'])
+      assert.deepEqual(refusal('', { strategy, compress: 'int8', collective: 'ring' }), [
+        '--compress: expected star, or auto, for --collective with it, got int8 with ring; what ' +
+          'is compressed goes through the coordinator, which adds it up',
+      ]);
+    assert.deepEqual(
+      parse('', { compress: 'int8' }).notes.map(({ message }) => message),
+      ['"int8" has no effect with strategy sync; it needs --strategy rounds or local-sgd'],
+    );
   });
 
   test('notes settings of rounds without rounds, and what rounds do not have', () => {
@@ -285,17 +346,49 @@ describe('parseTrainConfig', () => {
       '2 has no effect with strategy sync; it needs --strategy rounds',
     ]);
     assert.deepEqual(messages({ strategy: 'rounds', trackGradients: true }), [
-      'true has no effect with strategy rounds; it needs --strategy sync',
+      'true has no effect with strategy rounds; it needs --strategy sync or parameter-server or ' +
+        'async',
     ]);
   });
 
   test('refuses what this version does not have yet, naming what it has', () => {
-    assert.deepEqual(refusal('mode: deadline\n', { engine: 'ring' }), [
-      '--engine: expected star, got "ring"; "ring" is not available yet in this version; use star',
-      'config.yaml:1:1 mode: expected exact, got "deadline"; "deadline" is not available yet ' +
-        'in this version; use exact',
+    assert.deepEqual(refusal('', { collective: 'mpi' }), [
+      '--collective: expected one of auto, shm, ring, star, got "mpi"; "mpi" is not available yet ' +
+        'in this version; use auto or shm or ring or star',
     ]);
-    assert.match(refusal('mode: local-sgd')[0]!, /"local-sgd" is --strategy rounds/);
+    assert.match(refusal('mode: local-sgd')[0]!, /"local-sgd" is --strategy local-sgd/);
+  });
+
+  test('refuses audits of sums that stay among the workers, with the reason', () => {
+    assert.match(
+      refusal('audit: 0.1\ncollective: ring')[0]!,
+      /collective: expected star, or auto, with audit, got ring; audited sums go through/,
+    );
+    parse('audit: 0.1\ncollective: auto');
+  });
+
+  test('refuses a deadline without the strategy that has one, and audits where timing decides', () => {
+    assert.deepEqual(refusal('', { mode: 'deadline' }), [
+      '--mode: expected exact, or strategy parameter-server, got deadline with strategy sync; only ' +
+        'there does the coordinator add up every step, and can leave out what is late',
+    ]);
+    assert.match(
+      refusal('strategy: async\naudit: 0.1\n')[0]!,
+      /audit: expected no audits where the result depends on when gradients come, got 0\.1/,
+    );
+    assert.match(
+      refusal('strategy: parameter-server\ncollective: shm\n')[0]!,
+      /collective: expected star, or auto, with strategy parameter-server, got shm/,
+    );
+    assert.match(
+      refusal('', { strategy: 'async', maxStaleness: '0' })[0]!,
+      /--max-staleness: expected a whole number 1 to 64, got/,
+    );
+    assert.match(
+      refusal('', { strategy: 'parameter-server', mode: 'deadline', gradientTimeout: '0' })[0]!,
+      /--gradient-timeout: expected a number above 0 to 3600, got/,
+    );
+    parse('strategy: parameter-server\nmode: deadline\ngradient_timeout: 0.1\ncollective: star\n');
   });
 
   test('refuses several threads in exact mode, with the reason', () => {
@@ -341,6 +434,18 @@ describe('parseTrainConfig', () => {
       refusal('lr: 0.01', { schedule: 'cosine', 'min-lr': '0.1' })[0]!,
       /--min-lr: expected at most lr/,
     );
+  });
+
+  test('takes --lan before the loopback address of a file', () => {
+    const file = 'host: 127.0.0.1\nlan: false\n';
+    const open = parse(file, { lan: true });
+    assert.deepEqual([open.config.lan, open.config.host], [true, '0.0.0.0']);
+    assert.deepEqual(
+      open.notes.map(({ message }) => message),
+      ['127.0.0.1 is not used: --lan is given'],
+    );
+    assert.equal(parse('host: 192.168.1.7\n', { lan: true }).config.host, '192.168.1.7');
+    assert.throws(() => parse('', { lan: true, host: '127.0.0.1' }), ConfigError);
   });
 
   test('takes steps instead of epochs, but the flag --epochs before steps of a file', () => {

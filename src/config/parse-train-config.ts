@@ -13,6 +13,7 @@ import { HOST_LIST } from './seed-cluster-rules.ts';
 import { SEED_KEYS, SEED_WORKERS, seedGlobalBatch, translateSeedEntry } from './seed-keys.ts';
 import { note, textOf } from './seed-translation.ts';
 import type { ConfigNote, Setting } from './seed-translation.ts';
+import { EVERY_ADDRESS, isLoopback } from '../transport/loopback.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
 import { flagOf, keyNamed, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './train-options.ts';
 import { readYaml } from './yaml-source.ts';
@@ -52,6 +53,7 @@ export function parseTrainConfig(
   addSeedGlobalBatch(given, notes);
   for (const setting of readFlags(flags, problems)) given.set(setting.key, setting);
   preferEpochsFlag(given, notes);
+  preferLanFlag(given, notes);
 
   const values: Partial<Record<TrainConfigKey, unknown>> = {};
   for (const key of TRAIN_CONFIG_KEYS) values[key] = checkedValue(key, given.get(key), problems);
@@ -59,6 +61,7 @@ export function parseTrainConfig(
   fillModelSettings(values);
   if (!given.has('dataset')) chooseDataset(values, notes);
   chooseBatches(values, given, notes);
+  if (values.lan === true && !given.has('host')) values.host = EVERY_ADDRESS;
   // Every key now holds a value its option's schema has passed, or its default.
   const config = values as unknown as TrainConfig;
   const refused = new Set(problems.flatMap(({ key }) => key ?? []));
@@ -240,6 +243,16 @@ function preferEpochsFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote
   if (epochs.place !== undefined || steps.place === undefined) return;
   given.delete('steps');
   notes.push(noteOn(steps, `${textOf(steps.value)} is not used: --epochs is given`));
+}
+
+/** `--lan` opens a run whose file says which address of this machine alone it listens on. */
+function preferLanFlag(given: Map<TrainConfigKey, Setting>, notes: ConfigNote[]): void {
+  const lan = given.get('lan');
+  const host = given.get('host');
+  if (lan?.value !== true || lan.place !== undefined || host?.place === undefined) return;
+  if (typeof host.value !== 'string' || !isLoopback(host.value)) return;
+  given.delete('host');
+  notes.push(noteOn(host, `${host.value} is not used: --lan is given`));
 }
 
 /** SmolCluster's batch_size is per process; the global batch follows unless a file gives one. */

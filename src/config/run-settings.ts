@@ -44,7 +44,7 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
     type: { kind: 'boolean' },
     default: false,
     help: 'Record the L2 norm of every gradient tensor',
-    onlyWith: { key: 'strategy', values: ['sync'] },
+    onlyWith: { key: 'strategy', values: ['sync', 'parameter-server', 'async'] },
   },
   audit: {
     type: { kind: 'number', min: 0, max: 1 },

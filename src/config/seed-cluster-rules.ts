@@ -21,7 +21,7 @@ import type { YamlEntry } from './yaml-source.ts';
 export const HOST_LIST = 'workers (list)';
 
 const addressOfServer: SeedRule = unused(
-  'give it to `lockstep worker --join` on the other machines',
+  'give it to `lockstep worker --join`, or the link that is printed to `lockstep join`',
 );
 
 /** Top-level keys of a file that says how the hosts are connected. */
@@ -42,20 +42,24 @@ export const CLUSTER_RULES: SeedRules = {
   pipelineTopology: topology,
   worker_connect_ip: addressOfServer,
   server_connect_ip: addressOfServer,
-  server: unused('the coordinator runs where it is started; nothing is launched over ssh'),
+  server: unused('the coordinator runs where it is started; `lockstep launch` starts it there'),
   timeout: (entry, path) =>
     onlyNote(
       entry,
       path,
       `${textOf(entry.value)} s is not used: exact mode waits for every micro-batch and ` +
-        're-issues the work of a stalled worker; nothing is dropped',
+        're-issues the work of a stalled worker; nothing is dropped. What it did is ' +
+        'strategy parameter-server, mode deadline, gradient_timeout',
     ),
   polyak_alpha: unused(
     "it blended a worker's weights with the server's, from which they had drifted; here all " +
       'workers have the same weights',
   ),
   worker_update_interval: unused('here all workers have the new weights after every step'),
-  staleness_bound: unused('no gradient is stale here: all workers are at the same step'),
+  staleness_bound: unused(
+    'no gradient is stale here: all workers are at the same step; with strategy async that is ' +
+      'max_staleness',
+  ),
   use_quantization: unused('gradients travel as integers, and weights hardly ever'),
   fsdp_stage: unused('here every worker holds the whole state; the result is the same'),
   buffer_size: unused('the operating system sizes the buffers of connections'),
@@ -86,8 +90,8 @@ export function translateHosts(
   const message =
     `the list of ${hosts} host names is read as a count; ` +
     (around.isForOthers
-      ? 'start `lockstep worker --join` on each: nothing is launched over ssh'
-      : 'that many workers are started on this machine; launching over ssh is not part of train');
+      ? '`lockstep launch` starts a worker on each'
+      : 'that many workers are started on this machine; `lockstep launch` starts them there');
   return readAs(entry, path, [workerCount(hosts, HOST_LIST, entry, around)], message);
 }
 
@@ -141,12 +145,12 @@ function hostAddress(
       entry,
       path,
       `${textOf(value)} is not used, it says how each host reaches the server: the coordinator ` +
-        'stays on loopback unless --host is given; 0.0.0.0 is every network. There is no ' +
-        'password: open it only to a network that you trust',
+        'stays on loopback unless --lan or --host is given; others then join by the link that ' +
+        'it prints',
     );
   const message =
     'read as host: unless --host is given, the coordinator listens on ' +
-    `${textOf(value)}. There is no password: open it only to a network that you trust`;
+    `${textOf(value)}. Workers of other machines join by the link that it prints`;
   return readAs(entry, path, [settingOf('host', value, path, entry)], message);
 }
 

@@ -67,7 +67,8 @@ describe("SmolCluster's configuration files", () => {
     assert.equal(
       about(notes, 'timeout'),
       'cluster_config.yaml:5 0.1 s is not used: exact mode waits for every micro-batch and ' +
-        're-issues the work of a stalled worker; nothing is dropped',
+        're-issues the work of a stalled worker; nothing is dropped. What it did is ' +
+        'strategy parameter-server, mode deadline, gradient_timeout',
     );
     assert.match(
       about(notes, 'batch_size'),
@@ -114,7 +115,7 @@ describe("SmolCluster's configuration files", () => {
     const alone = parseTrainConfig([{ file: 'c.yaml', text: hosts }]);
     assert.equal(alone.config.workers, 3);
     assert.match(about(alone.notes, 'workers'), /list of 3 host names is read as a count/);
-    assert.match(about(alone.notes, 'server'), /nothing is launched over ssh/);
+    assert.match(about(alone.notes, 'server'), /`lockstep launch` starts it there/);
 
     assert.equal(
       parseTrainConfig([{ file: 'c.yaml', text: `${hosts}num_workers: 3\n` }]).config.workers,
@@ -318,14 +319,17 @@ describe('the coordinator', () => {
     assert.equal(one.config.host, '0.0.0.0');
     assert.match(
       about(one.notes, 'host_ip'),
-      /read as host: .* listens on "0\.0\.0\.0"\. There is no password: open it only to/,
+      /read as host: .* listens on "0\.0\.0\.0"\. Workers of other machines join by/,
     );
     assert.equal(parseTrainConfig([cluster], { host: '127.0.0.1' }, true).config.host, '127.0.0.1');
 
     const text = `${ADDRESSES}workers: [mini2, pi5]\n`;
     const several = parseTrainConfig([{ file: 'c.yaml', text }], {}, true);
     assert.equal(several.config.host, '127.0.0.1');
-    assert.match(about(several.notes, 'host_ip'), /stays on loopback unless --host is given/);
-    assert.match(about(several.notes, 'workers'), /start `lockstep worker --join` on each/);
+    assert.match(
+      about(several.notes, 'host_ip'),
+      /stays on loopback unless --lan or --host is given/,
+    );
+    assert.match(about(several.notes, 'workers'), /`lockstep launch` starts a worker on each/);
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
+import { isLoopback } from '../transport/loopback.ts';
 import { settingsOfModel } from '../models/models.ts';
 import type { OptionType } from '../options/option-types.ts';
 import { describeOptions, optionsAsMarkdown } from './option-docs.ts';
@@ -85,7 +86,11 @@ const configs: fc.Arbitrary<TrainConfig> = fc
     ...config,
     ...ownSettings(config),
     ...ownLength(config),
+    ...ownSums(config),
     threads: 1,
+    lan: config.lan && !config.insecure && !isLoopback(config.host),
+    // One replica has the whole of every global batch, whatever its micro-batches are.
+    replicas: config.strategy === 'local-sgd' ? 1 : config.replicas,
     minLr: Math.min(config.minLr, config.lr),
     globalBatch:
       config.microBatch * Math.max(1, Math.min(256, Math.floor(config.globalBatch / 65_536))),
@@ -104,7 +109,22 @@ function ownSettings(config: TrainConfig): Partial<TrainConfig> {
 
 /** Rounds are not counted in steps, and there are not too many. */
 function ownLength({ strategy, epochs }: TrainConfig): Partial<TrainConfig> {
-  return strategy === 'rounds' ? { steps: undefined, epochs: Math.min(epochs, 10_000) } : {};
+  const isInRounds = strategy === 'rounds' || strategy === 'local-sgd';
+  return isInRounds ? { steps: undefined, epochs: Math.min(epochs, 10_000) } : {};
+}
+
+/**
+ * Sums go where the strategy, audits and their packing want them, and audits are where steps can be
+ * repeated.
+ */
+function ownSums({ strategy, ...config }: TrainConfig): Partial<TrainConfig> {
+  const isLed = strategy === 'parameter-server' || strategy === 'async';
+  const mode = strategy === 'parameter-server' ? config.mode : 'exact';
+  const isTimed = strategy === 'async' || mode === 'deadline';
+  const isAmongWorkers = config.collective === 'ring' || config.collective === 'shm';
+  const collective = isLed && isAmongWorkers ? 'star' : config.collective;
+  const compress = isAmongWorkers ? 'none' : config.compress;
+  return { mode, collective, compress, audit: isTimed || isAmongWorkers ? 0 : config.audit };
 }
 
 describe('toYaml', () => {
@@ -179,6 +199,7 @@ describe('TRAIN_OPTIONS', () => {
 --augment <none|crop-flip>
 --workers <int>
 --lanes <int|auto>
+--throttle <int,int,...>
 --micro-batch <int>
 --global-batch <int>
 --epochs <int>
@@ -186,6 +207,8 @@ describe('TRAIN_OPTIONS', () => {
 --rounds <int>
 --local-epochs <int>
 --shards <int>
+--replicas <int>
+--sync-every <int>
 --optimizer <adam|adamw|sgd|momentum>
 --lr <number>
 --momentum <number>
@@ -207,14 +230,27 @@ describe('TRAIN_OPTIONS', () => {
 --stop-on-divergence
 --name <text>
 --out-dir <text>
---strategy <sync|rounds>
---engine <star>
---mode <exact>
+--strategy <sync|rounds|local-sgd|parameter-server|async>
+--outer-lr <number>
+--outer-momentum <number>
+--compress <none|int8>
+--collective <auto|shm|ring|star>
+--mode <exact|deadline>
+--gradient-timeout <number>
+--max-staleness <int>
+--load-balance-policy <adaptive|equal|proportional|dynamic|hybrid>
+--rebalance-interval <int>
+--gpu-profiles <text>
+--keep-slow-links
 --device <auto|cpu|webgpu|cuda|coreml|dml,...>
 --conv-forms <default|measured>
 --threads <int>
 --host <text>
---port <int>`,
+--port <int>
+--lan
+--insecure
+--mesh-plain
+--link-file <text>`,
     );
   });
 

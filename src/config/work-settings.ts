@@ -1,21 +1,27 @@
 /** The settings of group `work`: how much is computed, and in which portions. */
 import type { OptionTable } from '../options/option-table.ts';
 import { MAX_COUNT } from '../options/option-types.ts';
+import { MAX_THROTTLE } from '../runtime/throttle.ts';
 
 /** How much is computed; each setting is explained in `WORK_OPTIONS`. */
 export interface WorkSettings {
   readonly workers: number;
   readonly lanes: number | 'auto';
+  /** Worker i is slowed down by entry i mod length; 1 is not at all. */
+  readonly throttle: readonly number[];
   readonly microBatch: number;
   /** A multiple of `microBatch`. */
   readonly globalBatch: number;
   readonly epochs: number;
   /** Replaces `epochs` when there. */
   readonly steps: number | undefined;
-  /** Replaces `epochs` when there, with strategy `rounds`. */
+  /** Replaces `epochs` when there, with strategies in rounds. */
   readonly rounds: number | undefined;
   readonly localEpochs: number;
   readonly shards: number;
+  /** A divisor of `globalBatch` that leaves whole micro-batches. */
+  readonly replicas: number;
+  readonly syncEvery: number;
 }
 
 /** The most rounds of a run: their learning rates travel in one message. */
@@ -37,6 +43,15 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
     help:
       'Compute threads of each worker, one micro-batch at a time each; auto shares all cores ' +
       'out; a worker on a GPU has one',
+  },
+  throttle: {
+    type: { kind: 'integers', min: 1, max: MAX_THROTTLE, maxCount: 1024 },
+    default: [1],
+    unit: 'times slower',
+    help:
+      'Slows local workers down, to try what unequal machines do: one factor for all, or a list ' +
+      'that they take in turn. After each micro-batch a worker sleeps until that has taken so many ' +
+      'times as long as its first ones, which are computed unhindered',
   },
   microBatch: {
     type: { kind: 'integer', min: 1, max: 65_536 },
@@ -74,7 +89,7 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
     help:
       'Train this many rounds, instead of epochs: in a round workers train on shards of the ' +
       'samples by themselves, then the weights are averaged',
-    onlyWith: { key: 'strategy', values: ['rounds'] },
+    onlyWith: { key: 'strategy', values: ['rounds', 'local-sgd'] },
   },
   localEpochs: {
     type: { kind: 'integer', min: 1, max: 1_000_000 },
@@ -91,5 +106,22 @@ export const WORK_OPTIONS: OptionTable<WorkSettings, 'strategy'> = {
       'global_batch samples, each by one worker; the result depends on it, and not on the ' +
       'number of workers',
     onlyWith: { key: 'strategy', values: ['rounds'] },
+  },
+  replicas: {
+    type: { kind: 'integer', min: 1, max: 65_536 },
+    default: 2,
+    help:
+      'Copies of the model that are trained apart between two synchronisations, each on its part ' +
+      'of every global batch; the result depends on it, and not on the number of workers',
+    onlyWith: { key: 'strategy', values: ['local-sgd'] },
+  },
+  syncEvery: {
+    type: { kind: 'integer', min: 1, max: MAX_COUNT },
+    default: 100,
+    unit: 'steps',
+    help:
+      'Most steps that replicas make apart; an epoch is divided into rounds of as many, or fewer, ' +
+      'as evenly as can be',
+    onlyWith: { key: 'strategy', values: ['local-sgd'] },
   },
 };

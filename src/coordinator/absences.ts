@@ -1,7 +1,7 @@
 /** What becomes of the work of members that stall, come back, or are lost. */
 import type { Member } from '../membership/member.ts';
 import type { Stall } from '../membership/roster-handlers.ts';
-import type { Leaving } from './pass-listener.ts';
+import type { Leaving } from './steps/pass-listener.ts';
 import type { RunParts } from './run-parts.ts';
 import type { StepControl } from './step-control.ts';
 import type { Verdicts } from './verdicts.ts';
@@ -42,7 +42,7 @@ export class Absences {
   tick(): void {
     this.#leaveLateBehind();
     this.#stallStuck();
-    const { roster, states, followers } = this.#parts;
+    const { roster, states, followers, handOvers, groups } = this.#parts;
     // Nobody is waited for in vain: who owes an answer about its state and sends nothing is
     // stalled.
     for (const { member, silentMs } of states.overdue()) {
@@ -51,6 +51,11 @@ export class Absences {
       const reason = `alive, but no answer about its state for ${(silentMs / 1000).toFixed(1)} s`;
       roster.stall(member, 'stuck', silentMs, reason);
     }
+    for (const member of groups.overdue())
+      roster.stall(member, 'stuck', 0, 'alive, but does not say how far it came with adding up');
+    if (groups.problem() !== undefined) this.#control.leaveGroup();
+    this.#leaveIdleGroup();
+    handOvers.expire();
     for (const { member, silentMs } of followers.overdue()) {
       const reason = `alive, but reads nothing of the state for ${(silentMs / 1000).toFixed(1)} s`;
       roster.stall(member, 'stuck', silentMs, reason);
@@ -60,10 +65,11 @@ export class Absences {
 
   /** Sees to it that somebody who is waited for computes each micro-batch of the pass. */
   cover(from: Member): void {
-    const { roster, desk, reporter } = this.#parts;
+    const { roster, desk, granting, reporter } = this.#parts;
     const pass = this.#control.pass();
     const active = roster.membersIn('active');
-    if (pass === undefined || active.length === 0) return;
+    // What a group has not committed of granted steps is computed anew.
+    if (pass === undefined || active.length === 0 || granting.group !== undefined) return;
     const uncovered = pass.uncoveredBy(active.map(({ workerId }) => workerId));
     if (uncovered.length === 0) return;
     const { step } = pass.spec;
@@ -72,24 +78,37 @@ export class Absences {
     desk.reissue(pass, uncovered, active);
   }
 
+  /** A group that was granted steps, and does not get on with adding up, is over. */
+  #leaveIdleGroup(): void {
+    const { granting, groups } = this.#parts;
+    const pass = this.#control.pass();
+    const problem = pass && granting.problemWith(pass);
+    if (problem === undefined || groups.isFencing) return;
+    groups.distrust(problem);
+    this.#control.leaveGroup();
+  }
+
   #leaveLateBehind(): void {
-    const { roster, desk, followers } = this.#parts;
+    const { roster, desk, followers, groups } = this.#parts;
     const pass = this.#control.pass();
     if (pass === undefined) return;
-    for (const member of desk.late(pass, roster.membersIn('active'))) {
+    const late = desk.late(pass, roster.membersIn('active'));
+    if (late.some((member) => groups.has(member))) this.#control.leaveGroup();
+    for (const member of late) {
       followers.leaveBehind(member);
       this.cover(member);
     }
   }
 
   #stallStuck(): void {
-    const { roster, desk, auditor } = this.#parts;
+    const { roster, desk, late, auditor } = this.#parts;
     const active = roster.membersIn('active');
     for (const member of [...active, ...roster.membersIn('syncing')]) {
       const pass = this.#control.pass();
       if (pass === undefined) return;
       const isAnyIdle = active.some((m) => pass.unfinishedOf(m.workerId).length === 0);
-      const facts = { owesAudit: auditor.isAsked(member.workerId), isAnyIdle };
+      const owesOther = auditor.isAsked(member.workerId) || late.owes(member);
+      const facts = { owesOther, isAnyIdle };
       const idleMs = desk.stuckMs(member, pass, facts);
       if (idleMs === undefined) continue;
       const reason = `alive, but no progress for ${(idleMs / 1000).toFixed(1)} s`;
@@ -109,8 +128,9 @@ export class Absences {
 
   /** A member can no longer do what it was to do: others take over. */
   #leave(leaving: Leaving): void {
-    const { granting, listeners, roster, states } = this.#parts;
+    const { granting, groups, listeners, roster, states } = this.#parts;
     const { member } = leaving;
+    if (groups.has(member)) this.#control.leaveGroup();
     const wasDonor = states.isDonor(member);
     for (const listener of listeners) listener.left?.(leaving);
     if (this.#verdicts.act()) return;

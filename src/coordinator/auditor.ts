@@ -13,8 +13,8 @@ import type { Member } from '../membership/member.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
 import { findNonFinite, findOtherWeights, findOutliers } from '../plan/gradient-outliers.ts';
 import { AuditCase, type Finding } from './audit-case.ts';
-import type { BegunPass, CountedPart, Leaving, PassListener } from './pass-listener.ts';
-import type { Pass } from './pass.ts';
+import type { BegunPass, CountedPart, Leaving, PassListener } from './steps/pass-listener.ts';
+import type { Pass } from './steps/pass.ts';
 
 /** How much is audited, and by whom. */
 export interface AuditorOptions {
@@ -77,6 +77,12 @@ export class Auditor implements PassListener {
     this.#isSampled = this.#isCompared && this.#isSampledStep(step);
     if (this.#isSampled)
       for (const { workerId } of this.#options.active()) this.#owingIds.add(workerId);
+  }
+
+  /** What stands out is looked for among what is counted now. */
+  reopened(): void {
+    this.abandoned();
+    this.#hasScreened = false;
   }
 
   /**

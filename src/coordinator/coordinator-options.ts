@@ -1,12 +1,21 @@
 import type { Clock } from '../base/clock.ts';
 import type { LockstepError } from '../base/errors.ts';
+import type { Piece, PieceRequest } from '../data/parcels/piece.ts';
 import type { Timing } from '../membership/timing.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
-import type { Hello } from '../protocol/messages.ts';
+import type { Hello, Reach } from '../protocol/messages.ts';
 import type { Reporter } from './reporter.ts';
-import type { TimeSplit } from './step-times.ts';
+import type { TimeSplit } from './steps/step-times.ts';
 import type { WorkerTally } from './tallies.ts';
 import type { PlanBytes, RunPlan } from '../plan/run-plan.ts';
+
+/** The data of a run, in pieces. */
+export interface DataSource {
+  /** What workers are told of them; interpreted by `data/`. */
+  readonly offer: Readonly<Record<string, unknown>>;
+  /** Calls back with a piece, later; false when there are no such bytes. */
+  read(request: PieceRequest, done: (piece: Piece) => void): boolean;
+}
 
 /** What the coordinator needs from the process around it. */
 export interface CoordinatorOptions {
@@ -16,6 +25,10 @@ export interface CoordinatorOptions {
   readonly timing: Timing;
   /** Gives an unguessable word. */
   readonly newSession: () => string;
+  /** How workers reach each other; if absent on one machine, without a key. */
+  readonly reach?: Reach;
+  /** Given to workers that lack the data; without it they must have them. */
+  readonly data?: DataSource;
   readonly onEvent: (event: RunEvent) => void;
   /** Instead of one that tells `onEvent`. */
   readonly reporter?: Reporter;

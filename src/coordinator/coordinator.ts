@@ -4,7 +4,9 @@
  *
  * A step on this page: `#beginPass` sends plans with leases; contributions come in at
  * `#contribute`; the last one leads to `#finishPassIfComplete`, which sends the commit and begins
- * what is next. `#advance` is where every other event ends: it does what can be done now.
+ * what is next. `#advance` is where every other event ends: it does what can be done now. Steps that
+ * were granted (granting.ts) pass by in the same way, with nothing sent. Where workers add up among
+ * themselves (peer-groups.ts) a pass is complete, then added up, then committed.
  *
  * It holds no replica: the state lives on the active workers, and a snapshot in the trajectory.
  * Whoever is behind gets the state and the commits since at its own pace, and takes leases once it
@@ -12,25 +14,36 @@
  */
 import type { Timer } from '../base/clock.ts';
 import type { LockstepError } from '../base/errors.ts';
+import { microBatchesOfStep } from '../data/batches.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
 import type { Roster } from '../membership/roster.ts';
 import type { Ledger } from '../metrics/events.ts';
-import { type Contribution, MAX_GRANTED_STEPS, type ToCoordinator } from '../protocol/messages.ts';
+import { isFiniteRecord } from '../plan/gradient-outliers.ts';
+import {
+  type Commit,
+  type Contribution,
+  MAX_GRANTED_STEPS,
+  type ToCoordinator,
+} from '../protocol/messages.ts';
 import type { Connection } from '../transport/connection.ts';
 import { Absences } from './absences.ts';
-import { problemWith } from './check-contribution.ts';
+import { problemWith } from './steps/check-contribution.ts';
 import type { CoordinatorOptions } from './coordinator-options.ts';
 import { Gathering } from './gathering.ts';
-import { Pass, type PassSpec } from './pass.ts';
+import type { GrantedGroup } from './groups/granting.ts';
+import type { LateTally } from './late-gradients.ts';
+import { Pass, type PassSpec } from './steps/pass.ts';
+import type { BegunPass } from './steps/pass-listener.ts';
+import type { Position } from './groups/positions.ts';
 import type { Undertaking } from './reporter.ts';
 import { RunEnding } from './run-ending.ts';
 import { createRunParts, type MemberHandlers, type RunParts } from './run-parts.ts';
 import type { StepControl } from './step-control.ts';
-import type { TimeSplit } from './step-times.ts';
-import { divergenceError } from './trajectory.ts';
-import { isSummed } from './sums.ts';
+import type { TimeSplit } from './steps/step-times.ts';
+import { divergenceError } from './steps/trajectory.ts';
+import { isSummed } from './steps/sums.ts';
 import type { WorkerTally } from './tallies.ts';
-import type { Snapshot } from './trajectory.ts';
+import type { Snapshot } from './steps/trajectory.ts';
 import { Verdicts } from './verdicts.ts';
 
 /** How long a run that ends early waits for its last state: what workers compute comes before it. */
@@ -39,6 +52,8 @@ const KEPT_BYTES_PER_MS = 100_000;
 
 /** Attempts at steps that were granted, at most, that may still be heard of when they are void. */
 const MAX_UNHEARD_PASSES = 8 * MAX_GRANTED_STEPS;
+
+const NOTHING = new Uint8Array(0);
 
 /** One run, from the first worker to the result. */
 export class Coordinator {
@@ -97,6 +112,11 @@ export class Coordinator {
     return this.#parts.times.split();
   }
 
+  /** Of gradients that steps did not wait for; undefined where they wait for all. */
+  get late(): LateTally | undefined {
+    return this.#parts.late.tally();
+  }
+
   /** Micro-batches that a second worker has computed too, to compare. */
   get auditedCount(): number {
     return this.#parts.auditor.auditedCount;
@@ -117,6 +137,17 @@ export class Coordinator {
     else this.#roster.accept(connection);
   }
 
+  /** The names of the keys by which members came in; each once. */
+  identities(): string[] {
+    const all = this.#roster.members().flatMap(({ link }) => link.identity ?? []);
+    return [...new Set(all)];
+  }
+
+  /** Puts out whoever came in by this key, which is no longer good. */
+  expel(identity: string, reason: string): void {
+    if (this.#phase !== 'over') this.#roster.expel(identity, reason);
+  }
+
   /** No more than `count` workers will come: the run does not wait for others to begin. */
   expectAtMost(count: number): void {
     this.#gathering.expectAtMost(count);
@@ -134,8 +165,7 @@ export class Coordinator {
     const { clock, plan } = this.#parts;
     this.#onKept = onKept;
     this.#keeping = clock.after(KEEPING_MS + plan.stateBytes / KEPT_BYTES_PER_MS, onKept);
-    // What was granted is done to its end.
-    if (this.#parts.granting.holder === undefined) this.#abandon();
+    if (!this.#mustComplete) this.#abandon();
     this.#advance();
   }
 
@@ -145,6 +175,7 @@ export class Coordinator {
     this.#phase = 'over';
     this.#pass = undefined;
     this.#keeping?.cancel();
+    this.#parts.late.end();
     for (const member of this.#roster.members()) this.#parts.tallies.keep(member);
     this.#roster.dismissAll(reason);
   }
@@ -153,7 +184,7 @@ export class Coordinator {
   #advance(): void {
     if (this.#phase === 'over' || this.#isSettling) return;
     const { granting } = this.#parts;
-    if (this.#onKept !== undefined && granting.holder === undefined) {
+    if (this.#onKept !== undefined && !this.#mustComplete) {
       if (this.#ending.keep()) this.#onKept();
       return;
     }
@@ -169,6 +200,12 @@ export class Coordinator {
     else if (this.#ending.secure()) this.#beginPass();
   }
 
+  /** Whether workers may have committed the pass under way: it is completed, whatever happens. */
+  get #mustComplete(): boolean {
+    const { granting, groups } = this.#parts;
+    return granting.members.length > 0 || groups.isAddingUp;
+  }
+
   #canStart(): boolean {
     if (!this.#gathering.isEnough(this.#roster.membersIn('ready').length)) return false;
     this.#phase = 'running';
@@ -182,52 +219,145 @@ export class Coordinator {
   }
 
   #beginPass(): void {
-    const { plan, trajectory, granting, states, sums, reporter } = this.#parts;
-    const { holder } = granting;
-    if (holder !== undefined) return this.#start('train', 'alone', [holder], true);
-    states.serve();
+    const { plan, trajectory, granting, states, standBys, sums, reporter } = this.#parts;
+    if (granting.members.length > 0) return this.#startGranted();
     const { work, step } = trajectory;
+    standBys.act(step);
+    states.serve();
     const members = this.#roster.membersIn('active');
     const followers = this.#roster.membersIn('syncing');
     if (this.#passCount === 0 && this.#gathering.waitsFor(followers.length)) return;
     if (members.length === 0 && followers.length > 0) return;
     if (members.length === 0 || work === 'nothing')
       return reporter.waiting(step, 'no worker is left; waiting for one to join');
-    const isAlone = members.length === 1 && followers.length === 0;
-    // Of what is measured nothing is applied: no sum travels.
-    const isKept = work === 'evaluate' || trajectory.isMeasured;
-    const reduction = isAlone || !isKept ? 'alone' : 'star';
+    const isOneAlone = members.length === 1 && followers.length === 0;
+    const isAlone = isOneAlone && plan.closing === undefined;
+    const reduction = isAlone ? 'alone' : this.#reductionOf(work, members, followers.length > 0);
     if (!sums.begin({ work, reduction })) return this.#absences.evictClogged();
     if (work === 'evaluate' && step === plan.totalSteps && trajectory.isKept)
       this.#options.onTrained?.();
-    const [only] = isAlone && work === 'train' ? members : [];
-    const isGranted = only !== undefined && granting.begin(only, this.#passCount + 1);
-    this.#start(work, reduction, members, isGranted);
+    const to = work === 'train' ? this.#grantableTo(reduction, members) : undefined;
+    if (to !== undefined && granting.begin(to, this.#passCount + 1)) this.#startGranted();
+    else this.#start({ work, reduction, members, isGranted: false });
   }
 
-  #start(
-    work: PassSpec['work'],
+  /** Who may compute the next steps by itself. */
+  #grantableTo(
     reduction: PassSpec['reduction'],
     members: readonly Member[],
-    isGranted: boolean,
-  ): void {
+  ): Member | GrantedGroup | undefined {
+    const { plan, groups, desk, trajectory } = this.#parts;
+    if (reduction === 'alone') return members.length === 1 ? members[0] : undefined;
+    if (reduction === 'star') return undefined;
+    const { microBatchCount } = microBatchesOfStep(plan.train, 0);
+    const shares = desk.sharesOf(members, microBatchCount, trajectory.step);
+    return groups.grantable(new Map(members.map((member, i) => [member, shares[i] ?? 0])));
+  }
+
+  #startGranted(): void {
+    const { members, group } = this.#parts.granting;
+    const reduction = group === undefined ? 'alone' : 'group';
+    const shares = group && { shares: group.shares };
+    this.#start({ work: 'train', reduction, members, isGranted: true, ...shares });
+  }
+
+  /** How sums of a pass travel that has several members, or somebody who follows it. */
+  #reductionOf(
+    work: PassSpec['work'],
+    members: readonly Member[],
+    hasFollowers: boolean,
+  ): PassSpec['reduction'] {
+    const { trajectory, groups } = this.#parts;
+    if (work === 'evaluate') return 'star';
+    const reduction = groups.reductionOf(members, hasFollowers, trajectory.step);
+    // Of what is measured nothing is applied: no sum travels.
+    return trajectory.isMeasured ? reduction : 'alone';
+  }
+
+  #start({
+    work,
+    reduction,
+    ...how
+  }: Pick<PassSpec, 'work' | 'reduction'> & Omit<BegunPass, 'pass' | 'nowMs'>): void {
     const { clock, trajectory, listeners } = this.#parts;
     const pass = new Pass(trajectory.specOf(work, ++this.#passCount, reduction));
     this.#pass = pass;
-    const begun = { pass, members, isGranted, nowMs: clock.now() };
+    const begun = { pass, ...how, nowMs: clock.now() };
     for (const listener of listeners) listener.begun?.(begun);
   }
 
-  #contribute(member: Member, contribution: Contribution, sum: Uint8Array): void {
-    const { plan, clock, sums, auditor, desk, listeners } = this.#parts;
+  /** A contribution, and those of others that came before their pass. */
+  #takeContribution(member: Member, contribution: Contribution, payload: Uint8Array): void {
+    const { granting } = this.#parts;
+    granting.hear(member, contribution.pass, contribution.addingMs);
+    if (contribution.pass > this.#passCount) {
+      if (granting.keep(member, contribution)) this.#advance();
+      else this.#roster.evict(member, 'it is too far ahead of the others');
+    } else this.#contribute(member, contribution, payload);
+    this.#takeEarly();
+  }
+
+  #takeEarly(): void {
+    const { granting } = this.#parts;
+    for (;;) {
+      const early = granting.takeEarly(this.#pass?.spec.id);
+      if (early === undefined) return;
+      this.#contribute(early.member, early.contribution, NOTHING);
+    }
+  }
+
+  /**
+   * A group is over whose steps were granted: what its members have committed counts, also where a
+   * contribution was lost with its worker. Whoever has not come as far as others needs the state.
+   */
+  #catchUp(positions: ReadonlyMap<Member, Position>): void {
+    const { followers, granting } = this.#parts;
+    const { group } = granting;
+    if (group === undefined) return;
+    const there = [...positions].filter(([{ phase }]) => phase === 'active');
+    const last = Math.max(...there.map(([, { pass }]) => pass), -1);
+    const notes = there.find(([, { pass }]) => pass === last)?.[1];
+    for (const member of group.members) {
+      if (member.phase === 'active' && (positions.get(member)?.pass ?? -1) >= last) continue;
+      followers.forget(member);
+      if (member.phase === 'active') followers.leaveBehind(member);
+    }
+    granting.closeAt(last);
+    this.#takeEarly();
+    for (let pass = this.#pass; pass !== undefined && pass.spec.id <= last; pass = this.#pass) {
+      const missing = new Set(pass.uncoveredBy([]));
+      const told = notes?.recordsOf(pass.spec, group.shares) ?? [];
+      pass.count(told.filter(({ microBatch }) => missing.has(microBatch)));
+      this.#finishPassIfComplete();
+      this.#takeEarly();
+      if (this.#pass === pass) break;
+    }
+    if (granting.group !== undefined) {
+      // Without records of what members have committed nobody's state is that of the run.
+      if (this.#pass !== undefined && this.#pass.spec.id <= last) granting.revoke();
+      granting.end();
+      this.#drop(true);
+    }
+    this.#advance();
+  }
+
+  #contribute(member: Member, contribution: Contribution, payload: Uint8Array): void {
+    const { plan, clock, sums, auditor, desk, granting, groups, listeners } = this.#parts;
     const pass = this.#pass;
     const { records } = contribution;
     const isTraining = records.some(({ maxima }) => maxima.length > 0);
-    if (pass?.spec.id !== contribution.pass) return desk.hear(member, records, isTraining);
+    if (pass?.spec.id !== contribution.pass || groups.isUnanswered(member)) {
+      const problem = this.#parts.late.take(member, contribution, payload);
+      if (problem !== undefined) return this.#roster.evict(member, problem);
+      desk.hear(member, records, isTraining);
+      // Somebody may have waited for it.
+      return plan.closing === undefined ? undefined : this.#advance();
+    }
     const microBatches = records.map((record) => record.microBatch);
     if (!pass.accepts(member.workerId, microBatches))
       return this.#dismiss(member, pass, microBatches);
     const { spec } = pass;
+    const sum = sums.received(payload);
     const problem = problemWith(records, sum, { plan, spec, sums, isAudited: auditor.isOn });
     if (problem !== undefined) return this.#roster.evict(member, problem);
     desk.hear(member, records, isTraining);
@@ -237,9 +367,9 @@ export class Coordinator {
     const turnaroundMs = desk.turnaroundMs(member, nowMs);
     const part = { member, spec, contribution, turnaroundMs, nowMs };
     for (const listener of listeners) listener.counted?.(part);
-    if (pass.isComplete) this.#finishPassIfComplete();
-    else if (member.phase === 'active')
+    if (!pass.isComplete && member.phase === 'active' && granting.group === undefined)
       desk.stealFor(member, pass, this.#roster.membersIn('active'));
+    if (pass.isComplete || plan.closing !== undefined) this.#finishPassIfComplete();
   }
 
   /** A contribution that comes too late or a second time: what else was in it is computed anew. */
@@ -256,14 +386,22 @@ export class Coordinator {
   }
 
   #finishPassIfComplete(): void {
-    const { plan, clock, trajectory, auditor, followers, granting, sums, listeners } = this.#parts;
-    const pass = this.#pass;
-    if (pass === undefined || !pass.isComplete || !auditor.isSettled(pass)) return;
+    const { plan, clock, trajectory, auditor, granting, groups, late, listeners } = this.#parts;
+    const positions = groups.takePositions();
+    if (positions !== undefined) return this.#catchUp(positions);
+    const pass = groups.takeOutcome() ?? this.#pass;
+    if (pass === undefined || !late.mayFinish(pass)) return;
+    // Nothing of it was applied: with the coordinator it is found out whose fault that is.
+    if (granting.group !== undefined && !pass.records().every(isFiniteRecord))
+      return this.#leaveGroup();
+    if (!auditor.isSettled(pass) || !this.#isAddedUp(pass)) return;
     this.#pass = undefined;
     const { spec } = pass;
     const nowMs = clock.now();
-    const { holder } = granting;
-    const outcome = trajectory.settle(pass);
+    const isGranted = granting.members.length > 0;
+    const addingMs = granting.takeAdding(spec.id);
+    const due = late.due(spec);
+    const outcome = trajectory.settle(pass, due);
     if (outcome.kind === 'failed') {
       // Its holder has found the same, and applies nothing.
       granting.end();
@@ -271,17 +409,36 @@ export class Coordinator {
     }
     this.#isSettling = true;
     if (outcome.kind === 'commit') {
-      if (holder !== undefined) granting.follow(this.#onKept !== undefined);
-      else {
-        sums.keep(outcome.commit, spec, this.#roster.membersIn('syncing').length === 0);
-        followers.publish();
-      }
+      late.settle(pass, due);
+      if (isGranted) granting.follow(this.#onKept !== undefined);
+      else this.#commit(spec, outcome.commit);
     }
-    for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
+    for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs, addingMs });
     this.#isSettling = false;
     if (outcome.kind === 'commit' && outcome.divergence !== undefined && plan.stopOnDivergence)
       return this.#failWithState(divergenceError(spec.step + 1, outcome.divergence));
     this.#advance();
+  }
+
+  /** Whether the total of a complete pass is where it is needed; if not, that is seen to. */
+  #isAddedUp(pass: Pass): boolean {
+    const { trajectory, groups, granting } = this.#parts;
+    if (groups.isFencing) return false;
+    if (pass.spec.reduction !== 'group') return true;
+    if (granting.group !== undefined) return granting.hasAdded(pass.spec.id);
+    const commit = trajectory.commitOf(pass);
+    return commit === undefined || groups.addUp(pass, commit);
+  }
+
+  /** The step before the present one counts: whoever has not committed it by itself is told. */
+  #commit(spec: PassSpec, commit: Commit): void {
+    const { followers, groups, sums } = this.#parts;
+    if (spec.reduction === 'group') {
+      sums.forgetAll();
+      return groups.settle(spec.step + 1);
+    }
+    sums.keep(commit, spec, this.#roster.membersIn('syncing').length === 0);
+    followers.publish();
   }
 
   #finish(): void {
@@ -304,15 +461,37 @@ export class Coordinator {
   }
 
   #receive(member: Member, message: ToCoordinator, payload: Uint8Array): void {
-    if ('pass' in message && message.pass > this.#passCount)
+    const { granting, groups, followers, handOvers } = this.#parts;
+    const furthest = this.#passCount + (granting.isAhead(member) ? MAX_UNHEARD_PASSES : 0);
+    if ('pass' in message && (message.pass ?? 0) > furthest)
       return this.#roster.evict(member, `it speaks of pass ${message.pass}, which has not begun`);
     switch (message.kind) {
+      case 'sendSamples':
+        return this.#parts.dataGiver.take(member, message);
       case 'contribution':
-        return this.#contribute(member, message, payload);
+        return this.#takeContribution(member, message, payload);
+      case 'grouped':
+        return this.#takeGrouped(member, message);
+      case 'reduced':
+        groups.takeReduced(member, message.pass);
+        granting.takeReduced(member, message.pass, message.addingMs);
+        this.#advance();
+        // Of whoever has no part in the last pass, nothing else tells of the one before.
+        return this.#takeEarly();
+      case 'fenced':
+        if (!groups.takeFenced(member, message.generation, message.pass, payload))
+          return this.#roster.evict(member, 'what it tells of granted steps has the wrong size');
+        return this.#advance();
       case 'released':
         return this.#takeReleased(member, message.pass, message.microBatches);
       case 'state':
         return this.#takeState(member, message.step, payload);
+      case 'serving':
+        handOvers.takeServing(member, message.secret, message.stateDigest);
+        return this.#advance();
+      case 'fetched':
+        followers.takeFetched(member, message.serial, message.problem === undefined);
+        return this.#advance();
       case 'applied':
         return this.#takeNorms(member, message.step, message.norms);
       case 'digest':
@@ -362,15 +541,40 @@ export class Coordinator {
     return { activity, step, done, of: done + coming };
   }
 
+  #takeGrouped(member: Member, grouped: Extract<ToCoordinator, { kind: 'grouped' }>): void {
+    const reason = this.#parts.groups.hear(member, grouped);
+    if (reason !== undefined) this.#leaveGroup();
+    this.#advance();
+  }
+
+  /** What the group has not added up goes through the coordinator. */
+  #leaveGroup(): void {
+    const { granting, groups, sums, clock, listeners } = this.#parts;
+    const pass = this.#pass;
+    if (pass?.spec.reduction !== 'group') return groups.disband();
+    if (granting.group !== undefined) return groups.fenceGranted(pass.spec.id - 1);
+    groups.fence(pass);
+    const open = pass.reopened();
+    if (!sums.begin(open.spec)) return this.#abandon();
+    this.#pass = open;
+    for (const listener of listeners) listener.reopened?.(clock.now());
+  }
+
   #abandon(): void {
+    this.#drop(this.#parts.granting.revoke());
+  }
+
+  /** The pass under way is void, and all that follow it if they were granted. */
+  #drop(wasGranted: boolean): void {
     this.#pass = undefined;
-    if (this.#parts.granting.revoke()) this.#passCount += MAX_UNHEARD_PASSES;
+    if (wasGranted) this.#passCount += MAX_UNHEARD_PASSES;
     for (const listener of this.#parts.listeners) listener.abandoned?.();
   }
 
   #control(): StepControl {
     return {
       pass: () => this.#pass,
+      leaveGroup: () => this.#leaveGroup(),
       isOver: () => this.#phase === 'over',
       abandon: () => this.#abandon(),
       advance: () => this.#advance(),

@@ -11,7 +11,7 @@ import {
 import { makeTestPlan } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import { LeaseDesk } from './lease-desk.ts';
-import type { Pass } from './pass.ts';
+import type { Pass } from './steps/pass.ts';
 
 /** A desk and two members, `worker 0` and `worker 1`. */
 function createWorld(lanes = [1, 1]) {
@@ -35,7 +35,7 @@ function createWorld(lanes = [1, 1]) {
   };
   /** Nobody owes an audit, and somebody has nothing to do. */
   const stuckMs = ({ member }: TestMember, pass: Pass, isAnyIdle = true): number | undefined =>
-    desk.stuckMs(member, pass, { owesAudit: false, isAnyIdle });
+    desk.stuckMs(member, pass, { owesOther: false, isAnyIdle });
   const leasesOf = (pass: Pass): number[] =>
     members.map(({ workerId }) => pass.unfinishedOf(workerId).length);
   const [a, b] = workers as [TestMember, TestMember];
@@ -137,6 +137,11 @@ describe('LeaseDesk', () => {
     clock.advance(7);
 
     assert.equal(desk.turnaroundMs(a.member, clock.now()), 7);
+
+    // What it has is to be contributed once more.
+    desk.reopened(clock.now());
+    clock.advance(3);
+    assert.equal(desk.turnaroundMs(a.member, clock.now()), 3);
   });
 
   test('finds a worker stuck after three seconds, or four times what a micro-batch takes', () => {

@@ -3,14 +3,17 @@
  * is stuck.
  */
 import type { Clock } from '../base/clock.ts';
+import { microBatchesOfStep } from '../data/batches.ts';
 import { remember } from '../base/remember.ts';
 import type { Member } from '../membership/member.ts';
-import { type Capacity, planLeases, withTrial } from '../plan/shares.ts';
+import { type Capacity, divideInOrder, planLeases, withTrial } from '../plan/shares.ts';
 import type { MicroBatchRecord, Plan } from '../protocol/messages.ts';
-import type { BegunPass, CountedPart, PassListener } from './pass-listener.ts';
-import type { Pass, PassSpec } from './pass.ts';
+import type { BegunPass, CountedPart, PassListener } from './steps/pass-listener.ts';
+import type { Pass, PassSpec } from './steps/pass.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
-import { WorkerSpeed } from './worker-speed.ts';
+import { Balance, type Party } from './balance.ts';
+import type { Rebalanced } from '../metrics/events.ts';
+import { WorkerSpeed } from '../plan/worker-speed.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes. */
 const STUCK_MS = 3_000;
@@ -19,6 +22,8 @@ const FIRST_MICRO_BATCH_MS = 60_000;
 /** Others compute what a worker holds after this, or after four times what the pass takes them. */
 const LATE_MS = 2_000;
 const PATIENCE = 4;
+/** How much of what a worker's steps took before counts. */
+const STEP_MEMORY = 0.8;
 
 /** What the desk knows of one member. */
 interface Account {
@@ -29,6 +34,8 @@ interface Account {
   releaseAskedPass: number | undefined;
   /** The pass in which it last had nothing to give back. */
   nothingToReleasePass: number | undefined;
+  /** What its part of a step takes it, on average; undefined before the first. */
+  stepMs: number | undefined;
   /** It is late, and its own counter stood here then: it gets no leases before it moves. */
   lateProgress: number | undefined;
 }
@@ -39,26 +46,49 @@ export class LeaseDesk implements PassListener {
   /** How many times longer a micro-batch of an evaluation takes than one of training, about. */
   readonly #evaluateScale: number;
   readonly #isWholeWorker: boolean;
+  /** A worker is lent something that takes it as long as so many steps; undefined: it is not. */
+  readonly #lentSteps: number | undefined;
+  readonly #balance: Balance;
   readonly #accounts = new WeakMap<Member, Account>();
   /** By worker id: who joins again is as fast as before. */
   readonly #speeds = new Map<string, WorkerSpeed>();
   #beganMs = 0;
+  #isGroupsOwn = false;
   /** What the pass under way is expected to take, or has taken those who are done with it. */
   #paceMs = 0;
 
-  constructor(clock: Clock, { job, train, units }: Pick<RunPlan, 'job' | 'train' | 'units'>) {
+  /** `report` hears whenever work is shared out otherwise than before. */
+  constructor(
+    clock: Clock,
+    {
+      job,
+      train,
+      units,
+      balance,
+      closing,
+    }: Pick<RunPlan, 'job' | 'train' | 'units' | 'balance' | 'closing'>,
+    report?: (event: Rebalanced) => void,
+  ) {
     this.#clock = clock;
+    const { microBatchCount } = microBatchesOfStep(train, 0);
+    this.#balance = new Balance(balance ?? { policy: 'adaptive' }, microBatchCount, report);
     this.#evaluateScale = job.evaluateMicroBatch / train.microBatch;
     this.#isWholeWorker = units.lanesPerPart === 'all';
+    this.#lentSteps = closing?.kind === 'staleness' ? closing.maxStaleness / 2 : undefined;
   }
 
   /** Starts a pass: everyone gets the plan with its own leases, unless it knows of them. */
-  begun({ pass, members, isGranted, nowMs }: BegunPass): void {
+  begun({ pass, members, isGranted, shares: granted, nowMs }: BegunPass): void {
     this.#beganMs = nowMs;
+    this.#isGroupsOwn = granted !== undefined;
+    if (granted !== undefined) return this.#leaseGranted(pass, members, granted, nowMs);
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
-    const shares = planLeases(all.length, this.#capacitiesOf(members, pass));
     const isTraining = pass.spec.work === 'train';
-    const tried = isTraining ? this.#chooseTrial(members, shares, nowMs) : undefined;
+    const shares = isTraining
+      ? this.#lend(this.sharesOf(members, all.length, pass.spec.step), members, pass)
+      : planLeases(all.length, this.#capacitiesOf(members, false));
+    const mayTry = isTraining && !this.#balance.isByRule;
+    const tried = mayTry ? this.#chooseTrial(members, shares, nowMs) : undefined;
     const counts = tried === undefined ? shares : withTrial(shares, members.indexOf(tried));
     this.#paceMs = this.#expectedMs(members, shares, pass);
     for (const [member, leases] of divide(all, members, counts)) {
@@ -70,9 +100,78 @@ export class LeaseDesk implements PassListener {
     }
   }
 
+  /**
+   * Nobody waits for a slow worker where its gradients may come later: whoever is too slow to get
+   * anything by right gets one micro-batch, if it is done with that in good time.
+   */
+  #lend(shares: number[], members: readonly Member[], pass: Pass): number[] {
+    if (this.#lentSteps === undefined || this.#balance.isByRule) return shares;
+    const mostMs = this.#lentSteps * this.#expectedMs(members, shares, pass);
+    let lent = shares;
+    for (const [i, member] of members.entries()) {
+      const ms = this.expectedMs(member, 1, pass);
+      if (lent[i] === 0 && ms !== undefined && ms <= mostMs && Math.max(...lent) > 1)
+        lent = withTrial(lent, i);
+    }
+    return lent;
+  }
+
+  /** What `count` micro-batches of `pass` will take `member` in all; undefined: not known yet. */
+  expectedMs(member: Member, count: number, pass: Pass): number | undefined {
+    const { microBatchMs, linkMs } = this.#accountOf(member).speed;
+    if (microBatchMs === undefined) return undefined;
+    const lanes = this.#isOfShards(pass) ? 1 : Math.max(1, member.hello.lanes);
+    const scale = pass.spec.work === 'evaluate' ? this.#evaluateScale : 1;
+    return linkMs + Math.ceil(count / lanes) * scale * microBatchMs;
+  }
+
+  /** Whether one of `members` was asked to give back some of `pass`, and has not answered. */
+  isAsking(pass: Pass, members: readonly Member[]): boolean {
+    return members.some((member) => this.#accountOf(member).releaseAskedPass === pass.spec.id);
+  }
+
+  /** Micro-batches of `step`, of so many, that each of `members` should compute. */
+  sharesOf(members: readonly Member[], microBatchCount: number, step: number): number[] {
+    const capacities = this.capacitiesOf(members);
+    const parties = members.map((member, i): Party => {
+      const capacity = capacities[i] ?? { lanes: 1, microBatchMs: undefined };
+      const { cpu, memory } = member.liveness.use;
+      const stepTime = this.#accountOf(member).stepMs;
+      const node = { score: member.score, stepTime, utilisation: cpu, memoryUse: memory };
+      return { rank: member.rank, capacity, node };
+    });
+    return this.#balance.share(step, microBatchCount, parties);
+  }
+
+  /** What is known of the speeds of `members` in training. */
+  capacitiesOf(members: readonly Member[]): Capacity[] {
+    return this.#capacitiesOf(members, this.#isWholeWorker);
+  }
+
+  #leaseGranted(
+    pass: Pass,
+    members: readonly Member[],
+    shares: readonly number[],
+    nowMs: number,
+  ): void {
+    const parts = divideInOrder(shares, pass.spec.microBatchCount);
+    this.#paceMs = this.#expectedMs(members, shares, pass);
+    for (const [i, member] of members.entries()) {
+      const account = this.#accountOf(member);
+      account.givenMs = nowMs;
+      account.lateProgress = undefined;
+      pass.lease(member.workerId, parts[i] ?? []);
+    }
+  }
+
+  /** What everybody holds counts as given now. */
+  reopened(nowMs: number): void {
+    this.#beganMs = nowMs;
+  }
+
   /** How long ago `member` was given the work that it has finished now. */
   turnaroundMs(member: Member, nowMs: number): number {
-    return nowMs - this.#accountOf(member).givenMs;
+    return nowMs - Math.max(this.#beganMs, this.#accountOf(member).givenMs);
   }
 
   /** Learns how fast a member is; what it still has counts as given now. */
@@ -80,8 +179,15 @@ export class LeaseDesk implements PassListener {
     this.#paceMs = Math.max(this.#paceMs, nowMs - this.#beganMs);
     if (spec.work !== 'train') return;
     const account = this.#accountOf(member);
-    account.speed.learnLink(Math.max(0, turnaroundMs - contribution.busyMs));
+    // A granted pass of a group begins here when it is heard of.
+    if (!this.#isGroupsOwn)
+      account.speed.learnLink(Math.max(0, turnaroundMs - contribution.busyMs));
     account.givenMs = nowMs;
+    const { busyMs } = contribution;
+    account.stepMs =
+      account.stepMs === undefined
+        ? busyMs
+        : STEP_MEMORY * account.stepMs + (1 - STEP_MEMORY) * busyMs;
   }
 
   /** A member has finished something, of whatever pass: it is not late any more. */
@@ -155,7 +261,10 @@ export class LeaseDesk implements PassListener {
   reissue(pass: Pass, microBatches: readonly number[], members: readonly Member[]): void {
     const idle = members.filter((member) => pass.unfinishedOf(member.workerId).length === 0);
     const takers = idle.length > 0 ? idle : members;
-    const counts = planLeases(microBatches.length, this.#capacitiesOf(takers, pass));
+    const counts = planLeases(
+      microBatches.length,
+      this.#capacitiesOf(takers, this.#isOfShards(pass)),
+    );
     for (const [member, given] of divide(microBatches, takers, counts)) {
       if (given.length === 0) continue;
       const nowMs = this.#clock.now();
@@ -172,6 +281,7 @@ export class LeaseDesk implements PassListener {
    */
   stealFor(idle: Member, pass: Pass, members: readonly Member[]): void {
     if (pass.unfinishedOf(idle.workerId).length > 0) return;
+    if (this.#balance.isByRule && pass.spec.work === 'train') return;
     const { id } = pass.spec;
     const elapsedMs = this.#clock.now() - this.#beganMs;
     let victim: Member | undefined;
@@ -211,10 +321,10 @@ export class LeaseDesk implements PassListener {
   stuckMs(
     member: Member,
     pass: Pass,
-    facts: { owesAudit: boolean; isAnyIdle: boolean },
+    facts: { owesOther: boolean; isAnyIdle: boolean },
   ): number | undefined {
     const owesLeases = pass.unfinishedOf(member.workerId).length > 0;
-    if (!owesLeases && !facts.owesAudit && this.isFree(member)) return undefined;
+    if (!owesLeases && !facts.owesOther && this.isFree(member)) return undefined;
     if (member.liveness.isComputing && !facts.isAnyIdle) return undefined;
     const knownMs = this.#microBatchMs(member, pass);
     if (knownMs === undefined && member.liveness.isComputing) return undefined;
@@ -227,23 +337,19 @@ export class LeaseDesk implements PassListener {
     return idleMs > allowedMs ? idleMs : undefined;
   }
 
-  #capacitiesOf(members: readonly Member[], pass: Pass): Capacity[] {
+  #capacitiesOf(members: readonly Member[], isOfShards: boolean): Capacity[] {
     return members.map((member) => {
       const { microBatchMs, linkMs } = this.#accountOf(member).speed;
-      return { lanes: this.#isOfShards(pass) ? 1 : member.hello.lanes, microBatchMs, linkMs };
+      return { lanes: isOfShards ? 1 : member.hello.lanes, microBatchMs, linkMs };
     });
   }
 
   /** When the last of those who have shares of right will be done, as far as speeds are known. */
   #expectedMs(members: readonly Member[], shares: readonly number[], pass: Pass): number {
-    const times = this.#capacitiesOf(members, pass).map(
-      ({ lanes, microBatchMs, linkMs = 0 }, i) => {
-        const share = shares[i] ?? 0;
-        const scale = pass.spec.work === 'evaluate' ? this.#evaluateScale : 1;
-        const waves = Math.ceil(share / Math.max(1, lanes));
-        return share === 0 ? 0 : linkMs + waves * scale * (microBatchMs ?? 0);
-      },
-    );
+    const times = members.map((member, i) => {
+      const share = shares[i] ?? 0;
+      return share === 0 ? 0 : (this.expectedMs(member, share, pass) ?? 0);
+    });
     return Math.max(0, ...times);
   }
 
@@ -267,6 +373,7 @@ export class LeaseDesk implements PassListener {
       givenMs: member.welcomedMs,
       releaseAskedPass: undefined,
       nothingToReleasePass: undefined,
+      stepMs: undefined,
       lateProgress: undefined,
     };
     this.#accounts.set(member, account);

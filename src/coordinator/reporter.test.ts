@@ -14,7 +14,7 @@ import { ManualClock } from '../base/clock.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import { EventReporter } from './reporter.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
-import { StepTimes } from './step-times.ts';
+import { StepTimes } from './steps/step-times.ts';
 
 /** Step i, from 0, has the learning rate (i + 1) / 10. */
 const RISING = { kind: 'constant', learningRate: 1, warmupSteps: 10 } as const;

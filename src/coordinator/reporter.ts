@@ -14,19 +14,19 @@ import type {
   Leaving,
   PassListener,
   UndoneSteps,
-} from './pass-listener.ts';
-import type { Pass, PassSpec } from './pass.ts';
+} from './steps/pass-listener.ts';
+import { type Pass, type PassSpec, samplesOf } from './steps/pass.ts';
 import { ExchangeWatch } from '../plan/exchange-cost.ts';
 import { dataPassOf, learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { SlowWorkers } from './slow-workers.ts';
-import type { StepTimes } from './step-times.ts';
+import type { StepTimes } from './steps/step-times.ts';
 
 /** Who is told what happens in a run, besides what happens to its passes. */
 export interface Reporter extends PassListener {
   /** Something that needs no account. */
   event(event: RunEvent): void;
-  /** `member` has the state of `step`, as all of `active` have. */
-  joined(member: Member, step: number, active: readonly Member[]): void;
+  /** `member` has the state of `step`, as all of `active` have: from `giver`, or else from us. */
+  joined(member: Member, step: number, active: readonly Member[], giver?: Member): void;
   /** Somebody was turned away. */
   rejected(rejection: Rejection): void;
   /** A worker has applied the update before `step`; norms of the gradient per tensor. */
@@ -82,13 +82,14 @@ export class EventReporter implements Reporter {
     this.#emit(event);
   }
 
-  joined(member: Member, step: number, active: readonly Member[]): void {
+  joined(member: Member, step: number, active: readonly Member[], giver?: Member): void {
     if (this.#present.has(member)) return;
     this.#present.add(member);
     const { rank, workerId, hello, numericsClass } = member;
     const { host, processId, device = 'cpu', lanes } = hello;
     const worker = { rank, workerId, host, processId, device, lanes, numericsClass };
-    this.#emit({ kind: 'worker-joined', ...worker, step });
+    const origin = { stateFrom: giver === undefined ? 'coordinator' : `rank ${giver.rank}` };
+    this.#emit({ kind: 'worker-joined', ...worker, step, ...origin });
     this.#numerics(member, active);
   }
 
@@ -193,7 +194,7 @@ export class EventReporter implements Reporter {
   #reportStep(spec: PassSpec, records: readonly MicroBatchRecord[]): void {
     const step = spec.step + 1;
     this.#reportedSteps = step;
-    const { sampleCount } = spec;
+    const sampleCount = samplesOf(records);
     const epoch = dataPassOf(this.#plan, spec.epoch);
     const learningRate = learningRateOf(this.#plan, spec.step);
     const size = { epoch, sampleCount, ...this.#meansOf(records, sampleCount) };

@@ -4,37 +4,52 @@ import type { Member, MemberPhase } from '../membership/member.ts';
 import { Roster } from '../membership/roster.ts';
 import type { RosterHandlers } from '../membership/roster-handlers.ts';
 import { Auditor } from './auditor.ts';
-import { dataLimitsOf } from './check-contribution.ts';
+import { dataLimitsOf } from './steps/check-contribution.ts';
+import type { Reach } from '../protocol/messages.ts';
 import type { CoordinatorOptions } from './coordinator-options.ts';
-import { Followers } from './followers.ts';
-import { Granting } from './granting.ts';
+import { DataGiver } from './data-giver.ts';
+import { Followers } from './states/followers.ts';
+import { HandOvers } from './states/hand-overs.ts';
+import { Granting } from './groups/granting.ts';
+import { LateGradients } from './late-gradients.ts';
 import { LeaseDesk } from './lease-desk.ts';
-import type { PassListener } from './pass-listener.ts';
+import type { RunEvent } from '../metrics/events.ts';
+import type { PassListener } from './steps/pass-listener.ts';
 import { EventReporter, type Reporter } from './reporter.ts';
+import { PeerGroups } from './groups/peer-groups.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
-import { Replicas } from './replicas.ts';
-import { StateKeeper } from './state-keeper.ts';
+import { Replicas } from './states/replicas.ts';
+import { StateKeeper } from './states/state-keeper.ts';
+import { StandBys } from './groups/stand-bys.ts';
 import type { StepControl } from './step-control.ts';
-import { StepTimes } from './step-times.ts';
-import { Sums } from './sums.ts';
+import { StepTimes } from './steps/step-times.ts';
+import { Sums } from './steps/sums.ts';
 import { Tallies } from './tallies.ts';
-import { Trajectory } from './trajectory.ts';
+import { Trajectory } from './steps/trajectory.ts';
 
 /** What the coordinator does about members; the rest of what membership tells is reported. */
-export type MemberHandlers = Omit<RosterHandlers, 'payloadTarget' | 'onRejected' | 'onClockJumped'>;
+export type MemberHandlers = Omit<
+  RosterHandlers,
+  'payloadTarget' | 'onRejected' | 'onDataReceived' | 'onClockJumped'
+>;
 
 /** Every mutable field of a run has its owner here. */
 export interface RunParts {
   readonly plan: RunPlan;
   readonly clock: Clock;
   readonly roster: Roster;
+  readonly dataGiver: DataGiver;
   readonly trajectory: Trajectory;
   readonly states: StateKeeper;
   readonly followers: Followers;
+  readonly handOvers: HandOvers;
   readonly sums: Sums;
   readonly auditor: Auditor;
   readonly granting: Granting;
+  readonly groups: PeerGroups;
+  readonly standBys: StandBys;
   readonly desk: LeaseDesk;
+  readonly late: LateGradients;
   readonly tallies: Tallies;
   readonly times: StepTimes;
   readonly reporter: Reporter;
@@ -51,10 +66,10 @@ export function createRunParts(
 ): RunParts {
   const { plan, bytes, clock, onEvent } = options;
   const trajectory = new Trajectory(plan, bytes, initialState);
-  const desk = new LeaseDesk(clock, plan);
+  const desk = new LeaseDesk(clock, plan, (event) => reporter.event(event));
   const times = new StepTimes();
   const tallies = new Tallies();
-  const sums = new Sums(plan.sumElements);
+  const sums = new Sums(plan.sumElements, plan.packsSums);
   const reporter = options.reporter ?? new EventReporter({ plan, times, emit: onEvent });
   const roster = createRoster(options, {
     ...handlers,
@@ -63,6 +78,8 @@ export function createRunParts(
       return sums.targetFor(member, kind, byteLength);
     },
     onRejected: (rejection) => reporter.rejected(rejection),
+    onDataReceived: ({ rank, workerId }, received) =>
+      reporter.event({ kind: 'data-received', rank, workerId, ...received }),
     onClockJumped: ({ rank, workerId }, jumpMs) => {
       const { step } = trajectory;
       reporter.event({ kind: 'clock-jumped', rank, workerId, step, jumpMs });
@@ -76,14 +93,36 @@ export function createRunParts(
     active: () => roster.membersIn('active'),
   });
   const replicas = new Replicas();
-  const world = { roster, trajectory, desk, reporter, sums, replicas };
+  const membersIn = (phase: MemberPhase): readonly Member[] => roster.membersIn(phase);
+  const handOvers = new HandOvers({ clock, plan, membersIn, newSecret: options.newSession });
+  const report = (event: RunEvent): void => reporter.event(event);
+  const late = new LateGradients({
+    ...{ clock, plan, desk, sums, tallies, membersIn, report },
+    followers: () => followers,
+    onDue: () => control.advance(),
+  });
+  const world = { roster, trajectory, desk, late, reporter, sums, replicas, handOvers };
   const followers = createFollowers(options, world, control);
   const states = createStateKeeper(options, { ...world, followers });
-  // The times hear everything before the reporter does, which reads them. Between the others the
-  // order does not matter: none looks at what another has made of a fact.
-  const listeners = [states, sums, auditor, desk, tallies, times, reporter];
-  const parts = { plan, clock, roster, trajectory, states, followers, sums, auditor, desk };
-  const membersIn = (phase: MemberPhase): readonly Member[] => roster.membersIn(phase);
+  const groups = new PeerGroups({ clock, plan, followers, newSecret: options.newSession, report });
+  const standBys = new StandBys({
+    clock,
+    plan,
+    times,
+    capacitiesOf: (members) => desk.capacitiesOf(members),
+    groups,
+    followers,
+    report,
+  });
+  // The times hear everything before those who read them: the reporter, and who decides about
+  // stand-bys. Between the others the order does not matter: none looks at what another has made of
+  // a fact.
+  const accounts = [states, handOvers, groups, sums, auditor, late, desk, tallies, times];
+  const listeners = [...accounts, reporter, standBys];
+  const ofStates = { trajectory, states, followers, handOvers, sums };
+  const evict = (member: Member, reason: string): void => roster.evict(member, reason);
+  const dataGiver = new DataGiver({ clock, source: options.data, evict });
+  const parts = { plan, clock, roster, dataGiver, ...ofStates, auditor, desk, late };
   const granting = new Granting({
     plan,
     clock,
@@ -92,19 +131,25 @@ export function createRunParts(
     states,
     followers,
     sums,
+    isAwaited: () => standBys.isDue,
     membersIn,
   });
-  return { ...parts, granting, tallies, times, reporter, listeners };
+  return { ...parts, granting, groups, standBys, tallies, times, reporter, listeners };
 }
 
+/** Workers of one machine, whose doors nobody else reaches. */
+const NEARBY: Reach = { isOpen: false, key: null };
+
 function createRoster(
-  { plan, bytes, clock, timing, newSession }: CoordinatorOptions,
+  { plan, bytes, clock, timing, newSession, reach = NEARBY, data }: CoordinatorOptions,
   handlers: RosterHandlers,
 ): Roster {
   const { job } = plan;
   const { jobFiles } = bytes;
   const dataLimits = dataLimitsOf(plan);
-  return new Roster({ clock, timing, job, jobFiles, dataLimits, newSession }, handlers);
+  const offer = data && { offer: data.offer };
+  const about = { clock, timing, job, jobFiles, dataLimits, newSession, reach, ...offer };
+  return new Roster(about, handlers);
 }
 
 /** Who says which state it has. */
@@ -112,23 +157,28 @@ interface Compared {
   readonly replicas: Replicas;
 }
 
+type OfFollowers = 'roster' | 'trajectory' | 'desk' | 'late' | 'reporter' | 'sums' | 'handOvers';
+
 function createFollowers(
   { clock }: CoordinatorOptions,
-  parts: Pick<RunParts, 'roster' | 'trajectory' | 'desk' | 'reporter' | 'sums'> & Compared,
+  parts: Pick<RunParts, OfFollowers> & Compared,
   control: StepControl,
 ): Followers {
-  const { roster, trajectory, desk, reporter, sums, replicas } = parts;
+  const { roster, trajectory, desk, late, reporter, sums, handOvers, replicas } = parts;
   return new Followers({
     clock,
     sums,
+    handOvers,
     standing: () => trajectory,
     membersIn: (phase) => roster.membersIn(phase),
-    isFree: (member) => desk.isFree(member),
+    isFree: (member) => desk.isFree(member) && !late.owes(member),
     onGiven: (member, step) => replicas.given(member, step),
-    onActive: (member) => {
+    onGivenBy: (member, donor) => replicas.givenBy(member, donor),
+    onActive: (member, giver) => {
+      late.giveUp(member);
       const pass = control.pass();
       if (pass !== undefined) desk.admit(pass, member, roster.membersIn('active'));
-      reporter.joined(member, trajectory.step, roster.membersIn('active'));
+      reporter.joined(member, trajectory.step, roster.membersIn('active'), giver);
     },
     onRead: () => {
       if (control.pass() === undefined) control.advance();

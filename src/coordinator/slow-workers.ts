@@ -1,7 +1,7 @@
 /** From contributions to reports of slow workers. */
 import type { WorkerSlow } from '../metrics/events.ts';
 import { type Outlier, Outliers, type Pace } from '../plan/outliers.ts';
-import type { CompletedPass, CountedPart, Leaving, PassListener } from './pass-listener.ts';
+import type { CompletedPass, CountedPart, Leaving, PassListener } from './steps/pass-listener.ts';
 
 /** What one worker did in the step under way. */
 interface Part {

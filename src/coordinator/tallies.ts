@@ -1,6 +1,7 @@
 /** What every worker did in a run, also those that are gone. */
 import type { Member } from '../membership/member.ts';
-import type { CountedPart, Leaving, PassListener } from './pass-listener.ts';
+import type { MicroBatchRecord } from '../protocol/messages.ts';
+import type { CountedPart, Leaving, PassListener } from './steps/pass-listener.ts';
 
 /** What one worker did in the run. */
 export interface WorkerTally {
@@ -13,6 +14,11 @@ export interface WorkerTally {
   readonly microBatches: number;
 }
 
+/** What a member has done of a step. */
+type Done = Pick<CountedPart, 'member' | 'spec'> & {
+  readonly contribution: { readonly records: readonly MicroBatchRecord[] };
+};
+
 const NOTHING = { samples: 0, microBatches: 0 };
 
 /** Counts the training that was counted, by worker. */
@@ -22,7 +28,7 @@ export class Tallies implements PassListener {
   /** Of workers that are gone, by worker id. */
   readonly #gone = new Map<string, WorkerTally>();
 
-  counted({ member, spec, contribution }: CountedPart): void {
+  counted({ member, spec, contribution }: Done): void {
     if (spec.work !== 'train') return;
     const { records } = contribution;
     const before = this.#present.get(member) ?? NOTHING;

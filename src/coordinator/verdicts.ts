@@ -8,10 +8,10 @@ import { isFiniteRecord } from '../plan/gradient-outliers.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import type { MicroBatchRecord } from '../protocol/messages.ts';
 import type { Finding } from './audit-case.ts';
-import type { UndoneSteps } from './pass-listener.ts';
-import type { Split } from './replicas.ts';
+import type { UndoneSteps } from './steps/pass-listener.ts';
+import type { Split } from './states/replicas.ts';
 import type { RunParts } from './run-parts.ts';
-import type { Rollback } from './state-keeper.ts';
+import type { Rollback } from './states/state-keeper.ts';
 import type { StepControl } from './step-control.ts';
 
 /** A worker that is alone may get another result than before so often in one step. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { microBatchesOfStep, sampleRange } from './batches.ts';
+import { microBatchesOfStep, sampleRange, stepsPerEpoch } from './batches.ts';
 import {
   localStepAt,
   localStepCount,
@@ -28,7 +28,7 @@ const ROUND = 3;
 /** Samples that a shard trains on in one round. */
 function samplesOfShard(layout: RoundLayout, shard: number): number {
   let samples = 0;
-  for (let index = 0; index < localStepCount(layout, shard); index++)
+  for (let index = 0; index < localStepCount(layout, ROUND, shard); index++)
     samples += microBatchesOfStep(
       layout,
       localStepAt(layout, 0, shard, index).stepInEpoch,
@@ -42,7 +42,7 @@ describe('shards', () => {
       fc.property(layouts, (layout) => {
         const seen: string[] = [];
         for (let shard = 0; shard < shardCount(layout); shard++)
-          for (let index = 0; index < localStepCount(layout, shard); index++) {
+          for (let index = 0; index < localStepCount(layout, ROUND, shard); index++) {
             const { epoch, stepInEpoch } = localStepAt(layout, ROUND, shard, index);
             seen.push(`${epoch} ${stepInEpoch}`);
           }
@@ -66,6 +66,45 @@ describe('shards', () => {
         assert.equal(sampleCount, layout.sampleCount * layout.localEpochs);
         for (let shard = 0; shard < microBatchCount; shard++)
           assert.equal(sampleRange(step, 0, shard).count, samplesOfShard(layout, shard));
+      }),
+    );
+  });
+
+  test('have every step of an epoch once when it holds several rounds', () => {
+    const several = fc
+      .tuple(layouts, fc.integer({ min: 1, max: 7 }))
+      .map(([layout, roundsPerEpoch]) => ({ ...layout, localEpochs: 1, roundsPerEpoch }));
+    fc.assert(
+      fc.property(several, (layout) => {
+        const step = roundAsStep(layout);
+        const rounds = stepsPerEpoch(step.sampleCount, step.globalBatch);
+        const seen: number[] = [];
+        const samples: number[] = [];
+        for (let round = rounds; round < 2 * rounds; round++)
+          for (let shard = 0; shard < shardCount(layout); shard++) {
+            let ofShard = 0;
+            for (let index = 0; index < localStepCount(layout, round, shard); index++) {
+              const { epoch, stepInEpoch } = localStepAt(layout, round, shard, index);
+              assert.equal(epoch, 1);
+              seen.push(stepInEpoch);
+              ofShard += microBatchesOfStep(layout, stepInEpoch).sampleCount;
+            }
+            assert.equal(ofShard, sampleRange(step, round - rounds, shard).count);
+            samples.push(ofShard);
+          }
+
+        assert.ok(rounds <= layout.roundsPerEpoch);
+        assert.deepEqual(
+          seen,
+          Array.from(
+            { length: stepsPerEpoch(layout.sampleCount, layout.globalBatch) },
+            (_, i) => i,
+          ),
+        );
+        assert.equal(
+          samples.reduce((sum, count) => sum + count, 0),
+          layout.sampleCount,
+        );
       }),
     );
   });

@@ -5,6 +5,7 @@
  * A local epoch is an epoch like any other: a permutation of the samples, cut into steps. Shard k
  * has adjacent steps of it, in every local epoch of the round the same ones of another permutation.
  * So every sample is in one shard of each epoch; one shard alone has the steps of plain training.
+ * An epoch may hold several rounds, one behind the other: round r of it has the next shards.
  */
 import { type EpochLayout, stepsPerEpoch } from './batches.ts';
 
@@ -12,8 +13,10 @@ import { type EpochLayout, stepsPerEpoch } from './batches.ts';
 export interface RoundLayout extends EpochLayout {
   /** Shards asked for; see `shardCount`. */
   readonly shards: number;
-  /** Passes over the samples in every round. */
+  /** Passes over the samples in every round; 1 where an epoch holds several rounds. */
   readonly localEpochs: number;
+  /** Rounds that an epoch is divided into, as evenly as can be; 1 if absent. */
+  readonly roundsPerEpoch?: number;
 }
 
 /** One update of a shard: a step of an epoch. */
@@ -24,12 +27,20 @@ export interface LocalStep {
 
 /** Steps that a shard has of each epoch; the last one may have fewer. */
 function stepsPerShard(layout: RoundLayout): number {
-  return Math.ceil(stepsPerEpoch(layout.sampleCount, layout.globalBatch) / layout.shards);
+  const { shards, roundsPerEpoch = 1 } = layout;
+  return Math.ceil(stepsOfEpoch(layout) / (shards * roundsPerEpoch));
 }
 
-/** Shards that have any samples: fewer than asked for when the steps of an epoch do not suffice. */
+function stepsOfEpoch({ sampleCount, globalBatch }: RoundLayout): number {
+  return stepsPerEpoch(sampleCount, globalBatch);
+}
+
+/**
+ * Shards of a round that have any samples: fewer than asked for when the steps of an epoch do not
+ * suffice. The last round of an epoch may have fewer still.
+ */
 export function shardCount(layout: RoundLayout): number {
-  return Math.ceil(stepsPerEpoch(layout.sampleCount, layout.globalBatch) / stepsPerShard(layout));
+  return Math.min(layout.shards, Math.ceil(stepsOfEpoch(layout) / stepsPerShard(layout)));
 }
 
 /**
@@ -45,9 +56,9 @@ export function roundAsStep(layout: RoundLayout): EpochLayout {
   };
 }
 
-/** Updates that shard `shard` makes in one round. */
-export function localStepCount(layout: RoundLayout, shard: number): number {
-  return layout.localEpochs * stepsOfShard(layout, shard);
+/** Updates that shard `shard` makes in round `round`. */
+export function localStepCount(layout: RoundLayout, round: number, shard: number): number {
+  return layout.localEpochs * stepsOfShard(layout, round, shard);
 }
 
 /** Update `index` of a shard in a round; all three count from 0. */
@@ -57,15 +68,26 @@ export function localStepAt(
   shard: number,
   index: number,
 ): LocalStep {
-  const steps = stepsOfShard(layout, shard);
+  const { localEpochs } = layout;
+  const steps = stepsOfShard(layout, round, shard);
   return {
-    epoch: round * layout.localEpochs + Math.floor(index / steps),
-    stepInEpoch: shard * stepsPerShard(layout) + (index % steps),
+    epoch: Math.floor(round / roundsOfEpoch(layout)) * localEpochs + Math.floor(index / steps),
+    stepInEpoch: firstStepOf(layout, round, shard) + (index % steps),
   };
 }
 
-function stepsOfShard(layout: RoundLayout, shard: number): number {
-  const perShard = stepsPerShard(layout);
-  const steps = stepsPerEpoch(layout.sampleCount, layout.globalBatch);
-  return Math.max(0, Math.min(perShard, steps - shard * perShard));
+/** Rounds that hold an epoch: those of `roundAsStep`. */
+function roundsOfEpoch(layout: RoundLayout): number {
+  return Math.ceil(stepsOfEpoch(layout) / (stepsPerShard(layout) * shardCount(layout)));
+}
+
+/** Where a shard begins in its epoch. */
+function firstStepOf(layout: RoundLayout, round: number, shard: number): number {
+  const roundInEpoch = round % roundsOfEpoch(layout);
+  return (roundInEpoch * shardCount(layout) + shard) * stepsPerShard(layout);
+}
+
+function stepsOfShard(layout: RoundLayout, round: number, shard: number): number {
+  const left = stepsOfEpoch(layout) - firstStepOf(layout, round, shard);
+  return Math.max(0, Math.min(stepsPerShard(layout), left));
 }

@@ -91,14 +91,21 @@ export function dataPlaces(
   return { dataDir, cacheDir: join(cacheHome, 'lockstep') };
 }
 
+/** How data are looked for. */
+export interface SearchOptions {
+  /** Nothing is downloaded: what is not on this machine is not there. */
+  readonly isOffline?: boolean;
+}
+
 /** Loads the data that `spec` names. Throws DataError or ConfigError. */
-export async function loadRunData(spec: DatasetSpec, places: DataPlaces): Promise<RunData> {
+export async function loadRunData(
+  spec: DatasetSpec,
+  places: DataPlaces,
+  { isOffline = false }: SearchOptions = {},
+): Promise<RunData> {
   const { name, ...how } = spec;
-  const splits = await loadDataset(name, {
-    ...how,
-    places,
-    network: { fetch, clock: systemClock },
-  });
+  const network = isOffline ? undefined : { fetch, clock: systemClock };
+  const splits = await loadDataset(name, { ...how, places, network });
   const { train, test, validation } = splits;
   const all = validation ?? test;
   const { evaluateSamples = all.sampleCount } = how;
@@ -118,10 +125,17 @@ export async function loadRunData(spec: DatasetSpec, places: DataPlaces): Promis
  *
  * Throws: DataError when it is not there; as `loadRunData`.
  */
-export async function loadJobData(spec: DatasetSpec, places: DataPlaces): Promise<RunData> {
+export async function loadJobData(
+  spec: DatasetSpec,
+  places: DataPlaces,
+  options: SearchOptions = {},
+): Promise<RunData> {
   const path = isPath(spec.name) ? ownPathOf(spec.name, places) : spec.name;
-  return loadRunData({ ...spec, name: path }, places);
+  return loadRunData({ ...spec, name: path }, places, options);
 }
+
+/** What an error tells programs that is about data which are not there. */
+const MISSING = { isMissing: true };
 
 function ownPathOf(name: string, { dataDir }: DataPlaces): string {
   // The coordinator's machine may be of the other kind.
@@ -133,6 +147,7 @@ function ownPathOf(name: string, { dataDir }: DataPlaces): string {
     throw new DataError(
       `data of the run: expected ${wanted}. A worker reads it from its own folder only: put a ` +
         'copy into one and start the worker again with --data-dir <folder>.',
+      MISSING,
     );
   // Absolute: a bare name would be that of a known set.
   const path = resolve(dataDir, base);
@@ -140,6 +155,7 @@ function ownPathOf(name: string, { dataDir }: DataPlaces): string {
   throw new DataError(
     `data of the run: expected ${wanted}, found none in --data-dir ${dataDir}. Put a copy there ` +
       'and start the worker again.',
+    MISSING,
   );
 }
 

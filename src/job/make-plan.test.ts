@@ -123,6 +123,61 @@ describe('makePlan', () => {
     assert.deepEqual(notes, []);
   });
 
+  test('makes so many steps of sync a round of local-sgd, with a state of two regions', async () => {
+    const settings = {
+      model: 'mlp',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      strategy: 'local-sgd',
+      microBatch: 4,
+      globalBatch: 16,
+      epochs: 3,
+    } as const;
+    const { plan, notes } = await planOf({ ...settings, syncEvery: 20, compress: 'int8' });
+    const sync = await planOf({ ...settings, strategy: 'sync', optimizer: 'sgd' });
+
+    // 75 steps of 16 samples: four rounds of 19, each of two replicas, in steps of 8 samples.
+    assert.deepEqual(plan.rounds, { shards: 2, localEpochs: 1, localSteps: 19 });
+    assert.deepEqual(plan.train, { sampleCount: 1200, globalBatch: 19 * 16, microBatch: 19 * 8 });
+    assert.deepEqual([plan.totalSteps, plan.evaluateEvery], [3 * 4, 4]);
+    assert.deepEqual(plan.job.strategy, {
+      kind: 'local-sgd',
+      shards: 2,
+      localEpochs: 1,
+      roundsPerEpoch: 4,
+      rates: [0.001],
+      outerMomentum: plan.job.strategy['outerMomentum'],
+      compress: 'int8',
+    });
+    assert.deepEqual([plan.job.globalBatch, plan.job.microBatch], [8, 4]);
+    assert.equal(plan.stateBytes, 2 * sync.plan.stateBytes, 'weights and momentum');
+    assert.deepEqual([plan.collective, plan.packsSums], ['star', true]);
+    assert.deepEqual(notes, []);
+    const plain = await planOf({ ...settings, outerLr: 1, outerMomentum: 0 });
+    assert.equal(plain.plan.stateBytes, sync.plan.stateBytes, 'an average keeps nothing');
+    assert.equal(plain.plan.collective, 'auto');
+  });
+
+  test('refuses more rounds than can be told, and notes rounds longer than an epoch', async () => {
+    const settings = {
+      model: 'mlp',
+      dataset: 'synthetic_image',
+      imageSize: 8,
+      strategy: 'local-sgd',
+    } as const;
+
+    await assert.rejects(planOf({ ...settings, syncEvery: 1, epochs: 100 }), {
+      message:
+        'sync_every: expected at most 10000 rounds, got 15000, for 100 epochs with a round every ' +
+        '1 steps. Raise --sync-every',
+    });
+    const { plan, notes } = await planOf({ ...settings, syncEvery: 500 });
+    assert.equal(plan.totalSteps, 5);
+    assert.deepEqual(notes, [
+      'sync_every: an epoch has 150 steps, and ends a round: 500 are never made',
+    ]);
+  });
+
   test('says when steps do not make all shards, and keeps a constant rate short', async () => {
     const settings = {
       model: 'mlp',

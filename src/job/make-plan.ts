@@ -8,6 +8,7 @@ import { makeArenaLayout } from '../kernels/layout.ts';
 import type { Model } from '../models/model.ts';
 import { optimizerSpecOf, scheduleSpecOf } from '../optim/optimizer-settings.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
+import type { BalancePlan } from '../plan/balance-policies.ts';
 import type { PlanBytes, PlannedInit, RunPlan } from '../plan/run-plan.ts';
 import type { Job } from '../protocol/messages.ts';
 import { STRATEGIES } from '../strategies/strategies.ts';
@@ -15,6 +16,7 @@ import type { StrategyPlan } from '../strategies/strategy.ts';
 import { stateBytesOf } from '../state/state-layout.ts';
 import { compileSteps, type CompiledSteps } from './compiled-steps.ts';
 import { jobDatasetOf, type RunData } from './data-source.ts';
+import type { JobData } from './worker-data.ts';
 import { checkBatches, checkState } from './limits.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
 
@@ -26,6 +28,8 @@ export interface PlannedRun {
   readonly model: Model;
   /** What its samples are. */
   readonly form: SampleForm;
+  /** Given to workers that lack them. */
+  readonly data: Omit<JobData, 'digest'>;
   /** Of the file that the model came from, if it came from one. */
   readonly modelSha256?: string;
   /** What the user should know and need not act on. */
@@ -40,6 +44,8 @@ export interface PlanRequest {
   readonly chosen?: ChosenModel;
   /** The forms of convolutions' gradients; the defaults when absent. */
   readonly chooseForm?: ConvFormChooser | undefined;
+  /** How fast the workers' machines are, by rank, where a file says so. */
+  readonly scores?: readonly number[] | undefined;
 }
 
 const GATHER_MS = 15_000;
@@ -52,11 +58,8 @@ const SNAPSHOT_BYTES_PER_MS = 10_000;
  *
  * Throws: ConfigError or ShapeError when model and data do not fit.
  */
-export function makePlan(
-  config: TrainConfig,
-  data: RunData,
-  { runId, minWorkers, chooseForm, chosen = chooseModel(config, data.train) }: PlanRequest,
-): PlannedRun {
+export function makePlan(config: TrainConfig, data: RunData, request: PlanRequest): PlannedRun {
+  const { runId, minWorkers, chooseForm, chosen = chooseModel(config, data.train) } = request;
   const { model, sha256 } = chosen;
   const { sampleCount } = data.train;
   checkBatches(config, sampleCount);
@@ -64,15 +67,18 @@ export function makePlan(
   const shared = STRATEGIES[config.strategy].plan({ config, sampleCount, optimizer, schedule });
   checkState(model.parameters, shared.update.optimizer);
   const steps = compileSteps(model, config, data.evaluate.sampleCount, chooseForm);
-  const { spec, ...ofStrategy } = shared;
+  const { spec, stepBatch, ...ofStrategy } = shared;
   const notes = steps.note === undefined ? shared.notes : [...shared.notes, steps.note];
   const stateBytes = stateBytesOf(model.parameters, shared.update.optimizer);
   const plan: RunPlan = {
     ...ofStrategy,
-    job: { ...jobOf(config, data, { runId, model, optimizer, spec }), ...steps.facts },
+    job: { ...jobOf(config, data, { runId, model, optimizer, spec, stepBatch }), ...steps.facts },
     initial: model.parameters.map(({ init }) => (init.kind === 'values' ? GIVEN : init)),
     stateBytes,
     sumElements: makeArenaLayout(model.parameters).paddedLength,
+    // What closes steps looks at every sum, and packed ones are added up at the coordinator.
+    collective: shared.closing || shared.packsSums ? 'star' : config.collective,
+    balance: balanceOf(config, request.scores),
     ...(config.evalEvery !== 'never' && { evaluate: evaluationOf(data, steps.facts) }),
     evaluateEvery: evaluateEvery(config, shared),
     schedule,
@@ -87,10 +93,35 @@ export function makePlan(
   );
   const bytes = { jobFiles: steps.files, given };
   const form = sampleFormOf(data.train);
-  return { plan, bytes, model, form, ...(sha256 !== undefined && { modelSha256: sha256 }), notes };
+  const { train, evaluate } = data;
+  const samples = { train, evaluate };
+  return {
+    plan,
+    bytes,
+    model,
+    form,
+    data: samples,
+    ...(sha256 !== undefined && { modelSha256: sha256 }),
+    notes,
+  };
 }
 
 const GIVEN: PlannedInit = { kind: 'given' };
+
+/** Steps for which the seed's rules keep shares, as there. */
+const RULED_STEPS = 10;
+
+function balanceOf(config: TrainConfig, scores: readonly number[] | undefined): BalancePlan {
+  const { loadBalancePolicy: policy, rebalanceInterval } = config;
+  const everySteps = rebalanceInterval ?? (policy === 'adaptive' ? undefined : RULED_STEPS);
+  const keepsAll = config.keepSlowLinks || policy !== 'adaptive';
+  return { policy, keepsAll, ...(everySteps && { everySteps }), ...(scores && { scores }) };
+}
+
+/** Whether a rule asks for the scores of machines, and no file has them. */
+function isProfiled({ loadBalancePolicy: policy, gpuProfiles }: TrainConfig): boolean {
+  return policy !== 'adaptive' && policy !== 'equal' && gpuProfiles === undefined;
+}
 
 /** What workers are told, but for the facts of the compiled steps. */
 function jobOf(
@@ -101,14 +132,16 @@ function jobOf(
     model,
     optimizer,
     spec,
+    stepBatch,
   }: {
     readonly runId: string;
     readonly model: Model;
     readonly optimizer: OptimizerSpec;
     readonly spec: Job['strategy'];
+    readonly stepBatch: number;
   },
 ): Omit<Job, keyof CompiledSteps['facts']> {
-  const { seed, microBatch, globalBatch } = config;
+  const { seed, microBatch } = config;
   return {
     runId,
     seed,
@@ -118,7 +151,7 @@ function jobOf(
     featureCount: featureCountOf(data.train),
     targetCount: targetCountOf(data.train),
     microBatch,
-    globalBatch,
+    globalBatch: stepBatch,
     parameters: model.parameters.map(({ name, shape, statisticMomentum = null }) => ({
       name,
       shape: [...shape],
@@ -128,6 +161,7 @@ function jobOf(
     clipNorm: config.clipNorm ?? null,
     tracksNorms: config.trackGradients,
     isAudited: config.audit > 0,
+    ...(isProfiled(config) && { isProfiled: true }),
     strategy: spec,
   };
 }

@@ -7,6 +7,7 @@ import { parameterCountOf } from '../models/model.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import { datasetSpecOf, loadRunData } from './data-source.ts';
 import { chooseConvForms } from './form-cache.ts';
+import { readScores } from './machine-scores.ts';
 import { makePlan, type PlannedRun } from './make-plan.ts';
 import { chooseModel, type ChosenModel } from './model-source.ts';
 
@@ -40,7 +41,8 @@ export async function planRun(
   const chosen = chooseModel(config, data.train);
   for (const note of chosen.notes ?? []) onNote(`${config.model}: ${note}`);
   const chooseForm = await formsFor(chosen, options);
-  const request = { runId: name, minWorkers: config.workers, chosen, chooseForm };
+  const scores = config.gpuProfiles === undefined ? undefined : readScores(config.gpuProfiles);
+  const request = { runId: name, minWorkers: config.workers, chosen, chooseForm, scores };
   const planned = makePlan(config, data, request);
   for (const note of planned.notes) onNote(note);
   const onEvaluation = noteOnEvaluation(planned.plan, parameterCountOf(planned.model));

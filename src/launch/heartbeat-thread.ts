@@ -8,11 +8,13 @@ import { systemClock } from '../base/clock.ts';
 import { invariant, messageOf } from '../base/errors.ts';
 import type { Hello } from '../protocol/messages.ts';
 import { laneSigns } from '../runtime/lanes/lane-control.ts';
-import { type Address, connect } from '../transport/tcp.ts';
+import { MachineUse } from '../runtime/machine-use.ts';
+import { type Address, connect, type Protection } from '../transport/tcp.ts';
 
 /** What the thread is started with. */
 export interface HeartbeatStart {
   readonly address: Address;
+  readonly protection: Protection;
   readonly hello: Hello;
   readonly intervalMs: number;
   /** Without an echo for this long, its own sleep left out, the coordinator counts as lost. */
@@ -35,8 +37,9 @@ export interface HeartbeatLost {
 const CONNECT_TIMEOUT_MS = 5_000;
 const port = parentPort;
 invariant(port !== null, 'the heartbeat runs in a worker thread');
-const { address, hello, intervalMs, echoTimeoutMs } = workerData as HeartbeatStart;
+const { address, protection, hello, intervalMs, echoTimeoutMs } = workerData as HeartbeatStart;
 
+const use = new MachineUse();
 let news: HeartbeatNews = {};
 port.on('message', (later: HeartbeatNews) => (news = { ...news, ...later }));
 
@@ -46,7 +49,7 @@ function lose(reason: string): void {
 }
 
 try {
-  const connection = await connect(address, CONNECT_TIMEOUT_MS);
+  const connection = await connect(address, CONNECT_TIMEOUT_MS, protection);
   let echoMs = systemClock.now();
   let lastBeatMs = echoMs;
   let isOver = false;
@@ -72,6 +75,7 @@ try {
       kind: 'heartbeat',
       ...(news.lanes === undefined ? { progress: 0 } : laneSigns(news.lanes)),
       receivedBytes: news.receivedBytes ?? 0,
+      use: use.look(nowMs),
       wallMs: Date.now(),
       upMs: systemClock.now(),
     });

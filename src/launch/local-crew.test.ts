@@ -74,7 +74,7 @@ class World {
   joined(processId: number, workerId: string): void {
     this.crew.onEvent({
       ...{ kind: 'worker-joined', rank: 0, workerId, host: hostname(), processId },
-      ...{ device: 'cpu', lanes: 1, numericsClass: 'a', step: 0 },
+      ...{ device: 'cpu', lanes: 1, numericsClass: 'a', step: 0, stateFrom: 'coordinator' },
     });
   }
 

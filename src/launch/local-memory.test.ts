@@ -6,7 +6,7 @@ import type { MachineShare } from './share-machine.ts';
 const GIB = 2 ** 30;
 
 function workers(count: number, device: MachineShare['device'] = 'cpu'): MachineShare[] {
-  return Array.from({ length: count }, () => ({ device, lanes: 1 }));
+  return Array.from({ length: count }, () => ({ device, lanes: 1, throttle: 1 }));
 }
 
 describe('noteOnProcesses', () => {

@@ -20,6 +20,8 @@ export interface LocalWorker {
   readonly rank: number;
   readonly device: Device;
   readonly lanes: number;
+  /** How many times slower than it could be; 1 if absent. */
+  readonly throttle?: number;
   readonly dataDir: string | undefined;
   /** Where its output goes. */
   readonly logPath: string;
@@ -193,13 +195,14 @@ export class LocalWorkers {
 }
 
 function argumentsOf({ address: { host, port }, worker }: Post): string[] {
-  const { rank, device, lanes, dataDir } = worker;
+  const { rank, device, lanes, throttle = 1, dataDir } = worker;
   return [
     'worker',
     ...['--join', `${host.includes(':') ? `[${host}]` : host}:${port}`],
     ...['--rank', String(rank)],
     ...['--device', device],
     ...['--lanes', String(lanes)],
+    ...(throttle === 1 ? [] : ['--throttle', String(throttle)]),
     ...['--retry', String(RETRY_SECONDS)],
     ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
   ];
@@ -207,8 +210,9 @@ function argumentsOf({ address: { host, port }, worker }: Post): string[] {
 
 /** Why a process has ended, in its own words if it had time for any. */
 function reasonOf(code: number | null, signal: string | null, log: OpenLog | undefined): string {
-  if (signal !== null) return `killed with ${signal}`;
+  // A process aborts itself: also one that ends with an error while a lane is in native code.
+  if (signal !== null && signal !== 'SIGABRT') return `killed with ${signal}`;
   if (code === 130) return 'it was told to end by a signal';
   const words = code === 0 || log === undefined ? undefined : lastError(log);
-  return words ?? `it ended with exit code ${code}`;
+  return words ?? (signal === null ? `it ended with exit code ${code}` : `killed with ${signal}`);
 }

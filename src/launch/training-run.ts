@@ -1,12 +1,10 @@
 /** One training run, the coordinator's side: opens the door, starts local workers, plans, waits. */
 import { join } from 'node:path';
 import type { TrainConfig } from '../config/train-config.ts';
-import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { localDataDir } from '../job/data-source.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
 import { planRun } from '../job/plan-run.ts';
-import { crowdedOut } from '../membership/places.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
 import type { Hello } from '../protocol/messages.ts';
@@ -18,8 +16,8 @@ import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import type { Device } from '../runtime/device.ts';
 import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
-import type { Connection } from '../transport/connection.ts';
-import { type Address, listen, type Listener } from '../transport/tcp.ts';
+import type { Address } from '../transport/tcp.ts';
+import { openCoordinatorDoor } from './coordinator-door.ts';
 import { checkLocalMemory, noteOnProcesses } from './local-memory.ts';
 import { LocalCrew } from './local-crew.ts';
 import type { LocalWorkers, SelfCommand } from './local-workers.ts';
@@ -38,7 +36,9 @@ export interface TrainingRunOptions {
   readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
-  readonly onListening: (address: Address, folder: string) => void;
+  readonly onListening: (place: RunPlace) => void;
+  /** Where tokens and credentials are kept; the user's if absent. */
+  readonly accessFolder?: string;
   /** Told everything that happens, after the run's own files. */
   readonly sinks: readonly EventSink[];
   /** Told what is begun, in words, when that may take long. */
@@ -47,6 +47,14 @@ export interface TrainingRunOptions {
   readonly onNote: (note: string) => void;
   /** Interrupts the run: what was committed is reported, nothing is left running. */
   readonly signal: AbortSignal;
+}
+
+/** Where a run can be joined, and its files. */
+export interface RunPlace {
+  readonly address: Address;
+  readonly folder: string;
+  /** What workers of other machines join by; undefined: nobody can, or without a key. */
+  readonly link: string | undefined;
 }
 
 /** What a local worker is started with, and where it joins. */
@@ -66,14 +74,14 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   const { workers } = crew;
   if (options.self !== undefined) checkOnnxRuntime();
   const killWorkers = (): void => workers.killNow();
-  const door = await openDoor(options);
+  const door = await openCoordinatorDoor(options);
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name);
     const shares = options.self === undefined ? [] : shareMachine(config, options.devices);
-    const { address } = door.listener;
+    const { address } = door;
     const planned = await prepare(options, { address, files, shares, workers });
-    options.onListening(address, files.folder);
+    options.onListening({ address, folder: files.folder, link: door.link });
     const sinks = [...options.sinks, crew];
     const onReady = (worker: Hello): void => crew.settle(worker);
     const about = { config, name, planned, files, sinks, onPhase, startedMs, signal, onReady };
@@ -84,7 +92,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     await crew.stop();
     return summary;
   } finally {
-    await door.listener.close();
+    await door.close();
     await crew.stop();
     process.removeListener('exit', killWorkers);
   }
@@ -95,35 +103,6 @@ async function recordedRunOf(options: RecordedRunOptions): Promise<RecordedRun> 
   const { plan, bytes } = options.planned;
   options.onPhase('drawing the initial weights');
   return new RecordedRun(options, await drawInitialState(plan, bytes.given));
-}
-
-/** A listener whose connections wait until there is a coordinator to take them. */
-async function openDoor({
-  config,
-  onNote,
-}: TrainingRunOptions): Promise<{
-  readonly listener: Listener;
-  readonly lead: (coordinator: Coordinator) => void;
-}> {
-  const waiting: Connection[] = [];
-  let leader: Coordinator | undefined;
-  const listener = await listen(
-    { host: config.host, port: config.port },
-    (connection) => {
-      if (leader !== undefined) return leader.accept(connection);
-      waiting.push(connection);
-      const out = crowdedOut(waiting);
-      if (out === undefined) return;
-      waiting.splice(waiting.indexOf(out), 1);
-      out.destroy();
-    },
-    (error) => onNote(`a connection was not accepted: ${error.message}`),
-  );
-  const lead = (coordinator: Coordinator): void => {
-    leader = coordinator;
-    for (const connection of waiting.splice(0)) coordinator.accept(connection);
-  };
-  return { listener, lead };
 }
 
 /** What local workers are started with and watched by. */

@@ -1,56 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import {
+  REGRESSION_DATA as data,
+  REGRESSION_JOB as job,
+  REGRESSION_STEPS as files,
+} from '../../test/regression-job.ts';
 import { STEPS_THAT_READ_FILES } from '../../test/steps-that-read-files.ts';
-import { makeSyntheticRegression } from '../data/sources/synthetic-regression.ts';
-import type { RunData } from '../job/data-source.ts';
-import { datasetSpecOf } from '../job/data-source.ts';
-import { parseTrainConfig } from '../config/parse-train-config.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
-import { makeModel } from '../models/models.ts';
-import { makeStepGraphs } from '../models/step-graphs.ts';
-import { makeOptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
-import { engineFactory } from './worker-engine.ts';
-
-const splits = makeSyntheticRegression({
-  seed: 3,
-  sampleCount: 40,
-  testSampleCount: 10,
-  features: 5,
-  outputs: 2,
-});
-const { train, test: evaluate } = splits;
-const data: RunData = { splits, train, evaluate, evaluateSplit: 'test', digest: 'known' };
-const model = makeModel('mlp', train, { hidden: [3] });
-const graphs = makeStepGraphs(model, 4);
-const files = { train: encodeGraph(graphs.train), evaluate: encodeGraph(graphs.evaluate) };
-
-const job: Job = {
-  runId: 'test',
-  seed: 1,
-  dataset: { ...datasetSpecOf(parseTrainConfig([], {}).config) },
-  dataDigest: 'known',
-  task: 'regression',
-  featureCount: 5,
-  targetCount: 2,
-  microBatch: 4,
-  globalBatch: 16,
-  evaluateMicroBatch: 4,
-  parameters: model.parameters.map(({ name, shape }) => ({
-    name,
-    shape: [...shape],
-    statisticMomentum: null,
-  })),
-  masks: [],
-  optimizer: { ...makeOptimizerSpec('sgd') },
-  clipNorm: null,
-  tracksNorms: false,
-  isAudited: false,
-  strategy: { kind: 'sync' },
-  trainBytes: 0,
-  evaluateBytes: 0,
-};
+import { type DataLoader, engineFactory } from './worker-engine.ts';
 
 /** What becomes of a job: the error of its engine, and how often data were loaded for it. */
 async function refusal(
@@ -58,9 +17,9 @@ async function refusal(
   received: { readonly train: Uint8Array; readonly evaluate: Uint8Array } = files,
 ): Promise<{ readonly code: string; readonly message: string; readonly loads: number }> {
   let loads = 0;
-  const load = async (): Promise<RunData> => {
+  const load: DataLoader = async () => {
     loads++;
-    return data;
+    return { data };
   };
   const options = { device: 'cpu', lanes: 2, log: () => {} } as const;
   const nobody = {
@@ -68,7 +27,7 @@ async function refusal(
     hold: () => assert.fail('lanes were started'),
     await: () => {},
   };
-  const handlers = { onDone: () => {}, onFailed: () => {} };
+  const handlers = { onDone: () => {}, onAttempted: () => {}, onFailed: () => {} };
   const make = engineFactory(options, load, nobody);
   return new Promise((resolve) =>
     make({ ...job, ...changes }, received, handlers).whenReady(

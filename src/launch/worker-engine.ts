@@ -1,41 +1,36 @@
 /** The computing half of a worker process: data, lanes, and what trains with them. */
 import { DataError, ProtocolError } from '../base/errors.ts';
 import { asRuntimeError } from '../base/shortage.ts';
-import { type DataPlaces, featureCountOf, targetCountOf } from '../data/dataset.ts';
-import {
-  type DatasetSpec,
-  type loadJobData,
-  parseDatasetSpec,
-  type RunData,
-} from '../job/data-source.ts';
+import { featureCountOf, targetCountOf } from '../data/dataset.ts';
+import { parseDatasetSpec } from '../job/data-source.ts';
+import type { FoundData, JobData, WantedData } from '../job/worker-data.ts';
 import { parseOptimizerSpec } from '../optim/spec.ts';
+import { computeScore } from '../plan/balance-policies.ts';
 import type { Job } from '../protocol/messages.ts';
 import type { Device } from '../runtime/device.ts';
-import type { Engine, EngineFactory, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
+import type {
+  DataSupply,
+  Engine,
+  EngineFactory,
+  EngineHandlers,
+  EngineProfile,
+} from '../runtime/engine.ts';
 import type { LanePool, LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 import { checkMemory, microBatchBytes, workerBytes } from '../runtime/memory-need.ts';
+import { measureMachine } from '../runtime/measure-machine.ts';
 import { placementText, placeNodes } from '../runtime/node-placement.ts';
 import { type OwnStep, rewriteStep } from '../runtime/received-step.ts';
 import { strategyOf } from '../strategies/strategies.ts';
 
-/** Loads the data of a job. */
-export type DataLoader = (spec: DatasetSpec) => Promise<RunData>;
-
-/** Makes a loader that loads once per spec: data survive a reconnection. */
-export function cachedLoader(places: DataPlaces, load: typeof loadJobData): DataLoader {
-  const loaded = new Map<string, Promise<RunData>>();
-  return async (spec) => {
-    const key = JSON.stringify(spec);
-    const known = loaded.get(key) ?? load(spec, places);
-    loaded.set(key, known);
-    return known;
-  };
-}
+/** Finds the data of a job. */
+export type DataLoader = (wanted: WantedData) => Promise<FoundData>;
 
 /** What computes, and who is told how. */
 export interface ComputeOptions {
   readonly device: Device;
   readonly lanes: number;
+  /** How many times slower than it could be; 1 if absent. */
+  readonly throttle?: number;
   readonly log: (line: string) => void;
   /** What this worker has in place of the ordinary parts: a fault test puts faulty ones there. */
   readonly parts?: { readonly laneProgram?: LanePoolOptions['laneProgram'] };
@@ -69,12 +64,14 @@ export function engineFactory(
   loadData: DataLoader,
   owner: EngineOwner,
 ): EngineFactory {
-  return (job, files, handlers) => ({
+  return (job, files, handlers, supply) => ({
     whenReady(ready, failed) {
       const onStarted = (words: Int32Array): void => owner.watchLanes(words);
-      makeEngine(job, files, handlers, { ...options, onStarted }, loadData).then(
-        ({ pool, engine, profile, steps }) => {
+      const load = async (): Promise<FoundData> => findData(job, loadData, supply);
+      makeEngine(job, files, handlers, { ...options, onStarted }, load).then(
+        ({ pool, engine, profile, steps, isKept }) => {
           owner.hold(pool);
+          if (isKept !== undefined) owner.await(isKept);
           ready(engine, profile);
           if (options.device !== 'cpu') owner.await(logPlacement(steps.train.file, options));
         },
@@ -84,21 +81,40 @@ export function engineFactory(
   });
 }
 
+/** An engine with what it was made of. */
+interface MadeEngine {
+  readonly pool: LanePool;
+  readonly engine: Engine;
+  readonly profile: EngineProfile;
+  readonly steps: OwnSteps;
+  /** What came from the coordinator is kept then. */
+  readonly isKept?: Promise<void>;
+}
+
+async function findData(
+  { dataset, dataDigest: digest }: Job,
+  loadData: DataLoader,
+  supply: DataSupply | undefined,
+): Promise<FoundData> {
+  return loadData({ spec: parseDatasetSpec(dataset), digest, supply });
+}
+
 /** What a job asks for is looked at before anything is done for it: memory, steps, data. */
 async function makeEngine(
   job: Job,
   received: ReceivedFiles,
   handlers: EngineHandlers,
   options: ComputeOptions & Pick<LanePoolOptions, 'onStarted'>,
-  loadData: DataLoader,
-): Promise<{ pool: LanePool; engine: Engine; profile: EngineProfile; steps: OwnSteps }> {
-  const { device, lanes: laneCount, parts, onStarted } = options;
+  load: () => Promise<FoundData>,
+): Promise<MadeEngine> {
+  const { device, lanes: laneCount, throttle, parts, onStarted } = options;
   const steps = stepsOf(job, received, laneCount);
-  const data = await loadData(parseDatasetSpec(job.dataset));
-  checkData(job, data);
-  const { train, evaluate, digest: dataDigest } = data;
+  const found = await load();
+  checkData(job, found.data);
+  const { train, evaluate, digest: dataDigest } = found.data;
   const { pool, engine, numericsClass } = await strategyOf(job).createEngine({
     laneCount,
+    ...(throttle !== undefined && { throttle }),
     device,
     job,
     optimizer: parseOptimizerSpec(job.optimizer),
@@ -109,7 +125,14 @@ async function makeEngine(
     ...(onStarted !== undefined && { onStarted }),
     ...(parts?.laneProgram !== undefined && { laneProgram: parts.laneProgram }),
   });
-  return { pool, engine, profile: { dataDigest, numericsClass }, steps };
+  const { received: came, isKept } = found;
+  const score = job.isProfiled === true ? computeScore(await measureMachine(options)) : undefined;
+  const profile = {
+    ...{ dataDigest, numericsClass },
+    ...(score !== undefined && { computeScore: score }),
+    ...(came && { received: came }),
+  };
+  return { pool, engine, profile, steps, ...(isKept && { isKept }) };
 }
 
 /** The steps of a job that this machine has the memory for. */
@@ -131,7 +154,7 @@ function stepsOf(job: Job, { train, evaluate }: ReceivedFiles, laneCount: number
  * Throws unless this worker's data are those of the job. Nothing has been computed from them then,
  * and nothing of them is told: who asks for data must know them.
  */
-function checkData(job: Job, { train, digest }: RunData): void {
+function checkData(job: Job, { train, digest }: JobData): void {
   if (digest !== job.dataDigest)
     throw new DataError(
       `data of the run: expected SHA-256 ${job.dataDigest}, found ${digest}: the data of this ` +

@@ -6,26 +6,35 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Worker as Thread } from 'node:worker_threads';
 import { systemClock, type Timer } from '../base/clock.ts';
-import { messageOf, RendezvousError } from '../base/errors.ts';
+import {
+  AccessError,
+  ConfigError,
+  messageOf,
+  PeerLostError,
+  RendezvousError,
+} from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
 import type { DataPlaces } from '../data/dataset.ts';
-import { type DatasetSpec, loadJobData, type RunData } from '../job/data-source.ts';
+import type { DatasetSpec, RunData } from '../job/data-source.ts';
+import { WorkerData } from '../job/worker-data.ts';
 import type { Hello } from '../protocol/messages.ts';
 import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
 import type { Connection } from '../transport/connection.ts';
+import { type Destination, dial, placesText, type Reached } from '../transport/dial.ts';
 import { type Address, connect } from '../transport/tcp.ts';
+import type { PeerNetwork } from '../worker/peer-network.ts';
 import type { WorkerEnd } from '../worker/worker-options.ts';
 import { Worker } from '../worker/worker.ts';
 import type { HeartbeatLost, HeartbeatNews, HeartbeatStart } from './heartbeat-thread.ts';
 import { SOFTWARE } from './software.ts';
 import {
-  cachedLoader,
   type ComputeOptions,
   type DataLoader,
   engineFactory,
   type EngineOwner,
 } from './worker-engine.ts';
+import { type OpenPeerNetwork, openPeerNetwork } from './peer-network.ts';
 import { type SearchOptions, WorkerSearch } from './worker-search.ts';
 
 /** How a worker process is started. `signal` ends it in good order. */
@@ -40,6 +49,7 @@ export interface WorkerProcessOptions extends ComputeOptions, SearchOptions {
 export type WorkerParts = NonNullable<ComputeOptions['parts']> & {
   /** By default a fresh one. */
   readonly workerId?: string;
+  /** Then none are taken from the coordinator. */
   readonly loadData?: (spec: DatasetSpec, places: DataPlaces) => Promise<RunData>;
   /** For the heartbeat's thread, which finds `extra` beside a `HeartbeatStart`. */
   readonly heartbeatProgram?: { readonly url: URL; readonly extra: unknown };
@@ -54,28 +64,29 @@ const CONNECT_TIMEOUT_MS = 5_000;
  */
 const WELCOME_TIMEOUT_MS = 120_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** Connections whose bytes are told of; those of earlier groups are over. */
+const MAX_WATCHED = 16;
 const INTERRUPTED = 'the worker was interrupted';
 
 /**
  * Works until the coordinator dismisses it; resolves with the coordinator's words.
  * Throws: RuntimeError when ONNX Runtime cannot be loaded here; RendezvousError when it is refused
- *         or finds no coordinator within `retryMs`; what made the engine fail.
+ *         or finds no coordinator within `retryMs`; AccessError when its key is not, or no longer,
+ *         good; what made the engine fail.
  */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<string> {
   checkOnnxRuntime();
-  const { workerId = randomUUID(), loadData: load = loadJobData } = options.parts ?? {};
-  const loadData = cachedLoader(options.places, load);
+  const { workerId = randomUUID(), loadData: load } = options.parts ?? {};
+  const { log } = options;
+  const data = new WorkerData({ places: options.places, log, ...(load && { load }) });
+  const loadData: DataLoader = async (wanted) => data.find(wanted);
   const search = new WorkerSearch(options);
   const standing = { workerId, loadData, search };
   for (;;) {
     const end = await joinOnce(options, standing);
     if (options.signal.aborted) return INTERRUPTED;
     if (end.kind === 'dismissed') return end.reason;
-    if (end.kind === 'refused') {
-      throw new RendezvousError(
-        `joining ${options.address.host}:${options.address.port}: refused: ${end.reason}`,
-      );
-    }
+    if (end.kind === 'refused') throw refusal(end, options.destination, search.isOver);
     if (end.kind === 'failed') throw end.error;
     if (search.isOver) {
       search.restart();
@@ -98,12 +109,14 @@ interface Standing {
 
 /** Is a worker of one coordinator, as long as that lasts. */
 async function joinOnce(options: WorkerProcessOptions, standing: Standing): Promise<WorkerEnd> {
-  const control = await findCoordinator(options, standing.search);
-  if (control === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
+  const reached = await findCoordinator(options, standing.search);
+  if (reached === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
+  const { connection: control, address } = reached;
   const resources = new Resources(options.parts?.heartbeatProgram ?? HEARTBEAT);
+  const peers = await resources.openDoor(control.localHost, options.log);
   const ended = new AbortController();
   const end = await new Promise<WorkerEnd>((resolve) => {
-    const worker = startWorker(control, options, standing, resources, resolve);
+    const worker = startWorker(control, options, standing, { resources, peers, address }, resolve);
     const stop = (): void => worker.stop(INTERRUPTED);
     options.signal.addEventListener('abort', stop, { signal: ended.signal });
   });
@@ -112,15 +125,24 @@ async function joinOnce(options: WorkerProcessOptions, standing: Standing): Prom
   return end;
 }
 
+/** What a worker's state machine is put into. */
+interface Surroundings {
+  readonly resources: Resources;
+  readonly peers: PeerNetwork | undefined;
+  /** Where the coordinator was reached. */
+  readonly address: Address;
+}
+
 /** The worker's state machine on `control`, with the sockets, threads and time of this process. */
 function startWorker(
   control: Connection,
   options: WorkerProcessOptions,
   { workerId, loadData, search }: Standing,
-  resources: Resources,
+  { resources, peers, address }: Surroundings,
   onEnd: (end: WorkerEnd) => void,
 ): Worker {
-  const { address, device, lanes, log, rank } = options;
+  const { device, lanes, log, rank } = options;
+  const { protection } = options.destination;
   const deadline = watchBytes(control, WELCOME_TIMEOUT_MS, () =>
     worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
   );
@@ -129,15 +151,19 @@ function startWorker(
     identity: { workerId, host, rank, processId, device, lanes, software: SOFTWARE },
     clock: systemClock,
     createEngine: engineFactory(options, loadData, resources),
+    ...(peers && { peers }),
     openConnection: (opened) => {
       const fail = (error: unknown): void => worker.disconnect(messageOf(error));
-      connect(address, CONNECT_TIMEOUT_MS).then((connection) => {
+      connect(address, CONNECT_TIMEOUT_MS, protection).then((connection) => {
         resources.watch(connection);
         opened(connection);
       }, fail);
     },
-    startHeartbeat: (hello) => resources.beat(address, hello, (reason) => worker.lose(reason)),
-    onWelcome: (given, { runId }) => {
+    startHeartbeat: (hello) =>
+      resources.beat({ address, protection }, hello, (reason) => worker.lose(reason)),
+    onWelcome: (given, { runId }, reach) => {
+      resources.protectPeers(reach.key);
+      if (reach.isOpen) resources.await(resources.openDoorWide(log));
       deadline.cancel();
       search.end();
       const count = `${lanes} lane${lanes === 1 ? '' : 's'}`;
@@ -171,6 +197,10 @@ class Resources implements EngineOwner {
   readonly #heartbeatProgram: { readonly url: URL; readonly extra: unknown };
   #pool: LanePool | undefined;
   #heartbeat: Thread | undefined;
+  #peers: OpenPeerNetwork | undefined;
+  /** What brings work: its bytes are signs of progress. */
+  readonly #watched = new Set<Connection>();
+  #goneBytes = 0;
   #watch: Timer | undefined;
   #isReleased = false;
   readonly #tasks: Promise<void>[] = [];
@@ -187,9 +217,13 @@ class Resources implements EngineOwner {
     this.#pool = pool;
   }
 
-  beat(address: Address, hello: Hello, onLost: (reason: string) => void): void {
+  beat(
+    way: Pick<HeartbeatStart, 'address' | 'protection'>,
+    hello: Hello,
+    onLost: (reason: string) => void,
+  ): void {
     const start: HeartbeatStart = {
-      address,
+      ...way,
       hello,
       intervalMs: HEARTBEAT_MS,
       echoTimeoutMs: ECHO_TIMEOUT_MS,
@@ -205,12 +239,54 @@ class Resources implements EngineOwner {
     this.#heartbeat = thread;
   }
 
-  /** The heartbeat tells from now on how much `connection` has brought. */
-  watch(connection: Connection, knownBytes = 0): void {
+  /**
+   * Opens a door for other workers, at an address of this machine. Without one this worker takes no
+   * part in groups, and `log` says why.
+   */
+  async openDoor(host: string, log: (line: string) => void): Promise<PeerNetwork | undefined> {
+    try {
+      const watch = (connection: Connection): void => this.watch(connection);
+      this.#peers = await openPeerNetwork({ host, port: 0 }, watch, log);
+    } catch (error) {
+      log(`no door for other workers, sums go through the coordinator: ${messageOf(error)}`);
+    }
+    return this.#peers;
+  }
+
+  /** Other workers are known by this key, if there is one. */
+  protectPeers(key: string | null): void {
+    this.#peers?.protect(key);
+  }
+
+  /** Workers may come from every network. */
+  async openDoorWide(log: (line: string) => void): Promise<void> {
+    try {
+      await this.#peers?.openWide();
+    } catch (error) {
+      log(`not in every network a door for other workers: ${messageOf(error)}`);
+    }
+  }
+
+  /** The heartbeat tells from now on how much `connection` has brought, too. */
+  watch(connection: Connection): void {
+    const isFirst = this.#watched.size === 0;
+    this.#watched.add(connection);
+    const [oldest] = this.#watched;
+    if (this.#watched.size > MAX_WATCHED && oldest !== undefined) {
+      this.#goneBytes += oldest.bytesReceived;
+      this.#watched.delete(oldest);
+    }
+    if (isFirst) this.#tellBytes(0);
+  }
+
+  #tellBytes(knownBytes: number): void {
     if (this.#isReleased) return;
-    const receivedBytes = connection.bytesReceived;
+    const receivedBytes = [...this.#watched].reduce(
+      (sum, c) => sum + c.bytesReceived,
+      this.#goneBytes,
+    );
     if (receivedBytes > knownBytes) this.#tell({ receivedBytes });
-    this.#watch = systemClock.after(HEARTBEAT_MS, () => this.watch(connection, receivedBytes));
+    this.#watch = systemClock.after(HEARTBEAT_MS, () => this.#tellBytes(receivedBytes));
   }
 
   /** Something that goes on beside the work and ends by itself. */
@@ -222,6 +298,7 @@ class Resources implements EngineOwner {
     this.#isReleased = true;
     this.#watch?.cancel();
     await this.#heartbeat?.terminate();
+    await this.#peers?.close();
     await this.#pool?.closed(CLOSE_TIMEOUT_MS);
     await Promise.all(this.#tasks);
   }
@@ -233,17 +310,45 @@ class Resources implements EngineOwner {
 
 /** A connection to the coordinator; undefined when interrupted. */
 async function findCoordinator(
-  { address, signal }: WorkerProcessOptions,
+  { destination, signal }: WorkerProcessOptions,
   search: WorkerSearch,
-): Promise<Connection | undefined> {
+): Promise<Reached | undefined> {
   while (!signal.aborted) {
     try {
-      const connection = await connect(address, CONNECT_TIMEOUT_MS);
-      if (!signal.aborted) return connection;
-      connection.destroy();
+      const reached = await dial(destination, CONNECT_TIMEOUT_MS);
+      if (!signal.aborted) return reached;
+      reached.connection.destroy();
     } catch (error) {
+      if (error instanceof ConfigError) throw error;
+      if (isKeyRefused(error)) throw keyRefused(destination, error);
       await search.fail(messageOf(error), error);
     }
   }
   return undefined;
+}
+
+/** Why the coordinator does not want this worker, which was in a run if `wasIn`. */
+function refusal(
+  { reason, isDenied }: Extract<WorkerEnd, { kind: 'refused' }>,
+  { addresses }: Destination,
+  wasIn: boolean,
+): AccessError | RendezvousError {
+  const places = placesText(addresses);
+  return isDenied === true
+    ? new AccessError(`${wasIn ? 'working for' : 'joining'} ${places}: refused: ${reason}`)
+    : new RendezvousError(`joining ${places}: refused: ${reason}`);
+}
+
+function isKeyRefused(error: unknown): boolean {
+  return error instanceof PeerLostError && error.context['isKeyRefused'] === true;
+}
+
+/** Looking on would not help, and be taken for an attack. */
+function keyRefused({ addresses }: Destination, cause: unknown): AccessError {
+  return new AccessError(
+    `joining ${placesText(addresses)}: the key was not accepted. It is of another coordinator, ` +
+      'or was revoked long ago: ask for a new link (`lockstep token create` where it runs)',
+    {},
+    { cause },
+  );
 }

@@ -1,18 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { RendezvousError } from '../base/errors.ts';
-import type { Address } from '../transport/tcp.ts';
+import { type Destination, placesText } from '../transport/dial.ts';
 
 const RETRY_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5_000;
+/** Who waits for so long is told of it. */
+const TELL_AFTER_MS = 2_000;
 
 /** Where a worker looks for its coordinator. */
 export interface SearchOptions {
-  readonly address: Address;
+  readonly destination: Destination;
   /** How long to look, at the start and after it was lost. */
   readonly retryMs: number;
   /** Ends the search. */
   readonly signal: AbortSignal;
+  /** Told once, when the search takes a while. */
+  readonly log: (line: string) => void;
 }
 
 /** The time and the attempts until a coordinator says welcome. */
@@ -23,6 +27,8 @@ export class WorkerSearch {
   /** How often it was asked to come back since it was last in a run. */
   #refusals = 0;
   #isOver = false;
+  /** Whether the user knows that it is looked for a coordinator. */
+  #isTold = false;
 
   constructor(options: SearchOptions) {
     this.#options = options;
@@ -44,8 +50,9 @@ export class WorkerSearch {
     this.#refusals = 0;
   }
 
-  /** The search begins anew. */
+  /** The search begins anew, of which the user has been told. */
   restart(): void {
+    this.#isTold = true;
     this.#startedMs = systemClock.now();
     this.#attempts = 0;
     this.#isOver = false;
@@ -56,20 +63,33 @@ export class WorkerSearch {
    * another attempt.
    */
   async fail(reason: string, cause?: unknown): Promise<void> {
-    const { address, retryMs } = this.#options;
+    const { destination, retryMs } = this.#options;
     this.#attempts++;
     const waitedMs = systemClock.now() - this.#startedMs;
     if (waitedMs + RETRY_PAUSE_MS > retryMs) {
       const tries = this.#attempts === 1 ? 'once' : `${this.#attempts} times`;
+      const examine = placesText(destination.addresses.slice(0, 1));
       throw new RendezvousError(
-        `joining ${address.host}:${address.port}: no coordinator there; tried ${tries} in ` +
+        `joining ${placesText(destination.addresses)}: no coordinator there; tried ${tries} in ` +
           `${(waitedMs / 1000).toFixed(1)} s (last: ${reason}). Is \`lockstep coordinator\` ` +
-          'running, and is the address right?',
+          `running, and is the address right? \`lockstep doctor --join ${examine}\` finds out.`,
         { attempts: this.#attempts, waitedMs },
         { cause },
       );
     }
+    this.#tell(reason, waitedMs);
     await this.#pause(RETRY_PAUSE_MS);
+  }
+
+  #tell(reason: string, waitedMs: number): void {
+    if (this.#isTold || waitedMs < TELL_AFTER_MS) return;
+    this.#isTold = true;
+    const { destination, retryMs, log } = this.#options;
+    const restSeconds = Math.ceil((retryMs - waitedMs) / 1000);
+    log(
+      `no coordinator at ${placesText(destination.addresses)} yet (${reason}); looking for it ` +
+        `for ${restSeconds} s more`,
+    );
   }
 
   /**

@@ -38,12 +38,14 @@ export async function openDoor(
       guests.onFrames(connection, around);
       connection.handlers = places.taken(connection.peer, connection.handlers);
     },
-    (error) => log(error.message),
-    (stream) => {
-      // Its interface has no word for it before a call.
-      if (places.problem(stream.peer) !== undefined) return stream.destroy();
-      guests.onThrift(stream, around);
-      stream.handlers = places.taken(stream.peer, stream.handlers);
+    {
+      onAcceptFailed: (error) => log(error.message),
+      onForeign: (stream) => {
+        // Its interface has no word for it before a call.
+        if (places.problem(stream.peer) !== undefined) return stream.destroy();
+        guests.onThrift(stream, around);
+        stream.handlers = places.taken(stream.peer, stream.handlers);
+      },
     },
   );
 }

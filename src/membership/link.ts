@@ -22,6 +22,16 @@ export class Link {
     return this.#control.peer;
   }
 
+  /** The address of our machine that the worker uses; undefined where machines have none. */
+  get localHost(): string | undefined {
+    return this.#control.localHost;
+  }
+
+  /** Under which name the worker's key is known; undefined if it came without one. */
+  get identity(): string | undefined {
+    return this.#control.identity;
+  }
+
   /** Whether all three connections stand. */
   get isWhole(): boolean {
     return this.has('data') && this.has('heartbeat');

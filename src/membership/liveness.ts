@@ -27,6 +27,13 @@ interface Signs {
   /** Lanes that compute. */
   readonly busyLanes?: number | undefined;
   readonly receivedBytes?: number | undefined;
+  readonly use?: MachineUse | undefined;
+}
+
+/** Percent, 0 to 100, of a machine's processor and of its memory that are in use. */
+export interface MachineUse {
+  readonly cpu: number;
+  readonly memory: number;
 }
 
 const NO_TRAFFIC: Traffic = { heardBytes: 0, workBytes: 0, waitingBytes: 0 };
@@ -40,6 +47,7 @@ export class Liveness {
   /** What it has received, as it says itself: much may lie on the way, and wait nowhere else. */
   #receivedBytes = 0;
   #busyLanes = 0;
+  #use: MachineUse = { cpu: 0, memory: 0 };
   #progressMs: number;
   #traffic = NO_TRAFFIC;
   /** When its connections were last looked at: what moved since then did so after that. */
@@ -66,6 +74,11 @@ export class Liveness {
     return this.#busyLanes > 0;
   }
 
+  /** How busy its machine is, as it said last. */
+  get use(): MachineUse {
+    return this.#use;
+  }
+
   /** Why it is stalled, if it is. */
   get stall(): StallKind | undefined {
     return this.#stall;
@@ -82,8 +95,9 @@ export class Liveness {
   }
 
   /** It says how far it is; true when that is further than before. */
-  beat({ progress, busyLanes = 0, receivedBytes = 0 }: Signs, nowMs: number): boolean {
+  beat({ progress, busyLanes = 0, receivedBytes = 0, use }: Signs, nowMs: number): boolean {
     this.#busyLanes = busyLanes;
+    this.#use = use ?? this.#use;
     if (progress === this.#progress && receivedBytes <= this.#receivedBytes) return false;
     this.#progress = progress;
     this.#receivedBytes = receivedBytes;

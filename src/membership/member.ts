@@ -1,4 +1,5 @@
 import type { Hello } from '../protocol/messages.ts';
+import type { Door } from '../protocol/peer-messages.ts';
 import { Link } from './link.ts';
 import { Liveness, type StallKind } from './liveness.ts';
 import { Talk } from './talk.ts';
@@ -13,6 +14,13 @@ import type { Connection } from '../transport/connection.ts';
  *   stalled  silent or stuck: gets nothing until it shows life; then it is `ready` again
  */
 export type MemberPhase = 'loading' | 'ready' | 'syncing' | 'active' | 'stalled';
+
+/** What a member tells when its data and sessions are ready. */
+interface Loaded {
+  readonly numericsClass: string;
+  readonly doors?: readonly Door[] | undefined;
+  readonly computeScore?: number | undefined;
+}
 
 /** Who a member is, fixed when it is welcomed. */
 export interface MemberIdentity {
@@ -40,6 +48,8 @@ export class Member {
   readonly #talk: Talk;
   #phase: MemberPhase = 'loading';
   #numericsClass: string | undefined;
+  #score: number | undefined;
+  #doors: readonly Door[] = [];
 
   constructor({ session, rank, hello, control, nowMs }: MemberIdentity) {
     this.workerId = hello.workerId;
@@ -71,9 +81,21 @@ export class Member {
     return this.#talk.mayGoOn(this.link.messagesSent, nowMs);
   }
 
-  /** Its data and sessions are ready. */
-  load(numericsClass: string): void {
+  /** Where other workers reach it; empty if they do not, or until it is loaded. */
+  get doors(): readonly Door[] {
+    return this.#doors;
+  }
+
+  /** About how fast its machine should be, if it was measured (`computeScore`). */
+  get score(): number | undefined {
+    return this.#score;
+  }
+
+  /** Its data and sessions are ready, and others reach it at `doors`. */
+  load({ numericsClass, doors = [], computeScore }: Loaded): void {
     this.#numericsClass = numericsClass;
+    this.#doors = doors;
+    this.#score = computeScore;
   }
 
   /** Makes it ready for a state if it is loaded and all its connections stand; true if they do. */
@@ -89,7 +111,7 @@ export class Member {
     this.#phase = 'syncing';
   }
 
-  /** Nobody brings it up to date any more. */
+  /** Nobody brings, or keeps, it up to date any more. */
   stopFollowing(): void {
     this.#phase = 'ready';
   }

@@ -1,4 +1,4 @@
-import type { ToCoordinator } from '../protocol/messages.ts';
+import type { ReceivedData, ToCoordinator } from '../protocol/messages.ts';
 import type { Member } from './member.ts';
 
 /** Somebody was turned away. */
@@ -31,6 +31,8 @@ export interface RosterHandlers {
   onRevived(member: Member): void;
   onLost(member: Member, reason: string): void;
   onRejected(rejection: Rejection): void;
+  /** Has the data of the run, which came from here. */
+  onDataReceived(member: Member, received: ReceivedData): void;
   /** The wall clock of a member's machine was set, by so much. */
   onClockJumped(member: Member, jumpMs: number): void;
   /** Called at every tick with the current time, after liveness was judged. */

@@ -3,8 +3,33 @@ import { describe, test } from 'node:test';
 import { createRosterWorld } from '../../test/roster-world.ts';
 import { DATA_DIGEST, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { PROTOCOL_VERSION, type ToCoordinator } from '../protocol/messages.ts';
+import type { Connection } from '../transport/connection.ts';
 
 describe('Roster and its members', () => {
+  test('puts out who came by a key that is not good any more, tells it, and nobody else', () => {
+    const { clock, host, roster, told } = createRosterWorld();
+    const comeBy = (name: string, identity: string | undefined): ScriptedWorker => {
+      const accept = (connection: Connection): void =>
+        roster.accept(Object.assign(connection, { identity }));
+      return new ScriptedWorker({ clock, host, accept }, name, 1).join();
+    };
+    const [revoked, other, local] = [
+      comeBy('a', 'key 1'),
+      comeBy('b', 'key 2'),
+      comeBy('c', undefined),
+    ];
+
+    roster.expel('key 1', 'the credential was revoked');
+    clock.advance(100);
+
+    assert.deepEqual(told.slice(3), ['a lost: the credential was revoked']);
+    assert.deepEqual(revoked.received.at(-1), {
+      ...{ kind: 'refused', reason: 'the credential was revoked', isDenied: true },
+    });
+    assert.deepEqual(revoked.ended.toSorted(), ['control', 'data', 'heartbeat']);
+    assert.deepEqual([other.ended, local.ended], [[], []]);
+  });
+
   test('puts out who says far more than it was asked for, and hears what was asked', () => {
     const { clock, told, messages, worker } = createRosterWorld();
     const flood = worker('flood').join();
@@ -179,24 +204,36 @@ describe('Roster and its members', () => {
       software: 'other',
       rank: null,
     },
+    sendSamples: { kind: 'sendSamples', split: 'd', part: 'x', offset: 0, byteLength: 1 },
     ready: { kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'two', loadMs: 2 },
+    grouped: { kind: 'grouped', generation: 1 },
+    fenced: { kind: 'fenced', generation: 1, pass: null },
+    reduced: { kind: 'reduced', pass: 1 },
     released: { kind: 'released', pass: 1, microBatches: [] },
     contribution: { kind: 'contribution', pass: 1, records: [], busyMs: 1 },
     audited: { kind: 'audited', pass: 1, records: [] },
     applied: { kind: 'applied', step: 1, norms: [] },
     state: { kind: 'state', step: 1 },
+    serving: { kind: 'serving', secret: 's', stateDigest: 'd' },
+    fetched: { kind: 'fetched', serial: 1 },
     digest: { kind: 'digest', step: 1, ask: 1, weightsDigest: 'w', stateDigest: 's' },
     heartbeat: { kind: 'heartbeat', progress: 3 },
     failed: { kind: 'failed', reason: 'broken' },
   };
   const PLACES: { readonly [K in ToCoordinator['kind']]: readonly string[] } = {
     hello: [],
+    sendSamples: ['loading data', 'ready data'],
     ready: ['loading control'],
+    grouped: ['ready control'],
+    fenced: ['ready data'],
+    reduced: ['ready data'],
     released: ['ready control'],
     contribution: ['ready data'],
     audited: ['ready control'],
     applied: ['ready data'],
     state: ['ready data'],
+    serving: ['ready data'],
+    fetched: ['ready data'],
     digest: ['ready data'],
     heartbeat: ['loading heartbeat', 'ready heartbeat'],
     failed: [],

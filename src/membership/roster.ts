@@ -9,6 +9,7 @@ import {
   type Hello,
   type Job,
   parseToCoordinator,
+  type Reach,
   type ToCoordinator,
 } from '../protocol/messages.ts';
 import type { Connection, FrameLimits } from '../transport/connection.ts';
@@ -31,11 +32,26 @@ const HEARTBEAT_LIMITS = { maxHeaderBytes: 1 << 10, maxPayloadBytes: 0 };
  * after that, what is too late or was not asked for has no effect.
  */
 const SAYINGS: { readonly [C in Hello['channel']]: ReadonlySet<ToCoordinator['kind']> } = {
-  control: new Set(['ready', 'released', 'audited', 'failed']),
-  data: new Set(['contribution', 'applied', 'state', 'digest']),
+  control: new Set(['ready', 'grouped', 'released', 'audited', 'failed']),
+  data: new Set([
+    'sendSamples',
+    'contribution',
+    'reduced',
+    'fenced',
+    'applied',
+    'state',
+    'serving',
+    'fetched',
+    'digest',
+  ]),
   heartbeat: new Set(['heartbeat']),
 };
-const BEFORE_READY: ReadonlySet<ToCoordinator['kind']> = new Set(['ready', 'failed', 'heartbeat']);
+const BEFORE_READY: ReadonlySet<ToCoordinator['kind']> = new Set([
+  'sendSamples',
+  'ready',
+  'failed',
+  'heartbeat',
+]);
 
 type Heartbeat = Extract<ToCoordinator, { kind: 'heartbeat' }>;
 type Ready = Extract<ToCoordinator, { kind: 'ready' }>;
@@ -52,6 +68,10 @@ export interface RosterOptions {
   readonly dataLimits: FrameLimits;
   /** Gives an unguessable word that ties a member's connections together. */
   readonly newSession: () => string;
+  /** What members are told of each other. */
+  readonly reach: Reach;
+  /** The data that a worker which lacks them may ask for. */
+  readonly offer?: Readonly<Record<string, unknown>>;
 }
 
 /** The members of the run, by rank. */
@@ -141,6 +161,17 @@ export class Roster {
     this.#handlers.onLost(member, reason);
   }
 
+  /** Ends the memberships of who came with a key that is no longer good, and tells them so. */
+  expel(identity: string, reason: string): void {
+    for (const member of this.members()) {
+      if (member.link.identity !== identity || !this.#isIn(member)) continue;
+      member.link.send({ kind: 'refused', reason, isDenied: true });
+      this.#remove(member);
+      member.link.close();
+      this.#handlers.onLost(member, reason);
+    }
+  }
+
   /** Never lets `workerId` in again, and says why. */
   ban(workerId: string, reason: string): void {
     this.#admission.ban(workerId, reason);
@@ -165,7 +196,7 @@ export class Roster {
   }
 
   #welcome(connection: Connection, hello: Hello): void {
-    const { clock, newSession, job, jobFiles } = this.#options;
+    const { clock, newSession, job, jobFiles, reach, offer } = this.#options;
     const previous = this.#members.get(hello.workerId);
     if (previous !== undefined) this.evict(previous, 'the same worker connected again');
     const session = newSession();
@@ -174,7 +205,8 @@ export class Roster {
     this.#members.set(member.workerId, member);
     this.#listen(member, connection, hello);
     connection.limits = CONTROL_LIMITS;
-    member.link.send({ kind: 'welcome', session, rank, job }, jobFiles);
+    const welcome = { kind: 'welcome', session, rank, job, reach } as const;
+    member.link.send({ ...welcome, ...(offer && { offer: { ...offer } }) }, jobFiles);
   }
 
   /** The rank that it had before, or asks for, if nobody has it; else the next. */
@@ -198,7 +230,7 @@ export class Roster {
   }
 
   #load(member: Member, ready: Ready): void {
-    const { dataDigest, numericsClass } = ready;
+    const { dataDigest, received } = ready;
     const expected = this.#options.job.dataDigest;
     if (dataDigest !== expected) {
       const reason =
@@ -207,7 +239,8 @@ export class Roster {
       return this.#reject(member, reason);
     }
     this.#readiness.set(member, ready);
-    member.load(numericsClass);
+    if (received !== undefined) this.#handlers.onDataReceived(member, received);
+    member.load(ready);
     this.#becomeReady(member);
   }
 

@@ -16,12 +16,19 @@ const REFILL_MS = 5_000;
 
 /** Who provoked an event of each kind that somebody can provoke. */
 const SOURCES: { readonly [E in ProvokedEvent as E['kind']]: (event: E) => string | number } = {
+  'data-received': ({ rank }) => rank,
   'worker-joined': ({ rank }) => rank,
   'worker-lost': ({ rank }) => rank,
   'worker-stalled': ({ rank }) => rank,
   'worker-slow': ({ rank }) => rank,
+  rebalanced: ({ policy }) => policy,
   'clock-jumped': ({ rank }) => rank,
   'micro-batches-reissued': ({ fromRank }) => fromRank,
+  'gradient-late': ({ rank }) => rank,
+  'staleness-bound': ({ ranks }) => ranks.join(),
+  'collective-chosen': ({ collective }) => collective,
+  'workers-left-out': ({ ranks }) => ranks.join(),
+  'workers-taken-back': ({ ranks }) => ranks.join(),
   'worker-refused': ({ peer }) => peer.slice(0, Math.max(0, peer.lastIndexOf(':'))),
 };
 

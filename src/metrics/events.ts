@@ -4,11 +4,15 @@
  */
 export type RunEvent =
   | RunStarted
+  | DataReceived
   | WorkerJoined
   | WorkerLost
   | WorkerStalled
   | NumericsDiffer
   | MicroBatchesReissued
+  | GradientLate
+  | StalenessBound
+  | CollectiveChosen
   | StepRedone
   | RolledBack
   | WorkerDistrusted
@@ -18,10 +22,13 @@ export type RunEvent =
   | WorkerRestarting
   | WorkerGivenUp
   | WorkerSlow
+  | Rebalanced
   | ClockJumped
   | StepCommitted
   | Diverged
   | Progressed
+  | WorkersLeftOut
+  | WorkersTakenBack
   | ExchangeBound
   | GradientNorms
   | Evaluated
@@ -31,13 +38,20 @@ export type RunEvent =
 
 /** What a worker, or who knocks, can provoke as often as it likes: told at a bounded rate. */
 export type ProvokedEvent =
+  | DataReceived
   | WorkerJoined
   | WorkerLost
   | WorkerStalled
   | MicroBatchesReissued
+  | GradientLate
+  | StalenessBound
+  | CollectiveChosen
   | WorkerRefused
   | WorkerSlow
-  | ClockJumped;
+  | Rebalanced
+  | ClockJumped
+  | WorkersLeftOut
+  | WorkersTakenBack;
 
 interface Provoked {
   /** So many of this kind were not told since the last one. */
@@ -70,6 +84,18 @@ export interface RoundSizes {
   readonly localSteps: number;
 }
 
+/** A worker lacked the data, and has got them from the coordinator. */
+interface DataReceived extends Provoked {
+  readonly kind: 'data-received';
+  readonly rank: number;
+  readonly workerId: string;
+  /** Of the samples, and as they travelled. */
+  readonly bytes: number;
+  readonly wireBytes: number;
+  /** From the first piece that it asked for to the last that came, as it says. */
+  readonly receiveMs: number;
+}
+
 /** A worker has the state and gets work from now on. */
 interface WorkerJoined extends Provoked {
   readonly kind: 'worker-joined';
@@ -83,6 +109,8 @@ interface WorkerJoined extends Provoked {
   readonly numericsClass: string;
   /** The first step it can contribute to. */
   readonly step: number;
+  /** Who gave it the state: `coordinator`, or the worker `rank 2`. */
+  readonly stateFrom: string;
 }
 
 /** A worker is gone: it left, its connection ended, or it was silent for too long. */
@@ -119,6 +147,47 @@ interface MicroBatchesReissued extends Provoked {
   readonly step: number;
   readonly fromRank: number;
   readonly microBatches: readonly number[];
+}
+
+/**
+ * A step was closed without these micro-batches, in a run whose steps do not wait for all of them.
+ * `added`: the gradient came later, and is in the step that was under way then; `left-out`: it came
+ * too late; `lost`: it does not come, its worker is gone, silent or stuck, had to go on with another
+ * step, or the run has ended.
+ */
+export interface GradientLate extends Provoked {
+  readonly kind: 'gradient-late';
+  readonly rank: number;
+  /** The one that was closed without it. */
+  readonly step: number;
+  readonly microBatches: readonly number[];
+  readonly samples: number;
+  /** Since that step was closed. */
+  readonly lateMs: number;
+  readonly became: 'added' | 'left-out' | 'lost';
+  /** Of one that was added: how many steps later, and the samples that it counted for there. */
+  readonly staleness?: number;
+  readonly countedAs?: number;
+}
+
+/** A step had to wait for workers whose gradients would have become too old. */
+interface StalenessBound extends Provoked {
+  readonly kind: 'staleness-bound';
+  readonly step: number;
+  readonly ranks: readonly number[];
+  readonly waitMs: number;
+}
+
+/** The sums of gradients travel this way from now on, between workers of these ranks. */
+interface CollectiveChosen extends Provoked {
+  readonly kind: 'collective-chosen';
+  readonly step: number;
+  readonly collective: 'shm' | 'hosts' | 'ring' | 'star';
+  readonly ranks: readonly number[];
+  /** What they are predicted to take in a step, where it was chosen for that. */
+  readonly predictedMs?: number;
+  /** What that follows from; without a prediction, why they go through the coordinator. */
+  readonly reason?: string;
 }
 
 /**
@@ -206,6 +275,18 @@ export interface WorkerSlow extends Provoked {
    */
   readonly ms: number;
   readonly othersMs: number;
+}
+
+/** A step is shared out among the workers otherwise than the steps before. */
+export interface Rebalanced extends Provoked {
+  readonly kind: 'rebalanced';
+  /** The first step that is. */
+  readonly step: number;
+  readonly policy: 'adaptive' | 'equal' | 'proportional' | 'dynamic' | 'hybrid';
+  /** Micro-batches of a whole step. */
+  readonly shares: readonly { readonly rank: number; readonly microBatches: number }[];
+  /** Ranks whose part of a step takes more than 1.5 times the median of all. */
+  readonly stragglers: readonly number[];
 }
 
 /** The wall clock of a worker's machine was set; nothing in the run depends on it. */
@@ -309,6 +390,25 @@ export interface Diverged {
   readonly firstLoss: number;
 }
 
+/** With some workers steps take longer than they would without: these stand by from now on. */
+interface WorkersLeftOut extends Provoked {
+  readonly kind: 'workers-left-out';
+  readonly step: number;
+  readonly ranks: readonly number[];
+  /** What a step takes with them, and is predicted to take without. */
+  readonly stepMs: number;
+  readonly predictedMs: number;
+  /** After so long they are tried again, or at once when another worker is lost. */
+  readonly retryMs: number;
+}
+
+/** Workers that stood by take part again: it is tried, or they are needed. */
+interface WorkersTakenBack extends Provoked {
+  readonly kind: 'workers-taken-back';
+  readonly step: number;
+  readonly ranks: readonly number[];
+}
+
 /**
  * In each of the last steps the workers exchanged sums, and waited for each other, for longer than
  * they computed. Told once.
@@ -324,6 +424,8 @@ interface ExchangeBound {
   /** What limits: the link of `rank`, `rank` computing, or all links alike. */
   readonly limit: 'link' | 'worker' | 'exchange';
   readonly rank?: number;
+  /** Those who are predicted to be clearly faster without the others, and what a step takes them. */
+  readonly fewer?: { readonly ranks: readonly number[]; readonly stepMs: number };
 }
 
 /**

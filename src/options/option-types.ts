@@ -28,6 +28,8 @@ export type OptionType =
   | {
       readonly kind: 'choice';
       readonly choices: readonly string[];
+      /** Other names that are taken, and which of `choices` each stands for. */
+      readonly aliases?: Readonly<Record<string, string>>;
       /** Planned values: refused, saying so. */
       readonly later?: readonly string[];
       /** Names that other programs have for it, and what to write here instead. */
@@ -77,7 +79,7 @@ export function schemaOf(type: OptionType): z.ZodType {
     case 'boolean':
       return z.boolean();
     case 'choice': {
-      const choice = choiceSchema(type.choices);
+      const choice = choiceSchema(type.choices, type.aliases);
       return type.orPath === undefined ? choice : z.union([choice, textSchema(PATH)]);
     }
     case 'choices': {
@@ -114,9 +116,13 @@ function textSchema(pattern: RegExp): z.ZodType {
   return z.string().max(MAX_TEXT).regex(pattern);
 }
 
-/** Takes every spelling, and gives the one of the table. */
-function choiceSchema(choices: readonly string[]): z.ZodType {
-  return z.enum(spellingsOf(choices)).transform((word) => chosen(word, choices));
+/** Takes every spelling and alias, and gives the name of the table. */
+function choiceSchema(
+  choices: readonly string[],
+  aliases: Readonly<Record<string, string>> = {},
+): z.ZodType {
+  const spellings = spellingsOf([...choices, ...Object.keys(aliases)]);
+  return z.enum(spellings).transform((word) => chosen(aliases[word] ?? word, choices));
 }
 
 const MAX_TEXT = 4096;

@@ -3,7 +3,6 @@
  * who has these comes to the same end.
  */
 import type { RunEvent } from '../metrics/events.ts';
-import type { MicroBatchRecord } from '../protocol/messages.ts';
 import {
   gridExponents,
   type GridMaxima,
@@ -41,8 +40,8 @@ export type StepVerdict =
 export interface Attempt {
   readonly exponents: readonly number[];
   readonly microBatchCount: number;
-  /** Of all its micro-batches, in their order; every number in them is finite. */
-  readonly records: readonly MicroBatchRecord[];
+  /** Of all its micro-batches, in their order, or of parts of them; every number is finite. */
+  readonly records: readonly { readonly maxima: readonly (number | null)[] }[];
 }
 
 /**

@@ -2,6 +2,8 @@
 
 /** In so many steps one after another. */
 const STEPS = 20;
+/** Fewer workers are named when they are predicted to be so many times faster. */
+const WORTH = 1.2;
 /** A rank whose sums travel so many times longer than anybody's is what limits. */
 const LINK_FACTOR = 2;
 
@@ -10,11 +12,14 @@ export interface StepTime {
   readonly computeMs: number;
   readonly communicateMs: number;
   readonly waitMs: number;
-  readonly ranks: readonly {
-    readonly rank: number;
-    readonly computeMs: number;
-    readonly communicateMs: number;
-  }[];
+  readonly ranks: readonly RankTime[];
+}
+
+interface RankTime {
+  readonly rank: number;
+  readonly microBatches: number;
+  readonly computeMs: number;
+  readonly communicateMs: number;
 }
 
 /** Means of the steps, milliseconds, and what makes them so. */
@@ -27,6 +32,8 @@ export interface ExchangeCost {
   readonly limit: 'link' | 'worker' | 'exchange';
   /** Whose link or computing it is. */
   readonly rank?: number;
+  /** Those who are predicted to be clearly faster without the others, and what a step takes them. */
+  readonly fewer?: { readonly ranks: readonly number[]; readonly stepMs: number };
 }
 
 /** Looks at every step; speaks once. */
@@ -49,8 +56,63 @@ export class ExchangeWatch {
       mean((time) => time.waitMs),
     ];
     const cost = { steps: STEPS, computeMs, communicateMs, waitMs };
-    return { ...cost, ...limitOf(this.#steps, waitMs > communicateMs) };
+    const fewer = fewerOf(this.#steps, computeMs + communicateMs + waitMs);
+    const limit = limitOf(this.#steps, waitMs > communicateMs);
+    return { ...cost, ...limit, ...(fewer !== undefined && { fewer }) };
   }
+}
+
+/**
+ * Whom to keep: of all ranks but those whose sums travel longest, the fastest, if that is worth it.
+ * One alone computes all micro-batches and exchanges nothing; of several each computes its part of
+ * them, and its sums travel as long as they did. What a step takes whatever its share is counted
+ * as if it grew with it, so fewer may be faster than that, not slower.
+ */
+function fewerOf(steps: readonly StepTime[], stepMs: number): ExchangeCost['fewer'] {
+  const ranks = meanRanks(steps).toSorted(
+    (a, b) => a.communicateMs - b.communicateMs || paceOf(a) - paceOf(b),
+  );
+  const total = sumOf(ranks, ({ microBatches }) => microBatches);
+  const quickest = ranks.toSorted((a, b) => paceOf(a) - paceOf(b)).slice(0, 1);
+  const sets = [quickest, ...ranks.slice(2).map((_, i) => ranks.slice(0, i + 2))];
+  const [best] = sets
+    .map((set) => ({
+      ranks: set.map(({ rank }) => rank).toSorted((a, b) => a - b),
+      stepMs: setMs(set, total),
+    }))
+    .toSorted((a, b) => a.stepMs - b.stepMs);
+  return best !== undefined && WORTH * best.stepMs < stepMs ? best : undefined;
+}
+
+/** A step of these ranks alone. */
+function setMs(set: readonly RankTime[], total: number): number {
+  const grown = total / sumOf(set, ({ microBatches }) => microBatches);
+  const exchanged = set.length > 1 ? 1 : 0;
+  return Math.max(
+    ...set.map(({ computeMs, communicateMs }) => grown * computeMs + exchanged * communicateMs),
+  );
+}
+
+/** Milliseconds that one micro-batch takes it, with its part of the rest; none: it computes none. */
+function paceOf({ computeMs, microBatches }: RankTime): number {
+  return microBatches > 0 ? computeMs / microBatches : Infinity;
+}
+
+function meanRanks(steps: readonly StepTime[]): readonly RankTime[] {
+  const ranks = new Set(steps.flatMap((step) => step.ranks.map(({ rank }) => rank)));
+  return [...ranks].map((rank) => {
+    const times = steps.flatMap((step) => step.ranks.filter((one) => one.rank === rank));
+    return {
+      rank,
+      microBatches: meanOf(times.map((time) => time.microBatches)),
+      computeMs: meanOf(times.map((time) => time.computeMs)),
+      communicateMs: meanOf(times.map((time) => time.communicateMs)),
+    };
+  });
+}
+
+function sumOf(ranks: readonly RankTime[], of: (rank: RankTime) => number): number {
+  return ranks.reduce((sum, rank) => sum + of(rank), 0);
 }
 
 /** What limits steps in which workers mostly wait, or mostly exchange. */
@@ -58,22 +120,19 @@ function limitOf(
   steps: readonly StepTime[],
   isWaiting: boolean,
 ): Pick<ExchangeCost, 'limit' | 'rank'> {
-  const byLink = slowest(steps, ({ communicateMs }) => communicateMs);
+  const ranks = meanRanks(steps);
+  const byLink = slowest(ranks, ({ communicateMs }) => communicateMs);
   if (byLink.ms > LINK_FACTOR * byLink.nextMs) return { limit: 'link', rank: byLink.rank };
-  const byComputing = slowest(steps, ({ computeMs }) => computeMs);
+  const byComputing = slowest(ranks, ({ computeMs }) => computeMs);
   return isWaiting ? { limit: 'worker', rank: byComputing.rank } : { limit: 'exchange' };
 }
 
 function slowest(
-  steps: readonly StepTime[],
-  of: (rank: StepTime['ranks'][number]) => number,
+  ranks: readonly RankTime[],
+  of: (rank: RankTime) => number,
 ): { readonly rank: number; readonly ms: number; readonly nextMs: number } {
-  const ranks = new Set(steps.flatMap((step) => step.ranks.map(({ rank }) => rank)));
-  const [first, next] = [...ranks]
-    .map((rank) => {
-      const times = steps.flatMap((step) => step.ranks.filter((one) => one.rank === rank));
-      return { rank, ms: meanOf(times.map(of)) };
-    })
+  const [first, next] = ranks
+    .map((one) => ({ rank: one.rank, ms: of(one) }))
     .toSorted((a, b) => b.ms - a.ms);
   return { rank: first?.rank ?? 0, ms: first?.ms ?? 0, nextMs: next?.ms ?? 0 };
 }

@@ -25,7 +25,7 @@ const LARGEST_EXPONENT = 90;
 const floatBits = new DataView(new ArrayBuffer(8));
 
 /** The integer e with 2^e <= x < 2^(e+1), exactly, for a positive normal double. */
-function floorLog2(x: number): number {
+export function floorLog2(x: number): number {
   floatBits.setFloat64(0, x);
   return ((floatBits.getUint32(0) >>> 20) & 0x7ff) - 1023;
 }

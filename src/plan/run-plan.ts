@@ -2,6 +2,8 @@
  * The plan of a run: plain data, and pure functions over it. It can be written down as JSON, read
  * again elsewhere, and leads to the same model.
  */
+import type { CollectiveChoice } from '../collectives/body-names.ts';
+import type { BalancePlan } from './balance-policies.ts';
 import type { EpochLayout } from '../data/batches.ts';
 import type { RoundSizes } from '../metrics/events.ts';
 import type { ParameterInit } from '../models/model.ts';
@@ -9,6 +11,7 @@ import { type OptimizerScalars, optimizerScalars } from '../optim/scalars.ts';
 import { learningRateAt, type ScheduleSpec } from '../optim/schedule.ts';
 import type { OptimizerSpec } from '../optim/spec.ts';
 import type { Job } from '../protocol/messages.ts';
+import type { StepClosing } from './closing.ts';
 
 /** How a parameter begins; `given`: with the next values of `PlanBytes.given`. */
 export type PlannedInit = Exclude<ParameterInit, { kind: 'values' }> | { readonly kind: 'given' };
@@ -31,6 +34,14 @@ export interface RunPlan {
   readonly stateBytes: number;
   /** Elements of a gradient sum on the wire: the arena's padded length. */
   readonly sumElements: number;
+  /** Whether sums and totals travel packed (collectives/packed-sum.ts), through the star only. */
+  readonly packsSums?: boolean;
+  /** How gradient sums travel. */
+  readonly collective: CollectiveChoice;
+  /** If present, the coordinator leads and adds up every step, and closes it like this. */
+  readonly closing?: StepClosing;
+  /** How steps are shared out; `adaptive` if absent. */
+  readonly balance?: BalancePlan;
   readonly totalSteps: number;
   readonly train: EpochLayout;
   /** Passes over the data set in one epoch of `train`: more than one where a step holds several. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { type Capacity, planLeases, withTrial } from './shares.ts';
+import { type Capacity, divideInOrder, planLeases, slowestPartMs, withTrial } from './shares.ts';
 
 function sumOf(counts: readonly number[]): number {
   return counts.reduce((a, b) => a + b, 0);
@@ -114,5 +114,52 @@ describe('withTrial', () => {
 
   test('leaves somebody without when there is only one unit', () => {
     assert.deepEqual(withTrial([1, 0], 1), [0, 1]);
+  });
+});
+
+describe('divideInOrder', () => {
+  const someShares = fc.array(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 9 });
+
+  test('gives every micro-batch once, in order, for any shares and totals', () => {
+    fc.assert(
+      fc.property(someShares, fc.nat(3_000), (shares, total) => {
+        const parts = divideInOrder(shares, total);
+
+        assert.equal(parts.length, shares.length);
+        assert.deepEqual(
+          parts.flat(),
+          Array.from({ length: total }, (_, microBatch) => microBatch),
+        );
+      }),
+    );
+  });
+
+  test('gives as many as the shares say of a whole step, and in proportion of another', () => {
+    fc.assert(
+      fc.property(someShares, fc.nat(3_000), (shares, total) => {
+        const lengths = (count: number): number[] =>
+          divideInOrder(shares, count).map((part) => part.length);
+        const whole = sumOf(shares);
+
+        assert.deepEqual(lengths(whole), shares);
+        for (const [i, length] of lengths(total).entries())
+          assert.ok(Math.abs(length - (shares[i]! * total) / whole) < 1);
+      }),
+    );
+  });
+
+  test('leaves some without a part of a short step', () => {
+    assert.deepEqual(divideInOrder([3, 3, 2], 2), [[], [0], [1]]);
+  });
+});
+
+describe('slowestPartMs', () => {
+  test('is what the slowest computes of its share, and what a step costs it besides', () => {
+    const party = (microBatchMs: number, lanes = 1) => ({ lanes, microBatchMs, stepFixedMs: 0.5 });
+
+    // 4 and 2 micro-batches: 4 x 1 ms and 2 x 2 ms.
+    assert.equal(slowestPartMs(6, [party(1), party(2)]), 4.5);
+    // 6 on two lanes: three times 2 ms.
+    assert.equal(slowestPartMs(6, [party(2, 2)]), 6.5);
   });
 });

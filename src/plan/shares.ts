@@ -36,8 +36,41 @@ export function planLeases(total: number, capacities: readonly Capacity[]): numb
   return counts;
 }
 
+/** A party, and what its part in a step costs it besides, milliseconds. */
+export type StepCapacity = Capacity & { readonly stepFixedMs: number };
+
+/** Milliseconds that its part of a step takes a party, with so many micro-batches. */
+export function partMs(party: StepCapacity, microBatches: number): number {
+  const { lanes, microBatchMs = 0, stepFixedMs } = party;
+  return Math.ceil(microBatches / Math.max(1, lanes)) * microBatchMs + stepFixedMs;
+}
+
+/** Milliseconds that the slowest takes, if `total` micro-batches are shared out as `planLeases` does. */
+export function slowestPartMs(total: number, parties: readonly StepCapacity[]): number {
+  const shares = planLeases(total, parties);
+  return Math.max(0, ...parties.map((party, i) => partMs(party, shares[i] ?? 0)));
+}
+
 /** The same shares, but one unit of the largest goes to `index`, which has none. */
 export function withTrial(counts: readonly number[], index: number): number[] {
   const largest = counts.indexOf(Math.max(...counts));
   return counts.map((count, i) => count - (i === largest ? 1 : 0) + (i === index ? 1 : 0));
+}
+
+/**
+ * The micro-batches of each party when those of a step are divided in order: as `shares` says, which
+ * are of a whole step, or as many in proportion as there are.
+ */
+export function divideInOrder(shares: readonly number[], total: number): number[][] {
+  const sum = shares.reduce((a, b) => a + b, 0);
+  const ends: number[] = [];
+  let reached = 0;
+  for (const share of shares) {
+    reached += share;
+    ends.push(Math.floor((reached * total) / sum));
+  }
+  return ends.map((end, i) => {
+    const begin = ends[i - 1] ?? 0;
+    return Array.from({ length: end - begin }, (_, k) => begin + k);
+  });
 }

@@ -44,12 +44,14 @@ export const HELLO_KEYS = {
 
 /**
  * The answer to a hello that is turned away; the sender closes after it. `isForNow`: the same hello
- * may be accepted a little later.
+ * may be accepted a little later. `isDenied`: whoever has this key has no right to what it wants;
+ * also said to who is inside, when that right has ended.
  */
 export const refusedSchema = z.object({
   kind: z.literal('refused'),
   reason: peerReason,
   isForNow: z.boolean().optional(),
+  isDenied: z.boolean().optional(),
 });
 
 /** A protocol as far as its greeting goes. */
@@ -72,7 +74,7 @@ export function versionProblem<H extends { readonly protocol: number }>(
 export function refuseConnection(
   connection: Connection,
   reason: string,
-  more: { readonly isForNow?: true } = {},
+  more: { readonly isForNow?: true; readonly isDenied?: true } = {},
 ): void {
   connection.send({ kind: 'refused', reason, ...more } satisfies z.infer<typeof refusedSchema>);
   connection.close();

@@ -25,7 +25,11 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
     software: 'lockstep 0',
     rank: null,
   },
+  sendSamples: { kind: 'sendSamples', split: 'd', part: 'x', offset: 0, byteLength: 9 },
   ready: { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1.5 },
+  grouped: { kind: 'grouped', generation: 2 },
+  fenced: { kind: 'fenced', generation: 2, pass: 3 },
+  reduced: { kind: 'reduced', pass: 3 },
   released: { kind: 'released', pass: 3, microBatches: [1, 2] },
   contribution: {
     kind: 'contribution',
@@ -51,16 +55,20 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
   state: { kind: 'state', step: 3 },
+  serving: { kind: 'serving', secret: 's', stateDigest: 'd' },
+  fetched: { kind: 'fetched', serial: 2 },
   digest: { kind: 'digest', step: 3, ask: 1, weightsDigest: 'w', stateDigest: 's' },
   heartbeat: { kind: 'heartbeat', progress: 12 },
   failed: { kind: 'failed', reason: 'no memory' },
 };
 
 const TO_WORKER: Samples<ToWorker> = {
+  samples: { kind: 'samples', split: 'd', part: 'y', offset: 0, byteLength: 9, isPacked: true },
   welcome: {
     kind: 'welcome',
     session: 's',
     rank: 0,
+    reach: { isOpen: false, key: null },
     job: {
       runId: 'r',
       seed: 1,
@@ -95,6 +103,25 @@ const TO_WORKER: Samples<ToWorker> = {
     exponents: [-3, 20],
     reduction: 'star',
   },
+  group: {
+    kind: 'group',
+    generation: 1,
+    collective: 'ring',
+    secret: 's',
+    index: 0,
+    size: 2,
+    sumBytes: 16,
+    noteBytes: 32,
+    rings: [{ kind: 'all', members: [0, 1], doors: [{ host: '127.0.0.1', port: 4000 }] }],
+  },
+  fence: { kind: 'fence', generation: 1 },
+  reduce: {
+    kind: 'reduce',
+    pass: 1,
+    step: 0,
+    exponents: [1],
+    update: { sampleCount: 4, scalars: { learningRate: 0.1 } },
+  },
   lease: { kind: 'lease', pass: 1, microBatches: [4] },
   audit: { kind: 'audit', pass: 1, microBatches: [2] },
   release: { kind: 'release', pass: 1, count: 2 },
@@ -107,6 +134,16 @@ const TO_WORKER: Samples<ToWorker> = {
   },
   grant: { kind: 'grant', step: 0, updates: [{ sampleCount: 4, scalars: { learningRate: 0.1 } }] },
   sendState: { kind: 'sendState', step: 1 },
+  serveState: { kind: 'serveState', step: 1, secret: 's' },
+  fetchState: {
+    kind: 'fetchState',
+    step: 1,
+    serial: 2,
+    byteLength: 4,
+    stateDigest: 'd',
+    secret: 's',
+    doors: [{ host: '127.0.0.1', port: 4000 }],
+  },
   state: { kind: 'state', step: 1, serial: 1 },
   sendDigest: { kind: 'sendDigest', step: 1, ask: 1 },
   heartbeat: { kind: 'heartbeat', progress: 0 },
@@ -181,7 +218,7 @@ for (const { name, parse, samples } of DIRECTIONS) {
           if (isFree(path)) continue;
           for (const wrong of [true, { a: 1 }]) {
             if (
-              ['tracksNorms', 'isAudited'].includes(String(path.at(-1))) ||
+              ['tracksNorms', 'isAudited', 'isOpen', 'isPacked'].includes(String(path.at(-1))) ||
               (typeof wrong === 'object' && isRecord(path))
             )
               continue;

@@ -8,6 +8,9 @@
  * They are not ordered against each other.
  */
 import { z } from 'zod';
+import { BODY_NAMES } from '../collectives/body-names.ts';
+import { PIECE_BYTES } from '../data/parcels/piece.ts';
+import { door, MAX_DOORS } from './peer-messages.ts';
 import {
   HELLO_KEYS,
   parseMessage,
@@ -19,18 +22,23 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 11;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
 /** Names of machines and programs. */
 const shortName = words(200);
 const milliseconds = z.number().min(0);
+const percent = z.number().min(0).max(100);
 
 /** At least one, and no more than the setting of this name takes. */
 const upTo = (most: number): z.ZodInt => z.int().min(1).max(most);
 /** Far above what networks have; a header of a mebibyte holds no more parameters than this. */
 const MAX_TENSORS = 100_000;
+const MAX_NOTE_BYTES = 1 << 20;
+const MAX_MICRO_BATCHES = 16_777_216;
+/** Workers that add up their sums among themselves. */
+export const MAX_GROUP = 1024;
 const tensorShape = z.array(upTo(Number.MAX_SAFE_INTEGER)).max(32);
 
 function hasNamesOfItsOwn(tensors: readonly { readonly name: string }[]): boolean {
@@ -110,6 +118,8 @@ const job = z.object({
   tracksNorms: z.boolean(),
   /** Whether records carry checksums, so that other workers' results can be compared with them. */
   isAudited: z.boolean(),
+  /** Whether workers measure their machines before they begin. */
+  isProfiled: z.boolean().optional(),
   /** How workers share the training; interpreted by `strategies/`. */
   strategy: z.looseObject({ kind: text }),
   trainBytes: count,
@@ -118,11 +128,73 @@ const job = z.object({
 /** What a run computes, as every worker of it is told. */
 export type Job = z.infer<typeof job>;
 
+/** How the workers of a run reach each other. */
+const reach = z.object({
+  /** Whether they may come from every network: they should reach this one in all of its own. */
+  isOpen: z.boolean(),
+  /** The key of the run, in hex, by which they know each other; null: sums are not protected. */
+  key: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
+});
+/** How the workers of a run reach each other. */
+export type Reach = z.infer<typeof reach>;
+
 /**
  * Coordinator to worker, control: it is a member. The payload holds the files of `job`. Answered by
  * `ready`, once the data and heartbeat connections have said `hello` with this session, or before.
  */
-const welcome = z.object({ kind: z.literal('welcome'), session: token, rank: count, job });
+const welcome = z.object({
+  kind: z.literal('welcome'),
+  session: token,
+  rank: count,
+  job,
+  reach,
+  /** The data that the coordinator gives to who lacks them; interpreted by `data/`. */
+  offer: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** Bytes of the data of a run. */
+const samplePiece = z.object({
+  /** SHA-256 of the split that has them. */
+  split: token,
+  /** Features or targets. */
+  part: z.enum(['x', 'y']),
+  offset: count,
+  byteLength: upTo(PIECE_BYTES),
+});
+
+/**
+ * Worker to coordinator, data, before it is ready: asks for some of the data that were offered.
+ * Answered by `samples`, in the order in which they were asked for.
+ */
+const sendSamples = z.object({ kind: z.literal('sendSamples'), ...samplePiece.shape });
+/** A worker asks for a piece of the data. */
+export type SendSamples = z.infer<typeof sendSamples>;
+
+/** Most bytes that carry a piece. */
+export const MAX_SAMPLES_BYTES: number = PIECE_BYTES;
+/** Coordinator to worker, data: the answer to `sendSamples`. The payload has the bytes. */
+const samples = z.object({
+  kind: z.literal('samples'),
+  ...samplePiece.shape,
+  /** Whether they are packed, as raw deflate. */
+  isPacked: z.boolean(),
+});
+/** A piece of the data. */
+export type Samples = z.infer<typeof samples>;
+
+/** What came from the coordinator to a worker that lacked the data. */
+const receivedData = z.object({
+  /** Of the samples, and as they travelled. */
+  bytes: count,
+  wireBytes: count,
+  /** From the first piece that was asked for to the last that came. */
+  receiveMs: milliseconds,
+});
+/** What came from the coordinator to a worker that lacked the data. */
+export type ReceivedData = z.infer<typeof receivedData>;
 
 /**
  * Worker to coordinator, control: it has its data and sessions and can be given state and work.
@@ -134,13 +206,21 @@ const ready = z.object({
   /** Hash of the gradient of one fixed micro-batch: equal on workers that agree bit for bit. */
   numericsClass: token,
   loadMs: milliseconds,
+  /** Absent when it had the data. */
+  received: receivedData.optional(),
+  /**
+   * Where other workers may reach it, first where it reaches the coordinator; absent: nowhere.
+   */
+  doors: z.array(door).max(MAX_DOORS).optional(),
+  /** About how fast its machine should be, where the job wants that measured. */
+  computeScore: z.number().min(0).max(1e6).optional(),
 });
 
 /**
- * How gradient sums become totals: through the coordinator, or not at all because one worker has
- * them all.
+ * How gradient sums become totals: through the coordinator, among the workers of the present group,
+ * or not at all because one worker has them all.
  */
-const reduction = z.enum(['star', 'alone']);
+const reduction = z.enum(['star', 'group', 'alone']);
 
 /**
  * Coordinator to worker, control: one pass over the micro-batches of a step (or of an evaluation)
@@ -217,9 +297,91 @@ const record = z.object({
 export type MicroBatchRecord = z.infer<typeof record>;
 
 /**
+ * Members of a group that are connected to a ring: all, those of one host, or the first of each
+ * host, its leaders. Each dials the one before it.
+ */
+const groupRing = z.object({
+  kind: z.enum(['all', 'host', 'leaders']),
+  /** Their places in the group, in the order of the ring. */
+  members: z.array(count).min(2).max(MAX_GROUP),
+  /** Of the worker before this one. */
+  doors: z.array(door).min(1).max(MAX_DOORS),
+});
+/** A ring of a group, as one of its members sees it. */
+export type GroupRing = z.infer<typeof groupRing>;
+
+/**
+ * Coordinator to worker, control: the workers that add up their sums among themselves from now on,
+ * in place of any group before. Answered by `grouped`.
+ */
+const group = z.object({
+  kind: z.literal('group'),
+  generation: count,
+  collective: z.enum(BODY_NAMES),
+  /** Known to its members only. */
+  secret: token,
+  /** This worker's place in the group, of `size`. */
+  index: count,
+  size: z.int().min(2).max(MAX_GROUP),
+  /** Bytes of a sum. */
+  sumBytes: z
+    .int()
+    .min(16)
+    .max(2 ** 31 - 16)
+    .multipleOf(16),
+  /** Bytes of what each worker tells the others of an attempt (`plan/attempt-note.ts`), or 0. */
+  noteBytes: z.int().min(0).max(MAX_NOTE_BYTES).multipleOf(16),
+  /** Those that this worker is in: that of all, or with `hosts` that of its host, the leaders'. */
+  rings: z.array(groupRing).min(1).max(2),
+});
+/** A group, as one of its members sees it. */
+export type Group = z.infer<typeof group>;
+
+/** How fast bytes come over a connection, as measured. */
+const linkSpeed = z.object({
+  roundTripMs: milliseconds.max(60_000),
+  bytesPerSecond: z.number().min(1e-3).max(1e15),
+});
+
+/**
+ * Worker to coordinator, control: its place in the group. With `problem` there is no group: the
+ * neighbour at that place cannot be reached, or is gone. Sent once it stands, and once if it breaks later.
+ */
+const grouped = z.object({
+  kind: z.literal('grouped'),
+  generation: count,
+  /** Of the connection on which the worker before it sends; absent where memory is shared. */
+  link: linkSpeed.optional(),
+  problem: z.object({ place: count, reason: peerReason }).optional(),
+});
+
+/**
+ * Coordinator to worker, control: the group is over. What is not added up yet goes through the
+ * coordinator. Answered by `fenced`; after it comes the `contribution` of everything that is done
+ * of a pass of the group, with its sum.
+ */
+const fence = z.object({
+  kind: z.literal('fence'),
+  generation: count,
+  /** Where steps were granted: the last pass that the coordinator knows to be added up. */
+  heard: count.optional(),
+});
+
+/**
+ * Worker to coordinator, data: the answer to `fence`. Where steps were granted the payload holds
+ * what all workers told each other of the passes after `heard`, up to `pass`.
+ */
+const fenced = z.object({
+  kind: z.literal('fenced'),
+  generation: count,
+  /** The last pass of which it has the total; null if there is none in this generation. */
+  pass: count.nullable(),
+});
+
+/**
  * Worker to coordinator, data: the leases of a plan that it has finished. For star-reduced training
- * the payload is the int32 sum of their gradients. No answer of its own: `commit` comes to everyone
- * once the step is complete, `release` goes to others if this worker is idle.
+ * the payload is the int32 sum of their gradients. No answer of its own: `commit`, or `reduce`,
+ * comes to everyone once the step is complete, `release` goes to others if this worker is idle.
  */
 const contribution = z.object({
   kind: z.literal('contribution'),
@@ -227,9 +389,16 @@ const contribution = z.object({
   records: z.array(record),
   /**
    * From the beginning of the pass, which starts with the update before it, or of what was leased
-   * later, to this message.
+   * later, to this message. Of a step that a worker alone was granted, to the end of its own update.
    */
   busyMs: milliseconds,
+  /** Of such a step: since that before it ended. */
+  elapsedMs: milliseconds.optional(),
+  /**
+   * How long its group took to add up the granted pass before: from this worker's own sum to the
+   * total.
+   */
+  addingMs: milliseconds.optional(),
 });
 /** Finished leases of one worker. */
 export type Contribution = z.infer<typeof contribution>;
@@ -259,14 +428,32 @@ const commit = z.object({
 /** The agreed result of a step. */
 export type Commit = z.infer<typeof commit>;
 
+/**
+ * Coordinator to worker, data: all micro-batches of the group's pass are in. The group adds up its
+ * sums, and each worker applies the total. Answered by `reduced` as soon as it has that.
+ */
+const reduce = z.object({ ...commit.shape, kind: z.literal('reduce') });
+/** A step that is added up among the workers. */
+export type Reduce = z.infer<typeof reduce>;
+
+/** Worker to coordinator, data: it has the total of `pass`, and applies it. No answer. */
+const reduced = z.object({
+  kind: z.literal('reduced'),
+  pass: count,
+  /** Of a granted pass: as in the contribution to the next one. */
+  addingMs: milliseconds.optional(),
+});
+
 /** Steps that one `grant` may name. */
 export const MAX_GRANTED_STEPS = 256;
 
 /**
- * Coordinator to worker, data: steps that it computes and commits by itself, since it is alone. It
- * sends the contribution of every attempt, in order, and goes on without an answer; what a commit
- * is follows from records and grid (`plan/commit-rule.ts`), as the coordinator finds it, too. No
- * plan and no commit comes for these steps.
+ * Coordinator to worker, data: steps that it computes and commits by itself, alone or together with
+ * the others of its group, who are granted the same. It sends the contribution of every attempt, in
+ * order, and goes on without an answer; what a commit is follows from records and grid
+ * (`plan/commit-rule.ts`), as the coordinator finds it, too. No plan and no commit comes for these
+ * steps. The last total of what was granted, and one of an attempt in which it has no micro-batch,
+ * is told with `reduced`; each other one with the next contribution.
  */
 const grant = z.object({
   kind: z.literal('grant'),
@@ -281,11 +468,19 @@ const grant = z.object({
       pass: count,
       /** Largest |gradient element| expected, per tensor. */
       maxima: z.array(magnitude).max(MAX_TENSORS),
+      /** The group that adds up; absent for a worker that is alone. */
+      group: z
+        .object({
+          generation: count,
+          /** Micro-batches of a whole step that each worker computes, in their order. */
+          shares: z.array(upTo(MAX_MICRO_BATCHES)).min(2).max(MAX_GROUP),
+        })
+        .optional(),
       stepsPerEpoch: upTo(Number.MAX_SAFE_INTEGER),
     })
     .optional(),
 });
-/** Steps for a worker that is alone. */
+/** Steps that are granted. */
 export type Grant = z.infer<typeof grant>;
 
 /**
@@ -311,6 +506,46 @@ const newState = z.object({
   step: count,
   /** Counts the states that the coordinator has sent, so that none is taken twice. */
   serial: count,
+});
+
+/**
+ * Coordinator to worker, data: another worker is to get the state after `step` updates from this
+ * one, which keeps a copy for whoever dials its door with `secret`. Answered by `serving`.
+ */
+const serveState = z.object({ kind: z.literal('serveState'), step: count, secret: token });
+/** A state that another worker is to get. */
+export type ServeState = z.infer<typeof serveState>;
+/** Worker to coordinator, data: the answer to `serveState`, by its secret. */
+const serving = z.object({
+  kind: z.literal('serving'),
+  secret: token,
+  /** Of the state that it keeps; null: it cannot. */
+  stateDigest: token.nullable(),
+});
+
+/**
+ * Coordinator to worker, data: the worker gets a state from another one in place of `state`.
+ * Answered by `fetched`, unless another state comes first.
+ */
+const fetchState = z.object({
+  kind: z.literal('fetchState'),
+  step: count,
+  /** As in `state`. */
+  serial: count,
+  byteLength: upTo(2 ** 31 - 1),
+  /** As the worker that has it has told the coordinator. */
+  stateDigest: token,
+  secret: token,
+  /** Of the worker that has it. */
+  doors: z.array(door).min(1).max(MAX_DOORS),
+});
+/** Where a state is. */
+export type FetchState = z.infer<typeof fetchState>;
+/** Worker to coordinator, data: the answer to `fetchState`; with `problem` it has no new state. */
+const fetched = z.object({
+  kind: z.literal('fetched'),
+  serial: count,
+  problem: peerReason.optional(),
 });
 
 /**
@@ -344,6 +579,8 @@ const heartbeat = z.object({
   busyLanes: count.optional(),
   /** Bytes that its data connection has brought it, also of what is not whole yet. */
   receivedBytes: count.optional(),
+  /** How busy its machine is, in percent. */
+  use: z.object({ cpu: percent, memory: percent }).optional(),
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */
   wallMs: z.number().min(0).max(8.64e15).optional(),
   /**
@@ -363,12 +600,18 @@ const failed = z.object({ kind: z.literal('failed'), reason: peerReason });
 
 const toCoordinator = z.discriminatedUnion('kind', [
   hello,
+  sendSamples,
   ready,
+  grouped,
+  fenced,
   released,
   contribution,
+  reduced,
   audited,
   applied,
   state,
+  serving,
+  fetched,
   digest,
   heartbeat,
   failed,
@@ -376,14 +619,20 @@ const toCoordinator = z.discriminatedUnion('kind', [
 const toWorker = z.discriminatedUnion('kind', [
   welcome,
   refusedSchema,
+  samples,
   plan,
   lease,
   release,
   audit,
+  group,
+  fence,
   commit,
+  reduce,
   grant,
   sendState,
   newState,
+  serveState,
+  fetchState,
   sendDigest,
   heartbeat,
   goodbye,

@@ -2,18 +2,22 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
+import { isEveryAddress } from '../transport/loopback.ts';
+import { KEY_BYTES } from '../transport/tls.ts';
+import { wantsKey } from '../config/cluster-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
 import type { RunResult } from '../coordinator/coordinator-options.ts';
 import { DEFAULT_TIMING } from '../membership/timing.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
+import { DataStock } from '../data/parcels/stock.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
 import { EventRate } from '../metrics/event-rate.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
-import type { Hello } from '../protocol/messages.ts';
+import type { Hello, Reach } from '../protocol/messages.ts';
 import { digestsOf, type StateDigests } from '../state/digest.ts';
 import { EventTally } from './event-tally.ts';
 import type { ModelDescription } from './model-description.ts';
@@ -72,6 +76,8 @@ export class RecordedRun {
         bytes: planned.bytes,
         clock: systemClock,
         timing: DEFAULT_TIMING,
+        data: new DataStock(planned.data),
+        reach: reachOf(options.config),
         newSession: () => randomBytes(16).toString('hex'),
         onEvent: (event) => this.#observe(event),
         ...(onReady !== undefined && { onReady }),
@@ -259,6 +265,7 @@ export class RecordedRun {
       ...about,
       ledger: coordinator.ledger,
       ...(config.audit > 0 && { microBatchesAudited: coordinator.auditedCount }),
+      ...(coordinator.late !== undefined && { late: coordinator.late }),
       bytesSent: coordinator.bytesSent,
       timeSplit: coordinator.timeSplit,
       folder: files.folder,
@@ -315,4 +322,10 @@ function oddReplica(
 function asFloat32(bytes: Uint8Array): Float32Array {
   const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   return new Float32Array(buffer, byteOffset, length / 4);
+}
+
+function reachOf(config: TrainConfig): Reach {
+  const isKeyed = wantsKey(config) && !config.meshPlain;
+  const key = isKeyed ? randomBytes(KEY_BYTES).toString('hex') : null;
+  return { isOpen: isEveryAddress(config.host), key };
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { TimeSplit } from '../coordinator/step-times.ts';
+import type { LateTally } from '../coordinator/late-gradients.ts';
+import type { TimeSplit } from '../coordinator/steps/step-times.ts';
 import type { WorkerTally } from '../coordinator/tallies.ts';
 import type { Diverged, FileFailed, Ledger, RoundSizes } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
@@ -78,6 +79,8 @@ export interface RunSummary {
   };
   /** Micro-batches that a second worker computed too, with the setting `audit`. */
   readonly microBatchesAudited?: number;
+  /** Of a run whose steps do not wait for all gradients: its result depends on when they came. */
+  readonly late?: LateTally;
   readonly bytesSent: number;
   readonly timeSplit: TimeSplit;
   /** Where the files are: what was asked for, unless it went away during the run. */

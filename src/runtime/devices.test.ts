@@ -21,7 +21,7 @@ describe('chooseDevices', () => {
     const startedMs = performance.now();
 
     assert.deepEqual(await chooseDevices(['cpu', 'cpu']), [{ device: 'cpu' }, { device: 'cpu' }]);
-    assert.ok(performance.now() - startedMs < 20);
+    assert.ok(performance.now() - startedMs < 100);
   });
 
   test('refuses a device that is not here, saying why and what there is', async () => {

@@ -1,5 +1,43 @@
 import type { LockstepError } from '../base/errors.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { CommonMemory } from '../collectives/collective.ts';
+import type { Piece, PieceRequest } from '../data/parcels/piece.ts';
+import type {
+  Commit,
+  Grant,
+  Job,
+  MicroBatchRecord,
+  Plan,
+  ReceivedData,
+} from '../protocol/messages.ts';
+
+/** What the engine did in an attempt at a granted step. */
+export interface EngineAttempt {
+  readonly pass: number;
+  readonly records: readonly MicroBatchRecord[];
+  /** To the end of its update; in a group from the sum before until it is computed. */
+  readonly busyMs: number;
+  /** To the end of its update, since the attempt before it ended. */
+  readonly elapsedMs: number;
+  /** The gradient norm per tensor; empty unless the attempt counts and the job tracks them. */
+  readonly norms: readonly number[];
+  /** Absent where the worker is alone. */
+  readonly ofGroup?: {
+    /** What all workers told each other (plan/attempt-note.ts), in the order of their places. */
+    readonly notes: Uint8Array;
+    readonly addingMs: number;
+  };
+}
+
+/** Where an engine adds up granted steps with those of the other workers of a group. */
+export interface GroupSeat {
+  readonly generation: number;
+  readonly common: CommonMemory;
+  /** This worker's place in the group. */
+  readonly place: number;
+  /** Bytes of a sum, and of one worker's note behind it. */
+  readonly sumBytes: number;
+  readonly noteBytes: number;
+}
 
 /** What an engine tells its worker. */
 export interface EngineHandlers {
@@ -9,6 +47,8 @@ export interface EngineHandlers {
    * is reduced alone, and stays unchanged until more is computed.
    */
   onDone(pass: number, records: readonly MicroBatchRecord[], sum: Uint8Array): void;
+  /** Granted steps were attempted, in this order, and committed if they count. */
+  onAttempted(attempts: readonly EngineAttempt[]): void;
   /** The engine cannot go on. */
   onFailed(error: LockstepError): void;
 }
@@ -19,12 +59,28 @@ export interface EngineProfile {
   readonly dataDigest: string;
   /** Hash of the gradient of one fixed micro-batch. */
   readonly numericsClass: string;
+  /** About how fast the machine should be, where the job wants that measured (`computeScore`). */
+  readonly computeScore?: number;
+  /** Present when the data came from the coordinator. */
+  readonly received?: ReceivedData;
+}
+
+/** The data of a job as the coordinator gives them to a worker that lacks them. */
+export interface DataSupply {
+  /** What there is; interpreted by `data/`. */
+  readonly offer: Readonly<Record<string, unknown>>;
+  /** Asks for a piece; calls back once, in the order of asking. */
+  ask(
+    request: PieceRequest,
+    answer: (piece: Piece) => void,
+    failed: (error: LockstepError) => void,
+  ): void;
 }
 
 /**
  * The computing half of a worker. It does what it is told in the order in which it is told, and
- * calls back in that order. `begin`, `apply` and `importState` void the pass before them: no
- * micro-batch of it is started any more.
+ * calls back in that order. `begin`, `apply` and `importState` void the pass before them, and the
+ * granted steps that are not done: no micro-batch of it is started any more.
  *
  * Real bodies run lanes of ONNX Runtime; the simulation has one of its own.
  */
@@ -57,6 +113,17 @@ export interface Engine {
     totals: Uint8Array | undefined,
     done: (norms: readonly number[]) => void,
   ): void;
+  /**
+   * Computes and commits granted steps by itself; after the grants before it, if it goes on where
+   * they end. Each attempt is told behind the work. At the start of what is granted to a group
+   * `seat` says where it adds up: it does so until the group is halted, or something else begun.
+   */
+  follow(grant: Grant, seat?: GroupSeat): void;
+  /**
+   * Ends granted steps of a group, in the middle of one if need be. Calls back once all that it did
+   * of them is told, and it looks at the memory of the group no more; at once if it does not.
+   */
+  halt(generation: number, done: () => void): void;
   /** Takes over a whole state (unpadded float32); `bytes` must stay unchanged until `done`. */
   importState(bytes: Uint8Array, done: () => void): void;
   /** Gives the whole state; the bytes stay unchanged until the next export or digest. */
@@ -74,11 +141,15 @@ export interface Engine {
   close(): void;
 }
 
-/** Makes the engine for a job: loads data, compiles, measures. Fails with a LockstepError. */
+/**
+ * Makes the engine for a job: loads data, compiles, measures. Fails with a LockstepError. Without
+ * `supply` the data must be here.
+ */
 export type EngineFactory = (
   job: Job,
   files: { train: Uint8Array; evaluate: Uint8Array },
   handlers: EngineHandlers,
+  supply?: DataSupply,
 ) => PendingEngine;
 
 /** An engine that is being made; `whenReady` answers once, with the engine or the error. */

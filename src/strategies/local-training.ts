@@ -45,8 +45,8 @@ export function localRecipeOf(
   sampleCount: number,
 ): LocalRecipe {
   const { globalBatch, microBatch, parameters } = job;
-  const { shards, localEpochs, rates } = parseRoundsSpec(job);
-  const layout = { sampleCount, globalBatch, microBatch, shards, localEpochs };
+  const { shards, localEpochs, roundsPerEpoch = 1, rates } = parseRoundsSpec(job);
+  const layout = { sampleCount, globalBatch, microBatch, shards, localEpochs, roundsPerEpoch };
   return { layout, optimizer, rates, tensorCount: parameters.length };
 }
 
@@ -134,7 +134,7 @@ export async function trainOnShard(
   const rate = rates[Math.min(round, rates.length - 1)] ?? 0;
   const grid = new LocalGrid(tensorCount);
   let [lossSum, correctSum] = [0, 0];
-  for (let index = 0; index < localStepCount(layout, shard); index++) {
+  for (let index = 0; index < localStepCount(layout, round, shard); index++) {
     if (isVoid()) return undefined;
     const { epoch, stepInEpoch } = localStepAt(layout, round, shard, index);
     const { microBatchCount, sampleCount } = microBatchesOfStep(layout, stepInEpoch);

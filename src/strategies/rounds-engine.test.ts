@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { unpackSum } from '../collectives/packed-sum.ts';
 import { shardCount } from '../data/shards.ts';
 import { makeSyntheticRegression } from '../data/sources/synthetic-regression.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
+import { makeArenaLayout } from '../kernels/layout.ts';
 import { initialParameter } from '../models/initial-parameter.ts';
 import { makeModel } from '../models/models.ts';
 import { makeStepGraphs } from '../models/step-graphs.ts';
@@ -11,6 +13,7 @@ import type { Commit, Job, MicroBatchRecord, Plan } from '../protocol/messages.t
 import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import { optimizerScalars } from '../optim/scalars.ts';
 import { AVERAGING } from './averaging.ts';
+import { outerOptimizerOf } from './outer-update.ts';
 import { RoundsEngine } from './rounds-engine.ts';
 
 const splits = makeSyntheticRegression({
@@ -91,6 +94,7 @@ async function makeEngine(
         waiting.push({ pass, records, sum });
         wake();
       },
+      onAttempted: () => {},
       onFailed: (error) => {
         throw error;
       },
@@ -98,7 +102,9 @@ async function makeEngine(
   });
   pools.push(pool);
   const weights = model.parameters.flatMap((spec, index) => [...initialParameter(spec, 1, index)]);
-  engine.importState(new Uint8Array(Float32Array.from(weights).buffer), () => {});
+  const momentum = job.strategy['outerMomentum'] === undefined ? [] : weights.map(() => 0);
+  const state = Float32Array.from([...weights, ...momentum]);
+  engine.importState(new Uint8Array(state.buffer), () => {});
   const next = async (): Promise<Done> => {
     while (waiting.length === 0) await new Promise<void>((resolve) => (wake = resolve));
     return waiting.shift()!;
@@ -293,5 +299,28 @@ describe('RoundsEngine', () => {
       records.map(({ lossSum, sampleCount }) => [lossSum, sampleCount]),
       [[null, SAMPLES[0]]],
     );
+  });
+
+  test('sends changes that were rounded to int8 packed, and takes totals so', async () => {
+    const strategy = {
+      ...{ kind: 'local-sgd', shards: 3, localEpochs: 1, roundsPerEpoch: 1, rates: [0.01] },
+      ...{ outerMomentum: 0.9, compress: 'int8' },
+    };
+    const { engine, next } = await makeEngine(1, makeJob({ strategy }));
+    const elements = makeArenaLayout(model.parameters).paddedLength;
+    const scalars = { ...optimizerScalars(outerOptimizerOf({ outerMomentum: 0.9 }), 1, 0.7) };
+
+    engine.begin(planOf({ leases: [0] }));
+    const { sum, records } = await next();
+    const before = await digestOf(engine);
+    const update = { sampleCount: records[0]!.sampleCount, scalars };
+    const exponents = model.parameters.map(() => 16);
+    engine.apply({ kind: 'commit', pass: 1, step: 0, exponents, update }, sum, () => {});
+
+    const total = new Int32Array(elements);
+    assert.ok(unpackSum(sum, new Uint8Array(total.buffer)));
+    assert.ok(sum.length < 1.5 * elements, `${sum.length} bytes for ${elements} elements`);
+    assert.ok(total.some((value) => value !== 0));
+    assert.notEqual(await digestOf(engine), before, 'they are applied');
   });
 });

@@ -1,18 +1,23 @@
 /**
  * The engine of a worker whose run is done in rounds. To the coordinator it is an engine like any
  * other: a round is a step, a shard is a micro-batch, and what training on the shard changed is its
- * gradient (averaging.ts). Shards are trained one after the other, each with all lanes; a finished
+ * gradient (outer-update.ts). Shards are trained one after the other, each with all lanes; a finished
  * one is contributed at once, so that a worker that dies takes no more than its current one along.
  */
+import { ProtocolError } from '../base/errors.ts';
+import { RandomWords } from '../base/random.ts';
 import { asRuntimeError } from '../base/shortage.ts';
+import { packSum, unpackSum } from '../collectives/packed-sum.ts';
 import { sampleRange } from '../data/batches.ts';
 import { roundAsStep } from '../data/shards.ts';
 import type { Commit, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers } from '../runtime/engine.ts';
 import { LanePool, type LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 import { digestsOf } from '../state/digest.ts';
-import { AveragedWeights, type Change, type ChangeNumbers } from './averaged-weights.ts';
 import { LocalLanes, type LocalRecipe, localRecipeOf, trainOnShard } from './local-training.ts';
+import { outerOptimizerOf } from './outer-update.ts';
+import { type Change, type ChangeNumbers, RoundState } from './round-state.ts';
+import { parseRoundsSpec } from './rounds-spec.ts';
 import type { StartedEngine } from './strategy.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -31,14 +36,16 @@ interface TrainedShard {
 /** Something to do, in its turn. */
 type Operation = () => Promise<void> | void;
 
-/** Trains on shards, and averages; see above. */
+/** Trains on shards, and updates by what they changed; see above. */
 export class RoundsEngine implements Engine {
   readonly #pool: LanePool;
   readonly #lanes: LocalLanes;
   readonly #recipe: LocalRecipe;
   readonly #handlers: EngineHandlers;
   readonly #isAudited: boolean;
-  readonly #weights: AveragedWeights;
+  /** Of the run, where what shards changed is rounded at random. */
+  readonly #codecSeed: number | undefined;
+  readonly #state: RoundState;
   /** The pass that was begun and is not void. */
   #pass: Plan | undefined;
   /** Whether it is an evaluation that the lanes are at. */
@@ -57,7 +64,9 @@ export class RoundsEngine implements Engine {
     this.#recipe = localRecipeOf(job, optimizer, train.sampleCount);
     this.#handlers = handlers;
     this.#isAudited = job.isAudited;
-    this.#weights = new AveragedWeights(job.parameters);
+    const spec = parseRoundsSpec(job);
+    this.#codecSeed = spec.compress === undefined ? undefined : job.seed;
+    this.#state = new RoundState(job.parameters, outerOptimizerOf(spec));
   }
 
   /**
@@ -74,6 +83,7 @@ export class RoundsEngine implements Engine {
       job: { ...job, tracksNorms: false, isAudited: false },
       handlers: {
         onDone: (_pass, records) => receive(records),
+        onAttempted: () => {},
         onFailed: (error) => handlers.onFailed(error),
       },
     });
@@ -88,7 +98,7 @@ export class RoundsEngine implements Engine {
     this.#waiting = [...plan.leases];
     this.#perform(async () => {
       if (this.#pass !== plan) return;
-      this.#weights.clearSum();
+      this.#state.clearSum();
       if (plan.work === 'evaluate') await this.#evaluate(plan);
     });
   }
@@ -121,9 +131,7 @@ export class RoundsEngine implements Engine {
         this.#trained.delete(shard);
         const trained = await this.#train(plan, shard);
         if (trained === undefined) return;
-        records.push(
-          this.#recordOf(trained, this.#weights.measure(trained.change, plan.exponents)),
-        );
+        records.push(this.#recordOf(trained, this.#state.measure(trained.change, plan.exponents)));
       }
       done(records);
     });
@@ -136,32 +144,40 @@ export class RoundsEngine implements Engine {
   ): void {
     this.#void();
     this.#perform(() => {
-      if (totals !== undefined) this.#weights.sum.set(totals);
-      this.#weights.average(commit);
+      if (totals !== undefined) this.#takeTotals(totals);
+      this.#state.update(commit);
       this.#trained.clear();
       done([]);
     });
   }
 
+  follow(): never {
+    throw new ProtocolError('grant: rounds are not granted');
+  }
+
+  halt(_: number, done: () => void): void {
+    done();
+  }
+
   importState(bytes: Uint8Array, done: () => void): void {
     this.#void();
     this.#perform(() => {
-      this.#weights.set(new Float32Array(bytes.slice().buffer));
+      this.#state.set(new Float32Array(bytes.slice().buffer));
       this.#trained.clear();
       done();
     });
   }
 
   exportState(done: (bytes: Uint8Array) => void): void {
-    // The weights stay as they are while a shard is trained: nobody needs to wait for that.
-    const give = (): void => done(new Uint8Array(this.#weights.packed().buffer));
+    // The state stays as it is while a shard is trained: nobody needs to wait for that.
+    const give = (): void => done(new Uint8Array(this.#state.packed().buffer));
     if (this.#operations.length === 0) give();
     else this.#perform(give);
   }
 
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
     this.exportState((bytes) => {
-      const { weightsDigest, stateDigest } = digestsOf(bytes, this.#weights.length);
+      const { weightsDigest, stateDigest } = digestsOf(bytes, this.#state.weightCount);
       done(weightsDigest, stateDigest);
     });
   }
@@ -227,7 +243,7 @@ export class RoundsEngine implements Engine {
   }
 
   async #evaluate(plan: Plan): Promise<void> {
-    await this.#lanes.load(this.#weights.packed());
+    await this.#lanes.load(this.#state.weights());
     if (this.#pass !== plan) return;
     this.#isEvaluating = true;
     this.#pool.begin({ ...plan, leases: this.#waiting.splice(0) });
@@ -242,7 +258,7 @@ export class RoundsEngine implements Engine {
     const known = this.#trained.get(shard);
     if (isVoid() || known !== undefined) return isVoid() ? undefined : known;
     const startedMs = performance.now();
-    await this.#lanes.load(this.#weights.packed());
+    await this.#lanes.load(this.#state.weights());
     const outcome = await trainOnShard(
       this.#lanes,
       this.#recipe,
@@ -250,11 +266,14 @@ export class RoundsEngine implements Engine {
       isVoid,
     );
     if (outcome === undefined || isVoid()) return undefined;
-    const { count: sampleCount } = sampleRange(roundAsStep(this.#recipe.layout), 0, shard);
-    const change = this.#weights.changeTo(
-      await this.#lanes.weights(this.#weights.length),
-      sampleCount,
-    );
+    const step = roundAsStep(this.#recipe.layout);
+    const { count: sampleCount } = sampleRange(step, plan.stepInEpoch, shard);
+    const end = await this.#lanes.weights(this.#state.weightCount);
+    const words =
+      this.#codecSeed === undefined
+        ? undefined
+        : new RandomWords(this.#codecSeed, 'compress', plan.step, shard);
+    const change = this.#state.changeTo(end, sampleCount, words);
     const computeMs = performance.now() - startedMs;
     const trained = { change, record: { microBatch: shard, sampleCount, ...outcome, computeMs } };
     if ((this.#trained.size + 1) * change.byteLength <= MAX_KEPT_BYTES)
@@ -265,10 +284,22 @@ export class RoundsEngine implements Engine {
   #contribute(plan: Plan, trained: TrainedShard): void {
     if (this.#pass !== plan) return;
     const isAlone = plan.reduction === 'alone';
-    if (!isAlone) this.#weights.clearSum();
-    const record = this.#recordOf(trained, this.#weights.add(trained.change, plan.exponents));
-    // A copy: the sum of the next shard may be made while this one is still on its way.
-    this.#handlers.onDone(plan.pass, [record], isAlone ? NOTHING : this.#weights.sum.slice());
+    if (!isAlone) this.#state.clearSum();
+    const record = this.#recordOf(trained, this.#state.add(trained.change, plan.exponents));
+    this.#handlers.onDone(plan.pass, [record], isAlone ? NOTHING : this.#outgoingSum());
+  }
+
+  /** A copy: the sum of the next shard may be made while this one is still on its way. */
+  #outgoingSum(): Uint8Array {
+    const { sum } = this.#state;
+    return this.#codecSeed === undefined ? sum.slice() : packSum(sum);
+  }
+
+  #takeTotals(totals: Uint8Array): void {
+    const { sum } = this.#state;
+    if (this.#codecSeed === undefined) sum.set(totals);
+    else if (!unpackSum(totals, sum))
+      throw new ProtocolError('commit: expected packed totals of this model, got something else');
   }
 
   #recordOf({ record }: TrainedShard, { maxima, ...checksums }: ChangeNumbers): MicroBatchRecord {

@@ -5,11 +5,17 @@ import type { Job } from '../protocol/messages.ts';
 const count = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
 const roundsSpec = z.object({
-  kind: z.literal('rounds'),
+  kind: z.enum(['rounds', 'local-sgd']),
   shards: count,
   localEpochs: count,
+  /** Rounds that an epoch is divided into. */
+  roundsPerEpoch: count.optional(),
   /** Learning rate per round; the last holds for all further ones. */
   rates: z.array(z.number()).min(1),
+  /** Nesterov momentum of the update that a round ends with; 0 if absent. */
+  outerMomentum: z.number().min(0).lt(1).optional(),
+  /** How what shards changed is made smaller; as it is if absent. */
+  compress: z.literal('int8').optional(),
 });
 
 /** What workers of a run in rounds are told of them. */

@@ -9,34 +9,49 @@ import { learningRateAt } from '../optim/schedule.ts';
 import { AVERAGING, AVERAGING_SCHEDULE } from './averaging.ts';
 import { RoundsEngine } from './rounds-engine.ts';
 import type { RoundsSpec } from './rounds-spec.ts';
-import type { Strategy } from './strategy.ts';
+import type { Strategy, StrategyPlan, StrategyRequest } from './strategy.ts';
 
 /** The strategy `rounds`. */
 export const ROUNDS: Strategy = {
-  plan({ config, sampleCount, schedule }) {
+  plan(request) {
+    const { config, sampleCount } = request;
     const { microBatch, globalBatch, shards, localEpochs } = config;
     const layout: RoundLayout = { sampleCount, microBatch, globalBatch, shards, localEpochs };
     const made = shardCount(layout);
-    const totalSteps = roundsOf(config);
-    const rates = Array.from({ length: totalSteps }, (_, round) =>
-      learningRateAt(schedule, round + 1, totalSteps),
-    );
-    const spec: RoundsSpec = { kind: 'rounds', shards, localEpochs, rates: withoutTail(rates) };
+    const notes = made === shards ? [] : [fewerShards(config, sampleCount, made)];
     return {
-      spec,
-      totalSteps,
-      train: roundAsStep(layout),
-      passesPerEpoch: localEpochs,
+      ...planRounds(request, layout, { kind: 'rounds', totalSteps: roundsOf(config) }),
       update: { optimizer: AVERAGING, schedule: AVERAGING_SCHEDULE },
-      units: { step: 'round', part: 'shard', lanesPerPart: 'all' },
-      rounds: { shards: made, localEpochs, localSteps: localStepCount(layout, 0) },
-      notes: made === shards ? [] : [fewerShards(config, sampleCount, made)],
+      notes,
     };
   },
   // The weights of the run, what a shard changed, its rounded sum, and the sum on its way.
   extraRegions: 4,
   createEngine: async (options) => RoundsEngine.create(options),
 };
+
+/** What all strategies in rounds have in common: a round is a step, and a shard a part of it. */
+export function planRounds(
+  { config: { compress }, schedule }: StrategyRequest,
+  layout: RoundLayout,
+  { kind, totalSteps }: { readonly kind: RoundsSpec['kind']; readonly totalSteps: number },
+): Omit<StrategyPlan, 'spec' | 'update' | 'notes'> & { readonly spec: RoundsSpec } {
+  const { shards, localEpochs } = layout;
+  const rates = Array.from({ length: totalSteps }, (_, round) =>
+    learningRateAt(schedule, round + 1, totalSteps),
+  );
+  const isPacked = compress !== 'none';
+  return {
+    spec: { kind, shards, localEpochs, rates: withoutTail(rates), ...(isPacked && { compress }) },
+    stepBatch: layout.globalBatch,
+    totalSteps,
+    train: roundAsStep(layout),
+    passesPerEpoch: localEpochs,
+    ...(isPacked && { packsSums: true }),
+    units: { step: 'round', part: 'shard', lanesPerPart: 'all' },
+    rounds: { shards: shardCount(layout), localEpochs, localSteps: localStepCount(layout, 0, 0) },
+  };
+}
 
 /** Rounds that a configuration asks for. */
 function roundsOf({ rounds, epochs, localEpochs }: TrainConfig): number {

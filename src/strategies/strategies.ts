@@ -2,6 +2,9 @@
 import { ProtocolError } from '../base/errors.ts';
 import type { StrategyName } from '../config/cluster-settings.ts';
 import type { Job } from '../protocol/messages.ts';
+import { ASYNC } from './async.ts';
+import { LOCAL_SGD } from './local-sgd.ts';
+import { PARAMETER_SERVER } from './parameter-server.ts';
 import { ROUNDS } from './rounds.ts';
 import type { Strategy } from './strategy.ts';
 import { SYNC } from './sync.ts';
@@ -10,6 +13,9 @@ import { SYNC } from './sync.ts';
 export const STRATEGIES: { readonly [Name in StrategyName]: Strategy } = {
   sync: SYNC,
   rounds: ROUNDS,
+  'local-sgd': LOCAL_SGD,
+  'parameter-server': PARAMETER_SERVER,
+  async: ASYNC,
 };
 
 /** Finds the strategy of a job. Throws ProtocolError when there is none of that name. */

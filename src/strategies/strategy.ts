@@ -7,7 +7,7 @@ import type { Engine } from '../runtime/engine.ts';
 import type { LanePool, LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 
 /** What a strategy plans with. */
-interface StrategyRequest {
+export interface StrategyRequest {
   readonly config: TrainConfig;
   /** Samples of the training split. */
   readonly sampleCount: number;
@@ -19,8 +19,17 @@ interface StrategyRequest {
 /** The part of a plan that its strategy decides. */
 export interface StrategyPlan extends Pick<
   RunPlan,
-  'totalSteps' | 'train' | 'passesPerEpoch' | 'update' | 'units' | 'rounds'
+  | 'totalSteps'
+  | 'train'
+  | 'passesPerEpoch'
+  | 'update'
+  | 'units'
+  | 'rounds'
+  | 'closing'
+  | 'packsSums'
 > {
+  /** Samples of one step as lanes compute it; a multiple of the micro-batch. */
+  readonly stepBatch: number;
   /** What travels to the workers; `strategyOf` and the strategy itself understand it. */
   readonly spec: Job['strategy'];
   /** What the user should know and need not act on. */

@@ -9,6 +9,7 @@ export const SYNC: Strategy = {
     const { microBatch, globalBatch, steps, epochs } = config;
     return {
       spec: { kind: 'sync' },
+      stepBatch: globalBatch,
       totalSteps: steps ?? epochs * stepsPerEpoch(sampleCount, globalBatch),
       train: { sampleCount, globalBatch, microBatch },
       passesPerEpoch: 1,

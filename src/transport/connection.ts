@@ -45,6 +45,10 @@ export class Broadcast {
 export interface Connection {
   /** The other end in words, for messages. */
   readonly peer: string;
+  /** The address of this machine that it uses; undefined where machines have none. */
+  readonly localHost?: string;
+  /** Under which name the other end's key is known here; undefined if it came without one. */
+  readonly identity?: string | undefined;
   /** Zero once all that was sent is on its way; falls with every byte that goes. */
   readonly queuedBytes: number;
   readonly bytesSent: number;
@@ -59,6 +63,8 @@ export interface Connection {
    * the connection ends.
    */
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void;
+  /** Frames that `action` sends go out at once where that is cheaper, when it returns. */
+  together?(action: () => void): void;
   /** Ends the connection after flushing what is queued; no frame is delivered any more. */
   close(): void;
   /** Ends the connection at once: queued frames are lost, none is delivered any more. */

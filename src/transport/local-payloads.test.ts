@@ -17,10 +17,10 @@ afterEach(() => {
 });
 
 /** A connection's end, and what it tells the other. */
-function createEnd() {
+function createEnd(seesHere = true) {
   const outbox = new Outbox();
   const told: LinkMessage[] = [];
-  const end = new LocalPayloads(outbox, (message) => void told.push(message));
+  const end = new LocalPayloads(outbox, (message) => void told.push(message), seesHere);
   undo.push(() => {
     end.close();
     outbox.close();
@@ -64,6 +64,20 @@ describe('LocalPayloads', { skip: !isHere && 'there is no file system in memory'
     far.end.read(near.end.announce(near.end.put(payload)!), target);
 
     assert.deepEqual(target, payload);
+  });
+
+  test('sends inline when only one of the ends sees the other on this machine', () => {
+    const near = createEnd();
+    const behindForwardedPort = createEnd(false);
+
+    near.end.isOpen();
+    behindForwardedPort.end.receive(near.told[0]);
+    near.end.receive(behindForwardedPort.told[0]);
+
+    assert.deepEqual(behindForwardedPort.told, [{ accepted: false }]);
+    assert.equal(near.end.isOpen(), false);
+    assert.equal(behindForwardedPort.end.isOpen(), false);
+    assert.equal(behindForwardedPort.told.length, 1, 'it offers nothing');
   });
 
   test('takes a removed file of ours with the nonce, and no file that differs in anything', () => {

@@ -22,6 +22,21 @@ describe('fromSystemError', () => {
   });
 });
 
+describe('fromSystemError of a connection that never came about', () => {
+  for (const [code, words] of [
+    ['ENOTFOUND', 'nobody knows this name (ENOTFOUND)'],
+    ['EAI_AGAIN', 'no name server answers (EAI_AGAIN)'],
+    ['EHOSTUNREACH', 'no way leads there, or the host is off (EHOSTUNREACH)'],
+    ['ENETUNREACH', 'no way leads there (ENETUNREACH)'],
+  ] as const)
+    test(`says what ${code} means`, () => {
+      const { message, context } = fromSystemError(systemError(code), 'desk:1');
+
+      assert.equal(message, `connection to desk:1: ${words}`);
+      assert.equal(context['systemCode'], code);
+    });
+});
+
 describe('cannotListen', () => {
   test('says what we have too little of', () => {
     const { message } = cannotListen(systemError('EMFILE'), { host: 'desk', port: 1 });

@@ -2,10 +2,20 @@
 import { messageOf, PeerLostError } from '../base/errors.ts';
 import { shortageOf } from '../base/shortage.ts';
 
+/** What keeps a connection from coming about, where the system's code alone says little. */
+const NO_WAY: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'nobody knows this name (ENOTFOUND)',
+  EAI_AGAIN: 'no name server answers (EAI_AGAIN)',
+  EHOSTUNREACH: 'no way leads there, or the host is off (EHOSTUNREACH)',
+  ENETUNREACH: 'no way leads there (ENETUNREACH)',
+};
+
 /** The error of an open or opening connection to `peer`, with the system's code in its context. */
 export function fromSystemError(error: Error & { code?: string }, peer: string): PeerLostError {
+  const { code = '' } = error;
+  const words = shortageOf(error) ?? (Object.hasOwn(NO_WAY, code) ? NO_WAY[code] : undefined);
   return new PeerLostError(
-    `connection to ${peer}: ${shortageOf(error) ?? error.code ?? error.message}`,
+    `connection to ${peer}: ${words ?? error.code ?? error.message}`,
     { systemCode: error.code },
     { cause: error },
   );

@@ -24,15 +24,16 @@ async function door(onBytes?: (stream: ByteStream, bytes: Uint8Array) => void) {
         onClose: () => {},
       };
     },
-    () => {},
-    (stream) => {
-      stream.handlers = {
-        onBytes: (bytes) =>
-          onBytes === undefined
-            ? stream.write(Buffer.from(Buffer.from(bytes).toString().toUpperCase()))
-            : onBytes(stream, bytes),
-        onClose: (error) => ends.push(error?.message),
-      };
+    {
+      onForeign: (stream) => {
+        stream.handlers = {
+          onBytes: (bytes) =>
+            onBytes === undefined
+              ? stream.write(Buffer.from(Buffer.from(bytes).toString().toUpperCase()))
+              : onBytes(stream, bytes),
+          onClose: (error) => ends.push(error?.message),
+        };
+      },
     },
   );
   open.push(() => listener.close());

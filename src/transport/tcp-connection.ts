@@ -14,6 +14,7 @@ import {
   payloadFactsOf,
 } from './frame.ts';
 import { FrameDecoder } from './frame-decoder.ts';
+import { isLoopback } from './loopback.ts';
 import {
   type LocalPlace,
   LocalPayloads,
@@ -35,6 +36,7 @@ const NOTHING = new Uint8Array(0);
 /** A `Connection` over one TCP socket. */
 export class TcpConnection implements Connection {
   readonly peer: string;
+  readonly identity: string | undefined;
   limits: FrameLimits = GREETING_LIMITS;
   bytesSent = 0;
   bytesReceived = 0;
@@ -47,11 +49,11 @@ export class TcpConnection implements Connection {
   #isOver = false;
   /** Runs since our `close`: then the socket goes, whatever the peer does. */
   #linger: Timer | undefined;
-  readonly #isLoopback: boolean;
 
-  constructor(socket: Socket, peer: string, outbox: Outbox) {
+  constructor(socket: Socket, peer: string, outbox: Outbox, identity?: string) {
     this.#socket = socket;
     this.peer = peer;
+    this.identity = identity;
     this.#decoder = new FrameDecoder({
       limits: () => this.limits,
       payloadTarget: (header, byteLength) => this.#handlers?.payloadTarget?.(header, byteLength),
@@ -63,8 +65,9 @@ export class TcpConnection implements Connection {
       },
       link: (message) => this.#receiveLink(message),
     });
-    this.#local = new LocalPayloads(outbox, (message) => this.#sendLink(message));
-    this.#isLoopback = isLoopback(socket.remoteAddress);
+    // A tunnel looks so too, which `LocalPayloads` finds out.
+    const isHere = isLoopback(socket.remoteAddress ?? '');
+    this.#local = new LocalPayloads(outbox, (message) => this.#sendLink(message), isHere);
     socket.setNoDelay(true);
     socket.on('data', (bytes: Uint8Array) => this.#read(bytes));
     socket.on('error', (error) => (this.#failure ??= fromSystemError(error, peer)));
@@ -85,6 +88,11 @@ export class TcpConnection implements Connection {
     this.#handlers = handlers;
     if (this.#isOver) handlers.onClose(this.#failure);
     else if (isFirst) this.#socket.resume();
+  }
+
+  /** The address of this machine that the connection uses. */
+  get localHost(): string {
+    return this.#socket.localAddress?.replace(/^::ffff:/, '') ?? '127.0.0.1';
   }
 
   get queuedBytes(): number {
@@ -114,6 +122,15 @@ export class TcpConnection implements Connection {
     this.#socket.uncork();
   }
 
+  together(action: () => void): void {
+    this.#socket.cork();
+    try {
+      action();
+    } finally {
+      this.#socket.uncork();
+    }
+  }
+
   /** A frame whose payload the other end reads at `place` instead of from the socket. */
   #localFrameHead(header: object, place: LocalPlace, byteLength: number): Uint8Array {
     const envelope = { offset: this.#local.announce(place), header };
@@ -127,9 +144,7 @@ export class TcpConnection implements Connection {
         : undefined;
     if (typeof failed === 'string')
       throw new PeerLostError(`${this.peer} could not go on: ${printable(failed, MAX_REASON)}`);
-    // Only a peer on this machine that has said who it is may speak of files.
-    if (!this.#isLoopback)
-      throw new ProtocolError(`${this.peer}: a file was offered from another machine`);
+    // Only a peer that has said who it is may speak of files.
     if (this.limits === GREETING_LIMITS)
       throw new ProtocolError(`${this.peer}: expected a greeting before it speaks of files`);
     this.#local.receive(message);
@@ -138,7 +153,7 @@ export class TcpConnection implements Connection {
   /** Where on this machine the payload lies for the other end to read, if it can go that way. */
   #placeOf(payload: Uint8Array | Broadcast | undefined, bytes: Uint8Array): LocalPlace | undefined {
     const isOfSize = bytes.length >= MIN_LOCAL_BYTES && bytes.length <= MAX_LOCAL_BYTES;
-    if (!this.#isLoopback || !isOfSize || !this.#local.isOpen()) return undefined;
+    if (!isOfSize || !this.#local.isOpen()) return undefined;
     if (!(payload instanceof Broadcast)) return this.#local.put(bytes);
     const known = payload.place as LocalPlace | undefined;
     const place = known ?? this.#local.put(bytes);
@@ -218,9 +233,4 @@ function factsOf(payload: Uint8Array | Broadcast | undefined, bytes: Uint8Array)
   if (!(payload instanceof Broadcast)) return payloadFactsOf(bytes);
   payload.checksum ??= payloadFactsOf(bytes).checksum;
   return { byteLength: bytes.length, checksum: payload.checksum };
-}
-
-/** Whether the other end may be here; a tunnel looks so too, which `LocalPayloads` finds out. */
-function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address);
 }

@@ -1,14 +1,17 @@
 /** Doors that accept TCP connections, and connections that are made to them. */
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
 import { systemClock } from '../base/clock.ts';
-import { PeerLostError } from '../base/errors.ts';
+import { ConfigError, messageOf, PeerLostError } from '../base/errors.ts';
 import type { ByteStream } from './byte-stream.ts';
 import type { Connection } from './connection.ts';
+import { DoorGuard } from './door-guard.ts';
 import { FIRST_FRAME_BYTE } from './frame.ts';
 import { Outbox } from './local-payloads.ts';
+import { admit, isOfThisMachine, type SecuredDoor, tellApart } from './secured-door.ts';
 import { cannotListen, fromSystemError } from './system-errors.ts';
 import { TcpByteStream } from './tcp-byte-stream.ts';
 import { TcpConnection } from './tcp-connection.ts';
+import { callTls, type SharedKey } from './tls.ts';
 
 /** Address of the other end or of our own door. */
 export interface Address {
@@ -16,13 +19,32 @@ export interface Address {
   readonly port: number;
 }
 
-/** How long a connection that may be somebody else's may say nothing. */
-const FIRST_BYTE_TIMEOUT_MS = 10_000;
+/** How a connection is protected: by a key, by staying on this machine, or not at all. */
+export type Protection = SharedKey | 'this-machine' | 'none';
 
 /** A door that accepts connections until it is closed. */
 export interface Listener {
   readonly address: Address;
   close(): Promise<void>;
+}
+
+/** What a door does besides taking connections of programs of this machine. */
+export interface ListenOptions {
+  /**
+   * Told of a connection that could not be accepted later on, e.g. because this process has too
+   * many files open; the door stays open.
+   */
+  readonly onAcceptFailed?: (error: PeerLostError) => void;
+  /**
+   * Gets a connection whose first byte does not begin a frame, as it is; one that says nothing is
+   * closed. Without it every connection is taken for ours at once.
+   */
+  readonly onForeign?: (stream: ByteStream) => void;
+  /**
+   * Asked for every connection; without it, or where it gives nothing, whoever reaches the door is
+   * let in without a key.
+   */
+  readonly secured?: () => SecuredDoor | undefined;
 }
 
 /**
@@ -32,26 +54,35 @@ const MAX_CONNECTIONS = 1024;
 
 /**
  * Opens a door at `address` (port 0: any free one). Throws PeerLostError with the remedy when it
- * cannot. `onAcceptFailed` is told of a connection that could not be accepted later on, e.g.
- * because this process has too many files open; the door stays open.
- * With `onForeign` a connection whose first byte does not begin a frame is given there, as it is;
- * one that says nothing for 10 s is closed. Without it every connection is taken for ours at once.
+ * cannot.
  */
 export async function listen(
   address: Address,
   onConnection: (connection: Connection) => void,
-  onAcceptFailed: (error: PeerLostError) => void = () => {},
-  onForeign?: (stream: ByteStream) => void,
+  { onAcceptFailed, onForeign, secured }: ListenOptions = {},
 ): Promise<Listener> {
   const open = new Set<Socket>();
   const outbox = new Outbox();
+  const guard = new DoorGuard(systemClock);
   const server: Server = createServer({ noDelay: true }, (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
     const peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
     const accept = (): void => onConnection(new TcpConnection(socket, peer, outbox));
-    if (onForeign === undefined) accept();
-    else tellApart(socket, accept, () => onForeign(new TcpByteStream(socket, peer)));
+    const lock = secured?.();
+    if (lock !== undefined)
+      return admit(socket, { peer, guard, secured: lock, accept }, (inside, identity) => {
+        // It is the one that is told to end, and knows whether it has.
+        open.delete(socket);
+        open.add(inside);
+        inside.once('close', () => open.delete(inside));
+        onConnection(new TcpConnection(inside, peer, outbox, identity));
+      });
+    if (onForeign === undefined) return accept();
+    tellApart(socket, (firstByte) => {
+      if (firstByte === FIRST_FRAME_BYTE) accept();
+      else onForeign(new TcpByteStream(socket, peer));
+    });
   });
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
@@ -59,7 +90,7 @@ export async function listen(
     server.once('error', refuse);
     server.listen({ host: address.host, port: address.port }, () => {
       server.removeListener('error', refuse);
-      server.on('error', (error) => onAcceptFailed(fromSystemError(error, 'a newcomer')));
+      server.on('error', (error) => onAcceptFailed?.(fromSystemError(error, 'a newcomer')));
       resolve();
     });
   });
@@ -77,26 +108,17 @@ export async function listen(
   };
 }
 
-/** Calls one of the two after the first byte, which is still to be read then. */
-function tellApart(socket: Socket, onFrames: () => void, onOther: () => void): void {
-  const timer = systemClock.after(FIRST_BYTE_TIMEOUT_MS, () => socket.destroy());
-  // Broken before it said anything: nobody is there to be told.
-  const ignore = (): void => {};
-  socket.on('error', ignore);
-  socket.once('close', () => timer.cancel());
-  socket.once('data', (bytes: Buffer) => {
-    timer.cancel();
-    socket.pause();
-    socket.unshift(bytes);
-    socket.removeListener('error', ignore);
-    if (bytes[0] === FIRST_FRAME_BYTE) onFrames();
-    else onOther();
-  });
-}
-
-/** Connects to `address` within `timeoutMs`, or throws PeerLostError. */
-export async function connect(address: Address, timeoutMs: number): Promise<Connection> {
-  const socket = await openSocket(address, timeoutMs);
+/**
+ * Connects to `address` within `timeoutMs`, or throws PeerLostError. Without a key the other end
+ * must be a program of this machine, unless it is said that nothing protects the connection.
+ */
+export async function connect(
+  address: Address,
+  timeoutMs: number,
+  protection: Protection = 'this-machine',
+): Promise<TcpConnection> {
+  const raw = await openSocket(address, timeoutMs);
+  const socket = await protect(raw, address, timeoutMs, protection);
   const outbox = new Outbox();
   socket.once('close', () => outbox.close());
   return new TcpConnection(socket, inWords(address), outbox);
@@ -106,6 +128,37 @@ export async function connect(address: Address, timeoutMs: number): Promise<Conn
 export async function connectBytes(address: Address, timeoutMs: number): Promise<ByteStream> {
   const socket = await openSocket(address, timeoutMs);
   return new TcpByteStream(socket, inWords(address));
+}
+
+async function protect(
+  raw: Socket,
+  address: Address,
+  timeoutMs: number,
+  protection: Protection,
+): Promise<Socket> {
+  if (protection === 'none') return raw;
+  const peer = inWords(address);
+  if (protection === 'this-machine') {
+    if (isOfThisMachine(raw)) return raw;
+    raw.destroy();
+    throw new ConfigError(
+      `${peer} is another machine, and its address alone proves nothing. Use the join link that ` +
+        'the coordinator has printed, or --insecure in a network that you trust',
+    );
+  }
+  const deadline = systemClock.after(timeoutMs, () => raw.destroy());
+  try {
+    return await callTls(raw, protection);
+  } catch (error) {
+    raw.destroy();
+    throw new PeerLostError(
+      `connecting to ${peer}: it does not accept our key (${messageOf(error)})`,
+      { host: address.host, port: address.port, isKeyRefused: true },
+      { cause: error },
+    );
+  } finally {
+    deadline.cancel();
+  }
 }
 
 function inWords({ host, port }: Address): string {

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Contribution, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import { OwnShare } from './own-share.ts';
 
 /** What the work of a pass needs. */
 export interface PassWorkOptions {
@@ -12,6 +13,14 @@ export interface PassWorkOptions {
   readonly engine: () => Engine | undefined;
   /** A contribution is on its way: what waited for that can go on. */
   readonly onFlushed: () => void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** A contribution, with the sum that goes out with it: none if it stays with the workers. */
+export interface Outgoing {
+  readonly contribution: Contribution;
+  readonly sum: Uint8Array;
 }
 
 /** Leases of the newest plan, which waits for its state or is being computed. */
@@ -26,8 +35,12 @@ export class PassWork {
   /** Contributions whose bytes are not all on their way yet, and leases that wait for that. */
   #unflushed = 0;
   #waitingLeases: number[] = [];
+  /** What adding up the last pass took; told once. */
+  #addingMs: number | undefined;
   /** Audits of the plan that is not begun yet. */
   #waitingAudits: number[] = [];
+  /** Of a pass whose sums stay with the workers. */
+  readonly #share = new OwnShare();
 
   constructor(options: PassWorkOptions) {
     this.#options = options;
@@ -43,6 +56,49 @@ export class PassWork {
     if (plan.pass === this.#begunPass) this.void();
     this.#plan = plan;
     this.#waitingAudits = [];
+    this.#share.clear();
+  }
+
+  /** The pass of the newest plan, if its sums stay with the workers. */
+  get groupPass(): number | undefined {
+    return this.#plan?.reduction === 'group' ? this.#plan.pass : undefined;
+  }
+
+  /** Whether what is computed now would overwrite a sum that is still on its way. */
+  get isSending(): boolean {
+    return this.#unflushed > 0;
+  }
+
+  /** A group took so long to add up the pass. */
+  noteAdding(ms: number): void {
+    this.#addingMs = ms;
+  }
+
+  /** This worker's sum of the pass, `byteLength` bytes; it stays unchanged until the next plan. */
+  ownSum(byteLength: number): Uint8Array {
+    return this.#share.sum(byteLength);
+  }
+
+  /** The sums of the pass go through the coordinator after all, which gets what there is. */
+  leaveGroup(): void {
+    if (this.#plan?.reduction !== 'group') return;
+    const { pass } = this.#plan;
+    this.#plan = { ...this.#plan, reduction: 'star' };
+    const { records } = this.#share;
+    if (records.length === 0 || this.#begunPass !== pass) return;
+    const contribution: Contribution = {
+      kind: 'contribution',
+      pass,
+      records: [...records],
+      busyMs: 0,
+    };
+    this.#send(contribution, this.#share.sum(0));
+  }
+
+  /** The plan is void: another will come. */
+  drop(): void {
+    this.#plan = undefined;
+    this.void();
   }
 
   /** What was begun is void: the engine has another state. */
@@ -54,23 +110,29 @@ export class PassWork {
   beginIfDue(engine: Engine, step: number | undefined): boolean {
     const plan = this.#plan;
     if (plan === undefined || plan.step !== step || plan.pass === this.#begunPass) return false;
-    // What is computed now would overwrite a sum that is still on its way.
-    if (this.#unflushed > 0) return false;
+    if (this.isSending) return false;
     this.#begunPass = plan.pass;
     this.#waitingLeases = [];
     this.#begunMs = this.#options.clock.now();
-    engine.begin(plan);
+    // To the engine it is all the same who adds up its sum.
+    engine.begin(plan.reduction === 'group' ? { ...plan, reduction: 'star' } : plan);
     const audits = this.#waitingAudits.splice(0);
     if (audits.length > 0) this.audit(plan.pass, audits);
     return true;
   }
 
-  /** More micro-batches of the pass; those that it has and is not done with are left out. */
+  /**
+   * More micro-batches of the pass; those that it has and is not done with are left out, and those
+   * that are in a sum which stays here: a lease may come twice.
+   */
   extend(pass: number, given: readonly number[]): void {
     if (this.#plan?.pass !== pass) return;
-    const { leases } = this.#plan;
-    const microBatches = given.filter((microBatch) => !leases.includes(microBatch));
-    this.#plan = { ...this.#plan, leases: [...this.#plan.leases, ...microBatches] };
+    const { leases, reduction } = this.#plan;
+    const summed = reduction === 'group' ? this.#share.records : [];
+    const isHere = (m: number): boolean =>
+      leases.includes(m) || summed.some(({ microBatch }) => microBatch === m);
+    const microBatches = given.filter((microBatch) => !isHere(microBatch));
+    this.#plan = { ...this.#plan, leases: [...leases, ...microBatches] };
     if (this.#begunPass !== pass) return;
     // Computing more would overwrite the sum that is still on its way.
     if (this.#unflushed > 0) this.#waitingLeases.push(...microBatches);
@@ -105,23 +167,45 @@ export class PassWork {
   }
 
   /** The engine is done with all that it was given: what goes out, if it is of this pass. */
-  finish(pass: number, records: readonly MicroBatchRecord[]): Contribution | undefined {
+  finish(
+    pass: number,
+    records: readonly MicroBatchRecord[],
+    sum: Uint8Array,
+  ): Outgoing | undefined {
     const plan = this.#plan;
     if (this.#begunPass !== pass || plan?.pass !== pass) return undefined;
+    const staysHere = plan.reduction === 'group';
+    // Nobody could take a micro-batch out of a sum again that should not be in it: others compute it.
+    if (staysHere && !records.every(({ microBatch }) => plan.leases.includes(microBatch)))
+      return undefined;
     // They may be leased again: a sum of which a part was counted already counts for nothing.
     const done = new Set(records.map(({ microBatch }) => microBatch));
     this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !done.has(microBatch)) };
+    if (staysHere) this.#share.add(records, sum);
     const busyMs = this.#options.clock.now() - this.#begunMs;
-    return { kind: 'contribution', pass, records: [...records], busyMs };
+    const adding = this.#addingMs === undefined ? {} : { addingMs: this.#addingMs };
+    this.#addingMs = undefined;
+    const contribution: Contribution = {
+      kind: 'contribution',
+      pass,
+      records: [...records],
+      busyMs,
+      ...adding,
+    };
+    return { contribution, sum: staysHere ? NOTHING : sum };
   }
 
-  /** Sends a contribution; `sum` stays unchanged until the engine gets more. */
-  contribute(contribution: Contribution, sum: Uint8Array): void {
+  /** Sends a contribution; its sum stays unchanged until the engine gets more. */
+  contribute({ contribution, sum }: Outgoing): void {
     const { link } = this.#options;
     // Without a sum nothing is overwritten by what is computed next.
     if (sum.length === 0) return link.sendData(contribution);
+    this.#send(contribution, sum);
+  }
+
+  #send(contribution: Contribution, sum: Uint8Array): void {
     this.#unflushed++;
-    link.sendData(contribution, sum, () => this.#handleFlush());
+    this.#options.link.sendData(contribution, sum, () => this.#handleFlush());
   }
 
   #takeBack({ pass, leases }: Plan, count: number): readonly number[] {
@@ -133,6 +217,7 @@ export class PassWork {
     const { clock, engine } = this.#options;
     if (microBatches.length === 0) return;
     this.#begunMs = clock.now();
+    this.#share.secure();
     engine()?.extend(microBatches);
   }
 

@@ -2,6 +2,7 @@
  * The state that the worker's engine has, or will have once it has done what it was given, and what
  * the worker owes about it: commits that wait for their turn, a copy, a digest.
  */
+import { invariant } from '../base/errors.ts';
 import type { Commit } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
@@ -51,11 +52,22 @@ export class Replica {
     return this.#step;
   }
 
+  /** Whether a state is on its way that lies where the engine would put another one. */
+  get isSending(): boolean {
+    return this.#statesOnTheirWay > 0;
+  }
+
   /** Takes a commit, with totals unless the sum is the engine's own; false when too many wait. */
   receiveCommit(commit: Commit, payload: Uint8Array): boolean {
     if (this.#commits.length + this.#applying >= MAX_WAITING_COMMITS) return false;
     this.#commits.push({ commit, totals: payload.length === 0 ? undefined : payload });
     return true;
+  }
+
+  /** The engine has done the update of the present step by itself. */
+  advanceBy({ step }: Commit): void {
+    invariant(step === this.#step, 'the engine goes on from the state that it has');
+    this.#step = step + 1;
   }
 
   /**

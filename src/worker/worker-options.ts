@@ -1,8 +1,9 @@
 import type { Clock } from '../base/clock.ts';
 import type { LockstepError } from '../base/errors.ts';
-import type { Hello, Job } from '../protocol/messages.ts';
+import type { Hello, Job, Reach } from '../protocol/messages.ts';
 import type { EngineFactory } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
+import type { PeerNetwork } from './peer-network.ts';
 
 /** Who this worker is; the same over reconnections. */
 type WorkerIdentity = Pick<
@@ -22,7 +23,11 @@ export interface WorkerOptions {
   readonly openConnection: (opened: (connection: Connection) => void) => void;
   /** Starts beating on a connection of its own, from a thread of its own. */
   readonly startHeartbeat: (hello: Hello) => void;
-  readonly onWelcome: (rank: number, job: Job) => void;
+  /** Absent: this worker reaches no other, and takes no part in groups. */
+  readonly peers?: PeerNetwork;
+  /** Bytes of the pieces in which it gives its state to others; a mebibyte if absent. */
+  readonly pieceBytes?: number;
+  readonly onWelcome: (rank: number, job: Job, reach: Reach) => void;
   /** Told once: rejected for good, dismissed, or failed. The connections are closed. */
   readonly onEnd: (end: WorkerEnd) => void;
 }
@@ -30,7 +35,8 @@ export interface WorkerOptions {
 /** Why a worker has ended; only a disconnected one may join again. */
 export type WorkerEnd =
   | { readonly kind: 'dismissed'; readonly reason: string }
-  | { readonly kind: 'refused'; readonly reason: string }
+  /** `isDenied`: its key gives it no right to be there, or not any more. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly isDenied?: true }
   /** `wasRefused`: somebody was there, and said so. */
   | { readonly kind: 'disconnected'; readonly reason: string; readonly wasRefused?: boolean }
   | { readonly kind: 'failed'; readonly error: LockstepError };

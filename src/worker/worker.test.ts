@@ -1,176 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { makeTestPlan } from '../../test/scripted-worker.ts';
-import { ManualClock } from '../base/clock.ts';
+import { createWorkerWorld, RECORD, STATE } from '../../test/worker-world.ts';
 import { NonFiniteError, ShortageError } from '../base/errors.ts';
-import {
-  type MicroBatchRecord,
-  parseToCoordinator,
-  type ToCoordinator,
-  type ToWorker,
-} from '../protocol/messages.ts';
-import type { Engine, EngineHandlers } from '../runtime/engine.ts';
+import type { ToWorker } from '../protocol/messages.ts';
 import { mostStateBytes } from '../state/state-layout.ts';
-import type { Connection } from '../transport/connection.ts';
-import { connectInMemory, SimulatedHost } from '../transport/memory-network.ts';
 import type { WorkerEnd } from './worker-options.ts';
-import { Worker } from './worker.ts';
-
-const STATE = new Uint8Array([1, 2, 3, 4]);
-/** Of micro-batch 0. */
-const RECORD: MicroBatchRecord = {
-  microBatch: 0,
-  sampleCount: 2,
-  lossSum: 1,
-  correctSum: 0,
-  maxima: [1],
-  checksum: 1,
-  weightsChecksum: 1,
-  computeMs: 1,
-};
-
-/** An engine that writes down what it is told, and is done when the test says so. */
-class ListedEngine implements Engine {
-  readonly calls: string[] = [];
-  readonly #state = STATE.slice();
-  isClosed = false;
-
-  begin({ pass, leases }: Parameters<Engine['begin']>[0]): void {
-    this.calls.push(`begin ${pass}: ${leases.join(' ')}`);
-  }
-  extend(microBatches: readonly number[]): void {
-    this.calls.push(`extend ${microBatches.join(' ')}`);
-  }
-  release(count: number): number[] {
-    this.calls.push(`release ${count}`);
-    return [3];
-  }
-  audit(microBatches: readonly number[], done: Parameters<Engine['audit']>[1]): void {
-    this.calls.push(`audit ${microBatches.join(' ')}`);
-    done([]);
-  }
-  apply({ step }: { step: number }, _: unknown, done: (norms: readonly number[]) => void): void {
-    this.calls.push(`apply ${step}`);
-    done([step]);
-  }
-  importState(bytes: Uint8Array): void {
-    this.calls.push(`import ${bytes.length} bytes`);
-  }
-  exportState(done: (bytes: Uint8Array) => void): void {
-    this.calls.push('export');
-    done(this.#state);
-  }
-  digest(done: (weightsDigest: string, stateDigest: string) => void): void {
-    done('w', 's');
-  }
-  totalsTarget(): undefined {
-    return undefined;
-  }
-  stateTarget(): undefined {
-    return undefined;
-  }
-  close(): void {
-    this.isClosed = true;
-  }
-}
-
-/** A worker whose coordinator is the test: it has been welcomed, and its engine is ready. */
-function createWorld() {
-  const clock = new ManualClock();
-  const hosts = [new SimulatedHost('worker'), new SimulatedHost('coordinator')] as const;
-  const engine = new ListedEngine();
-  const received: { readonly message: ToCoordinator; readonly payload: Uint8Array }[] = [];
-  const ends: WorkerEnd[] = [];
-  const far: Connection[] = [];
-  let handlers: EngineHandlers | undefined;
-  const dial = (): Connection => {
-    const [near, other] = connectInMemory(clock, { delayMs: () => 1, heldUntilMs: 0 }, ...hosts);
-    other.limits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 20 };
-    other.handlers = {
-      onFrame: (header, payload) =>
-        void received.push({ message: parseToCoordinator(header, 'worker'), payload }),
-      onClose: () => {},
-    };
-    far.push(other);
-    return near;
-  };
-  const identity = { workerId: 'w', host: 'h', rank: null, processId: 1, lanes: 1, software: 's' };
-  const worker = new Worker(dial(), {
-    identity,
-    clock,
-    createEngine: (_job, _files, given) => {
-      handlers = given;
-      const profile = { dataDigest: 'd', numericsClass: 'one' };
-      return { whenReady: (ready) => void clock.after(3, () => ready(engine, profile)) };
-    },
-    openConnection: (opened) => opened(dial()),
-    startHeartbeat: () => {},
-    onWelcome: () => {},
-    onEnd: (end) => void ends.push(end),
-  });
-  const [control] = far as [Connection];
-  const { job } = makeTestPlan();
-  control.send({ kind: 'welcome', session: 'session', rank: 4, job } satisfies ToWorker);
-  clock.advance(10);
-  const data = far[1]!;
-  const send = (connection: Connection, message: ToWorker, payload?: Uint8Array): void => {
-    connection.send(message, payload);
-    clock.advance(5);
-  };
-  const plan = (pass: number, step: number, leases: readonly number[]): void =>
-    send(control, {
-      kind: 'plan',
-      pass,
-      work: 'train',
-      step,
-      epoch: 0,
-      stepInEpoch: 0,
-      leases: [...leases],
-      exponents: [0],
-      reduction: 'star',
-    });
-  const commit = (step: number): void => {
-    const update = { sampleCount: 1, scalars: {} };
-    send(data, { kind: 'commit', pass: 1, step, exponents: [0], update });
-  };
-  /** So many steps of two micro-batches; a run of them begins with `pass`. */
-  const grant = (step: number, count: number, pass?: number): void => {
-    const updates = Array.from({ length: count }, () => ({ sampleCount: 4, scalars: {} }));
-    const start = pass === undefined ? undefined : { pass, maxima: [1], stepsPerEpoch: 100 };
-    send(data, { kind: 'grant', step, updates, ...(start && { start }) });
-  };
-  /** The engine is done with the two micro-batches of a step that was granted. */
-  const finish = (pass: number): void => {
-    handlers?.onDone(pass, [RECORD, { ...RECORD, microBatch: 1 }], new Uint8Array(0));
-    clock.advance(5);
-  };
-  let serial = 0;
-  const state = (step: number): void =>
-    send(data, { kind: 'state', step, serial: ++serial }, STATE);
-  const kinds = (): string[] => received.map(({ message }) => message.kind);
-  const last = (): ToCoordinator | undefined => received.at(-1)?.message;
-  const told = { received, kinds, last };
-  return {
-    clock,
-    worker,
-    engine,
-    control,
-    data,
-    ends,
-    send,
-    plan,
-    commit,
-    grant,
-    finish,
-    state,
-    handlers,
-    ...told,
-  };
-}
 
 describe('Worker', () => {
   test('says hello on each connection with the session that it was given, then ready', () => {
-    const { received, kinds } = createWorld();
+    const { received, kinds } = createWorkerWorld();
 
     assert.deepEqual(kinds(), ['hello', 'hello', 'ready']);
     const channels = received.flatMap(({ message }) =>
@@ -183,7 +22,7 @@ describe('Worker', () => {
   });
 
   test('computes a plan only from the state that it is for, whichever comes first', () => {
-    const { engine, plan, state, commit } = createWorld();
+    const { engine, plan, state, commit } = createWorkerWorld();
 
     plan(1, 3, [0, 1]);
     assert.deepEqual(engine.calls, []);
@@ -195,7 +34,7 @@ describe('Worker', () => {
   });
 
   test('applies each commit once, to the state that it is for, and reports norms', () => {
-    const { engine, state, commit, received } = createWorld();
+    const { engine, state, commit, received } = createWorkerWorld();
     state(5);
 
     for (const step of [4, 5, 5, 7, 6]) commit(step);
@@ -205,21 +44,14 @@ describe('Worker', () => {
   });
 
   test('commits by itself what it was granted, and answers for each step', () => {
-    const { engine, data, state, grant, finish, send, received } = createWorld();
+    const { engine, data, state, grant, attempt, send, received } = createWorkerWorld();
     state(3);
-    grant(3, 2, 9);
-    grant(5, 1);
-    for (const pass of [9, 10, 11]) finish(pass);
+    for (let i = 0; i < 2; i++) grant(3, 2, 9);
+    for (let i = 0; i < 2; i++) grant(5, 1);
+    for (const pass of [9, 10, 11]) attempt(pass);
     send(data, { kind: 'sendState', step: 6 });
 
-    const steps = [
-      'begin 9: 0 1',
-      'apply 3',
-      'begin 10: 0 1',
-      'apply 4',
-      'begin 11: 0 1',
-      'apply 5',
-    ];
+    const steps = ['follow 3: 2', 'follow 5: 1'];
     assert.deepEqual(engine.calls, ['import 4 bytes', ...steps, 'export']);
     const passes = received.flatMap(({ message }) =>
       message.kind === 'contribution' ? message.pass : [],
@@ -228,20 +60,20 @@ describe('Worker', () => {
   });
 
   test('has nothing left of what it was granted once it gets another state', () => {
-    const { engine, state, grant, finish, kinds } = createWorld();
+    const { engine, state, grant, attempt, kinds } = createWorkerWorld();
     state(3);
     grant(3, 2, 9);
     state(0);
 
-    finish(9);
+    attempt(9);
     grant(5, 1);
 
-    assert.deepEqual(engine.calls, ['import 4 bytes', 'begin 9: 0 1', 'import 4 bytes']);
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'follow 3: 2', 'import 4 bytes']);
     assert.ok(!kinds().includes('contribution'));
   });
 
   test('computes a pass again when it gets its plan again, since its old leases are void', () => {
-    const { engine, plan, state } = createWorld();
+    const { engine, plan, state } = createWorkerWorld();
     state(0);
 
     plan(1, 0, [0]);
@@ -251,7 +83,7 @@ describe('Worker', () => {
   });
 
   test('computes nothing twice when messages come twice', () => {
-    const { engine, plan, state, send, data, control } = createWorld();
+    const { engine, plan, state, send, data, control } = createWorkerWorld();
     state(0);
     for (let i = 0; i < 2; i++) plan(1, 0, [0]);
     for (let i = 0; i < 2; i++) send(control, { kind: 'lease', pass: 1, microBatches: [0, 3] });
@@ -261,7 +93,7 @@ describe('Worker', () => {
   });
 
   test('computes again what it gets again once it has contributed that', () => {
-    const { clock, engine, plan, state, send, control, handlers } = createWorld();
+    const { clock, engine, plan, state, send, control, handlers } = createWorkerWorld();
     state(0);
     plan(1, 0, [0, 3]);
     handlers!.onDone(1, [RECORD], STATE);
@@ -274,7 +106,7 @@ describe('Worker', () => {
   });
 
   test('begins no pass while a sum that it would overwrite is on its way', () => {
-    const { clock, engine, control, data, plan, state, handlers } = createWorld();
+    const { clock, engine, control, data, plan, state, handlers } = createWorkerWorld();
     state(0);
     plan(1, 0, [0]);
     const next = { pass: 2, work: 'train', step: 1, epoch: 0, stepInEpoch: 0 } as const;
@@ -293,7 +125,7 @@ describe('Worker', () => {
   });
 
   test('gives the engine no leases while the sum that they would overwrite is on its way', () => {
-    const { clock, engine, control, plan, state, handlers, last } = createWorld();
+    const { clock, engine, control, plan, state, handlers, last } = createWorkerWorld();
     state(0);
     plan(1, 0, [0]);
     const lease: ToWorker = { kind: 'lease', pass: 1, microBatches: [5] };
@@ -310,7 +142,7 @@ describe('Worker', () => {
   });
 
   test('contributes nothing of a pass whose state was replaced', () => {
-    const { clock, plan, state, handlers, kinds } = createWorld();
+    const { clock, plan, state, handlers, kinds } = createWorkerWorld();
     state(0);
     plan(1, 0, [0]);
     state(1);
@@ -325,7 +157,7 @@ describe('Worker', () => {
     'gives back leases of a plan that waits from its end, and of one under way those ' +
       'that the engine can spare',
     () => {
-      const { engine, control, send, plan, state, last } = createWorld();
+      const { engine, control, send, plan, state, last } = createWorkerWorld();
       plan(1, 0, [0, 1, 2, 3]);
 
       send(control, { kind: 'release', pass: 1, count: 2 });
@@ -341,7 +173,7 @@ describe('Worker', () => {
   );
 
   test('computes an audit of a plan that waits once the plan has begun', () => {
-    const { engine, control, send, plan, state, last } = createWorld();
+    const { engine, control, send, plan, state, last } = createWorkerWorld();
     plan(1, 0, [0]);
 
     send(control, { kind: 'audit', pass: 1, microBatches: [6] });
@@ -353,7 +185,7 @@ describe('Worker', () => {
   });
 
   test('sends its state and its digest once it has them, not after another state came', () => {
-    const { data, send, state, commit, received, kinds } = createWorld();
+    const { data, send, state, commit, received, kinds } = createWorkerWorld();
     state(0);
     send(data, { kind: 'sendState', step: 1 });
     send(data, { kind: 'sendDigest', step: 1, ask: 4 });
@@ -369,8 +201,24 @@ describe('Worker', () => {
     assert.equal(kinds().filter((kind) => kind === 'state').length, 1);
   });
 
+  test('puts no copy for another worker where a state is coming in', () => {
+    const { clock, engine, data, plan, state, announceState } = createWorkerWorld();
+    engine.stateMemory = new Uint8Array(STATE.length);
+    state(0);
+    data.send({ kind: 'sendState', step: 0 } satisfies ToWorker);
+    data.send({ kind: 'serveState', step: 0, secret: 's' } satisfies ToWorker);
+    // The first copy is on its way, then nothing has the worker make the second.
+    clock.advance(6);
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'export']);
+
+    assert.equal(announceState(), engine.stateMemory);
+    plan(1, 1, [0]);
+
+    assert.deepEqual(engine.calls, ['import 4 bytes', 'export']);
+  });
+
   test('leaves the run when too many commits wait for a state', () => {
-    const { commit, ends } = createWorld();
+    const { commit, ends } = createWorkerWorld();
 
     for (let step = 0; step < 256; step++) commit(step);
     assert.deepEqual(ends, []);
@@ -388,12 +236,16 @@ describe('Worker', () => {
         { kind: 'refused', reason: 'other data' },
       ],
       [
+        { kind: 'refused', reason: 'revoked', isDenied: true },
+        { kind: 'refused', reason: 'revoked', isDenied: true },
+      ],
+      [
         { kind: 'refused', reason: 'double', isForNow: true },
         { kind: 'disconnected', reason: 'double', wasRefused: true },
       ],
     ];
     for (const [message, end] of cases) {
-      const { engine, control, ends, send } = createWorld();
+      const { engine, control, ends, send } = createWorkerWorld();
 
       send(control, message);
       send(control, goodbye);
@@ -404,7 +256,7 @@ describe('Worker', () => {
   });
 
   test('says why it cannot go on before it ends', () => {
-    const { clock, handlers, ends, last } = createWorld();
+    const { clock, handlers, ends, last } = createWorkerWorld();
     const error = new NonFiniteError('the weights are gone', { step: 1, microBatch: 0 });
 
     handlers!.onFailed(error);
@@ -416,8 +268,8 @@ describe('Worker', () => {
 
   test('fails in its own words when memory is lacking while it does what it was told', () => {
     const lack = new ShortageError('no memory');
-    const ofPlan = createWorld();
-    const ofState = createWorld();
+    const ofPlan = createWorkerWorld();
+    const ofState = createWorkerWorld();
     ofPlan.engine.begin = () => {
       throw lack;
     };
@@ -435,7 +287,7 @@ describe('Worker', () => {
   });
 
   test('hears a goodbye that comes after the end of the other connections', () => {
-    const { clock, worker, control, data, ends, send } = createWorld();
+    const { clock, worker, control, data, ends, send } = createWorkerWorld();
 
     worker.lose('the heartbeat connection has ended');
     data.close();
@@ -448,7 +300,7 @@ describe('Worker', () => {
   });
 
   test('is disconnected when nothing follows the end of its data connection', () => {
-    const { clock, data, ends } = createWorld();
+    const { clock, data, ends } = createWorkerWorld();
 
     data.close();
     clock.advance(600);
@@ -457,7 +309,7 @@ describe('Worker', () => {
   });
 
   test('ends a connection on which a message does not belong', () => {
-    const { clock, data, ends, send } = createWorld();
+    const { clock, data, ends, send } = createWorkerWorld();
 
     send(data, { kind: 'lease', pass: 1, microBatches: [] });
     clock.advance(600);
@@ -469,7 +321,7 @@ describe('Worker', () => {
   });
 
   test('takes nothing that is larger than any state of its job', () => {
-    const { clock, data, ends, send } = createWorld();
+    const { clock, data, ends, send } = createWorkerWorld();
     const most = mostStateBytes(makeTestPlan().job.parameters);
 
     send(data, { kind: 'state', step: 0, serial: 1 }, new Uint8Array(most));

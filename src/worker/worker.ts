@@ -11,9 +11,11 @@ import { isOurFailure, type LockstepError, ProtocolError } from '../base/errors.
 import {
   type Hello,
   type Job,
-  type MicroBatchRecord,
+  type Commit,
+  type FetchState,
   parseToWorker,
   type Plan,
+  MAX_SAMPLES_BYTES,
   PROTOCOL_VERSION,
   type ToWorker,
 } from '../protocol/messages.ts';
@@ -21,13 +23,18 @@ import type { Engine, EngineHandlers, EngineProfile } from '../runtime/engine.ts
 import { mostStateBytes } from '../state/state-layout.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
-import { GrantedSteps } from './granted-steps.ts';
 import { reasonForCoordinator } from './failure-reason.ts';
+import { OwnCourse } from './own-course.ts';
 import { PassWork } from './pass-work.ts';
+import { Peers } from './peers.ts';
 import { Replica } from './replica.ts';
+import { SampleRequests } from './sample-requests.ts';
+import { StateDonor } from './state-donor.ts';
+import { StateFetch } from './state-fetch.ts';
 import type { WorkerEnd, WorkerOptions } from './worker-options.ts';
 
 type Welcome = Extract<ToWorker, { kind: 'welcome' }>;
+type Fence = Extract<ToWorker, { kind: 'fence' }>;
 
 /** The welcome carries the compiled steps, with everything that is frozen in them. */
 const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 };
@@ -46,15 +53,24 @@ export class Worker {
   #engine: Engine | undefined;
   #session: string | undefined;
   #isOver = false;
+  /** Most bytes of a state, or of a sum. */
+  #dataBytes = 0;
+  /** Parameters of the model. */
+  #tensors = 0;
   /** Set while another connection has ended and the control connection has not. */
   #farewell: { readonly reason: string; readonly timer: Timer } | undefined;
+  readonly #coordinator: CoordinatorLink;
   readonly #replica: Replica;
   readonly #work: PassWork;
+  readonly #peers: Peers;
+  readonly #donor: StateDonor;
+  readonly #fetch: StateFetch;
+  readonly #samples: SampleRequests;
   /** Absent until there is a job. */
-  #granted: GrantedSteps | undefined;
+  #own: OwnCourse | undefined;
 
   constructor(control: Connection, options: WorkerOptions) {
-    const link = this.#link();
+    const link = (this.#coordinator = this.#linkToCoordinator());
     this.#control = control;
     this.#options = options;
     this.#replica = new Replica(link);
@@ -63,6 +79,23 @@ export class Worker {
       link,
       engine: () => (this.#isOver ? undefined : this.#engine),
       onFlushed: () => this.#advance(),
+    });
+    const { clock, peers: network, pieceBytes } = options;
+    this.#donor = new StateDonor({ clock, link, pieceBytes, onCopied: () => this.#advance() });
+    this.#fetch = new StateFetch({
+      clock,
+      network,
+      onFetched: (request, bytes) => this.#takeFetched(request, bytes),
+      onFailed: ({ serial }, problem) => link.sendData({ kind: 'fetched', serial, problem }),
+    });
+    this.#samples = new SampleRequests(clock, (reason) => this.disconnect(reason));
+    this.#peers = new Peers({
+      clock,
+      network,
+      link,
+      work: this.#work,
+      donor: this.#donor,
+      onTotal: (commit, total) => this.#takeTotal(commit, total),
     });
     control.limits = WELCOME_LIMITS;
     control.handlers = {
@@ -98,7 +131,7 @@ export class Worker {
     this.#farewell = { reason, timer };
   }
 
-  #link(): CoordinatorLink {
+  #linkToCoordinator(): CoordinatorLink {
     return {
       send: (message) => {
         if (!this.#isOver) this.#control.send(message);
@@ -120,16 +153,15 @@ export class Worker {
       case 'welcome':
         return this.#load(message, payload);
       case 'refused':
-        return this.#end(
-          message.isForNow === true
-            ? { kind: 'disconnected', reason: message.reason, wasRefused: true }
-            : { kind: 'refused', reason: message.reason },
-        );
+        return this.#end(endOf(message));
       case 'goodbye':
         return this.#end({ kind: 'dismissed', reason: message.reason });
       case 'plan':
-        this.#work.take(message);
-        return this.#advance();
+        return this.#takePlan(message);
+      case 'group':
+        return this.#peers.form(message, this.#tensors, this.#dataBytes);
+      case 'fence':
+        return this.#fence(message);
       case 'lease':
         return this.#work.extend(message.pass, message.microBatches);
       case 'audit':
@@ -137,10 +169,14 @@ export class Worker {
       case 'release':
         return this.#work.release(message.pass, message.count);
       case 'commit':
+      case 'reduce':
       case 'grant':
       case 'state':
       case 'sendState':
+      case 'serveState':
+      case 'fetchState':
       case 'sendDigest':
+      case 'samples':
       case 'heartbeat':
         throw new ProtocolError(`${message.kind} does not belong on the control connection`);
       default:
@@ -154,30 +190,64 @@ export class Worker {
     if (message.kind === 'commit') {
       if (!replica.receiveCommit(message, payload))
         return this.disconnect('too far behind the run');
-    } else if (message.kind === 'state')
-      replica.receiveState({ step: message.step, serial: message.serial, bytes: payload });
-    else if (message.kind === 'grant') this.#begin(this.#granted?.take(message));
+    } else if (message.kind === 'state') this.#takeState(message, payload);
+    else if (message.kind === 'serveState') this.#donor.ask(message);
+    else if (message.kind === 'fetchState') this.#fetch.begin(message, this.#dataBytes);
+    else if (message.kind === 'reduce') this.#peers.request(message);
+    else if (message.kind === 'grant') this.#own?.take(message);
     else if (message.kind === 'sendState') replica.requestState(message.step);
     else if (message.kind === 'sendDigest') replica.requestDigest(message);
+    else if (message.kind === 'samples') return this.#samples.take(message, payload);
     else if (message.kind === 'refused') return this.lose(message.reason);
     else throw new ProtocolError(`${message.kind} does not belong on the data connection`);
     this.#advance();
   }
 
-  #load({ job, session, rank }: Welcome, payload: Uint8Array): void {
+  #takeState({ step, serial }: Extract<ToWorker, { kind: 'state' }>, bytes: Uint8Array): void {
+    this.#fetch.overtake(serial);
+    this.#replica.receiveState({ step, serial, bytes });
+  }
+
+  /** Another worker has given a state: it is what that one has told the coordinator, or void. */
+  #takeFetched({ step, serial, stateDigest }: FetchState, bytes: Uint8Array): void {
+    const engine = this.#engine;
+    if (engine === undefined || this.#isOver) return;
+    this.#replica.receiveState({ step, serial, bytes });
+    this.#advance();
+    engine.digest((_, digest) => {
+      const problem = `expected a state with the digest ${stateDigest}, got ${digest}`;
+      const answer = {
+        kind: 'fetched',
+        serial,
+        ...(digest !== stateDigest && { problem }),
+      } as const;
+      this.#coordinator.sendData(answer);
+    });
+  }
+
+  #load({ job, session, rank, reach, offer }: Welcome, payload: Uint8Array): void {
     if (this.#session === session) return;
     if (this.#session !== undefined) throw new ProtocolError('welcome: expected one, got another');
     this.#session = session;
     const { clock, onWelcome, openConnection, startHeartbeat, createEngine } = this.#options;
     const files = splitFiles(job, payload);
-    const dataBytes = Math.min(MAX_DATA_BYTES, mostStateBytes(job.parameters));
+    this.#dataBytes = Math.min(MAX_DATA_BYTES, mostStateBytes(job.parameters));
     this.#control.limits = CONTROL_LIMITS;
-    this.#granted = new GrantedSteps(job.microBatch);
-    onWelcome(rank, job);
+    this.#tensors = job.parameters.length;
+    this.#own = new OwnCourse({
+      microBatch: job.microBatch,
+      link: this.#coordinator,
+      peers: this.#peers,
+      onCommit: (commit, total) => this.#takeTotal(commit, total),
+      onOwnCommit: (commit) => this.#replica.advanceBy(commit),
+      onPlan: (given) => this.#takePlan(given),
+    });
+    const supply = offer && this.#samples.supplyOf(offer);
+    onWelcome(rank, job, reach);
     const startedMs = clock.now();
-    openConnection((connection) => this.#attachData(connection, session, dataBytes));
+    openConnection((connection) => this.#attachData(connection, session));
     startHeartbeat(this.#hello('heartbeat', session));
-    createEngine(job, files, this.#engineHandlers()).whenReady(
+    createEngine(job, files, this.#engineHandlers(), supply).whenReady(
       (engine, profile) => this.#becomeReady(engine, profile, clock.now() - startedMs),
       (error) => this.#fail(error),
     );
@@ -187,39 +257,62 @@ export class Worker {
     return {
       onDone: (pass, records, sum) => {
         if (this.#isOver || this.#data === undefined) return;
-        const contribution = this.#work.finish(pass, records);
+        const outgoing = this.#work.finish(pass, records, sum);
+        if (outgoing === undefined) return;
         // Lanes are at work again while it is sent.
-        this.#goOn(pass, records);
-        if (contribution !== undefined) this.#work.contribute(contribution, sum);
+        this.#own?.goOn(pass, records);
+        this.#work.contribute(outgoing);
+      },
+      onAttempted: (attempts) => {
+        const data = this.#data;
+        if (this.#isOver || data === undefined) return;
+        const tell = (): void => this.#own?.follow(attempts);
+        if (data.together === undefined) tell();
+        else data.together(tell);
+        this.#advance();
       },
       onFailed: (error) => this.#fail(error),
     };
   }
 
-  /** Commits what it may commit by itself, and begins what is next. */
-  #goOn(pass: number, records: readonly MicroBatchRecord[]): void {
-    const next = this.#granted?.settle(pass, records);
-    if (next === undefined) return;
-    if (next.commit !== undefined) this.#replica.receiveCommit(next.commit, NOTHING);
-    this.#begin(next.plan);
-    this.#advance();
+  /** A group is over. What the engine does for it by itself is part of the answer. */
+  #fence({ generation, heard }: Fence): void {
+    const answer = (): void => {
+      this.#peers.fence(generation, heard);
+      this.#advance();
+    };
+    if (this.#own === undefined) return answer();
+    this.#own.leave(generation, this.#engine, answer);
   }
 
-  #begin(plan: Plan | undefined): void {
-    if (plan !== undefined) this.#work.take(plan);
+  #takePlan(plan: Plan): void {
+    this.#work.take(plan);
+    this.#advance();
   }
 
   #becomeReady(engine: Engine, profile: EngineProfile, loadMs: number): void {
     if (this.#isOver) return engine.close();
     this.#engine = engine;
-    this.#control.send({ kind: 'ready', ...profile, loadMs });
+    this.#limitData();
+    const doors = this.#options.peers?.doors() ?? [];
+    const reachable = doors.length === 0 ? {} : { doors: [...doors] };
+    this.#control.send({ kind: 'ready', ...profile, loadMs, ...reachable });
     this.#advance();
   }
 
-  #attachData(connection: Connection, session: string, maxPayloadBytes: number): void {
+  /** Samples come only until it is ready, and only if they were offered. */
+  #limitData(): void {
+    const mayReceive = this.#engine === undefined && this.#samples.isOffered;
+    const maxPayloadBytes = mayReceive
+      ? Math.max(this.#dataBytes, MAX_SAMPLES_BYTES)
+      : this.#dataBytes;
+    if (this.#data !== undefined) this.#data.limits = { ...DATA_LIMITS, maxPayloadBytes };
+  }
+
+  #attachData(connection: Connection, session: string): void {
     if (this.#isOver) return connection.destroy();
     this.#data = connection;
-    connection.limits = { ...DATA_LIMITS, maxPayloadBytes };
+    this.#limitData();
     connection.handlers = {
       onFrame: (header, payload) =>
         this.#receiveData(parseToWorker(header, connection.peer), payload),
@@ -231,10 +324,14 @@ export class Worker {
         const kind =
           typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';
         const target = this.#replica.payloadTarget(kind, this.#engine);
-        return target?.length === byteLength ? target : undefined;
+        if (target?.length !== byteLength) return undefined;
+        // A copy for somebody else of the state before this one would be put where this one comes in.
+        if (kind === 'state') this.#donor.void();
+        return target;
       },
     };
     connection.send(this.#hello('data', session));
+    this.#samples.attach(connection);
   }
 
   /**
@@ -245,19 +342,38 @@ export class Worker {
     const engine = this.#engine;
     if (engine === undefined) return;
     while (!this.#isOver && this.#advanceOnce(engine));
+    this.#peers.advance();
+  }
+
+  /** The workers have added up a step: it is applied. */
+  #takeTotal(commit: Commit, total: Uint8Array): void {
+    const target = total.length === 0 ? NOTHING : this.#engine?.totalsTarget();
+    target?.set(total);
+    if (!this.#replica.receiveCommit(commit, target ?? total.slice()))
+      return this.disconnect('too far behind the run');
+    this.#advance();
   }
 
   /** False when there is nothing to do until another message comes. */
   #advanceOnce(engine: Engine): boolean {
-    const done = this.#replica.advance(engine);
+    // How far the engine has come by itself is not known before it has told all.
+    if (this.#donor.isCopying || this.#own?.isLeaving === true) return false;
+    const replica = this.#replica;
+    if (!replica.isSending && this.#donor.advance(engine, replica.step)) return true;
+    const done = replica.advance(engine);
     if (done === 'imported') this.#void();
-    return done !== 'nothing' || this.#work.beginIfDue(engine, this.#replica.step);
+    if (done !== 'nothing' || this.#work.beginIfDue(engine, replica.step)) return true;
+    const isOwn = !this.#work.isSending && this.#own?.beginIfDue(engine, replica.step);
+    // Of the plan before nothing is left to do.
+    if (isOwn === true) this.#work.drop();
+    return isOwn === true;
   }
 
   /** What was begun, or was to come, is of a state that is not there any more. */
   #void(): void {
     this.#work.void();
-    this.#granted?.void();
+    this.#donor.void();
+    this.#own?.void();
   }
 
   #fail(error: LockstepError): void {
@@ -270,11 +386,21 @@ export class Worker {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#farewell?.timer.cancel();
+    this.#peers.close();
+    this.#donor.close();
+    this.#fetch.close();
+    this.#samples.close();
     this.#control.close();
     this.#data?.close();
     this.#engine?.close();
     this.#options.onEnd(end);
   }
+}
+
+/** What it means for a worker that it is refused so. */
+function endOf({ reason, isForNow, isDenied }: Extract<ToWorker, { kind: 'refused' }>): WorkerEnd {
+  if (isForNow === true) return { kind: 'disconnected', reason, wasRefused: true };
+  return { kind: 'refused', reason, ...(isDenied === true && { isDenied }) };
 }
 
 /** The compiled steps that a welcome carries, each in memory of its own. */

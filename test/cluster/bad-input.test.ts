@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { VERSION } from '../../src/launch/software.ts';
 import { encodeFrameHead } from '../../src/transport/frame.ts';
 import {
   type Ending,
@@ -14,7 +15,6 @@ import {
 } from './processes.ts';
 import { mnistFile } from '../mnist-files.ts';
 import { lines, parts } from '../patterns.ts';
-import { startRun, startWorker } from './runs.ts';
 
 /** What somebody types, and the one message that answers it. */
 interface Mistake {
@@ -38,6 +38,38 @@ const MISTAKES: readonly Mistake[] = [
     args: ['train', '--dataset', 'pictures'],
     files: { 'pictures/readme': '' },
     says: /^error: reading pictures\/readme: expected a folder of images of one class, [^\n]+\n$/,
+  },
+  {
+    title: 'a link that is none, to plan with',
+    args: ['plan', '--link', 'fast'],
+    says: /^error: --link: expected a rate, [^\n]* as in 200mbit, [^\n]*, got "fast"\n$/,
+  },
+  {
+    title: 'more links than workers, to plan with',
+    args: ['plan', '--workers', '1', '--link', '1gbit', '--link', '1gbit'],
+    says: /^error: --link: expected at most one for each of 1 workers, got 2; [^\n]+\n$/,
+  },
+  {
+    title: 'a profile of another version, to plan with',
+    args: ['plan', '--profile', 'old.json'],
+    files: { 'old.json': '{"lockstep_version": "0.0.1"}' },
+    says: /^error: --profile: expected in old\.json [^\n]*, got one of Lockstep 0\.0\.1, [^\n]+\n$/,
+  },
+  {
+    title: 'a profile of another machine, to plan for this one with',
+    args: ['plan', '--profile', 'other.json'],
+    files: {
+      'other.json': JSON.stringify({
+        ...{ hostname: 'elsewhere', lockstep_version: VERSION, logical_cores: 8 },
+        training_steps: [],
+      }),
+    },
+    says: /^error: --profile: expected one of this machine, [^\n]*, got that of elsewhere; --link [^\n]+\n$/,
+  },
+  {
+    title: 'sizes that are none, to profile a step at',
+    args: ['profile', '--micro-batch', '16,0'],
+    says: /^error: --micro-batch: expected numbers of samples [^\n]*, got "16,0"\n$/,
   },
   {
     title: 'a command to be helped with that is not known',
@@ -65,9 +97,9 @@ const MISTAKES: readonly Mistake[] = [
     says: /^error: --dataset: expected one of mnist, [^\n]*got "mnits"; did you mean "mnist"\?\n$/,
   },
   {
-    title: 'an engine that is planned',
-    args: ['train', '--engine', 'ring'],
-    says: /^error: --engine: [^\n]*"ring" is not available yet in this version; use star\n$/,
+    title: 'a collective that is planned',
+    args: ['train', '--collective', 'mpi'],
+    says: /^error: --collective: [^\n]*"mpi" is not available yet in this version; use auto or shm or ring or star\n$/,
   },
   {
     title: 'a key that is not known in a YAML file, with its line',
@@ -136,6 +168,14 @@ const MISTAKES: readonly Mistake[] = [
     says: parts(
       /^error: making the folder of the run: part of the path note\/runs\/\S+ is a file\. /,
       /Choose another --out-dir\.\n$/,
+    ),
+  },
+  {
+    title: 'a door without a key where the internet may come in',
+    args: ['coordinator', '--host', '203.0.113.7', '--insecure'],
+    says: parts(
+      /^error: --insecure: expected a private network, got 203\.0\.113\.7, which the internet may /,
+      /reach\. Leave --insecure out: workers then join by a link with a key\n$/,
     ),
   },
   {
@@ -271,56 +311,6 @@ describe('one message, and exit code 2 where a file is wrong, 1 otherwise, for',
       /^error: reading data\/MNIST\/raw\/train-labels\S+ [^\n]*the file is truncated\. [^\n]+\n$/,
     );
     assert.equal(status, 2);
-  });
-
-  test('a worker whose data were changed, and the run goes on with another', async (t) => {
-    const folder = temporaryFolder(t);
-    writeFileSync(join(folder, 'train-labels-idx1-ubyte'), mnistFile('testLabels'));
-    const run = startRun(t, ['--steps', '2', '--workers', '1'], 'coordinator');
-
-    const spoilt = await startWorker(t, run, '--data-dir', folder);
-    const { status } = await spoilt.end();
-    const good = await startWorker(t, run);
-    const { summary } = await run.outcome();
-
-    assert.equal(status, 2);
-    assert.match(
-      spoilt.stderr,
-      /\nerror: reading \S+train-labels-idx1-ubyte: expected dimensions 60000, found 10000\./,
-    );
-    assert.match(
-      run.program.stderr,
-      /! 127\.0\.0\.1:\d+ was refused: left before it was ready: the data of this run are not there, /,
-    );
-    assert.equal(summary.events.workersJoined, 1);
-    assert.equal((await good.end()).status, 0);
-  });
-
-  test("a worker without the coordinator's own file, which it may not fetch by its path", async (t) => {
-    const folder = temporaryFolder(t);
-    const table = join(folder, 'table.csv');
-    writeFileSync(table, Array.from({ length: 64 }, (_, i) => `${i},${i % 3}`).join('\n'));
-    const flags = ['--dataset', table, '--steps', '2', '--workers', '1', '--global-batch', '32'];
-    const local = await startRun(t, flags).outcome();
-    const run = startRun(t, flags, 'coordinator');
-
-    const without = await startWorker(t, run);
-    const { status } = await without.end();
-    const good = await startWorker(t, run, '--data-dir', folder);
-    const { summary } = await run.outcome();
-
-    assert.equal(status, 2);
-    assert.match(run.program.stderr, /, waiting for 1 worker  /);
-    assert.match(
-      without.stderr,
-      /\nerror: data of the run: expected "table\.csv".* start the worker again with --data-dir <fol/,
-    );
-    assert.match(
-      run.program.stderr,
-      /was refused: left before it was ready: the data of this run /,
-    );
-    assert.equal((await good.end()).status, 0);
-    assert.equal(summary.stateDigest, local.summary.stateDigest);
   });
 
   test('a port that is in use', async (t) => {

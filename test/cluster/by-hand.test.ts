@@ -9,7 +9,8 @@ describe('lockstep worker --join', () => {
   test('joins a run half-way and shares its work', async (t) => {
     const long = await lasting(t, JOIN_MS);
     const reference = await referenceOf(t, long);
-    const run = startRun(t, [...long, '--workers', '2']);
+    // Slowed down they leave their cores to the one that comes.
+    const run = startRun(t, [...long, '--workers', '2', '--throttle', '4']);
 
     await run.reachesStep(20);
     const worker = await startWorker(t, run);

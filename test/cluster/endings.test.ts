@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
-import { PROMISE, referenceOf, startRun } from './runs.ts';
+import { describe, test, type TestContext } from 'node:test';
+import { assertGone, freeze, startLockstep, temporaryFolder } from './processes.ts';
+import { PROMISE, referenceOf, Run, startRun } from './runs.ts';
 
 /** What a file of tensors says of itself. */
 function metadataOf(path: string): Readonly<Record<string, string>> {
@@ -15,7 +16,73 @@ function metadataOf(path: string): Readonly<Record<string, string>> {
   return header['__metadata__'] ?? {};
 }
 
+/**
+ * On SIGUSR2 a promise that nobody looks after fails in the main thread of `lockstep`: in a worker
+ * by a mistake of ours, in a coordinator since it may open no more files.
+ */
+const MISTAKE = `
+  import { isMainThread } from 'node:worker_threads';
+  const shortage = process.argv[2] === 'train' && { code: 'EMFILE' };
+  const fail = () => Promise.reject(Object.assign(new TypeError('a mistake'), shortage));
+  if (isMainThread) process.on('SIGUSR2', fail);`;
+
+/** Starts a run whose processes have a mistake in them. */
+function startMistakenRun(t: TestContext, ...args: readonly string[]): Run {
+  const folder = temporaryFolder(t);
+  const place = ['--json', '--out-dir', folder, '--name', 'run'];
+  const environment = {
+    NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(MISTAKE)}`,
+  };
+  const program = startLockstep(t, ['train', ...args, ...place], undefined, environment);
+  return new Run(program, join(folder, 'run'));
+}
+
+describe('a process in which something fails that nobody looks after', () => {
+  test('ends at once; a worker is started again, a coordinator leaves nobody', async (t) => {
+    const run = startMistakenRun(t, ...PROMISE, '--epochs', '100', '--workers', '2');
+    const workers = await run.workerIds(2);
+
+    process.kill(workers.get(1)!, 'SIGUSR2');
+    const { rank, reason } = await run.event('worker-restarting');
+    const back = await run.event('worker-joined', (event) => !isFirst(event, workers));
+    await run.reachesStep(back.step + 5);
+    run.program.signal('SIGUSR2');
+    const { status } = await run.program.end(2_000);
+
+    assert.deepEqual([rank, reason], [1, 'a mistake']);
+    assert.deepEqual([status, run.program.stdout], [1, '']);
+    assert.match(run.program.stderr, /\nerror: this process has as many files .*\(EMFILE\)\. /);
+    assert.doesNotMatch(run.program.stderr, /^ +at /m);
+    const log = readFileSync(join(run.folder, 'logs/rank_1.log'), 'utf8');
+    assert.match(log, /\nTypeError: a mistake\n +at /);
+    await assertGone([...workers.values(), back.processId]);
+  });
+});
+
+function isFirst(
+  { processId }: { readonly processId: number },
+  workers: ReadonlyMap<number, number>,
+): boolean {
+  return [...workers.values()].includes(processId);
+}
+
 describe('lockstep train', () => {
+  test('ends at once on a second Ctrl-C, also when no worker answers', async (t) => {
+    const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);
+    const workers = await run.workerIds(2);
+
+    await run.reachesStep(5);
+    for (const pid of workers.values()) freeze(t, pid);
+    run.program.signal('SIGINT');
+    await run.program.saying(/stopping; press Ctrl-C again to end at once\n/);
+    run.program.signal('SIGINT');
+    const { status } = await run.program.end(2_000);
+
+    assert.equal(status, 130);
+    await run.assertNothingLeft();
+    assert.ok(!existsSync(join(run.folder, 'model.onnx')), 'nor half a model');
+  });
+
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     test(`ends with 130 on ${signal}, and what was committed is in its files`, async (t) => {
       const run = startRun(t, [...PROMISE, '--epochs', '100', '--workers', '2']);

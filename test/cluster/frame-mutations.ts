@@ -31,6 +31,8 @@ export const STALE: readonly ToCoordinator[] = [
   { kind: 'contribution', pass: 0, records: [], busyMs: 0 },
   { kind: 'applied', step: 1, norms: [1, null] },
   { kind: 'digest', step: 1, ask: 0, weightsDigest: 'w', stateDigest: 's' },
+  { kind: 'serving', secret: 's', stateDigest: 's' },
+  { kind: 'fetched', serial: 1 },
   { kind: 'released', pass: 1, microBatches: [0, 1] },
   { kind: 'audited', pass: 1, records: [RECORD] },
   { kind: 'heartbeat', progress: 1, busyLanes: 1, wallMs: 1e12, upMs: 10 },
@@ -40,6 +42,7 @@ const SAYINGS: readonly object[] = [
   ...STALE,
   hello(),
   { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1 },
+  { kind: 'sendSamples', split: 'd', part: 'x', offset: 0, byteLength: 1024 },
   { kind: 'state', step: 1 },
   { kind: 'failed', reason: 'no reason' },
   // What the coordinator says, said to it.
@@ -49,6 +52,7 @@ const SAYINGS: readonly object[] = [
   { kind: 'release', pass: 1, count: 1 },
   { kind: 'commit', pass: 1, step: 1, exponents: [], update: { sampleCount: 1, scalars: {} } },
   { kind: 'sendState', step: 1 },
+  { kind: 'serveState', step: 1, secret: 's' },
   { kind: 'sendDigest', step: 1, ask: 1 },
   { kind: 'goodbye', reason: 'over' },
 ];

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { TestContext } from 'node:test';
+import type { Owner } from './owner.ts';
 
 export const REPOSITORY: string = resolve(import.meta.dirname, '../..');
 
@@ -32,8 +32,8 @@ export async function waitFor<T>(
   }
 }
 
-/** A folder that goes with the test. */
-export function temporaryFolder(t: TestContext): string {
+/** A folder that goes with its owner. */
+export function temporaryFolder(t: Owner): string {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-cluster-'));
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
@@ -121,9 +121,10 @@ let isBuilt = process.env['LOCKSTEP_NO_BUILD'] !== undefined;
 
 /** Starts `lockstep` with these arguments. */
 export function startLockstep(
-  t: TestContext,
+  t: Owner,
   args: readonly string[],
   folder: string = REPOSITORY,
+  environment: NodeJS.ProcessEnv = {},
 ): Program {
   const bin = join(REPOSITORY, 'bin/lockstep.js');
   if (!isBuilt) {
@@ -133,20 +134,21 @@ export function startLockstep(
     assert.equal(status, 0, stderr);
     isBuilt = true;
   }
-  return startProgram(t, process.execPath, [bin, ...args], folder);
+  return startProgram(t, process.execPath, [bin, ...args], folder, environment);
 }
 
 /** Starts any program that the test owns. */
 export function startProgram(
-  t: TestContext,
+  t: Owner,
   program: string,
   args: readonly string[],
   folder: string = REPOSITORY,
+  environment: NodeJS.ProcessEnv = {},
 ): Program {
   const { NODE_TEST_CONTEXT: _, FORCE_COLOR: __, ...inherited } = process.env;
   const child = spawn(program, args, {
     cwd: folder,
-    env: { ...inherited, LOCKSTEP_NO_BUILD: '1', NO_COLOR: '1' },
+    env: { ...inherited, LOCKSTEP_NO_BUILD: '1', NO_COLOR: '1', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const started = new Program(child);
@@ -180,7 +182,7 @@ export async function assertGone(pids: readonly number[], deadlineMs = 2_000): P
 /**
  * Freezes a process until the returned function is called, at the latest at the end of the test.
  */
-export function freeze(t: TestContext, pid: number): () => void {
+export function freeze(t: Owner, pid: number): () => void {
   process.kill(pid, 'SIGSTOP');
   const thaw = (): void => {
     if (isAlive(pid)) process.kill(pid, 'SIGCONT');

@@ -9,12 +9,13 @@ import { assertSameModel, PROMISE, referenceOf, type Run, startRun, startWorker 
 export const SMALL: readonly string[] = [...PROMISE, '--hidden', '20'];
 export const RELAYED_RANK = 1;
 
-/** A run on three workers, one of which joins by way of a relay. */
+/** A run on three workers, one of which joins by way of a relay; its sums go that way. */
 export async function startRelayedRun(
   t: TestContext,
   args: readonly string[],
 ): Promise<{ run: Run; relay: Relay }> {
-  const run = startRun(t, [...args, '--workers', '3'], 'coordinator');
+  const star = ['--collective', 'star'];
+  const run = startRun(t, [...args, ...star, '--workers', '3'], 'coordinator');
   const [host, port] = (await run.address()).split(':') as [string, string];
   const relay = await openRelay({ host, port: Number(port) });
   t.after(async () => relay.close());

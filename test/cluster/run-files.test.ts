@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test, type TestContext } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { parseTrainConfig } from '../../src/config/parse-train-config.ts';
 import { decodeGraph, decodeGraphFile } from '../../src/graph/file/decode.ts';
 import { mnistFile } from '../mnist-files.ts';
-import { startProgram, temporaryFolder } from './processes.ts';
-import { type Outcome, type Run, startRun } from './runs.ts';
+import { Ending } from './owner.ts';
+import { type Program, startLockstep, startProgram, temporaryFolder } from './processes.ts';
+import { type Outcome, Run, startRun } from './runs.ts';
 
 const FLAGS = {
   steps: '60',
@@ -84,20 +85,17 @@ function readSafetensors(file: Buffer): {
 describe('the files of a run', () => {
   let run: Run;
   let outcome: Outcome;
-  const releases: (() => unknown)[] = [];
+  // The run outlasts the tests that look at it.
+  const owner = new Ending();
   before(async () => {
-    // The run outlasts the tests that look at it.
-    const owner = { after: (release: () => unknown) => void releases.push(release) };
     const flags = Object.entries(FLAGS).flatMap(([key, value]) => [
       `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
       value,
     ]);
-    run = startRun(owner as unknown as TestContext, flags);
+    run = startRun(owner, flags);
     outcome = await run.outcome();
   });
-  after(async () => {
-    for (const release of releases.reverse()) await release();
-  });
+  after(async () => owner.end());
 
   function read(...path: string[]): Buffer {
     return readFileSync(join(run.folder, ...path));
@@ -278,5 +276,43 @@ describe('the files of a run', () => {
 
     assert.deepEqual(inputs.map(({ name }) => name).slice(-3), ['x', 'y', 'sampleWeight']);
     assert.equal(outputs.filter(({ name }) => name.startsWith('gradient.')).length, 6);
+  });
+});
+
+describe('a folder that has a run in it already', () => {
+  const DIGITS = ['--dataset', 'digits', '--seed', '7', '--eval-every', 'never', '--lanes', '1'];
+
+  test('is taken by one of two, and by nobody after it, though it is killed', async (t) => {
+    const outDir = temporaryFolder(t);
+    const start = (name: string, ...more: readonly string[]): Program =>
+      startLockstep(t, [
+        ...['train', ...DIGITS, '--workers', '1', '--json', '--out-dir', outDir, '--name', name],
+        ...more,
+      ]);
+    const refused = `error: making the folder of the run: ${join(outDir, 'run')} exists already. `;
+    const assertRefused = async (program: Program): Promise<void> => {
+      assert.equal((await program.end()).status, 2);
+      assert.equal(program.stderr, `${refused}Choose another --name.\n`);
+    };
+
+    // Both at once: one of them has made the folder when the other tries to.
+    const both = [start('run', '--epochs', '100000'), start('run', '--epochs', '100000')];
+    await Promise.race(both.map(async ({ ended }) => ended));
+    const [late] = both.filter(({ isOver }) => isOver);
+    const [first] = both.filter(({ isOver }) => !isOver);
+    await assertRefused(late!);
+    const run = new Run(first!, join(outDir, 'run'));
+    await run.reachesStep(20);
+    await assertRefused(start('run'));
+    const [worker] = (await run.workerIds(1)).values();
+    first!.signal('SIGKILL');
+    await first!.end();
+    process.kill(worker!, 'SIGKILL');
+
+    const left = readFileSync(join(run.folder, 'metrics.jsonl'));
+    await assertRefused(start('run'));
+    assert.deepEqual(readFileSync(join(run.folder, 'metrics.jsonl')), left);
+    const next = new Run(start('next', '--steps', '5'), join(outDir, 'next'));
+    assert.equal((await next.outcome()).summary.steps, 5);
   });
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { RunSummary } from '../../src/runs/run-summary.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
+import type { Owner } from './owner.ts';
 import { assertGone, type Program, startLockstep, temporaryFolder } from './processes.ts';
 
 /** The run that the project makes its promise about, short of the number of workers. */
@@ -15,7 +16,7 @@ export const PROMISE: readonly string[] = [
 ];
 export const PROMISE_STEPS = 313;
 /** The promised run, only long enough to be disturbed in its midst. */
-export const SHORT: readonly string[] = [...PROMISE, '--steps', '120'];
+export const SHORT: readonly string[] = [...PROMISE, '--steps', '240'];
 
 type EventOf<Kind extends RunEvent['kind']> = Extract<RunEvent, { kind: Kind }>;
 
@@ -116,7 +117,7 @@ export class Run {
 /**
  * Starts `lockstep train` (or `coordinator`) with its files in a folder that goes with the test.
  */
-export function startRun(t: TestContext, args: readonly string[], command = 'train'): Run {
+export function startRun(t: Owner, args: readonly string[], command = 'train'): Run {
   const outDir = temporaryFolder(t);
   const program = startLockstep(t, [
     command,
@@ -145,14 +146,14 @@ const references = new Map<string, Promise<Outcome>>();
  * What one worker with one lane, undisturbed, makes of these settings. Computed once; by
  * `npm test` once for all test files, which find it in the folder that it names.
  */
-export async function referenceOf(t: TestContext, args: readonly string[]): Promise<Outcome> {
+export async function referenceOf(t: Owner, args: readonly string[]): Promise<Outcome> {
   const key = args.join(' ');
   const known = references.get(key) ?? computeReference(t, args);
   references.set(key, known);
   return known;
 }
 
-async function computeReference(t: TestContext, args: readonly string[]): Promise<Outcome> {
+async function computeReference(t: Owner, args: readonly string[]): Promise<Outcome> {
   const shared = process.env['LOCKSTEP_TEST_SHARED'];
   const name = createHash('sha256').update(args.join(' ')).digest('hex');
   const path = shared === undefined ? undefined : join(shared, `${name}.json`);

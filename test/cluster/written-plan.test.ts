@@ -61,9 +61,9 @@ async function runFrom(t: TestContext, folder: string): Promise<RunResult> {
     onFailed: (error) => settle.reject(error),
   });
   const accept = coordinator.accept.bind(coordinator);
-  const listener = await listen({ host: '127.0.0.1', port: 0 }, accept, (error) =>
-    settle.reject(error),
-  );
+  const listener = await listen({ host: '127.0.0.1', port: 0 }, accept, {
+    onAcceptFailed: (error) => settle.reject(error),
+  });
   t.after(async () => listener.close());
   const address = `127.0.0.1:${listener.address.port}`;
   const workers = [0, 1].map(() =>

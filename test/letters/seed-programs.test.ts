@@ -48,7 +48,8 @@ describe('programs that speak Thrift', { skip }, () => {
     ];
     for (const node of theirs)
       cluster.addToList(Number(await waitFor('a port', () => /^(\d+)\n/.exec(node.stdout)?.[1])));
-    await cluster.startNode(0);
+    // So slow that it cannot do all alone before theirs are found.
+    await cluster.startNode(0.2, '--delay', '500');
     const { port } = await cluster.startCoordinator('2');
 
     const client = cluster.startClient(port, 5, 15, 20, 0.0001, '--compat', 'seed');

@@ -80,7 +80,8 @@ function installs({ text }: Block): boolean {
 
 function runBlock(block: Block, index: number, { clone, folder }: World): void {
   const script = join(folder, `block-${index}.sh`);
-  writeFileSync(script, MACHINE.test(block.text) ? onMachines(block) : block.text);
+  const said = `${script}.said`;
+  writeFileSync(script, MACHINE.test(block.text) ? onMachines(block, said) : block.text);
   const {
     NODE_TEST_CONTEXT: _,
     LOCKSTEP_NO_BUILD: __,
@@ -101,7 +102,10 @@ function runBlock(block: Block, index: number, { clone, folder }: World): void {
     ]),
     {
       cwd: clone,
-      env: { ...environment, PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, NO_COLOR: '1' },
+      env: {
+        ...{ ...environment, NO_COLOR: '1', LOCKSTEP_HOME: join(folder, 'home') },
+        PATH: `${join(folder, 'bin')}:${process.env['PATH']}`,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       encoding: 'utf8',
       timeout: BLOCK_TIMEOUT_MS,
@@ -119,11 +123,14 @@ function runBlock(block: Block, index: number, { clone, folder }: World): void {
 
 /**
  * The script of a block whose lines are typed on several machines: each in the background, but the
- * last; none may fail, and those that serve until they are told to end may go on.
+ * last; none may fail, and those that serve until they are told to end may go on. What they say is
+ * in the file `said`: a join link stands for the one that is printed there.
  */
-function onMachines(block: Block): string {
-  const commands = commandsOf(block);
+function onMachines(block: Block, said: string): string {
+  const link = `$(grep -o -m 1 'lockstep://[^ ]*' '${said}')`;
+  const commands = commandsOf(block).map((command) => command.replace(/lockstep:\/\/\S+/, link));
   return [
+    `exec 2> >(tee '${said}' >&2)`,
     ...commands
       .slice(0, -1)
       .map((command) => `${command} & others+=($!); sleep ${MACHINE_PAUSE_SECONDS}`),

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RunEvent } from '../../src/metrics/events.ts';
-import { Program, REPOSITORY } from '../cluster/processes.ts';
+import { Program, REPOSITORY, waitFor } from '../cluster/processes.ts';
 import { Run } from '../cluster/runs.ts';
 
 /** Kilobits a second in each direction; undefined: all that the machine can. */
@@ -16,8 +16,12 @@ export type Rate = number | undefined;
 
 const HUB_ADDRESS = '10.99.0.1';
 /** Of a burst a link passes at once what it has saved, and queues what it passes in the latency. */
-const BURST = '32kbit';
+const LEAST_BURST_KBIT = 32;
+/** What a fast link passes between two looks at it. */
+const BURST_SECONDS = 0.002;
 const LATENCY = '400ms';
+/** More than any link here passes. */
+const UNLIMITED_KBIT = 40_000_000;
 /** Networks of this process so far. */
 let serial = 0;
 
@@ -28,12 +32,21 @@ export function reasonToSkip(): string | false {
   return hasTools ? false : 'without iproute2';
 }
 
+/** Words before a command that give its machine a name, which network namespaces do not have. */
+export function named(machine: string): readonly string[] {
+  const rename = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"';
+  return ['unshare', '--uts', 'sh', '-c', rename, machine];
+}
+
 /** Makes a network, and takes it away with all that runs in it when `use` is done. */
 export async function withNetwork<T>(use: (network: Network) => Promise<T>): Promise<T> {
   const network = new Network();
+  const abandon = (): void => network.abandon();
+  process.once('exit', abandon);
   try {
     return await use(network);
   } finally {
+    process.removeListener('exit', abandon);
     await network.close();
   }
 }
@@ -45,7 +58,7 @@ export class Network {
   readonly #namespaces: string[] = [];
   readonly #programs: Program[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), 'lockstep-network-'));
-  #port = '';
+  #link = '';
 
   constructor() {
     this.#addNamespace(this.#hub);
@@ -55,39 +68,148 @@ export class Network {
   }
 
   /** Starts a coordinator; resolves once it listens. */
-  async coordinate(args: readonly string[]): Promise<Run> {
-    const place = ['--host', HUB_ADDRESS, '--port', '0', '--out-dir', this.#folder];
+  async coordinate(args: readonly string[], host: string = HUB_ADDRESS): Promise<Run> {
+    this.#link = join(this.#folder, `run-${this.#programs.length}.link`);
+    const place = ['--host', host, '--link-file', this.#link, '--out-dir', this.#folder];
     const program = this.#start(this.#hub, [
       ...['coordinator', ...args, ...place, '--name', `run-${this.#programs.length}`, '--json'],
     ]);
     const run = new Run(program, join(this.#folder, `run-${this.#programs.length - 1}`));
-    this.#port = (await run.address()).split(':').at(-1)!;
+    await run.address();
     return run;
+  }
+
+  /** Words before a command that runs where coordinators run. */
+  get inside(): readonly string[] {
+    return ['ip', 'netns', 'exec', this.#hub];
+  }
+
+  /** Runs `lockstep` where coordinators run, within `wrapper`. */
+  run(args: readonly string[], wrapper: readonly string[] = []): Program {
+    return this.#start(this.#hub, args, wrapper);
   }
 
   /** Starts a worker behind a link of its own, for the coordinator that was started last. */
   join(rate: Rate, wrapper: readonly string[] = []): Joined {
+    const host = this.addHost(rate);
+    return { ...host, program: this.joinAt(host, wrapper) };
+  }
+
+  /** Starts one more worker on a host, for the coordinator that was started last. */
+  joinAt({ start }: Host, wrapper: readonly string[] = []): Program {
+    return start(['join', '--link-file', this.#link, '--lanes', '1'], wrapper);
+  }
+
+  /** Gives two hosts a network of their own, beside that of all: `eth1` at both, once it is up. */
+  async wire(first: Host, second: Host, rate: Rate): Promise<void> {
+    const [here, there] = [first.namespace, second.namespace];
+    const ends = ['peer', 'name', 'eth1', 'netns', there];
+    ip('-n', here, 'link', 'add', 'eth1', 'type', 'veth', ...ends);
+    for (const [index, namespace] of [here, there].entries()) {
+      ip('-n', namespace, 'address', 'add', `10.98.0.${index + 1}/24`, 'dev', 'eth1');
+      ip('-n', namespace, 'link', 'set', 'eth1', 'up');
+      setRate(namespace, 'eth1', rate);
+    }
+    for (const namespace of [here, there]) await isUp(namespace);
+  }
+
+  /** Gives hosts a second network, beside that of all: `eth1` at each, with a new address. */
+  async wireAll(hosts: readonly Host[], rate: Rate): Promise<readonly string[]> {
+    ip('-n', this.#hub, 'link', 'add', 'second', 'type', 'bridge');
+    ip('-n', this.#hub, 'link', 'set', 'second', 'up');
+    const addresses = hosts.map(({ namespace }, index) => {
+      const port = `second${index}`;
+      const ends = ['peer', 'name', 'eth1', 'netns', namespace];
+      ip('-n', this.#hub, 'link', 'add', port, 'type', 'veth', ...ends);
+      ip('-n', this.#hub, 'link', 'set', port, 'master', 'second', 'up');
+      const address = `10.98.0.${index + 1}`;
+      ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth1');
+      ip('-n', namespace, 'link', 'set', 'eth1', 'up');
+      setRate(namespace, 'eth1', rate);
+      return address;
+    });
+    for (const { namespace } of hosts) await isUp(namespace);
+    return addresses;
+  }
+
+  /** Runs `lockstep` where the coordinator would be. */
+  startAtHub(args: readonly string[]): Program {
+    return this.#start(this.#hub, args);
+  }
+
+  /** Adds a host behind a link of its own. */
+  addHost(rate: Rate): Host {
     const index = this.#namespaces.length;
     const namespace = `${this.#name}-${index}`;
     const port = `port${index}`;
+    const address = `10.99.0.${index + 1}`;
     this.#addNamespace(namespace);
     const ends = ['peer', 'name', 'eth0', 'netns', namespace];
     ip('-n', this.#hub, 'link', 'add', port, 'type', 'veth', ...ends);
     ip('-n', this.#hub, 'link', 'set', port, 'master', 'bridge', 'up');
-    ip('-n', namespace, 'address', 'add', `10.99.0.${index + 1}/24`, 'dev', 'eth0');
+    ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0');
     ip('-n', namespace, 'link', 'set', 'eth0', 'up');
     const limit = (to: Rate): void => {
       setRate(this.#hub, port, to);
       setRate(namespace, 'eth0', to);
     };
     limit(rate);
-    const where = ['worker', '--join', `${HUB_ADDRESS}:${this.#port}`, '--lanes', '1'];
-    return { program: this.#start(namespace, where, wrapper), limit };
+    const limitTo = (other: Host, to: number): void => {
+      const tc = (what: string, how: string, ...args: readonly string[]): void =>
+        ip('netns', 'exec', namespace, 'tc', what, how, 'dev', 'eth0', ...args);
+      const addClass = (id: string, kilobits: number): void =>
+        tc('class', 'add', 'parent', '1:', 'classid', id, 'htb', 'rate', `${kilobits}kbit`);
+      tc('qdisc', 'replace', 'root', 'handle', '1:', 'htb', 'default', '1');
+      addClass('1:1', rate ?? UNLIMITED_KBIT);
+      addClass('1:2', to);
+      const match = ['u32', 'match', 'ip', 'dst', `${other.address}/32`];
+      tc('filter', 'add', 'parent', '1:', 'protocol', 'ip', ...match, 'flowid', '1:2');
+    };
+    const part = (isParted = true): void => {
+      const state = isParted ? 'on' : 'off';
+      ip('-n', this.#hub, 'link', 'set', port, 'type', 'bridge_slave', 'isolated', state);
+    };
+    const unplug = (): void => ip('-n', this.#hub, 'link', 'set', port, 'down');
+    const move = (to: string): void => {
+      ip('-n', namespace, 'address', 'delete', `${address}/24`, 'dev', 'eth0');
+      ip('-n', namespace, 'address', 'add', `${to}/24`, 'dev', 'eth0');
+      // Its programs are told, as by systems that notice; with others they notice by silence.
+      ip('netns', 'exec', namespace, 'ss', '-K', 'src', address);
+    };
+    const swallow = (other: string): void =>
+      ip('-n', namespace, 'neighbour', 'add', other, 'lladdr', '02:00:00:00:00:01', 'dev', 'eth0');
+    const receivedBytes = (device: string): number => {
+      const { stdout } = spawnSync('ip', ['-n', namespace, '-s', '-j', 'link', 'show', device]);
+      const [link] = JSON.parse(String(stdout)) as [{ stats64: { rx: { bytes: number } } }];
+      return link.stats64.rx.bytes;
+    };
+    return {
+      address,
+      namespace,
+      receivedBytes,
+      limit,
+      limitTo,
+      part,
+      unplug,
+      move,
+      swallow,
+      start: (args, wrapper) => this.#start(namespace, args, wrapper),
+    };
   }
 
   /** Ends what still runs, and takes the namespaces away. */
   async close(): Promise<void> {
     await Promise.all(this.#programs.map(async (program) => program.release()));
+    this.#remove();
+  }
+
+  /** Does so at once, when there is no time left. */
+  abandon(): void {
+    for (const program of this.#programs) if (!program.isOver) program.signal('SIGKILL');
+    this.#remove();
+  }
+
+  #remove(): void {
     for (const namespace of this.#namespaces) spawnSync('ip', ['netns', 'delete', namespace]);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -103,7 +225,11 @@ export class Network {
     const { NODE_TEST_CONTEXT: _, FORCE_COLOR: __, ...inherited } = process.env;
     const child = spawn('ip', ['netns', 'exec', namespace, ...wrapper, ...lockstep], {
       cwd: REPOSITORY,
-      env: { ...inherited, LOCKSTEP_NO_BUILD: '1', NO_COLOR: '1' },
+      env: {
+        ...{ ...inherited, LOCKSTEP_NO_BUILD: '1', NO_COLOR: '1' },
+        // Each has a user of its own.
+        LOCKSTEP_HOME: join(this.#folder, namespace),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const program = new Program(child);
@@ -112,11 +238,31 @@ export class Network {
   }
 }
 
-/** A worker in a network. */
-export interface Joined {
-  readonly program: Program;
+/** A machine in a network. */
+export interface Host {
+  readonly address: string;
+  readonly namespace: string;
+  /** What has come over one of its devices so far. */
+  readonly receivedBytes: (device: string) => number;
   /** From now on its link passes so much. */
   readonly limit: (rate: Rate) => void;
+  /** From now on it sends so much to another host, and to the others what it could at first. */
+  readonly limitTo: (other: Host, kilobits: number) => void;
+  /** From now on nothing passes between it and others that are parted; the coordinator is not. */
+  readonly part: (isParted?: boolean) => void;
+  /** From now on nothing passes between it and anybody. */
+  readonly unplug: () => void;
+  /** It has another address from now on; its connections end, and nobody hears of that. */
+  readonly move: (to: string) => void;
+  /** What it sends to another address is lost on the way, as behind a firewall that drops it. */
+  readonly swallow: (other: string) => void;
+  /** Runs `lockstep` there, within `wrapper`. */
+  readonly start: (args: readonly string[], wrapper?: readonly string[]) => Program;
+}
+
+/** A worker in a network. */
+export interface Joined extends Host {
+  readonly program: Program;
 }
 
 /** What must not happen on a link that is only slow: workers lost or stalled, steps undone. */
@@ -153,11 +299,24 @@ export async function withBusyCores<T>(
   }
 }
 
+/** The kernel looks for carriers once a second; before that programs do not see the device. */
+async function isUp(namespace: string): Promise<void> {
+  await waitFor(`eth1 of ${namespace}`, () =>
+    spawnSync('ip', ['-n', namespace, '-o', 'link', 'show', 'eth1'], {
+      encoding: 'utf8',
+    }).stdout.includes('state UP'),
+  );
+}
+
 function setRate(namespace: string, device: string, rate: Rate): void {
   const place = ['netns', 'exec', namespace, 'tc', 'qdisc'];
-  const limit = ['tbf', 'rate', `${rate}kbit`, 'burst', BURST, 'latency', LATENCY];
-  if (rate !== undefined) ip(...place, 'replace', 'dev', device, 'root', ...limit);
-  else spawnSync('ip', [...place, 'delete', 'dev', device, 'root']);
+  if (rate === undefined) {
+    spawnSync('ip', [...place, 'delete', 'dev', device, 'root']);
+    return;
+  }
+  const burst = `${Math.max(LEAST_BURST_KBIT, rate * BURST_SECONDS)}kbit`;
+  const limit = ['tbf', 'rate', `${rate}kbit`, 'burst', burst, 'latency', LATENCY];
+  ip(...place, 'replace', 'dev', device, 'root', ...limit);
 }
 
 function ip(...args: readonly string[]): void {

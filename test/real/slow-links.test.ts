@@ -28,7 +28,10 @@ async function runOn<T>(
 ): Promise<T> {
   await startLockstep(t, ['--version']).end();
   return withNetwork(async (network) => {
-    const run = await network.coordinate(['--workers', String(rates.length), ...args]);
+    const run = await network.coordinate([
+      ...['--workers', String(rates.length), '--collective', 'star'],
+      ...args,
+    ]);
     for (const rate of rates) network.join(rate);
     return use(run, network);
   });

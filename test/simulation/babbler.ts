@@ -43,6 +43,8 @@ function sayingOf(choices: Choices, hello: Hello): ToCoordinator {
     { kind: 'audited', pass, records },
     { kind: 'applied', step, norms: [1, null] },
     { kind: 'state', step },
+    { kind: 'serving', secret: 's', stateDigest: choices.chance(0.5) ? 's' : null },
+    { kind: 'fetched', serial: choices.below(9) },
     { kind: 'digest', step, ask: choices.below(9), weightsDigest: 'w', stateDigest: 's' },
     { kind: 'heartbeat', progress: choices.below(1e6), busyLanes: choices.below(9) },
     { kind: 'failed', reason: 'no reason' },

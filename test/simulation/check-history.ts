@@ -16,13 +16,14 @@ export function undisturbedDigest(workers: number, steps = STEPS): string {
 }
 
 /**
- * Throws, with the way to replay it, unless history `seed` ends exactly as if nothing had gone
- * wrong.
+ * Throws, with the way to replay it by the test of this name, unless history `seed` ends exactly as
+ * if nothing had gone wrong.
  */
 export function checkHistory(
   seed: number,
   expected: string,
   changes: Partial<HistoryOptions> = {},
+  file = changes.world === 'wide' ? 'wide' : 'simulation',
 ): SimulatedCluster {
   const steps = changes.steps ?? STEPS;
   const workers = 1 + (seed % 4);
@@ -39,8 +40,8 @@ export function checkHistory(
     checkReports(cluster, steps);
     return cluster;
   } catch (error) {
-    const file = `test/simulation/${changes.world === 'wide' ? 'wide' : 'simulation'}.test.ts`;
-    const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test ${file}`;
+    const test = `test/simulation/${file}.test.ts`;
+    const replay = `LOCKSTEP_HISTORY=${seed} node --import tsx --test ${test}`;
     throw new Error(
       `history ${seed} failed: ${messageOf(error)}\nReplay: ${replay}\nFaults: ` +
         cluster.faults.join('; '),

@@ -5,26 +5,41 @@
  */
 import { type Clock, ManualClock, type Timer } from '../../src/base/clock.ts';
 import type { LockstepError } from '../../src/base/errors.ts';
+import type { CollectiveChoice } from '../../src/collectives/body-names.ts';
+import type { Collective, CollectiveOptions } from '../../src/collectives/collective.ts';
+import { Ring } from '../../src/collectives/ring.ts';
+import type { CommonMemories } from '../../src/collectives/shm/common-memories.ts';
+import { makeShm } from '../../src/collectives/shm/shm.ts';
 import { Coordinator } from '../../src/coordinator/coordinator.ts';
-import type { RunResult } from '../../src/coordinator/coordinator-options.ts';
+import type { DataSource, RunResult } from '../../src/coordinator/coordinator-options.ts';
 import type { Reporter } from '../../src/coordinator/reporter.ts';
+import type { StepClosing } from '../../src/plan/closing.ts';
 import type { RunPlan } from '../../src/plan/run-plan.ts';
 import { sampleRange } from '../../src/data/batches.ts';
+import type { Piece } from '../../src/data/parcels/piece.ts';
 import { makeOptimizerSpec } from '../../src/optim/spec.ts';
 import { DEFAULT_TIMING } from '../../src/membership/timing.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
-import { type Hello, parseToWorker, type ToWorker } from '../../src/protocol/messages.ts';
-import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
-import { type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
+import {
+  type Hello,
+  parseToCoordinator,
+  parseToWorker,
+  type ToCoordinator,
+  type ToWorker,
+} from '../../src/protocol/messages.ts';
+import type { DataSupply, Engine, EngineHandlers } from '../../src/runtime/engine.ts';
+import { Broadcast, type Connection, GREETING_LIMITS } from '../../src/transport/connection.ts';
 import {
   connectInMemory,
   SimulatedHost,
   type SimulatedLink,
 } from '../../src/transport/memory-network.ts';
 import type { WorkerEnd } from '../../src/worker/worker-options.ts';
+import type { PeerNetwork } from '../../src/worker/peer-network.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { Babbler } from './babbler.ts';
 import { Choices } from './choices.ts';
+import { type FaultyCluster, PeerFaults } from './peer-faults.ts';
 import {
   ELEMENTS,
   initialTensors,
@@ -35,9 +50,14 @@ import {
 } from './simulated-engine.ts';
 
 const HEARTBEAT_MS = 250;
+/** A state has several pieces. */
+const PIECE_BYTES = 50;
 const REJOIN_MS = 500;
+/** Of WebAssembly. */
+const PAGE_BYTES = 64 << 10;
 /** Virtual time after which a run that has not finished counts as hung. */
-const HUNG_MS = { lan: 20 * 60_000, quick: 20 * 60_000, wide: 48 * 3_600_000 };
+const LAN_MS = 20 * 60_000;
+const HUNG_MS = { lan: LAN_MS, quick: LAN_MS, even: LAN_MS, wide: 48 * 3_600_000 };
 
 /** A host's view of time: its timers wait while it is frozen and never fire once it is dead. */
 class HostClock implements Clock {
@@ -70,6 +90,7 @@ class HostClock implements Clock {
 export type EngineWrapper = (
   create: (handlers: EngineHandlers) => Engine,
   handlers: EngineHandlers,
+  worker: string,
 ) => Engine;
 
 /** What a history is made of. */
@@ -81,12 +102,26 @@ export interface HistoryOptions {
   readonly isDisturbed: boolean;
   /**
    * `wide`: links from 10 kbit/s to 10 Gbit/s, micro-batches from a millisecond to ten minutes, and
-   * messages that come twice; `quick`: as `lan`, with micro-batches of at most two milliseconds;
-   * `lan` if absent.
+   * messages that come twice; `quick`: as `lan`, with micro-batches of at most two milliseconds, as
+   * long as nobody is slow; `even`: with such that take everybody about one, and messages that come
+   * twice; `lan` if absent.
    */
-  readonly world?: 'lan' | 'quick' | 'wide';
+  readonly world?: 'lan' | 'quick' | 'even' | 'wide';
   /** Members that say anything at any time, besides the workers; 0 if absent. */
   readonly babblers?: number;
+  /** Workers that are on one machine; 1 if absent. */
+  readonly ranksPerHost?: number;
+  /** How sums travel; `auto` if absent. */
+  readonly collective?: CollectiveChoice;
+  /** Whether workers may stand by whose sums are long on their way; false if absent. */
+  readonly mayStandBy?: boolean;
+  /**
+   * The coordinator leads every step: none is granted. For that the run is to stop when it
+   * diverges, which it does not.
+   */
+  readonly isLed?: boolean;
+  /** How steps are closed that the coordinator leads, and adds up, all. */
+  readonly closing?: StepClosing;
   /** Part of the steps that are audited; 0 if absent. */
   readonly auditRate?: number;
   /** What a worker of this name does to its gradients; nothing if undefined. */
@@ -99,8 +134,24 @@ export interface HistoryOptions {
   readonly snapshotMs?: number;
   /** Instead of the one that fills `events`. */
   readonly reporter?: Reporter;
-  /** Hears of every message that the coordinator sends, at the moment of sending. */
-  readonly onSentToWorker?: (worker: string, message: ToWorker) => void;
+  /** Draws so many faults at most of pairs of workers, and at messages, besides; 0 if absent. */
+  readonly peerFaults?: number;
+  /** Gets the means to do harm before anything happens. */
+  readonly onStart?: (cluster: FaultyCluster) => void;
+  /**
+   * Hears of every message that the coordinator sends, at the moment of sending. Memberships of a
+   * worker are counted from 1.
+   */
+  readonly onSentToWorker?: (worker: string, message: ToWorker, membership: number) => void;
+  /** The same of every message that a worker sends, with its payload. */
+  readonly onSentToCoordinator?: (
+    worker: string,
+    message: ToCoordinator,
+    membership: number,
+    payload: Uint8Array,
+  ) => void;
+  /** Pieces of data that a worker lacks, and gets from the coordinator first; 0 if absent. */
+  readonly dataPieces?: number;
   /** For tests of the simulation itself: breaks engines on purpose. */
   readonly wrapEngine?: EngineWrapper;
 }
@@ -154,6 +205,9 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     initial: Array.from({ length: TENSOR_COUNT }, () => ({ kind: 'given' as const })),
     stateBytes: STATE_BYTES,
     sumElements: ELEMENTS,
+    collective: options.closing === undefined ? (options.collective ?? 'auto') : 'star',
+    ...(options.closing && { closing: options.closing }),
+    balance: { policy: 'adaptive', keepsAll: options.mayStandBy !== true },
     totalSteps: options.steps,
     train: TRAIN,
     evaluate: EVALUATE,
@@ -164,7 +218,7 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     units: { step: 'step', part: 'micro-batch', lanesPerPart: 'one' },
     minWorkers: options.workers,
     auditRate: options.auditRate ?? 0,
-    stopOnDivergence: false,
+    stopOnDivergence: options.isLed ?? false,
     gatherMs: 10_000,
     snapshotMs: options.snapshotMs ?? 2_000,
   };
@@ -175,6 +229,7 @@ class SimulatedWorker {
   readonly clock: HostClock;
   readonly lanes: number;
   readonly #cluster: SimulatedCluster;
+  readonly #machine: string;
   readonly #speedMs: number;
   #slow = { factor: 1, untilMs: 0 };
   #isSpoiling = false;
@@ -182,11 +237,18 @@ class SimulatedWorker {
   #worker: Worker | undefined;
   #engine: SimulatedEngine | undefined;
   #beat: Timer | undefined;
+  /** What brings work: its bytes are told by heartbeats. */
+  #working: Connection[] = [];
+  #takeVisitor: ((connection: Connection) => void) | undefined;
+  #memberships = 0;
   lastEnd: WorkerEnd | undefined;
+  /** Pieces of the data that it has, over all memberships. */
+  #dataPieces = 0;
 
   constructor(cluster: SimulatedCluster, name: string, lanes: number, speedMs: number) {
     this.#cluster = cluster;
     this.host = new SimulatedHost(name);
+    this.#machine = cluster.machineOf(name);
     this.clock = new HostClock(cluster.clock, this.host);
     this.lanes = lanes;
     this.#speedMs = speedMs;
@@ -195,36 +257,105 @@ class SimulatedWorker {
   join(): void {
     if (this.host.isDead) return;
     if (this.#cluster.isOver) return;
-    const connection = this.#cluster.dial(this.host);
+    const membership = ++this.#memberships;
+    const connection = this.#cluster.dial(this.host, membership);
     this.#worker = new Worker(connection, {
       identity: {
         workerId: this.host.name,
-        host: this.host.name,
+        host: this.#machine,
         rank: null,
         processId: 1,
         lanes: this.lanes,
         software: 'simulation',
       },
       clock: this.clock,
-      createEngine: (_job, _files, handlers) => {
+      createEngine: (_job, _files, handlers, supply) => {
         const create = (inner: EngineHandlers): Engine => this.#createEngine(inner);
-        const engine = this.#cluster.wrapEngine?.(create, handlers) ?? create(handlers);
+        const { wrapEngine } = this.#cluster;
+        const engine = wrapEngine?.(create, handlers, this.host.name) ?? create(handlers);
         return {
           whenReady: (ready) => {
-            this.clock.after(this.#cluster.choices.between(50, 400), () =>
-              ready(engine, { dataDigest: 'data', numericsClass: 'one' }),
-            );
+            const load = (): void =>
+              void this.clock.after(this.#cluster.choices.between(50, 400), () =>
+                ready(engine, { dataDigest: 'data', numericsClass: 'one' }),
+              );
+            if (supply === undefined) load();
+            else this.#getData(supply, load);
           },
         };
       },
+      peers: this.#peerNetwork(),
+      pieceBytes: PIECE_BYTES,
       openConnection: (opened) => {
-        const data = this.#cluster.dial(this.host);
+        const data = this.#cluster.dial(this.host, membership);
+        this.#working = [data];
         this.clock.after(0, () => opened(data));
       },
       startHeartbeat: (hello) => this.#startHeartbeat(hello),
       onWelcome: () => {},
       onEnd: (end) => this.#rejoin(end),
     });
+  }
+
+  /** Gets one piece after the other, from the first that it has not got before. */
+  #getData(supply: DataSupply, done: () => void): void {
+    const offset = this.#dataPieces;
+    if (offset === supply.offer['pieces']) return done();
+    const answer = ({ bytes }: Piece): void => {
+      if (bytes.length !== 1 || bytes[0] !== offset) throw new Error(`not piece ${offset}`);
+      this.#dataPieces++;
+      this.#getData(supply, done);
+    };
+    supply.ask({ split: 'data', part: 'x', offset, byteLength: 1 }, answer, () => {});
+  }
+
+  /** Its own door is named after it; whoever listened there before is not there any more. */
+  #peerNetwork(): PeerNetwork {
+    this.#takeVisitor = undefined;
+    const ring = (options: CollectiveOptions): Collective => new Ring(options);
+    const shm = makeShm({ otherwise: ring, memories: () => this.#memories(), lookMs: 0 });
+    return {
+      doors: () => [{ host: this.host.name, port: 1 }],
+      connect: ({ host }, opened, failed) => {
+        const connection = this.#cluster.dialPeer(this, host);
+        const told = (): void =>
+          connection === undefined ? failed('nobody is there') : opened(connection);
+        if (connection !== undefined) this.#working.push(connection);
+        this.clock.after(1, told);
+      },
+      onVisitor: (take) => (this.#takeVisitor = take),
+      makeCollective: (name, options) => (name === 'shm' ? shm : ring)(options),
+    };
+  }
+
+  /** Memory of its machine. */
+  #memories(): CommonMemories {
+    const { memories } = this.#cluster;
+    return {
+      make: (byteLength) => {
+        const pages = byteLength / PAGE_BYTES;
+        const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+        const offer = { processId: memories.length, descriptor: 0, nonce: 'simulated' };
+        memories.push(memory);
+        return { memory, offer };
+      },
+      find: (offer) => {
+        const memory = memories[offer.processId];
+        return memory === undefined ? 'nobody has made it' : { memory, offer };
+      },
+      withdraw: () => {},
+      release: (memory) => {
+        if (this.#engine?.isIn(memory) === true)
+          throw new Error(`${this.host.name} lets go of memory that its engine is in`);
+      },
+    };
+  }
+
+  /** Somebody has connected to its door; false if it has none. */
+  visit(connection: Connection): boolean {
+    this.#takeVisitor?.(connection);
+    this.#working.push(connection);
+    return this.#takeVisitor !== undefined;
   }
 
   /** Computes `factor` times slower for a while, as on a machine that somebody else uses. */
@@ -284,7 +415,9 @@ class SimulatedWorker {
     connection.send(hello);
     const beat = (): void => {
       const busyLanes = this.#engine?.busyLanes ?? 0;
-      connection.send({ kind: 'heartbeat', progress: engineOf(), busyLanes });
+      const received = this.#working.reduce((sum, c) => sum + c.bytesReceived, 0);
+      const receivedBytes = Math.floor(received);
+      connection.send({ kind: 'heartbeat', progress: engineOf(), busyLanes, receivedBytes });
       this.#beat = this.clock.after(HEARTBEAT_MS, beat);
     };
     this.#beat?.cancel();
@@ -302,11 +435,21 @@ class SimulatedWorker {
   }
 }
 
-/** Tells `onSent` every header that is sent at this end of a connection. */
-function tapSent(connection: Connection, onSent: (header: object) => void): void {
+/** The way between the coordinator, or another worker, and a worker. */
+interface Link extends SimulatedLink {
+  readonly host: SimulatedHost;
+  readonly otherHost?: SimulatedHost;
+}
+
+/** Tells `onSent` every frame that is sent at this end of a connection, as it arrives. */
+function tapSent(
+  connection: Connection,
+  onSent: (header: unknown, payload: Uint8Array) => void,
+): void {
   const send = connection.send.bind(connection);
   connection.send = (header, payload, onFlushed) => {
-    onSent(header);
+    const bytes = payload instanceof Broadcast ? payload.bytes : payload;
+    onSent(JSON.parse(JSON.stringify(header)), bytes?.slice() ?? new Uint8Array(0));
     send(header, payload, onFlushed);
   };
 }
@@ -320,12 +463,19 @@ export class SimulatedCluster {
   readonly #door = new SimulatedHost('coordinator');
   readonly #coordinator: Coordinator;
   readonly #workers: SimulatedWorker[] = [];
-  readonly #links: (SimulatedLink & { readonly host: SimulatedHost })[] = [];
+  readonly #links: Link[] = [];
   readonly #bytesPerMs = new Map<SimulatedHost, number>();
   /** Of a wide world: its state of 256 bytes stands for up to a quarter of a megabyte. */
   readonly #payloadScale: number;
   /** Of a wide world: what a micro-batch takes most workers. */
   readonly #usualMs: number;
+  /** Pairs that never reach each other, and until when others do not. */
+  readonly #severed = new Set<string>();
+  readonly #heldPairs = new Map<string, number>();
+  /** Of groups that add up in memory. */
+  readonly memories: WebAssembly.Memory[] = [];
+  readonly #pairConnections: { pair: string; near: Connection; far: Connection }[] = [];
+  readonly #peerFaults: PeerFaults | undefined;
   #result: RunResult | undefined;
   #error: LockstepError | undefined;
   #sessions = 0;
@@ -333,6 +483,8 @@ export class SimulatedCluster {
   constructor(options: HistoryOptions) {
     this.#options = options;
     this.choices = new Choices(options.seed);
+    if ((options.peerFaults ?? 0) > 0)
+      this.#peerFaults = new PeerFaults(this.#faultyCluster(), options.seed);
     this.#payloadScale = this.isWide ? this.choices.magnitude(1, 1_000) : 1;
     this.#usualMs = this.isWide ? this.choices.magnitude(1, 2_000) : 0;
     this.#coordinator = new Coordinator({
@@ -340,16 +492,32 @@ export class SimulatedCluster {
       bytes: { jobFiles: new Uint8Array(0), given: initialTensors() },
       clock: new HostClock(this.clock, this.#door),
       timing: DEFAULT_TIMING,
+      reach: { isOpen: false, key: null },
       newSession: () => `session-${this.#sessions++}`,
       onEvent: (event) => void this.events.push(event),
       onFinished: (result) => void (this.#result = result),
       onFailed: (error) => void (this.#error = error),
       ...(options.reporter !== undefined && { reporter: options.reporter }),
+      ...(options.dataPieces !== undefined && { data: this.#dataOf(options.dataPieces) }),
     });
     for (let i = 0; i < options.workers; i++) this.#addWorker(`worker-${i}`, 0);
     for (let i = 0; i < (options.babblers ?? 0); i++)
       new Babbler(this, `babbler-${i}`).start(this.choices.between(0, 2_000));
     if (options.isDisturbed) this.#drawFaults();
+    this.#peerFaults?.draw(options.peerFaults ?? 0);
+    options.onStart?.(this.#faultyCluster());
+  }
+
+  /** Pieces that are packed in a moment each. */
+  #dataOf(pieces: number): DataSource {
+    return {
+      offer: { pieces },
+      read: ({ offset }, done) => {
+        const piece = { bytes: new Uint8Array([offset]), isPacked: false };
+        new HostClock(this.clock, this.#door).after(this.choices.between(1, 40), () => done(piece));
+        return offset < pieces;
+      },
+    };
   }
 
   get wrapEngine(): EngineWrapper | undefined {
@@ -358,6 +526,13 @@ export class SimulatedCluster {
 
   alterOf(name: string): ((gradient: Float32Array, step: number) => void) | undefined {
     return this.#options.liar?.(name);
+  }
+
+  /** What the machine calls itself on which a worker is. */
+  machineOf(name: string): string {
+    const { ranksPerHost = 1 } = this.#options;
+    const number = Number(/\d+$/.exec(name)?.[0] ?? 0);
+    return ranksPerHost === 1 ? name : `machine-${Math.floor(number / ranksPerHost)}`;
   }
 
   flips(name: string, updates: number): boolean {
@@ -369,7 +544,7 @@ export class SimulatedCluster {
   }
 
   /** A new connection from `host` to the coordinator; the coordinator sees it a little later. */
-  dial(host: SimulatedHost): Connection {
+  dial(host: SimulatedHost, membership = 1): Connection {
     const base = this.choices.between(0.05, 2);
     const jitter = this.#options.isDisturbed ? 5 : 0;
     const link = {
@@ -378,16 +553,57 @@ export class SimulatedCluster {
       ...(this.isWide && {
         bytesPerMs: this.#bytesPerMsOf(host),
         payloadScale: this.#payloadScale,
-        isDoubled: () => this.choices.chance(0.05),
       }),
+      ...(this.#isDoubling && { isDoubled: () => this.choices.chance(0.05) }),
       host,
     };
     this.#links.push(link);
     const [near, far] = connectInMemory(this.clock, link, host, this.#door);
-    const { onSentToWorker } = this.#options;
-    if (onSentToWorker !== undefined)
-      tapSent(far, (header) => onSentToWorker(host.name, parseToWorker(header, 'coordinator')));
+    this.#tap(host.name, membership, near, far);
     this.#coordinator.accept(far);
+    return near;
+  }
+
+  /** Tells the faults of groups, and the test, what is said on a connection. */
+  #tap(worker: string, membership: number, near: Connection, far: Connection): void {
+    const faults = this.#peerFaults;
+    const { onSentToWorker, onSentToCoordinator } = this.#options;
+    if (faults !== undefined || onSentToWorker !== undefined)
+      tapSent(far, (header) => {
+        const message = parseToWorker(header, 'coordinator');
+        faults?.hear(worker, message);
+        onSentToWorker?.(worker, message, membership);
+      });
+    if (faults !== undefined || onSentToCoordinator !== undefined)
+      tapSent(near, (header, payload) => {
+        const message = parseToCoordinator(header, worker);
+        faults?.hear(worker, message);
+        onSentToCoordinator?.(worker, message, membership, payload);
+      });
+  }
+
+  /** A new connection between two workers; undefined if there is nobody of this name. */
+  dialPeer(from: SimulatedWorker, name: string): Connection | undefined {
+    const to = this.#workers.find(({ host }) => host.name === name);
+    if (to === undefined || to.host.isDead || from.host.isDead) return undefined;
+    const pair = pairKey(from.host.name, name);
+    if (this.#severed.has(pair)) return undefined;
+    const base = this.choices.between(0.05, 2);
+    const jitter = this.#options.isDisturbed ? 5 : 0;
+    const link = {
+      heldUntilMs: this.#heldPairs.get(pair) ?? 0,
+      delayMs: () => base + this.choices.between(0, jitter),
+      ...(this.isWide && {
+        bytesPerMs: Math.min(this.#bytesPerMsOf(from.host), this.#bytesPerMsOf(to.host)),
+        payloadScale: this.#payloadScale,
+      }),
+      host: from.host,
+      otherHost: to.host,
+    };
+    this.#links.push(link);
+    const [near, far] = connectInMemory(this.clock, link, from.host, to.host);
+    this.#pairConnections.push({ pair, near, far });
+    if (!to.visit(far)) far.destroy();
     return near;
   }
 
@@ -396,6 +612,11 @@ export class SimulatedCluster {
     const known = this.#bytesPerMs.get(host) ?? this.choices.magnitude(1.25, 1.25e6);
     this.#bytesPerMs.set(host, known);
     return known;
+  }
+
+  /** Whether messages come twice now and then. */
+  get #isDoubling(): boolean {
+    return this.isWide || this.#options.world === 'even';
   }
 
   get isWide(): boolean {
@@ -436,7 +657,8 @@ export class SimulatedCluster {
     const isVerySlow = this.isWide && this.choices.chance(0.1);
     const slowMs = isSlow ? this.choices.between(200, 2_000) : this.choices.between(2, 40);
     const lanMs = this.#options.world === 'quick' ? slowMs / 20 : slowMs;
-    const usualMs = this.isWide ? this.#usualMs * this.choices.between(0.5, 2) : lanMs;
+    const evenMs = this.#options.world === 'even' ? 1 : lanMs;
+    const usualMs = this.isWide ? this.#usualMs * this.choices.between(0.5, 2) : evenMs;
     const speedMs = isVerySlow ? this.choices.magnitude(1, 600_000) : usualMs;
     const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
     this.#workers.push(worker);
@@ -444,10 +666,15 @@ export class SimulatedCluster {
     return worker;
   }
 
+  /** What a step takes, about. */
+  get #stepMs(): number {
+    const { world } = this.#options;
+    return world === 'quick' || world === 'even' ? 10 : 40;
+  }
+
   /** One to six faults at random times; at least one host is left that lives. */
   #drawFaults(): void {
-    const stepMs = this.#options.world === 'quick' ? 10 : 40;
-    const spanMs = 500 + this.#options.steps * stepMs;
+    const spanMs = 500 + this.#options.steps * this.#stepMs;
     const count = 1 + this.choices.below(6);
     for (let i = 0; i < count; i++) this.#drawFault(this.choices.between(0, spanMs), i);
   }
@@ -513,6 +740,62 @@ export class SimulatedCluster {
 
   #hold(host: SimulatedHost, durationMs: number): void {
     for (const link of this.#links)
-      if (link.host === host) link.heldUntilMs = this.clock.now() + durationMs;
+      if (link.host === host || link.otherHost === host)
+        link.heldUntilMs = this.clock.now() + durationMs;
   }
+
+  #faultyCluster(): FaultyCluster {
+    const the = (name: string, action: (worker: SimulatedWorker) => void): void => {
+      const worker = this.#workers.find(({ host }) => host.name === name && !host.isDead);
+      if (worker !== undefined && !this.isOver) action(worker);
+    };
+    return {
+      names: () => this.#workers.filter(({ host }) => !host.isDead).map(({ host }) => host.name),
+      steps: this.#options.steps,
+      stepMs: this.#stepMs,
+      isLed: this.#options.isLed ?? false,
+      at: (delayMs, what, action) => {
+        this.faults.push(`${(this.clock.now() + delayMs).toFixed(0)} ms: ${what}`);
+        this.clock.after(delayMs, action);
+      },
+      kill: (name, replacement) => the(name, (worker) => this.#kill(worker, replacement)),
+      killForGood: (name) => the(name, (worker) => this.#killForGood(worker)),
+      freeze: (name, durationMs) => the(name, ({ host }) => this.#freeze(host, durationMs)),
+      freezeCoordinator: (durationMs) => this.#freeze(this.#door, durationMs),
+      join: (name) => void (this.isOver || this.#addWorker(name, 0)),
+      holdCoordinator: (name, durationMs) =>
+        this.#holdLinks(durationMs, (l) => l.host.name === name && l.otherHost === undefined),
+      cutConnections: (name) => the(name, ({ host }) => host.cutConnections()),
+      cutPair: (a, b) => this.#cutPair(a, b),
+      holdPair: (a, b, durationMs) => {
+        this.#heldPairs.set(pairKey(a, b), this.clock.now() + durationMs);
+        this.#holdLinks(
+          durationMs,
+          (l) => pairKey(l.host.name, l.otherHost?.name) === pairKey(a, b),
+        );
+      },
+      severPair: (a, b) => {
+        this.#severed.add(pairKey(a, b));
+        this.#cutPair(a, b);
+      },
+    };
+  }
+
+  #holdLinks(durationMs: number, isMeant: (link: Link) => boolean): void {
+    for (const link of this.#links.filter(isMeant))
+      link.heldUntilMs = this.clock.now() + durationMs;
+  }
+
+  #cutPair(a: string, b: string): void {
+    for (const { pair, near, far } of this.#pairConnections) {
+      if (pair !== pairKey(a, b)) continue;
+      near.destroy();
+      far.destroy();
+    }
+  }
+}
+
+/** Of two workers, whoever of them dials. */
+function pairKey(a: string, b: string | undefined): string {
+  return a < (b ?? '') ? `${a} ${b}` : `${b} ${a}`;
 }

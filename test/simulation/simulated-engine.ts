@@ -5,13 +5,25 @@
  */
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../src/base/clock.ts';
-import type { MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
-import type { Engine, EngineHandlers } from '../../src/runtime/engine.ts';
+import { SharedSum } from '../../src/collectives/shm/shared-sum.ts';
+import { readNotes, writeNote } from '../../src/plan/attempt-note.ts';
+import {
+  type AttemptResult,
+  GrantedSteps,
+  resultOf,
+  resultOfAll,
+} from '../../src/plan/granted-steps.ts';
+import type { Commit, Grant, MicroBatchRecord, Plan } from '../../src/protocol/messages.ts';
+import type { Engine, EngineAttempt, EngineHandlers, GroupSeat } from '../../src/runtime/engine.ts';
 
 export const TENSOR_LENGTH = 16;
 export const TENSOR_COUNT = 2;
 export const ELEMENTS = TENSOR_LENGTH * TENSOR_COUNT;
 const SAMPLES_PER_MICRO_BATCH = 2;
+/** What is attempted of granted steps is told so much later, as by lanes. */
+const TELL_MS = 20;
+/** How often it looks whether other workers have come to a barrier. */
+const LOOK_MS = 2;
 
 /** Bytes of a state: weights, then one momentum region. */
 export const STATE_BYTES = 2 * 4 * ELEMENTS;
@@ -69,6 +81,17 @@ export interface SimulatedEngineOptions {
   readonly samplesOf: (plan: Plan, microBatch: number) => number;
 }
 
+/** A run of granted steps. */
+interface Course {
+  /** That are not told yet. */
+  readonly attempts: EngineAttempt[];
+  isTelling: boolean;
+  /** It was halted. */
+  isOver: boolean;
+  /** Absent for a worker that is alone. */
+  readonly group?: { readonly seat: GroupSeat; readonly sum: SharedSum };
+}
+
 export class SimulatedEngine implements Engine {
   readonly #options: SimulatedEngineOptions;
   readonly #weights = new Float32Array(ELEMENTS);
@@ -80,14 +103,22 @@ export class SimulatedEngine implements Engine {
    * else.
    */
   readonly #stateBytes = new Uint8Array(8 * ELEMENTS);
-  #isStateUsed = false;
+  /** Hand-overs that wait or are under way. */
+  #stateUses = 0;
   #plan: Plan | undefined;
   #waiting: number[] = [];
   #running = 0;
   #records: MicroBatchRecord[] = [];
   readonly #whenIdle: (() => void)[] = [];
   readonly #timers = new Set<Timer>();
+  /** Steps that are granted to it alone. */
+  readonly #granted = new GrantedSteps(SAMPLES_PER_MICRO_BATCH);
+  /** What it follows; another object once that is void. */
+  #course: Course | undefined;
+  #begunMs = 0;
   progress = 0;
+  /** Hears of every update that it makes by the total of a group, without being told to. */
+  onOwnUpdate: ((commit: Commit, total: Int32Array) => void) | undefined;
 
   get busyLanes(): number {
     return this.#running;
@@ -98,15 +129,137 @@ export class SimulatedEngine implements Engine {
   }
 
   begin(plan: Plan): void {
+    this.#void();
+    this.#idle(() => this.#beginNow(plan));
+  }
+
+  #beginNow(plan: Plan): void {
+    this.#plan = plan;
+    this.#begunMs = this.#options.clock.now();
+    this.#sum.fill(0);
+    this.#records = [];
+    this.#waiting = [...plan.leases, ...this.#waiting];
+    const course = this.#course;
+    // Others compute all of it.
+    if (course?.group !== undefined && plan.leases.length === 0) this.#followOn(course, plan, []);
+    this.#pump();
+  }
+
+  follow(grant: Grant, seat?: GroupSeat): void {
+    if (grant.start !== undefined) {
+      this.#void();
+      const group = seat && { seat, sum: new SharedSum(seat.common, seat.common.memory) };
+      this.#course = { attempts: [], isTelling: false, isOver: false, ...(group && { group }) };
+    }
+    const course = this.#course;
+    const take = (): void => {
+      const plan =
+        course !== undefined && this.#isAt(course)
+          ? this.#granted.take(grant, seat?.place ?? 0)?.plan
+          : undefined;
+      if (plan !== undefined) this.#beginNow(plan);
+    };
+    // More of what it is at does not wait for that.
+    if (grant.start === undefined && this.#plan !== undefined) take();
+    else this.#idle(take);
+  }
+
+  halt(generation: number, done: () => void): void {
+    const course = this.#course;
+    if (course?.group?.seat.generation !== generation) return done();
+    course.isOver = true;
     this.#plan = undefined;
     this.#waiting = [];
-    this.#idle(() => {
-      this.#plan = plan;
-      this.#sum.fill(0);
-      this.#records = [];
-      this.#waiting = [...plan.leases, ...this.#waiting];
-      this.#pump();
+    this.#idle(() =>
+      this.#after(1, () => {
+        this.#tell(course);
+        done();
+      }),
+    );
+  }
+
+  /** Whether it may look at this memory. */
+  isIn(memory: WebAssembly.Memory): boolean {
+    const course = this.#course;
+    return course?.isOver === false && course.group?.seat.common.memory === memory;
+  }
+
+  #isAt(course: Course): boolean {
+    return this.#course === course && !course.isOver;
+  }
+
+  /** All of an attempt at a granted step is done: it is added up, if with others. */
+  #followOn(course: Course, plan: Plan, records: readonly MicroBatchRecord[]): void {
+    const { group } = course;
+    const busyMs = this.#options.clock.now() - this.#begunMs;
+    const attempt = { pass: plan.pass, records, busyMs, elapsedMs: busyMs, norms: [] };
+    this.#plan = undefined;
+    if (group === undefined) return this.#settle(course, attempt, resultOf(records), this.#sum);
+    const { seat } = group;
+    const notes = new Uint8Array(seat.common.size * seat.noteBytes);
+    const offset = seat.place * seat.noteBytes;
+    const inOrder = [...records].sort((x, y) => x.microBatch - y.microBatch);
+    writeNote(inOrder, TENSOR_COUNT, notes.subarray(offset, offset + seat.noteBytes));
+    const own = [new Uint8Array(this.#sum.buffer), notes];
+    this.#addUp(course, group, { pass: plan.pass, own, piece: 0 }, (total) => {
+      const all = total.slice(seat.sumBytes);
+      const ofGroup = { notes: all, addingMs: this.#options.clock.now() - this.#begunMs - busyMs };
+      const result = resultOfAll(readNotes(all, seat.noteBytes, TENSOR_COUNT));
+      const sum = new Int32Array(total.slice(0, seat.sumBytes).buffer);
+      this.#settle(course, { ...attempt, ofGroup }, result, sum);
     });
+  }
+
+  /** Does what comes before a barrier, and looks again and again whether all others are there. */
+  #addUp(
+    course: Course,
+    group: NonNullable<Course['group']>,
+    part: { readonly pass: number; readonly own: readonly Uint8Array[]; readonly piece: number },
+    done: (total: Uint8Array) => void,
+  ): void {
+    const { sum } = group;
+    const { pass, own, piece } = part;
+    const isLast = piece === sum.pieceCount;
+    if (!isLast) sum.put(piece, own);
+    sum.arrive(pass);
+    const look = (): void => {
+      if (!this.#isAt(course)) return;
+      if (!sum.haveAllArrived()) return this.#after(LOOK_MS, look);
+      if (isLast) return done(sum.total);
+      sum.add(piece, own);
+      this.#addUp(course, group, { pass, own, piece: piece + 1 }, done);
+    };
+    look();
+  }
+
+  /** An attempt has a result: goes on by itself, and tells of it later. */
+  #settle(course: Course, attempt: EngineAttempt, result: AttemptResult, total: Int32Array): void {
+    const next = this.#granted.settle(attempt.pass, result);
+    if (next === undefined) return;
+    course.attempts.push(attempt);
+    if (next.commit !== undefined) {
+      if (course.group !== undefined) this.onOwnUpdate?.(next.commit, total);
+      this.#update(next.commit, total);
+    }
+    if (next.plan !== undefined) this.#beginNow(next.plan);
+    if (course.isTelling) return;
+    course.isTelling = true;
+    this.#after(next.plan === undefined ? 0 : TELL_MS, () => {
+      course.isTelling = false;
+      this.#tell(course);
+    });
+  }
+
+  #tell(course: Course): void {
+    const attempts = course.attempts.splice(0);
+    if (this.#course === course && attempts.length > 0)
+      this.#options.handlers.onAttempted(attempts);
+  }
+
+  /** What is still computed of the pass, or of granted steps, is of no use any more. */
+  #void(): void {
+    this.#plan = this.#course = undefined;
+    this.#waiting = [];
   }
 
   extend(microBatches: readonly number[]): void {
@@ -144,28 +297,32 @@ export class SimulatedEngine implements Engine {
     totals: Uint8Array | undefined,
     done: (norms: readonly number[]) => void,
   ): void {
-    this.#plan = undefined;
-    this.#waiting = [];
+    this.#void();
     this.#idle(() => {
-      const total = totals === undefined ? this.#sum : new Int32Array(totals.slice().buffer);
-      for (let i = 0; i < ELEMENTS; i++) {
-        const exponent = commit.exponents[Math.floor(i / TENSOR_LENGTH)]!;
-        const gradient = Math.fround(total[i]! * 2 ** -exponent) / commit.update.sampleCount;
-        this.#momentum[i] = 0.9 * this.#momentum[i]! + gradient;
-        this.#weights[i] =
-          this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
-      }
-      if (this.#options.flips(commit.step + 1)) this.#flipBit();
+      this.#update(
+        commit,
+        totals === undefined ? this.#sum : new Int32Array(totals.slice().buffer),
+      );
       this.#after(1, () => done([]));
     });
   }
 
+  #update(commit: Commit, total: Int32Array): void {
+    for (let i = 0; i < ELEMENTS; i++) {
+      const exponent = commit.exponents[Math.floor(i / TENSOR_LENGTH)]!;
+      const gradient = Math.fround(total[i]! * 2 ** -exponent) / commit.update.sampleCount;
+      this.#momentum[i] = 0.9 * this.#momentum[i]! + gradient;
+      this.#weights[i] =
+        this.#weights[i]! - commit.update.scalars['learningRate']! * this.#momentum[i]!;
+    }
+    if (this.#options.flips(commit.step + 1)) this.#flipBit();
+  }
+
   importState(bytes: Uint8Array, done: () => void): void {
-    this.#plan = undefined;
-    this.#waiting = [];
-    this.#isStateUsed = true;
+    this.#void();
+    this.#stateUses++;
     this.#idle(() => {
-      this.#isStateUsed = false;
+      this.#stateUses--;
       const state = new Float32Array(bytes.slice().buffer);
       this.#weights.set(state.subarray(0, ELEMENTS));
       this.#momentum.set(state.subarray(ELEMENTS));
@@ -174,10 +331,10 @@ export class SimulatedEngine implements Engine {
   }
 
   exportState(done: (bytes: Uint8Array) => void): void {
-    this.#isStateUsed = true;
+    this.#stateUses++;
     this.#idle(() => {
       this.#putState();
-      this.#isStateUsed = false;
+      this.#stateUses--;
       this.#after(1, () => done(this.#stateBytes));
     });
   }
@@ -191,7 +348,7 @@ export class SimulatedEngine implements Engine {
   }
 
   stateTarget(): Uint8Array | undefined {
-    return this.#isStateUsed ? undefined : this.#stateBytes;
+    return this.#stateUses > 0 ? undefined : this.#stateBytes;
   }
 
   close(): void {
@@ -286,6 +443,7 @@ export class SimulatedEngine implements Engine {
     const records = this.#records;
     this.#records = [];
     if (records.length === 0) return;
+    if (this.#course !== undefined) return this.#followOn(this.#course, plan, records);
     const isSent = plan.work === 'train' && plan.reduction === 'star';
     this.#sent = isSent ? new Uint8Array(this.#sum.slice().buffer) : new Uint8Array(0);
     if (isSent) this.#sum.fill(0);

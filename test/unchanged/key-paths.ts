@@ -27,7 +27,13 @@ const DISTURBANCES = new Set([
   'worker-lost',
   'worker-restarting',
   'worker-slow',
+  'rebalanced',
+  'collective-chosen',
+  'gradient-late',
+  'staleness-bound',
   'exchange-bound',
+  'workers-left-out',
+  'workers-taken-back',
   'worker-stalled',
 ]);
 

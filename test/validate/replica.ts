@@ -57,6 +57,7 @@ export class Replica {
       evaluate: data.evaluate,
       handlers: {
         onDone: (_pass, records, sum) => made.replica?.hear(records, sum),
+        onAttempted: () => {},
         onFailed: (error) => {
           throw error;
         },

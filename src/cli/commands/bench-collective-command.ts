@@ -1,10 +1,14 @@
 import { Command, Option } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
+import { BODY_NAMES, type BodyName } from '../../collectives/body-names.ts';
+import type { Address } from '../../transport/tcp.ts';
+import { parseAddress } from '../../transport/parse-address.ts';
 import {
   benchCollective,
   type BenchCollectiveResult,
-  type CollectiveFigures,
 } from '../../validate/bench/bench-collective.ts';
+import type { CrewHosts } from '../../validate/bench/bench-collective-crew.ts';
+import type { CollectiveFigures } from '../../validate/bench/bench-collective-figures.ts';
 import { checkWritable, saveOutput } from '../../validate/results/output-file.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
@@ -17,15 +21,22 @@ import { helpText } from '../shell/help.ts';
 
 const HELP = `
 Starts worker processes on this machine, which sum buffers the way training sums gradients: 32-bit
-integers, added up by the coordinator of a star, over real sockets. Every all-reduce stands between
-two barriers, and every element of every sum is checked. Its time is that of the slowest worker.
+integers, added up on their way around a ring of connections, or with --collective shm in memory
+that all of them share. Every all-reduce stands between two barriers, and every element of every
+sum is checked. Its time is that of the slowest worker.
 
 GB/s are bus bandwidth, 2 (n - 1) / n x bytes / seconds / 10^9, comparable between numbers of
 workers. Buffers of 64 KiB and more go through shared memory on one machine; with --host and an
 address of this machine that is not loopback's they go over TCP.
 
-Example:
+Between machines, start it once on each, with the same flags but for --rank, which counts from 0:
+--hosts has the address of each and a free port there. Every one of them shows the result. With
+--collective hosts those at one address add up in memory that they share, and the first of each
+adds up with the others in a ring.
+
+Examples:
   lockstep bench-collective --workers 4 --sizes 1,16,256 --output sums.json
+  lockstep bench-collective --hosts 192.168.1.10:7070,192.168.1.11:7070 --rank 0
 
 Exit codes: 0 done, 1 failed, 2 a flag that cannot be used or sizes that do not fit, 3 measured, but
 the result is in another place than asked for, 130 interrupted.`;
@@ -41,8 +52,10 @@ interface Flags {
   readonly sizes?: string;
   readonly iterations: string;
   readonly backend: string;
-  readonly engine: string;
+  readonly collective: BodyName;
   readonly host: string;
+  readonly hosts?: string;
+  readonly rank?: string;
   readonly output?: string;
   readonly json?: boolean;
 }
@@ -61,9 +74,13 @@ export function benchCollectiveCommand(context: CommandContext): Command {
         .default('gloo'),
     )
     .addOption(
-      new Option('--engine <name>', 'all-reduce to measure').choices(['star']).default('star'),
+      new Option('--collective <name>', 'all-reduce to measure')
+        .choices(BODY_NAMES)
+        .default('ring' satisfies BodyName),
     )
     .option('--host <address>', 'address of this machine to meet at', '127.0.0.1')
+    .option('--hosts <list>', 'one worker on each of several machines: host:port,host:port,...')
+    .option('--rank <rank>', 'which of --hosts this machine is, from 0')
     .option('--output <file>', 'write the result as JSON')
     .option('--json', 'print the result as one JSON document')
     .addHelpText('after', helpText(HELP))
@@ -71,27 +88,31 @@ export function benchCollectiveCommand(context: CommandContext): Command {
 }
 
 async function bench({ environment, setExitCode }: CommandContext, flags: Flags): Promise<void> {
-  const workers = parseWhole('--workers', flags.workers, 2, MAX_WORKERS);
+  const hosts = parseHosts(flags);
+  checkHosts(flags.collective, hosts);
+  const workers = hosts?.doors.length ?? parseWhole('--workers', flags.workers, 2, MAX_WORKERS);
   const iterations = parseWhole('--iterations', flags.iterations, 1, MAX_ITERATIONS);
   const sizesMb = parseSizes(flags);
   if (flags.output !== undefined) checkWritable('--output', flags.output);
   const terminal = new Terminal(process.stderr, environment);
   const { dim } = paint(environment);
-  if (flags.backend !== 'star')
-    terminal.line(
-      dim(
-        `note: --backend ${flags.backend} is not used; Lockstep's own all-reduce, a star, is ` +
-          'measured',
-      ),
-    );
+  terminal.line(
+    dim(
+      `note: --backend ${flags.backend} is not used; Lockstep's own all-reduce, ` +
+        `${flags.collective}, is measured`,
+    ),
+  );
+  if (hosts !== undefined) terminal.live(dim('waiting for the other machines of --hosts...'));
   const result = await withInterrupt(terminal, (signal) =>
     benchCollective({
-      workers,
-      sizesMb,
-      iterations,
+      plan: { collective: flags.collective, workers, sizesMb, iterations },
       host: flags.host,
+      hosts,
       signal,
-      onSize: (sizeMb) => terminal.live(dim(`${sizeMb} MiB, ${iterations} iterations...`)),
+      listener: {
+        onSize: (sizeMb) => terminal.live(dim(`${sizeMb} MiB, ${iterations} iterations...`)),
+        onNote: (note) => terminal.line(dim(note)),
+      },
     }),
   );
   if (result === undefined) return setExitCode(EXIT.interrupted);
@@ -107,6 +128,35 @@ async function bench({ environment, setExitCode }: CommandContext, flags: Flags)
     }
   }
   if (flags.json === true) printJson(result);
+}
+
+/** Throws: ConfigError when there are no hosts to add up between. */
+function checkHosts(collective: BodyName, hosts: CrewHosts | undefined): void {
+  if (collective !== 'hosts') return;
+  const addresses = new Set(hosts?.doors.map(({ host }) => host));
+  if (addresses.size < 2)
+    throw new ConfigError(
+      '--collective hosts: expected --hosts with at least two addresses, each as often as it has ' +
+        'workers. Use shm on one machine',
+    );
+}
+
+/** The machines that take part, if there are several. */
+function parseHosts({ hosts, rank }: Flags): CrewHosts | undefined {
+  if (hosts === undefined && rank === undefined) return undefined;
+  if (hosts === undefined) throw new ConfigError('--rank: expected --hosts with it');
+  if (rank === undefined) throw new ConfigError('--hosts: expected --rank with it, from 0');
+  const doors = hosts.split(',').map(parseDoor);
+  if (doors.length < 2 || doors.length > MAX_WORKERS)
+    throw new ConfigError(`--hosts: expected 2 to ${MAX_WORKERS} addresses, got ${doors.length}`);
+  return { doors, rank: parseWhole('--rank', rank, 0, doors.length - 1) };
+}
+
+function parseDoor(text: string): Address {
+  const address = parseAddress(text);
+  if (address === undefined)
+    throw new ConfigError(`--hosts: expected host:port, got "${text}". Example: desk:7070`);
+  return address;
 }
 
 function parseSizes({ sizes, sizeMb }: Flags): number[] {
@@ -140,7 +190,7 @@ export function benchText(result: BenchCollectiveResult, bold: (text: string) =>
   );
   return [
     bold(
-      `All-reduce over a star, ${workers} workers, bus bandwidth in GB/s of ${iterations} ` +
+      `All-reduce (${result.backend}), ${workers} workers, bus bandwidth in GB/s of ${iterations} ` +
         'iterations',
     ),
     ...lines,

@@ -129,7 +129,7 @@ async function run(context: CommandContext, request: RunRequest): Promise<void> 
         folder: dirname(request.output),
         power: powerSource(request, note),
         startedMs: context.startedMs,
-        onListening: (_address, own) => (folder = own),
+        onListening: (place) => ({ folder } = place),
         sinks: [{ onEvent: show }],
         onNote: note,
         onPhase: (phase) => progress.phase(phase),

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { accessFolder } from '../../access/home.ts';
 import { Command, Option } from 'commander';
 import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import { describeOptions, type OptionDescription } from '../../config/option-docs.ts';
@@ -11,8 +12,8 @@ import type { CommandContext } from '../shell/command-context.ts';
 import { defaultRunName } from '../../runs/run-name.ts';
 import type { RunSummary } from '../../runs/run-summary.ts';
 import { readConfigFile } from '../../launch/config-file.ts';
-import { runTraining } from '../../launch/training-run.ts';
-import type { Address } from '../../transport/tcp.ts';
+import { runTraining, type RunPlace } from '../../launch/training-run.ts';
+import { isLoopback } from '../../transport/loopback.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
@@ -37,15 +38,15 @@ Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files 
 be written as asked (the summary says which, and where the model is), 130 interrupted.`;
 
 const COORDINATOR_HELP = `
-Waits for --workers workers (started with \`lockstep worker --join HOST:PORT\`), trains with them,
-and takes in any that join later. Takes the same settings as \`lockstep train\`. Listens on
-127.0.0.1 unless --host says otherwise: there is no password yet, so open it only to a network that
-you trust.
+Waits for --workers workers, trains with them, and takes in any that join later. Takes the same
+settings as \`lockstep train\`. Workers of this machine join with \`lockstep worker --join HOST:PORT\`;
+with --lan, or another --host than this machine's own, those of others by the link that is printed,
+encrypted and with a key.
 
 Example, two machines:
-  desk$   lockstep coordinator --workers 2 --host 0.0.0.0 --port 29500
+  desk$   lockstep coordinator --workers 2 --lan --port 29500
   desk$   lockstep worker --join 127.0.0.1:29500
-  laptop$ lockstep worker --join desk:29500
+  laptop$ lockstep join lockstep://...
 
 Exit codes: 0 finished, 1 failed, 2 wrong flags or files, 3 finished, but files of the run could not
 be written as asked (the summary says which, and where the model is), 130 interrupted.`;
@@ -74,23 +75,29 @@ function trainingCommand(
   help: string,
   action: (files: readonly string[], flags: Flags) => Promise<void>,
 ): Command {
+  const json = new Option('--json', 'print the summary as one JSON document on stdout');
   const command = withTrainOptions(new Command(name).description(description));
+  command.addOption(json.helpGroup(headingOf('run')));
   return withAliases(command, TRAIN_ALIASES)
     .addHelpText('after', helpText(help))
     .action(async (files: string[], flags: Flags) => action(files, flags));
 }
 
-function withTrainOptions(command: Command): Command {
+/**
+ * Adds the settings of a run to a command, as flags, but for those left out, and the files that give
+ * them.
+ */
+export function withTrainOptions(command: Command, leftOut: readonly string[] = []): Command {
   command.argument('[config...]', 'YAML files; later ones win, flags win over all');
   for (const setting of describeOptions()) {
     const { flag, placeholder, kind, group } = setting;
+    if (leftOut.includes(flag)) continue;
     command.addOption(settingOption(setting));
     if (kind !== 'boolean' && placeholder !== '') continue;
     const opposite = new Option(flag.replace('--', '--no-'), `not ${flag}`).hideHelp();
     command.addOption(opposite.helpGroup(headingOf(group)));
   }
-  const json = new Option('--json', 'print the summary as one JSON document on stdout');
-  return command.addOption(json.helpGroup(headingOf('run')));
+  return command;
 }
 
 function settingOption(setting: OptionDescription): Option {
@@ -118,7 +125,7 @@ function headingOf(group: OptionGroup): string {
 }
 
 /** A folder of one's own may be called by its name alone, unless a data set has that name. */
-function withFolder(flags: Flags): Flags {
+export function withFolder(flags: Flags): Flags {
   const { dataset } = flags;
   const isFolder =
     typeof dataset === 'string' &&
@@ -154,8 +161,11 @@ async function train(
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
       startedMs: context.startedMs,
-      onListening: (address, folder) =>
-        terminal.line(listeningText(config, isLocal, address, folder, colours)),
+      accessFolder: accessFolder(context.environment),
+      onListening: (place) => {
+        terminal.line(listeningText(config, isLocal, place, colours));
+        for (const line of joiningLines(config, place, colours)) terminal.line(line);
+      },
       sinks: [progress],
       onPhase: (phase) => progress.phase(phase),
       onNote: note,
@@ -175,8 +185,7 @@ function exitCodeOf({ status, fileFailures }: RunSummary): number {
 function listeningText(
   { workers, model, dataset }: TrainConfig,
   isLocal: boolean,
-  { host, port }: Address,
-  folder: string,
+  { address: { host, port }, folder }: RunPlace,
   { bold, dim }: Colours,
 ): string {
   const crew = `${workers} worker${workers === 1 ? '' : 's'}`;
@@ -185,4 +194,17 @@ function listeningText(
     `${bold('Lockstep')}  ${model} on ${dataset}, ${who}  ` +
     dim(`coordinator ${host}:${port}, files in ${folder}`)
   );
+}
+
+/** How workers of other machines join, or a warning that anybody may. */
+function joiningLines(
+  { host, insecure, linkFile }: TrainConfig,
+  { link }: RunPlace,
+  { bold, red }: Colours,
+): readonly string[] {
+  if (insecure && !isLoopback(host))
+    return [red('--insecure: whoever reaches this port can join, read and alter everything')];
+  if (link === undefined) return [];
+  if (linkFile !== undefined) return [`join link: ${linkFile} (lockstep join --link-file ...)`];
+  return ['on any other machine, within 24 hours:', `  ${bold(`npx lockstep join ${link}`)}`];
 }

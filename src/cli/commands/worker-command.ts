@@ -1,11 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { accessFolder } from '../../access/home.ts';
+import { looksLikeLink, MAX_LINK, parseJoinLink } from '../../access/join-link.ts';
 import { ConfigError, invariant } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
+import { launchedRank } from '../../launch/launched-rank.ts';
+import { destinationOf, type JoinOptions } from '../../launch/join.ts';
 import { runWorkerProcess } from '../../launch/worker-process.ts';
+import { type Destination, placesText } from '../../transport/dial.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
 import { DEVICE_NAMES, GPU_LANES } from '../../runtime/device.ts';
 import { chooseDevices, defaultLanes, type DeviceChoice } from '../../runtime/devices.ts';
+import { MAX_THROTTLE } from '../../runtime/throttle.ts';
+import { checkFile } from '../shell/arguments.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { interruptible } from '../shell/interrupt.ts';
 import type { CommandContext } from '../shell/command-context.ts';
@@ -15,58 +23,166 @@ import { helpText, withChoices } from '../shell/help.ts';
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and computes
 until the run is over. It can join at any time; if it loses the coordinator it looks for it again.
-Data files are read from --data-dir, the cache and installed packages only, whatever path the
-coordinator names, and used only if they are those of the coordinator, by their hash. A job that
-needs more memory than is free is refused.
+Data are used if they are those of the coordinator, by their hash: files of --data-dir, the cache
+and installed packages, whatever path the coordinator names, else what the coordinator sends, which
+is kept in the cache (lockstep data received). A job that needs more memory than is free is refused.
 
 Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags or
 data files, 130 interrupted.`;
 
+/** How long coordinators of the network have to answer. */
+const DISCOVERY_MS = 1_500;
+
+const JOIN_HELP = `
+Joins a run on another machine: everything between the two is encrypted, and both ends prove that
+they know the key. The token in the link is traded once for a credential of this machine, which is
+kept in ~/.config/lockstep (or LOCKSTEP_HOME), readable to its owner only; \`lockstep token revoke\`
+on the coordinator's machine ends it. A link that was broken over lines is read as one. Without a
+link it lists the runs that are announced in this network.
+
+Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong link, flags or
+data files, 130 interrupted.`;
+
 /** \`lockstep worker\`: one worker of a run that a coordinator elsewhere leads. */
 export function workerCommand(context: CommandContext): Command {
-  return new Command('worker')
-    .description('join a run as a worker')
+  const command = new Command('worker')
+    .description('join a run as a worker, by an address')
     .requiredOption('--join <host:port>', 'address of the coordinator')
+    .option('--insecure', 'join one of another machine without a key, in a network that you trust');
+  return withWorkOptions(command)
+    .addHelpText('after', helpText(HELP))
+    .action(async (flags: Flags) => workAt(context, flags));
+}
+
+/** \`lockstep join\`: the same, by the link that a coordinator has printed. */
+export function joinCommand(context: CommandContext): Command {
+  const command = new Command('join')
+    .description('join a run of another machine, by its link')
+    .argument('[link...]', 'as the coordinator has printed it; "-" reads it from what is piped in')
+    .option('--link-file <file>', 'file that holds the link');
+  return withWorkOptions(command)
+    .addHelpText('after', helpText(JOIN_HELP))
+    .action(async (words: string[], flags: Flags) => joinBy(context, words, flags));
+}
+
+type Flags = Readonly<Record<string, string | undefined>>;
+
+function withWorkOptions(command: Command): Command {
+  return command
     .addOption(
       withChoices(new Option('--device <device>', 'where to compute'), DEVICE_NAMES).default('cpu'),
     )
     .option('--lanes <count>', 'compute threads (default: all cores; 1 with a GPU)')
-    .option('--rank <rank>', 'rank to ask for')
+    .option('--throttle <factor>', 'be so many times slower, to try unequal machines')
+    .option('--rank <rank>', 'rank to ask for (default: that of mpirun, srun or torchrun, if any)')
     .option(
       '--data-dir <folder>',
       'where the data set lies on this machine, also a file or folder of your own',
     )
-    .option('--retry <seconds>', 'how long to look for the coordinator', '60')
-    .addHelpText('after', helpText(HELP))
-    .action(async (flags: Record<string, string | undefined>) => work(context, flags));
+    .option('--retry <seconds>', 'how long to look for the coordinator', '60');
+}
+
+async function workAt(context: CommandContext, flags: Flags): Promise<void> {
+  const { join = '', insecure } = flags;
+  const address = parseAddress(join);
+  if (address === undefined)
+    throw new ConfigError(
+      `--join: expected host:port, got "${join}". Example: --join desk:29500` +
+        (looksLikeLink(join) ? '; a link goes to `lockstep join`' : ''),
+    );
+  const protection = insecure === undefined ? 'this-machine' : 'none';
+  await work(context, flags, async () => ({ addresses: [address], protection }));
+}
+
+async function joinBy(
+  context: CommandContext,
+  words: readonly string[],
+  flags: Flags,
+): Promise<void> {
+  // Nobody is to read the token in the list of processes.
+  process.title = 'lockstep join';
+  const link = parseJoinLink(await linkText(words, flags['linkFile'], context.environment));
+  const folder = accessFolder(context.environment);
+  await work(context, flags, async (options) =>
+    destinationOf(link, { ...options, accessFolder: folder }),
+  );
+}
+
+/** The words of the command line, a file, the environment, or what is piped in. */
+async function linkText(
+  words: readonly string[],
+  file: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): Promise<string> {
+  if (file !== undefined) {
+    checkFile('--link-file', file);
+    return readFileSync(file, 'utf8');
+  }
+  if (words.length === 1 && words[0] === '-') return readStandardInput();
+  const text = words.length > 0 ? words.join('') : environment['LOCKSTEP_LINK'];
+  if (text !== undefined) return text;
+  throw new ConfigError([
+    'join: expected the link that `lockstep coordinator --lan` prints: as an argument, with ' +
+      '--link-file, in LOCKSTEP_LINK, or "-" for what is piped in',
+    ...(await whoIsThere()),
+  ]);
+}
+
+/** Coordinators that announce themselves; what they say gives no right to join them. */
+async function whoIsThere(): Promise<string[]> {
+  const { discover } = await import('../../launch/discovery.ts');
+  const troubles: string[] = [];
+  const found = await discover(DISCOVERY_MS, (reason) => troubles.push(reason));
+  if (found.length === 0)
+    return [`nobody announces a run in this network ${troubles.join(', ')}`.trim()];
+  const lines = found.map(({ name, addresses }) => `  ${name}  ${placesText(addresses)}`);
+  return ['these announce a run in this network, and have printed a link:', ...lines];
+}
+
+async function readStandardInput(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += String(chunk);
+    if (text.length > MAX_LINK) break;
+  }
+  return text;
 }
 
 async function work(
   context: CommandContext,
-  flags: Record<string, string | undefined>,
+  flags: Flags,
+  find: (options: Omit<JoinOptions, 'accessFolder'>) => Promise<Destination | undefined>,
 ): Promise<void> {
-  const address = parseAddress(flags['join'] ?? '');
-  if (address === undefined)
-    throw new ConfigError(
-      `--join: expected host:port, got "${flags['join'] ?? ''}". Example: --join desk:29500`,
-    );
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
   if (note !== undefined) logLine(note);
   const { signal } = interruptible();
+  const retryMs = 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60);
+  const destination = await find({ retryMs, signal, log: logLine });
+  if (destination === undefined) return context.setExitCode(EXIT.interrupted);
   const reason = await runWorkerProcess({
-    address,
+    destination,
     device,
     lanes:
       wholeNumber('--lanes', flags['lanes'], 1, device === 'cpu' ? 1024 : GPU_LANES) ??
       defaultLanes(device),
-    rank: wholeNumber('--rank', flags['rank'], 0, 65_535) ?? null,
+    throttle: wholeNumber('--throttle', flags['throttle'], 1, MAX_THROTTLE) ?? 1,
+    rank: rankOf(flags['rank'], context.environment),
     places: dataPlaces(flags['dataDir'], context.environment),
-    retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
+    retryMs,
     log: logLine,
     signal,
   });
   logLine(`done: ${reason}`);
   if (signal.aborted) context.setExitCode(EXIT.interrupted);
+}
+
+/** As asked for, or as a launcher like torchrun, mpirun or srun has numbered this process. */
+function rankOf(flag: string | undefined, environment: NodeJS.ProcessEnv): number | null {
+  const given = wholeNumber('--rank', flag, 0, 65_535);
+  if (given !== undefined) return given;
+  const launched = launchedRank(environment);
+  if (launched !== undefined) logLine(`asks for rank ${launched.rank}, by ${launched.name}`);
+  return launched?.rank ?? null;
 }
 
 async function deviceNamed(text: string): Promise<DeviceChoice> {

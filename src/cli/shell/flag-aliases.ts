@@ -14,11 +14,14 @@ export interface FlagAlias {
   readonly means?: string;
   /** What is worth knowing: added to `read as --flag`, or said alone. */
   readonly note?: string;
+  /** It takes no value. */
+  readonly isSwitch?: boolean;
 }
 
 /** Adds the names to a command; its help does not show them. */
 export function withAliases(command: Command, aliases: readonly FlagAlias[]): Command {
-  for (const { flag } of aliases) command.addOption(new Option(`${flag} <value>`).hideHelp());
+  for (const { flag, isSwitch } of aliases)
+    command.addOption(new Option(isSwitch === true ? flag : `${flag} <value>`).hideHelp());
   return command;
 }
 
@@ -71,6 +74,17 @@ export const TRAIN_ALIASES: readonly FlagAlias[] = [
   { flag: '--master-port', means: '--port' },
   { flag: '--backend', note: "not used; Lockstep's own engine adds the gradients up" },
   { flag: '--rank', note: 'not used; workers get their ranks when they join' },
+  {
+    flag: '--enable-load-balancing',
+    isSwitch: true,
+    note: 'not needed; steps are always shared out by --load-balance-policy',
+  },
+  {
+    flag: '--enable-profiling',
+    isSwitch: true,
+    note: 'not needed; every step is measured, see logs/rank_N_metrics.json',
+  },
+  { flag: '--profile-interval', note: 'not used; every step is measured' },
 ];
 
 /** Names of `train` and of others, for `run`. */

@@ -1,6 +1,7 @@
 /** The events of a run as lines on a terminal. */
 import type { RunEvent, RunStarted } from '../../metrics/events.ts';
-import { type Colours, duration, grouped, rate } from '../shell/terminal.ts';
+import { bytes as bytesText, type Colours, duration, grouped, rate } from '../shell/terminal.ts';
+import { LOCAL_STRATEGY } from './plan-text.ts';
 
 /** What a line says beside what its event holds. */
 export interface RunSoFar {
@@ -16,9 +17,22 @@ type EventsByKind = { readonly [E in RunEvent as E['kind']]: E };
 type Kind = keyof EventsByKind;
 type LineOf<K extends Kind> = (event: EventsByKind[K], run: RunSoFar) => string | undefined;
 
+/** How sums travel, in words. */
+const SUM_WAYS = {
+  shm: 'added up in memory that is shared',
+  hosts: 'added up on each machine, and then between machines',
+  ring: 'added up in a ring',
+  star: 'added up by the coordinator',
+} as const;
+
 const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'run-started': (event, { colours: { dim } }) =>
     dim(`${grouped(event.parameterCount)} parameters, ${sizesText(event)}`),
+  'data-received': ({ rank, bytes, wireBytes, receiveMs }, { colours: { dim } }) =>
+    dim(
+      `rank ${rank} got the data from here: ${bytesText(bytes)}, ${bytesText(wireBytes)} on the ` +
+        `way, in ${duration(receiveMs)}`,
+    ),
   'worker-joined': ({ rank, step, host, processId, device, lanes }, { colours: { green }, unit }) =>
     `${green('+')} rank ${rank} joined at ${unit} ${step}: ${host}, process ${processId}, ` +
     `${device}, ${lanes} ${named(lanes, 'lane')}`,
@@ -48,6 +62,13 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
       `(${unit} ${step})`
     );
   },
+  // Measured speeds move: what that comes to, the summary tells.
+  rebalanced: ({ policy, step, shares, stragglers }, { colours: { dim }, unit }) => {
+    if (policy === 'adaptive') return undefined;
+    const parts = shares.map(({ rank, microBatches }) => `rank ${rank} ${microBatches}`);
+    const slow = stragglers.map((rank) => `; rank ${rank} is a straggler`).join('');
+    return dim(`${policy} shares from ${unit} ${step + 1} on: ${parts.join(', ')}${slow}`);
+  },
   'clock-jumped': ({ rank, jumpMs }, { colours: { dim } }) =>
     dim(`the clock of rank ${rank} jumped by ${duration(Math.abs(jumpMs))}; nothing depends on it`),
   'numerics-differ': ({ classes }, { colours: { yellow } }) =>
@@ -57,6 +78,43 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'micro-batches-reissued': (event, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${event.step}: ${event.microBatches.length} ` +
     `${unit === 'step' ? 'micro-batches' : 'shards'} of rank ${event.fromRank} go to others`,
+  // What is added is as it should be: the summary tells how much that was.
+  'gradient-late': ({ rank, step, became, samples, lateMs }, { colours: { yellow } }) => {
+    if (became === 'added') return undefined;
+    const what = became === 'lost' ? 'is lost' : `is left out: it came ${duration(lateMs)} late`;
+    const whose = `${samples} samples of rank ${rank}`;
+    return `${yellow('!')} step ${step}: the gradient of ${whose} ${what}`;
+  },
+  'staleness-bound': ({ step, ranks, waitMs }, { colours: { dim } }) =>
+    dim(
+      `step ${step} waited ${duration(waitMs)} for ${ranks.length === 1 ? 'rank' : 'ranks'} ` +
+        `${ranks.join(' and ')}, by --max-staleness`,
+    ),
+  'collective-chosen': (event, { colours: { dim, yellow } }) => {
+    const { collective, ranks, reason, predictedMs } = event;
+    if (reason !== undefined && predictedMs === undefined)
+      return `${yellow('!')} sums of gradients go through the coordinator: ${reason}`;
+    const why = reason === undefined ? '' : `: ${reason}`;
+    return dim(`sums of ranks ${ranks.join(', ')} are ${SUM_WAYS[collective]}${why}`);
+  },
+  'workers-left-out': (event, { colours: { yellow }, unit }) => {
+    const { ranks, stepMs, predictedMs, retryMs } = event;
+    const [who, them] =
+      ranks.length === 1
+        ? [`rank ${ranks[0]} stands`, 'it']
+        : [`ranks ${ranks.join(', ')} stand`, 'them'];
+    return (
+      `${yellow('!')} ${who} by: a ${unit} takes ${duration(stepMs)} with ${them}, since ` +
+      `sums are so long on their way, and should take ${duration(predictedMs)} without; tried again after ` +
+      `${duration(retryMs)}. For such links there is --strategy ${LOCAL_STRATEGY}`
+    );
+  },
+  'workers-taken-back': ({ ranks, step }, { colours: { dim }, unit }) =>
+    dim(
+      ranks.length === 1
+        ? `rank ${ranks[0]}, which stood by, takes part again from ${unit} ${step + 1} on`
+        : `ranks ${ranks.join(', ')}, which stood by, take part again from ${unit} ${step + 1} on`,
+    ),
   'step-redone': ({ step, reason }, { colours: { dim, yellow }, unit }) => {
     if (reason === 'calibration') return undefined;
     if (reason === 'overflow')
@@ -86,16 +144,24 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${lossMean.toPrecision(4)}, the first was ${firstLoss.toPrecision(4)}. Lower --lr, or clip ` +
     'gradients with --clip-norm',
   'exchange-bound': (event, { colours: { yellow }, unit }) => {
-    const { steps, computeMs, communicateMs, waitMs, limit, rank } = event;
+    const { steps, computeMs, communicateMs, waitMs, limit, rank, fewer } = event;
     const what = {
-      link: `the connection of rank ${rank} limits. Without it, or with`,
-      worker: `the others wait for rank ${rank}. Without it, or with`,
-      exchange: 'the exchange limits. With fewer workers, or with',
+      link: `the connection of rank ${rank} limits`,
+      worker: `the others wait for rank ${rank}`,
+      exchange: 'the exchange limits',
     };
+    const takenMs = computeMs + communicateMs + waitMs;
+    const advice = [
+      ...(fewer === undefined ? [] : [`--workers ${fewer.ranks.length}`]),
+      ...(unit === 'step' ? [`--strategy ${LOCAL_STRATEGY}`] : []),
+      'a larger --global-batch',
+    ];
     return (
       `${yellow('!')} in each of the last ${steps} ${unit}s workers computed for ` +
       `${duration(computeMs)}, and exchanged and waited for ${duration(communicateMs + waitMs)}: ` +
-      `${what[limit]} a larger --global-batch, training may be faster`
+      `${what[limit]}. ` +
+      (fewer === undefined ? '' : fewerText(fewer, takenMs)) +
+      `What may help: ${advice.join(', or ')}; lockstep plan predicts it`
     );
   },
   evaluation: (event, { colours: { bold, dim }, unit, loss, samplesPerSecond }) => {
@@ -152,4 +218,15 @@ function timesText(deaths: number): string {
 /** The noun as it stands behind this number. */
 function named(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
+}
+
+function fewerText(
+  { ranks, stepMs }: { readonly ranks: readonly number[]; readonly stepMs: number },
+  takenMs: number,
+): string {
+  const [who, are] = ranks.length === 1 ? ['rank', 'is'] : ['ranks', 'are'];
+  return (
+    `${who[0]?.toUpperCase()}${who.slice(1)} ${ranks.join(', ')} alone ${are} predicted to be ` +
+    `${(takenMs / stepMs).toFixed(1)} times as fast. `
+  );
 }

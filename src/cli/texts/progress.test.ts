@@ -55,10 +55,10 @@ describe('Progress', () => {
   test('shows the mean speed of all steps so far, while there are few', () => {
     const writes = showSteps(undefined, [3_000, 1_000], 100);
 
-    // 64 and 192 samples a second; two seconds a step for 98 steps.
+    // 384 samples in four seconds; two seconds a step for 98 steps.
     assert.match(
       writes.at(-1) ?? '',
-      /step 2\/100 {2}loss 0\.5000 {2}acc 90\.0 % {2}128 samples\/s {2}ETA 3 min 16 s/,
+      /step 2\/100 {2}loss 0\.5000 {2}acc 90\.0 % {2}96 samples\/s {2}ETA 3 min 16 s/,
     );
   });
 

@@ -37,6 +37,7 @@ export class Progress implements EventSink {
   #accuracy: number | undefined;
   #stepMs: number | undefined;
   #seenSteps = 0;
+  #samples: number | undefined;
   #samplesPerSecond: number | undefined;
   /** Set when steps are rounds. */
   #rounds: RoundSizes | undefined;
@@ -129,10 +130,9 @@ export class Progress implements EventSink {
     if (event.accuracy !== undefined) this.#accuracy = mean(this.#accuracy, event.accuracy);
     if (event.stepMs > 0) {
       this.#stepMs = mean(this.#stepMs, event.stepMs);
-      this.#samplesPerSecond = mean(
-        this.#samplesPerSecond,
-        (event.sampleCount / event.stepMs) * 1_000,
-      );
+      // A mean of rates would be above that of the time they take.
+      this.#samples = mean(this.#samples, event.sampleCount);
+      this.#samplesPerSecond = (this.#samples / this.#stepMs) * 1_000;
     }
     const nowMs = this.#now();
     const interval = this.#terminal.isLive ? REDRAW_MS : PLAIN_LINE_MS;

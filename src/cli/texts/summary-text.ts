@@ -86,8 +86,30 @@ function workRows(summary: RunSummary): Row[] {
         : `${grouped(microBatchesAudited)} computed twice and compared, ` +
           `${events.workersDistrusted} workers put out`,
     ],
+    ['late gradients', summary.late && lateText(summary.late)],
     ['time', timeText(summary)],
   ];
+}
+
+/** What became of gradients that steps did not wait for. */
+function lateText(late: NonNullable<RunSummary['late']>): string {
+  const { addedSamples, addedAs, leftOutSamples, lostSamples, staleness } = late;
+  const steps = Object.entries(staleness).map(([age, count]) => ({ age: Number(age), count }));
+  const gradients = steps.reduce((sum, { count }) => sum + count, 0);
+  const mean = steps.reduce((sum, { age, count }) => sum + age * count, 0) / gradients;
+  const oldest = Math.max(...steps.map(({ age }) => age));
+  const age =
+    gradients === 0
+      ? ''
+      : ` (counted as ${grouped(addedAs)}; ${mean.toFixed(1)} steps old, at most ${oldest})`;
+  const waited =
+    late.boundSteps === 0
+      ? ''
+      : `, ${grouped(late.boundSteps)} steps waited ${duration(late.boundMs)} for them`;
+  return (
+    `${grouped(addedSamples)} samples added later${age}, ${grouped(leftOutSamples)} left out, ` +
+    `${grouped(lostSamples)} lost${waited}; the result depends on when they came`
+  );
 }
 
 /** The whole time of the command, in parts that add up to it. */

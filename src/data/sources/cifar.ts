@@ -33,7 +33,7 @@ const MAX_UNPACKED_BYTES = 200_000_000;
 export async function loadCifar(
   set: CifarSet,
   places: DataPlaces,
-  network: WebAccess,
+  network: WebAccess | undefined,
 ): Promise<DatasetSplits> {
   const source = (await unpackedFolder(set, places)) ?? (await openArchive(set, places, network));
   const classNames = namesIn(await source.read(set.classNamesFile), set.classes);
@@ -95,7 +95,7 @@ async function unpackedFolder(
 async function openArchive(
   set: CifarSet,
   places: DataPlaces,
-  network: WebAccess,
+  network: WebAccess | undefined,
 ): Promise<CifarSource> {
   const { path, origin, isUsersOwn } = await findFile(
     {

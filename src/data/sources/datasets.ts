@@ -25,7 +25,8 @@ import { loadDigits, readMobyDick } from './vendored.ts';
 /** What a loader may need. */
 export interface DatasetRequest {
   readonly places: DataPlaces;
-  readonly network: WebAccess;
+  /** Undefined: nothing is downloaded. */
+  readonly network: WebAccess | undefined;
   /** Randomness of synthetic samples and of splits. */
   readonly seed: number;
   /** Fraction of the training samples moved to `validation`, between 0 and 1; 0: none. */

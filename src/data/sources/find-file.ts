@@ -44,14 +44,15 @@ export interface FoundFile {
 }
 
 /**
- * The first place that has the file; it is downloaded into the cache folder if none has.
+ * The first place that has the file; it is downloaded into the cache folder if none has, unless
+ * there is no `network`.
  *
  * Throws: DataError naming every place that was tried.
  */
 export async function findFile(
   wanted: WantedFile,
   places: DataPlaces,
-  network: WebAccess,
+  network: WebAccess | undefined,
 ): Promise<FoundFile> {
   const tried: string[] = [];
   for (const { folders, origin, missing, isUsersOwn } of searchPlaces(wanted, places)) {
@@ -59,6 +60,7 @@ export async function findFile(
     if (path !== undefined) return { path, origin, isUsersOwn };
     tried.push(missing);
   }
+  if (network === undefined) throw missingError(wanted, tried);
   const cacheFolder = join(places.cacheDir, wanted.dataset);
   const { name, addresses, bytes, sha256 } = wanted.download;
   try {
@@ -135,7 +137,7 @@ function searchPlaces(wanted: WantedFile, places: DataPlaces): SearchPlace[] {
   return found;
 }
 
-function missingError(wanted: WantedFile, tried: readonly string[], cause: unknown): DataError {
+function missingError(wanted: WantedFile, tried: readonly string[], cause?: unknown): DataError {
   const { dataset, names, system, whatToCopy } = wanted;
   const hint = system === undefined ? '' : `run \`${system.install}\`, or `;
   return new DataError(
@@ -145,7 +147,7 @@ function missingError(wanted: WantedFile, tried: readonly string[], cause: unkno
       `On a machine without internet access: ${hint}copy ${whatToCopy} into a folder and name ` +
         'it with --data-dir.',
     ],
-    { file: names[0], tried },
+    { file: names[0], tried, isMissing: true },
     { cause },
   );
 }

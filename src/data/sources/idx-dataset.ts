@@ -31,7 +31,7 @@ export interface IdxDataset extends Pick<WantedFile, 'innerFolders' | 'carried' 
 export async function loadIdxDataset(
   set: IdxDataset,
   places: DataPlaces,
-  network: WebAccess,
+  network: WebAccess | undefined,
 ): Promise<DatasetSplits> {
   const origins = new Set<string>();
   const load = async (file: IdxFile): Promise<Uint8Array<SharedArrayBuffer>> => {

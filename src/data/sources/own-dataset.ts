@@ -90,11 +90,9 @@ async function locate({
 function notReadable(path: string, found: string): ConfigError {
   const expected =
     'a .npz, .csv, .tsv or .txt file, or a folder of .npy files or class-named images';
-  return new ConfigError(
-    `dataset: expected ${expected}, found ${found}. A worker on another machine needs the same ` +
-      'file in its --data-dir.',
-    [{ path: 'dataset', expected, got: path }],
-  );
+  return new ConfigError(`dataset: expected ${expected}, found ${found}.`, [
+    { path: 'dataset', expected, got: path },
+  ]);
 }
 
 async function readWhole(path: string, size: number, limit: number): Promise<Buffer> {

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker as Thread } from 'node:worker_threads';
+import { siblingModule } from '../../base/module-url.ts';
 import { LaneControl } from './lane-control.ts';
 
 describe('LaneControl', () => {
@@ -44,6 +48,38 @@ describe('LaneControl', () => {
     assert.equal(control.progress, 1);
   });
 
+  test('watches what others do until it is done, or what it does is void', () => {
+    const control = new LaneControl(1, 1);
+    const { era } = control;
+    let looks = 0;
+
+    assert.equal(
+      control.watch(() => ++looks > 1_000, era),
+      true,
+    );
+    control.clear();
+    const isVoid = (): boolean => control.watch(() => false, era);
+
+    assert.equal(isVoid(), false);
+    assert.equal(
+      control.watch(() => true, era),
+      true,
+    );
+  });
+
+  test('has all lanes find what the first one does', () => {
+    const control = new LaneControl(1, 1);
+
+    assert.equal(
+      control.decide(0, () => true),
+      true,
+    );
+    assert.equal(
+      control.decide(0, () => false),
+      false,
+    );
+  });
+
   test('does not sleep when it was woken after looking', () => {
     const control = new LaneControl(1, 1);
     const seen = control.wakeCount(0);
@@ -52,5 +88,37 @@ describe('LaneControl', () => {
     control.sleep(0, seen);
 
     assert.equal(control.wakeCount(0), seen + 1);
+  });
+
+  test('keeps a lane at a barrier that is woken before the others are there', async (t) => {
+    const control = new LaneControl(2, 1);
+    const atBarrier = `
+      const { parentPort, workerData } = require('node:worker_threads');
+      void import(workerData.url).then(({ LaneControl }) => {
+        new LaneControl(2, 1, workerData.words).barrier();
+        parentPort.postMessage('through');
+      });`;
+    const url = siblingModule(import.meta.url, 'lane-control').href;
+    const lane = new Thread(atBarrier, { eval: true, workerData: { url, words: control.words } });
+    t.after(async () => lane.terminate());
+    let isThrough = false;
+    const through = once(lane, 'message').then(() => (isThrough = true));
+
+    // As who was last at the barrier before does, when it is slow to do so. It sleeps again: twice.
+    await callOneSleeper(control);
+    await callOneSleeper(control);
+    assert.equal(isThrough, false);
+    control.barrier();
+
+    assert.equal(await through, true);
+    await once(lane, 'exit');
+
+    async function callOneSleeper({ words }: LaneControl): Promise<void> {
+      for (let tries = 0; tries < 2_000; tries++) {
+        for (let word = 0; word < words.length; word++) if (Atomics.notify(words, word) > 0) return;
+        await delay(5);
+      }
+      assert.fail('nobody sleeps at the barrier');
+    }
   });
 });

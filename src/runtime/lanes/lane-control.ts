@@ -12,7 +12,10 @@ const BARRIER_PHASE = 2;
 const ASLEEP = 3;
 /** Where the number of lanes lies, in the words that lanes share. */
 const LANES = 4;
-const FIXED = 5;
+/** Counts how often what the lanes were told became void. */
+const ERA = 5;
+const AGREED = 6;
+const FIXED = 7;
 
 /** State of one micro-batch in the worker's lease table. */
 const NOT_LEASED = 0;
@@ -36,12 +39,21 @@ export function laneSigns(words: Int32Array): {
 
 /** Turns of a spin: about 50 us. */
 const SPIN_TURNS = 10_000;
+/** The same for looks at what other processes do, between two looks at the clock. */
+const LOOKS = 50;
+const LOOK_MS = 0.05;
+/** How long one sleeps that nobody can wake: a part of the time for which it has waited. */
+const NAP_PART = 0.2;
+const SHORTEST_NAP_MS = 0.1;
+const LONGEST_NAP_MS = 2;
 
 /** A view of the shared words; the pool and every lane have one of their own. */
 export class LaneControl {
   readonly words: Int32Array<SharedArrayBuffer>;
   readonly #laneCount: number;
   readonly #table: number;
+  /** A word that nobody changes. */
+  readonly #bed = new Int32Array(new SharedArrayBuffer(4));
 
   /**
    * `words` of another thread, or fresh ones for `laneCount` lanes and up to `microBatchCount`
@@ -57,8 +69,14 @@ export class LaneControl {
 
   // ---- the pool's side ----
 
-  /** Voids all leases: nothing more of the pass is started. */
+  /** What was told to be done in `era` counts as long as that lasts. */
+  get era(): number {
+    return Atomics.load(this.words, ERA);
+  }
+
+  /** Voids all leases, and ends the era: nothing more of the pass is started. */
   clear(): void {
+    Atomics.add(this.words, ERA, 1);
     for (let slot = this.#table; slot < this.words.length; slot++)
       Atomics.store(this.words, slot, NOT_LEASED);
   }
@@ -106,6 +124,46 @@ export class LaneControl {
     return undefined;
   }
 
+  /**
+   * Whether `era` lasts, as the first lane finds it, who leases `microBatches` then. Every lane must
+   * call it.
+   */
+  agree(lane: number, era: number, microBatches: readonly number[]): boolean {
+    return this.decide(lane, () => {
+      const lasts = this.era === era;
+      if (lasts) this.lease(microBatches);
+      return lasts;
+    });
+  }
+
+  /** What the first lane finds. Every lane must call it. */
+  decide(lane: number, find: () => boolean): boolean {
+    if (lane === 0) Atomics.store(this.words, AGREED, find() ? 1 : 0);
+    this.barrier();
+    const found = Atomics.load(this.words, AGREED) === 1;
+    this.barrier();
+    return found;
+  }
+
+  /**
+   * Waits for another process, which wakes nobody, as long as `era` lasts; whether it `isDone`
+   * then.
+   */
+  watch(isDone: () => boolean, era: number): boolean {
+    const sinceMs = performance.now();
+    for (let waitedMs = 0; this.era === era; waitedMs = performance.now() - sinceMs) {
+      for (let look = 0; look < LOOKS; look++) if (isDone()) return true;
+      if (waitedMs > LOOK_MS) this.#nap(NAP_PART * waitedMs);
+    }
+    return isDone();
+  }
+
+  #nap(ms: number): void {
+    Atomics.add(this.words, ASLEEP, 1);
+    Atomics.wait(this.#bed, 0, 0, Math.max(SHORTEST_NAP_MS, Math.min(LONGEST_NAP_MS, ms)));
+    Atomics.sub(this.words, ASLEEP, 1);
+  }
+
   countProgress(): void {
     Atomics.add(this.words, PROGRESS, 1);
   }
@@ -144,7 +202,10 @@ export class LaneControl {
       return;
     }
     if (this.#spin(BARRIER_PHASE, phase)) return;
-    if (Atomics.wait(this.words, BARRIER_PHASE, phase, BARRIER_TIMEOUT_MS) === 'timed-out') {
+    // The call for those of the barrier before may come late, and wake who waits at this one.
+    while (Atomics.load(this.words, BARRIER_PHASE) === phase) {
+      const ended = Atomics.wait(this.words, BARRIER_PHASE, phase, BARRIER_TIMEOUT_MS);
+      if (ended !== 'timed-out') continue;
       throw new RuntimeError(
         `a lane waited ${BARRIER_TIMEOUT_MS / 1000} s for the others. One of them is stuck.`,
       );

@@ -3,14 +3,17 @@ import type { EncodedGraph } from '../../graph/file/encode.ts';
 import { Arena, type RegionRequest } from '../../kernels/arena.ts';
 import { type ArenaLayout, makeArenaLayout } from '../../kernels/layout.ts';
 import type { OptimizerSpec } from '../../optim/spec.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
+import type { Commit, Grant, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
 import { stateBytesOf } from '../../state/state-layout.ts';
 import type { Device } from '../device.ts';
+import type { EngineAttempt, GroupSeat } from '../engine.ts';
 
 /** What a lane thread is started with; posted, so plain data over shared memory. */
 export interface LaneStart {
   readonly lane: number;
   readonly laneCount: number;
+  /** How many times slower than it could be the lane computes; 1 if absent. */
+  readonly throttle?: number;
   readonly device: Device;
   readonly job: Job;
   readonly optimizer: OptimizerSpec;
@@ -23,6 +26,10 @@ export interface LaneStart {
   readonly microBatchCapacity: number;
   /** One squared norm per block. */
   readonly blockSums: Float64Array<SharedArrayBuffer>;
+  /** What each lane tells the others of an attempt at a granted step (lane-notes.ts). */
+  readonly notes: Uint8Array<SharedArrayBuffer>;
+  /** Loss sum and correct sum of each of its micro-batches. */
+  readonly losses: Float32Array<SharedArrayBuffer>;
   /** Plain data for the hooks of a lane program other than the ordinary one. */
   readonly extra?: unknown;
 }
@@ -35,10 +42,24 @@ export type LaneCommand =
   /** Compute for comparison only; the lanes take them in turn. */
   | { readonly kind: 'audit'; readonly plan: Plan; readonly microBatches: readonly number[] }
   | { readonly kind: 'apply'; readonly commit: Commit; readonly source: 'own' | 'received' }
+  /** Compute and commit granted steps until they are done, or `era` is over. */
+  | {
+      readonly kind: 'follow';
+      readonly grant: Grant;
+      readonly seat?: GroupSeat;
+      readonly era: number;
+    }
   | { readonly kind: 'import' }
   | { readonly kind: 'export' }
   | { readonly kind: 'probe' }
   | { readonly kind: 'exit' };
+
+/** What a lane tells besides its answers: attempts at granted steps, in order. */
+export interface LaneNews {
+  readonly kind: 'attempted';
+  readonly era: number;
+  readonly attempts: readonly EngineAttempt[];
+}
 
 /** What a lane answers, once per command. */
 export type LaneAnswer =

@@ -1,152 +1,23 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { makeSyntheticRegression } from '../../data/sources/synthetic-regression.ts';
-import { encodeGraph } from '../../graph/file/encode.ts';
-import { initialParameter } from '../../models/initial-parameter.ts';
-import { makeModel } from '../../models/models.ts';
-import { makeStepGraphs } from '../../models/step-graphs.ts';
-import { optimizerScalars } from '../../optim/scalars.ts';
-import { makeOptimizerSpec, OPTIMIZERS } from '../../optim/spec.ts';
-import { gridExponents } from '../../plan/grid.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
-import type { Engine } from '../engine.ts';
+import {
+  closePools,
+  commitOf,
+  digestOf,
+  evaluate,
+  grantsOf,
+  initialState,
+  makeJob,
+  makePool,
+  MICRO_BATCHES,
+  planOf,
+  train,
+} from '../../../test/lane-pools.ts';
 import { StarReducer } from '../../collectives/star.ts';
-import { LanePool, type LanePoolOptions } from './lane-pool.ts';
+import type { Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
+import type { EngineAttempt } from '../engine.ts';
 
-const MICRO_BATCH = 8;
-const MICRO_BATCHES = 6;
-const splits = makeSyntheticRegression({
-  seed: 3,
-  sampleCount: 100,
-  testSampleCount: 20,
-  features: 5,
-  outputs: 2,
-});
-const model = makeModel('mlp', splits.train, { hidden: [33, 17], activation: 'tanh' });
-const optimizer = makeOptimizerSpec('adam', {});
-const graphs = makeStepGraphs(model, MICRO_BATCH);
-const train = encodeGraph(graphs.train);
-const evaluate = encodeGraph(graphs.evaluate);
-
-function makeJob(changes: Partial<Job> = {}): Job {
-  return {
-    runId: 'test',
-    seed: 1,
-    dataset: {},
-    dataDigest: '',
-    task: 'regression',
-    featureCount: 5,
-    targetCount: 2,
-    microBatch: MICRO_BATCH,
-    globalBatch: MICRO_BATCH * MICRO_BATCHES,
-    evaluateMicroBatch: MICRO_BATCH,
-    parameters: model.parameters.map(({ name, shape }) => ({
-      name,
-      shape: [...shape],
-      statisticMomentum: null,
-    })),
-    masks: [],
-    optimizer: { ...optimizer },
-    clipNorm: null,
-    tracksNorms: false,
-    isAudited: false,
-    strategy: { kind: 'sync' },
-    trainBytes: train.length,
-    evaluateBytes: evaluate.length,
-    ...changes,
-  };
-}
-
-function initialState(): Uint8Array {
-  const weights = model.parameters.flatMap((spec, index) => [...initialParameter(spec, 1, index)]);
-  const state = new Float32Array(
-    weights.length * (1 + OPTIMIZERS[optimizer.kind].stateNames.length),
-  );
-  state.set(weights);
-  return new Uint8Array(state.buffer);
-}
-
-const pools: LanePool[] = [];
-after(async () => Promise.all(pools.map(async (pool) => pool.closed(2_000))));
-
-/** A pool whose contributions are awaited one at a time. */
-async function makePool(
-  laneCount: number,
-  job: Job,
-  files = { train, evaluate },
-): Promise<{ pool: LanePool; done: () => Promise<Done> }> {
-  let resolve: (done: Done) => void = () => {};
-  const queue: Done[] = [];
-  const options: LanePoolOptions = {
-    laneCount,
-    device: 'cpu',
-    job,
-    optimizer,
-    files,
-    train: splits.train,
-    evaluate: splits.test,
-    handlers: {
-      onDone: (pass, records, sum) => {
-        queue.push({ pass, records, sum: sum.slice() });
-        resolve(queue[0]!);
-      },
-      onFailed: (error) => {
-        throw error;
-      },
-    },
-  };
-  const { pool } = await LanePool.create(options);
-  pools.push(pool);
-  const done = async (): Promise<Done> => {
-    if (queue.length === 0) await new Promise<Done>((r) => (resolve = r));
-    return queue.shift()!;
-  };
-  return { pool, done };
-}
-
-interface Done {
-  readonly pass: number;
-  readonly records: readonly MicroBatchRecord[];
-  readonly sum: Uint8Array;
-}
-
-function planOf(
-  pass: number,
-  step: number,
-  leases: number[],
-  reduction: Plan['reduction'] = 'star',
-): Plan {
-  const exponents = gridExponents(
-    model.parameters.map(() => 4),
-    MICRO_BATCHES,
-  );
-  return {
-    kind: 'plan',
-    pass,
-    work: 'train',
-    step,
-    epoch: 0,
-    stepInEpoch: step % 2,
-    leases,
-    exponents,
-    reduction,
-  };
-}
-
-function commitOf(plan: Plan): Commit {
-  const scalars = { ...optimizerScalars(optimizer, plan.step + 1, 0.01) };
-  return {
-    kind: 'commit',
-    pass: plan.pass,
-    step: plan.step,
-    exponents: plan.exponents,
-    update: { sampleCount: 48, scalars },
-  };
-}
-
-async function digestOf(engine: Engine): Promise<string> {
-  return new Promise((resolve) => engine.digest((_weights, state) => resolve(state)));
-}
+after(closePools);
 
 async function trainSteps(
   laneCount: number,
@@ -167,7 +38,70 @@ async function trainSteps(
   return { digest: await digestOf(pool), norms };
 }
 
+/** A pool that has gone through all of that by itself; what it told, and its state. */
+async function followGrants(laneCount: number, maximum: number) {
+  const attempts: EngineAttempt[] = [];
+  const job = makeJob({ tracksNorms: true });
+  const { pool } = await makePool(laneCount, job, undefined, (told) => void attempts.push(...told));
+  pool.importState(initialState(), () => {});
+  for (const grant of grantsOf(maximum)) pool.follow(grant);
+  return { pool, attempts, digest: await digestOf(pool) };
+}
+
 describe('LanePool', () => {
+  for (const maximum of [4, 1e-4])
+    test(`goes through granted steps alike on any number of lanes, from a grid for ${maximum}`, async () => {
+      const [one, two, three] = await Promise.all(
+        [1, 2, 3].map(async (laneCount) => followGrants(laneCount, maximum)),
+      );
+
+      assert.deepEqual([two!.digest, three!.digest], [one!.digest, one!.digest]);
+      const factsOf = (attempts: readonly EngineAttempt[]): unknown[] =>
+        attempts.map(({ pass, records, norms }) => ({
+          pass,
+          norms,
+          records: records
+            .map(({ microBatch, lossSum, maxima }) => ({ microBatch, lossSum, maxima }))
+            .sort((a, b) => a.microBatch - b.microBatch),
+        }));
+      for (const { attempts } of [two!, three!])
+        assert.deepEqual(factsOf(attempts), factsOf(one!.attempts));
+      const { attempts } = one!;
+      const committed = attempts.filter(({ norms }) => norms.length > 0);
+      assert.equal(committed.length, 5);
+      assert.equal(attempts.length > 5, maximum < 1);
+      assert.deepEqual(
+        attempts.map(({ pass }) => pass),
+        attempts.map((_, index) => 3 + index),
+      );
+      assert.ok(attempts.every(({ records }) => records.length === MICRO_BATCHES));
+    });
+
+  for (const laneCount of [1, 2])
+    test(`stops granted steps when it gets another state, with ${laneCount} lanes`, async () => {
+      const attempts: EngineAttempt[] = [];
+      const { pool, done } = await makePool(laneCount, makeJob(), undefined, (news) => {
+        attempts.push(...news);
+      });
+      const fresh = await digestOf(pool);
+      const [first] = grantsOf(4);
+      const many = Array.from({ length: 500 }, () => first!.updates[0]!);
+      pool.importState(initialState(), () => {});
+      const initial = await digestOf(pool);
+      pool.follow({ ...first!, updates: many });
+      while (attempts.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+
+      pool.importState(initialState(), () => {});
+      const told = attempts.length;
+      assert.equal(await digestOf(pool), initial);
+      pool.begin(planOf(1_000, 0, [0, 1]));
+      assert.equal((await done()).records.length, 2);
+
+      assert.notEqual(initial, fresh);
+      assert.equal(attempts.length, told);
+      assert.ok(told < 500);
+    });
+
   for (const laneCount of [1, 2]) {
     test(
       'computes audited micro-batches again to the same records without changing a sum, with ' +

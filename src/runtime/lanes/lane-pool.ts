@@ -6,10 +6,12 @@ import type { EncodedGraph } from '../../graph/file/encode.ts';
 import type { Arena } from '../../kernels/arena.ts';
 import { type ArenaLayout, makeBlocks } from '../../kernels/layout.ts';
 import type { OptimizerSpec } from '../../optim/spec.ts';
-import type { Commit, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
+import { noteBytesOf } from '../../plan/attempt-note.ts';
+import type { Commit, Grant, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
 import { digestsOf } from '../../state/digest.ts';
 import type { Device } from '../device.ts';
-import type { Engine, EngineHandlers } from '../engine.ts';
+import type { Engine, EngineHandlers, GroupSeat } from '../engine.ts';
+import { GrantedWork } from './granted-work.ts';
 import { LaneControl } from './lane-control.ts';
 import {
   type LaneAnswer,
@@ -23,6 +25,8 @@ import { LaneThreads } from './lane-threads.ts';
 /** What a pool of lanes is made from. */
 export interface LanePoolOptions {
   readonly laneCount: number;
+  /** How many times slower than they could be lanes compute; 1 if absent. */
+  readonly throttle?: number;
   readonly device: Device;
   readonly job: Job;
   readonly optimizer: OptimizerSpec;
@@ -51,6 +55,7 @@ export class LanePool implements Engine {
    * compute these for it. Undefined once they have begun.
    */
   #waitingLeases: number[] | undefined;
+  readonly #follows: GrantedWork;
   /** How many updates that are not done yet take their totals from the shared memory. */
   #receivedUses = 0;
   /** Hears of a failure while the pool is being made; later failures go to the handlers. */
@@ -70,9 +75,13 @@ export class LanePool implements Engine {
     );
     this.control = new LaneControl(laneCount, microBatchCapacity);
     const blockSums = new Float64Array(new SharedArrayBuffer(8 * makeBlocks(this.#layout).length));
+    const noteBytes = noteBytesOf(job.parameters.length, microBatchCapacity);
+    const notes = new Uint8Array(new SharedArrayBuffer(laneCount * noteBytes));
+    const losses = new Float32Array(new SharedArrayBuffer(4 * 2 * microBatchCapacity));
     const starts = Array.from({ length: laneCount }, (_, lane): LaneStart => ({
       lane,
       laneCount,
+      ...(options.throttle !== undefined && { throttle: options.throttle }),
       device: options.device,
       job,
       optimizer,
@@ -84,16 +93,25 @@ export class LanePool implements Engine {
       control: this.control.words,
       microBatchCapacity,
       blockSums,
+      notes,
+      losses,
       extra: options.laneProgram?.extra,
     }));
     this.#threads = new LaneThreads({
       starts,
       control: this.control,
       program: options.laneProgram?.url,
+      onNews: (news) => this.#follows.hear(news),
       onFailed: (error) => {
         if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
         else options.handlers.onFailed(error);
       },
+    });
+    this.#follows = new GrantedWork({
+      laneCount,
+      control: this.control,
+      threads: this.#threads,
+      onAttempted: (attempts) => options.handlers.onAttempted(attempts),
     });
   }
 
@@ -190,6 +208,15 @@ export class LanePool implements Engine {
     });
   }
 
+  follow(grant: Grant, seat?: GroupSeat): void {
+    if (grant.start !== undefined) this.#void();
+    this.#follows.follow(grant, seat);
+  }
+
+  halt(generation: number, done: () => void): void {
+    this.#follows.halt(generation, done);
+  }
+
   importState(bytes: Uint8Array, done: () => void): void {
     this.#void();
     const state = this.#shared.uint8('state');
@@ -236,6 +263,7 @@ export class LanePool implements Engine {
   #void(): void {
     this.control.clear();
     this.#pass = this.#waitingLeases = undefined;
+    this.#follows.void();
   }
 
   #leaseWaiting(): void {

@@ -109,6 +109,7 @@ async function bench(
     evaluate: splits.test,
     handlers: {
       onDone: (_pass, _records, sum) => tell(sum.slice()),
+      onAttempted: () => {},
       onFailed: (error) => {
         throw error;
       },

@@ -7,6 +7,9 @@ import type { Plan } from '../../protocol/messages.ts';
 import { type LaneStart, sumRegion } from './lane-job.ts';
 import type { LaneMemory } from './lane-update.ts';
 
+/** Where a total is: that of this worker's lanes, one from the main thread, or this one. */
+export type TotalSource = 'own' | 'received' | Int32Array;
+
 /** The sum of one lane, and its part in the sum of all lanes of the worker. */
 export class LaneSums {
   readonly #start: LaneStart;
@@ -71,16 +74,16 @@ export class LaneSums {
   }
 
   /**
-   * Adds the lanes' sums in shared memory, each lane its slice; one lane alone keeps its sum where
-   * it is. Every lane must call it.
+   * Adds the lanes' sums in shared memory, each lane its slice. One lane keeps its sum where it is,
+   * unless the main thread is to have it. Every lane must call it.
    */
   gather({ reduction }: Plan): void {
     const { lane, laneCount } = this.#start;
     const { arena, shared, control } = this.#memory;
-    const isAlone = laneCount === 1 && reduction === 'alone';
-    this.#ownTotal = isAlone ? 'arena' : 'gathered';
-    if (isAlone) return;
+    const isKept = laneCount === 1 && reduction !== 'star';
+    this.#ownTotal = isKept ? 'arena' : 'gathered';
     if (!this.#hasSum) this.#zero();
+    if (isKept) return;
     const target = laneCount === 1 ? 'gathered' : sumRegion(lane);
     shared.int32(target).set(arena.int32('sum'));
     control.barrier();
@@ -102,12 +105,22 @@ export class LaneSums {
       sharedKernels.addInt32(target, shared.byteOffset(sumRegion(other), offset), length);
   }
 
-  /** Brings this lane's slice of the gradient total into the arena's region `sum`. */
-  fetchTotal(source: 'own' | 'received'): void {
-    if (source === 'own' && this.#ownTotal === 'arena') return;
-    const region = source === 'own' ? 'gathered' : 'received';
+  /** [padded length] int32 as bytes: what the lanes of this worker have come to. */
+  get ownTotal(): Uint8Array {
     const { arena, shared } = this.#memory;
-    arena.int32('sum', this.#slice).set(shared.int32(region, this.#slice));
+    return this.#ownTotal === 'arena' ? arena.uint8('sum') : shared.uint8('gathered');
+  }
+
+  /** Brings this lane's slice of the gradient total into the arena's region `sum`. */
+  fetchTotal(source: TotalSource): void {
+    if (source === 'own' && this.#ownTotal === 'arena') return;
+    const { arena, shared } = this.#memory;
+    const { offset, length } = this.#slice;
+    const total =
+      source instanceof Int32Array
+        ? source.subarray(offset, offset + length)
+        : shared.int32(source === 'own' ? 'gathered' : 'received', this.#slice);
+    arena.int32('sum', this.#slice).set(total);
   }
 }
 

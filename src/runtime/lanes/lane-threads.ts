@@ -7,7 +7,7 @@ import { type LockstepError, messageOf, RuntimeError, ShortageError } from '../.
 import { shortageOf } from '../../base/shortage.ts';
 import { siblingModule } from '../../base/module-url.ts';
 import type { LaneControl } from './lane-control.ts';
-import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
+import type { LaneAnswer, LaneCommand, LaneNews, LaneStart } from './lane-job.ts';
 
 /** A command for all lanes, and what to do with their answers. */
 export interface LaneOperation {
@@ -30,9 +30,17 @@ export interface LaneThreadsOptions {
   readonly control: LaneControl;
   /** The lanes' program; the ordinary one when absent. */
   readonly program: URL | undefined;
+  /** Hears what lanes tell besides their answers, in the order of each. */
+  readonly onNews: (news: LaneNews) => void;
   /** Hears, once at most, that a thread failed; all of them have been told to end by then. */
   readonly onFailed: (error: RuntimeError) => void;
 }
+
+/** Commands that may be given before the one before them is answered: what that is. */
+const FOLLOWS: { readonly [kind in LaneCommand['kind']]?: LaneCommand['kind'] } = {
+  pass: 'apply',
+  follow: 'follow',
+};
 
 /** Threads that do the same commands side by side; who makes them ends them with `closed`. */
 export class LaneThreads {
@@ -104,16 +112,15 @@ export class LaneThreads {
   }
 
   /**
-   * Gives the lanes the next operation. A pass may follow an update before that is answered, which
-   * saves a wake-up; everything else waits: leases must not be set, nor shared memory changed,
+   * Gives the lanes the next operation. A pass may follow an update before that is answered, and one
+   * grant another, which saves a wake-up; everything else waits: leases must not be set, nor shared memory changed,
    * while lanes may still look at them.
    */
   #pump(): void {
     const next = this.#waiting[0];
     if (next === undefined) return;
-    const mayFollow =
-      next.command.kind === 'pass' &&
-      this.#running.every(({ command }) => command.kind === 'apply');
+    const before = FOLLOWS[next.command.kind];
+    const mayFollow = this.#running.every(({ command }) => command.kind === before);
     if (this.#running.length > 0 && !mayFollow) return;
     this.#waiting.shift();
     this.#running.push({ ...next, answers: new Map() });
@@ -139,7 +146,10 @@ export class LaneThreads {
         resourceLimits: { maxYoungGenerationSizeMb: 8 },
       },
     );
-    thread.on('message', (answer: LaneAnswer) => this.#hear(start.lane, answer));
+    thread.on('message', (message: LaneAnswer | LaneNews) => {
+      if (message.kind !== 'attempted') this.#hear(start.lane, message);
+      else if (!this.#isClosed) this.#options.onNews(message);
+    });
     thread.on('error', (error) =>
       this.#fail(
         new RuntimeError(

@@ -15,11 +15,14 @@ import { batchRegions, BoundGraph } from './batch.ts';
 import { InPlaceSession } from '../in-place-session.ts';
 import { LaneControl } from './lane-control.ts';
 import { stateRegionsOf } from '../../state/state-layout.ts';
+import type { EngineAttempt } from '../engine.ts';
+import { type FollowedGrant, LaneCourse } from './lane-course.ts';
 import { type LaneStart, layoutOf, makeSharedArena } from './lane-job.ts';
-import { finiteOrNull, LaneSums } from './lane-sums.ts';
+import { finiteOrNull, LaneSums, type TotalSource } from './lane-sums.ts';
 import { type LaneMemory, LaneUpdate } from './lane-update.ts';
 import { drawMasks, maskRegions, maskTensors } from './masks.ts';
 import { onnxRuntime } from '../onnx-runtime.ts';
+import { Throttle } from '../throttle.ts';
 
 const NO_RECORDS: readonly MicroBatchRecord[] = [];
 
@@ -49,6 +52,8 @@ export class Lane {
   readonly #update: LaneUpdate;
   readonly #trainLayout: EpochLayout;
   readonly #evaluateLayout: EpochLayout;
+  readonly #course: LaneCourse;
+  readonly #throttles: { readonly train: Throttle; readonly evaluate: Throttle };
   #order: { epoch: number; order: Uint32Array } | undefined;
   #plan: Plan | undefined;
 
@@ -64,6 +69,10 @@ export class Lane {
     this.#memory = memory;
     this.#train = graphs.train;
     this.#evaluate = graphs.evaluate;
+    this.#throttles = {
+      train: new Throttle(start.throttle),
+      evaluate: new Throttle(start.throttle),
+    };
     this.#update = new LaneUpdate(start, memory);
     this.#sums = new LaneSums(start, memory, this.#update.slice);
     this.#trainLayout = {
@@ -77,6 +86,15 @@ export class Lane {
       globalBatch: Math.ceil(sampleCount / job.evaluateMicroBatch) * job.evaluateMicroBatch,
       microBatch: job.evaluateMicroBatch,
     };
+    this.#course = new LaneCourse(start, {
+      control: this.control,
+      compute: async (plan) => this.#compute(plan),
+      gather: (plan) => {
+        this.#sums.gather(plan);
+        return this.#sums.ownTotal;
+      },
+      apply: (commit, total) => this.apply(commit, total ?? 'own'),
+    });
   }
 
   /** Allocates the arena and compiles both graphs. */
@@ -121,6 +139,23 @@ export class Lane {
   async resume(): Promise<readonly MicroBatchRecord[]> {
     const plan = this.#plan;
     if (plan === undefined) return NO_RECORDS;
+    const records = await this.#compute(plan);
+    if (plan.work === 'train') this.#sums.gather(plan);
+    return records;
+  }
+
+  /**
+   * Computes and commits granted steps, until they are done or their era is over; `tell` gets what
+   * was attempted, in order and in batches.
+   */
+  async follow(
+    what: FollowedGrant,
+    tell: (attempts: readonly EngineAttempt[]) => void,
+  ): Promise<void> {
+    await this.#course.follow(what, tell);
+  }
+
+  async #compute(plan: Plan): Promise<MicroBatchRecord[]> {
     const records: MicroBatchRecord[] = [];
     this.#sums.reset();
     for (let m = this.control.claim(); m !== undefined; m = this.control.claim()) {
@@ -129,7 +164,6 @@ export class Lane {
       );
       this.control.countProgress();
     }
-    if (plan.work === 'train') this.#sums.gather(plan);
     return records;
   }
 
@@ -161,6 +195,7 @@ export class Lane {
     await this.#hooks.afterGradients?.(arena.float32('gradient'), plan.step, microBatch);
     const checksums = job.isAudited ? this.#sums.checksums(plan) : {};
     const maxima = isAudit ? this.#sums.maxima() : this.#sums.add(plan.exponents);
+    this.#throttles.train.rest(startedMs);
     const computeMs = performance.now() - startedMs;
     return {
       microBatch,
@@ -177,6 +212,7 @@ export class Lane {
     const { start, count } = sampleRange(this.#evaluateLayout, 0, microBatch);
     this.#evaluate.fill(undefined, start, count);
     await this.#run(this.#evaluate, 'evaluation');
+    this.#throttles.evaluate.rest(startedMs);
     return {
       microBatch,
       sampleCount: count,
@@ -205,7 +241,7 @@ export class Lane {
   }
 
   /** Updates this lane's slice and takes over the others'; gives `LaneUpdate.apply`'s norms. */
-  apply(commit: Commit, source: 'own' | 'received'): readonly number[] {
+  apply(commit: Commit, source: TotalSource): readonly number[] {
     if (this.#hooks.skipsUpdate?.(commit.step) === true) return [];
     this.#sums.fetchTotal(source);
     return this.#update.apply(commit);

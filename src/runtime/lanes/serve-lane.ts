@@ -3,7 +3,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { invariant, LockstepError, messageOf } from '../../base/errors.ts';
 import { shortageOf } from '../../base/shortage.ts';
 import { Lane, type LaneHooks } from './lane.ts';
-import type { LaneAnswer, LaneCommand, LaneStart } from './lane-job.ts';
+import type { LaneAnswer, LaneCommand, LaneNews, LaneStart } from './lane-job.ts';
 
 /** Serves the pool until it says exit; `makeHooks` sees what the thread was started with. */
 export async function serveLane(
@@ -12,7 +12,7 @@ export async function serveLane(
   const port = parentPort;
   invariant(port !== null, 'a lane runs in a worker thread');
   const start = workerData as LaneStart;
-  const answer = (message: LaneAnswer): void => port.postMessage(message);
+  const answer = (message: LaneAnswer | LaneNews): void => port.postMessage(message);
   try {
     const lane = await Lane.create(start, makeHooks(start));
     answer({ kind: 'loaded' });
@@ -21,7 +21,7 @@ export async function serveLane(
       const received: { message: LaneCommand } | undefined = receiveMessageOnPort(port);
       if (received === undefined) lane.control.sleep(start.lane, seen);
       else if (received.message.kind === 'exit') break;
-      else answer(await obey(lane, start, received.message));
+      else answer(await obey(lane, start, received.message, answer));
     }
   } catch (error) {
     const shortage = shortageOf(error);
@@ -39,6 +39,7 @@ async function obey(
   lane: Lane,
   start: LaneStart,
   command: Exclude<LaneCommand, { kind: 'exit' }>,
+  tell: (news: LaneNews) => void,
 ): Promise<LaneAnswer> {
   switch (command.kind) {
     case 'pass':
@@ -51,6 +52,11 @@ async function obey(
     }
     case 'apply':
       return { kind: 'applied', norms: lane.apply(command.commit, command.source) };
+    case 'follow': {
+      const { era } = command;
+      await lane.follow(command, (attempts) => tell({ kind: 'attempted', era, attempts }));
+      return { kind: 'done' };
+    }
     case 'import':
       lane.importState();
       return { kind: 'done' };

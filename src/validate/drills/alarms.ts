@@ -67,14 +67,21 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'worker-given-up':
     case 'run-unfinished':
     case 'run-started':
+    case 'data-received':
+    case 'rebalanced':
     case 'worker-joined':
     case 'micro-batches-reissued':
+    case 'gradient-late':
+    case 'staleness-bound':
+    case 'collective-chosen':
     case 'step-redone':
     case 'replicas-differ':
     case 'rolled-back':
     case 'step':
     case 'gradient-norms':
     case 'evaluation':
+    case 'workers-left-out':
+    case 'workers-taken-back':
     case 'exchange-bound':
     case 'progress':
     case 'diverged':

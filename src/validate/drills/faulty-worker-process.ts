@@ -37,7 +37,7 @@ onEndingSignals(() => controller.abort());
 
 try {
   const reason = await runWorkerProcess({
-    address,
+    destination: { addresses: [address], protection: 'this-machine' },
     device: 'cpu',
     lanes: Number(values.lanes),
     rank: Number(values.rank),

@@ -44,7 +44,7 @@ export async function observeRun(options: ObserveOptions): Promise<ObservedRun> 
       self,
       placeWorker: async (rank, usual) => injector.placeWorker(rank, usual),
       startedMs,
-      onListening: (_address, folder) => injector.onFolder(folder),
+      onListening: ({ folder }) => injector.onFolder(folder),
       sinks: [seen, injector],
       onNote: () => {},
       signal: AbortSignal.any([signal, isLate]),

@@ -13,6 +13,7 @@ function joined(rank: number, step = 0): RunEvent {
     device: 'cpu',
     lanes: 1,
     numericsClass: 'a',
+    stateFrom: 'coordinator',
   };
   return { kind: 'worker-joined', rank, workerId: `worker-${rank}`, step, ...place };
 }

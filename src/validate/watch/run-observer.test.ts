@@ -55,6 +55,7 @@ const JOINED: RunEvent = {
   device: 'cpu',
   lanes: 1,
   numericsClass: 'a',
+  stateFrom: 'coordinator',
   step: 0,
 };
 

@@ -92,6 +92,8 @@ export function workloadConfig(
     optimizer: 'adam',
     lr: learningRate,
     seed,
+    // What the suite throttles, disturbs and times are the links to the coordinator.
+    collective: 'star',
     // Evaluation is no part of the suite's measurements: once, after the last step.
     evalEvery: steps,
     ...more,

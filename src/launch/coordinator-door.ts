@@ -1,0 +1,210 @@
+/**
+ * The door of a run: on this machine open to its own programs, in a network to those with a key.
+ * Whoever comes with a token trades it for a credential; who has one goes in.
+ */
+import { hostname } from 'node:os';
+import { AccessStore, MAX_USES } from '../access/access-store.ts';
+import { accessFolder as usualFolder } from '../access/home.ts';
+import { type JoinLink, joinLinkText } from '../access/join-link.ts';
+import { writeSecretText } from '../access/secret-file.ts';
+import { serveTrade } from '../access/trade.ts';
+import { systemClock } from '../base/clock.ts';
+import { ConfigError, messageOf } from '../base/errors.ts';
+import { wantsKey } from '../config/cluster-settings.ts';
+import type { TrainConfig } from '../config/train-config.ts';
+import type { Coordinator } from '../coordinator/coordinator.ts';
+import { crowdedOut } from '../membership/places.ts';
+import { refuseConnection } from '../protocol/greeting.ts';
+import type { Connection } from '../transport/connection.ts';
+import { isEveryAddress, isLoopback, isPrivate } from '../transport/loopback.ts';
+import type { SecuredDoor } from '../transport/secured-door.ts';
+import { type Address, listen } from '../transport/tcp.ts';
+import { type Announcement, announce } from './discovery.ts';
+import { ownAddresses } from './own-addresses.ts';
+import { RevocationWatch } from './revocation-watch.ts';
+import { Strangers } from './strangers.ts';
+
+/** How long the link of a run lets newcomers in, and how many at least. */
+const LINK_LIFETIME_MS = 24 * 3_600_000;
+const LINK_USES = 64;
+/** A worker that lost its credential, with its machine or its disk, trades the link again. */
+const USES_PER_WORKER = 2;
+
+/** What a door is opened for, and who hears of it. */
+export interface CoordinatorDoorOptions {
+  readonly config: TrainConfig;
+  /** Where tokens and credentials are kept; the user's if absent. */
+  readonly accessFolder?: string;
+  readonly onNote: (note: string) => void;
+}
+
+/** An open door. */
+export interface CoordinatorDoor {
+  readonly address: Address;
+  /** What workers of other machines join by; undefined: nobody can. */
+  readonly link: string | undefined;
+  /** Connections go to `coordinator` from now on, those that have waited too. */
+  readonly lead: (coordinator: Coordinator) => void;
+  readonly close: () => Promise<void>;
+}
+
+/** Opens the door. Throws: ConfigError, PeerLostError, FILE_FAILED. */
+export async function openCoordinatorDoor(
+  options: CoordinatorDoorOptions,
+): Promise<CoordinatorDoor> {
+  const { config, accessFolder = usualFolder(process.env), onNote } = options;
+  checkExposure(config);
+  const isKeyed = wantsKey(config);
+  const store = new AccessStore(accessFolder);
+  const strangers = new Strangers(systemClock, onNote);
+  const waitingRoom = new WaitingRoom((connection) => {
+    const problem = problemWith(store, connection.identity);
+    if (problem !== undefined) strangers.note(connection.peer, problem);
+    return problem;
+  });
+  const watch = new RevocationWatch(systemClock, store, onNote);
+  const listener = await listen(
+    { host: config.host, port: config.port },
+    (connection) => {
+      const { identity } = connection;
+      if (identity?.startsWith('join:') !== true) waitingRoom.take(connection);
+      else serveNewcomer(connection, store, identity, onNote);
+    },
+    {
+      onAcceptFailed: (error) => onNote(`a connection was not accepted: ${error.message}`),
+      ...(isKeyed && { secured: lockOf(store, strangers, onNote) }),
+    },
+  );
+  try {
+    const { address } = listener;
+    const link = isKeyed ? makeLink(config, address, store) : undefined;
+    const text = link === undefined ? undefined : joinLinkText(link);
+    if (config.linkFile !== undefined && text !== undefined) writeSecretText(config.linkFile, text);
+    const announcement =
+      link === undefined || !config.lan ? undefined : announceAt(address, link, onNote);
+    return {
+      ...{ address, link: text },
+      lead: (coordinator) => {
+        waitingRoom.lead(coordinator);
+        if (isKeyed) watch.begin(coordinator);
+      },
+      close: async () => {
+        watch.end();
+        await Promise.all([listener.close(), announcement?.close()]);
+      },
+    };
+  } catch (error) {
+    await listener.close();
+    throw error;
+  }
+}
+
+/** Connections that wait until there is a coordinator to take them. */
+class WaitingRoom {
+  readonly #problemWith: (connection: Connection) => string | undefined;
+  readonly #waiting: Connection[] = [];
+  #leader: Coordinator | undefined;
+
+  /** Who has a problem is turned away, also if it began while it has waited. */
+  constructor(problem: (connection: Connection) => string | undefined) {
+    this.#problemWith = problem;
+  }
+
+  take(connection: Connection): void {
+    const problem = this.#problemWith(connection);
+    if (problem !== undefined) return refuseConnection(connection, problem, { isDenied: true });
+    if (this.#leader !== undefined) return this.#leader.accept(connection);
+    this.#waiting.push(connection);
+    const out = crowdedOut(this.#waiting);
+    if (out === undefined) return;
+    this.#waiting.splice(this.#waiting.indexOf(out), 1);
+    out.destroy();
+  }
+
+  lead(coordinator: Coordinator): void {
+    this.#leader = coordinator;
+    for (const connection of this.#waiting.splice(0)) this.take(connection);
+  }
+}
+
+/** Why this credential lets nobody in; undefined if it does, or none is needed. */
+function problemWith(store: AccessStore, identity: string | undefined): string | undefined {
+  if (identity === undefined) return undefined;
+  try {
+    return store.problemWith(identity, 'worker');
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function lockOf(
+  store: AccessStore,
+  strangers: Strangers,
+  onNote: (note: string) => void,
+): () => SecuredDoor {
+  const lock: SecuredDoor = {
+    keyOf: (identity) => {
+      try {
+        return store.keyOf(identity);
+      } catch (error) {
+        onNote(messageOf(error));
+        return undefined;
+      }
+    },
+    onStranger: (peer, reason) => strangers.note(peer, reason),
+  };
+  return () => lock;
+}
+
+function serveNewcomer(
+  connection: Connection,
+  store: AccessStore,
+  identity: string,
+  onNote: (note: string) => void,
+): void {
+  serveTrade(connection, store, identity, (outcome) =>
+    onNote(
+      typeof outcome === 'string'
+        ? `${connection.peer} was not let in: ${outcome}`
+        : `${outcome.holder} has joined by the link (credential ${outcome.id})`,
+    ),
+  );
+}
+
+/** Without keys nobody may listen where the internet reaches. */
+function checkExposure({ host, insecure }: TrainConfig): void {
+  if (!insecure || isLoopback(host)) return;
+  const addresses = isEveryAddress(host) ? ownAddresses() : [host];
+  const open = addresses.find((address) => /^[\d.]+$|:/.test(address) && !isPrivate(address));
+  if (open === undefined) return;
+  throw new ConfigError(
+    `--insecure: expected a private network, got ${open}, which the internet may reach. Leave ` +
+      '--insecure out: workers then join by a link with a key',
+  );
+}
+
+function announceAt(
+  { port }: Address,
+  { token }: JoinLink,
+  onNote: (note: string) => void,
+): Announcement {
+  return announce({ name: hostname(), port, tokenId: token.id }, (reason) =>
+    onNote(`not announced in the network (${reason}): the link works all the same`),
+  );
+}
+
+function makeLink({ host, workers }: TrainConfig, { port }: Address, store: AccessStore): JoinLink {
+  const note = 'made by a coordinator for its link';
+  const wishes = {
+    role: 'worker',
+    lifetimeMs: LINK_LIFETIME_MS,
+    maxUses: Math.min(MAX_USES, Math.max(LINK_USES, USES_PER_WORKER * workers)),
+    note,
+  } as const;
+  const hosts = isEveryAddress(host) ? ownAddresses() : [host];
+  const addresses = (hosts.length === 0 ? ['127.0.0.1'] : hosts).map((one) => ({
+    host: one,
+    port,
+  }));
+  return { addresses, token: store.create(wishes) };
+}

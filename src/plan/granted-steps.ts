@@ -1,0 +1,180 @@
+/**
+ * Steps that the coordinator has granted a worker, alone or with its group: it finds by itself what a
+ * commit is, and what comes next. Nobody is asked, and the coordinator is not waited for.
+ */
+import { invariant, ProtocolError } from '../base/errors.ts';
+import type { Commit, Grant, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { AttemptNote } from './attempt-note.ts';
+import { freshGrid, type GridStanding, judgeStep } from './commit-rule.ts';
+import { isFiniteRecord } from './gradient-outliers.ts';
+import { gridExponents, type GridMaxima } from './grid.ts';
+import { divideInOrder } from './shares.ts';
+
+/** What follows from an attempt. */
+export interface NextSteps {
+  /** The step counts. */
+  readonly commit?: Commit;
+  /** A number is not finite: nothing of this attempt counts, and nothing follows. */
+  readonly failed?: Plan;
+  /** What is computed next; nothing after the last step that is granted. */
+  readonly plan?: Plan;
+}
+
+/** What all who had a part in an attempt have seen. */
+export interface AttemptResult {
+  readonly microBatches: number;
+  readonly isFinite: boolean;
+  /** Of each micro-batch, or of each worker. */
+  readonly records: readonly { readonly maxima: GridMaxima }[];
+}
+
+/** The result of an attempt that one worker has computed alone. */
+export function resultOf(records: readonly MicroBatchRecord[]): AttemptResult {
+  return {
+    microBatches: records.length,
+    isFinite: records.every(isFiniteRecord),
+    records: records.map(({ maxima }) => ({ maxima: maxima.map((value) => value ?? 0) })),
+  };
+}
+
+/** The result of an attempt of a group, from what each of its workers tells. */
+export function resultOfAll(notes: readonly AttemptNote[]): AttemptResult {
+  return {
+    microBatches: notes.reduce((sum, { losses }) => sum + losses.length, 0),
+    isFinite: notes.every((note) => note.isFinite),
+    records: notes,
+  };
+}
+
+type Update = Grant['updates'][number];
+type Group = NonNullable<NonNullable<Grant['start']>['group']>;
+
+/** An attempt that is being computed. */
+interface Attempt {
+  readonly plan: Plan;
+  /** Of all workers. */
+  readonly microBatchCount: number;
+}
+
+/** A run of granted steps, of which one is under way. */
+export class GrantedSteps {
+  readonly #microBatch: number;
+  #grid: GridStanding = freshGrid(undefined);
+  #stepsPerEpoch = 1;
+  /** Absent while this worker is alone. */
+  #group: (Group & { readonly index: number }) | undefined;
+  /** The attempt under way, or to come when more is granted. */
+  #pass = 0;
+  #step = 0;
+  /** Of the steps from `#step` on. */
+  #updates: Update[] = [];
+  #underWay: Attempt | undefined;
+  #lastFirstPass = -1;
+
+  /** `microBatch` is how many samples a micro-batch has. */
+  constructor(microBatch: number) {
+    this.#microBatch = microBatch;
+  }
+
+  /** The group that steps are granted to; undefined while this worker is alone. */
+  get generation(): number | undefined {
+    return this.#group?.generation;
+  }
+
+  /** The generation that adds up the attempt `pass`; undefined if it is not, or not under way. */
+  generationOf(pass: number): number | undefined {
+    return this.#underWay?.plan.pass === pass ? this.#group?.generation : undefined;
+  }
+
+  /**
+   * Takes a grant; gives the plan of its first step unless one is under way, and undefined if it
+   * does not go on where the last one ends, or came before. `place` is where this worker stands in
+   * the group that the grant names.
+   */
+  take({ step, updates, start }: Grant, place: number): Pick<NextSteps, 'plan'> | undefined {
+    if (start !== undefined) {
+      if (start.pass <= this.#lastFirstPass) return undefined;
+      this.#lastFirstPass = this.#pass = start.pass;
+      this.#grid = freshGrid(start.maxima);
+      this.#stepsPerEpoch = start.stepsPerEpoch;
+      this.#group = start.group && { ...start.group, index: place };
+      this.#step = step;
+      this.#updates = [];
+      this.#underWay = undefined;
+    } else if (step !== this.#step + this.#updates.length) return undefined;
+    this.#updates.push(...updates);
+    const plan = this.#underWay === undefined ? this.#begin() : undefined;
+    return plan === undefined ? {} : { plan };
+  }
+
+  /** A group is over: what was granted to it is void. */
+  leave(generation: number): void {
+    if (this.#group?.generation === generation) this.void();
+  }
+
+  /** The state that the steps were granted for is void. */
+  void(): void {
+    this.#updates = [];
+    this.#underWay = undefined;
+    this.#step = -1;
+  }
+
+  /**
+   * What follows from an attempt; undefined when it is none of these. After a number that is not
+   * finite the coordinator sees to it.
+   */
+  settle(pass: number, { microBatches, isFinite, records }: AttemptResult): NextSteps | undefined {
+    const attempt = this.#underWay;
+    if (attempt === undefined || pass !== attempt.plan.pass) return undefined;
+    const { plan, microBatchCount } = attempt;
+    if (microBatches !== microBatchCount)
+      throw new ProtocolError(
+        `pass ${pass}: expected all ${microBatchCount} micro-batches at once, got ${microBatches}`,
+      );
+    this.#underWay = undefined;
+    if (!isFinite) {
+      this.void();
+      return { failed: plan };
+    }
+    const { exponents } = plan;
+    const verdict = judgeStep(this.#grid, { exponents, microBatchCount, records }, false);
+    this.#grid = verdict.grid;
+    this.#pass++;
+    const commit = verdict.kind === 'commit' ? this.#commitOf(plan) : undefined;
+    const next = this.#begin();
+    return { ...(commit && { commit }), ...(next && { plan: next }) };
+  }
+
+  #commitOf({ pass, step, exponents }: Plan): Commit {
+    const update = this.#updates.shift();
+    invariant(update !== undefined, `step ${step} is granted`);
+    this.#step = step + 1;
+    return { kind: 'commit', pass, step, exponents, update };
+  }
+
+  #begin(): Plan | undefined {
+    const [update] = this.#updates;
+    if (update === undefined) return undefined;
+    const microBatchCount = Math.ceil(update.sampleCount / this.#microBatch);
+    const { maxima } = this.#grid;
+    invariant(maxima !== undefined, 'a grant begins with a grid');
+    const plan: Plan = {
+      kind: 'plan',
+      pass: this.#pass,
+      work: 'train',
+      step: this.#step,
+      epoch: Math.floor(this.#step / this.#stepsPerEpoch),
+      stepInEpoch: this.#step % this.#stepsPerEpoch,
+      leases: this.#leasesOf(microBatchCount),
+      exponents: gridExponents(maxima, microBatchCount),
+      reduction: this.#group === undefined ? 'alone' : 'group',
+    };
+    this.#underWay = { plan, microBatchCount };
+    return plan;
+  }
+
+  #leasesOf(microBatchCount: number): number[] {
+    const { shares, index } = this.#group ?? { shares: [1], index: 0 };
+    return divideInOrder(shares, microBatchCount)[index] ?? [];
+  }
+}

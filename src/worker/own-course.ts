@@ -1,0 +1,186 @@
+/**
+ * The steps that this worker commits by itself, and what goes to the coordinator behind them.
+ * Alone, or with a group that has memory in common, its engine goes through them without a word,
+ * and what that tells is gone through again here, by the same rule. With another group, each step
+ * is computed and added up as it comes.
+ */
+import {
+  type AttemptResult,
+  GrantedSteps,
+  type NextSteps,
+  resultOf,
+  resultOfAll,
+} from '../plan/granted-steps.ts';
+import type { Commit, Contribution, Grant, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { Engine, EngineAttempt } from '../runtime/engine.ts';
+import type { CoordinatorLink } from './coordinator-link.ts';
+import type { LentSeat } from './peer-group.ts';
+import type { Peers } from './peers.ts';
+
+/** What the course of a worker needs. */
+export interface OwnCourseOptions {
+  /** Samples of a micro-batch. */
+  readonly microBatch: number;
+  readonly link: CoordinatorLink;
+  readonly peers: Peers;
+  /** A step of the group counts; its total is there for as long as this runs. */
+  readonly onCommit: (commit: Commit, total: Uint8Array) => void;
+  /** The engine has committed a step by itself. */
+  readonly onOwnCommit: (commit: Commit) => void;
+  /** This comes next. */
+  readonly onPlan: (plan: Plan) => void;
+}
+
+/** Granted steps, one after another. */
+export class OwnCourse {
+  readonly #options: OwnCourseOptions;
+  readonly #granted: GrantedSteps;
+  /** Grants that the engine has not been given yet. */
+  #waiting: Grant[] = [];
+  /** Whether the engine goes through what is granted by itself. */
+  #isEngines = false;
+  /** Where the engine adds up with others, by group. */
+  readonly #lent = new Map<number, LentSeat>();
+  /** What adding up the last attempt took, unless that is told. */
+  #addingMs: number | undefined;
+  /** Groups that are over, while the engine ends what it does for them. */
+  readonly #leaving = new Set<number>();
+
+  constructor(options: OwnCourseOptions) {
+    this.#options = options;
+    this.#granted = new GrantedSteps(options.microBatch);
+  }
+
+  /** Whether the engine ends what it does for a group that is over. */
+  get isLeaving(): boolean {
+    return this.#leaving.size > 0;
+  }
+
+  /** Takes a grant, unless it came before, or is for a group that is over. */
+  take(grant: Grant): void {
+    const { start } = grant;
+    const generation = start === undefined ? this.#granted.generation : start.group?.generation;
+    const place = generation === undefined ? 0 : this.#options.peers.placeIn(generation);
+    if (place === undefined || this.#isOver(generation)) return;
+    const taken = this.#granted.take(grant, place);
+    if (taken === undefined) return;
+    if (start !== undefined) this.#isEngines = generation === undefined || this.#sit(generation);
+    if (this.#isEngines) this.#waiting.push(grant);
+    else this.#begin(taken.plan);
+  }
+
+  #isOver(generation: number | undefined): boolean {
+    return generation !== undefined && this.#leaving.has(generation);
+  }
+
+  /** Whether the engine can add up with a group by itself. */
+  #sit(generation: number): boolean {
+    const lent = this.#lent.get(generation) ?? this.#options.peers.lend(generation);
+    if (lent !== undefined) this.#lent.set(generation, lent);
+    return lent !== undefined;
+  }
+
+  /** Gives the engine what it does by itself, if the state is that after `step` updates. */
+  beginIfDue(engine: Engine, step: number | undefined): boolean {
+    const [grant] = this.#waiting;
+    if (grant === undefined || (grant.start !== undefined && grant.step !== step)) return false;
+    this.#waiting.shift();
+    engine.follow(grant, this.#lent.get(grant.start?.group?.generation ?? -1)?.seat);
+    return true;
+  }
+
+  /** The state that steps were granted for is void. */
+  void(): void {
+    this.#waiting = [];
+    this.#granted.void();
+  }
+
+  /**
+   * A group is over, and what was granted to it; calls back once the engine has ended, and told,
+   * what it did for it.
+   */
+  leave(generation: number, engine: Engine | undefined, done: () => void): void {
+    const lent = this.#lent.get(generation);
+    if (this.#granted.generation === generation) this.#waiting = [];
+    const end = (): void => {
+      this.#leaving.delete(generation);
+      this.#lent.delete(generation);
+      lent?.giveBack();
+      this.#granted.leave(generation);
+      done();
+    };
+    if (engine === undefined || lent === undefined) return end();
+    this.#leaving.add(generation);
+    engine.halt(generation, end);
+  }
+
+  /** The engine tells what it has done by itself. */
+  follow(attempts: readonly EngineAttempt[]): void {
+    for (const [i, attempt] of attempts.entries()) {
+      const { pass, ofGroup } = attempt;
+      const result =
+        ofGroup === undefined ? resultOf(attempt.records) : this.#noted(pass, ofGroup.notes);
+      const next = result && this.#granted.settle(pass, result);
+      if (next === undefined) continue;
+      this.#tell(attempt, i === attempts.length - 1);
+      this.#take(next, attempt);
+    }
+  }
+
+  /** What a group's notes on an attempt come to; undefined if it is not of the present one. */
+  #noted(pass: number, notes: Uint8Array): AttemptResult | undefined {
+    const generation = this.#granted.generationOf(pass);
+    if (generation === undefined) return undefined;
+    const read = this.#options.peers.note(generation, pass, notes);
+    return read && resultOfAll(read);
+  }
+
+  #tell({ pass, records, busyMs, elapsedMs, ofGroup }: EngineAttempt, isLast: boolean): void {
+    const { link } = this.#options;
+    const told: Contribution = { kind: 'contribution', pass, records: [...records], busyMs };
+    if (ofGroup === undefined) return link.sendData({ ...told, elapsedMs });
+    const { addingMs } = ofGroup;
+    const before = this.#addingMs === undefined ? {} : { addingMs: this.#addingMs };
+    if (records.length > 0) link.sendData({ ...told, ...before });
+    const isTold = isLast || records.length === 0;
+    // Else the next contribution tells that it has the total.
+    if (isTold) link.sendData({ kind: 'reduced', pass, addingMs });
+    this.#addingMs = isTold ? undefined : addingMs;
+  }
+
+  #take({ commit, failed }: NextSteps, { norms, ofGroup }: EngineAttempt): void {
+    const { link, onOwnCommit, onPlan } = this.#options;
+    // It may be asked to compute the same again.
+    if (failed !== undefined && ofGroup === undefined) onPlan({ ...failed, leases: [] });
+    if (commit === undefined) return;
+    onOwnCommit(commit);
+    if (norms.length > 0)
+      link.sendData({ kind: 'applied', step: commit.step + 1, norms: [...norms] });
+  }
+
+  /** All of this worker's part in a pass is done; nothing happens if no group was granted it. */
+  goOn(pass: number, records: readonly MicroBatchRecord[]): void {
+    const granted = this.#granted;
+    if (granted.generationOf(pass) === undefined) return;
+    const inOrder = [...records].sort((a, b) => a.microBatch - b.microBatch);
+    this.#options.peers.add(pass, inOrder, (total, notes, addingMs) => {
+      const next = granted.settle(pass, resultOfAll(notes));
+      // Else the next contribution tells that it has the total.
+      if (records.length === 0 || next?.plan === undefined)
+        this.#options.link.sendData({ kind: 'reduced', pass, addingMs });
+      this.#follow(next, total);
+    });
+  }
+
+  #follow(next: NextSteps | undefined, total: Uint8Array): void {
+    if (next?.commit !== undefined) this.#options.onCommit(next.commit, total);
+    this.#begin(next?.plan);
+  }
+
+  #begin(plan: Plan | undefined): void {
+    if (plan === undefined) return;
+    this.#options.onPlan(plan);
+    // Without a part in it there is nothing to wait for.
+    if (plan.reduction === 'group' && plan.leases.length === 0) this.goOn(plan.pass, []);
+  }
+}

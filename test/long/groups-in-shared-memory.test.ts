@@ -1,0 +1,3 @@
+import { testGroups } from '../cluster/groups.contract.ts';
+
+testGroups('shm');

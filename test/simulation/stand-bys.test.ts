@@ -1,0 +1,3 @@
+import { testStandBys } from './stand-bys.contract.ts';
+
+testStandBys(1, 30);
