@@ -270,7 +270,7 @@ export function createWorkerWorld() {
   /** The engine has done an attempt at a step that was granted to the worker alone. */
   const attempt = (pass: number): void => {
     const records = [0, 1].map((microBatch) => ({ ...RECORD, microBatch }));
-    attempted([{ pass, records, busyMs: 1, elapsedMs: 1, norms: [] }]);
+    attempted([{ pass, records, busyMs: 1, elapsedMs: 1, updateMs: 0.5, norms: [] }]);
   };
   /** The same of any attempts. */
   const attempted = (attempts: readonly EngineAttempt[]): void => {

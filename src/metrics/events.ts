@@ -449,6 +449,20 @@ export interface Progressed {
   readonly elapsedMs: number;
 }
 
+/** What the computing time of a worker in a step went into, milliseconds; lanes go side by side. */
+export interface ComputeParts {
+  /** Putting samples and masks in place. */
+  readonly dataMs: number;
+  /** Forward and backward, which are one graph. */
+  readonly graphMs: number;
+  /** Of that, what forward alone took so many samples in the last evaluation; absent before it. */
+  readonly forwardMs?: number;
+  /** Rounding gradients to the grid, and adding them to the sum. */
+  readonly quantiseMs: number;
+  /** Updating weights and optimizer state: of this step, or that before. */
+  readonly updateMs: number;
+}
+
 /** One worker's part in a step. */
 export interface RankStep {
   readonly rank: number;
@@ -457,6 +471,8 @@ export interface RankStep {
   readonly computeMs: number;
   readonly communicateMs: number;
   readonly waitMs: number;
+  /** Absent if the worker's engine does not tell. */
+  readonly parts?: ComputeParts;
 }
 
 /** L2 norms of the averaged gradient per parameter tensor, before clipping. */

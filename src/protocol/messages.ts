@@ -292,6 +292,9 @@ const record = z.object({
   /** The same of the weights' bits that it was computed from: equal on all replicas. */
   weightsChecksum: checksum.optional(),
   computeMs: milliseconds,
+  /** Of a training micro-batch: of `computeMs`, putting samples in place, and adding up at its end. */
+  dataMs: milliseconds.optional(),
+  quantiseMs: milliseconds.optional(),
 });
 /** What one micro-batch gave, apart from its gradient. */
 export type MicroBatchRecord = z.infer<typeof record>;
@@ -399,6 +402,8 @@ const contribution = z.object({
    * total.
    */
   addingMs: milliseconds.optional(),
+  /** What updates took that are part of `busyMs`. */
+  updateMs: milliseconds.optional(),
 });
 /** Finished leases of one worker. */
 export type Contribution = z.infer<typeof contribution>;

@@ -6,7 +6,11 @@ import type { RankStep, StepCommitted } from '../metrics/events.ts';
 import { RecordFile } from './record-file.ts';
 import { fileError } from './run-file.ts';
 
-/** An iteration. Phases that one compiled step cannot tell apart are null. */
+/**
+ * An iteration of a rank. Forward and backward are one graph: forward is what evaluating so many
+ * samples took last, backward the rest; both are null before the first evaluation. Null as well is
+ * what the rank's engine does not tell.
+ */
 interface Iteration {
   readonly epoch: number;
   readonly iteration: number;
@@ -15,10 +19,10 @@ interface Iteration {
   readonly throughput: number;
   /** Seconds, as all times. */
   readonly iteration_time: number;
-  readonly data_loading_time: null;
-  readonly forward_time: null;
-  readonly backward_time: null;
-  readonly optimizer_time: null;
+  readonly data_loading_time: number | null;
+  readonly forward_time: number | null;
+  readonly backward_time: number | null;
+  readonly optimizer_time: number | null;
   readonly gpu_utilization: null;
   readonly gpu_memory_percent: null;
 }
@@ -125,19 +129,25 @@ export class RankMetrics {
 
 function iterationOf(
   { epoch, step, lossMean, stepMs }: StepCommitted,
-  { samples }: RankStep,
+  { samples, parts }: RankStep,
 ): Iteration {
+  const { dataMs, graphMs, forwardMs, updateMs } = parts ?? {};
+  const backwardMs = forwardMs === undefined ? undefined : (graphMs ?? 0) - forwardMs;
   return {
     epoch,
     iteration: step,
     loss: lossMean,
     throughput: (samples / stepMs) * 1000,
     iteration_time: stepMs / 1000,
-    data_loading_time: null,
-    forward_time: null,
-    backward_time: null,
-    optimizer_time: null,
+    data_loading_time: secondsOf(dataMs),
+    forward_time: secondsOf(forwardMs),
+    backward_time: secondsOf(backwardMs),
+    optimizer_time: secondsOf(updateMs),
     gpu_utilization: null,
     gpu_memory_percent: null,
   };
+}
+
+function secondsOf(ms: number | undefined): number | null {
+  return ms === undefined ? null : Math.round(ms * 1000) / 1e6;
 }

@@ -18,6 +18,8 @@ export interface EngineAttempt {
   readonly busyMs: number;
   /** To the end of its update, since the attempt before it ended. */
   readonly elapsedMs: number;
+  /** What its update took. */
+  readonly updateMs: number;
   /** The gradient norm per tensor; empty unless the attempt counts and the job tracks them. */
   readonly norms: readonly number[];
   /** Absent where the worker is alone. */

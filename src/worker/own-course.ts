@@ -135,9 +135,11 @@ export class OwnCourse {
     return read && resultOfAll(read);
   }
 
-  #tell({ pass, records, busyMs, elapsedMs, ofGroup }: EngineAttempt, isLast: boolean): void {
+  #tell(attempt: EngineAttempt, isLast: boolean): void {
+    const { pass, records, busyMs, elapsedMs, updateMs, ofGroup } = attempt;
     const { link } = this.#options;
-    const told: Contribution = { kind: 'contribution', pass, records: [...records], busyMs };
+    const times = { busyMs, updateMs };
+    const told: Contribution = { kind: 'contribution', pass, records: [...records], ...times };
     if (ofGroup === undefined) return link.sendData({ ...told, elapsedMs });
     const { addingMs } = ofGroup;
     const before = this.#addingMs === undefined ? {} : { addingMs: this.#addingMs };

@@ -11,6 +11,8 @@ export interface PassWorkOptions {
   readonly link: CoordinatorLink;
   /** The engine, once it is ready and until the worker is over. */
   readonly engine: () => Engine | undefined;
+  /** What updates took since this was last asked. */
+  readonly updateMs: () => number;
   /** A contribution is on its way: what waited for that can go on. */
   readonly onFlushed: () => void;
 }
@@ -183,6 +185,7 @@ export class PassWork {
     this.#plan = { ...plan, leases: plan.leases.filter((microBatch) => !done.has(microBatch)) };
     if (staysHere) this.#share.add(records, sum);
     const busyMs = this.#options.clock.now() - this.#begunMs;
+    const updateMs = this.#options.updateMs();
     const adding = this.#addingMs === undefined ? {} : { addingMs: this.#addingMs };
     this.#addingMs = undefined;
     const contribution: Contribution = {
@@ -190,6 +193,7 @@ export class PassWork {
       pass,
       records: [...records],
       busyMs,
+      updateMs,
       ...adding,
     };
     return { contribution, sum: staysHere ? NOTHING : sum };

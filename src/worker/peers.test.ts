@@ -124,7 +124,13 @@ function createPeers(count: number) {
       },
     };
     const engine = (): Engine => IDLE_ENGINE;
-    const work = new PassWork({ clock, link: coordinator, engine, onFlushed: () => {} });
+    const work = new PassWork({
+      clock,
+      link: coordinator,
+      engine,
+      updateMs: () => 0,
+      onFlushed: () => {},
+    });
     const peers = new Peers({
       clock,
       link: coordinator,

@@ -2,6 +2,7 @@
  * The state that the worker's engine has, or will have once it has done what it was given, and what
  * the worker owes about it: commits that wait for their turn, a copy, a digest.
  */
+import type { Clock } from '../base/clock.ts';
 import { invariant } from '../base/errors.ts';
 import type { Commit } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
@@ -29,7 +30,10 @@ const MAX_WAITING_COMMITS = 256;
 
 /** One copy of the run's state. Commit n is applied to state n only. */
 export class Replica {
+  readonly #clock: Clock;
   readonly #link: CoordinatorLink;
+  /** What updates took that nobody has been told of. */
+  #updateMs = 0;
   /** Updates in the state; undefined without a state. */
   #step: number | undefined;
   /** Updates given to the engine and not applied yet. */
@@ -43,13 +47,21 @@ export class Replica {
   #stateRequest: number | undefined;
   #digestRequest: DigestRequest | undefined;
 
-  constructor(link: CoordinatorLink) {
+  constructor(clock: Clock, link: CoordinatorLink) {
+    this.#clock = clock;
     this.#link = link;
   }
 
   /** Updates in the state once the engine has done what it was given; undefined without a state. */
   get step(): number | undefined {
     return this.#step;
+  }
+
+  /** What updates took since this was last asked, milliseconds. */
+  takeUpdateMs(): number {
+    const ms = this.#updateMs;
+    this.#updateMs = 0;
+    return ms;
   }
 
   /** Whether a state is on its way that lies where the engine would put another one. */
@@ -135,8 +147,10 @@ export class Replica {
     const step = commit.step + 1;
     this.#step = step;
     this.#applying++;
+    const startedMs = this.#clock.now();
     engine.apply(commit, totals, (norms) => {
       this.#applying--;
+      this.#updateMs += this.#clock.now() - startedMs;
       if (norms.length > 0) this.#link.sendData({ kind: 'applied', step, norms: [...norms] });
     });
   }

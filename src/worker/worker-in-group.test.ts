@@ -199,7 +199,7 @@ function attemptOf(pass: number, other: Partial<MicroBatchRecord> = {}): EngineA
   writeNote(records, 1, notes.subarray(0, NOTE_BYTES));
   writeNote([{ ...RECORD, microBatch: 1, ...other }], 1, notes.subarray(NOTE_BYTES));
   const ofGroup = { notes, addingMs: pass / 10 };
-  return { pass, records, busyMs: 1, elapsedMs: 2, norms: [], ofGroup };
+  return { pass, records, busyMs: 1, elapsedMs: 2, updateMs: 0.5, norms: [], ofGroup };
 }
 
 /** The first of two workers whose engines add up in memory. */

@@ -73,11 +73,12 @@ export class Worker {
     const link = (this.#coordinator = this.#linkToCoordinator());
     this.#control = control;
     this.#options = options;
-    this.#replica = new Replica(link);
+    this.#replica = new Replica(options.clock, link);
     this.#work = new PassWork({
       clock: options.clock,
       link,
       engine: () => (this.#isOver ? undefined : this.#engine),
+      updateMs: () => this.#replica.takeUpdateMs(),
       onFlushed: () => this.#advance(),
     });
     const { clock, peers: network, pieceBytes } = options;

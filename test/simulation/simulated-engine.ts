@@ -192,7 +192,7 @@ export class SimulatedEngine implements Engine {
   #followOn(course: Course, plan: Plan, records: readonly MicroBatchRecord[]): void {
     const { group } = course;
     const busyMs = this.#options.clock.now() - this.#begunMs;
-    const attempt = { pass: plan.pass, records, busyMs, elapsedMs: busyMs, norms: [] };
+    const attempt = { pass: plan.pass, records, busyMs, elapsedMs: busyMs, updateMs: 0, norms: [] };
     this.#plan = undefined;
     if (group === undefined) return this.#settle(course, attempt, resultOf(records), this.#sum);
     const { seat } = group;

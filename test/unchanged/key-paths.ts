@@ -37,10 +37,15 @@ const DISTURBANCES = new Set([
   'worker-stalled',
 ]);
 
-/** What is measured on some machines only, and null elsewhere. */
-const OF_THE_MACHINE = /power|watt|joules|temperature/;
+/** What is measured on some machines only, or by workers that were quick enough; else null. */
+const OF_THE_MACHINE =
+  /power|watt|joules|temperature|(?:forward|backward|data_loading|optimizer)_time/;
+
+/** What a worker tells of only if it had a part in the evaluation. */
+const BY_CHANCE = /\.parts\.forwardMs$/;
 
 function addPaths(paths: Map<string, Set<string>>, path: string, value: unknown): void {
+  if (BY_CHANCE.test(path)) return;
   if (OF_THE_MACHINE.test(path)) return addType(paths, path, 'depends on the machine');
   if (Array.isArray(value)) {
     addType(paths, path || '(all)', 'array');

@@ -4,6 +4,7 @@
  * worker that does so alone: that is measured there.
  */
 import type { RankStep } from '../../metrics/events.ts';
+import { PartsOfRank } from './compute-parts.ts';
 import type { BegunPass, CompletedPass, CountedPart, PassListener } from './pass-listener.ts';
 
 /** Where the wall time of a run went, in seconds, as the mean over the workers of each step. */
@@ -58,6 +59,8 @@ export class StepTimes implements PassListener {
   #passBeganMs = 0;
   #arrivalMs = 0;
   readonly #ranks = new Map<number, RankTimes>();
+  /** Of every rank that ever took part. */
+  readonly #parts = new Map<number, PartsOfRank>();
   /**
    * Ranks with a contribution to the pass under way, and their busy and communicating time in it.
    */
@@ -92,9 +95,11 @@ export class StepTimes implements PassListener {
   }
 
   counted({ member, spec, contribution, turnaroundMs, nowMs }: CountedPart): void {
-    if (spec.work !== 'train') return;
     const { rank } = member;
     const { records, elapsedMs } = contribution;
+    const parts = this.#partsOf(rank);
+    if (spec.work !== 'train') return parts.evaluated(records);
+    parts.add(contribution, member.hello.lanes);
     // The worker's own clock says how long it was busy. Of steps that were granted several may be
     // heard of at once: no other clock knows.
     const isOwn = this.#isGroupsOwn || elapsedMs !== undefined;
@@ -159,11 +164,10 @@ export class StepTimes implements PassListener {
   /** Closes the step. */
   #commit(nowMs: number): StepTiming {
     this.#endPass();
-    const ranks = [...this.#ranks].map(([rank, { busyMs, ...times }]) => ({
-      rank,
-      computeMs: busyMs,
-      ...times,
-    }));
+    const ranks = [...this.#ranks].map(([rank, { busyMs, ...times }]): RankStep => {
+      const parts = this.#partsOf(rank).take();
+      return { rank, computeMs: busyMs, ...times, ...(parts && { parts }) };
+    });
     const mean = (of: (rank: RankStep) => number): number =>
       ranks.length === 0 ? 0 : ranks.reduce((sum, rank) => sum + of(rank), 0) / ranks.length;
     const computeMs = mean((rank) => rank.computeMs);
@@ -189,9 +193,16 @@ export class StepTimes implements PassListener {
   /** Time up to `nowMs` belongs to no step. */
   #skip(nowMs: number): void {
     this.#ranks.clear();
+    for (const parts of this.#parts.values()) parts.take();
     this.#passMs.clear();
     this.#elapsedMs = 0;
     this.#stepBeganMs = this.#nowMs = nowMs;
+  }
+
+  #partsOf(rank: number): PartsOfRank {
+    const parts = this.#parts.get(rank) ?? new PartsOfRank();
+    this.#parts.set(rank, parts);
+    return parts;
   }
 
   #communicated(rank: number, ms: number): void {

@@ -96,6 +96,7 @@ function join(parts: readonly EngineAttempt[]): EngineAttempt {
     records: parts.flatMap(({ records }) => records),
     busyMs: Math.max(...parts.map(({ busyMs }) => busyMs)),
     elapsedMs: Math.max(...parts.map(({ elapsedMs }) => elapsedMs)),
+    updateMs: Math.max(...parts.map(({ updateMs }) => updateMs)),
     norms: parts[0]?.norms ?? [],
     ...(ofGroup && { ofGroup }),
   };

@@ -100,13 +100,18 @@ export class LaneCourse {
     const added = this.#addUp(plan, own, note);
     if (added === undefined) return plan;
     const { pass } = plan;
+    const addedMs = performance.now();
     const next = this.#granted.settle(pass, resultOfAll(added.notes));
     const norms = next?.commit === undefined ? [] : this.#apply(next.commit);
     const endedMs = performance.now();
     const busyMs = this.#group === undefined ? endedMs - startedMs : computedMs - freeMs;
     const elapsedMs = endedMs - this.#endedMs;
     const { ofGroup } = added;
-    this.#attempts.push({ pass, records, busyMs, elapsedMs, norms, ...(ofGroup && { ofGroup }) });
+    this.#attempts.push({
+      ...{ pass, records, busyMs, elapsedMs, norms },
+      updateMs: endedMs - addedMs,
+      ...(ofGroup && { ofGroup }),
+    });
     this.#endedMs = endedMs;
     return next?.plan;
   }

@@ -191,10 +191,13 @@ export class Lane {
       epoch: plan.epoch,
     });
     drawMasks(job, arena, kernels, plan.step, microBatch);
+    const dataMs = performance.now() - startedMs;
     await this.#run(this.#train, 'training');
     await this.#hooks.afterGradients?.(arena.float32('gradient'), plan.step, microBatch);
+    const computedMs = performance.now();
     const checksums = job.isAudited ? this.#sums.checksums(plan) : {};
     const maxima = isAudit ? this.#sums.maxima() : this.#sums.add(plan.exponents);
+    const quantiseMs = performance.now() - computedMs;
     this.#throttles.train.rest(startedMs);
     const computeMs = performance.now() - startedMs;
     return {
@@ -204,6 +207,8 @@ export class Lane {
       maxima,
       ...checksums,
       computeMs,
+      dataMs,
+      quantiseMs,
     };
   }
 
