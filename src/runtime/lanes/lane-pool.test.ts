@@ -116,7 +116,12 @@ describe('LanePool', () => {
           pool.audit([4, 1], resolve),
         );
         const audited = await audit;
-        const withoutTime = (record: MicroBatchRecord): object => ({ ...record, computeMs: 0 });
+        const withoutTime = (record: MicroBatchRecord): object => ({
+          ...record,
+          computeMs: 0,
+          dataMs: 0,
+          quantiseMs: 0,
+        });
         const sorted = (records: readonly MicroBatchRecord[]): object[] =>
           records.toSorted((a, b) => a.microBatch - b.microBatch).map(withoutTime);
 
