@@ -124,6 +124,66 @@ describe('Roster and its members', () => {
     assert.equal(member!.liveness.progressMs, progressMs);
   });
 
+  test('stalls a member that hears nothing after two seconds, loses it after thirty', () => {
+    const { clock, told, worker } = createRosterWorld();
+    const deaf = worker();
+    deaf.echoes = 0;
+    deaf.join();
+
+    for (let i = 0; i < 10; i++) {
+      deaf.echoes++;
+      clock.advance(1_000);
+    }
+    clock.advance(1_200);
+    assert.deepEqual(told, ['w ready']);
+    clock.advance(1_000);
+    assert.match(told[1]!, /^w stalled: it hears nothing of the coordinator, for 2\.\d s$/);
+    clock.advance(27_000);
+    assert.equal(told.length, 2);
+    clock.advance(2_500);
+
+    assert.match(told[2]!, /^w lost: it hears nothing of the coordinator, for 30\.\d s$/);
+  });
+
+  test('takes a deaf member back when anything has reached it', () => {
+    for (const sign of ['echoes', 'receivedBytes'] as const) {
+      const { clock, told, worker } = createRosterWorld();
+      const deaf = worker();
+      deaf.echoes = 0;
+      deaf.join();
+      clock.advance(10_000);
+      assert.equal(told.length, 2);
+
+      deaf[sign]++;
+      clock.advance(300);
+
+      assert.equal(told.at(-1), 'w revived, ready', sign);
+    }
+  });
+
+  test('calls nobody deaf for a silence of its own, or of the member', () => {
+    for (const who of ['coordinator', 'member']) {
+      const { clock, sleepy, host, told, worker } = createRosterWorld();
+      const asleep = worker();
+      asleep.echoes = 1;
+      asleep.join();
+      if (who === 'coordinator') {
+        host.frozenUntilMs = clock.now() + 12_000;
+        sleepy.sleep(12_000);
+      } else asleep.stopBeating();
+      clock.advance(12_000);
+      if (who === 'member') asleep.startBeating();
+
+      clock.advance(1_000);
+
+      assert.deepEqual(
+        told.filter((line) => line.includes('hears nothing')),
+        [],
+        who,
+      );
+    }
+  });
+
   test('forgives silence while it was itself asleep', () => {
     const { clock, sleepy, host, told, worker } = createRosterWorld();
     worker().join();
