@@ -320,6 +320,22 @@ describe('Roster and its members', () => {
         });
       }
 
+  for (const message of Object.values(MESSAGES))
+    test(`takes nothing but a hello for a greeting, and no ${message.kind} twice`, () => {
+      const { clock, host, told, roster, worker } = createRosterWorld();
+      const stranger = worker();
+
+      const connection = stranger.dial('control', message);
+      connection.send(message);
+      clock.advance(10);
+
+      // What it says of itself twice in the same words counts once.
+      const isHello = message.kind === 'hello';
+      assert.deepEqual(told, []);
+      assert.equal(roster.members().length, isHello ? 1 : 0);
+      assert.equal(host.connectionCount(), isHello ? 1 : 0);
+    });
+
   test('passes on the reason of a worker that cannot go on', () => {
     const { clock, told, worker } = createRosterWorld();
     const failing = worker().join();

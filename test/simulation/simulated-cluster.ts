@@ -104,7 +104,7 @@ export interface HistoryOptions {
    * `wide`: links from 10 kbit/s to 10 Gbit/s, micro-batches from a millisecond to ten minutes, and
    * messages that come twice; `quick`: as `lan`, with micro-batches of at most two milliseconds, as
    * long as nobody is slow; `even`: with such that take everybody about one, and messages that come
-   * twice; `lan` if absent.
+   * twice; `lan` if absent: with such messages in every other history of faults.
    */
   readonly world?: 'lan' | 'quick' | 'even' | 'wide';
   /** Members that say anything at any time, besides the workers; 0 if absent. */
@@ -614,6 +614,7 @@ export class SimulatedCluster {
         bytesPerMs: Math.min(this.#bytesPerMsOf(from.host), this.#bytesPerMsOf(to.host)),
         payloadScale: this.#payloadScale,
       }),
+      ...(this.#isDoublingPeers && { isDoubled: () => this.choices.chance(0.05) }),
       host: from.host,
       otherHost: to.host,
     };
@@ -633,7 +634,15 @@ export class SimulatedCluster {
 
   /** Whether messages come twice now and then. */
   get #isDoubling(): boolean {
-    return this.isWide || this.#options.world === 'even';
+    const { world = 'lan', seed, isDisturbed } = this.#options;
+    const isLan = world === 'lan' && isDisturbed && seed % 2 === 1;
+    return world === 'wide' || world === 'even' || isLan;
+  }
+
+  /** The same between workers, where that ends the group that is adding up: seldom. */
+  get #isDoublingPeers(): boolean {
+    const { world, seed } = this.#options;
+    return this.#isDoubling && world !== 'even' && seed % 4 === 1;
   }
 
   get isWide(): boolean {
