@@ -12,7 +12,7 @@ import type { Timing } from './timing.ts';
 export type StallKind = 'silent' | 'deaf' | 'stuck';
 
 /** However long a micro-batch takes: a lane that has been in one for so long is lost in it. */
-const LONGEST_MICRO_BATCH_MS = 3_600_000;
+export const LONGEST_MICRO_BATCH_MS = 3_600_000;
 
 /** Between two heartbeats so much counts at most: one of the two sides slept through more. */
 const LONGEST_BEAT_MS = 500;
