@@ -205,7 +205,7 @@ describe('LocalCrew', () => {
     assert.equal(world.errors.length, 1);
   });
 
-  test('waits a minute for others that never were there where its door is open to them', async (t) => {
+  test('waits a minute for others that never came where its door is open to them', async (t) => {
     const world = new World(t, undefined, true);
     world.start(0, 'exit 130');
     world.join();

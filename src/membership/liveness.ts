@@ -6,8 +6,8 @@
 import type { Timing } from './timing.ts';
 
 /**
- * Why a member is stalled. A stuck one comes back only with progress; a deaf one, which is heard and
- * hears nothing itself, only with signs that it hears again.
+ * Why a member is stalled. A stuck one comes back only with progress; a deaf one, which is heard
+ * and hears nothing itself, only with signs that it hears again.
  */
 export type StallKind = 'silent' | 'deaf' | 'stuck';
 
