@@ -121,6 +121,8 @@ export class ScriptedWorker {
   progress = 0;
   busyLanes = 0;
   receivedBytes = 0;
+  /** Answers to its heartbeats, as it says; nothing if undefined. */
+  echoes: number | undefined;
   /** What it says of its state when it is asked; nothing if undefined. */
   stateDigest: string | undefined = 's';
   /** Where other workers reach it; nowhere if empty. */
@@ -274,8 +276,8 @@ export class ScriptedWorker {
   }
 
   startBeating(): void {
-    const { progress, busyLanes, receivedBytes } = this;
-    this.heartbeat?.send({ kind: 'heartbeat', progress, busyLanes, receivedBytes });
+    const { progress, busyLanes, receivedBytes, echoes } = this;
+    this.heartbeat?.send({ kind: 'heartbeat', progress, busyLanes, receivedBytes, echoes });
     this.#beat = this.#door.clock.after(BEAT_MS, () => this.startBeating());
   }
 

@@ -208,6 +208,21 @@ describe('Coordinator and a worker that fails', () => {
     assert.equal(coordinator.committedSteps, 2);
   });
 
+  test('waits for an hour at most for a worker that computes and never finishes anything', () => {
+    const { clock, a, b, eventsOf } = startPair();
+    for (const worker of [a, b]) worker.busyLanes = 1;
+
+    clock.advance(3_590_000);
+    assert.equal(eventsOf('worker-stalled').length, 0);
+    clock.advance(20_000);
+
+    // The other one has its work now: that begins anew.
+    assert.deepEqual(
+      eventsOf('worker-stalled').map(({ rank }) => rank),
+      [0],
+    );
+  });
+
   /** A pair that has done more steps than commits are kept, and a third worker without a state. */
   function startTrio() {
     const pair = startPair({ totalSteps: 50 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ALL, createWorld, startPair, sumOf } from '../../test/coordinator-world.ts';
-import { ELEMENTS, makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
+import { DATA_DIGEST, ELEMENTS, makeTestPlan, ScriptedWorker } from '../../test/scripted-worker.ts';
 import { ManualClock } from '../base/clock.ts';
 import type { Connection } from '../transport/connection.ts';
 
@@ -83,6 +83,22 @@ describe('Coordinator in a step', () => {
     clock.advance(5);
     assert.equal(coordinator.committedSteps, 0);
     b.contribute({ payload: sumOf(1) });
+    clock.advance(5);
+
+    assert.equal(coordinator.committedSteps, 1);
+    assert.deepEqual(coordinator.ledger, { expected: 16, counted: 16, dropped: 0, duplicated: 0 });
+  });
+
+  test('gives what a worker held to others when it is ready a second time', () => {
+    const { clock, coordinator, a, b, eventsOf } = startPair();
+    const held = b.leases();
+    assert.ok(held.length > 0);
+
+    b.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'two', loadMs: 1 });
+    clock.advance(5);
+    assert.match(eventsOf('worker-lost')[0]?.reason ?? '', /said ready twice/);
+    assert.deepEqual(eventsOf('micro-batches-reissued')[0]?.microBatches, held);
+    a.contribute({ payload: sumOf(1) });
     clock.advance(5);
 
     assert.equal(coordinator.committedSteps, 1);

@@ -5,6 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import { microBatchesOfStep } from '../data/batches.ts';
 import { remember } from '../base/remember.ts';
+import { LONGEST_MICRO_BATCH_MS } from '../membership/liveness.ts';
 import type { Member } from '../membership/member.ts';
 import { type Capacity, divideInOrder, planLeases, withTrial } from '../plan/shares.ts';
 import type { MicroBatchRecord, Plan } from '../protocol/messages.ts';
@@ -316,7 +317,8 @@ export class LeaseDesk implements PassListener {
 
   /**
    * How long `member` has made no progress with what it owes (leases, an audit, or old work that it
-   * is late with), if that is too long. Whoever computes has time as long as others do, too.
+   * is late with), if that is too long. Whoever computes has time as long as others do, too, up to
+   * what no micro-batch takes.
    */
   stuckMs(
     member: Member,
@@ -325,6 +327,9 @@ export class LeaseDesk implements PassListener {
   ): number | undefined {
     const owesLeases = pass.unfinishedOf(member.workerId).length > 0;
     if (!owesLeases && !facts.owesOther && this.isFree(member)) return undefined;
+    const idleMs =
+      this.#clock.now() - Math.max(member.liveness.progressMs, this.#accountOf(member).givenMs);
+    if (idleMs > LONGEST_MICRO_BATCH_MS) return idleMs;
     if (member.liveness.isComputing && !facts.isAnyIdle) return undefined;
     const knownMs = this.#microBatchMs(member, pass);
     if (knownMs === undefined && member.liveness.isComputing) return undefined;
@@ -332,8 +337,6 @@ export class LeaseDesk implements PassListener {
       STUCK_MS,
       knownMs === undefined ? FIRST_MICRO_BATCH_MS : PATIENCE * knownMs,
     );
-    const idleMs =
-      this.#clock.now() - Math.max(member.liveness.progressMs, this.#accountOf(member).givenMs);
     return idleMs > allowedMs ? idleMs : undefined;
   }
 

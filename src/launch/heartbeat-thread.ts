@@ -51,10 +51,14 @@ function lose(reason: string): void {
 try {
   const connection = await connect(address, CONNECT_TIMEOUT_MS, protection);
   let echoMs = systemClock.now();
+  let echoes = 0;
   let lastBeatMs = echoMs;
   let isOver = false;
   connection.handlers = {
-    onFrame: () => (echoMs = systemClock.now()),
+    onFrame: () => {
+      echoMs = systemClock.now();
+      echoes++;
+    },
     onClose: (error) => {
       isOver = true;
       lose(error?.message ?? 'the coordinator closed the heartbeat connection');
@@ -75,6 +79,7 @@ try {
       kind: 'heartbeat',
       ...(news.lanes === undefined ? { progress: 0 } : laneSigns(news.lanes)),
       receivedBytes: news.receivedBytes ?? 0,
+      echoes,
       use: use.look(nowMs),
       wallMs: Date.now(),
       upMs: systemClock.now(),

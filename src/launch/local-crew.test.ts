@@ -23,10 +23,10 @@ class World {
   readonly #folder: string;
   #seen = 0;
 
-  constructor(t: TestContext, startsAtOnce?: number) {
+  constructor(t: TestContext, startsAtOnce?: number, isDoorOpen = false) {
     this.#folder = mkdtempSync(join(tmpdir(), 'lockstep-crew-'));
     t.after(() => rmSync(this.#folder, { recursive: true }));
-    this.crew = new LocalCrew('logs', this.clock, startsAtOnce);
+    this.crew = new LocalCrew('logs', isDoorOpen, this.clock, startsAtOnce);
     t.after(() => this.crew.workers.killNow());
     t.after(() => this.crew.stop());
   }
@@ -202,6 +202,19 @@ describe('LocalCrew', () => {
     world.coordinator.hasMembers = false;
     await world.lost();
     world.clock.advance(60_000);
+    assert.equal(world.errors.length, 1);
+  });
+
+  test('waits a minute for others that never came where its door is open to them', async (t) => {
+    const world = new World(t, undefined, true);
+    world.start(0, 'exit 130');
+    world.join();
+
+    await world.next('worker-given-up');
+    await world.next('run-waiting');
+    assert.deepEqual(world.errors, []);
+    world.clock.advance(60_000);
+
     assert.equal(world.errors.length, 1);
   });
 

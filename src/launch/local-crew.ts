@@ -31,13 +31,22 @@ export class LocalCrew implements EventSink {
   readonly #early: WorkerDeath[] = [];
   readonly #givenUp: WorkerDeath[] = [];
   readonly #processIds = new Map<string, number>();
-  /** Whether anyone who was started elsewhere has ever been in the run. */
-  #hadOthers = false;
+  /** Whether others may come: the door is open to them, or one has been in the run before. */
+  #mayOthersCome: boolean;
   #vigil: Timer | undefined;
 
-  /** `logs` is the folder of the workers' logs; so many workers may be starting up at once. */
-  constructor(logs: string, clock: Clock = systemClock, startsAtOnce?: number) {
+  /**
+   * `logs` is the folder of the workers' logs; the door may be open to other machines, and so many
+   * workers be starting up at once.
+   */
+  constructor(
+    logs: string,
+    isDoorOpen: boolean,
+    clock: Clock = systemClock,
+    startsAtOnce?: number,
+  ) {
     this.#logs = logs;
+    this.#mayOthersCome = isDoorOpen;
     this.#clock = clock;
     this.workers = new LocalWorkers((death) => this.#lose(death), clock, startsAtOnce);
   }
@@ -58,7 +67,7 @@ export class LocalCrew implements EventSink {
     if (event.kind === 'worker-joined') {
       const isOwn = event.host === hostname() && this.workers.has(event.processId);
       if (isOwn) this.#processIds.set(event.workerId, event.processId);
-      else this.#hadOthers = true;
+      else this.#mayOthersCome = true;
       this.#endVigil();
     } else if (event.kind === 'worker-distrusted') {
       const processId = this.#processIds.get(event.workerId);
@@ -88,7 +97,7 @@ export class LocalCrew implements EventSink {
     const run = this.#run;
     const hasWorkers = this.workers.isAnyLeft || this.#givenUp.length === 0;
     if (run === undefined || hasWorkers || run.coordinator.hasMembers) return;
-    if (!this.#hadOthers) return run.fail(this.#desertion());
+    if (!this.#mayOthersCome) return run.fail(this.#desertion());
     if (this.#vigil !== undefined) return;
     const reason = `no worker is left; waiting ${COMEBACK_MS / 1000} s for one to join`;
     run.observe({ kind: 'run-waiting', step: run.coordinator.committedSteps, reason });

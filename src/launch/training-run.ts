@@ -16,6 +16,7 @@ import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import type { Device } from '../runtime/device.ts';
 import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
+import { isLoopback } from '../transport/loopback.ts';
 import type { Address } from '../transport/tcp.ts';
 import { openCoordinatorDoor } from './coordinator-door.ts';
 import { checkLocalMemory, noteOnProcesses } from './local-memory.ts';
@@ -70,7 +71,7 @@ export interface WorkerPlace {
  */
 export async function runTraining(options: TrainingRunOptions): Promise<RunSummary> {
   const { config, name, startedMs, signal, onPhase = () => {} } = options;
-  const crew = new LocalCrew(join(config.outDir, name, 'logs'));
+  const crew = new LocalCrew(join(config.outDir, name, 'logs'), !isLoopback(config.host));
   const { workers } = crew;
   if (options.self !== undefined) checkOnnxRuntime();
   const killWorkers = (): void => workers.killNow();

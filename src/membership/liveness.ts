@@ -1,14 +1,21 @@
 /**
  * When a member was last heard of and last got on with something, and what follows from it.
- * Heartbeats prove life; micro-batches, and bytes on their way to it or from it, prove work.
+ * Heartbeats prove life, and that it hears us; micro-batches, and bytes on their way to it or from
+ * it, prove work.
  */
 import type { Timing } from './timing.ts';
 
-/** Why a member is stalled; a stuck one comes back only with progress. */
-export type StallKind = 'silent' | 'stuck';
+/**
+ * Why a member is stalled. A stuck one comes back only with progress; a deaf one, which is heard
+ * and hears nothing itself, only with signs that it hears again.
+ */
+export type StallKind = 'silent' | 'deaf' | 'stuck';
 
 /** However long a micro-batch takes: a lane that has been in one for so long is lost in it. */
-const LONGEST_MICRO_BATCH_MS = 3_600_000;
+export const LONGEST_MICRO_BATCH_MS = 3_600_000;
+
+/** Between two heartbeats so much counts at most: one of the two sides slept through more. */
+const LONGEST_BEAT_MS = 500;
 
 /** What went over a member's connections, at one look. */
 export interface Traffic {
@@ -27,6 +34,8 @@ interface Signs {
   /** Lanes that compute. */
   readonly busyLanes?: number | undefined;
   readonly receivedBytes?: number | undefined;
+  /** Answers to its heartbeats that it has heard. */
+  readonly echoes?: number | undefined;
   readonly use?: MachineUse | undefined;
 }
 
@@ -46,6 +55,11 @@ export class Liveness {
   #progress = 0;
   /** What it has received, as it says itself: much may lie on the way, and wait nowhere else. */
   #receivedBytes = 0;
+  /** Answers to its heartbeats that it has heard. */
+  #echoes = 0;
+  #beatMs: number | undefined;
+  /** For how long its heartbeats have said that nothing more has reached it. */
+  #deafMs = 0;
   #busyLanes = 0;
   #use: MachineUse = { cpu: 0, memory: 0 };
   #progressMs: number;
@@ -89,13 +103,20 @@ export class Liveness {
     return nowMs - this.#heardMs;
   }
 
+  /** Whether its last heartbeat said that something has reached it. */
+  get isHearing(): boolean {
+    return this.#deafMs === 0;
+  }
+
   /** Anything came from it. */
   hear(nowMs: number): void {
     this.#heardMs = nowMs;
   }
 
   /** It says how far it is; true when that is further than before. */
-  beat({ progress, busyLanes = 0, receivedBytes = 0, use }: Signs, nowMs: number): boolean {
+  beat(signs: Signs, nowMs: number): boolean {
+    const { progress, busyLanes = 0, receivedBytes = 0, use } = signs;
+    this.#noteHearing(signs, nowMs);
     this.#busyLanes = busyLanes;
     this.#use = use ?? this.#use;
     if (progress === this.#progress && receivedBytes <= this.#receivedBytes) return false;
@@ -103,6 +124,15 @@ export class Liveness {
     this.#receivedBytes = receivedBytes;
     this.#progressMs = nowMs;
     return true;
+  }
+
+  #noteHearing({ echoes, receivedBytes = 0 }: Signs, nowMs: number): void {
+    const hears =
+      echoes === undefined || echoes > this.#echoes || receivedBytes > this.#receivedBytes;
+    const beatMs = Math.min(LONGEST_BEAT_MS, nowMs - (this.#beatMs ?? nowMs));
+    this.#deafMs = hears ? 0 : this.#deafMs + beatMs;
+    this.#echoes = echoes ?? 0;
+    this.#beatMs = nowMs;
   }
 
   /** Looks at its connections; true when that ends its stall. */
@@ -165,10 +195,15 @@ export class Liveness {
     if (!phase.isLoaded) return undefined;
     const reason = `no sign of life for ${seconds(silentMs)} s`;
     if (silentMs > deadMs) return { kind: 'evict', reason };
+    const deafness = `it hears nothing of the coordinator, for ${seconds(this.#deafMs)} s`;
+    if (this.#deafMs > deadMs) return { kind: 'evict', reason: deafness };
     const patienceMs = this.isComputing ? LONGEST_MICRO_BATCH_MS : deadMs;
     if (this.#stall === 'stuck' && nowMs - this.#stalledMs > patienceMs)
       return { kind: 'evict', reason: `no progress for ${seconds(nowMs - this.#progressMs)} s` };
-    if (silentMs > stallMs && this.#stall === undefined) return { kind: 'stall', silentMs, reason };
+    if (this.#stall !== undefined) return undefined;
+    if (silentMs > stallMs) return { kind: 'stall', stall: 'silent', silentMs, reason };
+    if (this.#deafMs > stallMs)
+      return { kind: 'stall', stall: 'deaf', silentMs: this.#deafMs, reason: deafness };
     return undefined;
   }
 }
@@ -176,7 +211,12 @@ export class Liveness {
 /** What is to be done with a member. */
 export type Verdict =
   | { readonly kind: 'evict'; readonly reason: string }
-  | { readonly kind: 'stall'; readonly silentMs: number; readonly reason: string };
+  | {
+      readonly kind: 'stall';
+      readonly stall: StallKind;
+      readonly silentMs: number;
+      readonly reason: string;
+    };
 
 function seconds(ms: number): string {
   return (ms / 1000).toFixed(1);

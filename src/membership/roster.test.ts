@@ -124,6 +124,66 @@ describe('Roster and its members', () => {
     assert.equal(member!.liveness.progressMs, progressMs);
   });
 
+  test('stalls a member that hears nothing after two seconds, loses it after thirty', () => {
+    const { clock, told, worker } = createRosterWorld();
+    const deaf = worker();
+    deaf.echoes = 0;
+    deaf.join();
+
+    for (let i = 0; i < 10; i++) {
+      deaf.echoes++;
+      clock.advance(1_000);
+    }
+    clock.advance(1_200);
+    assert.deepEqual(told, ['w ready']);
+    clock.advance(1_000);
+    assert.match(told[1]!, /^w stalled: it hears nothing of the coordinator, for 2\.\d s$/);
+    clock.advance(27_000);
+    assert.equal(told.length, 2);
+    clock.advance(2_500);
+
+    assert.match(told[2]!, /^w lost: it hears nothing of the coordinator, for 30\.\d s$/);
+  });
+
+  test('takes a deaf member back when anything has reached it', () => {
+    for (const sign of ['echoes', 'receivedBytes'] as const) {
+      const { clock, told, worker } = createRosterWorld();
+      const deaf = worker();
+      deaf.echoes = 0;
+      deaf.join();
+      clock.advance(10_000);
+      assert.equal(told.length, 2);
+
+      deaf[sign]++;
+      clock.advance(300);
+
+      assert.equal(told.at(-1), 'w revived, ready', sign);
+    }
+  });
+
+  test('calls nobody deaf for a silence of its own, or of the member', () => {
+    for (const who of ['coordinator', 'member']) {
+      const { clock, sleepy, host, told, worker } = createRosterWorld();
+      const asleep = worker();
+      asleep.echoes = 1;
+      asleep.join();
+      if (who === 'coordinator') {
+        host.frozenUntilMs = clock.now() + 12_000;
+        sleepy.sleep(12_000);
+      } else asleep.stopBeating();
+      clock.advance(12_000);
+      if (who === 'member') asleep.startBeating();
+
+      clock.advance(1_000);
+
+      assert.deepEqual(
+        told.filter((line) => line.includes('hears nothing')),
+        [],
+        who,
+      );
+    }
+  });
+
   test('forgives silence while it was itself asleep', () => {
     const { clock, sleepy, host, told, worker } = createRosterWorld();
     worker().join();
@@ -259,6 +319,22 @@ describe('Roster and its members', () => {
           assert.equal(host.connectionCount() > 0, isRight);
         });
       }
+
+  for (const message of Object.values(MESSAGES))
+    test(`takes nothing but a hello for a greeting, and no ${message.kind} twice`, () => {
+      const { clock, host, told, roster, worker } = createRosterWorld();
+      const stranger = worker();
+
+      const connection = stranger.dial('control', message);
+      connection.send(message);
+      clock.advance(10);
+
+      // What it says of itself twice in the same words counts once.
+      const isHello = message.kind === 'hello';
+      assert.deepEqual(told, []);
+      assert.equal(roster.members().length, isHello ? 1 : 0);
+      assert.equal(host.connectionCount(), isHello ? 1 : 0);
+    });
 
   test('passes on the reason of a worker that cannot go on', () => {
     const { clock, told, worker } = createRosterWorld();

@@ -310,7 +310,9 @@ export class Roster {
     if (jumpMs !== undefined) this.#handlers.onClockJumped(member, jumpMs);
     const nowMs = this.#options.clock.now();
     const hasProgress = liveness.beat(beat, nowMs);
-    if (hasProgress && liveness.stall === 'stuck') this.#revive(member);
+    const isBack =
+      liveness.stall === 'stuck' ? hasProgress : liveness.stall === 'deaf' && liveness.isHearing;
+    if (isBack) this.#revive(member);
   }
 
   #revive(member: Member): void {
@@ -329,7 +331,8 @@ export class Roster {
     const standing = { isLoading: phase === 'loading', isLoaded };
     const verdict = liveness.judge(standing, this.#options.timing, nowMs);
     if (verdict?.kind === 'evict') this.evict(member, verdict.reason);
-    else if (verdict !== undefined) this.stall(member, 'silent', verdict.silentMs, verdict.reason);
+    else if (verdict !== undefined)
+      this.stall(member, verdict.stall, verdict.silentMs, verdict.reason);
   }
 }
 

@@ -32,6 +32,17 @@ describe('EventRate', () => {
     assert.deepEqual(later, [{ ...jump(0), leftOut: 99_980 }]);
   });
 
+  test('bounds what a worker provokes of the whole run by joining and leaving', () => {
+    const { admitted } = createRate();
+    const classes = [{ numericsClass: 'x', ranks: [0] }];
+    const events = Array.from({ length: 1_000 }, (_, step): RunEvent[] => [
+      { kind: 'run-waiting', step, reason: 'no worker is left' },
+      { kind: 'numerics-differ', classes },
+    ]);
+
+    assert.equal(admitted(events.flat()).length, 40);
+  });
+
   test('does not keep one worker silent because another is noisy', () => {
     const { admitted } = createRate();
 

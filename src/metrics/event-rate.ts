@@ -29,6 +29,8 @@ const SOURCES: { readonly [E in ProvokedEvent as E['kind']]: (event: E) => strin
   'collective-chosen': ({ collective }) => collective,
   'workers-left-out': ({ ranks }) => ranks.join(),
   'workers-taken-back': ({ ranks }) => ranks.join(),
+  'numerics-differ': () => 'run',
+  'run-waiting': () => 'run',
   'worker-refused': ({ peer }) => peer.slice(0, Math.max(0, peer.lastIndexOf(':'))),
 };
 

@@ -51,7 +51,9 @@ export type ProvokedEvent =
   | Rebalanced
   | ClockJumped
   | WorkersLeftOut
-  | WorkersTakenBack;
+  | WorkersTakenBack
+  | NumericsDiffer
+  | RunWaiting;
 
 interface Provoked {
   /** So many of this kind were not told since the last one. */
@@ -133,7 +135,7 @@ interface WorkerStalled extends Provoked {
 }
 
 /** Workers compute different bits for one micro-batch: the digest depends on who computed what. */
-interface NumericsDiffer {
+interface NumericsDiffer extends Provoked {
   readonly kind: 'numerics-differ';
   readonly classes: readonly {
     readonly numericsClass: string;
@@ -333,7 +335,7 @@ interface RunUnfinished {
 }
 
 /** The run waits, since nobody can compute. */
-interface RunWaiting {
+interface RunWaiting extends Provoked {
   readonly kind: 'run-waiting';
   readonly step: number;
   readonly reason: string;

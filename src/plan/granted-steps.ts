@@ -65,7 +65,8 @@ export class GrantedSteps {
   #group: (Group & { readonly index: number }) | undefined;
   /** The attempt under way, or to come when more is granted. */
   #pass = 0;
-  #step = 0;
+  /** -1 where nothing is granted that could go on. */
+  #step = -1;
   /** Of the steps from `#step` on. */
   #updates: Update[] = [];
   #underWay: Attempt | undefined;

@@ -22,7 +22,7 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 11;
+export const PROTOCOL_VERSION = 12;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -584,6 +584,8 @@ const heartbeat = z.object({
   busyLanes: count.optional(),
   /** Bytes that its data connection has brought it, also of what is not whole yet. */
   receivedBytes: count.optional(),
+  /** Answers to heartbeats that have reached it: a way that is open in one direction only shows. */
+  echoes: count.optional(),
   /** How busy its machine is, in percent. */
   use: z.object({ cpu: percent, memory: percent }).optional(),
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */

@@ -54,6 +54,8 @@ export class SimulatedHost {
 export interface SimulatedLink {
   delayMs(byteLength: number): number;
   heldUntilMs: number;
+  /** Until when nothing reaches `receiver`, whatever it says itself; not held so if absent. */
+  heldTowardsMs?(receiver: SimulatedHost): number;
   /** Of each direction of each connection; without limit if absent. */
   readonly bytesPerMs?: number;
   /** Bytes that each byte of a payload stands for on the way; 1 if absent. */
@@ -232,10 +234,17 @@ class MemoryConnection implements Connection {
     if (this.#underWay.length === 1) this.#awaitNext();
   }
 
+  /** Until when nothing of what was sent here is delivered. */
+  get #heldUntilMs(): number {
+    const receiver = this.other?.host;
+    const oneWayMs = receiver && this.#link.heldTowardsMs?.(receiver);
+    return Math.max(this.#link.heldUntilMs, oneWayMs ?? 0);
+  }
+
   /** Bytes of a frame that have not left yet; nothing leaves while the link is held. */
   #bytesLeft({ startMs, endMs, byteLength }: Arrival): number {
     const nowMs = this.#clock.now();
-    if (this.#link.heldUntilMs > nowMs || nowMs <= startMs) return byteLength;
+    if (this.#heldUntilMs > nowMs || nowMs <= startMs) return byteLength;
     if (nowMs >= endMs) return 0;
     return Math.ceil((byteLength * (endMs - nowMs)) / (endMs - startMs));
   }
@@ -244,7 +253,7 @@ class MemoryConnection implements Connection {
     const next = this.#underWay[0];
     const receiver = this.other?.host;
     if (next === undefined || receiver?.isDead === true) return;
-    const readyMs = Math.max(next.dueMs, this.#link.heldUntilMs, receiver?.frozenUntilMs ?? 0);
+    const readyMs = Math.max(next.dueMs, this.#heldUntilMs, receiver?.frozenUntilMs ?? 0);
     this.#clock.after(readyMs - this.#clock.now(), () => this.#arrive());
   }
 
@@ -252,7 +261,7 @@ class MemoryConnection implements Connection {
     const next = this.#underWay[0];
     const receiver = this.other?.host;
     if (next === undefined || receiver?.isDead === true) return;
-    const heldUntilMs = Math.max(this.#link.heldUntilMs, receiver?.frozenUntilMs ?? 0);
+    const heldUntilMs = Math.max(this.#heldUntilMs, receiver?.frozenUntilMs ?? 0);
     if (heldUntilMs > this.#clock.now()) return this.#awaitNext();
     this.#underWay.shift();
     this.#awaitNext();

@@ -320,6 +320,73 @@ describe('Worker', () => {
     );
   });
 
+  const UPDATE = { exponents: [0], update: { sampleCount: 1, scalars: {} } };
+  const DOORS = [{ host: 'peer', port: 1 }];
+  const MESSAGES: { readonly [K in ToWorker['kind']]: Extract<ToWorker, { kind: K }> } = {
+    welcome: {
+      kind: 'welcome',
+      session: 'another',
+      rank: 4,
+      job: makeTestPlan().job,
+      reach: { isOpen: false, key: null },
+    },
+    refused: { kind: 'refused', reason: 'no' },
+    goodbye: { kind: 'goodbye', reason: 'done' },
+    plan: {
+      ...{ kind: 'plan', pass: 1, work: 'train', step: 0, epoch: 0, stepInEpoch: 0 },
+      ...{ leases: [0], exponents: [0], reduction: 'star' },
+    },
+    group: {
+      ...{ kind: 'group', generation: 1, collective: 'ring', secret: 's', index: 0, size: 2 },
+      ...{ sumBytes: 16, noteBytes: 0, rings: [{ kind: 'all', members: [0, 1], doors: DOORS }] },
+    },
+    fence: { kind: 'fence', generation: 1 },
+    lease: { kind: 'lease', pass: 1, microBatches: [0] },
+    release: { kind: 'release', pass: 1, count: 1 },
+    audit: { kind: 'audit', pass: 1, microBatches: [0] },
+    commit: { kind: 'commit', pass: 1, step: 0, ...UPDATE },
+    reduce: { kind: 'reduce', pass: 1, step: 0, ...UPDATE },
+    grant: { kind: 'grant', step: 0, updates: [UPDATE.update] },
+    state: { kind: 'state', step: 0, serial: 1 },
+    sendState: { kind: 'sendState', step: 0 },
+    serveState: { kind: 'serveState', step: 0, secret: 's' },
+    fetchState: {
+      ...{ kind: 'fetchState', step: 0, serial: 2, byteLength: 4, stateDigest: 's', secret: 's' },
+      doors: DOORS,
+    },
+    sendDigest: { kind: 'sendDigest', step: 0, ask: 1 },
+    samples: { kind: 'samples', split: 'd', part: 'x', offset: 0, byteLength: 0, isPacked: false },
+    heartbeat: { kind: 'heartbeat', progress: 0 },
+  };
+  const ON_CONTROL = ['plan', 'group', 'fence', 'lease', 'release', 'audit'];
+  const ON_DATA = 'commit reduce grant state sendState serveState fetchState sendDigest'.split(' ');
+  /** How the worker ends that hears it; it has asked for no samples. */
+  const endOf = (channel: 'control' | 'data', kind: ToWorker['kind']): string => {
+    if (kind === 'refused') return channel === 'control' ? 'refused' : 'disconnected';
+    if (kind === 'goodbye' && channel === 'control') return 'dismissed';
+    return (channel === 'control' ? ON_CONTROL : ON_DATA).includes(kind) ? '' : 'disconnected';
+  };
+  for (const channel of ['control', 'data'] as const)
+    for (const hasState of [false, true])
+      for (const message of Object.values(MESSAGES)) {
+        const end = endOf(channel, message.kind);
+        const verb = end === '' ? 'goes on' : `is ${end}`;
+        const when = hasState ? 'with a state' : 'without a state';
+        test(`${verb} when it hears ${message.kind} twice on ${channel}, ${when}`, () => {
+          const world = createWorkerWorld();
+          if (hasState) world.state(0);
+
+          for (let i = 0; i < 2; i++)
+            world.send(world[channel], message, message.kind === 'state' ? STATE : undefined);
+          world.clock.advance(600);
+
+          assert.deepEqual(
+            world.ends.map(({ kind }) => kind),
+            end === '' ? [] : [end],
+          );
+        });
+      }
+
   test('takes nothing that is larger than any state of its job', () => {
     const { clock, data, ends, send } = createWorkerWorld();
     const most = mostStateBytes(makeTestPlan().job.parameters);

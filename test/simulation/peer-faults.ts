@@ -22,6 +22,8 @@ export interface FaultyCluster {
   join(name: string): void;
   /** Nothing passes between a worker and the coordinator. */
   holdCoordinator(name: string, durationMs: number): void;
+  /** Nothing reaches a worker, or the coordinator from it, on later connections neither. */
+  holdOneWay(name: string, way: 'up' | 'down', durationMs: number): void;
   /** All connections of a worker end. */
   cutConnections(name: string): void;
   cutPair(a: string, b: string): void;

@@ -104,7 +104,7 @@ export interface HistoryOptions {
    * `wide`: links from 10 kbit/s to 10 Gbit/s, micro-batches from a millisecond to ten minutes, and
    * messages that come twice; `quick`: as `lan`, with micro-batches of at most two milliseconds, as
    * long as nobody is slow; `even`: with such that take everybody about one, and messages that come
-   * twice; `lan` if absent.
+   * twice; `lan` if absent: with such messages in every other history of faults.
    */
   readonly world?: 'lan' | 'quick' | 'even' | 'wide';
   /** Members that say anything at any time, besides the workers; 0 if absent. */
@@ -138,6 +138,8 @@ export interface HistoryOptions {
   readonly peerFaults?: number;
   /** Gets the means to do harm before anything happens. */
   readonly onStart?: (cluster: FaultyCluster) => void;
+  /** Hears of everything that the run tells, and when. */
+  readonly onEvent?: (event: RunEvent, nowMs: number) => void;
   /**
    * Hears of every message that the coordinator sends, at the moment of sending. Memberships of a
    * worker are counted from 1.
@@ -408,8 +410,9 @@ class SimulatedWorker {
     const connection = this.#cluster.dial(this.host);
     const engineOf = (): number => this.#engine?.progress ?? 0;
     connection.limits = GREETING_LIMITS;
+    let echoes = 0;
     connection.handlers = {
-      onFrame: () => {},
+      onFrame: () => void echoes++,
       onClose: () => this.#worker?.lose('heartbeat connection closed'),
     };
     connection.send(hello);
@@ -417,7 +420,8 @@ class SimulatedWorker {
       const busyLanes = this.#engine?.busyLanes ?? 0;
       const received = this.#working.reduce((sum, c) => sum + c.bytesReceived, 0);
       const receivedBytes = Math.floor(received);
-      connection.send({ kind: 'heartbeat', progress: engineOf(), busyLanes, receivedBytes });
+      const signs = { progress: engineOf(), busyLanes, receivedBytes, echoes };
+      connection.send({ kind: 'heartbeat', ...signs });
       this.#beat = this.clock.after(HEARTBEAT_MS, beat);
     };
     this.#beat?.cancel();
@@ -472,6 +476,8 @@ export class SimulatedCluster {
   /** Pairs that never reach each other, and until when others do not. */
   readonly #severed = new Set<string>();
   readonly #heldPairs = new Map<string, number>();
+  /** Of a worker, and of the coordinator when it hears of that: until when nothing arrives. */
+  readonly #holes = new Map<string, { readonly way: 'up' | 'down'; readonly untilMs: number }>();
   /** Of groups that add up in memory. */
   readonly memories: WebAssembly.Memory[] = [];
   readonly #pairConnections: { pair: string; near: Connection; far: Connection }[] = [];
@@ -494,7 +500,10 @@ export class SimulatedCluster {
       timing: DEFAULT_TIMING,
       reach: { isOpen: false, key: null },
       newSession: () => `session-${this.#sessions++}`,
-      onEvent: (event) => void this.events.push(event),
+      onEvent: (event) => {
+        this.events.push(event);
+        options.onEvent?.(event, this.clock.now());
+      },
       onFinished: (result) => void (this.#result = result),
       onFailed: (error) => void (this.#error = error),
       ...(options.reporter !== undefined && { reporter: options.reporter }),
@@ -555,6 +564,7 @@ export class SimulatedCluster {
         payloadScale: this.#payloadScale,
       }),
       ...(this.#isDoubling && { isDoubled: () => this.choices.chance(0.05) }),
+      heldTowardsMs: (receiver: SimulatedHost) => this.#holeMs(host, receiver),
       host,
     };
     this.#links.push(link);
@@ -562,6 +572,13 @@ export class SimulatedCluster {
     this.#tap(host.name, membership, near, far);
     this.#coordinator.accept(far);
     return near;
+  }
+
+  /** Until when nothing reaches `receiver` on the way between `worker` and the coordinator. */
+  #holeMs(worker: SimulatedHost, receiver: SimulatedHost): number {
+    const hole = this.#holes.get(worker.name);
+    const isMeant = (hole?.way === 'up') === (receiver === this.#door);
+    return hole !== undefined && isMeant ? hole.untilMs : 0;
   }
 
   /** Tells the faults of groups, and the test, what is said on a connection. */
@@ -597,6 +614,7 @@ export class SimulatedCluster {
         bytesPerMs: Math.min(this.#bytesPerMsOf(from.host), this.#bytesPerMsOf(to.host)),
         payloadScale: this.#payloadScale,
       }),
+      ...(this.#isDoublingPeers && { isDoubled: () => this.choices.chance(0.05) }),
       host: from.host,
       otherHost: to.host,
     };
@@ -616,7 +634,15 @@ export class SimulatedCluster {
 
   /** Whether messages come twice now and then. */
   get #isDoubling(): boolean {
-    return this.isWide || this.#options.world === 'even';
+    const { world = 'lan', seed, isDisturbed } = this.#options;
+    const isLan = world === 'lan' && isDisturbed && seed % 2 === 1;
+    return world === 'wide' || world === 'even' || isLan;
+  }
+
+  /** The same between workers, where that ends the group that is adding up: seldom. */
+  get #isDoublingPeers(): boolean {
+    const { world, seed } = this.#options;
+    return this.#isDoubling && world !== 'even' && seed % 4 === 1;
   }
 
   get isWide(): boolean {
@@ -765,6 +791,8 @@ export class SimulatedCluster {
       join: (name) => void (this.isOver || this.#addWorker(name, 0)),
       holdCoordinator: (name, durationMs) =>
         this.#holdLinks(durationMs, (l) => l.host.name === name && l.otherHost === undefined),
+      holdOneWay: (name, way, durationMs) =>
+        void this.#holes.set(name, { way, untilMs: this.clock.now() + durationMs }),
       cutConnections: (name) => the(name, ({ host }) => host.cutConnections()),
       cutPair: (a, b) => this.#cutPair(a, b),
       holdPair: (a, b, durationMs) => {
