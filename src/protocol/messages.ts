@@ -22,7 +22,7 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 11;
+export const PROTOCOL_VERSION = 12;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -466,6 +466,8 @@ const grant = z.object({
   step: count,
   /** The numbers of each step's update. */
   updates: z.array(update).min(1).max(MAX_GRANTED_STEPS),
+  /** Of a group whose work is shared out otherwise from here on: as in `start`. */
+  shares: z.array(upTo(MAX_MICRO_BATCHES)).min(2).max(MAX_GROUP).optional(),
   /** Where it begins; absent when it goes on where the grant before it ends. */
   start: z
     .object({
