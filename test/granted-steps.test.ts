@@ -172,6 +172,27 @@ function tellOf(plans: readonly Plan[], maximumOf: (microBatch: number) => numbe
 }
 
 describe('GrantedSteps of a group', () => {
+  test('share out otherwise what is granted later, and not what was granted before', () => {
+    const trajectory = begunRun(PLAN);
+    const granted = new GrantedSteps(PLAN.train.microBatch);
+    const group = { generation: 5, shares: [1, 1] };
+    const counts: number[] = [];
+    let plan = granted.take(grantOf(PLAN, trajectory, [2, 4], 3, group), 0)?.plan;
+    granted.take({ ...grantOf(PLAN, trajectory, [4, 6]), shares: [3, 1] }, 0);
+    granted.take(grantOf(PLAN, trajectory, [6, 8]), 0);
+
+    while (plan !== undefined) {
+      counts.push(plan.leases.length);
+      const { length } = plan.exponents;
+      const records = [{ maxima: Array.from({ length }, () => 1) }];
+      const microBatches = plan.step % 2 === 0 ? 4 : 1;
+      plan = granted.settle(plan.pass, { microBatches, isFinite: true, records })?.plan;
+    }
+
+    // Every second step has one micro-batch, which the last member computes.
+    assert.deepEqual(counts, [2, 0, 3, 0, 3, 0]);
+  });
+
   test('come to what the coordinator would have all commit, whatever gradients they see', () => {
     // Every second step has one micro-batch: some have no part in it.
     for (const shares of [

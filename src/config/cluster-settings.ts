@@ -136,7 +136,7 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
     unit: 'steps',
     help:
       'Shares stay for so many steps (default: 10; adaptive works them out every step, or every ' +
-      'two seconds where workers commit by themselves)',
+      'tenth of a second where workers commit by themselves)',
   },
   gpuProfiles: {
     type: FILE_PATH,

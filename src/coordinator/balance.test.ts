@@ -37,6 +37,16 @@ describe('Balance', () => {
     assert.deepEqual(told[1]!.stragglers, []);
   });
 
+  test('leaves shares as they are where others would make a step hardly shorter', () => {
+    const { balance } = balanceOf({ policy: 'adaptive' }, 40);
+    const sharesAt = (step: number, ...times: readonly number[]): number[] =>
+      balance.share(step, 40, parties(...times.map((ms) => ({ ms }))));
+
+    assert.deepEqual(sharesAt(0, 10, 10), [20, 20]);
+    assert.deepEqual(sharesAt(1, 10, 10.6), [20, 20]);
+    assert.deepEqual(sharesAt(2, 10, 12), [22, 18]);
+  });
+
   test('keeps shares for as many steps as it should, also of steps with fewer micro-batches', () => {
     const { balance, told } = balanceOf({ policy: 'equal', everySteps: 10 }, 8);
     const [two, three] = [parties({}, {}), parties({}, {}, {})];

@@ -6,10 +6,12 @@ import {
   sharesBy,
   stragglersAmong,
 } from '../plan/balance-policies.ts';
-import { type Capacity, divideInOrder, planLeases } from '../plan/shares.ts';
+import { type Capacity, divideInOrder, partMs, planLeases } from '../plan/shares.ts';
 
 /** A share that is only so much larger or smaller than the one told is the same. */
 const SAME_WITHIN = 1;
+/** Shares stay as long as others would not make a step shorter by more than this part of it. */
+const STAY_WITHIN = 0.03;
 
 /** A worker among which steps are shared out. */
 export interface Party {
@@ -56,7 +58,7 @@ export class Balance {
     if (!isWhole && this.#plan.everySteps === undefined) return this.#divide(total, parties);
     const ranks = parties.map(({ rank }) => rank);
     if (this.#kept === undefined || !this.#isKept(this.#kept, step, ranks)) {
-      this.#kept = { step, ranks, shares: this.#divide(this.#microBatchCount, parties) };
+      this.#kept = { step, ranks, shares: this.#divideAnew(ranks, parties) };
       this.#tell(this.#kept, parties);
     }
     const { shares } = this.#kept;
@@ -67,6 +69,17 @@ export class Balance {
   #isKept(kept: Shared, step: number, ranks: readonly number[]): boolean {
     const { everySteps = 0 } = this.#plan;
     return kept.step <= step && step < kept.step + everySteps && isSame(kept.ranks, ranks);
+  }
+
+  /** A whole step, as before if that is nearly as good: speeds are never quite the same. */
+  #divideAnew(ranks: readonly number[], parties: readonly Party[]): readonly number[] {
+    const shares = this.#divide(this.#microBatchCount, parties);
+    const kept = this.#kept;
+    if (this.isByRule || kept === undefined || !isSame(kept.ranks, ranks)) return shares;
+    const isKnown = parties.every(({ capacity }) => capacity.microBatchMs !== undefined);
+    const isNear =
+      slowestMs(parties, kept.shares) <= (1 + STAY_WITHIN) * slowestMs(parties, shares);
+    return isKnown && isNear ? kept.shares : shares;
   }
 
   #divide(total: number, parties: readonly Party[]): number[] {
@@ -103,6 +116,16 @@ export class Balance {
       ),
     });
   }
+}
+
+/** When the last of `parties` is done with its share. */
+function slowestMs(parties: readonly Party[], shares: readonly number[]): number {
+  const times = parties.map(({ capacity }, i) => {
+    const { linkMs: stepFixedMs = 0 } = capacity;
+    const share = shares[i] ?? 0;
+    return share === 0 ? 0 : partMs({ ...capacity, stepFixedMs }, share);
+  });
+  return Math.max(0, ...times);
 }
 
 function isSame(a: readonly number[], b: readonly number[]): boolean {

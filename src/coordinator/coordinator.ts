@@ -255,9 +255,10 @@ export class Coordinator {
   }
 
   #startGranted(): void {
-    const { members, group } = this.#parts.granting;
+    const { granting, trajectory } = this.#parts;
+    const { members, group } = granting;
     const reduction = group === undefined ? 'alone' : 'group';
-    const shares = group && { shares: group.shares };
+    const shares = group && { shares: granting.sharesAfter(trajectory.step) };
     this.#start({ work: 'train', reduction, members, isGranted: true, ...shares });
   }
 
@@ -326,7 +327,8 @@ export class Coordinator {
     this.#takeEarly();
     for (let pass = this.#pass; pass !== undefined && pass.spec.id <= last; pass = this.#pass) {
       const missing = new Set(pass.uncoveredBy([]));
-      const told = notes?.recordsOf(pass.spec, group.shares) ?? [];
+      const shares = granting.sharesAfter(pass.spec.step);
+      const told = notes?.recordsOf(pass.spec, shares) ?? [];
       pass.count(told.filter(({ microBatch }) => missing.has(microBatch)));
       this.#finishPassIfComplete();
       this.#takeEarly();

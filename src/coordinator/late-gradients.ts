@@ -47,7 +47,7 @@ export interface LateTally {
 export interface LateGradientsOptions {
   readonly clock: Clock;
   readonly plan: RunPlan;
-  readonly desk: Pick<LeaseDesk, 'expectedMs' | 'isAsking'>;
+  readonly desk: Pick<LeaseDesk, 'expectedMs' | 'isAsking' | 'isLent'>;
   readonly sums: Pick<Sums, 'add' | 'byteLength' | 'checksumOf'>;
   readonly tallies: Pick<Tallies, 'counted'>;
   readonly followers: () => Pick<Followers, 'leaveBehind'>;
@@ -246,12 +246,13 @@ export class LateGradients implements PassListener {
     // What is given back is leased anew, and must not be lost between two steps.
     if (desk.isAsking(pass, holders)) return false;
     const elapsedMs = clock.now() - this.#beganMs;
+    const awaited = holders.filter((member) => !desk.isLent(member));
     const unfinished = (member: Member): number => pass.unfinishedOf(member.workerId).length;
     const inMs = closesInMs(closing, {
       elapsedMs,
       lastMs: this.#lastMs,
       isAnyIdle: membersIn('active').some((member) => unfinished(member) === 0),
-      expectedMs: holders.map((member) => desk.expectedMs(member, unfinished(member), pass)),
+      expectedMs: awaited.map((member) => desk.expectedMs(member, unfinished(member), pass)),
     });
     if (inMs !== undefined && inMs > 0)
       this.#timer = clock.after(Math.max(MIN_WAIT_MS, inMs), onDue);

@@ -106,7 +106,7 @@ describe('LeaseDesk', () => {
     // Of four one is started; it is asked once until it answers.
     assert.deepEqual(
       a.received.filter(({ kind }) => kind === 'release'),
-      [{ kind: 'release', pass: 1, count: 1 }],
+      [{ kind: 'release', pass: 1, count: 2 }],
     );
   });
 

@@ -14,6 +14,7 @@ import type { Pass, PassSpec } from './steps/pass.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
 import { Balance, type Party } from './balance.ts';
 import type { Rebalanced } from '../metrics/events.ts';
+import { type Backlog, backlogOf, doneInMs, worthTaking } from '../plan/stealing.ts';
 import { WorkerSpeed } from '../plan/worker-speed.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes. */
@@ -53,6 +54,8 @@ export class LeaseDesk implements PassListener {
   readonly #accounts = new WeakMap<Member, Account>();
   /** By worker id: who joins again is as fast as before. */
   readonly #speeds = new Map<string, WorkerSpeed>();
+  /** Who got something in the pass under way that others would have done sooner. */
+  readonly #lentTo = new Set<Member>();
   #beganMs = 0;
   #isGroupsOwn = false;
   /** What the pass under way is expected to take, or has taken those who are done with it. */
@@ -81,21 +84,24 @@ export class LeaseDesk implements PassListener {
   /** Starts a pass: everyone gets the plan with its own leases, unless it knows of them. */
   begun({ pass, members, isGranted, shares: granted, nowMs }: BegunPass): void {
     this.#beganMs = nowMs;
+    this.#lentTo.clear();
     this.#isGroupsOwn = granted !== undefined;
     if (granted !== undefined) return this.#leaseGranted(pass, members, granted, nowMs);
     const all = Array.from({ length: pass.spec.microBatchCount }, (_, microBatch) => microBatch);
     const isTraining = pass.spec.work === 'train';
-    const shares = isTraining
-      ? this.#lend(this.sharesOf(members, all.length, pass.spec.step), members, pass)
+    const byRight = isTraining
+      ? this.sharesOf(members, all.length, pass.spec.step)
       : planLeases(all.length, this.#capacitiesOf(members, false));
+    const shares = isTraining ? this.#lend(byRight, members, pass) : byRight;
     const mayTry = isTraining && !this.#balance.isByRule;
     const tried = mayTry ? this.#chooseTrial(members, shares, nowMs) : undefined;
     const counts = tried === undefined ? shares : withTrial(shares, members.indexOf(tried));
     this.#paceMs = this.#expectedMs(members, shares, pass);
-    for (const [member, leases] of divide(all, members, counts)) {
+    for (const [i, [member, leases]] of divide(all, members, counts).entries()) {
       const account = this.#accountOf(member);
       account.givenMs = nowMs;
       account.lateProgress = undefined;
+      if (leases.length > (byRight[i] ?? 0)) this.#lentTo.add(member);
       pass.lease(member.workerId, leases);
       if (!isGranted) member.link.send(planMessage(pass.spec, leases));
     }
@@ -115,6 +121,11 @@ export class LeaseDesk implements PassListener {
         lent = withTrial(lent, i);
     }
     return lent;
+  }
+
+  /** Whether `member` got something in the pass under way that others would have done sooner. */
+  isLent(member: Member): boolean {
+    return this.#lentTo.has(member);
   }
 
   /** What `count` micro-batches of `pass` will take `member` in all; undefined: not known yet. */
@@ -278,27 +289,41 @@ export class LeaseDesk implements PassListener {
 
   /**
    * If `idle` has nothing to do, asks the worker that will be busy longest for micro-batches it has
-   * not started.
+   * not started, and that `idle` would finish sooner.
    */
   stealFor(idle: Member, pass: Pass, members: readonly Member[]): void {
     if (pass.unfinishedOf(idle.workerId).length > 0) return;
     if (this.#balance.isByRule && pass.spec.work === 'train') return;
     const { id } = pass.spec;
-    const elapsedMs = this.#clock.now() - this.#beganMs;
+    const [{ lanes, linkMs = 0 } = { lanes: 1 }] = this.#capacitiesOf(
+      [idle],
+      this.#isOfShards(pass),
+    );
+    const taker = { lanes, linkMs, microBatchMs: this.#microBatchMs(idle, pass) };
     let victim: Member | undefined;
+    let latestMs = 0;
     let most = 0;
     for (const member of members) {
       const { releaseAskedPass, nothingToReleasePass } = this.#accountOf(member);
       if (releaseAskedPass === id || nothingToReleasePass === id) continue;
-      const started = this.#isOfShards(pass)
-        ? 1 // Those that are done have been contributed.
-        : (elapsedMs / (this.#microBatchMs(member, pass) ?? Infinity) + 1) * member.hello.lanes;
-      const notStarted = Math.floor(pass.unfinishedOf(member.workerId).length - started);
-      if (notStarted > most) [victim, most] = [member, notStarted];
+      const backlog = this.#backlogOf(member, pass);
+      const [count, doneMs] = [worthTaking(backlog, taker), doneInMs(backlog)];
+      if (count > 0 && doneMs > latestMs) [victim, latestMs, most] = [member, doneMs, count];
     }
     if (victim === undefined) return;
     this.#accountOf(victim).releaseAskedPass = id;
-    victim.link.send({ kind: 'release', pass: id, count: Math.ceil(most / 2) });
+    victim.link.send({ kind: 'release', pass: id, count: most });
+  }
+
+  #backlogOf(member: Member, pass: Pass): Backlog {
+    const unfinished = pass.unfinishedOf(member.workerId).length;
+    const elapsedMs = this.turnaroundMs(member, this.#clock.now());
+    const microBatchMs = this.#microBatchMs(member, pass) ?? Math.max(1, elapsedMs);
+    // Those that are done have been contributed.
+    if (this.#isOfShards(pass))
+      return { lanes: 1, microBatchMs, notStarted: Math.max(0, unfinished - 1), freeInMs: 1 };
+    const lanes = Math.max(1, member.hello.lanes);
+    return backlogOf({ lanes, microBatchMs, unfinished, elapsedMs });
   }
 
   /** The answer to a request for leases: others get what was given back. */

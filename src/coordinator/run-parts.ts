@@ -1,5 +1,6 @@
 /** The parts of a run that the coordinator ties together; none of them knows it. */
 import type { Clock } from '../base/clock.ts';
+import { microBatchesOfStep } from '../data/batches.ts';
 import type { Member, MemberPhase } from '../membership/member.ts';
 import { Roster } from '../membership/roster.ts';
 import type { RosterHandlers } from '../membership/roster-handlers.ts';
@@ -123,6 +124,7 @@ export function createRunParts(
   const evict = (member: Member, reason: string): void => roster.evict(member, reason);
   const dataGiver = new DataGiver({ clock, source: options.data, evict });
   const parts = { plan, clock, roster, dataGiver, ...ofStates, auditor, desk, late };
+  const { microBatchCount } = microBatchesOfStep(plan.train, 0);
   const granting = new Granting({
     plan,
     clock,
@@ -132,6 +134,7 @@ export function createRunParts(
     followers,
     sums,
     isAwaited: () => standBys.isDue,
+    sharesOf: (members, step) => desk.sharesOf(members, microBatchCount, step),
     membersIn,
   });
   return { ...parts, granting, groups, standBys, tallies, times, reporter, listeners };

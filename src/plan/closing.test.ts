@@ -4,7 +4,7 @@ import { closesInMs, type OpenStep, staleSamples, summandsOf } from './closing.t
 
 const DEADLINE = { kind: 'deadline', timeoutMs: 100 } as const;
 const STALENESS = { kind: 'staleness', maxStaleness: 3 } as const;
-const OPEN: OpenStep = { elapsedMs: 12, lastMs: 10, isAnyIdle: true, expectedMs: [15] };
+const OPEN: OpenStep = { elapsedMs: 120, lastMs: 100, isAnyIdle: true, expectedMs: [150] };
 
 describe('closesInMs', () => {
   test('never closes a step that is to be complete, nor one of which nothing is in', () => {
@@ -14,19 +14,32 @@ describe('closesInMs', () => {
   });
 
   test('closes a step at its deadline, whoever is expected when', () => {
-    assert.equal(closesInMs(DEADLINE, OPEN), 88);
-    assert.equal(closesInMs(DEADLINE, { ...OPEN, elapsedMs: 130, isAnyIdle: false }), -30);
+    assert.equal(closesInMs({ ...DEADLINE, timeoutMs: 200 }, OPEN), 80);
+    assert.equal(closesInMs(DEADLINE, { ...OPEN, isAnyIdle: false }), -20);
   });
 
   test('waits twice as long as it took the others for who may be done by then', () => {
-    assert.equal(closesInMs(STALENESS, OPEN), 8);
-    assert.equal(closesInMs(STALENESS, { ...OPEN, expectedMs: [100, undefined] }), 8);
-    assert.equal(closesInMs(STALENESS, { ...OPEN, elapsedMs: 20 }), 0);
+    assert.equal(closesInMs(STALENESS, OPEN), 80);
+    assert.equal(closesInMs(STALENESS, { ...OPEN, expectedMs: [1000, undefined] }), 80);
+    assert.equal(closesInMs(STALENESS, { ...OPEN, elapsedMs: 200 }), 0);
+  });
+
+  test('leaves nobody behind for some milliseconds, however short the step', () => {
+    const short = { ...OPEN, elapsedMs: 5, lastMs: 4, expectedMs: [4] };
+
+    assert.equal(closesInMs(STALENESS, short), 15);
+  });
+
+  test('waits for nobody who is not to be done with the others', () => {
+    assert.equal(closesInMs(STALENESS, { ...OPEN, expectedMs: [] }), 0);
   });
 
   test('does not wait for who is known to need longer, as long as somebody is idle', () => {
-    assert.equal(closesInMs(STALENESS, { ...OPEN, expectedMs: [21] }), 0);
-    assert.equal(closesInMs(STALENESS, { ...OPEN, expectedMs: [21], isAnyIdle: false }), undefined);
+    assert.equal(closesInMs(STALENESS, { ...OPEN, expectedMs: [201] }), 0);
+    assert.equal(
+      closesInMs(STALENESS, { ...OPEN, expectedMs: [201], isAnyIdle: false }),
+      undefined,
+    );
   });
 });
 

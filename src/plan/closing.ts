@@ -20,6 +20,8 @@ export type StepClosing =
 
 /** Who needs so many times as long as the others is not waited for. */
 const PATIENCE = 2;
+/** Nobody is left behind for less: any process is kept from its core so long now and then. */
+const LEAST_PATIENCE_MS = 20;
 
 /** A step under way, with micro-batches that are not in. */
 export interface OpenStep {
@@ -30,8 +32,8 @@ export interface OpenStep {
   /** Whether somebody has nothing to do. */
   readonly isAnyIdle: boolean;
   /**
-   * What each worker that owes something of it is expected to take for its part in all; undefined
-   * as long as its speed is not known.
+   * What each worker that owes something of it, and is to be done with the others, is expected to
+   * take for its part in all; undefined as long as its speed is not known.
    */
   readonly expectedMs: readonly (number | undefined)[];
 }
@@ -45,7 +47,7 @@ export function closesInMs(closing: StepClosing, step: OpenStep): number | undef
   if (closing.kind === 'complete' || lastMs === undefined) return undefined;
   if (closing.kind === 'deadline') return closing.timeoutMs - elapsedMs;
   if (!isAnyIdle) return undefined;
-  const patienceMs = PATIENCE * lastMs;
+  const patienceMs = Math.max(LEAST_PATIENCE_MS, PATIENCE * lastMs);
   const mayBeInTime = expectedMs.some((ms) => ms === undefined || ms <= patienceMs);
   return mayBeInTime ? patienceMs - elapsedMs : 0;
 }

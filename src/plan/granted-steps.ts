@@ -49,6 +49,15 @@ export function resultOfAll(notes: readonly AttemptNote[]): AttemptResult {
 type Update = Grant['updates'][number];
 type Group = NonNullable<NonNullable<Grant['start']>['group']>;
 
+/** A step that is granted, and who computes how much of it. */
+interface GrantedStep {
+  readonly update: Update;
+  readonly shares: readonly number[];
+}
+
+/** Of a worker that is alone. */
+const ALL: readonly number[] = [1];
+
 /** An attempt that is being computed. */
 interface Attempt {
   readonly plan: Plan;
@@ -62,13 +71,15 @@ export class GrantedSteps {
   #grid: GridStanding = freshGrid(undefined);
   #stepsPerEpoch = 1;
   /** Absent while this worker is alone. */
-  #group: (Group & { readonly index: number }) | undefined;
+  #group: (Pick<Group, 'generation'> & { readonly index: number }) | undefined;
+  /** How steps are shared out that are granted now. */
+  #shares = ALL;
   /** The attempt under way, or to come when more is granted. */
   #pass = 0;
   /** -1 where nothing is granted that could go on. */
   #step = -1;
-  /** Of the steps from `#step` on. */
-  #updates: Update[] = [];
+  /** The steps from `#step` on. */
+  #steps: GrantedStep[] = [];
   #underWay: Attempt | undefined;
   #lastFirstPass = -1;
 
@@ -92,18 +103,23 @@ export class GrantedSteps {
    * does not go on where the last one ends, or came before. `place` is where this worker stands in
    * the group that the grant names.
    */
-  take({ step, updates, start }: Grant, place: number): Pick<NextSteps, 'plan'> | undefined {
+  take(
+    { step, updates, shares, start }: Grant,
+    place: number,
+  ): Pick<NextSteps, 'plan'> | undefined {
     if (start !== undefined) {
       if (start.pass <= this.#lastFirstPass) return undefined;
       this.#lastFirstPass = this.#pass = start.pass;
       this.#grid = freshGrid(start.maxima);
       this.#stepsPerEpoch = start.stepsPerEpoch;
-      this.#group = start.group && { ...start.group, index: place };
+      this.#group = start.group && { generation: start.group.generation, index: place };
+      this.#shares = start.group?.shares ?? ALL;
       this.#step = step;
-      this.#updates = [];
+      this.#steps = [];
       this.#underWay = undefined;
-    } else if (step !== this.#step + this.#updates.length) return undefined;
-    this.#updates.push(...updates);
+    } else if (step !== this.#step + this.#steps.length) return undefined;
+    if (this.#group !== undefined) this.#shares = shares ?? this.#shares;
+    for (const update of updates) this.#steps.push({ update, shares: this.#shares });
     const plan = this.#underWay === undefined ? this.#begin() : undefined;
     return plan === undefined ? {} : { plan };
   }
@@ -115,7 +131,7 @@ export class GrantedSteps {
 
   /** The state that the steps were granted for is void. */
   void(): void {
-    this.#updates = [];
+    this.#steps = [];
     this.#underWay = undefined;
     this.#step = -1;
   }
@@ -147,15 +163,16 @@ export class GrantedSteps {
   }
 
   #commitOf({ pass, step, exponents }: Plan): Commit {
-    const update = this.#updates.shift();
+    const update = this.#steps.shift()?.update;
     invariant(update !== undefined, `step ${step} is granted`);
     this.#step = step + 1;
     return { kind: 'commit', pass, step, exponents, update };
   }
 
   #begin(): Plan | undefined {
-    const [update] = this.#updates;
-    if (update === undefined) return undefined;
+    const [next] = this.#steps;
+    if (next === undefined) return undefined;
+    const { update, shares } = next;
     const microBatchCount = Math.ceil(update.sampleCount / this.#microBatch);
     const { maxima } = this.#grid;
     invariant(maxima !== undefined, 'a grant begins with a grid');
@@ -166,16 +183,11 @@ export class GrantedSteps {
       step: this.#step,
       epoch: Math.floor(this.#step / this.#stepsPerEpoch),
       stepInEpoch: this.#step % this.#stepsPerEpoch,
-      leases: this.#leasesOf(microBatchCount),
+      leases: divideInOrder(shares, microBatchCount)[this.#group?.index ?? 0] ?? [],
       exponents: gridExponents(maxima, microBatchCount),
       reduction: this.#group === undefined ? 'alone' : 'group',
     };
     this.#underWay = { plan, microBatchCount };
     return plan;
-  }
-
-  #leasesOf(microBatchCount: number): number[] {
-    const { shares, index } = this.#group ?? { shares: [1], index: 0 };
-    return divideInOrder(shares, microBatchCount)[index] ?? [];
   }
 }

@@ -466,6 +466,8 @@ const grant = z.object({
   step: count,
   /** The numbers of each step's update. */
   updates: z.array(update).min(1).max(MAX_GRANTED_STEPS),
+  /** Of a group whose work is shared out otherwise from here on: as in `start`. */
+  shares: z.array(upTo(MAX_MICRO_BATCHES)).min(2).max(MAX_GROUP).optional(),
   /** Where it begins; absent when it goes on where the grant before it ends. */
   start: z
     .object({

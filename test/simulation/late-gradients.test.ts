@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { messageOf } from '../../src/base/errors.ts';
-import type { GradientLate } from '../../src/metrics/events.ts';
+import type { GradientLate, RunEvent } from '../../src/metrics/events.ts';
 import type { StepClosing } from '../../src/plan/closing.ts';
 import { checkHistory, undisturbedDigest } from './check-history.ts';
 import { type HistoryOptions, SimulatedCluster } from './simulated-cluster.ts';
@@ -51,6 +51,12 @@ function samplesIn(late: readonly GradientLate[], became: GradientLate['became']
     .reduce((sum, { samples }) => sum + samples, 0);
 }
 
+/** How long all steps took but the first, in which speeds are learnt, and the last, which waits. */
+function stepsMsOf(events: readonly RunEvent[]): number {
+  const steps = events.filter((event) => event.kind === 'step');
+  return steps.slice(10, -1).reduce((sum, { stepMs }) => sum + stepMs, 0);
+}
+
 describe('a simulated cluster whose steps go through the coordinator', () => {
   test('ends with the undisturbed state when it waits for all gradients', () => {
     const expected = undisturbedDigest(1);
@@ -82,6 +88,23 @@ describe('a simulated cluster whose steps go through the coordinator', () => {
       all.some(({ waits }) => waits > 0),
       'steps waited for old gradients',
     );
+  });
+
+  test('does as many steps in the same time, all in all, with a worker that is ten times slower', () => {
+    if (ONLY_SEED !== undefined) return;
+    const closing: StepClosing = { kind: 'staleness', maxStaleness: 8 };
+    const calm = { steps: 80, isDisturbed: false, world: 'even', closing } as const;
+    const slowness = (name: string): number => (name === 'worker-2' ? 10 : 1);
+    let [aloneMs, besideMs, added] = [0, 0, 0];
+    for (const seed of seeds.slice(0, 12)) {
+      const alone = new SimulatedCluster({ ...calm, seed, workers: 2 }).run();
+      const beside = new SimulatedCluster({ ...calm, seed, workers: 3, slowness }).run();
+      aloneMs += stepsMsOf(alone.events);
+      besideMs += stepsMsOf(beside.events);
+      added += beside.events.filter(({ kind }) => kind === 'gradient-late').length;
+    }
+    assert.ok(aloneMs / besideMs > 0.95, `${aloneMs} ms without it, ${besideMs} ms with it`);
+    assert.ok(added > 12 * 10, `${added} gradients of the slow one`);
   });
 
   test('counts every sample of slow workers that stay', () => {

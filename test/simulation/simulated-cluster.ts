@@ -122,6 +122,8 @@ export interface HistoryOptions {
   readonly isLed?: boolean;
   /** How steps are closed that the coordinator leads, and adds up, all. */
   readonly closing?: StepClosing;
+  /** How many times slower than it would be a worker of this name always computes; 1 if absent. */
+  readonly slowness?: (name: string) => number;
   /** Part of the steps that are audited; 0 if absent. */
   readonly auditRate?: number;
   /** What a worker of this name does to its gradients; nothing if undefined. */
@@ -387,7 +389,8 @@ class SimulatedWorker {
   }
 
   #slowness(): number {
-    return this.clock.now() < this.#slow.untilMs ? this.#slow.factor : 1;
+    const passing = this.clock.now() < this.#slow.untilMs ? this.#slow.factor : 1;
+    return passing * this.#cluster.slownessOf(this.host.name);
   }
 
   #createEngine(handlers: EngineHandlers): Engine {
@@ -515,6 +518,10 @@ export class SimulatedCluster {
     if (options.isDisturbed) this.#drawFaults();
     this.#peerFaults?.draw(options.peerFaults ?? 0);
     options.onStart?.(this.#faultyCluster());
+  }
+
+  slownessOf(name: string): number {
+    return this.#options.slowness?.(name) ?? 1;
   }
 
   /** Pieces that are packed in a moment each. */

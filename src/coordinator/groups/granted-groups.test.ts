@@ -108,6 +108,33 @@ describe('Granting to a group', () => {
     }
   });
 
+  test('shares out what it grants next by what speeds are then', () => {
+    const { coordinator, workers, clock, partsOf } = startGroup();
+    let pass = FIRST;
+    for (; workers[0]!.last('grant')!.shares === undefined && pass < FIRST + 30; pass++) {
+      for (const [index, part] of partsOf().entries())
+        workers[index]!.contributeTo(pass, part, { computeMs: index === 0 ? 1 : 3 });
+      clock.advance(5);
+    }
+
+    const { step, shares, start } = workers[1]!.last('grant')!;
+    assert.deepEqual([shares, start], [[6, 2], undefined]);
+    // Before that the first shares hold, then these.
+    for (; pass - FIRST + 1 < step; pass++) {
+      for (const [index, part] of partsOf().entries())
+        workers[index]!.contributeTo(pass, part, { computeMs: index === 0 ? 1 : 3 });
+      clock.advance(5);
+    }
+    const parts = divideInOrder(shares!, WHOLE);
+    for (const end = pass + 2; pass < end; pass++) {
+      for (const [index, part] of parts.entries()) workers[index]!.contributeTo(pass, part);
+      clock.advance(5);
+    }
+    assert.ok(coordinator.committedSteps > step);
+    const { counted, expected, duplicated } = coordinator.ledger;
+    assert.deepEqual([counted, duplicated], [expected, 0]);
+  });
+
   test('counts a pass once all members are known to have its total', () => {
     const { coordinator, contribute, reduced, clock } = startGroup();
     contribute(0, FIRST);

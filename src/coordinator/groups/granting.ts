@@ -19,10 +19,8 @@ import type { StepTimes } from '../steps/step-times.ts';
 import type { Sums } from '../steps/sums.ts';
 import type { Trajectory } from '../steps/trajectory.ts';
 
-/** What is granted takes about so long. */
+/** What is granted takes about so long; work is shared out anew in what is granted next. */
 const WINDOW_MS = 200;
-/** The shares of a group's members are worked out anew so often. */
-const SHARES_MS = 2_000;
 /** A group that adds up must get on within this. */
 const STUCK_MS = 3_000;
 /** As far as steps can be timed. */
@@ -43,6 +41,8 @@ export interface GrantingOptions {
   readonly sums: Sums;
   /** Whether there is something else to do that cannot be done in the midst of granted steps. */
   readonly isAwaited: () => boolean;
+  /** Micro-batches of a whole step that each of `members` should compute from `step` on. */
+  readonly sharesOf: (members: readonly Member[], step: number) => readonly number[];
   readonly membersIn: (phase: MemberPhase) => readonly Member[];
 }
 
@@ -50,7 +50,13 @@ export interface GrantingOptions {
 export interface GrantedGroup {
   readonly generation: number;
   readonly members: readonly Member[];
-  /** Micro-batches of a whole step that each computes. */
+  /** Micro-batches of a whole step that each computes at first. */
+  readonly shares: readonly number[];
+}
+
+/** How steps are shared out from `step` on. */
+interface SharedFrom {
+  readonly step: number;
   readonly shares: readonly number[];
 }
 
@@ -61,9 +67,8 @@ interface Held {
   readonly group: GrantedGroup | undefined;
   /** The step after the last that is granted. */
   until: number;
-  /** Since when the same shares are granted. */
-  readonly sinceMs: number;
-  readonly sinceStep: number;
+  /** Of steps that are not heard of yet, in their order; empty where one member is alone. */
+  shared: readonly SharedFrom[];
   /** Since when, and since which step, steps are timed. */
   timed: { readonly sinceMs: number; readonly step: number };
   /** The last pass of which each member is known to have the total. */
@@ -146,8 +151,7 @@ export class Granting {
       members,
       group,
       until: step + updates.length,
-      sinceMs: nowMs,
-      sinceStep: step,
+      shared: group === undefined ? [] : [{ step, shares: group.shares }],
       timed: { sinceMs: nowMs, step },
       added: new Map(),
       heardMs: nowMs,
@@ -189,6 +193,12 @@ export class Granting {
     return (
       held?.group === undefined || held.members.every((m) => (held.added.get(m) ?? -1) >= pass)
     );
+  }
+
+  /** Micro-batches of a whole step that each member of the group computes of the one after `step`. */
+  sharesAfter(step: number): readonly number[] {
+    const begun = this.#held?.shared.filter((from) => from.step <= step) ?? [];
+    return begun.at(-1)?.shares ?? [];
   }
 
   /** Whether `member` may speak of passes that have not begun here. */
@@ -248,6 +258,8 @@ export class Granting {
     const { clock, trajectory, states, followers, sums, isAwaited } = this.#options;
     const { step } = trajectory;
     const nowMs = clock.now();
+    // The last of those that have begun counts.
+    while ((held.shared[1]?.step ?? Infinity) <= step) held.shared = held.shared.slice(1);
     sums.forgetAll();
     // Of a group that is over some may need the state.
     for (const member of held.members)
@@ -260,20 +272,24 @@ export class Granting {
     const isWanted = isEnding || states.isOld || followers.isAnyoneWaiting || isAwaited();
     if (held.lastPass !== undefined) return;
     if (isWanted || held.until - step > this.#windowSteps(held.members.length) / 2) return;
-    if (held.group !== undefined && this.#isSharedAnew(held, nowMs)) return;
     if (isEvaluatedAfter(this.#options.plan, held.until)) return;
     const updates = this.#updatesFrom(held.until, held.members.length);
-    if (updates.length > 0)
-      for (const member of held.members) send(member, { kind: 'grant', step: held.until, updates });
+    if (updates.length === 0) return;
+    const shares = this.#newShares(held);
+    // Who should have no work is not in a group.
+    if (shares?.includes(0) === true) return;
+    const grant: Grant = { kind: 'grant', step: held.until, updates, ...(shares && { shares }) };
+    for (const member of held.members) send(member, grant);
+    if (shares !== undefined) held.shared = [...held.shared, { step: held.until, shares }];
     held.until += updates.length;
   }
 
-  /** Whether it is time to work out shares again: nothing more is granted by the present ones. */
-  #isSharedAnew({ sinceMs, sinceStep }: Held, nowMs: number): boolean {
-    const { plan, trajectory } = this.#options;
-    const everySteps = plan.balance?.everySteps;
-    if (everySteps === undefined) return nowMs - sinceMs > SHARES_MS;
-    return trajectory.step - sinceStep >= everySteps;
+  /** How what is granted next is shared out, if that is otherwise than what was granted last. */
+  #newShares({ members, shared, until }: Held): number[] | undefined {
+    const last = shared.at(-1)?.shares;
+    if (last === undefined) return undefined;
+    const shares = this.#options.sharesOf(members, until);
+    return shares.every((share, i) => share === last[i]) ? undefined : [...shares];
   }
 
   /** The holder, who was away, is there again. */
