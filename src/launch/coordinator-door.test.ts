@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { temporaryFolder } from '../../test/cluster/processes.ts';
+import { joinKeyOf } from '../access/token.ts';
 import { AccessStore } from '../access/access-store.ts';
 import { parseTrainConfig } from '../config/parse-train-config.ts';
+import type { Connection } from '../transport/connection.ts';
+import { connect } from '../transport/tcp.ts';
 import { openCoordinatorDoor } from './coordinator-door.ts';
 
 /** How many workers the link lets in of a run that waits for so many. */
@@ -21,3 +24,41 @@ describe('the link of a coordinator', () => {
     assert.deepEqual(uses, [64, 200, 512]);
   });
 });
+
+describe('a coordinator with --approve', () => {
+  test('turns away who has a credential that no person has given', async (t) => {
+    const accessFolder = temporaryFolder(t);
+    const { config } = parseTrainConfig([], { lan: true, approve: true });
+    const store = new AccessStore(accessFolder);
+    const wishes = { role: 'worker', lifetimeMs: 60_000, maxUses: 2, note: '' } as const;
+    const { identity } = joinKeyOf(store.create(wishes));
+    const approver = { ask: () => assert.fail('nobody asks') };
+    const door = await openCoordinatorDoor({ config, accessFolder, approver, onNote: () => {} });
+    t.after(async () => door.close());
+
+    const answers = await Promise.all(
+      [false, true].map(async (isApproved) => {
+        const { id, key } = store.issue(identity, 'mini', isApproved);
+        const protection = { identity: `cred:${id}`, key: Buffer.from(key, 'hex') };
+        const address = { host: '127.0.0.1', port: door.address.port };
+        return answerTo(await connect(address, 5_000, protection));
+      }),
+    );
+
+    assert.match(answers[0] ?? '', /a person must let in every worker of this run/);
+    assert.equal(answers[1], 'nothing', 'it waits for the run');
+  });
+});
+
+/** What is said to a connection that says nothing, within a moment. */
+async function answerTo(connection: Connection): Promise<string> {
+  const answer = await new Promise<string>((resolve) => {
+    const timer = setTimeout(() => resolve('nothing'), 300);
+    connection.handlers = {
+      onFrame: (header) => resolve(JSON.stringify(header)),
+      onClose: () => clearTimeout(timer),
+    };
+  });
+  connection.destroy();
+  return answer;
+}
