@@ -53,7 +53,7 @@ function relay(one: Connection, other: Connection): void {
   [one.handlers, other.handlers] = [handTo(other), handTo(one)];
 }
 
-/** A person who lets in newcomers whose code is that of the last screen, and whom it was asked of. */
+/** A person who lets in whose code is that of the last screen, and who has asked. */
 function attentivePerson() {
   const screen = { code: '' };
   const seen: Newcomer[] = [];
@@ -123,7 +123,7 @@ describe('a newcomer that a person must let in', () => {
     assert.deepEqual([outcomes.length, became()], [1, ['approval-asked', 'approved']]);
   });
 
-  test('shows other digits than the coordinator if somebody with the token is between', async (t) => {
+  test('shows other digits if somebody with the token is in between', async (t) => {
     const { approvals, wishes, seen, screen, became } = attentivePerson();
     const { connect, outcomes, uses } = world(t, approvals);
     const [near, far] = encryptedLink();

@@ -53,8 +53,8 @@ export interface CoordinatorDoor {
   /** What workers of other machines join by; undefined: nobody can. */
   readonly link: string | undefined;
   /**
-   * Connections go to `coordinator` from now on, those that have waited too, and the person is asked
-   * about newcomers, of which `tell` hears.
+   * Connections go to `coordinator` from now on, those that have waited too, and the person is
+   * asked about newcomers, of which `tell` hears.
    */
   readonly lead: (coordinator: Coordinator, tell: (event: RunEvent) => void) => void;
   readonly close: () => Promise<void>;

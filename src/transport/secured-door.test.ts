@@ -97,6 +97,25 @@ describe('a door that opens with a key', () => {
     for (const connection of connections) connection.destroy();
   });
 
+  test('is rid of who came without a key, whether that hears it or has gone', async () => {
+    const { listener } = await securedDoor();
+    const { host, port } = listener.address;
+    const knock = async (then: (socket: Socket) => void): Promise<Socket> => {
+      const socket = connectSocket({ host, port });
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      socket.write('GET / HTTP/1.1\r\n\r\n', () => then(socket));
+      return socket;
+    };
+    const patient = await knock((socket) => socket.resume());
+    const gone = await knock((socket) => socket.resetAndDestroy());
+    await once(patient, 'end');
+
+    await listener.close();
+
+    for (const socket of [patient, gone]) socket.destroy();
+  });
+
   test('turns away another key and an unknown name, with the same words', async () => {
     const { listener, entered, refused } = await securedDoor();
 
