@@ -29,6 +29,8 @@ export const credentialRecord = z.object({
   expiresMs: z.number(),
   /** Who got it, in its own words. */
   holder: z.string(),
+  /** A person has let it in. */
+  isApproved: z.boolean().optional(),
   revokedMs: z.number().optional(),
 });
 /** A credential on disk. */

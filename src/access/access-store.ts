@@ -131,20 +131,30 @@ export class AccessStore {
   }
 
   /**
-   * Trades a token, of which `problemWith` says nothing, for a credential of its own for `holder`.
-   * Throws: AccessError when it is used up.
+   * Trades a token, of which `problemWith` says nothing, for a credential of its own for `holder`,
+   * whom a person has let in if `isApproved`. Throws: AccessError when it is used up.
    */
-  issue(identity: string, holder: string): CredentialRecord {
+  issue(identity: string, holder: string, isApproved = false): CredentialRecord {
     const { id: tokenId, role, maxUses } = this.#tokenOf(identity);
     for (const id of this.#freeIds(tokenId, maxUses)) {
       const createdMs = this.#now();
       const key = randomBytes(KEY_BYTES).toString('hex');
       const expiresMs = createdMs + CREDENTIAL_MS;
-      const record: CredentialRecord = { id, tokenId, role, key, createdMs, expiresMs, holder };
+      const times = { createdMs, expiresMs };
+      const record: CredentialRecord = {
+        ...{ id, tokenId, role, key, ...times, holder },
+        ...(isApproved && { isApproved }),
+      };
       // Another coordinator may just have given this one away.
       if (writeSecretFile(this.#credentialFile(id), record, true)) return record;
     }
     throw new AccessError(usedUp(maxUses));
+  }
+
+  /** Whether a person has let in whoever has got this credential. */
+  isApproved(identity: string): boolean {
+    const record = this.#find(identity);
+    return record !== undefined && 'isApproved' in record && record.isApproved === true;
   }
 
   /** Why a token, of which `problemWith` says nothing, cannot be traded; undefined if it can. */

@@ -44,6 +44,7 @@ export interface ClusterSettings {
   readonly host: string;
   readonly port: number;
   readonly lan: boolean;
+  readonly approve: boolean;
   readonly insecure: boolean;
   readonly meshPlain: boolean;
   readonly linkFile: string | undefined;
@@ -199,6 +200,13 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
       'Workers of other machines may join, by the line that is printed: listens in every network ' +
       'of this machine, to those with the key',
     isEveryday: true,
+  },
+  approve: {
+    type: { kind: 'boolean' },
+    default: false,
+    help:
+      'With --lan: whoever joins by the link waits until you have compared the six digits that ' +
+      'both screens show',
   },
   insecure: {
     type: { kind: 'boolean' },

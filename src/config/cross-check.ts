@@ -3,7 +3,7 @@ import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
 import type { ModelSettings } from '../models/model-settings.ts';
 import { settingsOfModel } from '../models/models.ts';
 import type { OptimizerSettings } from '../optim/optimizer-settings.ts';
-import type { ClusterSettings, StrategyName } from './cluster-settings.ts';
+import { type ClusterSettings, type StrategyName, wantsKey } from './cluster-settings.ts';
 import type { Setting } from './seed-translation.ts';
 import { textOf } from './seed-translation.ts';
 import { isLoopback } from '../transport/loopback.ts';
@@ -108,20 +108,27 @@ function nearestDivisor(whole: number, wanted: number): number {
 }
 
 /** A door in the network has keys, unless it is said that it has none. */
-function checkDoor({ host, lan, insecure }: ClusterSettings, given: Given): SettingsFinding[] {
-  const setting = given.get('lan');
-  if (!lan || setting === undefined) return [];
+function checkDoor(config: ClusterSettings, given: Given): SettingsFinding[] {
+  const { host, lan, approve, insecure } = config;
   const problem = (
-    keys: readonly TrainConfigKey[],
+    key: 'lan' | 'approve',
+    other: TrainConfigKey,
     got: string,
     hint: string,
-  ): SettingsFinding => ({
-    ...{ kind: 'problem', keys, setting, got, hint },
-    expected: 'a door that workers of other machines reach with a key',
-  });
-  if (insecure) return [problem(['lan', 'insecure'], 'insecure with it', 'choose one of the two')];
-  if (isLoopback(host))
-    return [problem(['lan', 'host'], `host ${host}`, 'leave host out, or give one of the network')];
+  ): SettingsFinding[] => {
+    const setting = given.get(key);
+    const expected = 'a door that workers of other machines reach with a key';
+    if (setting === undefined) return [];
+    return [{ kind: 'problem', keys: [key, other], setting, expected, got, hint }];
+  };
+  if (lan && insecure)
+    return problem('lan', 'insecure', 'insecure with it', 'choose one of the two');
+  if (lan && isLoopback(host))
+    return problem('lan', 'host', `host ${host}`, 'leave host out, or give one of the network');
+  if (approve && insecure)
+    return problem('approve', 'insecure', 'insecure with it', 'leave it out');
+  if (approve && !wantsKey(config))
+    return problem('approve', 'lan', `host ${host}`, 'give lan with it');
   return [];
 }
 

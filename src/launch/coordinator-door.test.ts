@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import http from 'node:http';
+import https from 'node:https';
 import { describe, test, type TestContext } from 'node:test';
 import { temporaryFolder } from '../../test/cluster/processes.ts';
+import { joinKeyOf } from '../access/token.ts';
+import { trade } from '../access/trade.ts';
+import { AccessError } from '../base/errors.ts';
 import { AccessStore } from '../access/access-store.ts';
 import { parseTrainConfig } from '../config/parse-train-config.ts';
+import type { Connection } from '../transport/connection.ts';
+import { connect } from '../transport/tcp.ts';
 import { openCoordinatorDoor } from './coordinator-door.ts';
 
 /** How many workers the link lets in of a run that waits for so many. */
@@ -21,3 +28,93 @@ describe('the link of a coordinator', () => {
     assert.deepEqual(uses, [64, 200, 512]);
   });
 });
+
+describe('a coordinator with --approve', () => {
+  test('turns away who has a credential that no person has given', async (t) => {
+    const accessFolder = temporaryFolder(t);
+    const { config } = parseTrainConfig([], { lan: true, approve: true });
+    const store = new AccessStore(accessFolder);
+    const wishes = { role: 'worker', lifetimeMs: 60_000, maxUses: 2, note: '' } as const;
+    const { identity } = joinKeyOf(store.create(wishes));
+    const approver = { ask: () => assert.fail('nobody asks') };
+    const door = await openCoordinatorDoor({ config, accessFolder, approver, onNote: () => {} });
+    t.after(async () => door.close());
+
+    const answers = await Promise.all(
+      [false, true].map(async (isApproved) => {
+        const { id, key } = store.issue(identity, 'mini', isApproved);
+        const protection = { identity: `cred:${id}`, key: Buffer.from(key, 'hex') };
+        const address = { host: '127.0.0.1', port: door.address.port };
+        return answerTo(await connect(address, 5_000, protection));
+      }),
+    );
+
+    assert.match(answers[0] ?? '', /a person must let in every worker of this run/);
+    assert.equal(answers[1], 'nothing', 'it waits for the run');
+  });
+});
+
+/** What is said to a connection that says nothing, within a moment. */
+async function answerTo(connection: Connection): Promise<string> {
+  const answer = await new Promise<string>((resolve) => {
+    const timer = setTimeout(() => resolve('nothing'), 300);
+    connection.handlers = {
+      onFrame: (header) => resolve(JSON.stringify(header)),
+      onClose: () => clearTimeout(timer),
+    };
+  });
+  connection.destroy();
+  return answer;
+}
+
+describe('the door of a run in the network', () => {
+  test('is none for who has a token of another role, or a credential for it', async (t) => {
+    const accessFolder = temporaryFolder(t);
+    const { config } = parseTrainConfig([], { lan: true });
+    const store = new AccessStore(accessFolder);
+    const door = await openCoordinatorDoor({ config, accessFolder, onNote: () => {} });
+    t.after(async () => door.close());
+    const address = { host: '127.0.0.1', port: door.address.port };
+    const wishes = { holder: 'mini', onCode: () => {}, signal: new AbortController().signal };
+
+    for (const role of ['viewer', 'admin'] as const) {
+      const token = store.create({ role, lifetimeMs: 60_000, maxUses: 2, note: '' });
+      const needs = new RegExp(`has the role ${role}, this needs worker`);
+      const joined = joinKeyOf(token);
+      await assert.rejects(
+        connect(address, 5_000, joined).then(async (way) => trade(way, wishes)),
+        (error) => error instanceof AccessError && needs.test(error.message),
+      );
+      const { id, key } = store.issue(joined.identity, 'mini');
+      const credential = { identity: `cred:${id}`, key: Buffer.from(key, 'hex') };
+      assert.match(await answerTo(await connect(address, 5_000, credential)), needs);
+    }
+  });
+
+  test('is none for web pages, encrypted or not, and tells of them once', async (t) => {
+    const accessFolder = temporaryFolder(t);
+    const notes: string[] = [];
+    const { config } = parseTrainConfig([], { lan: true });
+    const onNote = (note: string): void => void notes.push(note);
+    const door = await openCoordinatorDoor({ config, accessFolder, onNote });
+    t.after(async () => door.close());
+    const place = { host: '127.0.0.1', port: door.address.port, rejectUnauthorized: false };
+
+    const answers = await Promise.all([
+      answerToRequest(http.request({ ...place, method: 'DELETE' })),
+      answerToRequest(https.request({ ...place, method: 'POST' })),
+    ]);
+
+    assert.match(answers[0], /Parse Error|hang up/);
+    assert.match(answers[1], /handshake failure|no shared cipher|hang up|ECONNRESET/i);
+    assert.equal(notes.filter((note) => note.startsWith('127.0.0.1 was not let in')).length, 1);
+  });
+});
+
+async function answerToRequest(sent: http.ClientRequest): Promise<string> {
+  return new Promise((resolve) => {
+    sent.once('response', () => resolve('a response'));
+    sent.once('error', ({ message }) => resolve(message));
+    sent.end('any');
+  });
+}

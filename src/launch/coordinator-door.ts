@@ -3,16 +3,18 @@
  * Whoever comes with a token trades it for a credential; who has one goes in.
  */
 import { hostname } from 'node:os';
+import { Approvals, type Approver } from '../access/approvals.ts';
 import { AccessStore, MAX_USES } from '../access/access-store.ts';
 import { accessFolder as usualFolder } from '../access/home.ts';
 import { type JoinLink, joinLinkText } from '../access/join-link.ts';
 import { writeSecretText } from '../access/secret-file.ts';
-import { serveTrade } from '../access/trade.ts';
+import { serveTrade, type TradeOptions } from '../access/trade.ts';
 import { systemClock } from '../base/clock.ts';
 import { ConfigError, messageOf } from '../base/errors.ts';
 import { wantsKey } from '../config/cluster-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
+import type { RunEvent } from '../metrics/events.ts';
 import { crowdedOut } from '../membership/places.ts';
 import { refuseConnection } from '../protocol/greeting.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -30,11 +32,18 @@ const LINK_USES = 64;
 /** A worker that lost its credential, with its machine or its disk, trades the link again. */
 const USES_PER_WORKER = 2;
 
+/** Of a credential that came of another link, or of a run without --approve. */
+const UNAPPROVED =
+  'a person must let in every worker of this run, and has not let in this one: join by the link ' +
+  'that the run has printed';
+
 /** What a door is opened for, and who hears of it. */
 export interface CoordinatorDoorOptions {
   readonly config: TrainConfig;
   /** Where tokens and credentials are kept; the user's if absent. */
   readonly accessFolder?: string;
+  /** Lets newcomers in where the settings ask for a person; undefined: there is none. */
+  readonly approver?: Approver | undefined;
   readonly onNote: (note: string) => void;
 }
 
@@ -43,8 +52,11 @@ export interface CoordinatorDoor {
   readonly address: Address;
   /** What workers of other machines join by; undefined: nobody can. */
   readonly link: string | undefined;
-  /** Connections go to `coordinator` from now on, those that have waited too. */
-  readonly lead: (coordinator: Coordinator) => void;
+  /**
+   * Connections go to `coordinator` from now on, those that have waited too, and the person is
+   * asked about newcomers, of which `tell` hears.
+   */
+  readonly lead: (coordinator: Coordinator, tell: (event: RunEvent) => void) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -54,11 +66,12 @@ export async function openCoordinatorDoor(
 ): Promise<CoordinatorDoor> {
   const { config, accessFolder = usualFolder(process.env), onNote } = options;
   checkExposure(config);
+  const approvals = approvalsOf(options);
   const isKeyed = wantsKey(config);
   const store = new AccessStore(accessFolder);
   const strangers = new Strangers(systemClock, onNote);
   const waitingRoom = new WaitingRoom((connection) => {
-    const problem = problemWith(store, connection.identity);
+    const problem = problemWith(store, connection.identity, config);
     if (problem !== undefined) strangers.note(connection.peer, problem);
     return problem;
   });
@@ -68,7 +81,7 @@ export async function openCoordinatorDoor(
     (connection) => {
       const { identity } = connection;
       if (identity?.startsWith('join:') !== true) waitingRoom.take(connection);
-      else serveNewcomer(connection, store, identity, onNote);
+      else serveNewcomer(connection, { store, joinIdentity: identity, approvals }, onNote);
     },
     {
       onAcceptFailed: (error) => onNote(`a connection was not accepted: ${error.message}`),
@@ -84,12 +97,14 @@ export async function openCoordinatorDoor(
       link === undefined || !config.lan ? undefined : announceAt(address, link, onNote);
     return {
       ...{ address, link: text },
-      lead: (coordinator) => {
+      lead: (coordinator, tell) => {
         waitingRoom.lead(coordinator);
         if (isKeyed) watch.begin(coordinator);
+        approvals?.begin(tell);
       },
       close: async () => {
         watch.end();
+        approvals?.close();
         await Promise.all([listener.close(), announcement?.close()]);
       },
     };
@@ -128,10 +143,15 @@ class WaitingRoom {
 }
 
 /** Why this credential lets nobody in; undefined if it does, or none is needed. */
-function problemWith(store: AccessStore, identity: string | undefined): string | undefined {
+function problemWith(
+  store: AccessStore,
+  identity: string | undefined,
+  { approve }: TrainConfig,
+): string | undefined {
   if (identity === undefined) return undefined;
   try {
-    return store.problemWith(identity, 'worker');
+    const problem = store.problemWith(identity, 'worker');
+    return problem ?? (approve && !store.isApproved(identity) ? UNAPPROVED : undefined);
   } catch (error) {
     return messageOf(error);
   }
@@ -158,16 +178,25 @@ function lockOf(
 
 function serveNewcomer(
   connection: Connection,
-  store: AccessStore,
-  identity: string,
+  way: Omit<TradeOptions, 'onEnd'>,
   onNote: (note: string) => void,
 ): void {
-  serveTrade(connection, store, identity, (outcome) =>
+  const onEnd: TradeOptions['onEnd'] = (outcome) =>
     onNote(
       typeof outcome === 'string'
         ? `${connection.peer} was not let in: ${outcome}`
         : `${outcome.holder} has joined by the link (credential ${outcome.id})`,
-    ),
+    );
+  serveTrade(connection, { ...way, onEnd });
+}
+
+/** Who waits for a person, where one is to let newcomers in. Throws: ConfigError without one. */
+function approvalsOf({ config, approver }: CoordinatorDoorOptions): Approvals | undefined {
+  if (!config.approve) return undefined;
+  if (approver !== undefined) return new Approvals(systemClock, approver);
+  throw new ConfigError(
+    '--approve: expected a terminal at which somebody lets newcomers in, got none: input and ' +
+      'messages of this command must both be in one. Start it there, or leave --approve out',
   );
 }
 

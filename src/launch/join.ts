@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { codeText } from '../access/comparison.ts';
 import type { JoinLink } from '../access/join-link.ts';
 import { readSecretFile, writeSecretFile } from '../access/secret-file.ts';
 import { joinKeyOf, type Token } from '../access/token.ts';
@@ -34,10 +35,15 @@ export async function destinationOf(
   while (!signal.aborted) {
     try {
       const { connection } = await dial(destination, CONNECT_TIMEOUT_MS);
-      const credential = await trade(connection, hostname());
+      const credential = await trade(connection, {
+        holder: hostname(),
+        onCode: (code, forMs) => log(waitingText(code, forMs)),
+        signal,
+      });
       writeSecretFile(fileFor(token, accessFolder), credential);
       return wayOf(addresses, credential);
     } catch (error) {
+      if (signal.aborted) return undefined;
       if (!(error instanceof PeerLostError)) throw error;
       if (error.context['isKeyRefused'] === true) throw refused(destination, error);
       await search.fail(messageOf(error), error);
@@ -56,6 +62,14 @@ export function wayThatIsKnown(
 ): Destination | undefined {
   const known = readSecretFile(fileFor(token, accessFolder), credentialSchema);
   return known !== undefined && known.expiresMs > Date.now() ? wayOf(addresses, known) : undefined;
+}
+
+function waitingText(code: string, forMs: number): string {
+  const minutes = Math.ceil(forMs / 60_000);
+  return (
+    `code ${codeText(code)}: waiting, ${minutes} min at most, until somebody at the coordinator ` +
+    'lets this machine in. Its terminal must show the same code: if it does not, press Ctrl-C'
+  );
 }
 
 function fileFor({ id }: Token, accessFolder: string): string {

@@ -1,5 +1,6 @@
 /** One training run, the coordinator's side: opens the door, starts local workers, plans, waits. */
 import { join } from 'node:path';
+import type { Approver } from '../access/approvals.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { localDataDir } from '../job/data-source.ts';
@@ -40,6 +41,8 @@ export interface TrainingRunOptions {
   readonly onListening: (place: RunPlace) => void;
   /** Where tokens and credentials are kept; the user's if absent. */
   readonly accessFolder?: string;
+  /** Lets newcomers in where the settings ask for a person; undefined: there is none. */
+  readonly approver?: Approver | undefined;
   /** Told everything that happens, after the run's own files. */
   readonly sinks: readonly EventSink[];
   /** Told what is begun, in words, when that may take long. */
@@ -88,7 +91,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     const about = { config, name, planned, files, sinks, onPhase, startedMs, signal, onReady };
     const run = await recordedRunOf(about);
     crew.join(run);
-    door.lead(run.coordinator);
+    door.lead(run.coordinator, (event) => run.observe(event));
     const summary = await run.finished();
     await crew.stop();
     return summary;

@@ -35,6 +35,18 @@ describe('Roster at its door', () => {
     assert.equal(roster.members().length, 0);
   });
 
+  test('tells of who speaks otherwise than a worker, and not of who says nothing', () => {
+    const { clock, refusals, worker, roster } = createRosterWorld();
+
+    worker().dial('control', { kind: 'released', pass: 1, microBatches: [] });
+    worker().dial('control', { kind: 'GET /' });
+    clock.advance(DEFAULT_TIMING.greetingMs + 10);
+
+    assert.equal(refusals.length, 2);
+    assert.match(refusals[0]!, /expected hello first, got released/);
+    assert.equal(roster.members().length, 0);
+  });
+
   test('rejects a worker with other data, names both digests, closes all its connections', () => {
     const { clock, host, roster, told, refusals, worker } = createRosterWorld();
     const other = worker();

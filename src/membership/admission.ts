@@ -57,7 +57,10 @@ export class Admission {
         this.#endGreeting(connection);
         this.#admit(connection, header);
       },
-      onClose: () => this.#endGreeting(connection),
+      onClose: (error) => {
+        this.#endGreeting(connection);
+        if (error instanceof ProtocolError) this.#tellOfStranger(connection, error);
+      },
     };
     this.#end(crowdedOut([...this.#greeting.keys()]));
   }
@@ -72,6 +75,11 @@ export class Admission {
     const connections = [...this.#greeting.keys()];
     for (const connection of connections) this.#endGreeting(connection);
     return connections;
+  }
+
+  /** Somebody spoke otherwise than a worker does: it has hung up, or was hung up on. */
+  #tellOfStranger({ peer }: Connection, { message }: ProtocolError): void {
+    this.#options.onRejected({ peer, reason: message });
   }
 
   #end(connection: Connection | undefined): void {

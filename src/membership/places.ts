@@ -2,6 +2,7 @@
  * How many may be at the door and inside, and who gives way when there are too many: strangers are
  * many from few addresses, and honest workers are quick to say who they are and to be ready.
  */
+import { addressOfPeer, isLoopback } from '../transport/loopback.ts';
 import type { Member } from './member.ts';
 
 /** Members of a run. */
@@ -26,11 +27,11 @@ export type Place =
 
 /** Finds a place for who knocks from `peer`. */
 export function findPlace(members: readonly Member[], peer: string, nowMs: number): Place {
-  const address = addressOf(peer);
+  const address = addressOfPeer(peer);
   const loading = members.filter(({ isLoaded }) => !isLoaded);
-  const neighbours = loading.filter(({ link }) => addressOf(link.peer) === address);
+  const neighbours = loading.filter(({ link }) => addressOfPeer(link.peer) === address);
   const isFull = members.length >= MAX_MEMBERS;
-  const isCrowded = neighbours.length >= MAX_LOADING_PER_ADDRESS && !isThisMachine(address);
+  const isCrowded = neighbours.length >= MAX_LOADING_PER_ADDRESS && !isLoopback(address);
   if (!isFull && !isCrowded) return { kind: 'free' };
   const slow = (isFull ? loading : neighbours).filter((member) => isSlow(member, nowMs));
   const from = firstOfBusiest(slow);
@@ -50,10 +51,9 @@ export function crowdedOut<C extends { readonly peer: string }>(
   waiting: readonly C[],
 ): C | undefined {
   if (waiting.length <= MAX_UNGREETED_PER_ADDRESS) return undefined;
-  const address = addressOf(waiting.at(-1)?.peer ?? '');
-  const neighbours = waiting.filter(({ peer }) => addressOf(peer) === address);
-  if (neighbours.length > MAX_UNGREETED_PER_ADDRESS && !isThisMachine(address))
-    return neighbours[0];
+  const address = addressOfPeer(waiting.at(-1)?.peer ?? '');
+  const neighbours = waiting.filter(({ peer }) => addressOfPeer(peer) === address);
+  if (neighbours.length > MAX_UNGREETED_PER_ADDRESS && !isLoopback(address)) return neighbours[0];
   return waiting.length > MAX_UNGREETED ? waiting[0] : undefined;
 }
 
@@ -64,31 +64,11 @@ function isSlow({ link, welcomedMs }: Member, nowMs: number): boolean {
 function firstOfBusiest(all: readonly Member[]): Member | undefined {
   const byAddress = new Map<string, Member[]>();
   for (const one of all) {
-    const address = addressOf(one.link.peer);
+    const address = addressOfPeer(one.link.peer);
     const crowd = byAddress.get(address);
     if (crowd === undefined) byAddress.set(address, [one]);
     else crowd.push(one);
   }
   const crowds = [...byAddress.values()].sort((a, b) => b.length - a.length);
   return crowds[0]?.[0];
-}
-
-/** The address in "address:port"; of IPv6 the half that a network has, since one host has many. */
-function addressOf(peer: string): string {
-  const address = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))) || peer;
-  if (!address.includes(':') || isThisMachine(address)) return address;
-  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address) ?? [];
-  if (mapped !== undefined) return mapped;
-  const [head = '', tail = ''] = address.split('::');
-  const groups = [head, tail].map((part) => part.split(':').filter((group) => group !== ''));
-  const zeros = Math.max(0, 8 - groups.flat().length);
-  return [groups[0] ?? [], Array<string>(zeros).fill('0'), groups[1] ?? []]
-    .flat()
-    .slice(0, 4)
-    .join(':');
-}
-
-/** All workers that a run starts by itself come from here, at once. */
-function isThisMachine(address: string): boolean {
-  return /^(::ffff:)?127\.|^::1$/.test(address);
 }

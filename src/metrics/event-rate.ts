@@ -31,8 +31,14 @@ const SOURCES: { readonly [E in ProvokedEvent as E['kind']]: (event: E) => strin
   'workers-taken-back': ({ ranks }) => ranks.join(),
   'numerics-differ': () => 'run',
   'run-waiting': () => 'run',
-  'worker-refused': ({ peer }) => peer.slice(0, Math.max(0, peer.lastIndexOf(':'))),
+  'worker-refused': ({ peer }) => hostOf(peer),
+  'approval-asked': ({ peer }) => hostOf(peer),
+  'approval-ended': ({ peer }) => hostOf(peer),
 };
+
+function hostOf(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
+}
 
 /** Lets events pass as long as there are not too many of their kind. */
 export class EventRate {

@@ -19,6 +19,8 @@ export type RunEvent =
   | ResultNotRepeated
   | ReplicasDiffer
   | WorkerRefused
+  | ApprovalAsked
+  | ApprovalEnded
   | WorkerRestarting
   | WorkerGivenUp
   | WorkerSlow
@@ -47,6 +49,8 @@ export type ProvokedEvent =
   | StalenessBound
   | CollectiveChosen
   | WorkerRefused
+  | ApprovalAsked
+  | ApprovalEnded
   | WorkerSlow
   | Rebalanced
   | ClockJumped
@@ -262,6 +266,23 @@ interface WorkerRefused extends Provoked {
   /** The rank that it asked for, or that the worker has that it says it is. */
   readonly rank?: number;
   readonly reason: string;
+}
+
+/** Somebody with a token waits until a person lets it in. */
+interface ApprovalAsked extends Provoked {
+  readonly kind: 'approval-asked';
+  readonly peer: string;
+  /** Who it is, in its own words. */
+  readonly holder: string;
+}
+
+/** It waits no more: it was let in or turned away, nobody answered in time, or it went. */
+export interface ApprovalEnded extends Provoked {
+  readonly kind: 'approval-ended';
+  readonly peer: string;
+  readonly holder: string;
+  readonly became: 'approved' | 'denied' | 'timed-out' | 'left';
+  readonly waitedMs: number;
 }
 
 /** A worker was much slower than the others for some time, in computing or on its link. */

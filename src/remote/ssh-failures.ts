@@ -1,6 +1,7 @@
 /** What ssh says when it cannot do its work, and what to do about it. */
 import { LockstepError } from '../base/errors.ts';
 import type { SshTarget } from './host.ts';
+import { quotePath } from './quote.ts';
 
 /** Why a host could not be used. */
 export type SshCause =
@@ -59,7 +60,9 @@ const FAILURES: readonly Failure[] = [
     reason: 'key-unreadable',
     what: 'the private key cannot be used',
     remedy: ({ identity }) =>
-      `It must be a key, and readable by you alone: chmod 600 ${identity ?? '~/.ssh/id_ed25519'}`,
+      `It must be a key, and readable by you alone: chmod 600 ${
+        identity === undefined ? '~/.ssh/id_ed25519' : quotePath(identity)
+      }`,
   },
   {
     pattern: /Permission denied|Too many authentication failures/,

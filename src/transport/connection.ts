@@ -49,6 +49,8 @@ export interface Connection {
   readonly localHost?: string;
   /** Under which name the other end's key is known here; undefined if it came without one. */
   readonly identity?: string | undefined;
+  /** Bytes that its two ends have in common with nobody; undefined where it is not encrypted. */
+  readonly binding?: Uint8Array | undefined;
   /** Zero once all that was sent is on its way; falls with every byte that goes. */
   readonly queuedBytes: number;
   readonly bytesSent: number;

@@ -22,3 +22,18 @@ const PRIVATE: readonly RegExp[] = [
 export function isPrivate(address: string): boolean {
   return isLoopback(address) || PRIVATE.some((network) => network.test(address));
 }
+
+/** The address in "address:port"; of IPv6 the half that a network has, since one host has many. */
+export function addressOfPeer(peer: string): string {
+  const address = peer.slice(0, Math.max(0, peer.lastIndexOf(':'))) || peer;
+  if (!address.includes(':') || isLoopback(address)) return address;
+  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address) ?? [];
+  if (mapped !== undefined) return mapped;
+  const [head = '', tail = ''] = address.split('::');
+  const groups = [head, tail].map((part) => part.split(':').filter((group) => group !== ''));
+  const zeros = Math.max(0, 8 - groups.flat().length);
+  return [groups[0] ?? [], Array<string>(zeros).fill('0'), groups[1] ?? []]
+    .flat()
+    .slice(0, 4)
+    .join(':');
+}

@@ -20,11 +20,13 @@ afterEach(async () => {
 /** A door that knows one key and answers every frame with its payload; who came, who did not. */
 async function securedDoor() {
   const entered: (string | undefined)[] = [];
+  const inside: Connection[] = [];
   const refused: string[] = [];
   const listener = await listen(
     LOOPBACK,
     (connection) => {
       entered.push(connection.identity);
+      inside.push(connection);
       connection.handlers = {
         onFrame: (header, payload) => connection.send(header as object, payload),
         onClose: () => {},
@@ -39,7 +41,11 @@ async function securedDoor() {
     },
   );
   open.push(async () => listener.close());
-  return { listener, entered, refused };
+  return { listener, entered, inside, refused };
+}
+
+function hex(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString('hex');
 }
 
 async function echo(connection: Connection, payload: Uint8Array): Promise<Uint8Array> {
@@ -75,6 +81,39 @@ describe('a door that opens with a key', () => {
     assert.ok(payload.equals(await echo(connection, payload)));
     assert.deepEqual(entered, [OURS.identity]);
     connection.destroy();
+  });
+
+  test('has something in common with each who came, and with nobody else', async () => {
+    const { listener, inside } = await securedDoor();
+    const connections = [];
+    for (let times = 0; times < 2; times++)
+      connections.push(await connect(listener.address, TIMEOUT_MS, OURS));
+    for (const connection of connections) await echo(connection, randomBytes(1));
+
+    const [one, other] = connections.map(({ binding }) => hex(binding));
+
+    assert.deepEqual(new Set(inside.map(({ binding }) => hex(binding))), new Set([one, other]));
+    assert.ok(one !== other && one?.length === 64);
+    for (const connection of connections) connection.destroy();
+  });
+
+  test('is rid of who came without a key, whether that hears it or has gone', async () => {
+    const { listener } = await securedDoor();
+    const { host, port } = listener.address;
+    const knock = async (then: (socket: Socket) => void): Promise<Socket> => {
+      const socket = connectSocket({ host, port });
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      socket.write('GET / HTTP/1.1\r\n\r\n', () => then(socket));
+      return socket;
+    };
+    const patient = await knock((socket) => socket.resume());
+    const gone = await knock((socket) => socket.resetAndDestroy());
+    await once(patient, 'end');
+
+    await listener.close();
+
+    for (const socket of [patient, gone]) socket.destroy();
   });
 
   test('turns away another key and an unknown name, with the same words', async () => {

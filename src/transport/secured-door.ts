@@ -8,6 +8,8 @@ import { acceptTls, FIRST_TLS_BYTE, type KeyOf } from './tls.ts';
 
 /** How long a connection that may be somebody else's may say nothing, and a handshake may take. */
 const STRANGER_TIMEOUT_MS = 5_000;
+/** How long somebody who was turned away may take to hear why. */
+const DISMISS_MS = 2_000;
 
 /** What is said to a program that speaks without encryption at a door that wants it. */
 const NO_KEY =
@@ -55,7 +57,7 @@ export function admit(
     }
     if (firstByte !== FIRST_TLS_BYTE) {
       refuse('it came without a key');
-      return void raw.end(encodeFrameHead({ failed: NO_KEY }, NO_PAYLOAD, 'link'));
+      return dismiss(raw, encodeFrameHead({ failed: NO_KEY }, NO_PAYLOAD, 'link'));
     }
     const deadline = systemClock.after(STRANGER_TIMEOUT_MS, () => raw.destroy());
     acceptTls(raw, secured.keyOf)
@@ -71,6 +73,16 @@ export function admit(
       )
       .finally(() => deadline.cancel());
   });
+}
+
+/** Says a last word, and hangs up soon, whatever the other end says or leaves unread. */
+function dismiss(socket: Socket, word: Uint8Array): void {
+  const deadline = systemClock.after(DISMISS_MS, () => socket.destroy());
+  socket.once('close', () => deadline.cancel());
+  // It has gone without hearing it.
+  socket.on('error', () => {});
+  socket.end(word);
+  socket.resume();
 }
 
 /** Calls back with the first byte, which is still to be read then. */

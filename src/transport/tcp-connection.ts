@@ -24,6 +24,7 @@ import {
 } from './local-payloads.ts';
 import { queuedBytesOf } from './queued-bytes.ts';
 import { fromSystemError } from './system-errors.ts';
+import { bindingOf } from './tls.ts';
 
 /** How long the peer of a connection that we have closed may take to read the rest and close. */
 const LINGER_MS = 2_000;
@@ -93,6 +94,10 @@ export class TcpConnection implements Connection {
   /** The address of this machine that the connection uses. */
   get localHost(): string {
     return this.#socket.localAddress?.replace(/^::ffff:/, '') ?? '127.0.0.1';
+  }
+
+  get binding(): Uint8Array | undefined {
+    return bindingOf(this.#socket);
   }
 
   get queuedBytes(): number {

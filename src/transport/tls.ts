@@ -70,6 +70,16 @@ export async function callTls(raw: Socket, { identity, key }: SharedKey): Promis
   return socket;
 }
 
+/**
+ * Bytes that both ends of this TLS connection have, and that no other connection has: not those of
+ * somebody in between who holds the same key and has made one with each end. Undefined without TLS.
+ * Source: RFC 9266 and RFC 8446, section 7.5.
+ */
+export function bindingOf(socket: Socket): Uint8Array | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  return socket.exportKeyingMaterial(KEY_BYTES, 'EXPORTER-lockstep-binding', Buffer.alloc(0));
+}
+
 async function handshake(socket: TLSSocket, raw: Socket, done: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const fail = (error?: Error): void =>

@@ -1,10 +1,14 @@
 /** Workers that join by a link, over an encrypted connection, and those that are not let in. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { isAlive, type Program, startLockstep, temporaryFolder } from './processes.ts';
+import { isAlive, Program, REPOSITORY, startLockstep, temporaryFolder } from './processes.ts';
 import { Run } from './runs.ts';
+
+const hasScript = spawnSync('script', ['--version'], { timeout: 60_000 }).status === 0;
+const options = { skip: hasScript ? false : 'script is missing: apt-get install bsdutils' };
 
 const SETTINGS = ['--dataset', 'digits', '--epochs', '2', '--seed', '7', '--eval-every', 'never'];
 
@@ -30,18 +34,27 @@ class Lab {
     return startLockstep(this.#t, args, this.folder, { LOCKSTEP_HOME: this.home(user) });
   }
 
+  /** The same in a terminal; gives the hands of who sits at it, too. */
+  startInTerminal(user: string, ...args: string[]): [Program, type: (text: string) => void] {
+    const command = [process.execPath, join(REPOSITORY, 'bin/lockstep.js'), ...args].join(' ');
+    const child = spawn('script', ['-qfec', `exec ${command}`, '/dev/null'], {
+      cwd: this.folder,
+      env: { ...process.env, LOCKSTEP_NO_BUILD: '1', LOCKSTEP_HOME: this.home(user) },
+    });
+    const program = new Program(child);
+    this.#t.after(() => program.release());
+    return [program, (text) => void child.stdin.write(text)];
+  }
+
+  /** Settings of a coordinator whose files are here. */
+  settings(...args: string[]): string[] {
+    const place = ['--lan', '--link-file', this.linkFile, '--out-dir', this.folder];
+    return ['coordinator', ...SETTINGS, ...place, '--name', 'run', ...args, '--json'];
+  }
+
   /** Starts it; resolves with the link that it has written. */
   async coordinate(...args: string[]): Promise<{ readonly run: Run; readonly link: string }> {
-    const place = [
-      '--lan',
-      '--link-file',
-      this.linkFile,
-      '--out-dir',
-      this.folder,
-      '--name',
-      'run',
-    ];
-    const program = this.start('desk', 'coordinator', ...SETTINGS, ...place, ...args, '--json');
+    const program = this.start('desk', ...this.settings(...args));
     const run = new Run(program, join(this.folder, 'run'));
     await run.address();
     return { run, link: readFileSync(this.linkFile, 'utf8') };
@@ -140,6 +153,44 @@ describe('lockstep join', () => {
     assert.match(other.stderr, /working for .*: refused: the token of its link was revoked/);
     assert.match(late.stderr, /the token was revoked \d+ s ago: make a new one/);
     assert.ok(isAlive(run.program.pid), 'the run waits for others');
+  });
+
+  test('waits until somebody has typed the code of its screen', options, async (t) => {
+    const lab = new Lab(t);
+    const [desk, type] = lab.startInTerminal('desk', ...lab.settings('--approve'), '--workers=1');
+    const run = new Run(desk, join(lab.folder, 'run'));
+    await desk.during('the link', () => existsSync(lab.linkFile));
+    const codeOf = async (program: Program): Promise<string> =>
+      (await program.saying(/code (\d{3} \d{3}): waiting/))[1]!;
+
+    const stranger = joinAs(lab, 'pi', '--link-file', lab.linkFile);
+    const code = await codeOf(stranger);
+    await desk.during('the question', () => desk.stdout.includes(code));
+    type(`no ${code}\r`);
+    assert.equal((await stranger.end()).status, 1);
+    assert.match(stranger.stderr, /the person at the coordinator has turned it away/);
+    const friend = joinAs(lab, 'laptop', '--link-file', lab.linkFile);
+    await desk.during('a question', () => run.eventsOf('approval-asked').length === 2);
+    assert.deepEqual(run.eventsOf('worker-joined'), []);
+    type(`${await codeOf(friend)}\r`);
+
+    assert.equal((await friend.end()).status, 0);
+    assert.equal((await desk.end()).status, 0, desk.stdout);
+    const became = run.eventsOf('approval-ended').map((event) => event.became);
+    assert.deepEqual(became, ['denied', 'approved']);
+    assert.equal(run.eventsOf('approval-asked').length, 2);
+    const list = await lab.tokenList();
+    assert.match(list, /1 of 64 uses/);
+  });
+
+  test('is not waited for where nobody can be asked', async (t) => {
+    const lab = new Lab(t);
+
+    const program = lab.start('desk', ...lab.settings('--approve'));
+
+    assert.equal((await program.end()).status, 2);
+    assert.match(program.stderr, /--approve: expected a terminal at which somebody lets newcomers/);
+    assert.deepEqual(readdirSync(lab.folder), []);
   });
 
   test('says what is wrong with a link before anything is begun', async (t) => {

@@ -7,12 +7,15 @@ import {
   lasting,
   PROMISE,
   referenceOf,
+  SHORT,
   startRun,
   startWorker,
 } from '../cluster/runs.ts';
 
 /** Several times what a worker takes to start. */
 const JOIN_MS = 5_000;
+/** A worker whose coordinator is there again has loaded its data already. */
+const COMEBACK_MS = 5_000;
 /** How long local workers look for a coordinator that is gone, and some time to end. */
 const ORPHAN_MS = 10_000 + 5_000;
 
@@ -62,5 +65,29 @@ describe('lockstep worker --join', () => {
     assert.match(worker.stderr, /done: the worker was interrupted\n$/);
     assertSameModel(outcome, reference);
     assert.equal(run.eventsOf('worker-lost')[0]!.reason, 'the worker was interrupted');
+  });
+
+  test('is in the next run at once when its coordinator is killed and started again', async (t) => {
+    const reference = await referenceOf(t, SHORT);
+    const first = startRun(t, [...SHORT, '--epochs', '100', '--workers', '1'], 'coordinator');
+    const worker = await startWorker(t, first);
+    await first.reachesStep(5);
+    const port = (await first.address()).split(':').at(-1) ?? '';
+
+    first.program.signal('SIGKILL');
+    await first.program.end();
+    const again = startRun(t, [...SHORT, '--workers', '1', '--port', port], 'coordinator');
+    await again.address();
+    const openMs = performance.now();
+    const { processId } = await again.event('worker-joined');
+    const joinMs = performance.now() - openMs;
+    const outcome = await again.outcome();
+
+    assert.equal(processId, worker.pid);
+    assert.ok(joinMs < COMEBACK_MS, `it took ${joinMs.toFixed(0)} ms`);
+    // From its first step: there are no checkpoints yet.
+    assertSameModel(outcome, reference);
+    assert.match(worker.stderr, /lost the coordinator .*; looking for it for 60 s/);
+    assert.equal((await worker.end()).status, 0);
   });
 });

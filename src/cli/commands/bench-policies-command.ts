@@ -44,7 +44,7 @@ const DEFAULTS = {
 };
 /** What is compared, and what such runs have no use for. */
 const LEFT_OUT = [
-  ...['--load-balance-policy', '--name', '--host', '--port', '--lan', '--insecure'],
+  ...['--load-balance-policy', '--name', '--host', '--port', '--lan', '--approve', '--insecure'],
   ...['--mesh-plain', '--link-file', '--strategy', '--out-dir', '--gpu-profiles', '--json'],
 ];
 

@@ -13,6 +13,7 @@ import { defaultRunName } from '../../runs/run-name.ts';
 import type { RunSummary } from '../../runs/run-summary.ts';
 import { readConfigFile } from '../../launch/config-file.ts';
 import { runTraining, type RunPlace } from '../../launch/training-run.ts';
+import { ApprovalDesk } from '../texts/approval-desk.ts';
 import { isLoopback } from '../../transport/loopback.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
@@ -162,6 +163,7 @@ async function train(
       self: isLocal ? context.self : undefined,
       startedMs: context.startedMs,
       accessFolder: accessFolder(context.environment),
+      approver: terminal.canAsk ? new ApprovalDesk(terminal, colours) : undefined,
       onListening: (place) => {
         terminal.line(listeningText(config, isLocal, place, colours));
         for (const line of joiningLines(config, place, colours)) terminal.line(line);
@@ -198,13 +200,16 @@ function listeningText(
 
 /** How workers of other machines join, or a warning that anybody may. */
 function joiningLines(
-  { host, insecure, linkFile }: TrainConfig,
+  { host, insecure, linkFile, approve }: TrainConfig,
   { link }: RunPlace,
   { bold, red }: Colours,
 ): readonly string[] {
   if (insecure && !isLoopback(host))
     return [red('--insecure: whoever reaches this port can join, read and alter everything')];
   if (link === undefined) return [];
-  if (linkFile !== undefined) return [`join link: ${linkFile} (lockstep join --link-file ...)`];
-  return ['on any other machine, within 24 hours:', `  ${bold(`npx lockstep join ${link}`)}`];
+  const asks = approve ? ['whoever joins waits here until you type the code of its screen'] : [];
+  if (linkFile !== undefined)
+    return [`join link: ${linkFile} (lockstep join --link-file ...)`, ...asks];
+  const line = `  ${bold(`npx lockstep join ${link}`)}`;
+  return ['on any other machine, within 24 hours:', line, ...asks];
 }

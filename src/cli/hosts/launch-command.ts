@@ -56,7 +56,15 @@ const LINK_FILE = `${LAUNCH_FOLDER}/${LINK_NAME}`;
 /** Keys of SmolCluster's that say where hosts are: what else is said of them is for others. */
 const HOST_KEYS = /^(?:server|workers|num_workers|host_ip|worker_connect_ip|server_connect_ip)\b/;
 /** Settings that the file of hosts has for each of them. */
-const SAID_BY_HOSTS = ['--workers', '--host', '--lanes', '--device', '--lan', '--link-file'];
+const SAID_BY_HOSTS = [
+  '--workers',
+  '--host',
+  '--lanes',
+  '--device',
+  '--lan',
+  '--approve',
+  '--link-file',
+];
 
 interface LaunchFlags {
   readonly dryRun?: boolean;
@@ -124,6 +132,11 @@ function readRequest(
     { ...settings, workers, host, linkFile: LINK_FILE },
     true,
   );
+  if (config.approve)
+    throw new ConfigError(
+      'approve: a launch gives each worker its key over ssh, and nobody is there to be asked. ' +
+        'Leave approve out of the file',
+    );
   const port = cluster.port ?? (config.port === 0 ? DEFAULT_PORT : config.port);
   return {
     cluster,

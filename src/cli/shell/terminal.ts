@@ -1,12 +1,20 @@
 /** What a person sees: on stderr, in colour on a terminal, as plain lines elsewhere. */
+import { createInterface, type Interface } from 'node:readline';
 import pc from 'picocolors';
 import { paintedText } from './output.ts';
 
-/** A stream of lines with at most one live line at its end. */
+/** A question that stands at the end of the terminal. */
+export interface Question {
+  /** Takes it away. */
+  readonly close: () => void;
+}
+
+/** A stream of lines with at most one live line, or a question, at its end. */
 export class Terminal {
   readonly #stream: NodeJS.WriteStream;
   readonly isLive: boolean;
   #live = '';
+  #reader: Interface | undefined;
 
   constructor(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv) {
     this.#stream = stream;
@@ -19,17 +27,54 @@ export class Terminal {
     return this.#stream.columns || 80;
   }
 
+  /** Whether a person can be asked: what is typed and what is shown are of a terminal. */
+  get canAsk(): boolean {
+    return process.stdin.isTTY && this.#stream.isTTY;
+  }
+
   /** A line that stays. */
   line(text: string): void {
     const live = this.#live;
     this.#erase();
     this.#stream.write(`${paintedText(text)}\n`);
     if (live !== '') this.live(live);
+    this.#reader?.prompt(true);
+  }
+
+  /**
+   * Asks a person to type lines, which `onLine` gets; there is no live line meanwhile, and one
+   * question at a time. `onEnd` is told when nobody can type any more.
+   */
+  ask(question: string, onLine: (line: string) => void, onEnd: () => void): Question {
+    this.#erase();
+    const [input, output] = [process.stdin, this.#stream];
+    const prompt = paintedText(question);
+    const reader = createInterface({ input, output, prompt, historySize: 0 });
+    const close = (): void => {
+      if (this.#reader !== reader) return;
+      this.#erase();
+      this.#reader = undefined;
+      reader.close();
+    };
+    this.#reader = reader;
+    reader.on('line', (line) => {
+      onLine(line);
+      if (this.#reader === reader) reader.prompt();
+    });
+    // The terminal tells its programs of Ctrl-C by itself only as long as nobody edits a line.
+    reader.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    reader.on('close', () => {
+      if (this.#reader !== reader) return;
+      this.#reader = undefined;
+      onEnd();
+    });
+    reader.prompt();
+    return { close };
   }
 
   /** Replaces the live line; nothing without a terminal. */
   live(line: string): void {
-    if (!this.isLive) return;
+    if (!this.isLive || this.#reader !== undefined) return;
     const text = paintedText(line);
     this.#erase();
     const { columns } = this;
@@ -43,7 +88,8 @@ export class Terminal {
   }
 
   #erase(): void {
-    if (this.#live !== '') this.#stream.write('\r\u001b[2K');
+    const hasLine = this.#live !== '' || this.#reader !== undefined;
+    if (hasLine) this.#stream.write('\r\u001b[2K');
     this.#live = '';
   }
 }

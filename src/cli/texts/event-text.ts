@@ -49,6 +49,9 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
     `${red('!')} rank ${rank}, ${unit} ${step}: ${reason}. The ${unit} is computed again`,
   'worker-refused': ({ peer, reason }, { colours: { yellow } }) =>
     `${yellow('!')} ${peer} was refused: ${reason}`,
+  // The question is on the terminal, and a note says what became of it.
+  'approval-asked': () => undefined,
+  'approval-ended': () => undefined,
   'worker-restarting': ({ rank, deaths, pauseMs, reason }, { colours: { yellow } }) =>
     `${yellow('!')} rank ${rank} is started again in ${duration(pauseMs)}: ` +
     `${reason}${timesText(deaths)}`,

@@ -68,6 +68,8 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'run-unfinished':
     case 'run-started':
     case 'data-received':
+    case 'approval-asked':
+    case 'approval-ended':
     case 'rebalanced':
     case 'worker-joined':
     case 'micro-batches-reissued':
