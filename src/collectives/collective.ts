@@ -11,9 +11,15 @@ export interface Collective {
    * Adds up `own` [byteLength] int32 of all ranks, modulo 2^32. Every rank calls it with the same
    * numbers, which rise, the next one in or after `done` of the one before. `own` must stay
    * unchanged until `done`, which gets the total: it stays unchanged until `done` has returned. A
-   * rank that is the last to come may be called back before `reduce` returns.
+   * rank that is the last to come may be called back before `reduce` returns. `onHeard` is called
+   * once before that: as soon as there is anything of another rank for this sum.
    */
-  reduce(sequence: number, own: Uint8Array, done: (total: Uint8Array) => void): void;
+  reduce(
+    sequence: number,
+    own: Uint8Array,
+    done: (total: Uint8Array) => void,
+    onHeard?: () => void,
+  ): void;
   /**
    * Calls back once all ranks agree how they add up; sums that are begun before wait for that. A
    * body without it has nothing to agree on.

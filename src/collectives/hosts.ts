@@ -30,14 +30,20 @@ export class Hosts implements Collective {
     this.#parts = parts;
   }
 
-  reduce(sequence: number, own: Uint8Array, done: (total: Uint8Array) => void): void {
+  reduce(
+    sequence: number,
+    own: Uint8Array,
+    done: (total: Uint8Array) => void,
+    onHeard?: () => void,
+  ): void {
     const { host, leaders } = this.#parts;
-    if (host === undefined) return leaders?.reduce(sequence, own, done);
+    if (host === undefined) return leaders?.reduce(sequence, own, done, onHeard);
     const share = (total: Uint8Array): void => host.reduce(2 * sequence + 1, total, done);
-    host.reduce(2 * sequence, own, (sum) => {
+    const handOn = (sum: Uint8Array): void => {
       if (leaders !== undefined) return leaders.reduce(sequence, sum, share);
       share((this.#zeros ??= new Uint8Array(own.length)));
-    });
+    };
+    host.reduce(2 * sequence, own, handOn, onHeard);
   }
 
   close(): void {

@@ -53,6 +53,7 @@ interface SegmentHeader {
 interface Part {
   readonly own: Uint8Array;
   readonly done: (total: Uint8Array) => void;
+  readonly onHeard: (() => void) | undefined;
 }
 
 /** A segment of the next sum, in memory of its own. */
@@ -109,7 +110,12 @@ export class Ring implements Collective {
     });
   }
 
-  reduce(sequence: number, own: Uint8Array, done: (total: Uint8Array) => void): void {
+  reduce(
+    sequence: number,
+    own: Uint8Array,
+    done: (total: Uint8Array) => void,
+    onHeard?: () => void,
+  ): void {
     if (this.#ends.isOver) return;
     invariant(this.#part === undefined, 'a sum begins after the one before');
     invariant(sequence > this.#lastSequence, 'the numbers of sums rise');
@@ -120,7 +126,8 @@ export class Ring implements Collective {
         'previous',
       );
     this.#sequence = sequence;
-    this.#part = { own, done };
+    this.#part = { own, done, onHeard };
+    if (this.#received > 0) onHeard?.();
     for (const segment of this.#expected.slice(0, this.#received)) this.#addOwn(segment, own);
     this.#proceed(this.#part);
   }
@@ -144,6 +151,7 @@ export class Ring implements Collective {
     this.#sequence = sequence;
     this.#received++;
     if (this.#part === undefined) return;
+    if (this.#received === 1) this.#part.onHeard?.();
     this.#addOwn(segment, this.#part.own);
     this.#proceed(this.#part);
   }

@@ -289,8 +289,10 @@ export class Coordinator {
 
   /** A contribution, and those of others that came before their pass. */
   #takeContribution(member: Member, contribution: Contribution, payload: Uint8Array): void {
-    const { granting } = this.#parts;
-    granting.hear(member, contribution.pass, contribution.addingMs);
+    const { granting, times } = this.#parts;
+    granting.hear(member, contribution.pass);
+    const { addingMs, waitPeersMs } = contribution;
+    times.noteAdded(member.rank, contribution.pass - 1, { addingMs, waitPeersMs });
     if (contribution.pass > this.#passCount) {
       if (granting.keep(member, contribution)) this.#advance();
       else this.#roster.evict(member, 'it is too far ahead of the others');
@@ -401,7 +403,6 @@ export class Coordinator {
     const { spec } = pass;
     const nowMs = clock.now();
     const isGranted = granting.members.length > 0;
-    const addingMs = granting.takeAdding(spec.id);
     const due = late.due(spec);
     const outcome = trajectory.settle(pass, due);
     if (outcome.kind === 'failed') {
@@ -415,7 +416,7 @@ export class Coordinator {
       if (isGranted) granting.follow(this.#onKept !== undefined);
       else this.#commit(spec, outcome.commit);
     }
-    for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs, addingMs });
+    for (const listener of listeners) listener.completed?.({ spec, outcome, nowMs });
     this.#isSettling = false;
     if (outcome.kind === 'commit' && outcome.divergence !== undefined && plan.stopOnDivergence)
       return this.#failWithState(divergenceError(spec.step + 1, outcome.divergence));
@@ -476,7 +477,8 @@ export class Coordinator {
         return this.#takeGrouped(member, message);
       case 'reduced':
         groups.takeReduced(member, message.pass);
-        granting.takeReduced(member, message.pass, message.addingMs);
+        granting.takeReduced(member, message.pass);
+        this.#parts.times.noteAdded(member.rank, message.pass, message);
         this.#advance();
         // Of whoever has no part in the last pass, nothing else tells of the one before.
         return this.#takeEarly();

@@ -494,6 +494,12 @@ export interface RankStep {
   readonly computeMs: number;
   readonly communicateMs: number;
   readonly waitMs: number;
+  /** Adding up with other workers, by its own clock, as the next two; absent in older records. */
+  readonly addMs?: number;
+  /** From its own sum until anything of another worker was there. */
+  readonly waitPeersMs?: number;
+  /** Without work, until the coordinator said something. */
+  readonly waitCoordinatorMs?: number;
   /** Absent if the worker's engine does not tell. */
   readonly parts?: ComputeParts;
 }

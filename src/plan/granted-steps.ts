@@ -93,6 +93,11 @@ export class GrantedSteps {
     return this.#group?.generation;
   }
 
+  /** Whether an attempt is being computed, or added up. */
+  get isUnderWay(): boolean {
+    return this.#underWay !== undefined;
+  }
+
   /** The generation that adds up the attempt `pass`; undefined if it is not, or not under way. */
   generationOf(pass: number): number | undefined {
     return this.#underWay?.plan.pass === pass ? this.#group?.generation : undefined;

@@ -402,8 +402,12 @@ const contribution = z.object({
    * total.
    */
   addingMs: milliseconds.optional(),
+  /** Of that, until anything of another worker was there. */
+  waitPeersMs: milliseconds.optional(),
   /** What updates took that are part of `busyMs`. */
   updateMs: milliseconds.optional(),
+  /** Time without work, since that was last told, which ended with word of the coordinator. */
+  waitCoordinatorMs: milliseconds.optional(),
 });
 /** Finished leases of one worker. */
 export type Contribution = z.infer<typeof contribution>;
@@ -445,8 +449,10 @@ export type Reduce = z.infer<typeof reduce>;
 const reduced = z.object({
   kind: z.literal('reduced'),
   pass: count,
-  /** Of a granted pass: as in the contribution to the next one. */
+  /** As in a contribution, but of this pass. */
   addingMs: milliseconds.optional(),
+  waitPeersMs: milliseconds.optional(),
+  waitCoordinatorMs: milliseconds.optional(),
 });
 
 /** Steps that one `grant` may name. */

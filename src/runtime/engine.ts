@@ -27,6 +27,8 @@ export interface EngineAttempt {
     /** What all workers told each other (plan/attempt-note.ts), in the order of their places. */
     readonly notes: Uint8Array;
     readonly addingMs: number;
+    /** Of that, until the others' sums were there. */
+    readonly waitPeersMs: number;
   };
 }
 

@@ -14,6 +14,7 @@ import {
 import type { Commit, Contribution, Grant, MicroBatchRecord, Plan } from '../protocol/messages.ts';
 import type { Engine, EngineAttempt } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import type { AddingTimes } from './pass-work.ts';
 import type { LentSeat } from './peer-group.ts';
 import type { Peers } from './peers.ts';
 
@@ -27,6 +28,8 @@ export interface OwnCourseOptions {
   readonly onCommit: (commit: Commit, total: Uint8Array) => void;
   /** The engine has committed a step by itself. */
   readonly onOwnCommit: (commit: Commit) => void;
+  /** How long the coordinator was waited for, if that is not told. */
+  readonly takeWaited: () => Pick<Contribution, 'waitCoordinatorMs'>;
   /** This comes next. */
   readonly onPlan: (plan: Plan) => void;
 }
@@ -42,7 +45,7 @@ export class OwnCourse {
   /** Where the engine adds up with others, by group. */
   readonly #lent = new Map<number, LentSeat>();
   /** What adding up the last attempt took, unless that is told. */
-  #addingMs: number | undefined;
+  #adding: AddingTimes | undefined;
   /** Groups that are over, while the engine ends what it does for them. */
   readonly #leaving = new Set<number>();
 
@@ -54,6 +57,11 @@ export class OwnCourse {
   /** Whether the engine ends what it does for a group that is over. */
   get isLeaving(): boolean {
     return this.#leaving.size > 0;
+  }
+
+  /** Whether something that was granted is being computed, or added up. */
+  get isUnderWay(): boolean {
+    return this.#granted.isUnderWay;
   }
 
   /** Takes a grant, unless it came before, or is for a group that is over. */
@@ -138,16 +146,16 @@ export class OwnCourse {
   #tell(attempt: EngineAttempt, isLast: boolean): void {
     const { pass, records, busyMs, elapsedMs, updateMs, ofGroup } = attempt;
     const { link } = this.#options;
-    const times = { busyMs, updateMs };
+    const times = { busyMs, updateMs, ...this.#options.takeWaited() };
     const told: Contribution = { kind: 'contribution', pass, records: [...records], ...times };
     if (ofGroup === undefined) return link.sendData({ ...told, elapsedMs });
-    const { addingMs } = ofGroup;
-    const before = this.#addingMs === undefined ? {} : { addingMs: this.#addingMs };
-    if (records.length > 0) link.sendData({ ...told, ...before });
+    const { addingMs, waitPeersMs } = ofGroup;
+    const adding = { addingMs, waitPeersMs };
+    if (records.length > 0) link.sendData({ ...told, ...this.#adding });
     const isTold = isLast || records.length === 0;
     // Else the next contribution tells that it has the total.
-    if (isTold) link.sendData({ kind: 'reduced', pass, addingMs });
-    this.#addingMs = isTold ? undefined : addingMs;
+    if (isTold) link.sendData({ kind: 'reduced', pass, ...adding });
+    this.#adding = isTold ? undefined : adding;
   }
 
   #take({ commit, failed }: NextSteps, { norms, ofGroup }: EngineAttempt): void {
@@ -165,11 +173,11 @@ export class OwnCourse {
     const granted = this.#granted;
     if (granted.generationOf(pass) === undefined) return;
     const inOrder = [...records].sort((a, b) => a.microBatch - b.microBatch);
-    this.#options.peers.add(pass, inOrder, (total, notes, addingMs) => {
+    this.#options.peers.add(pass, inOrder, (total, notes, adding) => {
       const next = granted.settle(pass, resultOfAll(notes));
       // Else the next contribution tells that it has the total.
       if (records.length === 0 || next?.plan === undefined)
-        this.#options.link.sendData({ kind: 'reduced', pass, addingMs });
+        this.#options.link.sendData({ kind: 'reduced', pass, ...adding });
       this.#follow(next, total);
     });
   }

@@ -13,11 +13,16 @@ export interface PassWorkOptions {
   readonly engine: () => Engine | undefined;
   /** What updates took since this was last asked. */
   readonly updateMs: () => number;
+  /** How long the coordinator was waited for since this was last asked. */
+  readonly waitCoordinatorMs: () => number;
   /** A contribution is on its way: what waited for that can go on. */
   readonly onFlushed: () => void;
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** What adding up a pass took, from the own sum to the total. */
+export type AddingTimes = Required<Pick<Contribution, 'addingMs' | 'waitPeersMs'>>;
 
 /** A contribution, with the sum that goes out with it: none if it stays with the workers. */
 export interface Outgoing {
@@ -38,7 +43,7 @@ export class PassWork {
   #unflushed = 0;
   #waitingLeases: number[] = [];
   /** What adding up the last pass took; told once. */
-  #addingMs: number | undefined;
+  #adding: AddingTimes | undefined;
   /** Audits of the plan that is not begun yet. */
   #waitingAudits: number[] = [];
   /** Of a pass whose sums stay with the workers. */
@@ -72,8 +77,20 @@ export class PassWork {
   }
 
   /** A group took so long to add up the pass. */
-  noteAdding(ms: number): void {
-    this.#addingMs = ms;
+  noteAdding(adding: AddingTimes): void {
+    this.#adding = adding;
+  }
+
+  /** How long the coordinator was waited for, to be told once; nothing if it was not. */
+  takeWaited(): Pick<Contribution, 'waitCoordinatorMs'> {
+    const waitCoordinatorMs = this.#options.waitCoordinatorMs();
+    return waitCoordinatorMs > 0 ? { waitCoordinatorMs } : {};
+  }
+
+  /** Whether there is nothing left to do of a step of the training. */
+  get isDone(): boolean {
+    const plan = this.#plan;
+    return plan === undefined || (plan.work === 'train' && plan.leases.length === 0);
   }
 
   /** This worker's sum of the pass, `byteLength` bytes; it stays unchanged until the next plan. */
@@ -186,8 +203,8 @@ export class PassWork {
     if (staysHere) this.#share.add(records, sum);
     const busyMs = this.#options.clock.now() - this.#begunMs;
     const updateMs = this.#options.updateMs();
-    const adding = this.#addingMs === undefined ? {} : { addingMs: this.#addingMs };
-    this.#addingMs = undefined;
+    const adding = this.#adding;
+    this.#adding = undefined;
     const contribution: Contribution = {
       kind: 'contribution',
       pass,
@@ -195,6 +212,7 @@ export class PassWork {
       busyMs,
       updateMs,
       ...adding,
+      ...this.takeWaited(),
     };
     return { contribution, sum: staysHere ? NOTHING : sum };
   }

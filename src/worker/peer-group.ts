@@ -99,25 +99,27 @@ export class PeerGroup {
 
   /**
    * Adds up `own` with the sums of all others, and tells them of `records`, from which it comes.
-   * `done` gets the total, and the notes of all, for as long as it runs.
+   * `done` gets the total, and the notes of all, for as long as it runs; `onHeard` is called before,
+   * as soon as anything of another worker is there.
    */
   reduce(
     pass: number,
     own: Uint8Array,
     records: readonly MicroBatchRecord[],
     done: (total: Uint8Array, notes: Uint8Array) => void,
+    onHeard?: () => void,
   ): void {
     const { index, size, sumBytes, noteBytes } = this.facts;
     const whenDone = (all: Uint8Array): void =>
       done(all.subarray(0, sumBytes), all.subarray(sumBytes));
-    if (noteBytes === 0) return this.#collective?.reduce(pass, own, whenDone);
+    if (noteBytes === 0) return this.#collective?.reduce(pass, own, whenDone, onHeard);
     // Everyone's note has a place of its own behind the sums, where the others add zeros.
     const vector = (this.#vector ??= new Uint8Array(sumBytes + size * noteBytes));
     vector.set(own);
     vector.fill(0, sumBytes);
     const offset = sumBytes + index * noteBytes;
     writeNote(records, this.#options.tensors, vector.subarray(offset, offset + noteBytes));
-    this.#collective?.reduce(pass, vector, whenDone);
+    this.#collective?.reduce(pass, vector, whenDone, onHeard);
   }
 
   /** What each worker told, in the order of their places. */

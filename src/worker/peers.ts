@@ -10,7 +10,7 @@ import {
   type Reduce,
 } from '../protocol/messages.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
-import type { PassWork } from './pass-work.ts';
+import type { AddingTimes, PassWork } from './pass-work.ts';
 import { PeerDoor } from './peer-door.ts';
 import { checkRings, type LentSeat, PeerGroup } from './peer-group.ts';
 import type { PeerNetwork } from './peer-network.ts';
@@ -144,9 +144,9 @@ export class Peers {
     const { pass } = request;
     if (pass !== work.groupPass) return;
     this.#request = undefined;
-    group.reduce(pass, work.ownSum(group.facts.sumBytes), [], (total) => {
+    this.#addUp(group, pass, [], (total, _, adding) => {
       this.#addedPass = pass;
-      link.sendData({ kind: 'reduced', pass });
+      link.sendData({ kind: 'reduced', pass, ...adding, ...work.takeWaited() });
       onTotal({ ...request, kind: 'commit' }, total);
     });
   }
@@ -158,18 +158,34 @@ export class Peers {
   add(
     pass: number,
     records: readonly MicroBatchRecord[],
-    done: (total: Uint8Array, notes: readonly AttemptNote[], addingMs: number) => void,
+    done: (total: Uint8Array, notes: readonly AttemptNote[], adding: AddingTimes) => void,
   ): void {
-    const { clock, work } = this.#options;
+    const { work } = this.#options;
     const group = this.#group;
     if (group === undefined) return;
-    const sinceMs = clock.now();
-    group.reduce(pass, work.ownSum(group.facts.sumBytes), records, (total, notes) => {
-      const addingMs = clock.now() - sinceMs;
-      work.noteAdding(addingMs);
+    this.#addUp(group, pass, records, (total, notes, adding) => {
+      work.noteAdding(adding);
       this.#noteAdded(pass, notes.slice());
-      done(total, group.read(notes), addingMs);
+      done(total, group.read(notes), adding);
     });
+  }
+
+  #addUp(
+    group: PeerGroup,
+    pass: number,
+    records: readonly MicroBatchRecord[],
+    done: (total: Uint8Array, notes: Uint8Array, adding: AddingTimes) => void,
+  ): void {
+    const { clock, work } = this.#options;
+    const sinceMs = clock.now();
+    let waitPeersMs = 0;
+    group.reduce(
+      pass,
+      work.ownSum(group.facts.sumBytes),
+      records,
+      (total, notes) => done(total, notes, { addingMs: clock.now() - sinceMs, waitPeersMs }),
+      () => (waitPeersMs = clock.now() - sinceMs),
+    );
   }
 
   #noteAdded(pass: number, bytes: Uint8Array): void {

@@ -32,6 +32,7 @@ const MAX_WAITING_COMMITS = 256;
 export class Replica {
   readonly #clock: Clock;
   readonly #link: CoordinatorLink;
+  readonly #onApplied: () => void;
   /** What updates took that nobody has been told of. */
   #updateMs = 0;
   /** Updates in the state; undefined without a state. */
@@ -47,9 +48,11 @@ export class Replica {
   #stateRequest: number | undefined;
   #digestRequest: DigestRequest | undefined;
 
-  constructor(clock: Clock, link: CoordinatorLink) {
+  /** `onApplied` is called whenever an update is done. */
+  constructor(clock: Clock, link: CoordinatorLink, onApplied: () => void) {
     this.#clock = clock;
     this.#link = link;
+    this.#onApplied = onApplied;
   }
 
   /** Updates in the state once the engine has done what it was given; undefined without a state. */
@@ -152,6 +155,7 @@ export class Replica {
       this.#applying--;
       this.#updateMs += this.#clock.now() - startedMs;
       if (norms.length > 0) this.#link.sendData({ kind: 'applied', step, norms: [...norms] });
+      this.#onApplied();
     });
   }
 

@@ -137,7 +137,7 @@ describe('Worker in a group that is granted steps', () => {
     clock.advance(5);
 
     assert.deepEqual(engine.calls, ['begin 9: ', 'apply 3', 'begin 10: ']);
-    assert.deepEqual(said(), [{ kind: 'reduced', pass: 9, addingMs: 4 }]);
+    assert.deepEqual(said(), [{ kind: 'reduced', pass: 9, addingMs: 4, waitPeersMs: 0 }]);
   });
 
   test('applies nothing of an attempt in which anybody has got what is not a number', () => {
@@ -148,7 +148,7 @@ describe('Worker in a group that is granted steps', () => {
     addUp({ lossSum: null });
 
     assert.deepEqual(engine.calls, ['begin 9: 0']);
-    assert.deepEqual(said().at(-1), { kind: 'reduced', pass: 9, addingMs: 5 });
+    assert.deepEqual(said().at(-1), { kind: 'reduced', pass: 9, addingMs: 5, waitPeersMs: 0 });
   });
 
   test('hands over all notes that were not heard of when it is fenced, and drops the rest', () => {
@@ -198,7 +198,7 @@ function attemptOf(pass: number, other: Partial<MicroBatchRecord> = {}): EngineA
   const notes = new Uint8Array(2 * NOTE_BYTES);
   writeNote(records, 1, notes.subarray(0, NOTE_BYTES));
   writeNote([{ ...RECORD, microBatch: 1, ...other }], 1, notes.subarray(NOTE_BYTES));
-  const ofGroup = { notes, addingMs: pass / 10 };
+  const ofGroup = { notes, addingMs: pass / 10, waitPeersMs: pass / 20 };
   return { pass, records, busyMs: 1, elapsedMs: 2, updateMs: 0.5, norms: [], ofGroup };
 }
 
@@ -289,7 +289,13 @@ describe('Worker in a group that has memory in common', () => {
     plan(12, 6, [0]);
 
     assert.deepEqual(engine.calls.slice(1), ['begin 11: 0', 'apply 5', 'begin 12: 0']);
-    assert.deepEqual(said().at(-1), { kind: 'reduced', pass: 11 });
+    assert.deepEqual(said().at(-1), {
+      kind: 'reduced',
+      pass: 11,
+      addingMs: 4,
+      waitPeersMs: 0,
+      waitCoordinatorMs: 6,
+    });
   });
 
   test('computes a micro-batch of a step that is led once, however often its lease comes', () => {
@@ -315,6 +321,6 @@ describe('Worker in a group that has memory in common', () => {
     plan(10, 4, [0]);
 
     assert.deepEqual(engine.calls, ['follow 3: 9, in place 0 of 2']);
-    assert.deepEqual(said().at(-1), { kind: 'reduced', pass: 9, addingMs: 0.9 });
+    assert.deepEqual(said().at(-1), { kind: 'reduced', pass: 9, addingMs: 0.9, waitPeersMs: 0.45 });
   });
 });

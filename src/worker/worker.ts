@@ -23,6 +23,7 @@ import type { Engine, EngineHandlers, EngineProfile } from '../runtime/engine.ts
 import { mostStateBytes } from '../state/state-layout.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import { CoordinatorWait } from './coordinator-wait.ts';
 import { reasonForCoordinator } from './failure-reason.ts';
 import { OwnCourse } from './own-course.ts';
 import { PassWork } from './pass-work.ts';
@@ -41,6 +42,10 @@ const WELCOME_LIMITS = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 2 ** 31 - 1 }
 const CONTROL_LIMITS = { maxHeaderBytes: 4 << 20, maxPayloadBytes: 0 };
 const DATA_LIMITS = { maxHeaderBytes: 1 << 20 };
 const MAX_DATA_BYTES = 2 ** 31 - 1;
+/** Word of the coordinator that ends a pause. */
+const WORK: ReadonlySet<ToWorker['kind']> = new Set([
+  ...(['plan', 'lease', 'audit', 'commit', 'reduce', 'grant', 'state'] as const),
+]);
 const NOTHING = new Uint8Array(0);
 /** The goodbye may still be on its way when the other connections have ended. */
 const FAREWELL_MS = 500;
@@ -60,6 +65,7 @@ export class Worker {
   /** Set while another connection has ended and the control connection has not. */
   #farewell: { readonly reason: string; readonly timer: Timer } | undefined;
   readonly #coordinator: CoordinatorLink;
+  readonly #wait: CoordinatorWait;
   readonly #replica: Replica;
   readonly #work: PassWork;
   readonly #peers: Peers;
@@ -73,12 +79,14 @@ export class Worker {
     const link = (this.#coordinator = this.#linkToCoordinator());
     this.#control = control;
     this.#options = options;
-    this.#replica = new Replica(options.clock, link);
+    this.#wait = new CoordinatorWait(options.clock);
+    this.#replica = new Replica(options.clock, link, () => this.#pauseIfDone());
     this.#work = new PassWork({
       clock: options.clock,
       link,
       engine: () => (this.#isOver ? undefined : this.#engine),
       updateMs: () => this.#replica.takeUpdateMs(),
+      waitCoordinatorMs: () => this.#wait.take(),
       onFlushed: () => this.#advance(),
     });
     const { clock, peers: network, pieceBytes } = options;
@@ -150,6 +158,7 @@ export class Worker {
 
   #receiveControl(message: ToWorker, payload: Uint8Array): void {
     if (this.#isOver) return;
+    if (WORK.has(message.kind)) this.#wait.end();
     switch (message.kind) {
       case 'welcome':
         return this.#load(message, payload);
@@ -187,6 +196,7 @@ export class Worker {
 
   #receiveData(message: ToWorker, payload: Uint8Array): void {
     if (this.#isOver) return;
+    if (WORK.has(message.kind)) this.#wait.end();
     const replica = this.#replica;
     if (message.kind === 'commit') {
       if (!replica.receiveCommit(message, payload))
@@ -241,6 +251,7 @@ export class Worker {
       peers: this.#peers,
       onCommit: (commit, total) => this.#takeTotal(commit, total),
       onOwnCommit: (commit) => this.#replica.advanceBy(commit),
+      takeWaited: () => this.#work.takeWaited(),
       onPlan: (given) => this.#takePlan(given),
     });
     const supply = offer && this.#samples.supplyOf(offer);
@@ -263,6 +274,7 @@ export class Worker {
         // Lanes are at work again while it is sent.
         this.#own?.goOn(pass, records);
         this.#work.contribute(outgoing);
+        this.#pauseIfDone();
       },
       onAttempted: (attempts) => {
         const data = this.#data;
@@ -271,9 +283,15 @@ export class Worker {
         if (data.together === undefined) tell();
         else data.together(tell);
         this.#advance();
+        this.#pauseIfDone();
       },
       onFailed: (error) => this.#fail(error),
     };
+  }
+
+  /** Nothing is left to do until the coordinator says something. */
+  #pauseIfDone(): void {
+    if (this.#work.isDone && this.#own?.isUnderWay !== true) this.#wait.begin();
   }
 
   /** A group is over. What the engine does for it by itself is part of the answer. */

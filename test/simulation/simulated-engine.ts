@@ -203,7 +203,8 @@ export class SimulatedEngine implements Engine {
     const own = [new Uint8Array(this.#sum.buffer), notes];
     this.#addUp(course, group, { pass: plan.pass, own, piece: 0 }, (total) => {
       const all = total.slice(seat.sumBytes);
-      const ofGroup = { notes: all, addingMs: this.#options.clock.now() - this.#begunMs - busyMs };
+      const addingMs = this.#options.clock.now() - this.#begunMs - busyMs;
+      const ofGroup = { notes: all, addingMs, waitPeersMs: addingMs };
       const result = resultOfAll(readNotes(all, seat.noteBytes, TENSOR_COUNT));
       const sum = new Int32Array(total.slice(0, seat.sumBytes).buffer);
       this.#settle(course, { ...attempt, ofGroup }, result, sum);

@@ -22,6 +22,7 @@ interface Part {
   readonly sequence: number;
   readonly own: Uint8Array;
   readonly done: (total: Uint8Array) => void;
+  readonly onHeard: (() => void) | undefined;
 }
 
 /** What a rank of a group on one machine is made from. */
@@ -64,12 +65,17 @@ export class SharedMemory implements Collective {
     );
   }
 
-  reduce(sequence: number, own: Uint8Array, done: (total: Uint8Array) => void): void {
+  reduce(
+    sequence: number,
+    own: Uint8Array,
+    done: (total: Uint8Array) => void,
+    onHeard?: () => void,
+  ): void {
     if (this.#ends.isOver) return;
     invariant(this.#part === undefined, 'a sum begins after the one before');
     invariant(sequence > this.#lastSequence, 'the numbers of sums rise');
     invariant(own.length === this.#place.byteLength, 'sums of a group have one length');
-    this.#part = { sequence, own, done };
+    this.#part = { sequence, own, done, onHeard };
     this.#advance();
   }
 
@@ -123,10 +129,11 @@ export class SharedMemory implements Collective {
     return this.#sum.haveAllArrived();
   }
 
-  #leaveBarrier({ sequence, own, done }: Part): void {
+  #leaveBarrier({ sequence, own, done, onHeard }: Part): void {
     this.#isAtBarrier = false;
     const other = this.#piece === 0 ? this.#sum.rankOfOtherSum(sequence) : undefined;
     if (other !== undefined) return this.#breakWith(other, sequence);
+    if (this.#piece === 0) onHeard?.();
     if (this.#piece < this.#sum.pieceCount) {
       this.#sum.add(this.#piece++, [own]);
       return;

@@ -77,8 +77,6 @@ interface Held {
   heardMs: number;
   /** Contributions to passes that come later, by member, in their order. */
   readonly early: Map<Member, Contribution[]>;
-  /** What adding up each pass took, by rank. */
-  readonly adding: Map<number, Map<number, number>>;
   /** The last pass that counts; undefined as long as the members go on. */
   lastPass: number | undefined;
 }
@@ -156,7 +154,6 @@ export class Granting {
       added: new Map(),
       heardMs: nowMs,
       early: new Map(),
-      adding: new Map(),
       lastPass: undefined,
     };
     this.#isTimed = true;
@@ -164,21 +161,17 @@ export class Granting {
     return true;
   }
 
-  /** A member contributes to `pass`: it has all totals before. `addingMs` is of the last of them. */
-  hear(member: Member, pass: number, addingMs?: number): void {
-    this.#note(member, pass - 1, addingMs);
+  /** A member contributes to `pass`: it has all totals before. */
+  hear(member: Member, pass: number): void {
+    this.takeReduced(member, pass - 1);
   }
 
-  /** A member has the total of `pass`, which took its group so long. */
-  takeReduced(member: Member, pass: number, addingMs?: number): void {
-    this.#note(member, pass, addingMs);
-  }
-
-  /** How long adding up `pass` took each member, by rank, as far as it was told. */
-  takeAdding(pass: number): ReadonlyMap<number, number> {
-    const adding = this.#held?.adding.get(pass) ?? new Map<number, number>();
-    this.#held?.adding.delete(pass);
-    return adding;
+  /** A member has the total of `pass`. */
+  takeReduced(member: Member, pass: number): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    held.heardMs = this.#options.clock.now();
+    held.added.set(member, Math.max(held.added.get(member) ?? -1, pass));
   }
 
   /** Nothing more is granted, and all passes up to `pass` are known to be added up. */
@@ -318,16 +311,6 @@ export class Granting {
   end(): void {
     this.#held = undefined;
     this.#isTimed = false;
-  }
-
-  #note(member: Member, pass: number, addingMs: number | undefined): void {
-    const held = this.#held;
-    if (held === undefined) return;
-    held.heardMs = this.#options.clock.now();
-    held.added.set(member, Math.max(held.added.get(member) ?? -1, pass));
-    if (addingMs === undefined || held.group === undefined) return;
-    const adding = held.adding.get(pass) ?? new Map<number, number>();
-    held.adding.set(pass, adding.set(member.rank, addingMs));
   }
 
   #windowSteps(size: number): number {

@@ -33,8 +33,6 @@ export interface CountedPart {
 export interface CompletedPass {
   readonly spec: PassSpec;
   readonly outcome: Exclude<Outcome, { readonly kind: 'failed' }>;
-  /** By rank, how long adding up took who commits by itself, as far as it was told. */
-  readonly addingMs?: ReadonlyMap<number, number>;
   readonly nowMs: number;
 }
 

@@ -12,6 +12,9 @@ import {
 import { ManualClock } from '../../base/clock.ts';
 import { StepTimes, type StepTiming } from './step-times.ts';
 
+/** Nothing was added up with others, and nobody waited for. */
+const ALONE = { addMs: 0, waitPeersMs: 0, waitCoordinatorMs: 0 };
+
 /** The times of a run that begins at `startMs`, told in few words. */
 function createWorld(startMs: number) {
   const times = new StepTimes();
@@ -44,8 +47,24 @@ describe('StepTimes', () => {
     const step = commit(1025);
 
     assert.deepEqual(step.ranks, [
-      { rank: 0, computeMs: 8, samples: 10, microBatches: 1, communicateMs: 2, waitMs: 10 },
-      { rank: 1, computeMs: 14, samples: 10, microBatches: 1, communicateMs: 6, waitMs: 0 },
+      {
+        rank: 0,
+        computeMs: 8,
+        samples: 10,
+        microBatches: 1,
+        communicateMs: 2,
+        waitMs: 10,
+        ...ALONE,
+      },
+      {
+        rank: 1,
+        computeMs: 14,
+        samples: 10,
+        microBatches: 1,
+        communicateMs: 6,
+        waitMs: 0,
+        ...ALONE,
+      },
     ]);
     assert.deepEqual(
       [step.stepMs, step.computeMs, step.communicateMs, step.waitMs, step.otherMs],
@@ -63,7 +82,15 @@ describe('StepTimes', () => {
     const step = commit(20);
 
     assert.deepEqual(step.ranks, [
-      { rank: 0, computeMs: 18, samples: 10, microBatches: 1, communicateMs: 1, waitMs: 0 },
+      {
+        rank: 0,
+        computeMs: 18,
+        samples: 10,
+        microBatches: 1,
+        communicateMs: 1,
+        waitMs: 0,
+        ...ALONE,
+      },
     ]);
     assert.equal(step.stepMs, 20);
     assert.equal(step.otherMs, 1);
@@ -121,5 +148,27 @@ describe('StepTimes', () => {
     times.undone({ nowMs: 3000 });
 
     assert.deepEqual(times.split(), { compute: 1.5, communicate: 0.5, wait: 0, other: 1 });
+  });
+
+  test('tells what each worker of a group adds up, and how long it waits for whom', () => {
+    const { times, count, commit } = createWorld(0);
+    times.begun({ ...begunOf(makePass(), 0), isGranted: true, shares: [1, 1] });
+    count(10, 0, 10, 8);
+    count(10, 1, 10, 5);
+    times.noteAdded(0, 1, { addingMs: 2, waitPeersMs: 0.5 });
+    times.noteAdded(1, 1, { addingMs: 5, waitPeersMs: 3.5, waitCoordinatorMs: 1 });
+    const step = commit(12);
+
+    assert.deepEqual(
+      step.ranks.map(({ addMs, waitPeersMs, waitCoordinatorMs, communicateMs, waitMs }) => [
+        ...[addMs, waitPeersMs, waitCoordinatorMs],
+        ...[communicateMs, waitMs],
+      ]),
+      [
+        [1.5, 0.5, 0, 2, 0],
+        [1.5, 3.5, 1, 2, 3],
+      ],
+    );
+    assert.equal(step.stepMs, 10);
   });
 });

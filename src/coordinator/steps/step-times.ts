@@ -1,9 +1,11 @@
 /**
  * Where the time of every step goes. All of it is measured on the coordinator's clock, but for what
  * a worker is busy, what adding up takes a group that commits by itself, and how long a step takes a
- * worker that does so alone: that is measured there.
+ * worker that does so alone: that is measured there. What each worker adds up, and whom it waits for
+ * meanwhile, is told beside that, as its own clock has it.
  */
 import type { RankStep } from '../../metrics/events.ts';
+import type { Contribution } from '../../protocol/messages.ts';
 import { PartsOfRank } from './compute-parts.ts';
 import type { BegunPass, CompletedPass, CountedPart, PassListener } from './pass-listener.ts';
 
@@ -36,7 +38,15 @@ interface RankTimes {
   busyMs: number;
   communicateMs: number;
   waitMs: number;
+  addMs: number;
+  waitPeersMs: number;
+  waitCoordinatorMs: number;
 }
+
+/** What a worker tells of a pass that it has added up with others. */
+type AddedTimes = {
+  readonly [K in 'addingMs' | 'waitPeersMs' | 'waitCoordinatorMs']?: Contribution[K];
+};
 
 const NO_STEP: StepTiming = {
   stepMs: 0,
@@ -67,6 +77,8 @@ export class StepTimes implements PassListener {
   readonly #passMs = new Map<number, number>();
   /** The pass was granted to a group, and is heard of later than it was computed. */
   #isGroupsOwn = false;
+  /** What was told of passes that are not complete yet: by pass, then by rank. */
+  readonly #added = new Map<number, Map<number, AddedTimes>>();
   /** What the attempts at the step took a worker that is alone, and tells of them later. */
   #elapsedMs = 0;
   #computeMs = 0;
@@ -94,9 +106,17 @@ export class StepTimes implements PassListener {
     this.#passMs.clear();
   }
 
+  /** A worker tells what adding up `pass` took it; passes that were completed before are over. */
+  noteAdded(rank: number, pass: number, times: AddedTimes): void {
+    const { addingMs, waitPeersMs, waitCoordinatorMs } = times;
+    if (addingMs === undefined) return;
+    const told = this.#added.get(pass) ?? new Map<number, AddedTimes>();
+    this.#added.set(pass, told.set(rank, { addingMs, waitPeersMs, waitCoordinatorMs }));
+  }
+
   counted({ member, spec, contribution, turnaroundMs, nowMs }: CountedPart): void {
     const { rank } = member;
-    const { records, elapsedMs } = contribution;
+    const { records, elapsedMs, waitCoordinatorMs = 0 } = contribution;
     const parts = this.#partsOf(rank);
     if (spec.work !== 'train') return parts.evaluated(records);
     parts.add(contribution, member.hello.lanes);
@@ -112,11 +132,15 @@ export class StepTimes implements PassListener {
       busyMs: 0,
       communicateMs: 0,
       waitMs: 0,
+      addMs: 0,
+      waitPeersMs: 0,
+      waitCoordinatorMs: 0,
     };
     times.samples += records.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
     times.microBatches += records.length;
     times.busyMs += busyMs;
     times.communicateMs += spentMs - busyMs;
+    times.waitCoordinatorMs += waitCoordinatorMs;
     this.#ranks.set(rank, times);
     this.#passMs.set(rank, (this.#passMs.get(rank) ?? 0) + spentMs);
     this.#arrivalMs = nowMs;
@@ -127,8 +151,8 @@ export class StepTimes implements PassListener {
     this.#passBeganMs = this.#arrivalMs = nowMs;
   }
 
-  completed({ spec, outcome, nowMs, addingMs }: CompletedPass): void {
-    for (const [rank, ms] of addingMs ?? []) this.#communicated(rank, ms);
+  completed({ spec, outcome, nowMs }: CompletedPass): void {
+    for (const [rank, added] of this.#takeAdded(spec.id)) this.#addedUp(rank, added);
     // After the last contribution the workers have added up.
     if (spec.reduction === 'group' && !this.#isGroupsOwn)
       for (const rank of this.#passMs.keys()) this.#communicated(rank, nowMs - this.#arrivalMs);
@@ -203,6 +227,23 @@ export class StepTimes implements PassListener {
     const parts = this.#parts.get(rank) ?? new PartsOfRank();
     this.#parts.set(rank, parts);
     return parts;
+  }
+
+  /** What was told of a pass; what is older is of none that counts. */
+  #takeAdded(pass: number): ReadonlyMap<number, AddedTimes> {
+    const told = this.#added.get(pass) ?? new Map<number, AddedTimes>();
+    for (const older of this.#added.keys()) if (older <= pass) this.#added.delete(older);
+    return told;
+  }
+
+  #addedUp(rank: number, added: AddedTimes): void {
+    const { addingMs = 0, waitPeersMs = 0, waitCoordinatorMs = 0 } = added;
+    if (this.#isGroupsOwn) this.#communicated(rank, addingMs);
+    const times = this.#ranks.get(rank);
+    if (times === undefined) return;
+    times.addMs += Math.max(0, addingMs - waitPeersMs);
+    times.waitPeersMs += Math.min(addingMs, waitPeersMs);
+    times.waitCoordinatorMs += waitCoordinatorMs;
   }
 
   #communicated(rank: number, ms: number): void {

@@ -129,7 +129,8 @@ export class LaneCourse {
     const notes = readNotes(bytes, this.#noteBytes, job.parameters.length);
     // The others would tell the same.
     if (lane > 0) return { notes };
-    return { notes, ofGroup: { notes: bytes, addingMs: this.#addedMs - sinceMs } };
+    const addingMs = this.#addedMs - sinceMs;
+    return { notes, ofGroup: { notes: bytes, addingMs, waitPeersMs: group.metMs - sinceMs } };
   }
 
   #apply(commit: Commit): readonly number[] {

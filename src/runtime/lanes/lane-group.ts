@@ -16,6 +16,7 @@ export class LaneGroup {
   readonly #sum: SharedSum;
   /** The note of this worker among places of zeros, to which the others add theirs. */
   readonly #ownNotes: Uint8Array;
+  #metMs = 0;
 
   /** It adds up as long as `era` lasts. */
   constructor(seat: GroupSeat, control: LaneControl, era: number) {
@@ -40,6 +41,11 @@ export class LaneGroup {
     return this.#sum.total.slice(this.#seat.sumBytes);
   }
 
+  /** When all had begun the last sum. */
+  get metMs(): number {
+    return this.#metMs;
+  }
+
   /**
    * Adds up `own` with the sums of the other workers, and tells them `note`; false if the era is
    * over before all have done so. For the first lane only.
@@ -51,6 +57,7 @@ export class LaneGroup {
     for (let piece = 0; piece < this.#sum.pieceCount; piece++) {
       this.#sum.put(piece, parts);
       if (!this.#meet(pass, piece === 0)) return false;
+      if (piece === 0) this.#metMs = performance.now();
       this.#sum.add(piece, parts);
     }
     return this.#meet(pass, false);
