@@ -148,6 +148,7 @@ describe('parseTrainConfig', () => {
       host: '127.0.0.1',
       port: 0,
       lan: false,
+      approve: false,
       insecure: false,
       meshPlain: false,
       linkFile: undefined,

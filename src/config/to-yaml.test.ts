@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { ARCHITECTURE_KEYS } from '../models/architecture-settings.ts';
-import { isLoopback } from '../transport/loopback.ts';
+import { wantsKey } from './cluster-settings.ts';
 import { settingsOfModel } from '../models/models.ts';
 import type { OptionType } from '../options/option-types.ts';
 import { describeOptions, optionsAsMarkdown } from './option-docs.ts';
@@ -88,7 +88,8 @@ const configs: fc.Arbitrary<TrainConfig> = fc
     ...ownLength(config),
     ...ownSums(config),
     threads: 1,
-    lan: config.lan && !config.insecure && !isLoopback(config.host),
+    lan: config.lan && wantsKey(config),
+    approve: config.approve && wantsKey(config),
     // One replica has the whole of every global batch, whatever its micro-batches are.
     replicas: config.strategy === 'local-sgd' ? 1 : config.replicas,
     minLr: Math.min(config.minLr, config.lr),
@@ -248,6 +249,7 @@ describe('TRAIN_OPTIONS', () => {
 --host <text>
 --port <int>
 --lan
+--approve
 --insecure
 --mesh-plain
 --link-file <text>`,
