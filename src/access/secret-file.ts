@@ -52,9 +52,10 @@ export function writeSecretText(path: string, line: string, isNew = false): bool
 export function readSecretFile<T>(path: string, schema: z.ZodType<T>): T | undefined {
   let text: string;
   try {
-    if (statSync(path).size > MAX_BYTES) throw new Error('it is too long');
+    if (statSync(path).size > MAX_BYTES) throw unreadable(path, 'it is too long');
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if (error instanceof LockstepError) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw unreadable(path, messageOf(error));
   }
