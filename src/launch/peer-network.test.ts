@@ -4,6 +4,7 @@ import { systemClock } from '../base/clock.ts';
 import type { BodyName } from '../collectives/body-names.ts';
 import { ringsAt, ringsOf } from '../coordinator/groups/rings.ts';
 import { PEER_PROTOCOL } from '../protocol/peer-messages.ts';
+import type { Connection } from '../transport/connection.ts';
 import { connect, listen } from '../transport/tcp.ts';
 import { PeerDoor } from '../worker/peer-door.ts';
 import { PeerGroup } from '../worker/peer-group.ts';
@@ -23,16 +24,24 @@ class Peer {
   private constructor(network: OpenPeerNetwork) {
     this.network = network;
     this.#door = new PeerDoor(systemClock, {
-      admit: (connection, hello) => this.#groups.some((group) => group.admit(connection, hello)),
+      admit: (connection, hello) =>
+        this.#groups
+          .find(({ generation }) => generation === hello.generation)
+          ?.admit(connection, hello) ?? 'waiting',
+      onRefused: network.onRefused,
     });
     network.onVisitor((connection) => this.#door.receive(connection));
   }
 
-  static async open(t: TestContext, addresses: readonly string[] = []): Promise<Peer> {
+  static async open(
+    t: TestContext,
+    addresses: readonly string[] = [],
+    notes: string[] = [],
+  ): Promise<Peer> {
     const network = await openPeerNetwork(
       { host: HOST, port: 0 },
       () => {},
-      () => {},
+      (note) => void notes.push(note),
       () => addresses,
     );
     const peer = new Peer(network);
@@ -98,15 +107,25 @@ async function totalsOf(ring: readonly PeerGroup[], pass: number): Promise<numbe
 }
 
 /** Gives what a peer says to who speaks another version, once it has ended the connection. */
-async function knockInVain({ network }: Peer): Promise<{ kind: string; reason: string }> {
+async function knockInVain({ network }: Peer): Promise<Refusal> {
   const connection = await connect(network.address, CONNECT_MS);
   const hello = { kind: 'hello', protocol: PEER_PROTOCOL.version + 1, channel: 'peer' };
   connection.send({ ...hello, generation: 0, secret: SECRET, index: 1 });
+  return endOf(connection);
+}
+
+interface Refusal {
+  readonly kind: string;
+  readonly reason: string;
+}
+
+/** The last that is heard on a connection until it ends. */
+async function endOf(connection: Connection): Promise<Refusal> {
   return new Promise((resolve) => {
     let answer: unknown;
     connection.handlers = {
       onFrame: (header) => (answer = header),
-      onClose: () => resolve(answer as { kind: string; reason: string }),
+      onClose: () => resolve(answer as Refusal),
     };
   });
 }
@@ -159,8 +178,9 @@ describe('openPeerNetwork', () => {
     assert.deepEqual(await totalsOf([own[1]!, await early], 0), [3, 3]);
   });
 
-  test('lets nobody into a group who does not know its secret', async (t) => {
-    const [a, b] = [await Peer.open(t), await Peer.open(t)];
+  test('lets nobody into a group who does not know its secret, and names whoever tries', async (t) => {
+    const notes: string[] = [];
+    const [a, b] = [await Peer.open(t, [], notes), await Peer.open(t)];
     const doors = [a.network.address, b.network.address];
     const ring = { collective: 'ring', generation: 0, doors } as const;
     const standing = a.join(ring, 0);
@@ -171,7 +191,13 @@ describe('openPeerNetwork', () => {
     const groups = await Promise.all([standing, b.join(ring, 1)]);
 
     assert.deepEqual(await totalsOf(groups, 0), [3, 3]);
-    stranger.destroy();
+    assert.deepEqual(await endOf(stranger), {
+      kind: 'refused',
+      reason: 'generation 0: expected its secret, got another',
+    });
+    assert.deepEqual(notes, [
+      '127.0.0.1 was not let in: generation 0: expected its secret, got another',
+    ]);
   });
 
   test('refuses a worker of another version, and says so to it', async (t) => {

@@ -86,6 +86,7 @@ export async function openPeerNetwork(
     },
     protect: (hex) => (key = hex === null ? undefined : Buffer.from(hex, 'hex')),
     onVisitor: (taker) => (take = taker),
+    onRefused: (peer, reason) => strangers.note(peer, reason),
     makeCollective: (name, options) => COLLECTIVES[name](options, onNote),
     close: async () => {
       await Promise.all(listeners.map(async (listener) => listener.close()));

@@ -12,6 +12,7 @@ import type { Group, GroupRing, MicroBatchRecord } from '../protocol/messages.ts
 import type { PeerHello } from '../protocol/peer-messages.ts';
 import type { GroupSeat } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
+import type { Admission } from './peer-door.ts';
 import type { PeerNetwork } from './peer-network.ts';
 import { type PartOptions, PeerRing } from './peer-ring.ts';
 
@@ -90,11 +91,18 @@ export class PeerGroup {
     return { seat: { generation, common, place: index, sumBytes, noteBytes }, giveBack };
   }
 
-  /** Takes over a connection whose other end has said `hello`; false if it does not belong here. */
-  admit(connection: Connection, hello: PeerHello): boolean {
-    const { generation, secret } = this.#options.group;
-    const isOurs = hello.generation === generation && hello.secret === secret;
-    return isOurs && this.#rings.some((ring) => ring.admit(connection, hello));
+  /** Takes over a connection whose other end has said `hello` with this generation, or says why not. */
+  admit(connection: Connection, { secret, index }: PeerHello): Admission {
+    const what = `generation ${this.generation}`;
+    if (secret !== this.facts.secret)
+      return { refused: `${what}: expected its secret, got another` };
+    const ring = this.#rings.find(({ placeAfter }) => placeAfter === index);
+    const places = this.#rings.map(({ placeAfter }) => placeAfter).join(' or ');
+    return (
+      ring?.admit(connection) ?? {
+        refused: `${what}: expected the worker at place ${places}, got that at place ${index}`,
+      }
+    );
   }
 
   /**

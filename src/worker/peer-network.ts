@@ -15,5 +15,7 @@ export interface PeerNetwork {
   ) => void;
   /** Gives the connections that peers have made to `take`, from now on. */
   readonly onVisitor: (take: (connection: Connection) => void) => void;
+  /** Hears which visitors were turned away, and why; absent: nobody wants to know. */
+  readonly onRefused?: (peer: string, reason: string) => void;
   readonly makeCollective: (name: RingBodyName, options: CollectiveOptions) => Collective;
 }

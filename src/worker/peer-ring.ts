@@ -14,11 +14,11 @@ import {
   parsePeerRequest,
   PEER_LIMITS,
   type PeerAnswer,
-  type PeerHello,
   type PeerRequest,
 } from '../protocol/peer-messages.ts';
 import type { Connection } from '../transport/connection.ts';
 import { PeerDial } from './peer-dial.ts';
+import type { Admission } from './peer-door.ts';
 import type { PeerNetwork } from './peer-network.ts';
 
 /** How long the other may take to answer a hello: it may not have been told of the group yet. */
@@ -97,11 +97,20 @@ export class PeerRing {
     return this.#isAgreed ? this.#collective : undefined;
   }
 
-  /** Takes over a connection whose other end has said `hello`; false if it does not belong here. */
-  admit(connection: Connection, { index }: PeerHello): boolean {
-    if (index !== this.#placeOf('next') || this.#next !== undefined || this.#isOver) return false;
-    if (this.#candidates.size >= MAX_DOORS) return false;
+  /** The place in the group of the worker after this one. */
+  get placeAfter(): number {
+    return this.#placeOf('next');
+  }
+
+  /** Takes over a connection of the worker after this one, or says why not. */
+  admit(connection: Connection): Admission {
+    // The coordinator will say that it is over.
+    if (this.#isOver) return 'waiting';
     const { generation } = this.#options.group;
+    const who = `generation ${generation}: the worker at place ${this.placeAfter}`;
+    if (this.#next !== undefined) return { refused: `${who} is connected already` };
+    if (this.#candidates.size >= MAX_DOORS)
+      return { refused: `${who} has as many connections as a worker may have doors, ${MAX_DOORS}` };
     this.#candidates.set(connection, 0);
     connection.limits = { ...PEER_LIMITS, maxPayloadBytes: 0 };
     connection.handlers = {
@@ -109,7 +118,7 @@ export class PeerRing {
       onClose: () => void this.#candidates.delete(connection),
     };
     connection.send({ kind: 'welcome', generation } satisfies PeerAnswer);
-    return true;
+    return 'taken';
   }
 
   /** Ends every connection; nobody is called back any more. */

@@ -84,6 +84,8 @@ interface TestPeer {
   readonly peers: Peers;
   readonly work: PassWork;
   readonly said: (ToCoordinator & { sum?: readonly number[] })[];
+  /** Who was turned away at its door. */
+  readonly refused: { readonly peer: string; readonly reason: string }[];
   readonly totals: number[][];
   /** Connects somebody to its door, who first says `hello`; gives what it hears, and its end. */
   readonly visit: (hello?: object) => Visit;
@@ -114,6 +116,7 @@ function createPeers(count: number) {
     const host = new SimulatedHost(name);
     const said: TestPeer['said'] = [];
     const totals: number[][] = [];
+    const refused: TestPeer['refused'] = [];
     const coordinator = {
       send: (message: ToCoordinator) => void said.push(message),
       sendData: (message: ToCoordinator, payload?: Uint8Array, onFlushed?: () => void) => {
@@ -149,6 +152,7 @@ function createPeers(count: number) {
           });
         },
         onVisitor: (take) => void doors.set(name, take),
+        onRefused: (peer, reason) => void refused.push({ peer, reason }),
         makeCollective: (_name, options) => new Ring(options),
       },
       onTotal: (_, total) => void totals.push([...new Int32Array(total.slice().buffer)]),
@@ -164,7 +168,7 @@ function createPeers(count: number) {
       if (hello !== undefined) connection.send(hello);
       return visitor;
     };
-    return { host, peers, work, said, totals, visit };
+    return { host, peers, work, said, refused, totals, visit };
   };
   const all: TestPeer[] = [];
   for (let i = 0; i < count; i++) all.push(create(`w${i}`));
@@ -341,17 +345,39 @@ describe('Peers', () => {
     for (const { said } of all) assert.deepEqual(said, [groupedOf(1)]);
   });
 
-  test('leave whoever has another secret, generation or place at the door', () => {
+  test('turn away at once whoever has another secret, place or header, and name each', () => {
     const { clock, all, first, groupOf } = createPeers(3);
     first.peers.form(groupOf(0), TENSORS, SUM_BYTES);
-    const strangers = [{ secret: 'guessed' }, { generation: 2 }, { index: 2 }, { index: 0 }].map(
-      (change) => first.visit({ ...HELLO, ...change }),
-    );
-    clock.advance(FORMING_MS);
+    const strangers = (
+      [
+        [{ secret: 'guessed' }, 'generation 1: expected its secret, got another'],
+        [{ generation: 0 }, 'generation 0 is over: the last is 1'],
+        ...[0, 2].map((index) => [
+          { index },
+          `generation 1: expected the worker at place 1, got that at place ${index}`,
+        ]),
+        [{ index: -1 }, undefined],
+        [{ generation: 'one' }, undefined],
+        [{ channel: 'sums' }, undefined],
+      ] as [object, string | undefined][]
+    ).map(([change, reason]) => ({ reason, ...first.visit({ ...HELLO, ...change }) }));
+    clock.advance(5);
     assert.deepEqual(
       strangers.map(({ heard }) => heard),
-      [[], [], [], []],
+      strangers.map(({ reason }) => (reason === undefined ? [] : [{ kind: 'refused', reason }])),
     );
+    assert.equal(first.host.connectionCount(), 1, 'that to the worker before');
+    const named = first.refused.map(({ peer, reason }) => [peer.includes('visitor'), reason]);
+    assert.deepEqual(
+      named.slice(0, 4),
+      strangers.slice(0, 4).map(({ reason }) => [true, reason]),
+    );
+    for (const [[, reason], key] of [
+      [named[4]!, 'index'],
+      [named[5]!, 'generation'],
+      [named[6]!, 'channel'],
+    ] as const)
+      assert.match(String(reason), new RegExp(`^message from .*visitor.*: ${key} `));
 
     // They do not keep the right one out.
     all[2]!.peers.form(groupOf(2), TENSORS, SUM_BYTES);
@@ -359,9 +385,23 @@ describe('Peers', () => {
     neighbour.connection.send({ kind: 'chosen' });
     clock.advance(FORMING_MS);
     assert.deepEqual(neighbour.heard, [{ kind: 'welcome', generation: 1 }, { kind: 'connected' }]);
+  });
 
-    clock.advance(10_000);
-    assert.ok(strangers.every(({ isOver }) => isOver));
+  test('turn away whoever waits in vain for a group that is to come, after ten seconds', () => {
+    const { clock, first, groupOf } = createPeers(2);
+    first.peers.form(groupOf(0), TENSORS, SUM_BYTES);
+    const early = first.visit({ ...HELLO, generation: 2 });
+
+    clock.advance(9_990);
+    assert.deepEqual([early.heard, first.refused], [[], []]);
+    clock.advance(20);
+
+    const reason = 'generation 2: nothing is known of it for 10 s';
+    assert.deepEqual(early.heard, [{ kind: 'refused', reason }]);
+    assert.deepEqual(
+      first.refused.map((refusal) => refusal.reason),
+      [reason],
+    );
   });
 
   test('let in a neighbour at all doors, and keep the connection that it chooses', () => {
@@ -371,8 +411,11 @@ describe('Peers', () => {
     clock.advance(5);
     assert.deepEqual(
       visits.map(({ heard }) => heard.length),
-      [1, 1, 1, 1, 1, 1, 1, 1, 0],
+      Array<number>(9).fill(1),
     );
+    const who = 'generation 1: the worker at place 1';
+    const reason = `${who} has as many connections as a worker may have doors, 8`;
+    assert.deepEqual(visits[8]!.heard, [{ kind: 'refused', reason }]);
 
     visits[5]!.connection.send({ kind: 'chosen' });
     clock.advance(5);
@@ -380,7 +423,8 @@ describe('Peers', () => {
     clock.advance(5);
 
     const open = visits.flatMap(({ isOver }, index) => (isOver ? [] : [index]));
-    assert.deepEqual([open, late.heard], [[5, 8], []]);
+    assert.deepEqual(open, [5]);
+    assert.deepEqual(late.heard, [{ kind: 'refused', reason: `${who} is connected already` }]);
   });
 
   test('answer a neighbour that measures, and end a connection on which it does not stop', () => {

@@ -9,9 +9,11 @@ import {
   type MicroBatchRecord,
   type Reduce,
 } from '../protocol/messages.ts';
+import type { PeerHello } from '../protocol/peer-messages.ts';
+import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
 import type { AddingTimes, PassWork } from './pass-work.ts';
-import { PeerDoor } from './peer-door.ts';
+import { type Admission, PeerDoor } from './peer-door.ts';
 import { checkRings, type LentSeat, PeerGroup } from './peer-group.ts';
 import type { PeerNetwork } from './peer-network.ts';
 import type { StateDonor } from './state-donor.ts';
@@ -51,8 +53,9 @@ export class Peers {
     const { clock, network, donor } = options;
     this.#options = options;
     this.#door = new PeerDoor(clock, {
-      admit: (connection, hello) => Boolean(this.#group?.admit(connection, hello)),
+      admit: (connection, hello) => this.#admit(connection, hello),
       give: (connection, hello) => donor.admit(connection, hello),
+      onRefused: network?.onRefused,
     });
     network?.onVisitor((connection) => this.#door.receive(connection));
   }
@@ -168,6 +171,15 @@ export class Peers {
       this.#noteAdded(pass, notes.slice());
       done(total, group.read(notes), adding);
     });
+  }
+
+  /** A later generation may be one that this worker has not been told of yet. */
+  #admit(connection: Connection, hello: PeerHello): Admission {
+    const group = this.#group;
+    if (hello.generation === group?.generation) return group.admit(connection, hello);
+    return hello.generation > this.#lastGeneration
+      ? 'waiting'
+      : { refused: `generation ${hello.generation} is over: the last is ${this.#lastGeneration}` };
   }
 
   #addUp(

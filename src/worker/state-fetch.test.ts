@@ -52,7 +52,7 @@ function createWorld() {
     pieceBytes: PIECE_BYTES,
     onCopied: () => void copies++,
   });
-  const door = new PeerDoor(clock, { admit: () => false, give: (c, h) => donor.admit(c, h) });
+  const door = new PeerDoor(clock, { admit: () => 'waiting', give: (c, h) => donor.admit(c, h) });
   const dial = (take = (connection: Connection) => door.receive(connection)): Connection => {
     const [left, right] = connectInMemory(clock, link, near, far);
     take(right);

@@ -52,8 +52,11 @@ export class BenchGroups {
     this.#network = network;
     this.#place = place;
     this.#door = new PeerDoor(systemClock, {
+      // Another may be one that is tried again in a moment.
       admit: (connection, hello) =>
-        [...this.#present].some(({ peers }) => peers.admit(connection, hello)),
+        [...this.#present]
+          .find(({ peers }) => peers.generation === hello.generation)
+          ?.peers.admit(connection, hello) ?? 'waiting',
     });
     network.onVisitor((connection) => this.#door.receive(connection));
   }
