@@ -95,9 +95,10 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
     default: 'auto',
     help:
       'How sums of gradients travel: shm adds them up in memory that the workers of one machine ' +
-      'share, ring from worker to worker, star through the coordinator; auto takes shm on one ' +
-      'machine, and else what is faster by the links that the workers measure: the coordinator, ' +
-      'or a ring, with shm on each machine of several workers. The digest is the same',
+      'share (where they are on several, as with star, with a warning), ring from worker to ' +
+      'worker, star through the coordinator; auto takes shm on one machine, and else what is ' +
+      'faster by the links that the workers measure: the coordinator, or a ring, with shm on ' +
+      'each machine of several workers. The digest is the same',
   },
   mode: {
     type: { kind: 'choice', choices: MODE_NAMES, instead: { 'local-sgd': '--strategy local-sgd' } },

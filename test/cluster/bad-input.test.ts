@@ -102,6 +102,12 @@ const MISTAKES: readonly Mistake[] = [
     says: /^error: --collective: [^\n]*"mpi" is not available yet in this version; use auto or shm or ring or star\n$/,
   },
   {
+    title: 'workers of several machines that are to add up in memory of one',
+    args: ['launch', 'hosts.yaml', '--collective', 'shm'],
+    files: { 'hosts.yaml': 'hosts: [desk, laptop]\n' },
+    says: /^error: collective: shm is for [^\n]* on desk, laptop\. Use auto, [^\n]*, or ring\n$/,
+  },
+  {
     title: 'a key that is not known in a YAML file, with its line',
     args: ['train', 'config.yaml'],
     files: { 'config.yaml': 'lr: 0.1\nmicro_bach: 3\n' },

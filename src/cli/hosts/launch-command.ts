@@ -137,6 +137,7 @@ function readRequest(
       'approve: a launch gives each worker its key over ssh, and nobody is there to be asked. ' +
         'Leave approve out of the file',
     );
+  checkMemory(cluster, config);
   const port = cluster.port ?? (config.port === 0 ? DEFAULT_PORT : config.port);
   return {
     cluster,
@@ -147,6 +148,16 @@ function readRequest(
         line > 0 ? `${file}:${line}: ${message}` : `${key}: ${message}`,
       ),
   };
+}
+
+/** Throws: ConfigError where workers of several machines are to add up in memory of one. */
+function checkMemory({ hosts }: Cluster, { collective }: TrainConfig): void {
+  const places = hosts.filter(({ workers }) => workers > 0).map(({ name }) => name);
+  if (collective !== 'shm' || places.length < 2) return;
+  throw new ConfigError(
+    `collective: shm is for workers of one machine, and there are some on ${places.join(', ')}. ` +
+      'Use auto, which adds up in memory on each machine and in a ring between them, or ring',
+  );
 }
 
 function planOf(

@@ -255,6 +255,37 @@ describe('PeerGroups', () => {
     assert.deepEqual(all.flatMap(sentTo), []);
   });
 
+  test('leaves sums to the coordinator where shm is wanted on several machines, and names them', () => {
+    const { groups, join, sentTo, events } = createGroups(0, { collective: 'shm' });
+    const all = ['desk', 'laptop', 'desk', 'mini'].map((host, rank) =>
+      join(`w${rank}`, { rank, host }),
+    );
+    const members = all.map(({ member }) => member);
+
+    assert.equal(groups.reductionOf(members, false, 0), 'star');
+
+    assert.deepEqual(all.flatMap(sentTo), []);
+    const [chosen] = events;
+    assert.ok(chosen?.kind === 'collective-chosen');
+    assert.deepEqual([chosen.collective, chosen.ranks], ['star', [0, 1, 2, 3]]);
+    assert.equal(
+      chosen.reason,
+      '--collective shm is for workers of one machine, and there are ranks 0, 2 on desk; rank 1 ' +
+        'on laptop; rank 3 on mini. Use auto, which adds up in memory on each machine and in a ' +
+        'ring between them, or ring',
+    );
+
+    // Those of one machine are left: they have memory in common.
+    const ofDesk = members.filter(({ hello }) => hello.host === 'desk');
+    groups.reductionOf(ofDesk, false, 1);
+    for (const member of ofDesk) groups.hear(member, { generation: 1 });
+    assert.equal(groups.reductionOf(ofDesk, false, 2), 'group');
+    assert.deepEqual(
+      events.map((event) => event.kind === 'collective-chosen' && event.collective),
+      ['star', 'shm'],
+    );
+  });
+
   test('leaves the group for another when the members are others', () => {
     const { groups, members, all, sentTo } = createStanding();
     all.flatMap(sentTo);

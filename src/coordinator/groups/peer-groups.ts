@@ -23,6 +23,7 @@ import type { CountedPart, Leaving, PassListener } from '../steps/pass-listener.
 import type { Pass } from '../steps/pass.ts';
 import type { LinkSpeed } from '../../plan/sum-cost.ts';
 import { GroupFailures, type Obstacle } from './group-failures.ts';
+import { obstacleTo } from './obstacles.ts';
 import { type Position, positionOf } from './positions.ts';
 import { inPlaces, type RingPlan, ringsAt, ringsOf } from './rings.ts';
 import { SumTimes } from './sum-times.ts';
@@ -450,22 +451,8 @@ export class PeerGroups implements PassListener {
     const failure = this.#failures.obstacle(members, this.#options.clock.now());
     if (failure !== undefined) return failure;
     const placed = inPlaces(members);
-    const [first] = placed;
-    const far = placed.find(({ hello }) => hello.host !== first?.hello.host);
-    if (this.#options.plan.collective === 'shm' && far !== undefined)
-      return {
-        reason:
-          `--collective shm is for workers of one machine: rank ${first?.rank} is on ` +
-          `${first?.hello.host}, rank ${far.rank} on ${far.hello.host}. Use ring or auto`,
-      };
-    const rings = this.#ringsOf(placed);
-    for (const [place, member] of placed.entries())
-      for (const { previous } of ringsAt(rings, place)) {
-        const other = placed[previous];
-        if (other !== undefined && doorsFor(member, other).length === 0)
-          return { reason: `rank ${other.rank} has no door that rank ${member.rank} could reach` };
-      }
-    return undefined;
+    const reason = obstacleTo(this.#bodyFor(placed), placed, this.#ringsOf(placed));
+    return reason === undefined ? undefined : { reason };
   }
 
   #form(members: readonly Member[]): void {
