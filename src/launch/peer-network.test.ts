@@ -178,7 +178,7 @@ describe('openPeerNetwork', () => {
     assert.deepEqual(await totalsOf([own[1]!, await early], 0), [3, 3]);
   });
 
-  test('lets nobody into a group who does not know its secret, and names whoever tries', async (t) => {
+  test('lets nobody into a group who does not know its secret, and names them', async (t) => {
     const notes: string[] = [];
     const [a, b] = [await Peer.open(t, [], notes), await Peer.open(t)];
     const doors = [a.network.address, b.network.address];

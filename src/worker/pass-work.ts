@@ -47,7 +47,7 @@ export class PassWork {
   /** Audits of the plan that is not begun yet. */
   #waitingAudits: number[] = [];
   /** Of a pass whose sums stay with the workers. */
-  readonly #share = new OwnShare();
+  readonly #share = new OwnShare(() => this.#options.engine()?.totalsTarget());
 
   constructor(options: PassWorkOptions) {
     this.#options = options;
@@ -104,7 +104,8 @@ export class PassWork {
     const { pass } = this.#plan;
     this.#plan = { ...this.#plan, reduction: 'star' };
     const { records } = this.#share;
-    if (records.length === 0 || this.#begunPass !== pass) return;
+    if (this.#begunPass !== pass) return;
+    if (records.length === 0) return this.#extendNow(this.#waitingLeases.splice(0));
     const contribution: Contribution = {
       kind: 'contribution',
       pass,
@@ -153,8 +154,9 @@ export class PassWork {
     const microBatches = given.filter((microBatch) => !isHere(microBatch));
     this.#plan = { ...this.#plan, leases: [...leases, ...microBatches] };
     if (this.#begunPass !== pass) return;
-    // Computing more would overwrite the sum that is still on its way.
-    if (this.#unflushed > 0) this.#waitingLeases.push(...microBatches);
+    // Computing more would overwrite the sum that is still on its way, or is being added up.
+    const isUsed = reduction === 'group' && this.#share.isGiven;
+    if (this.#unflushed > 0 || isUsed) this.#waitingLeases.push(...microBatches);
     else this.#extendNow(microBatches);
   }
 

@@ -91,7 +91,7 @@ export class PeerGroup {
     return { seat: { generation, common, place: index, sumBytes, noteBytes }, giveBack };
   }
 
-  /** Takes over a connection whose other end has said `hello` with this generation, or says why not. */
+  /** Takes over a connection whose other end said `hello` with this generation, or says why not. */
   admit(connection: Connection, { secret, index }: PeerHello): Admission {
     const what = `generation ${this.generation}`;
     if (secret !== this.facts.secret)

@@ -86,6 +86,8 @@ interface TestPeer {
   readonly said: (ToCoordinator & { sum?: readonly number[] })[];
   /** Who was turned away at its door. */
   readonly refused: { readonly peer: string; readonly reason: string }[];
+  /** What its engine was given after a sum. */
+  readonly extended: number[];
   readonly totals: number[][];
   /** Connects somebody to its door, who first says `hello`; gives what it hears, and its end. */
   readonly visit: (hello?: object) => Visit;
@@ -128,7 +130,9 @@ function createPeers(count: number) {
         clock.after(0, () => onFlushed?.());
       },
     };
-    const engine = (): Engine => IDLE_ENGINE;
+    const extended: number[] = [];
+    const busy: Engine = { ...IDLE_ENGINE, extend: (given) => void extended.push(...given) };
+    const engine = (): Engine => busy;
     const work = new PassWork({
       clock,
       link: coordinator,
@@ -168,7 +172,7 @@ function createPeers(count: number) {
       if (hello !== undefined) connection.send(hello);
       return visitor;
     };
-    return { host, peers, work, said, refused, totals, visit };
+    return { host, peers, work, said, refused, extended, totals, visit };
   };
   const all: TestPeer[] = [];
   for (let i = 0; i < count; i++) all.push(create(`w${i}`));
@@ -590,6 +594,21 @@ describe('Peers', () => {
       [first.said[0], kinds[1]],
       [{ kind: 'fenced', generation: 1, pass: 5 }, 'contribution'],
     );
+  });
+
+  test('compute nothing more in the memory of a sum that is being added up, before a fence', () => {
+    const { clock, first } = createStanding(2);
+    contribute(first, 5, 3);
+    first.peers.request(reduceOf(5));
+
+    // On its way it was overtaken by the word that all micro-batches are in.
+    first.work.extend(5, [1]);
+    clock.advance(FORMING_MS);
+    assert.deepEqual(first.extended, []);
+
+    first.peers.fence(1, undefined);
+    clock.advance(FORMING_MS);
+    assert.deepEqual(first.extended, [1]);
   });
 
   test('add up nothing after a fence, and answer one of a group that they are not in', () => {

@@ -19,6 +19,7 @@ import type { Engine, EngineAttempt, EngineHandlers, GroupSeat } from '../../src
 export const TENSOR_LENGTH = 16;
 export const TENSOR_COUNT = 2;
 export const ELEMENTS = TENSOR_LENGTH * TENSOR_COUNT;
+const NOTHING = new Uint8Array(0);
 const SAMPLES_PER_MICRO_BATCH = 2;
 /** What is attempted of granted steps is told so much later, as by lanes. */
 const TELL_MS = 20;
@@ -97,14 +98,17 @@ export class SimulatedEngine implements Engine {
   readonly #weights = new Float32Array(ELEMENTS);
   readonly #momentum = new Float32Array(ELEMENTS);
   readonly #sum = new Int32Array(ELEMENTS);
-  #sent = new Uint8Array(0);
   /**
-   * One memory for every hand-over, as the lanes have it: whoever reads it too late reads something
-   * else.
+   * One memory for every sum, and one for every hand-over, as the lanes have it: whoever reads it
+   * too late reads something else.
    */
+  readonly #gathered = new Uint8Array(4 * ELEMENTS);
   readonly #stateBytes = new Uint8Array(8 * ELEMENTS);
   /** Hand-overs that wait or are under way. */
   #stateUses = 0;
+  /** The same for totals: one memory, which is free while no update is made from it. */
+  readonly #received = new Uint8Array(4 * ELEMENTS);
+  #receivedUses = 0;
   #plan: Plan | undefined;
   #waiting: number[] = [];
   #running = 0;
@@ -299,12 +303,17 @@ export class SimulatedEngine implements Engine {
     done: (norms: readonly number[]) => void,
   ): void {
     this.#void();
+    const uses = totals === undefined ? 0 : 1;
+    this.#receivedUses += uses;
     this.#idle(() => {
-      this.#update(
-        commit,
-        totals === undefined ? this.#sum : new Int32Array(totals.slice().buffer),
-      );
-      this.#after(1, () => done([]));
+      if (totals !== undefined && totals.buffer !== this.#received.buffer)
+        this.#received.set(totals);
+      const total = totals === undefined ? this.#sum : new Int32Array(this.#received.buffer);
+      this.#update(commit, total);
+      this.#after(1, () => {
+        this.#receivedUses -= uses;
+        done([]);
+      });
     });
   }
 
@@ -345,7 +354,7 @@ export class SimulatedEngine implements Engine {
   }
 
   totalsTarget(): Uint8Array | undefined {
-    return undefined;
+    return this.#receivedUses > 0 ? undefined : this.#received;
   }
 
   stateTarget(): Uint8Array | undefined {
@@ -446,8 +455,8 @@ export class SimulatedEngine implements Engine {
     if (records.length === 0) return;
     if (this.#course !== undefined) return this.#followOn(this.#course, plan, records);
     const isSent = plan.work === 'train' && plan.reduction === 'star';
-    this.#sent = isSent ? new Uint8Array(this.#sum.slice().buffer) : new Uint8Array(0);
+    if (isSent) this.#gathered.set(new Uint8Array(this.#sum.buffer));
     if (isSent) this.#sum.fill(0);
-    this.#options.handlers.onDone(plan.pass, records, this.#sent);
+    this.#options.handlers.onDone(plan.pass, records, isSent ? this.#gathered : NOTHING);
   }
 }
