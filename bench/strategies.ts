@@ -21,6 +21,8 @@ const STRATEGIES: readonly (readonly string[])[] = [
   LOCAL_SGD,
   [...LOCAL_SGD, '--compress', 'int8'],
   [...LOCAL_SGD, '--compress', 'int8', '--outer-lr', '1'],
+  [...LOCAL_SGD, '--compress', 'topk'],
+  [...LOCAL_SGD, '--compress', 'topk', '--outer-lr', '1'],
 ];
 
 function main(flags: readonly string[]): void {

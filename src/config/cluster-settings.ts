@@ -13,7 +13,7 @@ const STRATEGY_NAMES = ['sync', 'rounds', 'local-sgd', 'parameter-server', 'asyn
 export type StrategyName = (typeof STRATEGY_NAMES)[number];
 
 /** How what travels after a round is made smaller. */
-const COMPRESS_CHOICES = ['none', 'int8'] as const;
+const COMPRESS_CHOICES = ['none', 'int8', 'topk'] as const;
 /** One of `COMPRESS_CHOICES`. */
 type CompressChoice = (typeof COMPRESS_CHOICES)[number];
 
@@ -28,6 +28,7 @@ export interface ClusterSettings {
   readonly outerLr: number;
   readonly outerMomentum: number;
   readonly compress: CompressChoice;
+  readonly topKPart: number;
   readonly collective: CollectiveChoice;
   readonly mode: ModeName;
   readonly gradientTimeout: number;
@@ -83,12 +84,19 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
     onlyWith: { key: 'strategy', values: ['local-sgd'] },
   },
   compress: {
-    type: { kind: 'choice', choices: COMPRESS_CHOICES },
+    type: { kind: 'choice', choices: COMPRESS_CHOICES, aliases: { 'top-k': 'topk' } },
     default: 'none',
     help:
       'How what a round changed travels: none as 4 bytes per weight; int8 rounds it at random to ' +
-      'one byte, so that the mean stays, and less where that will do',
+      'one byte, so that the mean stays, and less where that will do; topk has only the largest ' +
+      'changes travel, as int8, and makes up for the others in later rounds',
     onlyWith: { key: 'strategy', values: ['rounds', 'local-sgd'] },
+  },
+  topKPart: {
+    type: { kind: 'number', min: 0, max: 1, exclusive: 'min' },
+    default: 0.1,
+    help: 'Part of the changes in each tensor of weights that travels after a round: the largest',
+    onlyWith: { key: 'compress', values: ['topk'] },
   },
   collective: {
     type: { kind: 'choice', choices: COLLECTIVE_CHOICES, later: ['mpi'] },

@@ -48,6 +48,7 @@ export function crossCheck(config: TrainConfig, given: Given): readonly Settings
     ...checkSteps(config, given),
     ...checkRounds(config, given),
     ...checkReplicas(config, given),
+    ...checkTopK(config, given),
     ...checkCompression(config, given),
     ...checkEffect(config, given),
   ];
@@ -359,6 +360,25 @@ function checkReplicas(config: TrainConfig, given: Given): SettingsFinding[] {
       hint:
         `nearest: ${nearestDivisor(microBatches, replicas)} ` +
         `${nameLike(setting, 'replicas')}, or global_batch ${batch}`,
+    },
+  ];
+}
+
+/** What does not travel is remembered from round to round: steps have nobody who could. */
+function checkTopK({ strategy, compress }: TrainConfig, given: Given): SettingsFinding[] {
+  const setting = given.get('compress');
+  if (setting === undefined || compress !== 'topk' || isInRounds(strategy)) return [];
+  return [
+    {
+      kind: 'problem',
+      keys: ['compress', 'strategy'],
+      setting,
+      expected: `strategy local-sgd or rounds with it`,
+      got: `topk with strategy ${strategy}`,
+      hint:
+        'of a micro-batch of a step, whatever is left out would have to be kept by the worker ' +
+        'that computed it, and the result would depend on who that was; use ' +
+        `${nameLike(setting, 'strategy')}${setting.place === undefined ? ' ' : ': '}local-sgd`,
     },
   ];
 }

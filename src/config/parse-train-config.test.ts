@@ -134,6 +134,7 @@ describe('parseTrainConfig', () => {
       outerLr: 0.7,
       outerMomentum: 0.5,
       compress: 'none',
+      topKPart: 0.1,
       collective: 'auto',
       mode: 'exact',
       gradientTimeout: 1,
@@ -325,6 +326,21 @@ describe('parseTrainConfig', () => {
       parse('', { strategy: 'local-sgd', replicas: '6', microBatch: '8' }).notes,
       [],
     );
+  });
+
+  test('refuses changes of which only the largest travel where there are no rounds', () => {
+    for (const strategy of ['allreduce', 'parameter-server', 'async'])
+      assert.deepEqual(refusal('', { strategy, compress: 'top-k' }), [
+        '--compress: expected strategy local-sgd or rounds with it, got topk with strategy ' +
+          `${strategy === 'allreduce' ? 'sync' : strategy}; of a micro-batch of a step, whatever ` +
+          'is left out would have to be kept by the worker that computed it, and the result would ' +
+          'depend on who that was; use --strategy local-sgd',
+      ]);
+    assert.match(refusal('compress: topk\n', {}).join(), /use strategy: local-sgd$/);
+    assert.deepEqual(parse('', { strategy: 'rounds', compress: 'topk' }).notes, []);
+    for (const topKPart of ['0', '1.5', 'NaN'])
+      assert.match(refusal('', { topKPart }).join(), /^--top-k-part: expected a number /);
+    assert.match(parse('', { topKPart: '0.2' }).notes[0]!.message, /needs --compress topk$/);
   });
 
   test('refuses compressed sums that stay among the workers, in rounds of any kind', () => {

@@ -124,7 +124,9 @@ function ownSums({ strategy, ...config }: TrainConfig): Partial<TrainConfig> {
   const isTimed = strategy === 'async' || mode === 'deadline';
   const isAmongWorkers = config.collective === 'ring' || config.collective === 'shm';
   const collective = isLed && isAmongWorkers ? 'star' : config.collective;
-  const compress = isAmongWorkers ? 'none' : config.compress;
+  const isInRounds = strategy === 'rounds' || strategy === 'local-sgd';
+  const cannot = isAmongWorkers || (config.compress === 'topk' && !isInRounds);
+  const compress = cannot ? 'none' : config.compress;
   return { mode, collective, compress, audit: isTimed || isAmongWorkers ? 0 : config.audit };
 }
 
@@ -234,7 +236,8 @@ describe('TRAIN_OPTIONS', () => {
 --strategy <sync|rounds|local-sgd|parameter-server|async>
 --outer-lr <number>
 --outer-momentum <number>
---compress <none|int8>
+--compress <none|int8|topk>
+--top-k-part <number>
 --collective <auto|shm|ring|star>
 --mode <exact|deadline>
 --gradient-timeout <number>

@@ -18,9 +18,13 @@ export function checkBatches({ microBatch }: TrainConfig, sampleCount: number): 
 }
 
 /** Throws ConfigError when parameters and optimizer state are too many for a cluster. */
-export function checkState(parameters: readonly ParameterShape[], optimizer: OptimizerSpec): void {
+export function checkState(
+  parameters: readonly ParameterShape[],
+  optimizer: OptimizerSpec,
+  remembered = 0,
+): void {
   const { length, paddedLength } = makeArenaLayout(parameters);
-  const bytes = stateBytesOf(parameters, optimizer);
+  const bytes = stateBytesOf(parameters, optimizer, remembered);
   if (bytes > MAX_MESSAGE_BYTES) {
     throw tooLarge(
       'at most 2 GiB of parameters and optimizer state',

@@ -153,6 +153,9 @@ describe('makePlan', () => {
     assert.equal(plan.stateBytes, 2 * sync.plan.stateBytes, 'weights and momentum');
     assert.deepEqual([plan.collective, plan.packsSums], ['star', true]);
     assert.deepEqual(notes, []);
+    const topK = await planOf({ ...settings, compress: 'topk', topKPart: 0.2 });
+    assert.equal(topK.plan.stateBytes, 3 * sync.plan.stateBytes, 'and an estimate');
+    assert.equal(topK.plan.job.strategy['topKPart'], 0.2);
     const plain = await planOf({ ...settings, outerLr: 1, outerMomentum: 0 });
     assert.equal(plain.plan.stateBytes, sync.plan.stateBytes, 'an average keeps nothing');
     assert.equal(plain.plan.collective, 'auto');

@@ -65,11 +65,11 @@ export function makePlan(config: TrainConfig, data: RunData, request: PlanReques
   checkBatches(config, sampleCount);
   const [optimizer, schedule] = [optimizerSpecOf(config), scheduleSpecOf(config)];
   const shared = STRATEGIES[config.strategy].plan({ config, sampleCount, optimizer, schedule });
-  checkState(model.parameters, shared.update.optimizer);
+  const { spec, stepBatch, remembered, ...ofStrategy } = shared;
+  checkState(model.parameters, shared.update.optimizer, remembered);
   const steps = compileSteps(model, config, data.evaluate.sampleCount, chooseForm);
-  const { spec, stepBatch, ...ofStrategy } = shared;
   const notes = steps.note === undefined ? shared.notes : [...shared.notes, steps.note];
-  const stateBytes = stateBytesOf(model.parameters, shared.update.optimizer);
+  const stateBytes = stateBytesOf(model.parameters, shared.update.optimizer, remembered);
   const plan: RunPlan = {
     ...ofStrategy,
     job: { ...jobOf(config, data, { runId, model, optimizer, spec, stepBatch }), ...steps.facts },

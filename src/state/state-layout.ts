@@ -1,6 +1,7 @@
 /**
- * The state of a replica: parameters, then the regions of the optimizer, each in the order of the
- * parameters, unpadded float32. That is the order of hand-overs, snapshots and digests.
+ * The state of a replica: parameters, then the regions of the optimizer, then what else a strategy
+ * remembers, each in the order of the parameters, unpadded float32. That is the order of
+ * hand-overs, snapshots and digests.
  */
 import { makeArenaLayout, type ParameterShape } from '../kernels/layout.ts';
 import { OPTIMIZERS, type OptimizerSpec } from '../optim/spec.ts';
@@ -15,12 +16,13 @@ export function stateRegionsOf(optimizer: OptimizerSpec): readonly string[] {
   return ['weights', ...optimizerRegionsOf(optimizer)];
 }
 
-/** Counts the bytes of a whole state. */
+/** Counts the bytes of a whole state, of which `remembered` regions are its strategy's. */
 export function stateBytesOf(
   parameters: readonly ParameterShape[],
   optimizer: OptimizerSpec,
+  remembered = 0,
 ): number {
-  return 4 * makeArenaLayout(parameters).length * stateRegionsOf(optimizer).length;
+  return 4 * makeArenaLayout(parameters).length * (stateRegionsOf(optimizer).length + remembered);
 }
 
 /** Counts the bytes of the largest state that an optimizer makes of parameters, padded. */

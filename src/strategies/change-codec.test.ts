@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RandomWords } from '../base/random.ts';
-import { roundToInt8 } from './change-codec.ts';
+import { keepLargest, roundToInt8 } from './change-codec.ts';
 
 const TENSORS = [
   { offset: 0, length: 40 },
@@ -22,6 +22,46 @@ function rounded(seed: number, shard = 0): Float32Array {
   roundToInt8(change, TENSORS, new RandomWords(seed, 'compress', 3, shard));
   return change;
 }
+
+describe('keepLargest', () => {
+  /** The same by sorting. */
+  function sorted(change: Float32Array, part: number): Float32Array {
+    const kept = change.slice();
+    for (const { offset, length } of TENSORS) {
+      const order = Array.from({ length }, (_, i) => offset + i).sort(
+        (a, b) => Math.abs(change[b]!) - Math.abs(change[a]!) || a - b,
+      );
+      for (const i of order.slice(Math.ceil(part * length))) kept[i] = 0;
+    }
+    return kept;
+  }
+
+  test('keeps what sorting would, in each tensor, the first of those that are as large', () => {
+    for (const part of [1e-9, 0.02, 0.1, 0.5, 0.999, 1])
+      for (const digits of [1, 3, 30]) {
+        // Few digits, many ties; signs by turns.
+        const change = sampleChange().map((value) => Math.round(value * 2 ** digits) / 2 ** digits);
+        const kept = change.slice();
+
+        keepLargest(kept, TENSORS, part);
+
+        assert.deepEqual(kept, sorted(change, part), `part ${part}, ${digits} digits`);
+      }
+  });
+
+  test('keeps subnormal numbers by size, all zeros as they are, and what is not finite', () => {
+    const change = new Float32Array(LENGTH);
+    change.set([2 ** -149, -(2 ** -148), 0, 2 ** -147], 48);
+    change[7] = -Infinity;
+    change[9] = NaN;
+
+    keepLargest(change, TENSORS, 2 / 40);
+
+    assert.deepEqual([...change.subarray(48, 52)], [0, 0, 0, 2 ** -147]);
+    assert.deepEqual([change[7], change[9]], [-Infinity, NaN]);
+    assert.equal(change.filter((value) => value !== 0).length, 3);
+  });
+});
 
 describe('roundToInt8', () => {
   test('leaves whole numbers from -127 to 127 times a power of two for each tensor', () => {

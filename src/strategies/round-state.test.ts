@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RandomWords } from '../base/random.ts';
+import { makeArenaLayout } from '../kernels/layout.ts';
 import { gridExponents, mergeMaxima } from '../plan/grid.ts';
 import { outerOptimizerOf } from './outer-update.ts';
 import { RoundState } from './round-state.ts';
@@ -12,6 +13,7 @@ const PARAMETERS = [
   { name: 'bias', shape: [3], statisticMomentum: null },
 ];
 const LENGTH = 38;
+const ZEROS: readonly number[] = Array.from({ length: LENGTH }, () => 0);
 
 function numbers(seed: number): Float32Array {
   const words = new RandomWords(seed, 'probe');
@@ -40,6 +42,22 @@ function averageOf(
     update: { sampleCount, scalars: { ...optimizerScalars(AVERAGING, 1, 1) } },
   });
   return weights.packed();
+}
+
+/** What of a change travels: the largest fifth of each tensor, by sorting, as int8; float64. */
+function travels(change: readonly number[], words: RandomWords): number[] {
+  const { tensors } = makeArenaLayout(PARAMETERS);
+  let before = 0;
+  return tensors.flatMap(({ offset, length }) => {
+    const part = change.slice(before, (before += length));
+    const sizes = part.map(Math.abs).sort((a, b) => b - a);
+    const least = sizes[Math.ceil(0.2 * length) - 1]!;
+    // The finest power of two of which 127 reach the largest element.
+    const unit = 2 ** Math.ceil(Math.log2(sizes[0]! / 127));
+    return part.map((value, i) =>
+      Math.abs(value) < least ? 0 : unit * Math.floor(value / unit + words.uniform(offset + i)),
+    );
+  });
 }
 
 describe('RoundState', () => {
@@ -141,6 +159,53 @@ describe('RoundState', () => {
     assert.deepEqual(copy.packed(), state.packed());
   });
 
+  test('makes up in later rounds for what did not travel, by the formulas of EF21', () => {
+    const outer = outerOptimizerOf({ outerMomentum: 0.5 });
+    const state = new RoundState(PARAMETERS, outer, true);
+    state.set(Float32Array.from([...numbers(0), ...new Float32Array(2 * LENGTH)]));
+    const samples = [100, 300];
+    const expected = { weights: [...numbers(0)], velocity: ZEROS, estimate: ZEROS };
+    for (let round = 0; round < 20; round++) {
+      const moved = (k: number, i: number): number => 0.1 * numbers(10 * round + k)[i]! + (i % 5);
+      const wordsOf = (k: number): RandomWords => new RandomWords(1, 'compress', round, k);
+      const start = state.weights();
+      const changes = samples.map((count, k) =>
+        state.changeTo(
+          start.map((weight, i) => weight - moved(k, i)),
+          count,
+          { words: wordsOf(k), topKPart: 0.2 },
+        ),
+      );
+      const maxima = changes.map((change) => state.measure(change, [0, 0]).maxima.map(Number));
+      const exponents = gridExponents(maxima.reduce(mergeMaxima), samples.length);
+      state.clearSum();
+      for (const change of changes) state.add(change, exponents);
+      const scalars = { ...optimizerScalars(outer, round + 1, 0.7) };
+      state.update({ exponents, update: { sampleCount: 400, scalars } });
+
+      const { estimate } = expected;
+      const sent = samples.map((count, k) =>
+        travels(
+          ZEROS.map((_, i) => count * (moved(k, i) - estimate[i]!)),
+          wordsOf(k),
+        ),
+      );
+      expected.estimate = estimate.map((value, i) => value + (sent[0]![i]! + sent[1]![i]!) / 400);
+      const gradient = expected.estimate;
+      expected.velocity = expected.velocity.map((value, i) => 0.5 * value + gradient[i]!);
+      const step = expected.velocity.map((value, i) => gradient[i]! + 0.5 * value);
+      expected.weights = expected.weights.map((weight, i) => weight - 0.7 * step[i]!);
+    }
+
+    const packed = state.packed();
+    const { weights, velocity, estimate } = expected;
+    for (const [i, value] of [...weights, ...velocity, ...estimate].entries())
+      assert.ok(Math.abs(packed[i]! - value) < 1e-4 * (1 + Math.abs(value)), `element ${i}`);
+    // A fifth travels in a round; everything has arrived, though not all in the same one.
+    for (const [i, value] of estimate.entries())
+      assert.ok(Math.abs(value - (i % 5)) < 0.2, `element ${i}: ${value}`);
+  });
+
   test('averages running statistics whatever the update of the weights is, and rounds none', () => {
     const [weight, bias] = PARAMETERS;
     const parameters = [weight!, { ...bias!, statisticMomentum: 0.1 }];
@@ -149,7 +214,7 @@ describe('RoundState', () => {
     state.set(Float32Array.from([...numbers(0), ...numbers(9)]));
     const end = numbers(1);
 
-    const change = state.changeTo(end, 100, new RandomWords(1, 'compress'));
+    const change = state.changeTo(end, 100, { words: new RandomWords(1, 'compress') });
     const maxima = state.measure(change, [0, 0]).maxima.map((maximum) => maximum ?? 0);
     const exponents = gridExponents(maxima, 1);
     state.clearSum();

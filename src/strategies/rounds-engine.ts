@@ -16,7 +16,7 @@ import { LanePool, type LanePoolOptions } from '../runtime/lanes/lane-pool.ts';
 import { digestsOf } from '../state/digest.ts';
 import { LocalLanes, type LocalRecipe, localRecipeOf, trainOnShard } from './local-training.ts';
 import { outerOptimizerOf } from './outer-update.ts';
-import { type Change, type ChangeNumbers, RoundState } from './round-state.ts';
+import { type Change, type ChangeCodec, type ChangeNumbers, RoundState } from './round-state.ts';
 import { parseRoundsSpec } from './rounds-spec.ts';
 import type { StartedEngine } from './strategy.ts';
 
@@ -43,8 +43,8 @@ export class RoundsEngine implements Engine {
   readonly #recipe: LocalRecipe;
   readonly #handlers: EngineHandlers;
   readonly #isAudited: boolean;
-  /** Of the run, where what shards changed is rounded at random. */
-  readonly #codecSeed: number | undefined;
+  /** How what shards changed is made smaller, and with which seed it is rounded at random. */
+  readonly #codec: (Omit<ChangeCodec, 'words'> & { readonly seed: number }) | undefined;
   readonly #state: RoundState;
   /** The pass that was begun and is not void. */
   #pass: Plan | undefined;
@@ -65,8 +65,9 @@ export class RoundsEngine implements Engine {
     this.#handlers = handlers;
     this.#isAudited = job.isAudited;
     const spec = parseRoundsSpec(job);
-    this.#codecSeed = spec.compress === undefined ? undefined : job.seed;
-    this.#state = new RoundState(job.parameters, outerOptimizerOf(spec));
+    const { compress, topKPart } = spec;
+    this.#codec = compress === undefined ? undefined : { seed: job.seed, topKPart };
+    this.#state = new RoundState(job.parameters, outerOptimizerOf(spec), compress === 'topk');
   }
 
   /**
@@ -269,16 +270,18 @@ export class RoundsEngine implements Engine {
     const step = roundAsStep(this.#recipe.layout);
     const { count: sampleCount } = sampleRange(step, plan.stepInEpoch, shard);
     const end = await this.#lanes.weights(this.#state.weightCount);
-    const words =
-      this.#codecSeed === undefined
-        ? undefined
-        : new RandomWords(this.#codecSeed, 'compress', plan.step, shard);
-    const change = this.#state.changeTo(end, sampleCount, words);
+    const change = this.#state.changeTo(end, sampleCount, this.#codecOf(plan.step, shard));
     const computeMs = performance.now() - startedMs;
     const trained = { change, record: { microBatch: shard, sampleCount, ...outcome, computeMs } };
     if ((this.#trained.size + 1) * change.byteLength <= MAX_KEPT_BYTES)
       this.#trained.set(shard, trained);
     return trained;
+  }
+
+  #codecOf(round: number, shard: number): ChangeCodec | undefined {
+    if (this.#codec === undefined) return undefined;
+    const { seed, topKPart } = this.#codec;
+    return { words: new RandomWords(seed, 'compress', round, shard), topKPart };
   }
 
   #contribute(plan: Plan, trained: TrainedShard): void {
@@ -292,12 +295,12 @@ export class RoundsEngine implements Engine {
   /** A copy: the sum of the next shard may be made while this one is still on its way. */
   #outgoingSum(): Uint8Array {
     const { sum } = this.#state;
-    return this.#codecSeed === undefined ? sum.slice() : packSum(sum);
+    return this.#codec === undefined ? sum.slice() : packSum(sum);
   }
 
   #takeTotals(totals: Uint8Array): void {
     const { sum } = this.#state;
-    if (this.#codecSeed === undefined) sum.set(totals);
+    if (this.#codec === undefined) sum.set(totals);
     else if (!unpackSum(totals, sum))
       throw new ProtocolError('commit: expected packed totals of this model, got something else');
   }

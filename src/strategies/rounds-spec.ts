@@ -15,7 +15,9 @@ const roundsSpec = z.object({
   /** Nesterov momentum of the update that a round ends with; 0 if absent. */
   outerMomentum: z.number().min(0).lt(1).optional(),
   /** How what shards changed is made smaller; as it is if absent. */
-  compress: z.literal('int8').optional(),
+  compress: z.enum(['int8', 'topk']).optional(),
+  /** Part of the elements that is kept with `topk`. */
+  topKPart: z.number().gt(0).max(1).optional(),
 });
 
 /** What workers of a run in rounds are told of them. */

@@ -32,7 +32,7 @@ export const ROUNDS: Strategy = {
 
 /** What all strategies in rounds have in common: a round is a step, and a shard a part of it. */
 export function planRounds(
-  { config: { compress }, schedule }: StrategyRequest,
+  { config: { compress, topKPart }, schedule }: StrategyRequest,
   layout: RoundLayout,
   { kind, totalSteps }: { readonly kind: RoundsSpec['kind']; readonly totalSteps: number },
 ): Omit<StrategyPlan, 'spec' | 'update' | 'notes'> & { readonly spec: RoundsSpec } {
@@ -41,13 +41,19 @@ export function planRounds(
     learningRateAt(schedule, round + 1, totalSteps),
   );
   const isPacked = compress !== 'none';
+  const isPart = compress === 'topk';
   return {
-    spec: { kind, shards, localEpochs, rates: withoutTail(rates), ...(isPacked && { compress }) },
+    spec: {
+      ...{ kind, shards, localEpochs, rates: withoutTail(rates) },
+      ...(isPacked && { compress }),
+      ...(isPart && { topKPart }),
+    },
     stepBatch: layout.globalBatch,
     totalSteps,
     train: roundAsStep(layout),
     passesPerEpoch: localEpochs,
     ...(isPacked && { packsSums: true }),
+    ...(isPart && { remembered: 1 }),
     units: { step: 'round', part: 'shard', lanesPerPart: 'all' },
     rounds: { shards: shardCount(layout), localEpochs, localSteps: localStepCount(layout, 0, 0) },
   };

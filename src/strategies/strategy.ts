@@ -32,6 +32,8 @@ export interface StrategyPlan extends Pick<
   readonly stepBatch: number;
   /** What travels to the workers; `strategyOf` and the strategy itself understand it. */
   readonly spec: Job['strategy'];
+  /** Regions that the state has behind those of the optimizer, each as large; 0 if absent. */
+  readonly remembered?: number;
   /** What the user should know and need not act on. */
   readonly notes: readonly string[];
 }

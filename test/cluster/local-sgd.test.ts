@@ -6,7 +6,7 @@ import { assertSameModel, referenceOf, startRun } from './runs.ts';
 const LOCAL_SGD: readonly string[] = [
   ...['--strategy', 'local-sgd', '--model', 'mlp', '--hidden', '64', '--dataset', 'digits'],
   ...['--seed', '7', '--global-batch', '96', '--micro-batch', '16', '--replicas', '6'],
-  ...['--sync-every', '5', '--rounds', '20', '--outer-momentum', '0.6', '--compress', 'int8'],
+  ...['--sync-every', '5', '--rounds', '20', '--outer-momentum', '0.6', '--compress', 'topk'],
 ];
 
 describe('lockstep train --strategy local-sgd', () => {
