@@ -7,6 +7,7 @@ import {
   stragglersAmong,
 } from '../plan/balance-policies.ts';
 import { type Capacity, divideInOrder, partMs, planLeases } from '../plan/shares.ts';
+import { SteadySpeed } from '../plan/steady-speed.ts';
 
 /** A share that is only so much larger or smaller than the one told is the same. */
 const SAME_WITHIN = 1;
@@ -33,6 +34,8 @@ export class Balance {
   readonly #plan: BalancePlan;
   readonly #microBatchCount: number;
   readonly #report: (event: Rebalanced) => void;
+  /** By rank. */
+  readonly #speeds = new Map<number, SteadySpeed>();
   #kept: Shared | undefined;
   #told: Shared | undefined;
 
@@ -54,6 +57,22 @@ export class Balance {
 
   /** Of `total` micro-batches, a whole step or less, what each of `parties` gets. */
   share(step: number, total: number, parties: readonly Party[]): number[] {
+    return this.#share(step, total, this.isByRule ? parties : this.#steady(step, parties));
+  }
+
+  /** The same workers, as fast as they have been for some steps. */
+  #steady(step: number, parties: readonly Party[]): Party[] {
+    return parties.map((party) => {
+      const { rank, capacity } = party;
+      const { microBatchMs } = capacity;
+      if (microBatchMs === undefined) return party;
+      const speed = this.#speeds.get(rank) ?? new SteadySpeed();
+      this.#speeds.set(rank, speed);
+      return { ...party, capacity: { ...capacity, microBatchMs: speed.at(step, microBatchMs) } };
+    });
+  }
+
+  #share(step: number, total: number, parties: readonly Party[]): number[] {
     const isWhole = total === this.#microBatchCount;
     if (!isWhole && this.#plan.everySteps === undefined) return this.#divide(total, parties);
     const ranks = parties.map(({ rank }) => rank);

@@ -102,8 +102,10 @@ async function makeEngine(
   });
   pools.push(pool);
   const weights = model.parameters.flatMap((spec, index) => [...initialParameter(spec, 1, index)]);
-  const momentum = job.strategy['outerMomentum'] === undefined ? [] : weights.map(() => 0);
-  const state = Float32Array.from([...weights, ...momentum]);
+  const { outerMomentum, compress } = job.strategy;
+  const regions = Number(outerMomentum !== undefined) + Number(compress === 'topk');
+  const state = new Float32Array((1 + regions) * weights.length);
+  state.set(weights);
   engine.importState(new Uint8Array(state.buffer), () => {});
   const next = async (): Promise<Done> => {
     while (waiting.length === 0) await new Promise<void>((resolve) => (wake = resolve));
@@ -136,6 +138,10 @@ function resultsOf(done: readonly Done[]): object[] {
 
 async function digestOf(engine: RoundsEngine): Promise<string> {
   return new Promise((resolve) => engine.digest((weights) => resolve(weights)));
+}
+
+async function stateOf(engine: RoundsEngine): Promise<Uint8Array> {
+  return new Promise((resolve) => engine.exportState((bytes) => resolve(bytes.slice())));
 }
 
 describe('RoundsEngine', () => {
@@ -322,5 +328,48 @@ describe('RoundsEngine', () => {
     assert.ok(sum.length < 1.5 * elements, `${sum.length} bytes for ${elements} elements`);
     assert.ok(total.some((value) => value !== 0));
     assert.notEqual(await digestOf(engine), before, 'they are applied');
+  });
+
+  test('sends the largest changes in a fifth of a byte per element, from what all have', async () => {
+    const strategy = {
+      ...{ kind: 'local-sgd', shards: 3, localEpochs: 1, roundsPerEpoch: 1, rates: [0.01] },
+      ...{ compress: 'topk', topKPart: 0.1 },
+    };
+    const twins = [
+      await makeEngine(1, makeJob({ strategy })),
+      await makeEngine(2, makeJob({ strategy })),
+    ];
+    const elements = makeArenaLayout(model.parameters).paddedLength;
+    const exponents = model.parameters.map(() => 16);
+
+    const sums: Uint8Array[][] = [];
+    for (const [round, shard] of [0, 1, 0].entries()) {
+      // Of one shard after the other, each by the engine that had the other one before.
+      const [trainer, other] = round % 2 === 0 ? twins : [...twins].reverse();
+      trainer!.engine.begin(planOf({ pass: round, step: round, leases: [shard], exponents }));
+      const { sum, records } = await trainer!.next();
+      other!.engine.begin(planOf({ pass: round, step: round, leases: [shard], exponents }));
+      sums.push([sum, (await other!.next()).sum]);
+      const update = { sampleCount: records[0]!.sampleCount, scalars: SCALARS };
+      for (const { engine } of twins)
+        engine.apply(
+          { kind: 'commit', pass: round, step: round, exponents, update },
+          sum,
+          () => {},
+        );
+    }
+
+    for (const [mine, theirs] of sums) assert.deepEqual(mine, theirs);
+    assert.ok(
+      sums.every(([sum]) => sum!.length < 0.25 * elements),
+      `${sums[0]![0]!.length} bytes`,
+    );
+    const [first, second] = await Promise.all(twins.map(async ({ engine }) => stateOf(engine)));
+    assert.deepEqual(first, second);
+    const { length } = makeArenaLayout(model.parameters);
+    const estimate = new Float32Array(first!.buffer).subarray(length);
+    assert.equal(estimate.length, length, 'weights and estimate');
+    const told = estimate.filter((value) => value !== 0).length;
+    assert.ok(told > 0.1 * length && told < 0.35 * length, `${told} of ${length}`);
   });
 });
