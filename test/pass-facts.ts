@@ -30,6 +30,8 @@ export interface MemberChanges {
   /** One of its own unless given. */
   readonly host?: string;
   readonly numericsClass?: string;
+  /** What one micro-batch took it that it tried; it does not say unless given. */
+  readonly trialMs?: number;
   /** Where other workers reach it; nowhere unless given. */
   readonly doors?: readonly Door[];
   /** The address of the coordinator's machine at which it is reached; none unless given. */
@@ -70,8 +72,8 @@ export function joinMember(clock: Clock, name: string, changes: MemberChanges = 
   if (phase !== 'loading') {
     member.link.attach('data', data);
     member.link.attach('heartbeat', heartbeat);
-    const { numericsClass = 'one', doors = [] } = changes;
-    member.load({ numericsClass, doors });
+    const { numericsClass = 'one', trialMs, doors = [] } = changes;
+    member.load({ numericsClass, trialMs, doors });
     member.becomeReady(nowMs);
   }
   if (phase === 'active') member.activate();

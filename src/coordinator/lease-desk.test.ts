@@ -13,11 +13,17 @@ import { ManualClock } from '../base/clock.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import type { Pass } from './steps/pass.ts';
 
-/** A desk and two members, `worker 0` and `worker 1`. */
-function createWorld(lanes = [1, 1]) {
+/** A desk and two members, `worker 0` and `worker 1`; `trials` are what they tried, if they did. */
+function createWorld(lanes = [1, 1], trials: readonly number[] = []) {
   const clock = new ManualClock();
   const desk = new LeaseDesk(clock, makeTestPlan());
-  const workers = lanes.map((count, i) => joinMember(clock, `worker ${i}`, { lanes: count }));
+  const workers = lanes.map((count, i) => {
+    const trialMs = trials[i];
+    return joinMember(clock, `worker ${i}`, {
+      lanes: count,
+      ...(trialMs !== undefined && { trialMs }),
+    });
+  });
   const members = workers.map(({ member }) => member);
   const begin = (id: number): Pass => {
     const pass = makePass({ id });
@@ -178,6 +184,36 @@ describe('LeaseDesk', () => {
 
     assert.equal(stuckMs(a, first, false), undefined);
     assert.equal(stuckMs(a, first), 600_005);
+  });
+
+  test('goes by what workers tried as long as nobody has computed anything', () => {
+    const { clock, desk, members, b, stuckMs } = createWorld([1, 1], [600, 4_000]);
+    const pass = makePass({ microBatchCount: 1 });
+    desk.begun(begunOf(pass, clock.now(), members));
+    clock.advance(2_400);
+    assert.deepEqual(desk.late(pass, members), []);
+    clock.advance(1);
+    // Four times what one took the other, which has nothing to do.
+    assert.deepEqual(desk.late(pass, members), [b.member]);
+
+    clock.advance(13_599);
+    assert.equal(stuckMs(b, pass), undefined);
+    clock.advance(1);
+    assert.equal(stuckMs(b, pass), 16_001);
+  });
+
+  test('gives who has computed nothing time by what it tried, or others took if that is longer', () => {
+    const { clock, a, b, begin, finish, stuckMs } = createWorld([1, 1, 1], [4_000, 600, 10]);
+    const pass = begin(1);
+    clock.advance(3_000);
+    assert.equal(stuckMs(a, pass), undefined);
+    assert.equal(stuckMs(b, pass), 3_005);
+
+    finish(pass, a, 5_000);
+
+    assert.equal(stuckMs(b, pass), undefined);
+    clock.advance(17_000);
+    assert.equal(stuckMs(b, pass), 20_005);
   });
 
   test('finds a worker late once others are done for long, whatever progress it makes', () => {

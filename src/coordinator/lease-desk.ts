@@ -19,7 +19,7 @@ import { WorkerSpeed } from '../plan/worker-speed.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes. */
 const STUCK_MS = 3_000;
-/** As long as nobody has computed a micro-batch, one may take this long on lanes that rest. */
+/** As long as nobody has computed, or tried, one, a micro-batch may take so long on lanes that rest. */
 const FIRST_MICRO_BATCH_MS = 60_000;
 /** Others compute what a worker holds after this, or after four times what the pass takes them. */
 const LATE_MS = 2_000;
@@ -131,10 +131,21 @@ export class LeaseDesk implements PassListener {
   /** What `count` micro-batches of `pass` will take `member` in all; undefined: not known yet. */
   expectedMs(member: Member, count: number, pass: Pass): number | undefined {
     const { microBatchMs, linkMs } = this.#accountOf(member).speed;
+    const ms = this.#durationMs(member, microBatchMs, count, pass);
+    return ms === undefined ? undefined : linkMs + ms;
+  }
+
+  /** What its lanes take for `count` micro-batches of `pass`, if one of training takes so long. */
+  #durationMs(
+    { hello }: Member,
+    microBatchMs: number | undefined,
+    count: number,
+    pass: Pass,
+  ): number | undefined {
     if (microBatchMs === undefined) return undefined;
-    const lanes = this.#isOfShards(pass) ? 1 : Math.max(1, member.hello.lanes);
+    const lanes = this.#isOfShards(pass) ? 1 : Math.max(1, hello.lanes);
     const scale = pass.spec.work === 'evaluate' ? this.#evaluateScale : 1;
-    return linkMs + Math.ceil(count / lanes) * scale * microBatchMs;
+    return Math.ceil(count / lanes) * scale * microBatchMs;
   }
 
   /** Whether one of `members` was asked to give back some of `pass`, and has not answered. */
@@ -222,7 +233,7 @@ export class LeaseDesk implements PassListener {
    */
   late(pass: Pass, members: readonly Member[]): Member[] {
     const isIdle = (m: Member): boolean => pass.unfinishedOf(m.workerId).length === 0;
-    // As long as nobody has finished anything, nobody knows what is late.
+    // As long as nobody has finished, or tried, anything, nobody knows what is late.
     if (this.#paceMs === 0 || !members.some(isIdle)) return [];
     const allowedMs = Math.max(LATE_MS, PATIENCE * this.#paceMs);
     const nowMs = this.#clock.now();
@@ -372,13 +383,23 @@ export class LeaseDesk implements PassListener {
     });
   }
 
-  /** When the last of those who have shares of right will be done, as far as speeds are known. */
+  /**
+   * When the last of those who have shares of right will be done, as far as speeds are known; if
+   * none is, as if all were as fast as the one whose trial was the shortest.
+   */
   #expectedMs(members: readonly Member[], shares: readonly number[], pass: Pass): number {
-    const times = members.map((member, i) => {
-      const share = shares[i] ?? 0;
-      return share === 0 ? 0 : (this.expectedMs(member, share, pass) ?? 0);
-    });
-    return Math.max(0, ...times);
+    const lastMs = (msOf: (member: Member, share: number) => number | undefined): number => {
+      const times = members.map((member, i) => {
+        const share = shares[i] ?? 0;
+        return share === 0 ? 0 : (msOf(member, share) ?? 0);
+      });
+      return Math.max(0, ...times);
+    };
+    const [trialMs] = inOrder(members.map((member) => member.trialMs));
+    return (
+      lastMs((member, share) => this.expectedMs(member, share, pass)) ||
+      lastMs((member, share) => this.#durationMs(member, trialMs, share, pass))
+    );
   }
 
   /** A worker trains on one shard at a time, with all its lanes. */
@@ -386,10 +407,14 @@ export class LeaseDesk implements PassListener {
     return this.#isWholeWorker && pass.spec.work === 'train';
   }
 
-  /** What a micro-batch takes it; what it takes others as long as that is not known. */
+  /**
+   * What a micro-batch takes it; as long as that is not known what it takes others, or took it when
+   * it tried one: whichever is longer.
+   */
   #microBatchMs(member: Member, pass: Pass): number | undefined {
     const own = this.#accountOf(member).speed.microBatchMs;
-    const known = own ?? slowestOf(this.#speeds.values());
+    const ofOthers = [...this.#speeds.values()].map(({ microBatchMs }) => microBatchMs);
+    const known = own ?? inOrder([member.trialMs, ...ofOthers]).at(-1);
     return known === undefined || pass.spec.work === 'train' ? known : known * this.#evaluateScale;
   }
 
@@ -414,10 +439,9 @@ export class LeaseDesk implements PassListener {
   }
 }
 
-/** Of all micro-batch times that are known the longest. */
-function slowestOf(speeds: Iterable<WorkerSpeed>): number | undefined {
-  const known = [...speeds].flatMap(({ microBatchMs }) => microBatchMs ?? []);
-  return known.length === 0 ? undefined : Math.max(...known);
+/** The times that are known, the shortest first. */
+function inOrder(times: readonly (number | undefined)[]): number[] {
+  return times.filter((ms) => ms !== undefined).sort((a, b) => a - b);
 }
 
 /** Divides micro-batches in order. */

@@ -9,6 +9,8 @@ import { STEPS_THAT_READ_FILES } from '../../test/steps-that-read-files.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
 import type { Job } from '../protocol/messages.ts';
+import type { EngineProfile } from '../runtime/engine.ts';
+import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import { type DataLoader, engineFactory } from './worker-engine.ts';
 
 /** What becomes of a job: the error of its engine, and how often data were loaded for it. */
@@ -71,6 +73,22 @@ describe('engineFactory', () => {
       assert.match(message, /^this worker of 2 lanes needs at least [\d.]+ GiB of memory, and /);
       assert.deepEqual([code, loads], ['RUNTIME_FAILED', 0]);
     }
+  });
+
+  test('tells what it trains on, and how long one micro-batch took that it tried', async () => {
+    const pools: LanePool[] = [];
+    const owner = { watchLanes: () => {}, hold: (pool: LanePool) => void pools.push(pool) };
+    const options = { device: 'cpu', lanes: 2, log: () => {} } as const;
+    const make = engineFactory(options, async () => ({ data }), { ...owner, await: () => {} });
+    const handlers = { onDone: () => {}, onAttempted: () => {}, onFailed: () => {} };
+
+    const { dataDigest, trialMs } = await new Promise<EngineProfile>((resolve, reject) =>
+      make(job, files, handlers).whenReady((_, profile) => resolve(profile), reject),
+    );
+
+    await Promise.all(pools.map(async (pool) => pool.closed(2_000)));
+    assert.equal(dataDigest, 'known');
+    assert.ok(trialMs !== undefined && trialMs > 0 && trialMs < 5_000, `${trialMs} ms`);
   });
 
   test('computes nothing from data that are not those of the job', async () => {

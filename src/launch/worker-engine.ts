@@ -112,7 +112,7 @@ async function makeEngine(
   const found = await load();
   checkData(job, found.data);
   const { train, evaluate, digest: dataDigest } = found.data;
-  const { pool, engine, numericsClass } = await strategyOf(job).createEngine({
+  const { pool, engine, numericsClass, trialMs } = await strategyOf(job).createEngine({
     laneCount,
     ...(throttle !== undefined && { throttle }),
     device,
@@ -129,6 +129,7 @@ async function makeEngine(
   const score = job.isProfiled === true ? computeScore(await measureMachine(options)) : undefined;
   const profile = {
     ...{ dataDigest, numericsClass },
+    ...(trialMs !== undefined && { trialMs }),
     ...(score !== undefined && { computeScore: score }),
     ...(came && { received: came }),
   };

@@ -18,6 +18,7 @@ export type MemberPhase = 'loading' | 'ready' | 'syncing' | 'active' | 'stalled'
 /** What a member tells when its data and sessions are ready. */
 interface Loaded {
   readonly numericsClass: string;
+  readonly trialMs?: number | undefined;
   readonly doors?: readonly Door[] | undefined;
   readonly computeScore?: number | undefined;
 }
@@ -48,6 +49,7 @@ export class Member {
   readonly #talk: Talk;
   #phase: MemberPhase = 'loading';
   #numericsClass: string | undefined;
+  #trialMs: number | undefined;
   #score: number | undefined;
   #doors: readonly Door[] = [];
 
@@ -86,14 +88,20 @@ export class Member {
     return this.#doors;
   }
 
+  /** What one micro-batch took it before it was ready; undefined: it does not say. */
+  get trialMs(): number | undefined {
+    return this.#trialMs;
+  }
+
   /** About how fast its machine should be, if it was measured (`computeScore`). */
   get score(): number | undefined {
     return this.#score;
   }
 
   /** Its data and sessions are ready, and others reach it at `doors`. */
-  load({ numericsClass, doors = [], computeScore }: Loaded): void {
+  load({ numericsClass, trialMs, doors = [], computeScore }: Loaded): void {
     this.#numericsClass = numericsClass;
+    this.#trialMs = trialMs;
     this.#doors = doors;
     this.#score = computeScore;
   }

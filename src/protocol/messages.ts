@@ -22,7 +22,7 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 12;
+export const PROTOCOL_VERSION = 13;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -206,6 +206,8 @@ const ready = z.object({
   /** Hash of the gradient of one fixed micro-batch: equal on workers that agree bit for bit. */
   numericsClass: token,
   loadMs: milliseconds,
+  /** What one micro-batch took it that it tried; absent where it is leased more than that. */
+  trialMs: milliseconds.optional(),
   /** Absent when it had the data. */
   received: receivedData.optional(),
   /**

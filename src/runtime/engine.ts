@@ -63,6 +63,8 @@ export interface EngineProfile {
   readonly dataDigest: string;
   /** Hash of the gradient of one fixed micro-batch. */
   readonly numericsClass: string;
+  /** What one micro-batch took that was tried; absent where a part of a step is more than one. */
+  readonly trialMs?: number;
   /** About how fast the machine should be, where the job wants that measured (`computeScore`). */
   readonly computeScore?: number;
   /** Present when the data came from the coordinator. */

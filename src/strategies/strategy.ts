@@ -43,6 +43,8 @@ export interface StartedEngine {
   readonly engine: Engine;
   readonly pool: LanePool;
   readonly numericsClass: string;
+  /** What one micro-batch took its lanes, milliseconds; absent where a part is more than one. */
+  readonly trialMs?: number;
 }
 
 /**

@@ -20,7 +20,7 @@ export const SYNC: Strategy = {
   },
   extraRegions: 0,
   async createEngine(options) {
-    const { pool, numericsClass } = await LanePool.create(options);
-    return { engine: pool, pool, numericsClass };
+    const { pool, ...found } = await LanePool.create(options);
+    return { engine: pool, pool, ...found };
   },
 };

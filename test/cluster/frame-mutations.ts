@@ -41,7 +41,7 @@ export const STALE: readonly ToCoordinator[] = [
 const SAYINGS: readonly object[] = [
   ...STALE,
   hello(),
-  { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1 },
+  { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1, trialMs: 1 },
   { kind: 'sendSamples', split: 'd', part: 'x', offset: 0, byteLength: 1024 },
   { kind: 'state', step: 1 },
   { kind: 'failed', reason: 'no reason' },

@@ -98,7 +98,8 @@ function sayingOf(choices: Choices, kind: Kind, hello: Hello): ToCoordinator {
 /** What an honest worker says first; of some that can be reached by others, as they say. */
 function readyOf(choices: Choices, { workerId }: Hello): Extract<ToCoordinator, { kind: 'ready' }> {
   const doors = choices.chance(0.8) && { doors: [{ host: workerId, port: 1 }] };
-  return { kind: 'ready', dataDigest: 'data', numericsClass: 'one', loadMs: 1, ...doors };
+  const times = { loadMs: 1, trialMs: choices.magnitude(0.01, 1e9) };
+  return { kind: 'ready', dataDigest: 'data', numericsClass: 'one', ...times, ...doors };
 }
 
 /** Joins, babbles for a while, and leaves for good after a few seconds. */

@@ -277,11 +277,12 @@ class SimulatedWorker {
         const create = (inner: EngineHandlers): Engine => this.#createEngine(inner);
         const { wrapEngine } = this.#cluster;
         const engine = wrapEngine?.(create, handlers, this.host.name) ?? create(handlers);
+        const trialMs = this.#speedMs * this.#slowness();
         return {
           whenReady: (ready) => {
             const load = (): void =>
               void this.clock.after(this.#cluster.choices.between(50, 400), () =>
-                ready(engine, { dataDigest: 'data', numericsClass: 'one' }),
+                ready(engine, { dataDigest: 'data', numericsClass: 'one', trialMs }),
               );
             if (supply === undefined) load();
             else this.#getData(supply, load);

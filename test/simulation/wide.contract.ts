@@ -34,7 +34,7 @@ export function checkWideHistories(first: number, count: number): void {
   }
   if (count === 1) return;
   assert.ok(joined > count, `babblers were ready ${joined} times in ${count} histories`);
-  assert.ok(grouped > count / 25, `babblers were put into ${grouped} groups`);
+  assert.ok(grouped > count / 50, `babblers were put into ${grouped} groups`);
   assert.ok(asked > count / 4, `babblers were given work ${asked} times in ${count} histories`);
 }
 

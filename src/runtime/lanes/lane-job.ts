@@ -67,7 +67,7 @@ export type LaneAnswer =
   | { readonly kind: 'computed'; readonly records: readonly MicroBatchRecord[] }
   | { readonly kind: 'applied'; readonly norms: readonly number[] }
   | { readonly kind: 'done' }
-  | { readonly kind: 'probed'; readonly numericsClass: string }
+  | { readonly kind: 'probed'; readonly numericsClass: string; readonly trialMs: number }
   | { readonly kind: 'failed'; readonly message: string; readonly code: string };
 
 /** Where the parameters of a job lie in a region of an arena. */

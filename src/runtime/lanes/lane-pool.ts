@@ -116,26 +116,27 @@ export class LanePool implements Engine {
   }
 
   /**
-   * Starts the lanes; resolves once all have compiled, with the numerics class that they agree on.
+   * Starts the lanes; resolves once all have compiled, with the numerics class that they agree on,
+   * and what one micro-batch took the slowest of them, milliseconds.
    */
   static async create(
     options: LanePoolOptions,
-  ): Promise<{ pool: LanePool; numericsClass: string }> {
+  ): Promise<{ pool: LanePool; numericsClass: string; trialMs: number }> {
     const pool = new LanePool(options);
     options.onStarted?.(pool.control.words);
     try {
       await pool.#perform(undefined);
       const answers = await pool.#perform({ kind: 'probe' });
-      const classes = new Set(
-        answers.map((answer) => (answer.kind === 'probed' ? answer.numericsClass : '')),
-      );
+      const probed = answers.filter((answer) => answer.kind === 'probed');
+      const classes = new Set(probed.map(({ numericsClass }) => numericsClass));
       if (classes.size !== 1) {
         throw new RuntimeError(
           'the lanes of this worker do not compute the same bits. Use --lanes 1 on this machine.',
         );
       }
       pool.#onCreateFailed = undefined;
-      return { pool, numericsClass: [...classes][0] ?? '' };
+      const trialMs = Math.max(...probed.map((answer) => answer.trialMs));
+      return { pool, numericsClass: [...classes][0] ?? '', trialMs };
     } catch (error) {
       pool.close();
       throw error;

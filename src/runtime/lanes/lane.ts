@@ -264,9 +264,10 @@ export class Lane {
 
   /**
    * Hash of loss and gradient of the first samples under fixed weights: workers with the same hash
-   * belong to one numerics class. Also warms the session up.
+   * belong to one numerics class. Also warms the session up, and tells how long that took: what a
+   * micro-batch takes at most, on a machine that is no busier.
    */
-  async probe(): Promise<string> {
+  async probe(): Promise<{ numericsClass: string; trialMs: number }> {
     const words = new RandomWords(0, 'probe');
     const { job, train } = this.#start;
     const { layout, arena, kernels } = this.#memory;
@@ -276,13 +277,15 @@ export class Lane {
       for (let i = 0; i < length; i++)
         weights[offset + i] = pattern[(i + offset) % pattern.length] as number;
     }
+    const startedMs = performance.now();
     this.#train.fill(undefined, 0, Math.min(job.microBatch, train.sampleCount));
     drawMasks(job, arena, kernels, 0, 0);
     await this.#run(this.#train, 'training');
+    const trialMs = performance.now() - startedMs;
     const hash = createHash('sha256').update(String(this.#train.lossSum));
     hash.update(arena.uint8('gradient'));
     weights.fill(0);
-    return hash.digest('hex').slice(0, 16);
+    return { numericsClass: hash.digest('hex').slice(0, 16), trialMs };
   }
 
   #orderOf(epoch: number): Uint32Array {

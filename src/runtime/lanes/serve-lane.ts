@@ -64,7 +64,7 @@ async function obey(
       lane.exportState();
       return { kind: 'done' };
     case 'probe':
-      return { kind: 'probed', numericsClass: await lane.probe() };
+      return { kind: 'probed', ...(await lane.probe()) };
     default:
       return command satisfies never;
   }
