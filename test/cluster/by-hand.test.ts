@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { freeze } from './processes.ts';
 import { assertSameModel, lasting, referenceOf, SHORT, startRun, startWorker } from './runs.ts';
 
 /** Several times what a worker takes to start. */
@@ -44,6 +45,23 @@ describe('lockstep worker --join', () => {
       ledger.counted + 32,
     );
     for (const worker of workers) assert.equal((await worker.end()).status, 0);
+  });
+
+  test('ends well when it joins in the last second of a run', async (t) => {
+    // One that is alone goes on where it was, if nobody else is ready before.
+    const run = startRun(t, [...SHORT, '--workers', '1', '--lanes', '1', '--throttle', '4']);
+    await run.reachesStep(215);
+    const thaw = freeze(t, (await run.workerIds(1)).get(0)!);
+
+    const late = await startWorker(t, run);
+    await late.saying(/joined run run as rank 1/);
+    thaw();
+    await run.outcome();
+
+    t.diagnostic(`it was ready ${run.eventsOf('worker-joined').length - 1} times`);
+    assert.equal((await late.end(5_000)).status, 0, late.stderr);
+    assert.match(late.stderr, /done: the run is finished\n$/);
+    assert.deepEqual(run.eventsOf('worker-lost'), []);
   });
 
   test('waits for a coordinator that is started after it', async (t) => {

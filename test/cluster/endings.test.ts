@@ -183,4 +183,36 @@ describe('lockstep train', () => {
     assert.equal(summary.modelStep, step);
     assert.ok(existsSync(join(run.folder, 'model.onnx')));
   });
+
+  test('tells that the loss has exploded, and ends with it only where that is wanted', async (t) => {
+    const data = ['--dataset', 'synthetic_regression', '--hidden', '8', '--seed', '7'];
+    // Its loss is finite to the end, and tens of thousands of times the first.
+    const args = [...data, '--optimizer', 'momentum', '--lr', '2.2', '--steps', '4'];
+    const exploded =
+      /\n! step (\d): the training has diverged: the loss is [\d.]+e\+\d+, the first was/;
+
+    const warned = startRun(t, [...args, '--workers', '1', '--lanes', '1']);
+    const { summary } = await warned.outcome();
+    const stopped = startRun(t, [
+      ...args,
+      '--workers',
+      '1',
+      '--lanes',
+      '1',
+      '--stop-on-divergence',
+    ]);
+    const { status } = await stopped.program.end();
+
+    const step = Number(exploded.exec(warned.program.stderr)?.[1]);
+    assert.ok(step > 0 && step === summary.diverged?.step, warned.program.stderr);
+    assert.equal(summary.steps, 4);
+    assert.equal(status, 1);
+    assert.match(stopped.program.stderr, exploded);
+    assert.match(
+      stopped.program.stderr,
+      new RegExp(`\nerror: step ${step}: the training has diverged: [^\n]*--lr[^\n]*\n$`),
+    );
+    const { status: how, code, steps, modelStep } = stopped.summary();
+    assert.deepEqual([how, code, steps, modelStep], ['failed', 'DIVERGED', step, step]);
+  });
 });
