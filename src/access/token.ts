@@ -47,16 +47,22 @@ export function parseToken(text: string): Token {
   const known = ROLES.find((one) => one === role);
   if (known === undefined || id === undefined || secret === undefined) {
     const versioned = /^lk(\d+)_/.exec(text);
+    if (versioned !== null && versioned[1] !== '1')
+      throw new ConfigError(
+        'token: made by another version of Lockstep. Use the same version on both machines.',
+      );
+    if (text.length === lengthOf()) throw misspelt();
     throw new ConfigError(
-      versioned !== null && versioned[1] !== '1'
-        ? 'token: made by another version of Lockstep. Use the same version on both machines.'
-        : `token: expected lk1_<role>_... of ${lengthOf()} characters, got ${text.length}. ` +
-            'Was it copied whole?',
+      `token: expected lk1_<role>_... of ${lengthOf()} characters, got ${text.length}. ` +
+        'Was it copied whole?',
     );
   }
-  if (checkOf(text.slice(0, -CHECK_LENGTH - 1)) !== check)
-    throw new ConfigError('token: a character of it is wrong or missing. Copy it again, whole.');
+  if (checkOf(text.slice(0, -CHECK_LENGTH - 1)) !== check) throw misspelt();
   return { role: known, id, secret };
+}
+
+function misspelt(): ConfigError {
+  return new ConfigError('token: a character of it is wrong or missing. Copy it again, whole.');
 }
 
 /** The key of a token, by which both ends know each other before it is traded. */

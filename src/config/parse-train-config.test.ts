@@ -578,10 +578,10 @@ describe('parseTrainConfig', () => {
       refusal(`# ${'x'.repeat(MAX_CONFIG_BYTES)}`)[0]!,
       /expected a configuration of at most 65536 bytes/,
     );
-    assert.match(
-      refusal(`lr: ${'['.repeat(60_000)}`)[0]!,
-      /^config\.yaml:1:1 .*thousands of brackets/,
-    );
+    const indented = Array.from({ length: 300 }, (_, depth) => `${' '.repeat(depth)}a:`);
+    const [brackets, braces] = ['['.repeat(60_000), '{a: '.repeat(16_000)];
+    for (const deep of [brackets, `lr: ${braces}`, '- '.repeat(30_000), indented.join('\n')])
+      assert.match(refusal(deep)[0]!, /^config\.yaml:1:1 .* one thing in another far too often/);
     assert.ok(refusal(bomb.join('\n')).some((line) => /alias/.test(line)));
     assert.ok(performance.now() - started < 5000);
   });

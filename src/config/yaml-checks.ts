@@ -1,9 +1,12 @@
 /** What the parser of YAML takes and a configuration may not have. */
-import { isAlias, isMap, isNode, isScalar, visit } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, Lexer, Parser, visit } from 'yaml';
 import type { Document, Node, YAMLMap } from 'yaml';
 
 /** Aliases in a document, and how far they may blow up one value. */
 export const MAX_ALIASES = 50;
+
+/** Tokens that may be open at once: far more than any settings have. */
+const MAX_OPEN = 200;
 
 /** What to do instead of using aliases. */
 export const WITHOUT_ALIASES = 'Write the values out.';
@@ -12,6 +15,20 @@ export const WITHOUT_ALIASES = 'Write the values out.';
 export interface NodeProblem {
   readonly offset: number;
   readonly message: string;
+}
+
+/**
+ * Whether lists and mappings stand so deep in one another that what is made of them, by recursion,
+ * might exhaust the stack. That may end the whole process: a regular expression that finds no room
+ * on it does.
+ */
+export function isNestedTooDeep(text: string): boolean {
+  const parser = new Parser();
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const _ of parser.next(lexeme)) void _;
+    if (parser.stack.length > MAX_OPEN) return true;
+  }
+  return false;
 }
 
 /**

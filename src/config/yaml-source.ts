@@ -4,7 +4,7 @@
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { Document, ParsedNode, YAMLMap } from 'yaml';
 import { messageOf } from '../base/errors.ts';
-import { checkNodes, MAX_ALIASES, WITHOUT_ALIASES } from './yaml-checks.ts';
+import { checkNodes, isNestedTooDeep, MAX_ALIASES, WITHOUT_ALIASES } from './yaml-checks.ts';
 import type { NodeProblem } from './yaml-checks.ts';
 
 /** A configuration file that somebody else has read. */
@@ -44,8 +44,8 @@ export const MAX_CONFIG_BYTES = 65_536;
  * The entries of the top mapping of a YAML file; none for an empty file.
  *
  * Refused, as issues: more than MAX_CONFIG_BYTES, syntax errors, duplicate keys, several documents,
- * a document that is no mapping, unknown tags, values that contain themselves or are blown up by
- * aliases.
+ * a document that is no mapping, unknown tags, values that contain themselves, stand far too deep in
+ * one another, or are blown up by aliases.
  */
 export function readYaml(source: ConfigSource): {
   entries: readonly YamlEntry[];
@@ -58,6 +58,8 @@ export function readYaml(source: ConfigSource): {
   if (bytes > MAX_CONFIG_BYTES)
     return refuse(`expected a configuration of at most ${MAX_CONFIG_BYTES} bytes, got ${bytes}`);
 
+  if (isNestedTooDeep(text))
+    return refuse('expected a mapping of settings, got one thing in another far too often');
   const lines = new LineCounter();
   let document: Document.Parsed;
   let found: NodeProblem[];
@@ -65,11 +67,8 @@ export function readYaml(source: ConfigSource): {
     document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
     found = checkNodes(document);
   } catch (error) {
-    // The parser recurses: a file of nothing but brackets exhausts the stack.
     return refuse(`cannot be read as YAML: ${messageOf(error)}`);
   }
-  if (document.errors.some(({ message }) => message.includes('call stack')))
-    return refuse('expected a mapping of settings, got thousands of brackets in one another');
   const placeAt = (offset: number): ConfigPlace => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };

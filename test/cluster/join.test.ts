@@ -4,6 +4,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { joinLinkText } from '../../src/access/join-link.ts';
+import { newToken } from '../../src/access/token.ts';
 import { isAlive, Program, REPOSITORY, startLockstep, temporaryFolder } from './processes.ts';
 import { Run } from './runs.ts';
 
@@ -195,16 +197,23 @@ describe('lockstep join', () => {
 
   test('says what is wrong with a link before anything is begun', async (t) => {
     const lab = new Lab(t);
+    const token = newToken('worker');
+    const link = joinLinkText({ addresses: [{ host: '127.0.0.1', port: 1 }], token });
     const wrong: readonly (readonly [readonly string[], RegExp])[] = [
-      [[], /expected the link that `lockstep coordinator --lan` prints/],
-      [['desk:29500'], /join link: expected lockstep:/],
-      [['lockstep://desk:29500/lk1_worker_abc'], /Was it copied whole\?/],
-      [['--link-file', 'nowhere'], /--link-file: expected a file that is there/],
+      [['join'], /expected the link that `lockstep coordinator --lan` prints/],
+      [['join', 'desk:29500'], /join link: expected lockstep:/],
+      [['join', 'lockstep://desk:29500/lk1_worker_abc'], /Was it copied whole\?/],
+      [['join', link.replace('127.0.0.1', 'a$(id)')], /expected host:port before the token, got/],
+      [['join', link, '--lanes', 'many'], /--lanes: expected a whole number/],
+      [['join', '--link-file', 'nowhere'], /--link-file: expected a file that is there/],
+      [['join', '--link-file', '.'], /--link-file: expected a file, no folder, got "\."/],
+      [['worker', '--join', link], /--join: expected host:port, got a link\. A link goes to `lock/],
     ];
-    const programs = wrong.map(([args]) => lab.start('laptop', 'join', ...args));
+    const programs = wrong.map(([args]) => lab.start('laptop', ...args));
     for (const [index, program] of programs.entries()) {
       assert.equal((await program.end()).status, 2, program.stderr);
       assert.match(program.stderr, wrong[index]![1]);
+      assert.ok(!program.stderr.includes(secretOf(link)), program.stderr);
     }
   });
 });

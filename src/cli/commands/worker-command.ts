@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { accessFolder } from '../../access/home.ts';
 import { looksLikeLink, MAX_LINK, parseJoinLink } from '../../access/join-link.ts';
-import { ConfigError, invariant } from '../../base/errors.ts';
+import { ConfigError, invariant, messageOf } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { launchedRank } from '../../launch/launched-rank.ts';
@@ -85,11 +85,13 @@ function withWorkOptions(command: Command): Command {
 async function workAt(context: CommandContext, flags: Flags): Promise<void> {
   const { join = '', insecure } = flags;
   const address = parseAddress(join);
-  if (address === undefined)
+  // A link is not shown: it holds a token.
+  if (looksLikeLink(join))
     throw new ConfigError(
-      `--join: expected host:port, got "${join}". Example: --join desk:29500` +
-        (looksLikeLink(join) ? '; a link goes to `lockstep join`' : ''),
+      '--join: expected host:port, got a link. A link goes to `lockstep join`, without --join',
     );
+  if (address === undefined)
+    throw new ConfigError(`--join: expected host:port, got "${join}". Example: --join desk:29500`);
   const protection = insecure === undefined ? 'this-machine' : 'none';
   await work(context, flags, async () => ({ addresses: [address], protection }));
 }
@@ -114,10 +116,7 @@ async function linkText(
   file: string | undefined,
   environment: NodeJS.ProcessEnv,
 ): Promise<string> {
-  if (file !== undefined) {
-    checkFile('--link-file', file);
-    return readFileSync(file, 'utf8');
-  }
+  if (file !== undefined) return linkInFile(file);
   if (words.length === 1 && words[0] === '-') return readStandardInput();
   const text = words.length > 0 ? words.join('') : environment['LOCKSTEP_LINK'];
   if (text !== undefined) return text;
@@ -126,6 +125,27 @@ async function linkText(
       '--link-file, in LOCKSTEP_LINK, or "-" for what is piped in',
     ...(await whoIsThere()),
   ]);
+}
+
+/** What a file begins with, which may be a pipe, as far as a link can be long. */
+function linkInFile(file: string): string {
+  checkFile('--link-file', file);
+  const bytes = Buffer.alloc(MAX_LINK + 1);
+  let length = 0;
+  try {
+    const descriptor = openSync(file, 'r');
+    try {
+      for (let read = -1; read !== 0 && length < bytes.length; length += read)
+        read = readSync(descriptor, bytes, length, bytes.length - length, null);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    throw new ConfigError(`--link-file: ${file} cannot be read: ${messageOf(error)}`);
+  }
+  const text = bytes.toString('utf8', 0, length);
+  if (text.trim() !== '') return text;
+  throw new ConfigError(`--link-file: expected a link in ${file}, and it is empty. Copy it again.`);
 }
 
 /** Coordinators that announce themselves; what they say gives no right to join them. */
@@ -154,24 +174,21 @@ async function work(
   find: (options: Omit<JoinOptions, 'accessFolder'>) => Promise<Destination | undefined>,
 ): Promise<void> {
   const { device, note } = await deviceNamed(flags['device'] ?? 'cpu');
-  if (note !== undefined) logLine(note);
-  const { signal } = interruptible();
-  const retryMs = 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60);
-  const destination = await find({ retryMs, signal, log: logLine });
-  if (destination === undefined) return context.setExitCode(EXIT.interrupted);
-  const reason = await runWorkerProcess({
-    destination,
+  const mostLanes = device === 'cpu' ? 1024 : GPU_LANES;
+  // Looked at before a token is traded.
+  const settings = {
     device,
-    lanes:
-      wholeNumber('--lanes', flags['lanes'], 1, device === 'cpu' ? 1024 : GPU_LANES) ??
-      defaultLanes(device),
+    lanes: wholeNumber('--lanes', flags['lanes'], 1, mostLanes) ?? defaultLanes(device),
     throttle: wholeNumber('--throttle', flags['throttle'], 1, MAX_THROTTLE) ?? 1,
     rank: rankOf(flags['rank'], context.environment),
     places: dataPlaces(flags['dataDir'], context.environment),
-    retryMs,
-    log: logLine,
-    signal,
-  });
+    retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
+  };
+  if (note !== undefined) logLine(note);
+  const { signal } = interruptible();
+  const destination = await find({ retryMs: settings.retryMs, signal, log: logLine });
+  if (destination === undefined) return context.setExitCode(EXIT.interrupted);
+  const reason = await runWorkerProcess({ ...settings, destination, log: logLine, signal });
   logLine(`done: ${reason}`);
   if (signal.aborted) context.setExitCode(EXIT.interrupted);
 }

@@ -54,8 +54,9 @@ export function checkFolder(name: string, path: string): void {
 
 /** Checks that a file is there. Throws: ConfigError naming the flag `name`. */
 export function checkFile(name: string, path: string): void {
-  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  throw invalid(name, 'a file that is there', path);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === false) return;
+  throw invalid(name, stats === undefined ? 'a file that is there' : 'a file, no folder', path);
 }
 
 /** Numbers in [0, 1): the same ones for the same seed, others every time without one. */
