@@ -1,7 +1,7 @@
 /** What ssh says when it cannot do its work, and what to do about it. */
 import { LockstepError } from '../base/errors.ts';
 import type { SshTarget } from './host.ts';
-import { quotePath } from './quote.ts';
+import { quoteAll, quotePath } from './quote.ts';
 
 /** Why a host could not be used. */
 export type SshCause =
@@ -36,7 +36,8 @@ interface Failure {
   readonly pattern: RegExp;
   readonly reason: SshCause;
   readonly what: string;
-  readonly remedy: (host: SshTarget) => string;
+  /** Of a host, and all that ssh said. */
+  readonly remedy: (host: SshTarget, said: string) => string;
 }
 
 /** The first that matches counts: a changed key is also a failed verification. */
@@ -45,15 +46,30 @@ const FAILURES: readonly Failure[] = [
     pattern: /REMOTE HOST IDENTIFICATION HAS CHANGED/,
     reason: 'host-key-changed',
     what: 'its host key is not the one that is known',
-    remedy: ({ target }) =>
-      'If it was installed anew, forget the old key: ' +
-      `ssh-keygen -R ${target}, and connect once by hand; else somebody may be in between`,
+    remedy: (host, said) =>
+      `If it was installed anew, forget the old key: ${forgetting(host, said)}, and connect once ` +
+      'by hand; else somebody may be in between',
   },
   {
     pattern: /Host key verification failed|No .* host key is known/,
     reason: 'host-key-unknown',
     what: 'its host key is not known here yet',
     remedy: ({ target }) => `Connect once by hand, and compare the key: ssh ${target}`,
+  },
+  {
+    pattern: /Could not resolve hostname|Name or service not known|nodename nor servname/,
+    reason: 'unknown-host',
+    what: 'there is no host of this name',
+    remedy: ({ target }) =>
+      `Write its address, or give ${target} one in ~/.ssh/config (Host, HostName)`,
+  },
+  {
+    pattern: /Identity file .* not accessible: No such file/,
+    reason: 'key-unreadable',
+    what: 'the private key is not there',
+    remedy: ({ identity = '~/.ssh/id_ed25519', target }) =>
+      `Write where it is, or make it: ssh-keygen -t ed25519 -f ${quotePath(identity)}, then ` +
+      `ssh-copy-id -i ${quotePath(`${identity}.pub`)} ${target}`,
   },
   {
     pattern: /UNPROTECTED PRIVATE KEY|Load key .*(?:denied|invalid|error)|Identity file .* not acc/,
@@ -70,13 +86,6 @@ const FAILURES: readonly Failure[] = [
     what: 'it takes none of our keys',
     remedy: ({ target }) =>
       `Give it yours: ssh-copy-id ${target}; a key with a passphrase must be in the agent: ssh-add`,
-  },
-  {
-    pattern: /Could not resolve hostname|Name or service not known|nodename nor servname/,
-    reason: 'unknown-host',
-    what: 'there is no host of this name',
-    remedy: ({ target }) =>
-      `Write its address, or give ${target} one in ~/.ssh/config (Host, HostName)`,
   },
   {
     pattern: /Connection refused/,
@@ -102,12 +111,19 @@ const FAILURES: readonly Failure[] = [
   },
 ];
 
+/** The command that forgets the key of a host, in the file and under the name that ssh tells. */
+function forgetting({ target }: SshTarget, said: string): string {
+  const [, file] = /^Offending .*key in (.+):\d+\s*$/m.exec(said) ?? [];
+  const [, name = target] = /^Host key for (\S+) has changed/m.exec(said) ?? [];
+  return quoteAll(['ssh-keygen', ...(file === undefined ? [] : ['-f', file]), '-R', name]);
+}
+
 /** The error for what ssh said when it ended with 255. */
 export function sshFailure(host: SshTarget, stderr: string): HostError {
   const failure = FAILURES.find(({ pattern }) => pattern.test(stderr));
   if (failure !== undefined) {
     const { reason, what, remedy } = failure;
-    return new HostError(host.name, reason, what, remedy(host));
+    return new HostError(host.name, reason, what, remedy(host, stderr));
   }
   const words = stderr.trim().split('\n').at(-1)?.trim() ?? '';
   return new HostError(

@@ -118,7 +118,11 @@ describe('commands over ssh', { skip: reasonToSkipSsh() }, () => {
       ],
       failures.map(({ message }) => message).join('\n'),
     );
-    assert.match(failures[3]!.message, /ssh-keygen -R changed/);
+    assert.match(failures[3]!.message, /ssh-keygen -f \S+\/other_hosts -R changed, and connect/);
+    assert.match(
+      failures[6]!.message,
+      /is not there\. .*ssh-keygen -t ed25519 -f '\/no\/such key'/,
+    );
     assert.match(failures[5]!.message, /chmod 600/);
     await assert.rejects(new Ssh({ program: 'no-such-ssh' }).run(host('x', at), 'true'), {
       reason: 'no-ssh',
