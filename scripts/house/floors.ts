@@ -31,7 +31,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['validate/drills', 'validate/reports'],
   ['cli/shell'],
   ['cli/texts'],
-  ['cli/commands', 'cli/data', 'cli/letters'],
+  ['cli/checkpoints', 'cli/commands', 'cli/data', 'cli/letters'],
   ['cli/hosts'],
   ['cli'],
 ];

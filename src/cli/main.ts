@@ -26,6 +26,8 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     join: async (c) => (await import('./commands/worker-command.ts')).joinCommand(c),
     token: async (c) => (await import('./commands/token-command.ts')).tokenCommand(c),
     launch: async (c) => (await import('./hosts/launch-command.ts')).launchCommand(c),
+    checkpoint: async (c) =>
+      (await import('./checkpoints/checkpoint-command.ts')).checkpointCommand(c),
     data: async (c) => (await import('./data/data-command.ts')).dataCommand(c),
     model: async () => (await import('./commands/model-command.ts')).modelCommand(),
     doctor: async (c) => (await import('./hosts/doctor-command.ts')).doctorCommand(c),

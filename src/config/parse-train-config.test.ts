@@ -128,6 +128,8 @@ describe('parseTrainConfig', () => {
       trackGradients: false,
       audit: 0,
       stopOnDivergence: false,
+      checkpointEvery: '60s',
+      keep: 3,
       name: undefined,
       outDir: 'experiments',
       strategy: 'sync',

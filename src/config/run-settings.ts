@@ -11,6 +11,9 @@ export interface RunSettings {
   readonly trackGradients: boolean;
   readonly audit: number;
   readonly stopOnDivergence: boolean;
+  /** Steps; or seconds, as `60s`. */
+  readonly checkpointEvery: number | string;
+  readonly keep: number;
   readonly name: string | undefined;
   readonly outDir: string;
 }
@@ -61,6 +64,21 @@ export const RUN_OPTIONS: OptionTable<RunSettings, 'strategy'> = {
     help:
       'End the run when its training has diverged, instead of only telling: the loss is ten ' +
       'times that of the first step for ten steps, or ten thousand times',
+  },
+  checkpointEvery: {
+    type: { kind: 'integer', min: 1, max: MAX_COUNT, words: ['never'], takesSeconds: true },
+    default: '60s',
+    unit: 'steps, or seconds as 60s',
+    help:
+      'Write down the state every so many steps, or so often, and at the end, so that the run ' +
+      'can go on from there with --resume; never: not even at the end',
+    isEveryday: true,
+  },
+  keep: {
+    type: { kind: 'integer', min: 1, max: 1_000 },
+    default: 3,
+    unit: 'checkpoints',
+    help: 'Keep the newest so many checkpoints, and the best by the test samples',
   },
   name: {
     type: {

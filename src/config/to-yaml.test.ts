@@ -231,6 +231,8 @@ describe('TRAIN_OPTIONS', () => {
 --track-gradients
 --audit <number>
 --stop-on-divergence
+--checkpoint-every <int|60s|never>
+--keep <int>
 --name <text>
 --out-dir <text>
 --strategy <sync|rounds|local-sgd|parameter-server|async>

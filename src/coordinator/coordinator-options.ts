@@ -6,6 +6,7 @@ import type { Ledger, RunEvent } from '../metrics/events.ts';
 import type { Hello, Reach } from '../protocol/messages.ts';
 import type { Reporter } from './reporter.ts';
 import type { TimeSplit } from './steps/step-times.ts';
+import type { Snapshot } from './steps/trajectory.ts';
 import type { WorkerTally } from './tallies.ts';
 import type { PlanBytes, RunPlan } from '../plan/run-plan.ts';
 
@@ -32,6 +33,13 @@ export interface CoordinatorOptions {
   readonly onEvent: (event: RunEvent) => void;
   /** Instead of one that tells `onEvent`. */
   readonly reporter?: Reporter;
+  /**
+   * A worker is asked for the state after `step` updates: all of these were told of, and nothing
+   * later.
+   */
+  readonly onAsked?: (step: number) => void;
+  /** That state is the snapshot now: all replicas have it. */
+  readonly onKept?: (snapshot: Snapshot) => void;
   /** The state after the last update is the snapshot, and is evaluated next. */
   readonly onTrained?: () => void;
   /** Told of every worker that is ready for work, before it has any. */

@@ -75,14 +75,14 @@ export class Coordinator {
   #isSettling = false;
 
   /**
-   * `initialState`, before the first update, is made where it is absent; it is not kept beyond its
-   * time, so it is no option.
+   * `beginning` is where the run goes on; without it the initial state is made. It is not kept
+   * beyond its time, so it is no option.
    */
-  constructor(options: CoordinatorOptions, initialState?: Uint8Array) {
+  constructor(options: CoordinatorOptions, beginning?: Snapshot) {
     const control = this.#control();
     this.#options = options;
     this.#gathering = new Gathering(options.clock, options.plan);
-    this.#parts = createRunParts(options, this.#memberHandlers(), control, initialState);
+    this.#parts = createRunParts(options, this.#memberHandlers(), control, beginning);
     this.#roster = this.#parts.roster;
     this.#verdicts = new Verdicts(this.#parts, control);
     this.#absences = new Absences(this.#parts, this.#verdicts, control);
@@ -100,8 +100,12 @@ export class Coordinator {
   }
 
   /** The last state that was fetched from a worker; of step 0, the initial one. */
-  get snapshot(): Pick<Snapshot, 'step' | 'bytes'> {
-    return this.#parts.trajectory.snapshot;
+  get snapshot(): Snapshot {
+    const { trajectory } = this.#parts;
+    const { snapshot, step } = trajectory;
+    // It may have been evaluated since it was fetched.
+    const isEvaluated = trajectory.isKept && trajectory.isEvaluated;
+    return isEvaluated ? { ...snapshot, evaluatedStep: step } : snapshot;
   }
 
   get ledger(): Ledger {

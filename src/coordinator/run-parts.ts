@@ -26,7 +26,7 @@ import type { StepControl } from './step-control.ts';
 import { StepTimes } from './steps/step-times.ts';
 import { Sums } from './steps/sums.ts';
 import { Tallies } from './tallies.ts';
-import { Trajectory } from './steps/trajectory.ts';
+import { type Snapshot, Trajectory } from './steps/trajectory.ts';
 
 /** What the coordinator does about members; the rest of what membership tells is reported. */
 export type MemberHandlers = Omit<
@@ -63,10 +63,10 @@ export function createRunParts(
   options: CoordinatorOptions,
   handlers: MemberHandlers,
   control: StepControl,
-  initialState?: Uint8Array,
+  beginning?: Snapshot,
 ): RunParts {
   const { plan, bytes, clock, onEvent } = options;
-  const trajectory = new Trajectory(plan, bytes, initialState);
+  const trajectory = new Trajectory(plan, bytes, beginning);
   const desk = new LeaseDesk(clock, plan, (event) => reporter.event(event));
   const times = new StepTimes();
   const tallies = new Tallies();
@@ -190,7 +190,7 @@ function createFollowers(
 }
 
 function createStateKeeper(
-  { plan, clock }: CoordinatorOptions,
+  { plan, clock, onAsked, onKept }: CoordinatorOptions,
   parts: Pick<RunParts, 'roster' | 'trajectory' | 'followers' | 'reporter'> & Compared,
 ): StateKeeper {
   const { roster, trajectory, followers, reporter, replicas } = parts;
@@ -200,6 +200,8 @@ function createStateKeeper(
     trajectory,
     followers,
     replicas,
+    onAsked,
+    onKept,
     membersIn: (phase) => roster.membersIn(phase),
     onRolledBack: (rollback) =>
       reporter.event({ kind: 'rolled-back', ...rollback, reason: 'lost' }),

@@ -1,5 +1,6 @@
 /** From a configuration and its data to the plan of a run: sizes, steps, update, strategy. */
 import type { ConvFormChooser } from '../autodiff/conv-forms.ts';
+import { checkpointPace } from '../config/checkpoint-pace.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import { featureCountOf, targetCountOf } from '../data/dataset.ts';
@@ -86,7 +87,7 @@ export function makePlan(config: TrainConfig, data: RunData, request: PlanReques
     stopOnDivergence: config.stopOnDivergence,
     minWorkers,
     gatherMs: GATHER_MS,
-    snapshotMs: Math.max(SNAPSHOT_MS, stateBytes / SNAPSHOT_BYTES_PER_MS),
+    ...snapshotsOf(config, stateBytes),
   };
   const given = model.parameters.flatMap(({ init }) =>
     init.kind === 'values' ? [init.values] : [],
@@ -116,6 +117,19 @@ function balanceOf(config: TrainConfig, scores: readonly number[] | undefined): 
   const everySteps = rebalanceInterval ?? (policy === 'adaptive' ? undefined : RULED_STEPS);
   const keepsAll = config.keepSlowLinks || policy !== 'adaptive';
   return { policy, keepsAll, ...(everySteps && { everySteps }), ...(scores && { scores }) };
+}
+
+/** How often states are fetched, which are also written down. */
+function snapshotsOf(
+  config: TrainConfig,
+  stateBytes: number,
+): Pick<RunPlan, 'snapshotMs' | 'checkpoints'> {
+  const pace = checkpointPace(config);
+  const { everySteps, everyMs = SNAPSHOT_MS } = pace ?? {};
+  return {
+    snapshotMs: Math.max(Math.min(SNAPSHOT_MS, everyMs), stateBytes / SNAPSHOT_BYTES_PER_MS),
+    ...(pace && { checkpoints: everySteps === undefined ? {} : { everySteps } }),
+  };
 }
 
 /** Whether a rule asks for the scores of machines, and no file has them. */

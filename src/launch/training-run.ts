@@ -1,7 +1,9 @@
 /** One training run, the coordinator's side: opens the door, starts local workers, plans, waits. */
 import { join } from 'node:path';
 import type { Approver } from '../access/approvals.ts';
+import { checkpointPace } from '../config/checkpoint-pace.ts';
 import type { TrainConfig } from '../config/train-config.ts';
+import { initialSnapshot, type Snapshot } from '../coordinator/steps/trajectory.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { localDataDir } from '../job/data-source.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
@@ -12,7 +14,8 @@ import type { Hello } from '../protocol/messages.ts';
 import { checkDiskSpace } from '../runs/disk-space.ts';
 import { modelFileBytes } from '../runs/model-files.ts';
 import { drawInitialState } from '../state/initial-state.ts';
-import { RecordedRun, type RecordedRunOptions } from '../runs/recorded-run.ts';
+import { RecordedRun, stepDigestOf } from '../runs/recorded-run.ts';
+import { type ResumePoint, snapshotAt } from '../runs/resume-point.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
 import type { Device } from '../runtime/device.ts';
@@ -24,6 +27,7 @@ import { checkLocalMemory, noteOnProcesses } from './local-memory.ts';
 import { LocalCrew } from './local-crew.ts';
 import type { LocalWorkers, SelfCommand } from './local-workers.ts';
 import { type MachineShare, shareMachine } from './share-machine.ts';
+import { VERSION } from './software.ts';
 
 /** How a run is started, and who is told of it. */
 export interface TrainingRunOptions {
@@ -36,6 +40,8 @@ export interface TrainingRunOptions {
   readonly self: SelfCommand | undefined;
   /** Starts a local worker otherwise, or has it join by another address: for fault tests. */
   readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
+  /** Where the run goes on; `config` and `name` are those of its run. */
+  readonly resume?: ResumePoint | undefined;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   readonly onListening: (place: RunPlace) => void;
@@ -81,15 +87,21 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   const door = await openCoordinatorDoor(options);
   process.once('exit', killWorkers);
   try {
-    const files = new RunFiles(config.outDir, name);
+    const files = new RunFiles(config.outDir, name, { resumes: options.resume !== undefined });
     const shares = options.self === undefined ? [] : shareMachine(config, options.devices);
     const { address } = door;
-    const planned = await prepare(options, { address, files, shares, workers });
+    const { planned, snapshot } = await prepare(options, { address, files, shares, workers });
     options.onListening({ address, folder: files.folder, link: door.link });
     const sinks = [...options.sinks, crew];
     const onReady = (worker: Hello): void => crew.settle(worker);
-    const about = { config, name, planned, files, sinks, onPhase, startedMs, signal, onReady };
-    const run = await recordedRunOf(about);
+    const history = options.resume?.manifest.history;
+    const run = new RecordedRun(
+      {
+        ...{ config, name, planned, files, sinks, onPhase, startedMs, signal, onReady, history },
+        software: VERSION,
+      },
+      snapshot,
+    );
     crew.join(run);
     door.lead(run.coordinator, (event) => run.observe(event));
     const summary = await run.finished();
@@ -102,13 +114,6 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   }
 }
 
-/** A run from its initial state on, which is kept nowhere else. */
-async function recordedRunOf(options: RecordedRunOptions): Promise<RecordedRun> {
-  const { plan, bytes } = options.planned;
-  options.onPhase('drawing the initial weights');
-  return new RecordedRun(options, await drawInitialState(plan, bytes.given));
-}
-
 /** What local workers are started with and watched by. */
 interface Premises {
   readonly address: Address;
@@ -117,29 +122,62 @@ interface Premises {
   readonly workers: LocalWorkers;
 }
 
-/** Starts the workers and, while they load theirs, plans the run. Leaves no trace if it throws. */
-async function prepare(options: TrainingRunOptions, premises: Premises): Promise<PlannedRun> {
-  const { config, name, places, onNote } = options;
+/** What a run is led by, and where it begins. */
+interface Prepared {
+  readonly planned: PlannedRun;
+  readonly snapshot: Snapshot;
+}
+
+/**
+ * Starts the workers and, while they load theirs, plans the run. One that goes on is planned first:
+ * nothing of it is changed before it is known to be the same. Leaves no trace if it throws.
+ */
+async function prepare(options: TrainingRunOptions, premises: Premises): Promise<Prepared> {
+  const { config, name, places, onNote, resume } = options;
   const { files, shares, workers } = premises;
+  const begin = async (): Promise<void> => {
+    files.writeConfig({ ...config, name });
+    await startWorkers(options, premises);
+  };
   try {
     const note = noteOnProcesses(shares);
     if (note !== undefined) onNote(note);
-    files.writeConfig({ ...config, name });
-    await startWorkers(options, premises);
+    if (resume === undefined) await begin();
     const isOnCpu = shares.every(({ device }) => device === 'cpu');
     const { onPhase = () => {} } = options;
     const { planned, tokens } = await planRun({ config, name, places, isOnCpu, onNote, onPhase });
-    checkLocalMemory(planned.plan, shares);
-    const step = compiledStepsOf(planned.plan, planned.bytes).train;
-    checkDiskSpace(files.folder, modelFileBytes(planned.model, step.length));
+    const { plan, bytes } = planned;
+    checkLocalMemory(plan, shares);
+    const step = compiledStepsOf(plan, bytes).train;
+    const checkpointBytes = checkpointPace(config) === undefined ? 0 : plan.stateBytes;
+    checkDiskSpace(files.folder, modelFileBytes(planned.model, step.length) + checkpointBytes);
+    const snapshot = await beginningOf(options, planned);
+    if (resume !== undefined) {
+      await files.goOn(snapshot);
+      await begin();
+    }
     if (tokens !== undefined) files.writeTokens(tokens);
     files.writeStepModel(step);
-    return planned;
+    return { planned, snapshot };
   } catch (error) {
     workers.killNow();
     files.discard();
     throw error;
   }
+}
+
+/** The state that the run begins with, which is kept nowhere else. */
+async function beginningOf(
+  { resume, onPhase = () => {} }: TrainingRunOptions,
+  planned: PlannedRun,
+): Promise<Snapshot> {
+  const { plan, bytes } = planned;
+  if (resume !== undefined) {
+    onPhase('reading the checkpoint');
+    return snapshotAt(resume, plan, { software: VERSION, stepDigest: stepDigestOf(planned) });
+  }
+  onPhase('drawing the initial weights');
+  return initialSnapshot(await drawInitialState(plan, bytes.given));
 }
 
 async function startWorkers(

@@ -70,6 +70,8 @@ export interface RunStarted {
   readonly runId: string;
   readonly steps: number;
   readonly stepsPerEpoch: number;
+  /** The run goes on from the checkpoint after so many updates. */
+  readonly resumedAtStep?: number;
   readonly parameterCount: number;
   readonly microBatch: number;
   readonly globalBatch: number;
@@ -353,6 +355,9 @@ interface RunUnfinished {
   readonly modelFile?: string;
   /** Why there are no model files. */
   readonly noModel?: string;
+  /** The newest checkpoint, and the command that goes on from there; absent when there is none. */
+  readonly checkpointStep?: number;
+  readonly resume?: string;
 }
 
 /** The run waits, since nobody can compute. */

@@ -9,6 +9,8 @@ export type OptionType =
       readonly min: number;
       readonly max: number;
       readonly words?: readonly string[];
+      /** A time is taken, too: `60s`. */
+      readonly takesSeconds?: boolean;
     }
   | {
       readonly kind: 'number';
@@ -67,7 +69,10 @@ export function schemaOf(type: OptionType): z.ZodType {
   switch (type.kind) {
     case 'integer': {
       const integer = z.int().min(type.min).max(type.max);
-      return type.words === undefined ? integer : z.union([integer, z.enum(type.words)]);
+      const seconds = type.takesSeconds === true ? [z.string().regex(SECONDS)] : [];
+      return type.words === undefined
+        ? z.union([integer, ...seconds])
+        : z.union([integer, z.enum(type.words), ...seconds]);
     }
     case 'number':
       return numberSchema(type);
@@ -126,6 +131,8 @@ function choiceSchema(
 }
 
 const MAX_TEXT = 4096;
+/** Up to some months. */
+const SECONDS = /^[1-9]\d{0,6}s$/;
 
 /**
  * A slash or a dot tells a path from a misspelt name. No control characters, no half surrogates.
@@ -153,6 +160,7 @@ export function expectedOf(type: OptionType): string {
       if (type.min === type.max) return String(type.min);
       return (
         `a whole number ${type.min} to ${type.max}` +
+        (type.takesSeconds === true ? ', a time as "60s"' : '') +
         (type.words ?? []).map((word) => ` or "${word}"`).join('')
       );
     case 'number':
@@ -184,11 +192,15 @@ export function expectedOf(type: OptionType): string {
   }
 }
 
+function wordsOf({ takesSeconds, words = [] }: OptionType & { kind: 'integer' }): string[] {
+  return ['int', ...(takesSeconds === true ? ['60s'] : []), ...words];
+}
+
 /** A value's name in usage lines, e.g. `<count>`; empty for a flag that needs no value. */
 export function placeholderOf(type: OptionType): string {
   switch (type.kind) {
     case 'integer':
-      return `<${['int', ...(type.words ?? [])].join('|')}>`;
+      return `<${wordsOf(type).join('|')}>`;
     case 'number':
       return '<number>';
     case 'integers':

@@ -66,6 +66,8 @@ export interface RunPlan {
   readonly gatherMs: number;
   /** How often the coordinator fetches the state, so that it survives the loss of all workers. */
   readonly snapshotMs: number;
+  /** Present if states are written down: then they are wanted of these steps, too. */
+  readonly checkpoints?: { readonly everySteps?: number };
 }
 
 /** What belongs to a plan and is not JSON: files of their own where a plan is written down. */
@@ -98,11 +100,24 @@ export function learningRateOf(
 
 /** Whether the model is evaluated once `step` updates are done. */
 export function isEvaluatedAfter(
-  { evaluate, evaluateEvery, totalSteps }: RunPlan,
+  {
+    evaluate,
+    evaluateEvery,
+    totalSteps,
+  }: Pick<RunPlan, 'evaluate' | 'evaluateEvery' | 'totalSteps'>,
   step: number,
 ): boolean {
   if (evaluate === undefined || step === 0) return false;
   return step % evaluateEvery === 0 || step === totalSteps;
+}
+
+/** Whether something else may be done once `step` updates are done than the next. */
+export function isPausedAfter(
+  plan: Pick<RunPlan, 'evaluate' | 'evaluateEvery' | 'totalSteps' | 'checkpoints'>,
+  step: number,
+): boolean {
+  const { everySteps } = plan.checkpoints ?? {};
+  return isEvaluatedAfter(plan, step) || (everySteps !== undefined && step % everySteps === 0);
 }
 
 /** Gives the pass over the data set, from 0, that epoch `epoch` of the plan ends with. */

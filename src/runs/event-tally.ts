@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts';
+import type { RunHistory } from '../checkpoint/manifest.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { Diverged, RunEvent } from '../metrics/events.ts';
 import type { RunSummary } from './run-summary.ts';
@@ -24,12 +25,38 @@ export class EventTally implements EventSink {
   #epochSteps = 0;
   #stepMs = 0;
   #samples = 0;
-  #evaluation: Extract<RunEvent, { kind: 'evaluation' }> | undefined;
+  #evaluation: RunHistory['evaluation'];
   #firstStepMs: number | undefined;
   #diverged: Diverged | undefined;
 
-  constructor(clock: Pick<Clock, 'now'>) {
+  /** `history` is what was told of the steps before, when the run goes on. */
+  constructor(clock: Pick<Clock, 'now'>, history?: RunHistory) {
     this.#clock = clock;
+    if (history === undefined) return;
+    [this.#epoch, this.#epochLoss] = [history.epoch, history.epochLoss];
+    this.#epochSteps = history.epochSteps;
+    this.#evaluation = history.evaluation;
+    this.#diverged = history.diverged && { kind: 'diverged', ...history.diverged };
+  }
+
+  /** What was told of the steps so far, as far as a summary needs it. */
+  history(): RunHistory {
+    const evaluation = this.#evaluation;
+    const accuracy = evaluation?.accuracy;
+    return {
+      epoch: this.#epoch,
+      epochLoss: this.#epochLoss,
+      epochSteps: this.#epochSteps,
+      ...(evaluation && {
+        evaluation: {
+          step: evaluation.step,
+          split: evaluation.split,
+          lossMean: evaluation.lossMean,
+          ...(accuracy !== undefined && { accuracy }),
+        },
+      }),
+      ...(this.#diverged && { diverged: divergenceOf(this.#diverged) }),
+    };
   }
 
   /** When the first step was committed, on the clock of the tally; undefined before. */

@@ -43,6 +43,11 @@ export class FileFailures {
     else this.tell(file, reason ?? '', `${missingCount} records are missing`);
   }
 
+  /** What failed before is made good. */
+  forget(file: string): void {
+    this.#failures.delete(file);
+  }
+
   /** As the summary has it; nothing when all is well. */
   ofSummary(): Pick<RunSummary, 'fileFailures'> {
     if (this.#failures.size === 0) return {};

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { RuntimeError } from '../base/errors.ts';
 import { parseTrainConfig } from '../config/parse-train-config.ts';
+import { initialSnapshot } from '../coordinator/steps/trajectory.ts';
 import { dataPlaces, datasetSpecOf, loadRunData } from '../job/data-source.ts';
 import { makePlan } from '../job/make-plan.ts';
+import { makeInitialState } from '../state/initial-state.ts';
 import { RecordedRun } from './recorded-run.ts';
 import { RunFiles } from './run-files.ts';
 
@@ -22,7 +24,8 @@ async function startRun(t: TestContext, signal: AbortSignal): Promise<[RecordedR
   const files = new RunFiles(outDir, 'test');
   const of = { config, name: 'test', planned, files };
   const given = { ...of, sinks: [], onPhase: () => {}, startedMs: 0, signal };
-  return [new RecordedRun(given), files];
+  const initial = initialSnapshot(makeInitialState(planned.plan, planned.bytes.given));
+  return [new RecordedRun({ ...given, software: '1.0.0' }, initial), files];
 }
 
 describe('RecordedRun', () => {

@@ -1,13 +1,16 @@
 /** One run as its coordinator leads it: told to every sink, and summed up however it ends. */
 import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
 import { isEveryAddress } from '../transport/loopback.ts';
 import { KEY_BYTES } from '../transport/tls.ts';
+import type { RunHistory } from '../checkpoint/manifest.ts';
 import { wantsKey } from '../config/cluster-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
 import type { RunResult } from '../coordinator/coordinator-options.ts';
+import type { Snapshot } from '../coordinator/steps/trajectory.ts';
 import { DEFAULT_TIMING } from '../membership/timing.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
 import { DataStock } from '../data/parcels/stock.ts';
@@ -19,7 +22,10 @@ import { parameterCountOf, stateElementCountOf } from '../models/model.ts';
 import { compiledStepsOf } from '../plan/run-plan.ts';
 import type { Hello, Reach } from '../protocol/messages.ts';
 import { digestsOf, type StateDigests } from '../state/digest.ts';
+import { CheckpointDisk } from './checkpoint-disk.ts';
+import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { EventTally } from './event-tally.ts';
+import { CHECKPOINTS_NAME, resumeCommand } from './found-run.ts';
 import type { ModelDescription } from './model-description.ts';
 import { modelFiles } from './model-files.ts';
 import type { RunFiles } from './run-files.ts';
@@ -34,6 +40,10 @@ export interface RecordedRunOptions {
   readonly sinks: readonly EventSink[];
   /** Told what is begun that may take long and leaves no time for anything else. */
   readonly onPhase: (phase: string) => void;
+  /** Version of this program, which checkpoints name. */
+  readonly software: string;
+  /** What was told of the steps before, when the run goes on. */
+  readonly history?: RunHistory | undefined;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   /** Interrupts the run: what was committed is reported. */
@@ -51,11 +61,16 @@ export class RecordedRun {
   readonly #options: RecordedRunOptions;
   /** How the model is used, once it is written. */
   #description: ModelDescription | undefined;
-  readonly #tally = new EventTally(systemClock);
+  readonly #tally: EventTally;
+  readonly #checkpoints: CheckpointKeeper;
+  /** What was told up to the state that a worker was asked for, and up to the snapshot. */
+  #asked: { readonly step: number; readonly history: RunHistory } | undefined;
+  #kept: { readonly step: number; readonly history: RunHistory } | undefined;
   readonly #rate = new EventRate(systemClock);
   readonly #sinks: readonly EventSink[];
   readonly #untold: RunEvent[] = [];
   #isTelling = false;
+  readonly #resumedAt: number;
   /** What was saved before the last evaluation. */
   #saved: { readonly bytes: Uint8Array; readonly digests: StateDigests } | undefined;
   readonly #outcome: Promise<RunSummary>;
@@ -63,10 +78,24 @@ export class RecordedRun {
   readonly #over = new AbortController();
   #settle: { resolve: (summary: RunSummary) => void; reject: (error: unknown) => void } | undefined;
 
-  /** `initialState` is that before the first update, if it has been made already. */
-  constructor(options: RecordedRunOptions, initialState?: Uint8Array) {
-    const { planned, files, sinks, signal, onReady } = options;
+  /** `beginning` is where the run begins, or goes on. */
+  constructor(options: RecordedRunOptions, beginning: Snapshot) {
+    const { config, name, planned, files, sinks, signal, onReady, history, software } = options;
     this.#options = options;
+    this.#tally = new EventTally(systemClock, history);
+    this.#kept = history && { step: beginning.step, history };
+    const { plan } = planned;
+    const stepDigest = stepDigestOf(planned);
+    const about = { config, name, plan, stepDigest, software, clock: systemClock };
+    const store = new CheckpointDisk(() => join(files.folder, CHECKPOINTS_NAME));
+    const syncRecords = async (): Promise<void> => files.syncRecords();
+    const onFailed = files.checkpointFailed.bind(files);
+    const onSaved = (): void => files.checkpointSaved();
+    this.#checkpoints = new CheckpointKeeper(
+      { ...about, store, syncRecords, onFailed, onSaved },
+      beginning.step,
+      history,
+    );
     this.#sinks = [files, ...sinks];
     files.reportTo((event) => this.#observe(event));
     this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
@@ -81,13 +110,16 @@ export class RecordedRun {
         newSession: () => randomBytes(16).toString('hex'),
         onEvent: (event) => this.#observe(event),
         ...(onReady !== undefined && { onReady }),
+        onAsked: (step) => (this.#asked = { step, history: this.#tally.history() }),
+        onKept: (snapshot) => this.#keep(snapshot),
         onTrained: () => this.#save(),
-        onFinished: (result) => this.#finish(result),
+        onFinished: (result) => void this.#finish(result),
         onFailed: (error) => this.fail(error),
       },
-      initialState,
+      beginning,
     );
-    this.#observe(startOf(options));
+    this.#resumedAt = beginning.step;
+    this.#observe(startOf(options, beginning.step));
     if (signal.aborted) this.#interrupt();
     signal.addEventListener('abort', () => this.#interrupt(), { signal: this.#over.signal });
   }
@@ -111,9 +143,26 @@ export class RecordedRun {
     this.#settle = undefined;
     if (settle === undefined) return;
     this.coordinator.stop(error.message);
-    const rescued = this.#tellRescued(rescue());
-    this.#options.files.finish(this.#summary('failed', rescued, error));
-    settle.reject(error);
+    void this.#checkpoint().then(() => {
+      const rescued = this.#tellRescued(rescue());
+      this.#options.files.finish(this.#summary('failed', rescued, error));
+      settle.reject(error);
+    });
+  }
+
+  /** A state has come from a worker, which may be written down. */
+  #keep(snapshot: Snapshot): void {
+    if (this.#asked?.step !== snapshot.step) return;
+    this.#kept = this.#asked;
+    this.#checkpoints.offer(snapshot, this.#kept.history);
+  }
+
+  /** Writes down the last state that there is, with what was told of the steps up to it. */
+  async #checkpoint(): Promise<void> {
+    const { snapshot, committedSteps } = this.coordinator;
+    const isNewest = snapshot.step === committedSteps;
+    const history = isNewest ? this.#tally.history() : this.#kept?.history;
+    if (history !== undefined) await this.#checkpoints.finish(snapshot, history);
   }
 
   /** Tells everybody of something that has happened, unless the run is over. */
@@ -137,6 +186,8 @@ export class RecordedRun {
   /** The tally counts what the others need not be told. */
   #tell(event: RunEvent): void {
     this.#tally.onEvent(event);
+    if (event.kind === 'rolled-back' && event.reason !== 'lost')
+      this.#checkpoints.forget(event.toStep);
     const told = this.#rate.admit(event);
     if (told !== undefined) for (const sink of this.#sinks) sink.onEvent(told);
   }
@@ -151,9 +202,11 @@ export class RecordedRun {
     this.#settle = undefined;
     if (settle === undefined) return;
     this.coordinator.stop('the run was interrupted');
-    const rescued = this.#tellRescued(this.#rescue());
-    const summary = this.#summary('interrupted', rescued, { message: 'interrupted by the user' });
-    settle.resolve(this.#options.files.finish(summary));
+    void this.#checkpoint().then(() => {
+      const rescued = this.#tellRescued(this.#rescue());
+      const summary = this.#summary('interrupted', rescued, { message: 'interrupted by the user' });
+      settle.resolve(this.#options.files.finish(summary));
+    });
   }
 
   /** Saves the model before its last evaluation; what cannot be saved now is tried at the end. */
@@ -171,7 +224,7 @@ export class RecordedRun {
     }
   }
 
-  #finish(result: RunResult): void {
+  async #finish(result: RunResult): Promise<void> {
     const { planned, files, onPhase } = this.#options;
     onPhase('comparing the final states');
     const saved = this.#saved?.bytes === result.state ? this.#saved : undefined;
@@ -185,9 +238,11 @@ export class RecordedRun {
     }
     try {
       if (saved === undefined || !files.hasModel) this.#writeModel(result.state, { ...digests });
-      const summary = this.#summary('finished', { ...digests, modelStep: result.steps });
-      this.#settle?.resolve(files.finish(summary));
+      const settle = this.#settle;
       this.#settle = undefined;
+      await this.#checkpoint();
+      const summary = this.#summary('finished', { ...digests, modelStep: result.steps });
+      settle?.resolve(files.finish(summary));
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error;
       this.fail(error);
@@ -228,7 +283,10 @@ export class RecordedRun {
     const modelFile =
       rescued.modelStep === undefined ? {} : { modelFile: this.#options.files.modelFile };
     const step = coordinator.committedSteps;
-    this.#observe({ kind: 'run-unfinished', step, ...rescued, ...modelFile });
+    const { savedStep } = this.#checkpoints;
+    const { folder } = this.#options.files;
+    const goOn = savedStep > 0 && { checkpointStep: savedStep, resume: resumeCommand(folder) };
+    this.#observe({ kind: 'run-unfinished', step, ...rescued, ...modelFile, ...goOn });
     return rescued;
   }
 
@@ -238,9 +296,10 @@ export class RecordedRun {
     cause?: { readonly message: string; readonly code?: ErrorCode },
   ): RunSummary {
     const { config, name, planned, files, startedMs } = this.#options;
-    const { plan, bytes, model, modelSha256 } = planned;
+    const { plan, model, modelSha256 } = planned;
     const { coordinator } = this;
     const { firstStepMs } = this.#tally;
+    const { savedStep } = this.#checkpoints;
     const seconds = (ms: number): number => Math.round(ms) / 1000;
     return {
       status,
@@ -261,8 +320,10 @@ export class RecordedRun {
       ...(firstStepMs !== undefined && { firstStepSeconds: seconds(firstStepMs - startedMs) }),
       parameters: parameterCountOf(model),
       ...usageOf(this.#description),
-      stepDigest: createHash('sha256').update(compiledStepsOf(plan, bytes).train).digest('hex'),
+      stepDigest: stepDigestOf(planned),
       ...about,
+      ...(savedStep > 0 && { checkpointStep: savedStep }),
+      ...(this.#resumedAt > 0 && { resumedAtStep: this.#resumedAt }),
       ledger: coordinator.ledger,
       ...(config.audit > 0 && { microBatchesAudited: coordinator.auditedCount }),
       ...(coordinator.late !== undefined && { late: coordinator.late }),
@@ -271,6 +332,11 @@ export class RecordedRun {
       folder: files.folder,
     };
   }
+}
+
+/** SHA-256 of the compiled step. */
+export function stepDigestOf({ plan, bytes }: Pick<PlannedRun, 'plan' | 'bytes'>): string {
+  return createHash('sha256').update(compiledStepsOf(plan, bytes).train).digest('hex');
 }
 
 /** How the model is used, in brief. */
@@ -293,12 +359,13 @@ const UNTRAINED = 'no state later than the initial one was fetched from a worker
 const IN_DOUBT = 'replicas differ, and nobody knows which of them is right';
 
 /** The first event of a run. */
-function startOf({ name, planned: { plan, model } }: RecordedRunOptions): RunEvent {
+function startOf({ name, planned: { plan, model } }: RecordedRunOptions, step: number): RunEvent {
   const { job, train, rounds, totalSteps } = plan;
   return {
     kind: 'run-started',
     runId: name,
     steps: totalSteps,
+    ...(step > 0 && { resumedAtStep: step }),
     stepsPerEpoch: stepsPerEpoch(train.sampleCount, train.globalBatch),
     parameterCount: parameterCountOf(model),
     microBatch: job.microBatch,

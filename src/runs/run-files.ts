@@ -3,6 +3,7 @@
  * true until then.
  */
 import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
@@ -11,11 +12,14 @@ import type { TrainConfig } from '../config/train-config.ts';
 import type { TokenTable } from '../data/token-table.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { FileFailed, RunEvent } from '../metrics/events.ts';
+import { type GoingOn, trimRecords } from './earlier-records.ts';
+import { CHECKPOINTS_NAME, foundThere } from './found-run.ts';
 import { FileFailures } from './file-failures.ts';
 import type { ModelFile } from './model-files.ts';
 import { RankMetrics } from './rank-metrics.ts';
 import { MAX_WAITING_BYTES, RecordFile } from './record-file.ts';
 import { fileError, writeWhole } from './run-file.ts';
+import { RunLock } from './run-lock.ts';
 import type { RunSummary } from './run-summary.ts';
 import { placeText, reasonOf, Shelter, sheltersFor } from './shelter.ts';
 
@@ -29,6 +33,8 @@ export interface RunFilesOptions {
   readonly clock?: Clock;
   /** Folders in which a model is put that the run's own does not take, in this order. */
   readonly shelters?: readonly string[];
+  /** The folder is there, with a run that goes on; nothing is changed in it before `goOn`. */
+  readonly resumes?: boolean;
 }
 
 /**
@@ -52,8 +58,13 @@ export class RunFiles implements EventSink {
   readonly #failures = new FileFailures();
   #timer: Timer | undefined;
   #isOver = false;
+  readonly #lock: RunLock;
+  readonly #resumes: boolean;
 
-  /** Makes the folder. Throws ConfigError when it exists already or cannot be made. */
+  /**
+   * Makes the folder, and locks it. Throws ConfigError when it exists already or cannot be made; or,
+   * if it is to be there, when somebody else writes into it.
+   */
   constructor(outDir: string, name: string, options: RunFilesOptions = {}) {
     this.#clock = options.clock ?? systemClock;
     this.#asked = join(outDir, name);
@@ -61,16 +72,64 @@ export class RunFiles implements EventSink {
     this.#shelter = new Shelter(basename(name), options.shelters ?? sheltersFor(outDir));
     this.#ranks = new RankMetrics(join(this.#folder, 'logs'));
     this.#events = new RecordFile(join(this.#folder, 'metrics.jsonl'), 'a');
+    this.#resumes = options.resumes === true;
     try {
-      this.#parents = makeFolders(outDir);
-      mkdirSync(this.#folder);
-      mkdirSync(join(this.#folder, 'logs'));
-      this.#events.open();
+      this.#parents = this.#resumes ? [] : makeFolders(outDir);
+      if (!this.#resumes) mkdirSync(this.#folder);
+      this.#lock = new RunLock(this.#folder);
+      if (!this.#resumes) this.#open();
     } catch (error) {
+      if (error instanceof ConfigError) throw error;
+      if (this.#resumes)
+        throw new ConfigError(`going on in ${this.#folder}: ${messageOf(error)}`, [], {
+          cause: error,
+        });
       throw new ConfigError(`making the folder of the run: ${this.#reasonOf(error)}`, [], {
         cause: error,
       });
     }
+  }
+
+  #open(): void {
+    makeFolders(join(this.#folder, 'logs'));
+    this.#events.open();
+  }
+
+  /**
+   * Goes on with the records of a run: what will be computed again is taken out. Rejects with
+   * FILE_FAILED.
+   */
+  async goOn(going: GoingOn): Promise<void> {
+    const nowMs = this.#clock.now();
+    try {
+      makeFolders(join(this.#folder, 'logs'));
+    } catch (error) {
+      throw fileError(this.#folder, error);
+    }
+    const path = join(this.#folder, 'metrics.jsonl');
+    await trimRecords(path, going, (step) => this.#ranks.add(step, nowMs));
+    this.#events.open();
+  }
+
+  /** Has all that was recorded so far on the disk. Rejects with what the file system says. */
+  async syncRecords(): Promise<void> {
+    this.#events.flush(this.#clock.now());
+    const file = await open(join(this.#folder, 'metrics.jsonl'), 'r+');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** A checkpoint could not be written. */
+  checkpointFailed(reason: string, consequence: string): void {
+    this.#failures.tell(CHECKPOINTS_NAME, reason, consequence);
+  }
+
+  /** One could. */
+  checkpointSaved(): void {
+    this.#failures.forget(CHECKPOINTS_NAME);
   }
 
   /** Where the files are: the folder that was asked for, unless that went away and stays so. */
@@ -86,7 +145,7 @@ export class RunFiles implements EventSink {
   #reasonOf(error: unknown): string {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const { folder } = this;
-    if (code === 'EEXIST') return `${folder} exists already. Choose another --name.`;
+    if (code === 'EEXIST') return foundThere(folder);
     if (code === 'ENOTDIR')
       return `part of the path ${folder} is a file. Choose another --out-dir.`;
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
@@ -94,9 +153,11 @@ export class RunFiles implements EventSink {
     return `${messageOf(error)}. Choose another --out-dir.`;
   }
 
-  /** Leaves no trace: for a run that was refused before it began. */
+  /** Leaves no trace: for a run that was refused before it began. One that was there stays. */
   discard(): void {
     this.#end();
+    this.#lock.release();
+    if (this.#resumes) return;
     this.#events.close(this.#clock.now());
     rmSync(this.#folder, { recursive: true, force: true });
     try {
@@ -216,6 +277,7 @@ export class RunFiles implements EventSink {
         const text = `${JSON.stringify(this.#complete(summary), null, 2)}\n`;
         writeWhole(join(folder, 'summary.json'), [Buffer.from(text)]);
       });
+    this.#lock.release();
     return this.#complete(summary);
   }
 
@@ -237,6 +299,7 @@ export class RunFiles implements EventSink {
   #lookAgain(): void {
     this.#timer = this.#clock.after(LOOK_MS, () => {
       this.#putBack();
+      this.#lock.touch();
       this.#lookAgain();
     });
   }

@@ -60,6 +60,13 @@ export interface RunSummary {
   readonly classNames?: readonly string[];
   /** The model files are those after so many updates; `steps` when the run finished. */
   readonly modelStep?: number;
+  /** The newest checkpoint is that after so many updates. */
+  readonly checkpointStep?: number;
+  /**
+   * The run went on from the checkpoint of this step: workers, events, bytes and times are of what
+   * was done since.
+   */
+  readonly resumedAtStep?: number;
   /** Why there are no model files. */
   readonly noModel?: string;
   /** Of the state of a run that finished. */

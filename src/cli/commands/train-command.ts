@@ -1,10 +1,15 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { accessFolder } from '../../access/home.ts';
 import { Command, Option } from 'commander';
 import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import { describeOptions, type OptionDescription } from '../../config/option-docs.ts';
 import type { OptionGroup } from '../../config/train-options.ts';
-import { parseTrainConfig } from '../../config/parse-train-config.ts';
+import { type ParsedTrainConfig, parseTrainConfig } from '../../config/parse-train-config.ts';
+import { resumedConfig, type ResumedRequest } from '../../config/resumed-config.ts';
+import { ConfigError } from '../../base/errors.ts';
+import { CHECKPOINTS_NAME } from '../../runs/found-run.ts';
+import { findResumePoint, type ResumePoint } from '../../runs/resume-point.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { printJson } from '../shell/json-output.ts';
@@ -79,6 +84,13 @@ function trainingCommand(
   const json = new Option('--json', 'print the summary as one JSON document on stdout');
   const command = withTrainOptions(new Command(name).description(description));
   command.addOption(json.helpGroup(headingOf('run')));
+  command.addOption(
+    new Option(
+      '--resume <run|latest|path>',
+      'go on with a run from its newest checkpoint, or from the one in that folder; settings are ' +
+        "the run's, and workers, lanes and hosts may be others",
+    ).helpGroup(headingOf('run')),
+  );
   return withAliases(command, TRAIN_ALIASES)
     .addHelpText('after', helpText(help))
     .action(async (files: string[], flags: Flags) => action(files, flags));
@@ -139,15 +151,16 @@ export function withFolder(flags: Flags): Flags {
 async function train(
   context: CommandContext,
   files: readonly string[],
-  { json, ...settings }: Flags,
+  { json, resume: resumed, ...settings }: Flags,
   isLocal: boolean,
 ): Promise<void> {
   const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
-  const sources = files.map(readConfigFile);
-  const { config, notes } = parseTrainConfig(sources, withFolder(flags), !isLocal);
+  const request = { sources: files.map(readConfigFile), flags: withFolder(flags) };
+  const { config, notes, resume } = await configOf(request, resumed, isLocal);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
   const note = (text: string): void => terminal.line(colours.dim(text));
+  for (const text of resume?.notes ?? []) note(text);
   for (const text of aliasNotes) note(`note: ${text}`);
   for (const { file, line, key, message } of notes)
     note(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`);
@@ -161,6 +174,7 @@ async function train(
       places: dataPlaces(config.dataDir, context.environment),
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
+      resume,
       startedMs: context.startedMs,
       accessFolder: accessFolder(context.environment),
       approver: terminal.canAsk ? new ApprovalDesk(terminal, colours) : undefined,
@@ -177,6 +191,27 @@ async function train(
   terminal.line(summaryText(summary, colours));
   if (json === true) printJson(summary);
   context.setExitCode(exitCodeOf(summary));
+}
+
+/** The settings of a new run, or of one that goes on, and where. */
+async function configOf(
+  { sources, flags }: Pick<ResumedRequest, 'sources' | 'flags'>,
+  resumed: unknown,
+  isLocal: boolean,
+): Promise<ParsedTrainConfig & { readonly resume?: ResumePoint }> {
+  if (typeof resumed !== 'string') return parseTrainConfig(sources, flags, !isLocal);
+  const { name } = flags;
+  if (name !== undefined)
+    throw new ConfigError(`--name: a run that goes on keeps its name, got another`);
+  const { outDir } = parseTrainConfig(sources, flags, !isLocal).config;
+  const resume = await findResumePoint(resumed, outDir);
+  const { manifest, checkpoint } = resume;
+  const { config, notes } = resumedConfig({
+    ...{ sources, flags, isForOthers: !isLocal },
+    recorded: manifest.config,
+    place: join(resume.outDir, resume.name, CHECKPOINTS_NAME, checkpoint),
+  });
+  return { config: { ...config, name: resume.name, outDir: resume.outDir }, notes, resume };
 }
 
 function exitCodeOf({ status, fileFailures }: RunSummary): number {

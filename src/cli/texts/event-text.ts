@@ -133,11 +133,19 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
         `${unit} ${toStep}`
       : `${yellow('!')} ${unit}s ${toStep + 1} to ${fromStep} are computed again` +
         (reason === 'distrusted' ? ' without it' : ''),
-  'run-unfinished': ({ step, modelStep, modelFile, noModel }, { colours: { yellow }, unit }) =>
-    `${yellow('!')} the run ends at ${unit} ${step}, before its last: ` +
-    (modelStep === undefined
-      ? `there is no model, since ${noModel}`
-      : `the model is that of ${unit} ${modelStep}; to go on from it: --model ${modelFile}`),
+  'run-unfinished': (event, { colours: { yellow }, unit }) => {
+    const { step, modelStep, modelFile, noModel, checkpointStep, resume } = event;
+    const model =
+      modelStep === undefined
+        ? `there is no model, since ${noModel}`
+        : `the model is that of ${unit} ${modelStep}`;
+    const ways = [
+      ...(resume === undefined ? [] : [`to go on from ${unit} ${checkpointStep}: ${resume}`]),
+      ...(modelStep === undefined ? [] : [`to begin anew from it: --model ${modelFile}`]),
+    ];
+    const end = `the run ends at ${unit} ${step}, before its last`;
+    return `${yellow('!')} ${end}: ${[model, ...ways].join('; ')}`;
+  },
   'run-waiting': ({ step, reason }, { colours: { yellow }, unit }) =>
     `${yellow('!')} ${unit} ${step}: ${reason}`,
   'file-failed': ({ file, reason, consequence }, { colours: { red } }) =>

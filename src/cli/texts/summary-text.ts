@@ -57,10 +57,11 @@ function workRows(summary: RunSummary): Row[] {
   const { ledger, events, samplesPerSecond, microBatchesAudited, rounds } = summary;
   // Of the steps alone, as the speed is.
   const speed =
-    samplesPerSecond === undefined
+    samplesPerSecond === undefined || summary.resumedAtStep !== undefined
       ? ''
       : ` in ${secondsText(ledger.counted / samplesPerSecond)}, ${rate(samplesPerSecond)} samples/s`;
   return [
+    ['from step', summary.resumedAtStep === undefined ? undefined : grouped(summary.resumedAtStep)],
     [rounds === undefined ? 'steps' : 'rounds', `${grouped(summary.steps)}${speed}`],
     [
       'samples',

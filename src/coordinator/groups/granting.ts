@@ -10,7 +10,7 @@ import type { Clock } from '../../base/clock.ts';
 import { microBatchesOfStep, stepsPerEpoch } from '../../data/batches.ts';
 import type { Member, MemberPhase } from '../../membership/member.ts';
 import { MAX_TOLD_BYTES, noteBytesIn } from '../../plan/attempt-note.ts';
-import { isEvaluatedAfter, type RunPlan, scalarsOf } from '../../plan/run-plan.ts';
+import { isPausedAfter, type RunPlan, scalarsOf } from '../../plan/run-plan.ts';
 import { type Contribution, type Grant, MAX_GRANTED_STEPS } from '../../protocol/messages.ts';
 import type { Followers } from '../states/followers.ts';
 import type { Pass } from '../steps/pass.ts';
@@ -265,7 +265,7 @@ export class Granting {
     const isWanted = isEnding || states.isOld || followers.isAnyoneWaiting || isAwaited();
     if (held.lastPass !== undefined) return;
     if (isWanted || held.until - step > this.#windowSteps(held.members.length) / 2) return;
-    if (isEvaluatedAfter(this.#options.plan, held.until)) return;
+    if (isPausedAfter(this.#options.plan, held.until)) return;
     const updates = this.#updatesFrom(held.until, held.members.length);
     if (updates.length === 0) return;
     const shares = this.#newShares(held);
@@ -321,7 +321,7 @@ export class Granting {
     return Math.floor(Math.min(MAX_GRANTED_STEPS, tellable, WINDOW_MS / stepMs));
   }
 
-  /** The numbers of the steps of a window, which ends where the model is evaluated. */
+  /** The numbers of the steps of a window, which ends where something else may be done. */
   #updatesFrom(first: number, size: number): Grant['updates'] {
     const { plan } = this.#options;
     const { train, totalSteps } = plan;
@@ -329,7 +329,7 @@ export class Granting {
     const last = Math.min(totalSteps, first + this.#windowSteps(size));
     const updates: Grant['updates'] = [];
     for (let step = first; step < last; step++) {
-      if (step > first && isEvaluatedAfter(plan, step)) break;
+      if (step > first && isPausedAfter(plan, step)) break;
       const { sampleCount } = microBatchesOfStep(train, step % perEpoch);
       updates.push({ sampleCount, scalars: { ...scalarsOf(plan, step) } });
     }

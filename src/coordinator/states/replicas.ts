@@ -1,11 +1,6 @@
 /** Whether all replicas have the same state: asks for digests of it, and compares them. */
 import type { Member } from '../../membership/member.ts';
-
-/** A replica's own digests of its state. */
-export interface Digests {
-  readonly weightsDigest: string;
-  readonly stateDigest: string;
-}
+import type { Digests } from '../steps/trajectory.ts';
 
 /** Replicas that differ after the same updates. */
 export interface Split {

@@ -10,8 +10,8 @@ import type { Member, MemberPhase } from '../../membership/member.ts';
 import type { Followers } from './followers.ts';
 import type { BegunPass, CountedPart, Leaving, PassListener } from '../steps/pass-listener.ts';
 import type { RunPlan } from '../../plan/run-plan.ts';
-import type { Digests, Replicas, Split } from './replicas.ts';
-import type { Mark, Trajectory } from '../steps/trajectory.ts';
+import type { Replicas, Split } from './replicas.ts';
+import type { Digests, Mark, Snapshot, Trajectory } from '../steps/trajectory.ts';
 
 /**
  * Who is asked for its state, or a digest of it, must send some bytes within this, and as it gets
@@ -21,6 +21,8 @@ const ANSWER_MS = 10_000;
 const ANSWER_BYTES_PER_MS = 100_000;
 /** What a worker computes waits behind its state: of the time so much goes into that at most. */
 const SENDING_SHARE = 1 / 50;
+/** States that were evaluated are fetched so often at most. */
+const EVALUATED_MS = 1_000;
 
 /** A run that goes on from an older state. */
 export interface Rollback {
@@ -30,7 +32,7 @@ export interface Rollback {
 
 /** What the keeper needs to know, and whom it tells. */
 export interface StateKeeperOptions {
-  readonly plan: Pick<RunPlan, 'stateBytes' | 'snapshotMs'>;
+  readonly plan: Pick<RunPlan, 'stateBytes' | 'snapshotMs' | 'checkpoints'>;
   readonly clock: Clock;
   readonly trajectory: Trajectory;
   readonly followers: Followers;
@@ -38,6 +40,10 @@ export interface StateKeeperOptions {
   readonly membersIn: (phase: MemberPhase) => readonly Member[];
   /** The newest state is lost with all that had it; the run goes on from the snapshot. */
   readonly onRolledBack: (rollback: Rollback) => void;
+  /** A member was asked for the state after the present step. */
+  readonly onAsked?: ((step: number) => void) | undefined;
+  /** A member's state has become the snapshot. */
+  readonly onKept?: ((snapshot: Snapshot) => void) | undefined;
 }
 
 /**
@@ -108,12 +114,13 @@ export class StateKeeper implements PassListener {
 
   /** Asks an active member for its state, and all for digests of theirs. */
   fetch(): void {
-    const { trajectory, replicas, membersIn } = this.#options;
+    const { trajectory, replicas, membersIn, onAsked } = this.#options;
     const holders = membersIn('active');
     const member = holders.find((m) => !this.#reluctant.has(m)) ?? holders[0];
     this.#donor = member === undefined ? undefined : { member, mark: trajectory.mark() };
     if (member === undefined) return;
     const { step } = trajectory;
+    onAsked?.(step);
     member.link.sendData({ kind: 'sendState', step });
     replicas.askAnew([member, ...holders.filter((holder) => holder !== member)], step);
   }
@@ -137,14 +144,16 @@ export class StateKeeper implements PassListener {
    * is the snapshot.
    */
   compare(): Split | undefined {
-    const { clock, trajectory, followers, replicas } = this.#options;
+    const { clock, trajectory, followers, replicas, onKept } = this.#options;
     if (replicas.isComparing) return undefined;
     const split = replicas.compare();
-    const { mark, state } = this.#donor ?? {};
-    if (split !== undefined || mark === undefined || state === undefined) return split;
+    const { member, mark, state } = this.#donor ?? {};
+    if (split !== undefined || member === undefined || mark === undefined || state === undefined)
+      return split;
     this.#donor = undefined;
-    trajectory.keep(mark, state);
+    trajectory.keep(mark, state, replicas.digestsOf(member, mark.step));
     this.#keptMs = clock.now();
+    onKept?.(trajectory.snapshot);
     followers.feed();
     followers.giveUpOvertaken();
     return undefined;
@@ -236,11 +245,22 @@ export class StateKeeper implements PassListener {
     });
   }
 
-  /** Whether the snapshot is old: on a slow link it is taken less often. */
+  /**
+   * Whether the snapshot is old: on a slow link it is taken less often. If states are written down,
+   * one that was evaluated may be the best, and is wanted soon.
+   */
   #isDue(): boolean {
-    const { plan, clock } = this.#options;
-    const pauseMs = Math.max(plan.snapshotMs, this.#sendingMs / SENDING_SHARE);
-    return clock.now() - this.#keptMs > pauseMs;
+    const { plan, clock, trajectory } = this.#options;
+    const { checkpoints } = plan;
+    const wantedMs =
+      checkpoints !== undefined && trajectory.isEvaluated
+        ? Math.min(EVALUATED_MS, plan.snapshotMs)
+        : plan.snapshotMs;
+    const pauseMs = Math.max(wantedMs, this.#sendingMs / SENDING_SHARE);
+    if (clock.now() - this.#keptMs > pauseMs) return true;
+    const { everySteps = Infinity } = checkpoints ?? {};
+    const countOf = (step: number): number => Math.floor(step / everySteps);
+    return countOf(trajectory.step) > countOf(trajectory.snapshot.step);
   }
 
   #restart(): void {

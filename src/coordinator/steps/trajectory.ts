@@ -20,18 +20,28 @@ import type { Commit, MicroBatchRecord } from '../../protocol/messages.ts';
 import { makeInitialState } from '../../state/initial-state.ts';
 import { type Pass, type PassSpec, samplesOf } from './pass.ts';
 
+/** SHA-256 of weights, and of weights and optimizer state. */
+export interface Digests {
+  readonly weightsDigest: string;
+  readonly stateDigest: string;
+}
+
 /** Where a run stood, without the state itself. */
 export interface Mark {
   readonly step: number;
   readonly maxima: GridMaxima | undefined;
   readonly ledger: Ledger;
   readonly losses: LossCourse;
+  /** The last step after which the model was evaluated; -1 before. */
+  readonly evaluatedStep: number;
 }
 
 /** A state that survives the workers, with all that the run needs to go on from it. */
 export interface Snapshot extends Mark {
   /** The state after `step` updates, unpadded float32. */
   readonly bytes: Uint8Array;
+  /** Its digests, as who gave it has told them; absent of a state that was made here. */
+  readonly digests?: Digests | undefined;
 }
 
 /** A loss that has gone far away from the first one. */
@@ -68,19 +78,23 @@ export class Trajectory {
   readonly #plan: RunPlan;
   readonly #given: PlanBytes['given'];
   readonly #stepsPerEpoch: number;
-  #step = 0;
-  #evaluatedStep = -1;
-  #grid: GridStanding = freshGrid(undefined);
-  #ledger: Ledger = NO_SAMPLES;
-  #losses: LossCourse = NO_LOSSES;
+  #step: number;
+  #evaluatedStep: number;
+  #grid: GridStanding;
+  #ledger: Ledger;
+  #losses: LossCourse;
   #snapshot: Snapshot;
 
-  /** `state` is the initial one, if it has been made already. */
-  constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>, state?: Uint8Array) {
+  /** Begins at `snapshot`, or at the initial state, which is made. */
+  constructor(plan: RunPlan, { given }: Pick<PlanBytes, 'given'>, snapshot?: Snapshot) {
     this.#plan = plan;
     this.#given = given;
     this.#stepsPerEpoch = stepsPerEpoch(plan.train.sampleCount, plan.train.globalBatch);
-    this.#snapshot = initialSnapshot(state ?? makeInitialState(plan, given));
+    this.#snapshot = snapshot ?? initialSnapshot(makeInitialState(plan, given));
+    const { step, maxima, ledger, losses, evaluatedStep } = this.#snapshot;
+    [this.#step, this.#ledger, this.#losses] = [step, ledger, losses];
+    this.#grid = freshGrid(maxima);
+    this.#evaluatedStep = evaluatedStep;
   }
 
   /** Updates committed so far. */
@@ -114,6 +128,11 @@ export class Trajectory {
   /** Whether the snapshot is of the present step. */
   get isKept(): boolean {
     return this.#snapshot.step === this.#step;
+  }
+
+  /** Whether the model of the present step was evaluated. */
+  get isEvaluated(): boolean {
+    return this.#evaluatedStep === this.#step;
   }
 
   /** What comes next. */
@@ -217,13 +236,14 @@ export class Trajectory {
 
   /** Where the run stands now. */
   mark(): Mark {
+    const [step, evaluatedStep] = [this.#step, this.#evaluatedStep];
     const maxima = this.#grid.committed;
-    return { step: this.#step, maxima, ledger: this.#ledger, losses: this.#losses };
+    return { step, maxima, ledger: this.#ledger, losses: this.#losses, evaluatedStep };
   }
 
-  /** Keeps `bytes`, the state of the run when it stood at `mark`. */
-  keep(mark: Mark, bytes: Uint8Array): void {
-    this.#snapshot = { ...mark, bytes };
+  /** Keeps `bytes`, the state of the run when it stood at `mark`, with its digests. */
+  keep(mark: Mark, bytes: Uint8Array, digests?: Digests): void {
+    this.#snapshot = { ...mark, bytes, digests };
   }
 
   /**
@@ -289,8 +309,10 @@ export function divergenceError(step: number, { lossMean, firstLoss }: Divergenc
   );
 }
 
-function initialSnapshot(bytes: Uint8Array): Snapshot {
-  return { step: 0, bytes, maxima: undefined, ledger: NO_SAMPLES, losses: NO_LOSSES };
+/** Where a run begins with its initial state. */
+export function initialSnapshot(bytes: Uint8Array): Snapshot {
+  const [ledger, losses] = [NO_SAMPLES, NO_LOSSES];
+  return { step: 0, bytes, maxima: undefined, ledger, losses, evaluatedStep: -1 };
 }
 
 /** What is computed to learn how large gradients are, before there is a grid. */

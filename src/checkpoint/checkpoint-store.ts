@@ -1,0 +1,37 @@
+/**
+ * Where checkpoints lie: the few things that a file system does for them. Injected, like the clock;
+ * every path is below the folder of the store and has `/` between its parts.
+ */
+
+/** SHA-256, hex, of files and of what they hold together. */
+export interface FileHashes {
+  /** Of each file, in their order. */
+  readonly files: readonly string[];
+  /**
+   * Of the tensors of the first file, and of those of all files one after the other: the digests of
+   * a state whose parts they are. Empty where a file is no safetensors.
+   */
+  readonly weightsDigest: string;
+  readonly stateDigest: string;
+}
+
+/** A folder for checkpoints. What it does rejects with what the file system says. */
+export interface CheckpointStore {
+  /** Names in a folder; none where there is no such folder. */
+  list(folder: string): Promise<readonly string[]>;
+  /** Makes a folder, and the store itself if need be. */
+  makeFolder(folder: string): Promise<void>;
+  /** Writes a new file; it survives a power cut once this has resolved and its folder is synced. */
+  write(path: string, parts: readonly Uint8Array[]): Promise<void>;
+  /** Has what was made, renamed or removed in a folder survive a power cut. */
+  sync(folder: string): Promise<void>;
+  /** Takes the place of a file of that name; of folders there must be none. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file, or a folder with its files; nothing happens where there is none. */
+  remove(path: string): Promise<void>;
+  read(path: string): Promise<Uint8Array>;
+  /** Reads files once more, from where they are now. */
+  hash(paths: readonly string[]): Promise<FileHashes>;
+  /** Bytes that there is room for; undefined where nobody knows. */
+  freeBytes(): number | undefined;
+}

@@ -1,0 +1,58 @@
+/** The settings of a run that goes on: those that it had, but for what may change on the way. */
+import { ConfigError } from '../base/errors.ts';
+import { type FlagValues, type ParsedTrainConfig, parseTrainConfig } from './parse-train-config.ts';
+import type { TrainConfig, TrainConfigKey } from './train-config.ts';
+import { flagOf, TRAIN_CONFIG_KEYS, yamlKeyOf } from './train-options.ts';
+import type { ConfigSource } from './yaml-source.ts';
+
+/** Settings that say who computes, what is told, when it ends: the steps so far are as before. */
+const MAY_CHANGE: ReadonlySet<TrainConfigKey> = new Set<TrainConfigKey>([
+  ...(['workers', 'lanes', 'throttle', 'device', 'threads', 'collective', 'dataDir'] as const),
+  ...(['gradientTimeout', 'loadBalancePolicy', 'rebalanceInterval', 'gpuProfiles'] as const),
+  ...(['keepSlowLinks', 'host', 'port', 'lan', 'insecure', 'meshPlain', 'linkFile'] as const),
+  ...(['name', 'outDir', 'evalEvery', 'trackGradients', 'audit'] as const),
+  ...(['stopOnDivergence', 'checkpointEvery', 'keep', 'epochs', 'steps', 'rounds'] as const),
+]);
+
+/** Where a run goes on, and what was asked for besides. */
+export interface ResumedRequest {
+  /** As the checkpoint has it, and how messages call that. */
+  readonly recorded: Readonly<Record<string, unknown>>;
+  readonly place: string;
+  readonly sources: readonly ConfigSource[];
+  readonly flags: FlagValues;
+  readonly isForOthers: boolean;
+}
+
+/** Reads the settings. Throws ConfigError, naming what differs, when others were asked for. */
+export function resumedConfig(request: ResumedRequest): ParsedTrainConfig {
+  const { recorded, place, sources, flags, isForOthers } = request;
+  const before = { file: place, text: yamlOf(recorded) };
+  const had = parseTrainConfig([before], {}, isForOthers).config;
+  const parsed = parseTrainConfig([before, ...sources], flags, isForOthers);
+  const odd = TRAIN_CONFIG_KEYS.filter(
+    (key) => !MAY_CHANGE.has(key) && !isEqual(had, parsed.config, key),
+  );
+  if (odd.length === 0) return parsed;
+  const text = (value: unknown): string => (value === undefined ? 'none' : JSON.stringify(value));
+  const lines = odd.map(
+    (key) =>
+      `${flagOf(key)}: the run has ${text(had[key])}, and ${text(parsed.config[key])} was given`,
+  );
+  throw new ConfigError([
+    `going on from ${place}: these settings make another model. Leave them out, or begin a run ` +
+      'of another --name:',
+    ...lines,
+  ]);
+}
+
+function isEqual(a: TrainConfig, b: TrainConfig, key: TrainConfigKey): boolean {
+  return JSON.stringify(a[key]) === JSON.stringify(b[key]);
+}
+
+/** JSON is YAML. */
+function yamlOf(recorded: Readonly<Record<string, unknown>>): string {
+  return TRAIN_CONFIG_KEYS.filter((key) => recorded[key] !== undefined)
+    .map((key) => `${yamlKeyOf(key)}: ${JSON.stringify(recorded[key])}\n`)
+    .join('');
+}

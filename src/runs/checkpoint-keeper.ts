@@ -1,0 +1,224 @@
+/**
+ * The checkpoints of a run: which states are written down, one at a time and beside the training,
+ * and which stay. A checkpoint is the coordinator's snapshot on a disk.
+ */
+import type { Clock } from '../base/clock.ts';
+import { LockstepError, messageOf } from '../base/errors.ts';
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
+import type { RunHistory } from '../checkpoint/manifest.ts';
+import { checkpointName } from '../checkpoint/checkpoint-names.ts';
+import { listCheckpoints } from '../checkpoint/read-checkpoints.ts';
+import { bestOf, compareEvaluations, evaluationOf, superfluous } from '../checkpoint/retention.ts';
+import {
+  removeCheckpoint,
+  removePartial,
+  writeCheckpoint,
+} from '../checkpoint/write-checkpoint.ts';
+import { checkpointPace } from '../config/checkpoint-pace.ts';
+import type { TrainConfig } from '../config/train-config.ts';
+import type { Snapshot } from '../coordinator/steps/trajectory.ts';
+import type { RunPlan } from '../plan/run-plan.ts';
+import { stateFiles } from './checkpoint-state.ts';
+import { reasonOf } from './shelter.ts';
+
+/** Checkpoints of states that may be the best are made so often at most. */
+const BEST_MS = 1_000;
+/** The last one gets so long, and longer if it is large; a disk may answer no more. */
+const LAST_MS = 60_000;
+const BYTES_PER_MS = 20_000;
+
+/** What a run's checkpoints are made of, and who is told. */
+export interface CheckpointKeeperOptions {
+  readonly config: TrainConfig;
+  readonly name: string;
+  readonly plan: RunPlan;
+  readonly stepDigest: string;
+  /** Version of this program. */
+  readonly software: string;
+  readonly store: CheckpointStore;
+  readonly clock: Clock;
+  /** Has everything that was recorded so far on the disk. */
+  readonly syncRecords: () => Promise<void>;
+  readonly onFailed: (reason: string, consequence: string) => void;
+  /** One was written: what failed before is made good. */
+  readonly onSaved: () => void;
+}
+
+/** A state with what was told of the steps up to it. */
+interface Kept {
+  readonly snapshot: Snapshot;
+  readonly history: RunHistory;
+}
+
+/** Writes checkpoints of one run. */
+export class CheckpointKeeper {
+  readonly #options: CheckpointKeeperOptions;
+  readonly #pace: ReturnType<typeof checkpointPace>;
+  /** What is to be written when the one under way is done: the newest. */
+  #next: Kept | undefined;
+  #underWay: Promise<void> | undefined;
+  #savedStep: number;
+  #takenStep: number;
+  #takenMs: number;
+  #best: RunHistory['evaluation'];
+  #isClean = false;
+
+  /** `step`: of the checkpoint that the run goes on from; 0 when it begins. */
+  constructor(options: CheckpointKeeperOptions, step: number, history?: RunHistory) {
+    this.#options = options;
+    this.#pace = checkpointPace(options.config);
+    this.#savedStep = this.#takenStep = step;
+    this.#takenMs = options.clock.now();
+    this.#best = history && evaluationOf({ step, history });
+  }
+
+  /** The step of the newest checkpoint; 0 if there is none. */
+  get savedStep(): number {
+    return this.#savedStep;
+  }
+
+  /** A state of the run was kept: writes it down if it is time, or it is the best so far. */
+  offer(snapshot: Snapshot, history: RunHistory): void {
+    if (this.#pace === undefined || snapshot.step === 0 || !this.#isDue(snapshot, history)) return;
+    this.#take({ snapshot, history });
+  }
+
+  /** Writes the last state; resolves when it is written, or could not be. */
+  async finish(snapshot: Snapshot, history: RunHistory): Promise<void> {
+    if (this.#pace === undefined) return;
+    if (snapshot.step > 0) this.#take({ snapshot, history });
+    const { clock, plan, onFailed } = this.#options;
+    let isDone = false;
+    await new Promise<void>((resolve) => {
+      const deadline = clock.after(LAST_MS + plan.stateBytes / BYTES_PER_MS, resolve);
+      void this.#idle().then(() => {
+        isDone = true;
+        deadline.cancel();
+        resolve();
+      });
+    });
+    if (!isDone) onFailed('the disk does not answer', this.#consequence());
+  }
+
+  /** What was computed after `step` is void: no checkpoint of it stays. */
+  forget(step: number): void {
+    this.#next = undefined;
+    const before = this.#idle();
+    this.#underWay = before.then(async () => this.#removeAfter(step)).finally(() => this.#goOn());
+  }
+
+  #isDue({ step }: Snapshot, history: RunHistory): boolean {
+    const { everySteps, everyMs = Infinity } = this.#pace ?? {};
+    const sinceMs = this.#options.clock.now() - this.#takenMs;
+    const countOf = (n: number): number =>
+      everySteps === undefined ? 0 : Math.floor(n / everySteps);
+    if (sinceMs >= everyMs || countOf(step) > countOf(this.#takenStep)) return true;
+    const evaluation = evaluationOf({ step, history });
+    if (evaluation === undefined || sinceMs < BEST_MS) return false;
+    return this.#best === undefined || compareEvaluations(evaluation, this.#best) < 0;
+  }
+
+  #take(kept: Kept): void {
+    const { step } = kept.snapshot;
+    this.#takenStep = step;
+    this.#takenMs = this.#options.clock.now();
+    const evaluation = evaluationOf({ step, history: kept.history });
+    const isBest =
+      evaluation && (this.#best === undefined || compareEvaluations(evaluation, this.#best) < 0);
+    if (isBest === true) this.#best = evaluation;
+    this.#next = kept;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    const kept = this.#next;
+    if (this.#underWay !== undefined || kept === undefined) return;
+    this.#next = undefined;
+    this.#underWay = this.#save(kept).finally(() => {
+      this.#underWay = undefined;
+      this.#goOn();
+    });
+  }
+
+  async #idle(): Promise<void> {
+    while (this.#underWay !== undefined) await this.#underWay;
+  }
+
+  async #save({ snapshot, history }: Kept): Promise<void> {
+    const { store, config, syncRecords, onFailed, onSaved } = this.#options;
+    try {
+      if (!this.#isClean) await removePartial(store);
+      this.#isClean = true;
+      // A checkpoint of a step has all records up to that step beside it.
+      await syncRecords();
+      await writeCheckpoint(store, this.#contentOf(snapshot, history));
+      this.#savedStep = snapshot.step;
+      onSaved();
+      const written = checkpointName(snapshot.step);
+      const listed = await listCheckpoints(store);
+      for (const name of superfluous(listed, config.keep))
+        if (name !== written) await removeCheckpoint(store, name);
+    } catch (error) {
+      onFailed(failureText(error), this.#consequence());
+    }
+  }
+
+  #consequence(): string {
+    const { savedStep } = this;
+    const last = savedStep === 0 ? 'there is none' : `the newest is of step ${savedStep}`;
+    return `a checkpoint is missing, ${last}`;
+  }
+
+  #contentOf(snapshot: Snapshot, history: RunHistory): Parameters<typeof writeCheckpoint>[1] {
+    const { config, name, plan, software, stepDigest } = this.#options;
+    const { step, evaluatedStep, maxima, ledger, losses, digests, bytes } = snapshot;
+    const { highSteps, isDiverged, firstLoss } = losses;
+    return {
+      facts: {
+        format: 1,
+        software,
+        written: new Date().toISOString(),
+        run: name,
+        step,
+        totalSteps: plan.totalSteps,
+        standing: {
+          evaluatedStep,
+          ...(maxima && { maxima: [...maxima] }),
+          ledger: { ...ledger },
+          losses: { ...(firstLoss !== undefined && { firstLoss }), highSteps, isDiverged },
+        },
+        history,
+        weightsDigest: digests?.weightsDigest ?? '',
+        stateDigest: digests?.stateDigest ?? '',
+        stepDigest,
+        config: JSON.parse(JSON.stringify(config)) as Record<string, unknown>,
+      },
+      ...stateFiles(plan, bytes),
+    };
+  }
+
+  async #removeAfter(step: number): Promise<void> {
+    const { store, onFailed } = this.#options;
+    try {
+      for (const one of await listCheckpoints(store))
+        if (one.step > step) await removeCheckpoint(store, one.name);
+      const listed = await listCheckpoints(store);
+      const best = bestOf(listed)?.manifest;
+      this.#savedStep = this.#takenStep = listed[0]?.step ?? 0;
+      this.#best = best && evaluationOf(best);
+    } catch (error) {
+      onFailed(
+        failureText(error),
+        `checkpoints of steps after ${step} may be wrong, and are there`,
+      );
+    } finally {
+      this.#underWay = undefined;
+    }
+  }
+}
+
+function failureText(error: unknown): string {
+  if (error instanceof LockstepError) return reasonOf(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ENOSPC' || code === 'EDQUOT' ? 'the disk is full' : messageOf(error);
+}

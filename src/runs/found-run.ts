@@ -1,0 +1,59 @@
+/** What is in a folder in which a run is to be, in words for whoever wanted to put one there. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { stepOfName } from '../checkpoint/checkpoint-names.ts';
+import { lockHolder } from './run-lock.ts';
+
+/** The folder of checkpoints in that of a run. */
+export const CHECKPOINTS_NAME = 'checkpoints';
+
+/** What a folder holds, and how to go on with it. */
+export function foundThere(folder: string): string {
+  if (!existsSync(join(folder, 'config.yaml'))) return `${folder} exists already. ${ANOTHER}`;
+  const holder = lockHolder(folder);
+  if (holder !== undefined)
+    return `${folder} exists already: a run is under way there, in ${holder}. ${ANOTHER}`;
+  const step = newestStep(folder);
+  if (step === undefined) return `${folder} exists already. ${ANOTHER}`;
+  const status = statusOf(folder);
+  const what =
+    status === 'finished'
+      ? `a run that is finished, after ${step} steps`
+      : `a run that is not finished; its newest checkpoint is of step ${step}`;
+  const how =
+    status === 'finished'
+      ? `To train it longer: \`${resumeCommand(folder)} --steps N\`.`
+      : `To go on from there: \`${resumeCommand(folder)}\`.`;
+  return `${folder} exists already: ${what}. ${how} ${ANOTHER}`;
+}
+
+const ANOTHER = 'Choose another --name.';
+
+/** The command that goes on with the run in a folder. */
+export function resumeCommand(folder: string): string {
+  const isUsual = dirname(folder) === 'experiments';
+  const place = isUsual ? basename(folder) : folder;
+  return `lockstep train --resume ${/^[\w./-]+$/.test(place) ? place : `'${place}'`}`;
+}
+
+function newestStep(folder: string): number | undefined {
+  try {
+    const steps = readdirSync(join(folder, CHECKPOINTS_NAME)).flatMap(
+      (name) => stepOfName(name) ?? [],
+    );
+    return steps.length === 0 ? undefined : Math.max(...steps);
+  } catch {
+    // Without that folder there is no checkpoint.
+    return undefined;
+  }
+}
+
+function statusOf(folder: string): unknown {
+  try {
+    const text = readFileSync(join(folder, 'summary.json'), 'utf8');
+    return (JSON.parse(text) as { readonly status?: unknown }).status;
+  } catch {
+    // A run that was killed has none.
+    return undefined;
+  }
+}

@@ -1,0 +1,64 @@
+/** Models of every kind, and strategies, that go on from a checkpoint with other workers. */
+import assert from 'node:assert/strict';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { REPOSITORY, startLockstep } from '../cluster/processes.ts';
+import { assertSameModel, referenceOf, Run, startRun } from '../cluster/runs.ts';
+
+const IMAGES = ['--dataset', 'synthetic_image', '--image-size', '8', '--samples', '400'];
+const SMALL = ['--micro-batch', '8', '--global-batch', '32', '--seed', '7'];
+
+const CASES: readonly (readonly [string, readonly string[], number])[] = [
+  [
+    'a convolutional network with augmentation and dropout',
+    [...IMAGES, ...SMALL, '--model', 'simple_cnn', '--augment', 'crop-flip', '--dropout', '0.2'],
+    24,
+  ],
+  [
+    'a language model',
+    [
+      ...['--model', 'gpt', '--dataset', 'synthetic_text', '--samples', '300', ...SMALL],
+      ...['--sequence-length', '8', '--width', '16', '--heads', '2'],
+    ],
+    24,
+  ],
+  [
+    'rounds',
+    ['--dataset', 'digits', '--strategy', 'rounds', '--seed', '7', '--micro-batch', '32'],
+    4,
+  ],
+  [
+    'an imported network, with momentum and a schedule',
+    [
+      ...['--model', join(REPOSITORY, 'test/fixtures/onnx/pretrained-13.onnx')],
+      ...['--dataset', 'mnist', '--optimizer', 'momentum', '--schedule', 'cosine', '--seed', '7'],
+      ...['--eval-samples', '200'],
+    ],
+    16,
+  ],
+];
+
+describe('a run that goes on from a checkpoint', () => {
+  for (const [what, settings, length] of CASES)
+    test(`ends with the model of one that was not ended: ${what}`, async (t) => {
+      const unit = settings.includes('rounds') ? '--rounds' : '--steps';
+      const all = [...settings, unit, String(length)];
+      const reference = await referenceOf(t, all);
+      const half = length / 2;
+      // Of a schedule that depends on the end, the end is known from the beginning.
+      const run = startRun(t, [...all, '--checkpoint-every', String(half), '--workers', '1']);
+      await run.reachesStep(half);
+      run.program.signal('SIGINT');
+      const { status } = await run.program.end();
+      const stopped = run.summary();
+      assert.ok(status === 130 || stopped.status === 'finished', run.program.stderr);
+      const from = join(run.folder, 'checkpoints', `step_${half}`);
+
+      const more = ['--out-dir', dirname(run.folder), '--workers', '3', '--lanes', '1', '--json'];
+      const program = startLockstep(t, ['train', '--resume', from, ...more]);
+      const outcome = await new Run(program, run.folder).outcome();
+
+      assert.equal(outcome.summary.resumedAtStep, half);
+      assertSameModel(outcome, reference);
+    });
+});
