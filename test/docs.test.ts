@@ -72,7 +72,7 @@ describe('the documents', () => {
     for (const words of commands) {
       const flags: Record<string, string> = {};
       for (const [index, word] of words.entries()) {
-        if (word.startsWith('--') && word !== '--json' && word !== '--help')
+        if (word.startsWith('--') && !['--json', '--help', '--resume'].includes(word))
           flags[word.slice(2)] = words[index + 1] ?? 'true';
       }
       parseTrainConfig([], flags);

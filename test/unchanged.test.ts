@@ -72,7 +72,10 @@ describe('help', () => {
         [...text.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!);
 
       const settings = describeOptions().map(({ flag }) => flag);
-      assert.deepEqual(new Set(flagsOf(all)), new Set([...settings, '--json', '--help']));
+      assert.deepEqual(
+        new Set(flagsOf(all)),
+        new Set([...settings, '--json', '--resume', '--help']),
+      );
       assert.ok(flagsOf(page).length < 25, 'a page of everyday options');
       const left = flagsOf(all).length - flagsOf(page).length;
       assert.match(page, new RegExp(`\n${left} more options: lockstep ${command} --help --all\n$`));

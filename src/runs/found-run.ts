@@ -24,7 +24,7 @@ export function foundThere(folder: string): string {
     status === 'finished'
       ? `To train it longer: \`${resumeCommand(folder)} --steps N\`.`
       : `To go on from there: \`${resumeCommand(folder)}\`.`;
-  return `${folder} exists already: ${what}. ${how} ${ANOTHER}`;
+  return `${folder} exists already: ${what}. ${how} Or choose another --name.`;
 }
 
 const ANOTHER = 'Choose another --name.';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { REPOSITORY, startLockstep } from '../cluster/processes.ts';
-import { assertSameModel, referenceOf, Run, startRun } from '../cluster/runs.ts';
+import { assertSameModel, referenceOf, Run, SHORT, startRun } from '../cluster/runs.ts';
 
 const IMAGES = ['--dataset', 'synthetic_image', '--image-size', '8', '--samples', '400'];
 const SMALL = ['--micro-batch', '8', '--global-batch', '32', '--seed', '7'];
@@ -17,8 +17,9 @@ const CASES: readonly (readonly [string, readonly string[], number])[] = [
   [
     'a language model',
     [
-      ...['--model', 'gpt', '--dataset', 'synthetic_text', '--samples', '300', ...SMALL],
-      ...['--sequence-length', '8', '--width', '16', '--heads', '2'],
+      ...['--model', 'gpt', '--dataset', 'moby_dick', '--sequence-length', '16', ...SMALL],
+      ...['--layers', '1', '--width', '16', '--heads', '2', '--dropout', '0.1'],
+      ...['--eval-every', '1000000'],
     ],
     24,
   ],
@@ -61,4 +62,24 @@ describe('a run that goes on from a checkpoint', () => {
       assert.equal(outcome.summary.resumedAtStep, half);
       assertSameModel(outcome, reference);
     });
+});
+
+describe('a run that is told to end', () => {
+  test('writes a checkpoint, and says the command that goes on from there', async (t) => {
+    const reference = await referenceOf(t, SHORT);
+    const run = startRun(t, [...SHORT, '--lanes', '1', '--workers', '1']);
+    await run.reachesStep(60);
+    run.program.signal('SIGTERM');
+    assert.equal((await run.program.end()).status, 130);
+    const [, step, words] = /to go on from step (\d+): lockstep (train --resume \S+?);/.exec(
+      run.program.stderr,
+    )!;
+
+    const program = startLockstep(t, [...words!.split(' '), '--lanes', '2', '--json']);
+    const outcome = await new Run(program, run.folder).outcome();
+
+    assert.equal(outcome.summary.resumedAtStep, Number(step));
+    assert.equal(Number(step), run.eventsOf('run-unfinished')[0]!.step);
+    assertSameModel(outcome, reference);
+  });
 });

@@ -270,8 +270,24 @@ async function filesOf(shell: Shell, { name, play }: Scenario): Promise<string> 
     .sort();
   const lines = commands.flat();
   for (const file of files)
-    lines.push(file, ...indented(keyPathsOf(file, readFileSync(join(folder, file), 'utf8'))));
+    if (!isOlderCheckpoint(file, files)) {
+      const keys = keyPathsOf(file, readFileSync(join(folder, file), 'utf8'));
+      lines.push(file.replace(CHECKPOINT, '/step_<n>/'), ...indented(keys));
+    }
   return `${lines.join('\n')}\n`;
+}
+
+const CHECKPOINT = /\/step_(\d+)\//;
+
+/** How many checkpoints there are besides the newest of a run depends on its speed. */
+function isOlderCheckpoint(file: string, files: readonly string[]): boolean {
+  const [place, step] = CHECKPOINT.exec(file) ?? [];
+  if (place === undefined) return false;
+  const [run, name] = file.split(place);
+  return files.some((other) => {
+    const [otherPlace, otherStep] = CHECKPOINT.exec(other) ?? [];
+    return other === `${run}${otherPlace}${name}` && Number(otherStep) > Number(step);
+  });
 }
 
 function indented(paths: readonly string[] | undefined): string[] {

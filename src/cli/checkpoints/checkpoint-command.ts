@@ -28,9 +28,9 @@ checkpoint by its folder, or as the newest of its run.
 
 Examples:
   lockstep checkpoint list first
-  lockstep checkpoint verify first                  reads all of them, bit for bit
-  lockstep checkpoint diff first second             which tensors and settings differ
-  lockstep checkpoint export first first.onnx       or .safetensors, .npz
+  lockstep checkpoint verify first             reads all of them, bit for bit
+  lockstep checkpoint diff first second        which tensors and settings differ
+  lockstep checkpoint export first first.onnx  or .safetensors, .npz
 
 Exit codes: 0 done, 1 two checkpoints differ, or a file could not be written, 2 wrong flags, no such
 checkpoint, or one that is damaged.`;

@@ -46,6 +46,7 @@ const DEFAULTS = {
 const LEFT_OUT = [
   ...['--load-balance-policy', '--name', '--host', '--port', '--lan', '--approve', '--insecure'],
   ...['--mesh-plain', '--link-file', '--strategy', '--out-dir', '--gpu-profiles', '--json'],
+  ...['--checkpoint-every', '--keep'],
 ];
 
 type Flags = Readonly<Record<string, unknown>> & {

@@ -101,7 +101,7 @@ async function measure(
   const outDir = mkdtempSync(join(tmpdir(), `${NAME}-`));
   try {
     const { status, stateDigest } = await runTraining({
-      config: { ...config, ...changes, outDir },
+      config: { ...config, ...changes, outDir, checkpointEvery: 'never' },
       ...{ name: NAME, places, devices, self, onNote, signal },
       startedMs: systemClock.now(),
       onListening: () => {},

@@ -94,8 +94,10 @@ export function workloadConfig(
     seed,
     // What the suite throttles, disturbs and times are the links to the coordinator.
     collective: 'star',
-    // Evaluation is no part of the suite's measurements: once, after the last step.
+    // Evaluation is no part of the suite's measurements: once, after the last step. Nor is what is
+    // written down.
     evalEvery: steps,
+    checkpointEvery: 'never',
     ...more,
   }).config;
 }
