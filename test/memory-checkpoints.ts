@@ -41,6 +41,14 @@ function apply(entries: MemoryFolder['entries'], change: Change): void {
   }
 }
 
+function bytesIn(node: MemoryFile | MemoryFolder): number {
+  const parts =
+    node.kind === 'file'
+      ? node.chunks.map(({ length }) => length)
+      : [...node.entries.values()].map(bytesIn);
+  return parts.reduce((a, b) => a + b, 0);
+}
+
 /** What a call that is the last one ends with. */
 export class Stopped extends Error {}
 
@@ -49,7 +57,8 @@ export class MemoryCheckpoints implements CheckpointStore {
   #root: MemoryFolder;
   #calls = 0;
   stopAt = Infinity;
-  free: number | undefined;
+  /** Bytes that there is room for in all. */
+  capacity: number | undefined;
 
   constructor(root = new MemoryFolder()) {
     this.#root = root;
@@ -58,6 +67,10 @@ export class MemoryCheckpoints implements CheckpointStore {
   /** Writes, and whatever else changes something, so far. */
   get calls(): number {
     return this.#calls;
+  }
+
+  get usedBytes(): number {
+    return bytesIn(this.#root);
   }
 
   /** What somebody finds who comes after a kill. */
@@ -188,7 +201,7 @@ export class MemoryCheckpoints implements CheckpointStore {
   }
 
   freeBytes(): number | undefined {
-    return this.free;
+    return this.capacity && Math.max(0, this.capacity - this.usedBytes);
   }
 }
 

@@ -136,7 +136,7 @@ describe('a checkpoint', () => {
   test('is not begun when there is no room for it', async () => {
     const store = new MemoryCheckpoints();
     await save(store, 10);
-    store.free = 1000;
+    store.capacity = 1000;
 
     await assert.rejects(save(store, 20), /it needs 4\.2 MB, and 0\.0 MB are free/);
 

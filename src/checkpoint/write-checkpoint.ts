@@ -60,6 +60,11 @@ export async function writeCheckpoint(
   return name;
 }
 
+/** Bytes that must be free for a checkpoint to be written. */
+export function roomFor({ files }: Pick<CheckpointContent, 'files'>): number {
+  return MARGIN_BYTES + files.reduce((sum, { parts }) => sum + bytesOf(parts), 0);
+}
+
 /** Removes a checkpoint; it is gone from the first moment on. */
 export async function removeCheckpoint(store: CheckpointStore, name: string): Promise<void> {
   const old = partialName(name, 'old');
@@ -100,8 +105,8 @@ async function manifestOf(store: CheckpointStore, name: string): Promise<Manifes
   }
 }
 
-function checkRoom(store: CheckpointStore, { files }: CheckpointContent): void {
-  const needed = MARGIN_BYTES + files.reduce((sum, { parts }) => sum + bytesOf(parts), 0);
+function checkRoom(store: CheckpointStore, content: CheckpointContent): void {
+  const needed = roomFor(content);
   const free = store.freeBytes();
   if (free === undefined || needed <= free) return;
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

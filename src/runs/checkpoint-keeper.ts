@@ -10,8 +10,10 @@ import { checkpointName } from '../checkpoint/checkpoint-names.ts';
 import { listCheckpoints } from '../checkpoint/read-checkpoints.ts';
 import { bestOf, compareEvaluations, evaluationOf, superfluous } from '../checkpoint/retention.ts';
 import {
+  type CheckpointContent,
   removeCheckpoint,
   removePartial,
+  roomFor,
   writeCheckpoint,
 } from '../checkpoint/write-checkpoint.ts';
 import { checkpointPace } from '../config/checkpoint-pace.ts';
@@ -21,6 +23,8 @@ import type { RunPlan } from '../plan/run-plan.ts';
 import { stateFiles } from './checkpoint-state.ts';
 import { reasonOf } from './shelter.ts';
 
+/** Where room is short, so many stay, and older ones go for the next. */
+const LEAST_KEPT = 2;
 /** Checkpoints of states that may be the best are made so often at most. */
 const BEST_MS = 1_000;
 /** The last one gets so long, and longer if it is large; a disk may answer no more. */
@@ -113,19 +117,12 @@ export class CheckpointKeeper {
     const countOf = (n: number): number =>
       everySteps === undefined ? 0 : Math.floor(n / everySteps);
     if (sinceMs >= everyMs || countOf(step) > countOf(this.#takenStep)) return true;
-    const evaluation = evaluationOf({ step, history });
-    if (evaluation === undefined || sinceMs < BEST_MS) return false;
-    return this.#best === undefined || compareEvaluations(evaluation, this.#best) < 0;
+    return sinceMs >= BEST_MS && isBetter(evaluationOf({ step, history }), this.#bestToBe());
   }
 
   #take(kept: Kept): void {
-    const { step } = kept.snapshot;
-    this.#takenStep = step;
+    this.#takenStep = kept.snapshot.step;
     this.#takenMs = this.#options.clock.now();
-    const evaluation = evaluationOf({ step, history: kept.history });
-    const isBest =
-      evaluation && (this.#best === undefined || compareEvaluations(evaluation, this.#best) < 0);
-    if (isBest === true) this.#best = evaluation;
     this.#next = kept;
     this.#goOn();
   }
@@ -140,18 +137,29 @@ export class CheckpointKeeper {
     });
   }
 
+  /** The best evaluation there is once what waits is written. */
+  #bestToBe(): RunHistory['evaluation'] {
+    const waiting = this.#next && evaluationIn(this.#next);
+    return isBetter(waiting, this.#best) ? waiting : this.#best;
+  }
+
   async #idle(): Promise<void> {
     while (this.#underWay !== undefined) await this.#underWay;
   }
 
-  async #save({ snapshot, history }: Kept): Promise<void> {
+  async #save(kept: Kept): Promise<void> {
     const { store, config, syncRecords, onFailed, onSaved } = this.#options;
+    const { snapshot, history } = kept;
+    const [best, evaluation] = [this.#best, evaluationIn(kept)];
+    if (isBetter(evaluation, best)) this.#best = evaluation;
     try {
       if (!this.#isClean) await removePartial(store);
       this.#isClean = true;
       // A checkpoint of a step has all records up to that step beside it.
       await syncRecords();
-      await writeCheckpoint(store, this.#contentOf(snapshot, history));
+      const content = this.#contentOf(snapshot, history);
+      await this.#makeRoom(roomFor(content));
+      await writeCheckpoint(store, content);
       this.#savedStep = snapshot.step;
       onSaved();
       const written = checkpointName(snapshot.step);
@@ -159,8 +167,19 @@ export class CheckpointKeeper {
       for (const name of superfluous(listed, config.keep))
         if (name !== written) await removeCheckpoint(store, name);
     } catch (error) {
+      if (this.#savedStep !== snapshot.step) this.#best = best;
       onFailed(failureText(error), this.#consequence());
     }
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    const { store } = this.#options;
+    const isShort = (): boolean => (store.freeBytes() ?? Infinity) < bytes;
+    if (!isShort()) return;
+    const listed = await listCheckpoints(store);
+    const whole = listed.filter(({ manifest }) => manifest !== undefined);
+    for (const { name } of whole.slice(LEAST_KEPT).toReversed())
+      if (isShort()) await removeCheckpoint(store, name);
   }
 
   #consequence(): string {
@@ -169,7 +188,7 @@ export class CheckpointKeeper {
     return `a checkpoint is missing, ${last}`;
   }
 
-  #contentOf(snapshot: Snapshot, history: RunHistory): Parameters<typeof writeCheckpoint>[1] {
+  #contentOf(snapshot: Snapshot, history: RunHistory): CheckpointContent {
     const { config, name, plan, software, stepDigest } = this.#options;
     const { step, evaluatedStep, maxima, ledger, losses, digests, bytes } = snapshot;
     const { highSteps, isDiverged, firstLoss } = losses;
@@ -215,6 +234,14 @@ export class CheckpointKeeper {
       this.#underWay = undefined;
     }
   }
+}
+
+function evaluationIn({ snapshot, history }: Kept): RunHistory['evaluation'] {
+  return evaluationOf({ step: snapshot.step, history });
+}
+
+function isBetter(one: RunHistory['evaluation'], other: RunHistory['evaluation']): boolean {
+  return one !== undefined && (other === undefined || compareEvaluations(one, other) < 0);
 }
 
 function failureText(error: unknown): string {

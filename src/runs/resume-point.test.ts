@@ -3,45 +3,19 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
-import { ManualClock } from '../base/clock.ts';
 import { LockstepError } from '../base/errors.ts';
-import { parseTrainConfig } from '../config/parse-train-config.ts';
-import { initialSnapshot, type Snapshot } from '../coordinator/steps/trajectory.ts';
-import { dataPlaces, datasetSpecOf, loadRunData } from '../job/data-source.ts';
-import { makePlan, type PlannedRun } from '../job/make-plan.ts';
-import { stateElementCountOf } from '../models/model.ts';
-import { digestsOf } from '../state/digest.ts';
-import { makeInitialState } from '../state/initial-state.ts';
-import { CheckpointKeeper } from './checkpoint-keeper.ts';
+import type { PlannedRun } from '../job/make-plan.ts';
+import { historyOf, keeperOf, planWith, programOf, snapshotOf } from '../../test/kept-runs.ts';
 import { foundThere } from './found-run.ts';
-import { stepDigestOf } from './recorded-run.ts';
 import { checkpointsOf, findResumePoint, snapshotAt } from './resume-point.ts';
 import { RunLock } from './run-lock.ts';
 
-const SETTINGS = {
-  ...{ dataset: 'synthetic_image', imageSize: '8', samples: '400', model: 'mlp', steps: '40' },
-  checkpointEvery: '10',
-};
-
-async function planWith(flags: Readonly<Record<string, string>> = {}): Promise<PlannedRun> {
-  const { config } = parseTrainConfig([], { ...SETTINGS, ...flags });
-  const data = await loadRunData(datasetSpecOf(config), dataPlaces(undefined, {}));
-  return makePlan(config, data, { runId: 'test', minWorkers: 1 });
-}
-
 let planned: PlannedRun;
-let now: { software: string; stepDigest: string };
+let now: ReturnType<typeof programOf>;
 before(async () => {
   planned = await planWith();
-  now = { software: '1.0.0', stepDigest: stepDigestOf(planned) };
+  now = programOf(planned);
 });
-
-/** The state of a run after `step` updates, as if it had none. */
-function snapshotOf(step: number): Snapshot {
-  const initial = initialSnapshot(makeInitialState(planned.plan, planned.bytes.given));
-  const digests = digestsOf(initial.bytes, stateElementCountOf(planned.model));
-  return { ...initial, step, maxima: [0.5, 1e-9], digests };
-}
 
 /** The folder of a run that has written checkpoints of these steps. */
 async function runWith(t: TestContext, steps: readonly number[]): Promise<string> {
@@ -49,21 +23,8 @@ async function runWith(t: TestContext, steps: readonly number[]): Promise<string
   t.after(() => rmSync(outDir, { recursive: true }));
   const folder = join(outDir, 'run');
   mkdirSync(folder);
-  const { config } = parseTrainConfig([], SETTINGS);
-  const failures: string[] = [];
-  const keeper = new CheckpointKeeper(
-    {
-      ...{ config, name: 'run', plan: planned.plan, ...now },
-      store: checkpointsOf(folder),
-      clock: new ManualClock(),
-      syncRecords: async () => {},
-      onFailed: (reason) => void failures.push(reason),
-      onSaved: () => {},
-    },
-    0,
-  );
-  const history = { epoch: -1, epochLoss: 0, epochSteps: 0 };
-  for (const step of steps) await keeper.finish(snapshotOf(step), history);
+  const { keeper, failures } = keeperOf(planned, checkpointsOf(folder));
+  for (const step of steps) await keeper.finish(snapshotOf(planned, step), historyOf(step));
   assert.deepEqual(failures, []);
   return folder;
 }
@@ -141,7 +102,7 @@ describe('snapshotAt', () => {
 
     const snapshot = await snapshotAt(point, planned.plan, now);
 
-    assert.deepEqual(snapshot, snapshotOf(10));
+    assert.deepEqual(snapshot, snapshotOf(planned, 10));
   });
 
   test('names what differs when another run would go on', async (t) => {
