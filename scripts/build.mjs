@@ -25,6 +25,9 @@ import { fileURLToPath } from 'node:url';
 
 const COMPILE_TIMEOUT_MS = 120_000;
 
+/** The page of the dashboard is compiled for browsers. */
+const PAGE = 'src/dashboard/page';
+
 /** Folders left by killed builds are removed after this time; a build that runs is younger. */
 const LEFTOVER_AFTER_MS = 10 * 60_000;
 
@@ -103,7 +106,8 @@ export function build(root, sources = fingerprint(root), compiler = findCompiler
  * never after.
  */
 function fingerprint(root) {
-  const lines = ['tsconfig.json', 'tsconfig.build.json'].map((name) => describeFile(root, name));
+  const settings = ['tsconfig.json', 'tsconfig.build.json', `${PAGE}/tsconfig.json`];
+  const lines = settings.map((name) => describeFile(root, name));
   const visit = (folder) => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = `${folder}/${entry.name}`;
@@ -144,15 +148,18 @@ function findCompiler(root) {
   }
 }
 
+/**
+ * What Node.js runs, then what browsers do: the page of the dashboard, and what it imports once
+ * more, without comments.
+ */
 function compile(root, compiler, outDir) {
-  const options = [
-    '-p',
-    'tsconfig.build.json',
-    '--outDir',
-    outDir,
-    '--pretty',
-    `${process.stderr.isTTY === true}`,
-  ];
+  runCompiler(root, compiler, ['-p', 'tsconfig.build.json', '--outDir', outDir]);
+  const forPage = ['--noEmit', 'false', '--declaration', 'false', '--removeComments'];
+  runCompiler(root, compiler, ['-p', PAGE, '--outDir', outDir, ...forPage]);
+}
+
+function runCompiler(root, compiler, what) {
+  const options = [...what, '--pretty', `${process.stderr.isTTY === true}`];
   const result = spawnSync(process.execPath, [compiler, ...options], {
     cwd: root,
     encoding: 'utf8',

@@ -50,6 +50,7 @@ const CHECKS = {
   prettier: ['prettier/bin/prettier.cjs', '--check', '.'],
   oxlint: ['oxlint/bin/oxlint', '--type-aware'],
   tsc: ['typescript/bin/tsc', '-p', '.'],
+  'tsc of the page': ['typescript/bin/tsc', '-p', 'src/dashboard/page'],
   house: ['tsx/dist/cli.mjs', 'scripts/check-house.ts'],
 };
 

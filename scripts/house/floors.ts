@@ -11,8 +11,8 @@ import { roomOf, type SourceFile } from './sources.ts';
 export const FLOORS: readonly (readonly string[])[] = [
   ['base'],
   ['charts', 'graph/values', 'kernels', 'metrics', 'options', 'transport'],
-  ['checkpoint', 'collectives', 'data', 'data/formats', 'graph/operators'],
-  ['collectives/shm', 'data/parcels', 'data/sources', 'graph', 'letters/numeric'],
+  ['checkpoint', 'collectives', 'dashboard/view', 'data', 'data/formats', 'graph/operators'],
+  ['collectives/shm', 'dashboard/page', 'data/parcels', 'data/sources', 'graph', 'letters/numeric'],
   ['autodiff', 'graph/file', 'letters/thrift'],
   ['models', 'optim', 'protocol'],
   ['access', 'models/imported', 'plan'],
@@ -25,12 +25,13 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['remote', 'strategies'],
   ['job'],
   ['doctor/checks', 'runs'],
-  ['launch'],
+  ['dashboard', 'launch'],
   ['api', 'doctor/facts', 'validate/results'],
   ['doctor', 'validate/bench', 'validate/compare', 'validate/watch'],
   ['validate/drills', 'validate/reports'],
   ['cli/shell'],
   ['cli/texts'],
+  ['cli/dashboard'],
   ['cli/checkpoints', 'cli/commands', 'cli/data', 'cli/letters'],
   ['cli/hosts'],
   ['cli'],
@@ -62,6 +63,8 @@ export const WITHOUT_NODE: ReadonlySet<string> = new Set([
   'coordinator/states',
   'coordinator/groups',
   'letters/thrift',
+  'dashboard/view',
+  'dashboard/page',
 ]);
 
 /** Packages that only one wing may import. */
@@ -69,6 +72,7 @@ const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   'onnxruntime-node': 'runtime',
   'node:net': 'transport',
   'node:tls': 'transport',
+  'node:http': 'dashboard',
   commander: 'cli',
   koffi: 'collectives',
   'bonjour-service': 'launch',

@@ -11,6 +11,7 @@ const config = ({ production = false }: { production?: boolean }): KnipConfig =>
   entry: [
     'src/{index,cli/main}.ts!',
     'src/**/*-{thread,process}.ts!',
+    'src/dashboard/page/main.ts!',
     'bench/*.ts!',
     'scripts/*.{ts,mjs}!',
     'src/**/*.{test,contract}.ts',

@@ -50,19 +50,24 @@ export function writeSecretText(path: string, line: string, isNew = false): bool
 
 /** Reads a file; undefined if there is none. Throws: FILE_FAILED when it is of no use. */
 export function readSecretFile<T>(path: string, schema: z.ZodType<T>): T | undefined {
-  let text: string;
-  try {
-    if (statSync(path).size > MAX_BYTES) throw unreadable(path, 'it is too long');
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (error instanceof LockstepError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw unreadable(path, messageOf(error));
-  }
+  const text = readSecretText(path);
+  if (text === undefined) return undefined;
   try {
     return schema.parse(JSON.parse(text));
   } catch {
     throw unreadable(path, 'it is damaged, or of another version of Lockstep. Delete it.');
+  }
+}
+
+/** The same as text. */
+export function readSecretText(path: string): string | undefined {
+  try {
+    if (statSync(path).size > MAX_BYTES) throw unreadable(path, 'it is too long');
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof LockstepError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw unreadable(path, messageOf(error));
   }
 }
 

@@ -35,6 +35,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     plan: async (c) => (await import('./commands/plan-command.ts')).planCommand(c),
     profile: async (c) => (await import('./commands/profile-command.ts')).profileCommand(c),
     generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
+    dashboard: async (c) => (await import('./dashboard/dashboard-command.ts')).dashboardCommand(c),
     predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Letters commands:': {

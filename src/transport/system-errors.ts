@@ -21,17 +21,21 @@ export function fromSystemError(error: Error & { code?: string }, peer: string):
   );
 }
 
-/** The error of a door that could not be opened at the given address, with the remedy. */
+/**
+ * The error of a door that could not be opened at the given address, with the remedy; `flag` is
+ * what its port is chosen by.
+ */
 export function cannotListen(
   error: Error & { code?: string },
   { host, port }: { readonly host: string; readonly port: number },
+  flag = '--port',
 ): PeerLostError {
   const remedy =
     error.code === 'EADDRINUSE'
-      ? `port ${port} is in use. Stop the program that holds it, or choose another with --port ` +
+      ? `port ${port} is in use. Stop the program that holds it, or choose another with ${flag} ` +
         '(0 takes any free one).'
       : error.code === 'EACCES'
-        ? `port ${port} needs more rights. Choose one above 1023 with --port.`
+        ? `port ${port} needs more rights. Choose one above 1023 with ${flag}.`
         : error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND'
           ? `${host} is not an address of this machine. Use 127.0.0.1 or one that this machine has.`
           : (shortageOf(error) ?? messageOf(error));

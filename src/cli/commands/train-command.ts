@@ -12,9 +12,12 @@ import { CHECKPOINTS_NAME } from '../../runs/found-run.ts';
 import { findResumePoint, type ResumePoint } from '../../runs/resume-point.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 import { dataPlaces } from '../../job/data-source.ts';
+import { parseDashboardPort } from '../dashboard/dashboard-port.ts';
+import { withDashboard } from '../dashboard/live-dashboard.ts';
 import { printJson } from '../shell/json-output.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { defaultRunName } from '../../runs/run-name.ts';
+import type { EventSink } from '../../metrics/event-sink.ts';
 import type { RunSummary } from '../../runs/run-summary.ts';
 import { readConfigFile } from '../../launch/config-file.ts';
 import { runTraining, type RunPlace } from '../../launch/training-run.ts';
@@ -91,6 +94,12 @@ function trainingCommand(
         "the run's, and workers, lanes and hosts may be others",
     ).helpGroup(headingOf('run')),
   );
+  const dashboard = new Option(
+    '--dashboard [port]',
+    'open a page that shows the run, to this machine only (default: port 3000, or the next that ' +
+      'is free)',
+  );
+  command.addOption(dashboard.helpGroup(headingOf('run')));
   return withAliases(command, TRAIN_ALIASES)
     .addHelpText('after', helpText(help))
     .action(async (files: string[], flags: Flags) => action(files, flags));
@@ -151,10 +160,11 @@ export function withFolder(flags: Flags): Flags {
 async function train(
   context: CommandContext,
   files: readonly string[],
-  { json, resume: resumed, ...settings }: Flags,
+  { json, dashboard, resume: resumed, ...settings }: Flags,
   isLocal: boolean,
 ): Promise<void> {
   const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
+  const asked = dashboard === undefined ? undefined : parseDashboardPort('--dashboard', dashboard);
   const request = { sources: files.map(readConfigFile), flags: withFolder(flags) };
   const { config, notes, resume } = await configOf(request, resumed, isLocal);
   const colours = paint(context.environment);
@@ -167,26 +177,31 @@ async function train(
   const devices = isLocal ? await chooseDevices(config.device) : [];
   for (const line of new Set(devices.flatMap((device) => device.note ?? []))) note(line);
   const progress = new Progress(terminal, colours, context.now);
-  const summary = await withInterrupt(terminal, (signal) =>
+  const folder = accessFolder(context.environment);
+  const name = config.name ?? defaultRunName(config, String(process.pid));
+  const lead = async (sinks: readonly EventSink[], signal: AbortSignal): Promise<RunSummary> =>
     runTraining({
       config,
-      name: config.name ?? defaultRunName(config, String(process.pid)),
+      name,
       places: dataPlaces(config.dataDir, context.environment),
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
       resume,
       startedMs: context.startedMs,
-      accessFolder: accessFolder(context.environment),
+      accessFolder: folder,
       approver: terminal.canAsk ? new ApprovalDesk(terminal, colours) : undefined,
       onListening: (place) => {
         terminal.line(listeningText(config, isLocal, place, colours));
         for (const line of joiningLines(config, place, colours)) terminal.line(line);
       },
-      sinks: [progress],
+      sinks: [progress, ...sinks],
       onPhase: (phase) => progress.phase(phase),
       onNote: note,
       signal,
-    }),
+    });
+  const board = { asked, name, outDir: config.outDir, accessFolder: folder, terminal, colours };
+  const summary = await withInterrupt(terminal, (signal) =>
+    withDashboard(board, (sinks) => lead(sinks, signal)),
   ).finally(() => progress.close());
   terminal.line(summaryText(summary, colours));
   if (json === true) printJson(summary);

@@ -1,22 +1,5 @@
 /** How pages look: colours for light and dark, and on paper. Long rules go on behind a `\`. */
-
-/** Colours of series and cells: told apart also by people who see no red or no green. */
-const LIGHT = `
-  --ground: #f6f7f9; --panel: #ffffff; --ink: #18202b; --faint: #5a6675; --line: #dde2e8; \
---grid: #e9edf1;
-  --good: #0b6b3a; --good-ground: #dff5e8; --warn: #7a4d00; --warn-ground: #fdf0d0; \
---bad: #a31526; --bad-ground: #fde4e6;
-  --c0: #2563c9; --c1: #d9730d; --c2: #178a5b; --c3: #9a3fb5; --c4: #c93a5b; --c5: #14849a; \
---c6: #8a6d00; --c7: #6b7280;
-  --heat-low: #eef4fd; --heat-high: #1c4f9c;`;
-const DARK = `
-  --ground: #12161c; --panel: #1b212a; --ink: #e8ecf1; --faint: #9aa6b5; --line: #313a46; \
---grid: #28303b;
-  --good: #7fdca8; --good-ground: #143726; --warn: #f3c969; --warn-ground: #3b2d0b; \
---bad: #ff9aa5; --bad-ground: #4a1a20;
-  --c0: #74a7ff; --c1: #f5a25a; --c2: #56c796; --c3: #cf8ae4; --c4: #f2859f; --c5: #57c3d6; \
---c6: #d8b94a; --c7: #a4adba;
-  --heat-low: #20293a; --heat-high: #8ab8ff;`;
+import { DARK_COLOURS, LIGHT_COLOURS } from '../../charts/colours.ts';
 
 /** A line and a filled shape for every series of a chart. */
 const SERIES = Array.from(
@@ -26,8 +9,8 @@ const SERIES = Array.from(
 
 /** The style sheet of every page. */
 export const PAGE_STYLE: string = `
-:root { color-scheme: light dark; ${LIGHT} }
-@media (prefers-color-scheme: dark) { :root { ${DARK} } }
+:root { color-scheme: light dark; ${LIGHT_COLOURS} }
+@media (prefers-color-scheme: dark) { :root { ${DARK_COLOURS} } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -112,7 +95,7 @@ dt { overflow-wrap: anywhere; } .prose { columns: 2 420px; column-gap: 32px; } \
 details { margin-top: 16px; } summary { cursor: pointer; color: var(--faint); margin-bottom: 8px; }
 :focus-visible { outline: 2px solid var(--c0); outline-offset: 2px; }
 @media print {
-  :root { ${LIGHT} color-scheme: light; }
+  :root { ${LIGHT_COLOURS} color-scheme: light; }
   @page { size: A4; margin: 14mm; }
   body { background: none; font-size: 12px; print-color-adjust: exact; \
 -webkit-print-color-adjust: exact; }

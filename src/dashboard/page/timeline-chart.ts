@@ -1,0 +1,196 @@
+/** Who computed how much when: a row for every worker, a bar for every step. */
+import { linearScale } from '../../charts/chart-frame.ts';
+import type { RunView } from '../view/run-view.ts';
+import type { TimelineMark, TimelineStep } from '../view/timeline.ts';
+import { Canvas, type Drawing } from './canvas.ts';
+import { element, type Pane, panel } from './dom.ts';
+import { durationText } from './format.ts';
+import { legendItem } from './step-chart.ts';
+import { TIME_PARTS } from './worker-card.ts';
+
+const ROW = 30;
+const EDGES = { left: 62, right: 10, top: 22, bottom: 26 };
+/** Rows that fit; of more workers, those with the lowest ranks are shown. */
+const MAX_ROWS = 24;
+const ZOOMS = [5, 10, 20, 50, 100, 200, 400];
+
+/** The last steps; buttons and the keys + and - show fewer or more of them. */
+export function timelineChart(view: () => RunView, isFrozen: () => boolean = () => false): Pane {
+  let canvas = new Canvas(EDGES.top + EDGES.bottom + ROW, true);
+  let rows = 0;
+  let zoom = 2;
+  let shown: RunView['timeline'] | undefined;
+  const place = element('div', {}, canvas.root);
+  const count = element('span', { class: 'faint', role: 'status' });
+  const told = element('p', { class: 'faint' }, '\u00a0');
+  const change = (by: number): void => {
+    zoom = Math.min(ZOOMS.length - 1, Math.max(0, zoom + by));
+    draw();
+  };
+  const onKey = (event: Event): void => {
+    const { key } = event as KeyboardEvent;
+    if (key === '+' || key === '=') change(-1);
+    if (key === '-') change(1);
+  };
+  const root = panel(
+    'Who computed when',
+    element(
+      'div',
+      { class: 'tools' },
+      element('button', { onclick: () => change(-1), 'aria-label': 'show fewer steps' }, '+'),
+      element('button', { onclick: () => change(1), 'aria-label': 'show more steps' }, '−'),
+      count,
+    ),
+    element(
+      'ul',
+      { class: 'legend' },
+      TIME_PARTS.map((part) => legendItem(part)),
+    ),
+    place,
+    told,
+    element(
+      'p',
+      { class: 'faint' },
+      'Lengths are measured; in which order a worker computed and waited within a step is not. ' +
+        'Numbers are micro-batches.',
+    ),
+  );
+  root.addEventListener('keydown', onKey);
+  const draw = (): void => {
+    const now = view();
+    if (!isFrozen() || shown === undefined) shown = now.timeline;
+    const steps = shown.steps.slice(-(ZOOMS[zoom] ?? 20));
+    const ranks = now.workers.map(({ rank }) => rank).slice(0, MAX_ROWS);
+    if (ranks.length !== rows) {
+      rows = ranks.length;
+      canvas = new Canvas(EDGES.top + EDGES.bottom + ROW * Math.max(1, rows), true);
+      canvas.root.addEventListener('pointermove', ({ offsetX }) => tell(offsetX));
+      place.replaceChildren(canvas.root);
+    }
+    const [first, last] = [steps[0], steps.at(-1)];
+    const text =
+      first === undefined || last === undefined
+        ? 'no step yet'
+        : `steps ${first.step} to ${last.step}`;
+    if (count.textContent !== text) count.textContent = text;
+    const drawing = canvas.begin(`Bars of ${rows} workers over ${text}`);
+    if (drawing !== undefined) drawTimeline(drawing, steps, shown.marks, ranks);
+  };
+  const tell = (offsetX: number): void => {
+    const steps = (shown?.steps ?? []).slice(-(ZOOMS[zoom] ?? 20));
+    const width = canvas.root.clientWidth;
+    const step = stepAt(steps, (offsetX - EDGES.left) / (width - EDGES.left - EDGES.right));
+    if (step === undefined) return;
+    const bars = step.bars.map(
+      ({ rank, microBatches, computeMs, communicateMs, waitMs }) =>
+        `rank ${rank}: ${microBatches} micro-batches in ${durationText(computeMs)}, sums ` +
+        `${durationText(communicateMs)}, waits ${durationText(waitMs)}`,
+    );
+    told.textContent = `step ${step.step}, ${durationText(step.stepMs)}. ${bars.join('; ')}`;
+  };
+  return { root, draw };
+}
+
+function stepAt(steps: readonly TimelineStep[], part: number): TimelineStep | undefined {
+  const [first, last] = [steps[0], steps.at(-1)];
+  if (first === undefined || last === undefined) return undefined;
+  const atMs = first.startMs + part * (last.startMs + last.stepMs - first.startMs);
+  return steps.find(({ startMs, stepMs }) => atMs >= startMs && atMs < startMs + stepMs);
+}
+
+function drawTimeline(
+  { pen, width, height, colour }: Drawing,
+  steps: readonly TimelineStep[],
+  marks: readonly TimelineMark[],
+  ranks: readonly number[],
+): void {
+  const [first, last] = [steps[0], steps.at(-1)];
+  if (first === undefined || last === undefined) return;
+  const startMs = first.startMs;
+  const endMs = last.startMs + last.stepMs;
+  const x = linearScale(
+    0,
+    endMs - startMs,
+    EDGES.left,
+    width - EDGES.right,
+    true,
+    width < 480 ? 3 : 8,
+  );
+  const at = (ms: number): number => x.at(ms - startMs);
+  const rowOf = new Map(ranks.map((rank, row) => [rank, EDGES.top + row * ROW]));
+  pen.textBaseline = 'middle';
+  pen.fillStyle = colour('faint');
+  for (const [rank, y] of rowOf) {
+    pen.textAlign = 'left';
+    pen.fillText(`rank ${rank}`, 2, y + ROW / 2);
+  }
+  for (const { startMs: stepStart, bars, step } of steps) {
+    pen.fillStyle = colour('grid');
+    pen.fillRect(at(stepStart), EDGES.top, 1, height - EDGES.top - EDGES.bottom);
+    for (const bar of bars) {
+      const y = rowOf.get(bar.rank);
+      if (y === undefined) continue;
+      let fromMs = stepStart;
+      const parts = [bar.computeMs, bar.communicateMs, bar.waitMs];
+      for (const [i, { colour: name }] of TIME_PARTS.entries()) {
+        const ms = parts[i] ?? 0;
+        const [left, right] = [at(fromMs), Math.min(at(fromMs + ms), at(endMs))];
+        pen.fillStyle = colour(name);
+        if (right > left)
+          pen.fillRect(left + 0.5, y + 5, Math.max(0.5, right - left - 0.5), ROW - 10);
+        fromMs += ms;
+      }
+      const room = at(stepStart + bar.computeMs) - at(stepStart);
+      if (room > 18) {
+        pen.fillStyle = colour('panel');
+        pen.textAlign = 'center';
+        pen.fillText(String(bar.microBatches), at(stepStart) + room / 2, y + ROW / 2 + 1);
+      }
+    }
+    if (steps.length <= 20 && at(stepStart + 1) >= 0) {
+      pen.fillStyle = colour('faint');
+      pen.textAlign = 'left';
+      const next = steps.find((one) => one.step === step + 1);
+      if (next === undefined || at(next.startMs) - at(stepStart) > 34)
+        pen.fillText(String(step), at(stepStart) + 3, 9);
+    }
+  }
+  drawMarks(
+    { pen, width, height, colour },
+    marks.filter(({ atMs }) => atMs >= startMs),
+    at,
+    rowOf,
+  );
+  pen.fillStyle = colour('faint');
+  pen.textAlign = 'center';
+  for (const tick of x.ticks)
+    pen.fillText(durationText(tick), Math.max(x.at(tick), EDGES.left + 10), height - 12);
+}
+
+/** What happened, at the worker that it happened to. */
+function drawMarks(
+  { pen, height, colour, width }: Drawing,
+  marks: readonly TimelineMark[],
+  at: (ms: number) => number,
+  rowOf: ReadonlyMap<number, number>,
+): void {
+  for (const { atMs, kind, what, rank } of marks) {
+    const left = Math.min(at(atMs), width - EDGES.right - 2);
+    pen.fillStyle = colour(kind === 'plain' ? 'faint' : kind);
+    const y = rank === null ? undefined : rowOf.get(rank);
+    if (y === undefined) pen.fillRect(left, EDGES.top, 2, height - EDGES.top - EDGES.bottom);
+    else pen.fillRect(left, y + 1, 3, ROW - 2);
+    const isRight = left > width - 110;
+    pen.textAlign = isRight ? 'right' : 'left';
+    pen.font = 'bold 11px system-ui, "DejaVu Sans", sans-serif';
+    const text = what;
+    const textWidth = pen.measureText(text).width;
+    const from = isRight ? left - 4 - textWidth : left + 5;
+    const middle = (y ?? EDGES.top - ROW + 8) + ROW / 2;
+    pen.fillStyle = colour('panel');
+    pen.fillRect(from - 2, middle - 7, textWidth + 4, 14);
+    pen.fillStyle = colour(kind === 'plain' ? 'faint' : kind);
+    pen.fillText(text, isRight ? left - 4 : left + 5, middle);
+    pen.font = '12px system-ui, "DejaVu Sans", sans-serif';
+  }
+}
