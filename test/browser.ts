@@ -62,7 +62,7 @@ export class BrowserPage {
     while (!(await this.evaluate<boolean>(`Boolean(${expression})`))) {
       if (performance.now() > untilMs)
         assert.fail(
-          `waited for ${what}; the page: ${await this.evaluate('document.body.innerText')}`,
+          `waited for ${what}; the page: ${await this.evaluate<string>('document.body.innerText')}`,
         );
       await new Promise((later) => setTimeout(later, 20));
     }

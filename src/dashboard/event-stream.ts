@@ -4,7 +4,7 @@ import type { RunFeed } from './run-feed.ts';
 import { isOver } from './view/run-view.ts';
 
 /** Records of so long a time go together. */
-const BUNDLE_MS = 80;
+const BUNDLE_MS = 120;
 /** Something is said so often, so that both ends notice when the other is gone. */
 const BEAT_MS = 10_000;
 /** A browser that has so much to read gets no more; it comes again, and gets the whole view. */
@@ -32,12 +32,13 @@ export function streamFeed(
     if (response.writableLength > MAX_UNREAD_BYTES) return void response.destroy();
     const records = sentId === undefined ? undefined : feed.since(sentId);
     if (records?.length !== 0) {
-      sentId = feed.view.lastId;
+      const { view, nowMs } = feed;
+      sentId = view.lastId;
       const id = `id: ${feed.id}.${sentId}\n`;
       response.write(
         records === undefined
-          ? `event: view\n${id}data: ${JSON.stringify(feed.view)}\n\n`
-          : `${id}data: ${JSON.stringify(records)}\n\n`,
+          ? `event: view\n${id}data: ${JSON.stringify({ nowMs, view })}\n\n`
+          : `${id}data: ${JSON.stringify({ nowMs, records })}\n\n`,
       );
     }
     if (isOver(feed.view)) response.end();

@@ -63,18 +63,20 @@ export class Gate {
   }
 
   /** Why a request is not even looked at; undefined when it may be. */
-  refuse(method: string, headers: IncomingHttpHeaders): Refusal | undefined {
-    const { host = '', origin, 'sec-fetch-site': site } = headers;
+  refuse(method: string, path: string, headers: IncomingHttpHeaders): Refusal | undefined {
+    const { host = '', origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode } = headers;
     // A name of somebody else's that leads here is how a foreign page reads what is not its own.
     if (!isOwnName(host))
       return { status: 421, reason: `this is not ${host}: use the link that was printed` };
     const isReading = method === 'GET' || method === 'HEAD';
+    // A link elsewhere may lead here; it brings no cookie, and shows nothing without one.
+    const isLink = isReading && path === '/' && mode === 'navigate';
     const isForeign = site !== undefined && site !== 'same-origin' && site !== 'none';
-    if (!isReading && (origin !== `http://${host}` || isForeign))
-      return { status: 403, reason: 'this comes from another page' };
-    if (origin !== undefined && origin !== `http://${host}`)
-      return { status: 403, reason: 'this comes from another page' };
-    return undefined;
+    const isFromElsewhere = origin !== undefined && origin !== `http://${host}`;
+    const isUnsigned = !isReading && origin === undefined;
+    return isFromElsewhere || isUnsigned || (isForeign && !isLink)
+      ? { status: 403, reason: 'this comes from another page' }
+      : undefined;
   }
 }
 

@@ -82,6 +82,8 @@ button { cursor: pointer; } button:hover { border-color: var(--c0); }
 .log li:first-child { border-top: 0; } .log time { color: var(--faint); }
 .log .good span { color: var(--good); } .log .warn span { color: var(--warn); }
 .log .bad span { color: var(--bad); }
+.marks { list-style: none; margin: 6px 0 0; padding: 0; font-size: 13px; display: flex; flex-wrap: wrap;
+  gap: 2px 16px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px;
   font-variant-numeric: tabular-nums; }

@@ -17,13 +17,21 @@ export class RunFeed implements EventSink {
   readonly id: string = randomBytes(6).toString('hex');
   readonly view: RunView;
   readonly #describe: Describe;
+  readonly #isToldAgain: boolean;
   readonly #kept: FeedRecord[] = [];
   #keptWeight = 0;
   readonly #followers = new Set<() => void>();
 
-  constructor(name: string, describe: Describe) {
+  /** `isToldAgain`: its time is that of its events, and not of today. */
+  constructor(name: string, describe: Describe, isToldAgain = false) {
     this.view = makeRunView(name);
     this.#describe = describe;
+    this.#isToldAgain = isToldAgain;
+  }
+
+  /** The time of day in the run. */
+  get nowMs(): number {
+    return this.#isToldAgain ? this.view.updatedMs : Date.now();
   }
 
   /** Takes an event at the moment it happens. */

@@ -78,7 +78,7 @@ export class RunLibrary {
   /** A feed that nobody has begun to fill, and the events of a run to fill it with. */
   replay(name: string): { readonly feed: RunFeed; readonly log: GrowingLog } {
     return {
-      feed: new RunFeed(name, this.#describe),
+      feed: new RunFeed(name, this.#describe, true),
       log: new GrowingLog(join(this.folder, name)),
     };
   }

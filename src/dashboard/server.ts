@@ -123,9 +123,12 @@ async function respond(
 ): Promise<void> {
   const { method = '', headers } = request;
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
-  const refusal = context.gate.refuse(method, headers);
+  const target = request.url ?? '/';
+  if (!target.startsWith('/')) return sendText(response, 400, 'this is no path');
+  // A path is never a host: what begins with two strokes is none of ours.
+  const url = new URL(`http://dashboard${target}`);
+  const refusal = context.gate.refuse(method, url.pathname, headers);
   if (refusal !== undefined) return sendText(response, refusal.status, refusal.reason);
-  const url = new URL(request.url ?? '/', 'http://dashboard');
   const isReading = method === 'GET' || method === 'HEAD';
   const file = isReading ? page.get(url.pathname) : undefined;
   if (file !== undefined) return sendFile(request, response, file);

@@ -168,6 +168,19 @@ const MISTAKES: readonly Mistake[] = [
     says: /^error: micro_batch: expected at most the 60000 training samples, got 65536\n$/,
   },
   {
+    title: 'a port of the dashboard that is none',
+    args: ['train', '--dashboard', 'config.yaml'],
+    says: /^error: --dashboard: expected a whole number from 0 to 65535, got "config\.yaml"\n$/,
+  },
+  {
+    title: 'a dashboard of a run that is not there',
+    args: ['dashboard', 'nowhere'],
+    says: parts(
+      /^error: nowhere: expected the folder of a run, or a folder of runs; there is no such /,
+      /folder\.\n$/,
+    ),
+  },
+  {
     title: 'an --out-dir below a file',
     args: ['train', '--out-dir', 'note/runs'],
     files: { note: 'a file' },

@@ -1,6 +1,6 @@
 /** What is asked for and not told: the runs of the folder, and what workers have said. */
 import { element, type Pane, panel } from './dom.ts';
-import { durationText, numberText, percentText } from './format.ts';
+import { timeSpanText, numberText, percentText } from './format.ts';
 
 const LOOK_MS = 2_000;
 
@@ -90,7 +90,7 @@ function rowOf({ name, status, summary }: RunEntry): HTMLElement {
     number(percentText(summary?.testAccuracy ?? summary?.validationAccuracy, 2)),
     number(numberText(summary?.samplesPerSecond)),
     number(numberText(summary?.workers?.length)),
-    number(durationText(summary?.wallSeconds === undefined ? null : 1000 * summary.wallSeconds)),
+    number(timeSpanText(summary?.wallSeconds === undefined ? null : 1000 * summary.wallSeconds)),
     element(
       'td',
       {},

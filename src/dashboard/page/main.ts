@@ -27,8 +27,11 @@ const LINK_WORDS = {
   connecting: 'connecting…',
   live: '● live',
   away: '○ connection lost, trying again…',
+  shut: '○ not let in any more: open the link that is printed',
   over: 'the run is over',
 } as const;
+
+const TICK_MS = 1_000;
 
 /** Draws the whole page. */
 class Page {
@@ -50,6 +53,8 @@ class Page {
     window
       .matchMedia('(prefers-color-scheme: dark)')
       .addEventListener('change', () => this.#draw());
+    // When nothing is told, that is shown, too.
+    setInterval(() => this.#draw(), TICK_MS);
   }
 
   /** Shows what the address says. */
@@ -77,7 +82,7 @@ class Page {
     const view = (): RunView => source.view;
     switch (tab) {
       case 'overview':
-        return overviewPane(view);
+        return overviewPane(view, () => source.nowMs);
       case 'cluster':
         return clusterPane(view);
       case 'training':

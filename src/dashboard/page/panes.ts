@@ -1,5 +1,5 @@
 /** What the tabs of a run show. */
-import type { RunView } from '../view/run-view.ts';
+import { isOver, type RunView } from '../view/run-view.ts';
 import {
   doingVerdict,
   learningVerdict,
@@ -9,7 +9,7 @@ import {
 } from '../view/verdicts.ts';
 import { isThere } from '../view/worker-view.ts';
 import { element, type Pane, panel, setClass, setText } from './dom.ts';
-import { durationText, numberText, percentText, timeText } from './format.ts';
+import { timeSpanText, numberText, percentText, timeText } from './format.ts';
 import { type Series, stepChart } from './step-chart.ts';
 import { timelineChart } from './timeline-chart.ts';
 import { workerCards } from './worker-card.ts';
@@ -25,9 +25,9 @@ const SUM_WAYS: Readonly<Record<string, string>> = {
 };
 
 /** Questions and answers, figures, the loss, workers and what happened last. */
-export function overviewPane(view: View): Pane {
+export function overviewPane(view: View, nowMs: () => number): Pane {
   return grouped(
-    [headPane(view)],
+    [headPane(view, nowMs)],
     [lossChart(view), timelineChart(view)],
     [workerCards(view)],
     [logPane(view, 6, 'What happened last')],
@@ -81,7 +81,7 @@ export function logPane(view: View, limit: number, title: string): Pane {
   };
 }
 
-function headPane(view: View): Pane {
+function headPane(view: View, nowMs: () => number): Pane {
   const answers = ['What is it doing?', 'Who is slow, and why?', 'Does it learn?'].map(
     (question) => ({ question, answer: element('dd') }),
   );
@@ -122,7 +122,7 @@ function headPane(view: View): Pane {
     draw: () => {
       const now = view();
       for (const [i, { tone, text }] of [
-        doingVerdict(now),
+        doingVerdict(now, nowMs()),
         slowVerdict(now),
         learningVerdict(now),
       ].entries()) {
@@ -143,17 +143,16 @@ function headPane(view: View): Pane {
 }
 
 function figuresOf(view: RunView): string[] {
-  const { phase, evaluation, collective, workers } = view;
-  const isOver = phase === 'finished' || phase === 'failed' || phase === 'interrupted';
+  const { evaluation, collective, workers } = view;
   const speed = samplesPerSecond(view);
   const there = workers.filter(isThere).length;
   return [
-    isOver ? '–' : durationText(remainingMs(view)),
+    isOver(view) ? '–' : timeSpanText(remainingMs(view)),
     view.loss === null ? '–' : view.loss.toPrecision(4),
     percentText(view.accuracy),
     percentText(evaluation?.accuracy, 2),
     speed === null ? '–' : numberText(Math.round(speed)),
-    durationText(view.stepMs === null ? null : Number(view.stepMs.toPrecision(3))),
+    timeSpanText(view.stepMs === null ? null : Number(view.stepMs.toPrecision(3))),
     there === workers.length ? String(there) : `${there} of ${workers.length}`,
     collective === null ? 'coordinator' : (SUM_WAYS[collective.kind] ?? collective.kind),
   ];

@@ -3,13 +3,15 @@ import type { FeedRecord } from '../view/feed-record.ts';
 import { applyRecord, isOver, makeRunView, type RunView } from '../view/run-view.ts';
 
 /** How the page is connected with the server. */
-export type LinkState = 'connecting' | 'live' | 'away' | 'over';
+export type LinkState = 'connecting' | 'live' | 'away' | 'shut' | 'over';
 
 /** Follows one run, live or told again. */
 export class RunSource {
   readonly name: string;
   view: RunView;
   link: LinkState = 'connecting';
+  /** Their time of day when ours on the page was 0. */
+  #toldMs = 0;
   readonly #stream: EventSource;
   readonly #onChange: () => void;
 
@@ -23,21 +25,34 @@ export class RunSource {
       speed === undefined ? `${path}/events` : `${path}/replay?speed=${speed}`,
     );
     this.#stream.addEventListener('view', ({ data }: MessageEvent<string>) => {
-      this.view = JSON.parse(data) as RunView;
-      this.#changed('live');
+      const { nowMs, view } = JSON.parse(data) as { nowMs: number; view: RunView };
+      this.view = view;
+      this.#hear(nowMs);
     });
-    this.#stream.addEventListener('message', ({ data }) => {
-      for (const record of JSON.parse(String(data)) as readonly FeedRecord[])
-        applyRecord(this.view, record);
-      this.#changed('live');
+    this.#stream.addEventListener('message', ({ data }: MessageEvent<string>) => {
+      const told = JSON.parse(data) as { nowMs: number; records: readonly FeedRecord[] };
+      for (const record of told.records) applyRecord(this.view, record);
+      this.#hear(told.nowMs);
     });
     this.#stream.addEventListener('open', () => this.#changed('live'));
-    this.#stream.addEventListener('error', () => this.#changed('away'));
+    this.#stream.addEventListener('error', () =>
+      this.#changed(this.#stream.readyState === EventSource.CLOSED ? 'shut' : 'away'),
+    );
   }
 
   /** Hears nothing more. */
   close(): void {
     this.#stream.close();
+  }
+
+  /** The time of day where the run is told from. */
+  get nowMs(): number {
+    return this.#toldMs + performance.now();
+  }
+
+  #hear(nowMs: number): void {
+    this.#toldMs = nowMs - performance.now();
+    this.#changed('live');
   }
 
   #changed(link: LinkState): void {

@@ -4,7 +4,7 @@ import type { RunView } from '../view/run-view.ts';
 import type { TimelineMark, TimelineStep } from '../view/timeline.ts';
 import { Canvas, type Drawing } from './canvas.ts';
 import { element, type Pane, panel } from './dom.ts';
-import { durationText } from './format.ts';
+import { timeSpanText } from './format.ts';
 import { legendItem } from './step-chart.ts';
 import { TIME_PARTS } from './worker-card.ts';
 
@@ -12,6 +12,8 @@ const ROW = 30;
 const EDGES = { left: 62, right: 10, top: 22, bottom: 26 };
 /** Rows that fit; of more workers, those with the lowest ranks are shown. */
 const MAX_ROWS = 24;
+/** What happened last is said in words, too. */
+const MAX_TOLD_MARKS = 6;
 const ZOOMS = [5, 10, 20, 50, 100, 200, 400];
 
 /** The last steps; buttons and the keys + and - show fewer or more of them. */
@@ -23,6 +25,7 @@ export function timelineChart(view: () => RunView, isFrozen: () => boolean = () 
   const place = element('div', {}, canvas.root);
   const count = element('span', { class: 'faint', role: 'status' });
   const told = element('p', { class: 'faint' }, '\u00a0');
+  const events = element('ul', { class: 'marks' });
   const change = (by: number): void => {
     zoom = Math.min(ZOOMS.length - 1, Math.max(0, zoom + by));
     draw();
@@ -48,6 +51,7 @@ export function timelineChart(view: () => RunView, isFrozen: () => boolean = () 
     ),
     place,
     told,
+    events,
     element(
       'p',
       { class: 'faint' },
@@ -73,6 +77,7 @@ export function timelineChart(view: () => RunView, isFrozen: () => boolean = () 
         ? 'no step yet'
         : `steps ${first.step} to ${last.step}`;
     if (count.textContent !== text) count.textContent = text;
+    tellMarks(events, shown.marks);
     const drawing = canvas.begin(`Bars of ${rows} workers over ${text}`);
     if (drawing !== undefined) drawTimeline(drawing, steps, shown.marks, ranks);
   };
@@ -83,12 +88,23 @@ export function timelineChart(view: () => RunView, isFrozen: () => boolean = () 
     if (step === undefined) return;
     const bars = step.bars.map(
       ({ rank, microBatches, computeMs, communicateMs, waitMs }) =>
-        `rank ${rank}: ${microBatches} micro-batches in ${durationText(computeMs)}, sums ` +
-        `${durationText(communicateMs)}, waits ${durationText(waitMs)}`,
+        `rank ${rank}: ${microBatches} micro-batches in ${timeSpanText(computeMs)}, sums ` +
+        `${timeSpanText(communicateMs)}, waits ${timeSpanText(waitMs)}`,
     );
-    told.textContent = `step ${step.step}, ${durationText(step.stepMs)}. ${bars.join('; ')}`;
+    told.textContent = `step ${step.step}, ${timeSpanText(step.stepMs)}. ${bars.join('; ')}`;
   };
   return { root, draw };
+}
+
+/** The last of what happened, in words. */
+function tellMarks(list: HTMLElement, marks: readonly TimelineMark[]): void {
+  const texts = marks
+    .slice(-MAX_TOLD_MARKS)
+    .map(({ rank, what }) => (rank === null ? what : `rank ${rank}: ${what}`));
+  const key = texts.join('\n');
+  if (list.dataset['shown'] === key) return;
+  list.dataset['shown'] = key;
+  list.replaceChildren(...texts.map((text) => element('li', {}, text)));
 }
 
 function stepAt(steps: readonly TimelineStep[], part: number): TimelineStep | undefined {
@@ -164,7 +180,7 @@ function drawTimeline(
   pen.fillStyle = colour('faint');
   pen.textAlign = 'center';
   for (const tick of x.ticks)
-    pen.fillText(durationText(tick), Math.max(x.at(tick), EDGES.left + 10), height - 12);
+    pen.fillText(timeSpanText(tick), Math.max(x.at(tick), EDGES.left + 10), height - 12);
 }
 
 /** What happened, at the worker that it happened to. */

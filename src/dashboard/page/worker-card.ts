@@ -3,7 +3,7 @@ import type { RunView } from '../view/run-view.ts';
 import { shareOf, slownessOf, slownessText } from '../view/verdicts.ts';
 import { isThere, type WorkerView } from '../view/worker-view.ts';
 import { element, type Pane } from './dom.ts';
-import { durationText, numberText, percentText } from './format.ts';
+import { numberText, percentText, timeSpanText, timeText } from './format.ts';
 
 const WORDS = {
   starting: 'starting',
@@ -21,25 +21,31 @@ export const TIME_PARTS = [
   { name: 'waiting', colour: 'c7', style: 'wait' },
 ] as const;
 
+/** How often numbers change at most. */
+const NUMBERS_MS = 400;
+
 /** Cards of all workers, in a list. */
 export function workerCards(view: () => RunView): Pane {
   const root = element('ul', { class: 'workers' });
-  let shown = '';
+  let shownStates = '';
+  let shownId = -1;
+  let drawnMs = -Infinity;
   return {
     root,
     draw: () => {
       const now = view();
-      // Cards are small; what has not changed is not touched.
-      const key = JSON.stringify([now.workers, now.stepMs]);
-      if (key === shown) return;
-      shown = key;
+      const states = now.workers.map(({ rank, state, host }) => `${rank} ${state} ${host}`).join();
+      // States are news at once; of numbers nobody reads more.
+      const isDue = performance.now() - drawnMs >= NUMBERS_MS && now.lastId !== shownId;
+      if (states === shownStates && !isDue) return;
+      [shownStates, shownId, drawnMs] = [states, now.lastId, performance.now()];
       root.replaceChildren(...now.workers.map((worker) => cardOf(worker, now)));
     },
   };
 }
 
 function cardOf(worker: WorkerView, view: RunView): HTMLElement {
-  const { rank, host, device, lanes, processId, state, reason, mean } = worker;
+  const { rank, host, device, lanes, processId, state, sinceMs, reason, mean, parts } = worker;
   const slowness = isThere(worker) ? slownessOf(worker, view) : undefined;
   const where = [
     host,
@@ -59,7 +65,9 @@ function cardOf(worker: WorkerView, view: RunView): HTMLElement {
       element('span', { class: `badge ${badgeTone(worker)}` }, WORDS[state]),
     ),
     element('p', {}, where.filter(Boolean).join(', ') || 'not seen yet'),
-    reason !== '' && element('p', {}, reason),
+    toneOf(worker, false) === 'plain' || state === 'training'
+      ? reason !== '' && element('p', {}, reason)
+      : element('p', {}, [`since ${timeText(sinceMs)}`, reason].filter(Boolean).join(': ')),
     slowness !== undefined &&
       element('span', { class: 'badge warn' }, `slow: ${slownessText(slowness)}`),
     isThere(worker) &&
@@ -74,17 +82,27 @@ function cardOf(worker: WorkerView, view: RunView): HTMLElement {
         element(
           'div',
           { class: 'row' },
-          element('span', {}, `${durationText(mean.microBatchMs)} a micro-batch`),
-          element('span', {}, `waits ${durationText(mean.waitMs)}`),
+          element('span', {}, `${timeSpanText(mean.microBatchMs)} a micro-batch`),
+          element('span', {}, `waits ${timeSpanText(mean.waitMs)}`),
         ),
+        parts !== null && element('p', {}, partsText(parts)),
       ],
+  );
+}
+
+/** What the time computing of the last step went into. */
+function partsText(parts: NonNullable<WorkerView['parts']>): string {
+  const { dataMs, graphMs, quantiseMs, updateMs } = parts;
+  return (
+    `forward and backward ${timeSpanText(graphMs)}, rounding ${timeSpanText(quantiseMs)}, ` +
+    `update ${timeSpanText(updateMs)}, data ${timeSpanText(dataMs)}`
   );
 }
 
 function splitOf({ mean }: WorkerView): HTMLElement {
   const parts = [mean.computeMs, mean.communicateMs, mean.waitMs];
   const total = parts.reduce((sum, ms) => sum + ms, 0);
-  const texts = TIME_PARTS.map(({ name }, i) => `${name} ${durationText(parts[i])}`);
+  const texts = TIME_PARTS.map(({ name }, i) => `${name} ${timeSpanText(parts[i])}`);
   const bar = element('div', {
     class: 'split',
     role: 'img',

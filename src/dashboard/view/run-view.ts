@@ -53,6 +53,8 @@ export interface RunView {
   /** What it is busy with that takes long. */
   activity: Omit<Progressed, 'kind'> | null;
   step: number;
+  /** When the last step, or the last evaluation, was told; 0 before. */
+  steppedMs: number;
   epoch: number;
   learningRate: number | null;
   /** Running means. */
@@ -67,8 +69,6 @@ export interface RunView {
   /** How sums travel, and how often that was chosen: the number of the group of workers. */
   collective: { kind: string; ranks: readonly number[]; generation: number } | null;
   readonly workers: WorkerView[];
-  /** Ranks that the run itself named slow last, and in what. */
-  readonly named: Record<string, 'compute' | 'link'>;
   readonly counts: Record<string, number>;
   readonly history: History;
   readonly evaluations: History;
@@ -89,6 +89,7 @@ export function makeRunView(name: string): RunView {
     sizes: null,
     activity: null,
     step: 0,
+    steppedMs: 0,
     epoch: 0,
     learningRate: null,
     loss: null,
@@ -101,7 +102,6 @@ export function makeRunView(name: string): RunView {
     evaluation: null,
     collective: null,
     workers: [],
-    named: {},
     counts: {},
     history: makeHistory([
       ...['loss', 'accuracy', 'learningRate', 'samplesPerSecond'],
@@ -179,11 +179,8 @@ function applyEvent(view: RunView, event: FeedEvent, timeMs: number): void {
     case 'workers-taken-back':
       for (const rank of event.ranks) put(rank, 'training');
       return undefined;
-    case 'worker-slow':
-      view.named[event.rank] = event.where;
-      return undefined;
     case 'micro-batches-reissued':
-      return mark('warn', `${event.microBatches.length} of it re-issued`, event.fromRank);
+      return mark('warn', givenAwayText(event.microBatches.length), event.fromRank);
     case 'step-redone':
       return event.reason === 'calibration' ? undefined : mark('warn', 'computed again');
     case 'rolled-back':
@@ -201,6 +198,7 @@ function applyEvent(view: RunView, event: FeedEvent, timeMs: number): void {
       return undefined;
     case 'evaluation': {
       const { step, split, lossMean: loss, accuracy } = event;
+      view.steppedMs = timeMs;
       view.evaluation = { step, split, loss, accuracy: accuracy ?? null };
       addToHistory(view.evaluations, step, { loss, accuracy });
       view.activity = null;
@@ -230,6 +228,7 @@ function applyProgress(view: RunView, event: Progressed): void {
 function applyStep(view: RunView, event: StepCommitted, timeMs: number): void {
   [view.phase, view.reason, view.activity] = ['training', '', null];
   [view.step, view.epoch, view.learningRate] = [event.step, event.epoch, event.learningRate];
+  view.steppedMs = timeMs;
   view.stepsSeen++;
   const weight = 1 / Math.min(view.stepsSeen, SMOOTHED_STEPS);
   const toward = (before: number | null, value: number): number =>
@@ -273,4 +272,8 @@ function ensureWorker(view: RunView, rank: number, timeMs: number): WorkerView {
   workers.push(made);
   workers.sort((a, b) => a.rank - b.rank);
   return made;
+}
+
+function givenAwayText(count: number): string {
+  return count === 1 ? '1 micro-batch goes to others' : `${count} micro-batches go to others`;
 }

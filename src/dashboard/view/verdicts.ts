@@ -2,8 +2,10 @@
 import { median } from '../../base/median.ts';
 import { formatNumber } from '../../charts/html.ts';
 import type { LogTone } from './log-tone.ts';
-import type { RunView } from './run-view.ts';
-import { isThere, type WorkerView } from './worker-view.ts';
+import type { Progressed } from '../../metrics/events.ts';
+import { durationText } from './duration-text.ts';
+import { isOver, type RunView } from './run-view.ts';
+import { isThere, type WorkerState, type WorkerView } from './worker-view.ts';
 
 /** Who takes so many times as long as the others' median is called slow. */
 const SLOW_RATIO = 1.5;
@@ -15,6 +17,12 @@ const LEAST_MS = 1;
 const EARLY_STEPS = 20;
 /** A loss that is so much lower than the first has fallen. */
 const FALLEN = 0.97;
+
+/** A run in which no step is done for so long, and so many times as long as usual, is stuck. */
+const QUIET_MS = 5_000;
+const QUIET_STEPS = 5;
+/** Workers that an answer names. */
+const MOST_NAMES = 3;
 
 /** An answer: how good it is, and in words. */
 export interface Verdict {
@@ -58,31 +66,54 @@ export function slownessOf(worker: WorkerView, view: RunView): Slowness | undefi
   return compute >= link ? { where: 'compute', ratio: compute } : { where: 'link', ratio: link };
 }
 
-/** Whoever is slow and why, or whoever is missing. */
+/** Whoever is missing, or slow and why. */
 export function slowVerdict(view: RunView): Verdict {
+  const missing = missingVerdict(view);
+  if (missing !== undefined) return missing;
   const there = view.workers.filter(isThere);
-  const stalled = there.filter(({ state }) => state === 'stalled');
-  if (stalled.length > 0)
-    return { tone: 'warn', text: `${ranksText(stalled)} shows no sign of life` };
   const slow = there.flatMap((worker) => {
     const slowness = slownessOf(worker, view);
     return slowness === undefined ? [] : [{ worker, slowness }];
   });
   const worst = slow.sort((a, b) => b.slowness.ratio - a.slowness.ratio)[0];
   if (worst !== undefined) {
-    const share = shareOf(worst.worker, view);
-    return {
-      tone: 'warn',
-      text:
-        `Rank ${worst.worker.rank}: ${slownessText(worst.slowness)}; it gets ` +
-        `${Math.round(share * 100)} % of the work`,
-    };
+    const { worker, slowness } = worst;
+    const share = `${Math.round(shareOf(worker, view) * 100)} % of the work`;
+    const text = `${nameOf(worker, view)} ${slownessText(slowness)}; it gets ${share}`;
+    return { tone: 'warn', text };
   }
   if (there.length < 2) return { tone: 'plain', text: 'Nobody to compare with' };
   const isMeasured = there.some(({ mean }) => mean.steps >= LEAST_STEPS);
   return isMeasured
     ? { tone: 'good', text: 'Nobody: all are about as fast' }
     : { tone: 'plain', text: 'Too early to tell' };
+}
+
+/** Whoever gives no sign of life, or is gone and not back. */
+function missingVerdict(view: RunView): Verdict | undefined {
+  const inState = (...states: readonly WorkerState[]): WorkerView[] =>
+    view.workers.filter(({ state }) => states.includes(state));
+  const stalled = inState('stalled');
+  if (stalled.length > 0)
+    return { tone: 'bad', text: `${namesOf(stalled, view)}: no sign of life` };
+  // What became of workers after the end is no news.
+  const gone = inState('lost', 'banned');
+  const [first] = gone;
+  if (first === undefined || isOver(view)) return undefined;
+  const why = gone.length === 1 ? first.reason : 'see below';
+  return { tone: 'bad', text: `${namesOf(gone, view)}: lost, ${why}` };
+}
+
+/** A worker by its rank, and by its machine where there are several. */
+function nameOf({ rank, host }: WorkerView, view: RunView): string {
+  const isOneOfMany = host !== '' && view.workers.some((one) => one.host !== host);
+  return isOneOfMany ? `Rank ${rank} on ${host}` : `Rank ${rank}`;
+}
+
+function namesOf(workers: readonly WorkerView[], view: RunView): string {
+  const shown = workers.slice(0, MOST_NAMES).map((worker) => nameOf(worker, view));
+  const more = workers.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
 }
 
 /** Why somebody is slow, in words. */
@@ -114,8 +145,8 @@ export function learningVerdict(view: RunView): Verdict {
     : { tone: 'warn', text: `Not yet: the loss went from ${from}${tested}` };
 }
 
-/** What the run is doing now. */
-export function doingVerdict(view: RunView): Verdict {
+/** What the run is doing at `nowMs`, on the clock by which events were told. */
+export function doingVerdict(view: RunView, nowMs: number): Verdict {
   const { phase, reason, activity, sizes, step, workers } = view;
   const unit = sizes?.rounds === undefined ? 'step' : 'round';
   const of = sizes === null ? '' : ` of ${formatNumber(sizes.steps)}`;
@@ -125,9 +156,17 @@ export function doingVerdict(view: RunView): Verdict {
   const at = `${unit} ${formatNumber(step)}${of}`;
   switch (phase) {
     case 'starting':
-      return { tone: 'plain', text: activity === null ? 'Starting' : activityText(view) };
-    case 'training':
-      return { tone: 'good', text: `Training with ${crew}, ${at}` };
+      return {
+        tone: 'plain',
+        text: activity === null ? 'Starting' : `Starting: ${activityText(activity)}`,
+      };
+    case 'training': {
+      const quietMs = nowMs - view.steppedMs;
+      if (quietMs < Math.max(QUIET_MS, QUIET_STEPS * (view.stepMs ?? 0)))
+        return { tone: 'good', text: `Training with ${crew}, ${at}` };
+      const busy = activity === null ? '' : `; ${activityText(activity)}`;
+      return { tone: 'bad', text: `No ${unit} for ${durationText(quietMs)}, at ${at}${busy}` };
+    }
     case 'evaluating':
       return { tone: 'good', text: `Testing the model after ${at}` };
     case 'waiting':
@@ -143,22 +182,15 @@ export function doingVerdict(view: RunView): Verdict {
   }
 }
 
-function activityText({ activity }: RunView): string {
-  if (activity === null) return '';
-  const { done, of } = activity;
+function activityText({ activity, done, of }: Omit<Progressed, 'kind'>): string {
   const count = `${formatNumber(done)} of ${formatNumber(of)}`;
   const texts = {
-    loading: `Workers load data and model: ${count} ready`,
-    'handing-over': `Workers get the weights: ${count} have them`,
-    measuring: 'Measuring how large gradients are',
-    training: `Computing: ${count}`,
-    evaluating: `Testing: ${count} samples`,
-    collecting: 'Collecting the last state',
+    loading: `workers load data and model: ${count} ready`,
+    'handing-over': `workers get the weights: ${count} have them`,
+    measuring: 'measuring how large gradients are',
+    training: `${count} micro-batches of the next are done`,
+    evaluating: `testing: ${count} samples`,
+    collecting: 'collecting the last state',
   };
-  return texts[activity.activity];
-}
-
-function ranksText(workers: readonly WorkerView[]): string {
-  const ranks = workers.map(({ rank }) => rank);
-  return `Rank ${ranks.join(', ')}`;
+  return texts[activity];
 }

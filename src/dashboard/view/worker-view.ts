@@ -1,5 +1,5 @@
 /** What is known of one worker, from the events alone. */
-import type { RankStep } from '../../metrics/events.ts';
+import type { ComputeParts, RankStep } from '../../metrics/events.ts';
 
 /** Means go over about so many steps. */
 const SMOOTHED_STEPS = 20;
@@ -37,7 +37,7 @@ export interface WorkerView {
     microBatchMs: number;
   };
   /** Parts of the time computing, if its engine tells. */
-  parts: RankStep['parts'] | null;
+  parts: ComputeParts | null;
 }
 
 /** A worker of which nothing is known but its rank. */
