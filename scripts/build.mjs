@@ -22,6 +22,7 @@ import {
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundlePrograms } from './bundle.mjs';
 
 const COMPILE_TIMEOUT_MS = 120_000;
 
@@ -107,7 +108,7 @@ export function build(root, sources = fingerprint(root), compiler = findCompiler
  */
 function fingerprint(root) {
   const settings = ['tsconfig.json', 'tsconfig.build.json', `${PAGE}/tsconfig.json`];
-  const lines = settings.map((name) => describeFile(root, name));
+  const lines = [...settings, 'scripts/bundle.mjs'].map((name) => describeFile(root, name));
   const visit = (folder) => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = `${folder}/${entry.name}`;
@@ -154,6 +155,14 @@ function findCompiler(root) {
  */
 function compile(root, compiler, outDir) {
   runCompiler(root, compiler, ['-p', 'tsconfig.build.json', '--outDir', outDir]);
+  const written = readdirSync(outDir, { recursive: true }).map((path) =>
+    path.replaceAll('\\', '/'),
+  );
+  bundlePrograms(
+    root,
+    outDir,
+    written.filter((path) => path.endsWith('.js')),
+  );
   const forPage = ['--noEmit', 'false', '--declaration', 'false', '--removeComments'];
   runCompiler(root, compiler, ['-p', PAGE, '--outDir', outDir, ...forPage]);
 }

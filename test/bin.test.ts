@@ -19,7 +19,10 @@ import { join, resolve } from 'node:path';
 import { type TestContext, describe, test } from 'node:test';
 
 const repository = resolve(import.meta.dirname, '..');
-const COPIED = ['bin', 'scripts/build.mjs', 'tsconfig.json', 'tsconfig.build.json'];
+const COPIED = [
+  ...['bin', 'scripts/build.mjs', 'scripts/bundle.mjs'],
+  ...['tsconfig.json', 'tsconfig.build.json', 'src/dashboard/page/tsconfig.json'],
+];
 
 interface Ended {
   readonly status: number | null;
@@ -27,7 +30,7 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** A clone with one source file, after `npm ci`. */
+/** A clone with one program and one page, after `npm ci`. */
 function makeClone(t: TestContext, main: string): string {
   const root = mkdtempSync(join(tmpdir(), 'lockstep-clone-'));
   t.after(() => rmSync(root, { recursive: true, force: true }));
@@ -36,6 +39,7 @@ function makeClone(t: TestContext, main: string): string {
   writeFileSync(join(root, 'package.json'), '{ "type": "module" }');
   mkdirSync(join(root, 'src/cli'), { recursive: true });
   writeMain(root, main);
+  writeFileSync(join(root, 'src/dashboard/page/main.ts'), 'export {};\n');
   return root;
 }
 
