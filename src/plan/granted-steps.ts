@@ -80,6 +80,8 @@ export class GrantedSteps {
   #step = -1;
   /** The steps from `#step` on. */
   #steps: GrantedStep[] = [];
+  /** How many steps are half of the last grant. */
+  #half = 0;
   #underWay: Attempt | undefined;
   #lastFirstPass = -1;
 
@@ -96,6 +98,11 @@ export class GrantedSteps {
   /** Whether an attempt is being computed, or added up. */
   get isUnderWay(): boolean {
     return this.#underWay !== undefined;
+  }
+
+  /** Whether half of the last grant is left: more comes once the coordinator hears of that. */
+  get isHalfDone(): boolean {
+    return this.#steps.length === this.#half;
   }
 
   /** The generation that adds up the attempt `pass`; undefined if it is not, or not under way. */
@@ -125,6 +132,7 @@ export class GrantedSteps {
     } else if (step !== this.#step + this.#steps.length) return undefined;
     if (this.#group !== undefined) this.#shares = shares ?? this.#shares;
     for (const update of updates) this.#steps.push({ update, shares: this.#shares });
+    this.#half = Math.floor(updates.length / 2);
     const plan = this.#underWay === undefined ? this.#begin() : undefined;
     return plan === undefined ? {} : { plan };
   }

@@ -51,8 +51,10 @@ class Watch {
     const found: Outlier[] = [];
     for (const [rank, ms] of times) {
       const track = this.#tracks.get(rank);
-      const othersMs = track === undefined ? undefined : this.#othersMs(rank, times);
-      if (track === undefined || othersMs === undefined) continue; // the first step of all warms up
+      if (track === undefined) continue; // the first step of all warms up
+      // Whatever others take, less than that makes nobody slow.
+      const othersMs = ms < FLOOR_MS ? 0 : this.#othersMs(rank, times);
+      if (othersMs === undefined) continue;
       if (judge(track, ms, othersMs)) found.push({ rank, where: this.#where, ms, othersMs });
     }
     for (const [rank, ms] of times) this.#remember(rank, ms);

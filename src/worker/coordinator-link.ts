@@ -6,4 +6,6 @@ export interface CoordinatorLink {
   send(message: ToCoordinator): void;
   /** Sends on the data connection; `payload` must stay unchanged until `onFlushed`. */
   sendData(message: ToCoordinator, payload?: Uint8Array, onFlushed?: () => void): void;
+  /** Sends there a little later, together with others, and before whatever is sent after it. */
+  sendSoon(message: ToCoordinator): void;
 }

@@ -11,7 +11,7 @@ import {
   resultOf,
   resultOfAll,
 } from '../plan/granted-steps.ts';
-import type { Commit, Contribution, Grant, MicroBatchRecord, Plan } from '../protocol/messages.ts';
+import type { Commit, Contribution, Grant, Plan } from '../protocol/messages.ts';
 import type { Engine, EngineAttempt } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
 import type { AddingTimes } from './pass-work.ts';
@@ -168,18 +168,27 @@ export class OwnCourse {
       link.sendData({ kind: 'applied', step: commit.step + 1, norms: [...norms] });
   }
 
-  /** All of this worker's part in a pass is done; nothing happens if no group was granted it. */
-  goOn(pass: number, records: readonly MicroBatchRecord[]): void {
+  /**
+   * All of this worker's part in a pass is done, of which `contribution` tells if there was any.
+   * False if no group was granted it; else the coordinator hears of it by the time when half of what
+   * is granted is done, or all of it.
+   */
+  goOn(pass: number, contribution?: Contribution): boolean {
     const granted = this.#granted;
-    if (granted.generationOf(pass) === undefined) return;
+    if (granted.generationOf(pass) === undefined) return false;
+    if (contribution !== undefined) this.#options.link.sendSoon(contribution);
+    const records = contribution?.records ?? [];
     const inOrder = [...records].sort((a, b) => a.microBatch - b.microBatch);
     this.#options.peers.add(pass, inOrder, (total, notes, adding) => {
+      const { link } = this.#options;
       const next = granted.settle(pass, resultOfAll(notes));
+      const isDue = next?.plan === undefined || granted.isHalfDone;
       // Else the next contribution tells that it has the total.
-      if (records.length === 0 || next?.plan === undefined)
-        this.#options.link.sendData({ kind: 'reduced', pass, ...adding });
+      if (isDue) link.sendData({ kind: 'reduced', pass, ...adding });
+      else if (records.length === 0) link.sendSoon({ kind: 'reduced', pass, ...adding });
       this.#follow(next, total);
     });
+    return true;
   }
 
   #follow(next: NextSteps | undefined, total: Uint8Array): void {
@@ -191,6 +200,6 @@ export class OwnCourse {
     if (plan === undefined) return;
     this.#options.onPlan(plan);
     // Without a part in it there is nothing to wait for.
-    if (plan.reduction === 'group' && plan.leases.length === 0) this.goOn(plan.pass, []);
+    if (plan.reduction === 'group' && plan.leases.length === 0) this.goOn(plan.pass);
   }
 }

@@ -121,6 +121,7 @@ function createPeers(count: number) {
     const refused: TestPeer['refused'] = [];
     const coordinator = {
       send: (message: ToCoordinator) => void said.push(message),
+      sendSoon: (message: ToCoordinator) => void said.push(message),
       sendData: (message: ToCoordinator, payload?: Uint8Array, onFlushed?: () => void) => {
         const sum =
           payload === undefined || payload.length === 0

@@ -154,7 +154,7 @@ export class Replica {
     engine.apply(commit, totals, (norms) => {
       this.#applying--;
       this.#updateMs += this.#clock.now() - startedMs;
-      if (norms.length > 0) this.#link.sendData({ kind: 'applied', step, norms: [...norms] });
+      if (norms.length > 0) this.#link.sendSoon({ kind: 'applied', step, norms: [...norms] });
       this.#onApplied();
     });
   }

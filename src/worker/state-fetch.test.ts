@@ -48,7 +48,7 @@ function createWorld() {
   let copies = 0;
   const donor = new StateDonor({
     clock,
-    link: { send: say, sendData: say },
+    link: { send: say, sendData: say, sendSoon: say },
     pieceBytes: PIECE_BYTES,
     onCopied: () => void copies++,
   });

@@ -67,11 +67,13 @@ function createInGroup(group = GROUP) {
 
 describe('Worker in a group that is granted steps', () => {
   test('adds up its sum and a note on its part, and contributes without the sum', () => {
-    const { engine, grant, finish, peers, received } = createInGroup();
+    const { engine, grant, finish, peers, received, clock } = createInGroup();
     grant(3, 2, 9, OF_BOTH);
     assert.deepEqual(engine.calls, ['begin 9: 0']);
 
     finish(9, [0], sumOf(7));
+    assert.equal(received.length, 0);
+    clock.advance(100);
 
     const [{ pass, own }] = peers.sums as [BegunSum];
     assert.equal(pass, 9);
@@ -107,6 +109,20 @@ describe('Worker in a group that is granted steps', () => {
         ['reduced', 11],
       ],
     );
+  });
+
+  test('tells of its steps together, when half of what is granted is done, and all of it', () => {
+    const { grant, go, said } = createInGroup();
+    grant(3, 6, 9, OF_BOTH);
+    const heard = [9, 10, 11, 12, 13, 14].map((pass) => {
+      go(pass);
+      return said().length;
+    });
+
+    // Of the third and the last total nothing else tells in time.
+    assert.deepEqual(heard, [0, 0, 4, 4, 4, 8]);
+    const [third, last] = [said()[3]!, said()[7]!];
+    assert.deepEqual([third.kind, last.kind], ['reduced', 'reduced']);
   });
 
   test('computes an attempt again that was too large for the grid of any of them', () => {
@@ -161,11 +177,14 @@ describe('Worker in a group that is granted steps', () => {
     finish(12, [0], sumOf(1));
     grant(7, 1);
 
-    const [{ message, payload }] = received as [(typeof received)[0]];
+    const { message, payload } = received.at(-1)!;
     assert.deepEqual(message, { kind: 'fenced', generation: 1, pass: 11 });
     const notes = totals.slice(1).map((total) => Buffer.from(total.subarray(SUM_BYTES)));
     assert.deepEqual(Buffer.from(payload), Buffer.concat(notes));
-    assert.equal(said().length, 1);
+    assert.deepEqual(
+      said().map(({ kind }) => kind),
+      ['contribution', 'fenced'],
+    );
     assert.deepEqual([engine.calls.at(-1), peers.sums.length], ['begin 12: 0', 0]);
   });
 

@@ -34,10 +34,11 @@ describe('Worker', () => {
   });
 
   test('applies each commit once, to the state that it is for, and reports norms', () => {
-    const { engine, state, commit, received } = createWorkerWorld();
+    const { engine, state, commit, received, clock } = createWorkerWorld();
     state(5);
 
     for (const step of [4, 5, 5, 7, 6]) commit(step);
+    clock.advance(100);
 
     assert.deepEqual(engine.calls, ['import 4 bytes', 'apply 5']);
     assert.deepEqual(received.at(-1)?.message, { kind: 'applied', step: 6, norms: [5] });

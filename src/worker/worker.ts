@@ -25,6 +25,7 @@ import type { Connection } from '../transport/connection.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
 import { CoordinatorWait } from './coordinator-wait.ts';
 import { reasonForCoordinator } from './failure-reason.ts';
+import { HeldWords } from './held-words.ts';
 import { OwnCourse } from './own-course.ts';
 import { PassWork } from './pass-work.ts';
 import { Peers } from './peers.ts';
@@ -65,6 +66,7 @@ export class Worker {
   /** Set while another connection has ended and the control connection has not. */
   #farewell: { readonly reason: string; readonly timer: Timer } | undefined;
   readonly #coordinator: CoordinatorLink;
+  readonly #held: HeldWords;
   readonly #wait: CoordinatorWait;
   readonly #replica: Replica;
   readonly #work: PassWork;
@@ -79,6 +81,9 @@ export class Worker {
     const link = (this.#coordinator = this.#linkToCoordinator());
     this.#control = control;
     this.#options = options;
+    this.#held = new HeldWords(options.clock, (words) =>
+      this.#together(() => words.forEach((word) => this.#data?.send(word))),
+    );
     this.#wait = new CoordinatorWait(options.clock);
     this.#replica = new Replica(options.clock, link, () => this.#pauseIfDone());
     this.#work = new PassWork({
@@ -146,9 +151,21 @@ export class Worker {
         if (!this.#isOver) this.#control.send(message);
       },
       sendData: (message, payload, onFlushed) => {
-        if (!this.#isOver) this.#data?.send(message, payload, onFlushed);
+        if (this.#isOver) return;
+        this.#held.release();
+        this.#data?.send(message, payload, onFlushed);
+      },
+      sendSoon: (message) => {
+        if (!this.#isOver) this.#held.hold(message);
       },
     };
+  }
+
+  /** What `action` says on the data connection goes out at once, where that is cheaper. */
+  #together(action: () => void): void {
+    const data = this.#data;
+    if (data?.together === undefined) action();
+    else data.together(action);
   }
 
   #hello(channel: Hello['channel'], session: string): Hello {
@@ -271,17 +288,13 @@ export class Worker {
         if (this.#isOver || this.#data === undefined) return;
         const outgoing = this.#work.finish(pass, records, sum);
         if (outgoing === undefined) return;
-        // Lanes are at work again while it is sent.
-        this.#own?.goOn(pass, records);
-        this.#work.contribute(outgoing);
+        const isGranted = this.#own?.goOn(pass, outgoing.contribution) === true;
+        if (!isGranted) this.#work.contribute(outgoing);
         this.#pauseIfDone();
       },
       onAttempted: (attempts) => {
-        const data = this.#data;
-        if (this.#isOver || data === undefined) return;
-        const tell = (): void => this.#own?.follow(attempts);
-        if (data.together === undefined) tell();
-        else data.together(tell);
+        if (this.#isOver || this.#data === undefined) return;
+        this.#together(() => this.#own?.follow(attempts));
         this.#advance();
         this.#pauseIfDone();
       },
@@ -407,6 +420,7 @@ export class Worker {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#farewell?.timer.cancel();
+    this.#held.close();
     this.#peers.close();
     this.#donor.close();
     this.#fetch.close();

@@ -77,7 +77,7 @@ export class GroupRules {
         this.#hearWorker(this.#of(worker, membership), message, payload);
       },
       wrapEngine: (create, handlers, worker) => {
-        const engine = create(handlers);
+        const engine = options.wrapEngine?.(create, handlers, worker) ?? create(handlers);
         const apply = engine.apply.bind(engine);
         // It has introduced itself before it makes its engine.
         const conversation = this.#latest.get(worker);

@@ -138,7 +138,7 @@ function testGrantedSteps(seeds: readonly number[]): void {
 
   test('goes on from where the first of its members is when it ends between their totals', () => {
     // On a host of its own each gets the total at a time of its own.
-    const sums = sumsOf(seeds, { ...GRANTED, ranksPerHost: 1, ...atGranted(cutSoon) });
+    const sums = sumsOf(seeds, { ...GRANTED, ranksPerHost: 1, ...atComputed(cutSoon) });
     assert.ok(sums.fencesApart > seeds.length / 8, showOf(sums));
   });
 
@@ -162,7 +162,7 @@ function testGrantedSteps(seeds: readonly number[]): void {
     // So large that the grid is too narrow for them at first.
     const isLarge = (records: readonly MicroBatchRecord[]): boolean =>
       records.some(({ maxima }) => (maxima[0] ?? 0) > 100);
-    const sums = sumsOf(seeds, { ...GRANTED, ...atGranted(cutSoon, 1, isLarge) });
+    const sums = sumsOf(seeds, { ...GRANTED, ...atComputed(cutSoon, 1, isLarge) });
     assert.ok(sums.fencesInRedo > seeds.length / 10, showOf(sums));
   });
 
@@ -241,15 +241,9 @@ function atGranted(
   nth = 5,
   isMeant: (records: readonly MicroBatchRecord[]) => boolean = () => true,
 ): Partial<HistoryOptions> {
-  /** The first pass that was granted to a group. */
-  let begun: number | undefined;
-  /** Passes of the coordinator. */
-  const planned = new Set<number>();
+  const granted = new GrantedPasses();
   const isGranted = (message: Meant): boolean =>
-    message.kind === 'contribution' &&
-    message.pass >= (begun ?? Infinity) &&
-    !planned.has(message.pass) &&
-    isMeant(message.records);
+    message.kind === 'contribution' && granted.has(message.pass) && isMeant(message.records);
   const { onStart, onSentToWorker, onSentToCoordinator } = aimed(
     'contribution',
     fault,
@@ -258,18 +252,69 @@ function atGranted(
   );
   return {
     onStart: (cluster) => {
-      begun = undefined;
-      planned.clear();
+      granted.clear();
       onStart?.(cluster);
     },
     onSentToWorker: (worker, message, membership) => {
-      if (message.kind === 'plan') planned.add(message.pass);
-      else if (message.kind === 'grant' && message.start?.group !== undefined)
-        begun ??= message.start.pass;
+      granted.hear(message);
       onSentToWorker?.(worker, message, membership);
     },
     ...(onSentToCoordinator && { onSentToCoordinator }),
   };
+}
+
+/** The same, when a worker has computed its part, of which it tells later. */
+function atComputed(
+  fault: Fault,
+  nth = 5,
+  isMeant: (records: readonly MicroBatchRecord[]) => boolean = () => true,
+): Partial<HistoryOptions> {
+  const granted = new GrantedPasses();
+  const passes = new Set<number>();
+  let cluster: FaultyCluster | undefined;
+  const hear = (worker: string, pass: number, records: readonly MicroBatchRecord[]): void => {
+    if (!granted.has(pass) || passes.has(pass) || !isMeant(records)) return;
+    passes.add(pass);
+    if (cluster !== undefined && passes.size === nth) fault(cluster, worker);
+  };
+  return {
+    onStart: (started) => {
+      cluster = started;
+      granted.clear();
+      passes.clear();
+    },
+    onSentToWorker: (_, message) => granted.hear(message),
+    wrapEngine: (create, handlers, worker) =>
+      create({
+        ...handlers,
+        onDone: (pass, records, sum) => {
+          hear(worker, pass, records);
+          handlers.onDone(pass, records, sum);
+        },
+      }),
+  };
+}
+
+/** Passes that were granted to groups of a history. */
+class GrantedPasses {
+  #first: number | undefined;
+  /** Passes of the coordinator. */
+  readonly #planned = new Set<number>();
+
+  clear(): void {
+    this.#first = undefined;
+    this.#planned.clear();
+  }
+
+  hear(message: ToWorker): void {
+    if (message.kind === 'plan') this.#planned.add(message.pass);
+    else if (message.kind === 'grant' && message.start?.group !== undefined)
+      this.#first ??= message.start.pass;
+  }
+
+  has(pass: number): boolean {
+    return pass >= (this.#first ?? Infinity) && !this.#planned.has(pass);
+  }
 }
 
 /** While the sum to which it contributes is under way, or a little later. */

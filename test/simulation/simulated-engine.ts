@@ -21,8 +21,8 @@ export const TENSOR_COUNT = 2;
 export const ELEMENTS = TENSOR_LENGTH * TENSOR_COUNT;
 const NOTHING = new Uint8Array(0);
 const SAMPLES_PER_MICRO_BATCH = 2;
-/** What is attempted of granted steps is told so much later, as by lanes. */
-const TELL_MS = 20;
+/** What is attempted of granted steps is told so much later at the latest, as by lanes. */
+const TELL_MS = 250;
 /** How often it looks whether other workers have come to a barrier. */
 const LOOK_MS = 2;
 
@@ -247,9 +247,11 @@ export class SimulatedEngine implements Engine {
       this.#update(next.commit, total);
     }
     if (next.plan !== undefined) this.#beginNow(next.plan);
+    const isDue = next.plan === undefined || this.#granted.isHalfDone;
+    if (isDue) return this.#after(0, () => this.#tell(course));
     if (course.isTelling) return;
     course.isTelling = true;
-    this.#after(next.plan === undefined ? 0 : TELL_MS, () => {
+    this.#after(TELL_MS, () => {
       course.isTelling = false;
       this.#tell(course);
     });

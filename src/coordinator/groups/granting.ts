@@ -65,8 +65,9 @@ interface Held {
   readonly members: readonly Member[];
   /** Absent where one member is alone. */
   readonly group: GrantedGroup | undefined;
-  /** The step after the last that is granted. */
+  /** The step after the last that is granted, and how many were granted with that. */
   until: number;
+  count: number;
   /** Of steps that are not heard of yet, in their order; empty where one member is alone. */
   shared: readonly SharedFrom[];
   /** Since when, and since which step, steps are timed. */
@@ -149,6 +150,7 @@ export class Granting {
       members,
       group,
       until: step + updates.length,
+      count: updates.length,
       shared: group === undefined ? [] : [{ step, shares: group.shares }],
       timed: { sinceMs: nowMs, step },
       added: new Map(),
@@ -264,7 +266,9 @@ export class Granting {
     }
     const isWanted = isEnding || states.isOld || followers.isAnyoneWaiting || isAwaited();
     if (held.lastPass !== undefined) return;
-    if (isWanted || held.until - step > this.#windowSteps(held.members.length) / 2) return;
+    // It is told when half of the last grant is done, though windows may be shorter by now.
+    const most = Math.max(held.count, this.#windowSteps(held.members.length));
+    if (isWanted || held.until - step > most / 2) return;
     if (isPausedAfter(this.#options.plan, held.until)) return;
     const updates = this.#updatesFrom(held.until, held.members.length);
     if (updates.length === 0) return;
@@ -275,6 +279,7 @@ export class Granting {
     for (const member of held.members) send(member, grant);
     if (shares !== undefined) held.shared = [...held.shared, { step: held.until, shares }];
     held.until += updates.length;
+    held.count = updates.length;
   }
 
   /** How what is granted next is shared out, if that is otherwise than what was granted last. */

@@ -7,7 +7,7 @@ import { type RingPlan, ringsAt } from './rings.ts';
 /** Hosts that a message names. */
 const MAX_NAMED = 4;
 
-/** Why members cannot add up by `body` in these rings, in the order of their places; undefined: they can. */
+/** Why members, in the order of their places, cannot add up by `body`; undefined if they can. */
 export function obstacleTo(
   body: BodyName,
   placed: readonly Member[],

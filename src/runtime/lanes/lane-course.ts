@@ -12,8 +12,8 @@ import type { LaneControl } from './lane-control.ts';
 import { LaneGroup } from './lane-group.ts';
 import { LaneNotes } from './lane-notes.ts';
 
-/** What was attempted is told in batches: about so often. */
-const TELL_MS = 20;
+/** What was attempted is told when half of a grant is done, and all of it, and after so long. */
+const TELL_MS = 250;
 
 /** What a lane does in an attempt. */
 export interface LaneWork {
@@ -80,7 +80,8 @@ export class LaneCourse {
     let plan = this.#granted.take(grant, seat?.place ?? 0)?.plan;
     while (plan !== undefined && control.agree(lane, era, plan.leases)) {
       plan = await this.#attempt(plan);
-      if (performance.now() - this.#toldMs > TELL_MS) tell(this.#takeAttempts());
+      const isLate = performance.now() - this.#toldMs > TELL_MS;
+      if (plan !== undefined && (isLate || this.#granted.isHalfDone)) tell(this.#takeAttempts());
     }
     if (plan !== undefined) this.#granted.void();
     tell(this.#takeAttempts());
