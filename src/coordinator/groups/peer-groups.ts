@@ -22,16 +22,17 @@ import type { GrantedGroup } from './granting.ts';
 import type { CountedPart, Leaving, PassListener } from '../steps/pass-listener.ts';
 import type { Pass } from '../steps/pass.ts';
 import type { LinkSpeed } from '../../plan/sum-cost.ts';
+import { type FenceFacts, FencedGroup } from './fenced-group.ts';
 import { GroupFailures, type Obstacle } from './group-failures.ts';
 import { obstacleTo } from './obstacles.ts';
-import { type Position, positionOf } from './positions.ts';
+import type { Position } from './positions.ts';
 import { inPlaces, type RingPlan, ringsAt, ringsOf } from './rings.ts';
 import { SumTimes } from './sum-times.ts';
 import { type SumWay, wayOf } from './sum-way.ts';
 
 /** A group that does not stand by then is given up. */
 const FORMING_MS = 15_000;
-/** Who adds up, or is asked how far it came, must get on within this. */
+/** Who adds up must get on within this. */
 const STUCK_MS = 3_000;
 
 /** What groups need to know, and whom they tell. */
@@ -50,7 +51,7 @@ export interface PeerGroupsOptions {
  *   forming   its members connect to each other
  *   standing  a pass can be added up in it, or is being computed
  *   adding    `pass` is complete and being added up: `waiting` have no total yet
- *   fenced    `waiting` have not answered how far they came
+ *   fenced    it is over, and its members answer how far they came
  */
 type Standing =
   | { readonly kind: 'none' }
@@ -72,20 +73,7 @@ type Standing =
       readonly waiting: Set<Member>;
       readonly sinceMs: number;
     }
-  | {
-      readonly kind: 'fenced';
-      readonly members: readonly Member[];
-      /** What was being added up; undefined if a pass was not complete. */
-      readonly pass: Pass | undefined;
-      readonly waiting: Set<Member>;
-      /** Who has the total of `pass`. */
-      readonly holders: Set<Member>;
-      /** How far each came with granted steps; absent where none were. */
-      readonly positions?: Map<Member, Position>;
-      /** The last pass of granted steps that the coordinator had heard of. */
-      readonly heard?: number;
-      readonly sinceMs: number;
-    };
+  | { readonly kind: 'fenced'; readonly members: readonly Member[]; readonly group: FencedGroup };
 
 /** What a member says of its place in a group. */
 type Grouped = Pick<Extract<ToCoordinator, { kind: 'grouped' }>, 'generation' | 'problem' | 'link'>;
@@ -118,12 +106,12 @@ export class PeerGroups implements PassListener {
   /** Whether some are adding up, or are asked whether they have. */
   get isAddingUp(): boolean {
     const state = this.#state;
-    return state.kind === 'adding' || (state.kind === 'fenced' && state.pass !== undefined);
+    return state.kind === 'adding' || (state.kind === 'fenced' && state.group.pass !== undefined);
   }
 
   /** Whether nothing can be decided before all have answered. */
   get isFencing(): boolean {
-    return this.#state.kind === 'fenced' && this.#state.waiting.size > 0;
+    return this.#state.kind === 'fenced' && !this.#state.group.isAnswered;
   }
 
   /** The generation in which these members, who are to compute `shares`, may be granted steps. */
@@ -231,7 +219,7 @@ export class PeerGroups implements PassListener {
     const state = this.#state;
     if (state.kind === 'adding') return state.waiting.size === 0;
     // It was added up by some before the group was fenced.
-    if (state.kind === 'fenced') return state.pass === pass;
+    if (state.kind === 'fenced') return state.group.pass === pass;
     if (state.kind !== 'standing') return false;
     const { generation, members } = state;
     const sinceMs = this.#options.clock.now();
@@ -243,10 +231,8 @@ export class PeerGroups implements PassListener {
   /** A member has the total of a pass. */
   takeReduced(member: Member, pass: number): void {
     const state = this.#state;
-    if (state.kind !== 'adding' && state.kind !== 'fenced') return;
-    if (state.pass?.spec.id !== pass || !state.waiting.has(member)) return;
-    if (state.kind === 'adding') state.waiting.delete(member);
-    else state.holders.add(member);
+    if (state.kind === 'fenced') state.group.takeReduced(member, pass);
+    else if (state.kind === 'adding' && state.pass.spec.id === pass) state.waiting.delete(member);
   }
 
   /** The present members do not get on with each other: they are not tried again for a while. */
@@ -259,7 +245,7 @@ export class PeerGroups implements PassListener {
     const { followers } = this.#options;
     const state = this.#state;
     if (state.kind === 'none' || state.kind === 'forming') return;
-    const holders = state.kind === 'fenced' ? state.holders : new Set(state.members);
+    const holders = state.kind === 'fenced' ? state.group.holders : new Set(state.members);
     for (const member of state.members) {
       if (holders.has(member)) followers.advance(member, step);
       else this.#leaveBehind(member);
@@ -279,16 +265,11 @@ export class PeerGroups implements PassListener {
     const { members, generation } = state;
     this.#sendFence(members, generation);
     for (const member of members) this.#unanswered.set(member, generation);
-    const isAdding = state.kind === 'adding';
-    const holders = new Set(isAdding ? members.filter((m) => !state.waiting.has(m)) : []);
-    this.#state = {
-      kind: 'fenced',
-      members,
-      pass: isAdding ? pass : undefined,
-      waiting: new Set(members.filter((m) => m.phase === 'active' || m.phase === 'syncing')),
-      holders,
-      sinceMs: this.#options.clock.now(),
+    const adding = state.kind === 'adding' && {
+      pass,
+      holders: members.filter((member) => !state.waiting.has(member)),
     };
+    this.#endFenced({ members, ...adding });
   }
 
   /**
@@ -300,44 +281,28 @@ export class PeerGroups implements PassListener {
     if (state.kind !== 'standing') return;
     const { members, generation } = state;
     for (const { link } of members) link.send({ kind: 'fence', generation, heard });
-    this.#state = {
-      kind: 'fenced',
-      members,
-      pass: undefined,
-      waiting: new Set(members.filter((m) => m.phase === 'active' || m.phase === 'syncing')),
-      holders: new Set(),
-      positions: new Map(),
-      heard,
-      sinceMs: this.#options.clock.now(),
-    };
+    this.#endFenced({ members, heard });
+  }
+
+  #endFenced(facts: Omit<FenceFacts, 'sinceMs'>): void {
+    const { plan, clock } = this.#options;
+    const group = new FencedGroup(plan, { ...facts, sinceMs: clock.now() });
+    this.#state = { kind: 'fenced', members: facts.members, group };
   }
 
   /** How far members came with granted steps, once all have answered; only told once. */
   takePositions(): ReadonlyMap<Member, Position> | undefined {
     const state = this.#state;
-    if (state.kind !== 'fenced' || state.positions === undefined || state.waiting.size > 0)
+    if (state.kind !== 'fenced' || !state.group.wasGranted || !state.group.isAnswered)
       return undefined;
     this.#state = { kind: 'none' };
-    return state.positions;
+    return state.group.positions;
   }
 
   /** A member answers a fence; false if what it tells of granted steps cannot be. */
   takeFenced(member: Member, generation: number, pass: number | null, notes: Uint8Array): boolean {
     if (this.#unanswered.get(member) === generation) this.#unanswered.delete(member);
-    const state = this.#state;
-    // Who was away meanwhile may have got another state since then.
-    if (state.kind !== 'fenced' || !state.waiting.has(member)) return true;
-    const { heard, positions } = state;
-    if (heard !== undefined) {
-      const size = state.members.length;
-      const told = { size, heard, pass: Math.max(heard, pass ?? -1), notes };
-      const position = positionOf(this.#options.plan, told);
-      if (position === undefined) return false;
-      positions?.set(member, position);
-    }
-    state.waiting.delete(member);
-    if (state.pass !== undefined && state.pass.spec.id === pass) state.holders.add(member);
-    return true;
+    return this.#state.kind !== 'fenced' || this.#state.group.take(member, pass, notes);
   }
 
   /**
@@ -346,12 +311,13 @@ export class PeerGroups implements PassListener {
    */
   takeOutcome(): Pass | undefined {
     const state = this.#state;
-    if (state.kind !== 'fenced' || state.positions !== undefined || state.waiting.size > 0)
+    if (state.kind !== 'fenced' || state.group.wasGranted || !state.group.isAnswered)
       return undefined;
-    const isThere = [...state.holders].some(({ phase }) => phase === 'active');
-    if (isThere && state.pass !== undefined) return state.pass;
+    const { pass, holders } = state.group;
+    const isThere = [...holders].some(({ phase }) => phase === 'active');
+    if (isThere && pass !== undefined) return pass;
     // Whoever has the total and is away has a state that is not the run's any more.
-    for (const member of state.holders) this.#options.followers.forget(member);
+    for (const member of holders) this.#options.followers.forget(member);
     this.#state = { kind: 'none' };
     return undefined;
   }
@@ -376,9 +342,8 @@ export class PeerGroups implements PassListener {
   left({ member }: Leaving): void {
     const state = this.#state;
     if (state.kind !== 'fenced') return;
-    state.waiting.delete(member);
-    if (state.pass !== undefined) this.#options.followers.forget(member);
-    state.holders.delete(member);
+    if (state.group.pass !== undefined) this.#options.followers.forget(member);
+    state.group.leave(member);
   }
 
   /** Why the present group does not get on, if it does not. */
@@ -403,11 +368,7 @@ export class PeerGroups implements PassListener {
   /** Members that owe an answer to a fence, and say nothing. */
   overdue(): readonly Member[] {
     const state = this.#state;
-    if (state.kind !== 'fenced') return [];
-    const nowMs = this.#options.clock.now();
-    return [...state.waiting].filter(
-      (m) => nowMs - Math.max(state.sinceMs, m.liveness.progressMs) > STUCK_MS,
-    );
+    return state.kind === 'fenced' ? state.group.overdue(this.#options.clock.now()) : [];
   }
 
   /** Tells how sums travel from now on, unless that was told. */
