@@ -15,7 +15,8 @@ import type { DataSource, RunResult } from '../../src/coordinator/coordinator-op
 import type { Reporter } from '../../src/coordinator/reporter.ts';
 import type { StepClosing } from '../../src/plan/closing.ts';
 import type { RunPlan } from '../../src/plan/run-plan.ts';
-import { sampleRange } from '../../src/data/batches.ts';
+import type { BalancePolicy } from '../../src/plan/balance-policies.ts';
+import { type EpochLayout, sampleRange } from '../../src/data/batches.ts';
 import type { Piece } from '../../src/data/parcels/piece.ts';
 import { makeOptimizerSpec } from '../../src/optim/spec.ts';
 import { DEFAULT_TIMING } from '../../src/membership/timing.ts';
@@ -122,7 +123,18 @@ export interface HistoryOptions {
   readonly isLed?: boolean;
   /** How steps are closed that the coordinator leads, and adds up, all. */
   readonly closing?: StepClosing;
-  /** How many times slower than it would be a worker of this name always computes; 1 if absent. */
+  /** Workers of one lane each, whose speeds are known but for some noise. */
+  readonly timed?: {
+    /** Of a step. */
+    readonly microBatches: number;
+    /** What one takes whoever is not slow. */
+    readonly microBatchMs: number;
+    /** Part by which that is more or less, at most, each time. */
+    readonly noise: number;
+  };
+  /** How steps are shared out; `adaptive` if absent. */
+  readonly policy?: BalancePolicy;
+  /** How many times slower than it would be a worker of this name computes now; 1 if absent. */
   readonly slowness?: (name: string) => number;
   /** Part of the steps that are audited; 0 if absent. */
   readonly auditRate?: number;
@@ -169,6 +181,15 @@ export interface History {
 }
 
 const TRAIN = { sampleCount: 70, globalBatch: 24, microBatch: 2 };
+/** Of timed steps, which are all of the same size. */
+const TIMED_STEPS = 20;
+
+function trainOf({ timed }: HistoryOptions): EpochLayout {
+  if (timed === undefined) return TRAIN;
+  const globalBatch = timed.microBatches * TRAIN.microBatch;
+  return { ...TRAIN, globalBatch, sampleCount: TIMED_STEPS * globalBatch };
+}
+
 /** Another learning rate in every step: a step's numbers must not be mixed up with another's. */
 const SCHEDULE = {
   kind: 'step',
@@ -180,6 +201,7 @@ const SCHEDULE = {
 const EVALUATE = { sampleCount: 20, globalBatch: 20, microBatch: 2, split: 'test' as const };
 
 export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
+  const train = trainOf(options);
   return {
     job: {
       runId: `history-${options.seed}`,
@@ -189,8 +211,8 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
       task: 'classification',
       featureCount: 1,
       targetCount: 1,
-      microBatch: TRAIN.microBatch,
-      globalBatch: TRAIN.globalBatch,
+      microBatch: train.microBatch,
+      globalBatch: train.globalBatch,
       evaluateMicroBatch: EVALUATE.microBatch,
       parameters: Array.from({ length: TENSOR_COUNT }, (_, i) => ({
         name: `tensor.${i}`,
@@ -211,9 +233,9 @@ export function makeSimulatedPlan(options: HistoryOptions): RunPlan {
     sumElements: ELEMENTS,
     collective: options.closing === undefined ? (options.collective ?? 'auto') : 'star',
     ...(options.closing && { closing: options.closing }),
-    balance: { policy: 'adaptive', keepsAll: options.mayStandBy !== true },
+    balance: { policy: options.policy ?? 'adaptive', keepsAll: options.mayStandBy !== true },
     totalSteps: options.steps,
-    train: TRAIN,
+    train,
     evaluate: EVALUATE,
     passesPerEpoch: 1,
     evaluateEvery: options.evaluateEvery ?? 4,
@@ -363,6 +385,14 @@ class SimulatedWorker {
     return this.#takeVisitor !== undefined;
   }
 
+  /** Milliseconds that its next micro-batch takes. */
+  #computeMs(): number {
+    const { choices, timed } = this.#cluster;
+    const noise = timed?.noise ?? 0.5;
+    const usualMs = timed?.microBatchMs ?? this.#speedMs;
+    return choices.between(1 - noise, 1 + noise) * usualMs * this.#slowness();
+  }
+
   /** Computes `factor` times slower for a while, as on a machine that somebody else uses. */
   slowDown(factor: number, durationMs: number): void {
     this.#slow = { factor, untilMs: this.clock.now() + durationMs };
@@ -401,10 +431,10 @@ class SimulatedWorker {
       handlers,
       alter: (gradient, step) => this.#alter(gradient, step),
       flips: (updates) => this.#cluster.flips(this.host.name, updates),
-      computeMs: () => this.#cluster.choices.between(0.5, 1.5) * this.#speedMs * this.#slowness(),
+      computeMs: () => this.#computeMs(),
       samplesOf: (plan, microBatch) =>
         plan.work === 'train'
-          ? sampleRange(TRAIN, plan.stepInEpoch, microBatch).count
+          ? sampleRange(this.#cluster.train, plan.stepInEpoch, microBatch).count
           : sampleRange(EVALUATE, 0, microBatch).count,
     });
     return this.#engine;
@@ -519,6 +549,14 @@ export class SimulatedCluster {
     if (options.isDisturbed) this.#drawFaults();
     this.#peerFaults?.draw(options.peerFaults ?? 0);
     options.onStart?.(this.#faultyCluster());
+  }
+
+  get timed(): HistoryOptions['timed'] {
+    return this.#options.timed;
+  }
+
+  get train(): EpochLayout {
+    return trainOf(this.#options);
   }
 
   slownessOf(name: string): number {
@@ -694,7 +732,8 @@ export class SimulatedCluster {
     const evenMs = this.#options.world === 'even' ? 1 : lanMs;
     const usualMs = this.isWide ? this.#usualMs * this.choices.between(0.5, 2) : evenMs;
     const speedMs = isVerySlow ? this.choices.magnitude(1, 600_000) : usualMs;
-    const worker = new SimulatedWorker(this, name, 1 + this.choices.below(3), speedMs);
+    const lanes = 1 + this.choices.below(this.timed === undefined ? 3 : 1);
+    const worker = new SimulatedWorker(this, name, lanes, speedMs);
     this.#workers.push(worker);
     this.clock.after(atMs, () => worker.join());
     return worker;
