@@ -22,6 +22,9 @@ const MODE_NAMES = ['exact', 'deadline'] as const;
 /** One of `MODE_NAMES`. */
 type ModeName = (typeof MODE_NAMES)[number];
 
+/** What other programs call modes are strategies here. */
+const MODES_ELSEWHERE = { 'local-sgd': '--strategy local-sgd', async: '--strategy async' };
+
 /** How workers work together; each setting is explained in `CLUSTER_OPTIONS`. */
 export interface ClusterSettings {
   readonly strategy: StrategyName;
@@ -109,7 +112,7 @@ export const CLUSTER_OPTIONS: OptionTable<ClusterSettings> = {
       'each machine of several workers. The digest is the same',
   },
   mode: {
-    type: { kind: 'choice', choices: MODE_NAMES, instead: { 'local-sgd': '--strategy local-sgd' } },
+    type: { kind: 'choice', choices: MODE_NAMES, instead: MODES_ELSEWHERE },
     default: 'exact',
     help:
       'What a step promises: exact counts every sample once and gives the same bits on any ' +

@@ -36,6 +36,7 @@ export function crossCheck(config: TrainConfig, given: Given): readonly Settings
   return [
     ...checkModelSettings(config, given),
     ...checkBatches(config, given),
+    ...checkIdle(config, given),
     ...checkThreads(config, given),
     ...checkAudits(config, given),
     ...checkMode(config, given),
@@ -97,6 +98,21 @@ function checkBatches({ globalBatch, microBatch }: WorkSettings, given: Given): 
         `${nearestDivisor(globalBatch, microBatch)}`,
     },
   ];
+}
+
+/** A micro-batch is computed by one worker. */
+function checkIdle(config: TrainConfig, given: Given): SettingsFinding[] {
+  const { strategy, workers, globalBatch, microBatch } = config;
+  const keys = ['workers', 'globalBatch', 'microBatch'] as const;
+  const setting = keys.map((key) => given.get(key)).find((found) => found !== undefined);
+  const parts = globalBatch / microBatch;
+  if (setting === undefined || isInRounds(strategy) || parts >= workers) return [];
+  if (globalBatch % microBatch !== 0) return [];
+  const name = parts === 1 ? 'micro-batch' : 'micro-batches';
+  const message =
+    `${parts} ${name} in a step for ${workers} workers: ${workers - parts} will have nothing to ` +
+    `do; a larger ${nameLike(setting, 'globalBatch')} has more`;
+  return [{ kind: 'note', keys, setting, message }];
 }
 
 /** The divisor of `whole` nearest to `wanted`; the smaller of two. */

@@ -330,6 +330,18 @@ describe('parseTrainConfig', () => {
     );
   });
 
+  test('tells of workers that a step has no micro-batch for', () => {
+    const notesOn = (flags: Record<string, string>): string[] =>
+      parse('', flags).notes.map(({ message }) => message);
+
+    assert.deepEqual(notesOn({ workers: '4', globalBatch: '64' }), [
+      '2 micro-batches in a step for 4 workers: 2 will have nothing to do; a larger --global-batch ' +
+        'has more',
+    ]);
+    assert.deepEqual(notesOn({ workers: '2', globalBatch: '64' }), []);
+    assert.deepEqual(parse('micro_batch: 192\n', { workers: '1' }).notes, []);
+  });
+
   test('refuses changes of which only the largest travel where there are no rounds', () => {
     for (const strategy of ['allreduce', 'parameter-server', 'async'])
       assert.deepEqual(refusal('', { strategy, compress: 'top-k' }), [
@@ -376,6 +388,7 @@ describe('parseTrainConfig', () => {
         'in this version; use auto or shm or ring or star',
     ]);
     assert.match(refusal('mode: local-sgd')[0]!, /"local-sgd" is --strategy local-sgd/);
+    assert.match(refusal('mode: async')[0]!, /"async" is --strategy async/);
   });
 
   test('refuses audits of sums that stay among the workers, with the reason', () => {

@@ -41,7 +41,7 @@ export async function planRun(
   const chosen = chooseModel(config, data.train);
   for (const note of chosen.notes ?? []) onNote(`${config.model}: ${note}`);
   const chooseForm = await formsFor(chosen, options);
-  const scores = config.gpuProfiles === undefined ? undefined : readScores(config.gpuProfiles);
+  const scores = scoresOf(config, onNote);
   const request = { runId: name, minWorkers: config.workers, chosen, chooseForm, scores };
   const planned = makePlan(config, data, request);
   for (const note of planned.notes) onNote(note);
@@ -54,6 +54,22 @@ export async function planRun(
     );
   }
   return { planned, tokens: tokenTableOf(data.train) };
+}
+
+/** The scores that a file has, if one is named; those of other ranks are taken for average. */
+function scoresOf(
+  { gpuProfiles: file, workers }: TrainConfig,
+  onNote: PlanningOptions['onNote'],
+): readonly number[] | undefined {
+  if (file === undefined) return undefined;
+  const scores = readScores(file);
+  const { length } = scores;
+  if (length < workers)
+    onNote(
+      `gpu_profiles: ${file} has ${length} score${length === 1 ? '' : 's'} for ${workers} ` +
+        'workers: the others are taken to be as fast as the mean of these',
+    );
+  return scores;
 }
 
 /** A sample is evaluated in a third of the time that it takes to train on it: there is no gradient. */

@@ -330,7 +330,7 @@ describe('RoundsEngine', () => {
     assert.notEqual(await digestOf(engine), before, 'they are applied');
   });
 
-  test('sends the largest changes in a fifth of a byte per element, from what all have', async () => {
+  test('sends the largest changes, as a quarter of a byte per element, by what all have', async () => {
     const strategy = {
       ...{ kind: 'local-sgd', shards: 3, localEpochs: 1, roundsPerEpoch: 1, rates: [0.01] },
       ...{ compress: 'topk', topKPart: 0.1 },

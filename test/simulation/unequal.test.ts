@@ -1,4 +1,4 @@
-/** Workers of which one is four times as fast as the others, on virtual time: no other noise than here. */
+/** Workers of which one is four times as fast as the others, on virtual time: no noise but ours. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { StepCommitted } from '../../src/metrics/events.ts';
