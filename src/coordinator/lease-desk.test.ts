@@ -202,7 +202,7 @@ describe('LeaseDesk', () => {
     assert.equal(stuckMs(b, pass), 16_001);
   });
 
-  test('gives who has computed nothing time by what it tried, or others took if that is longer', () => {
+  test('gives a newcomer time by what it tried, or took others if that is longer', () => {
     const { clock, a, b, begin, finish, stuckMs } = createWorld([1, 1, 1], [4_000, 600, 10]);
     const pass = begin(1);
     clock.advance(3_000);

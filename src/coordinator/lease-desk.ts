@@ -19,7 +19,7 @@ import { WorkerSpeed } from '../plan/worker-speed.ts';
 
 /** A worker without progress is given this long, or four times what a micro-batch takes. */
 const STUCK_MS = 3_000;
-/** As long as nobody has computed, or tried, one, a micro-batch may take so long on lanes that rest. */
+/** As long as nobody has computed or tried one, a micro-batch may take this long. */
 const FIRST_MICRO_BATCH_MS = 60_000;
 /** Others compute what a worker holds after this, or after four times what the pass takes them. */
 const LATE_MS = 2_000;

@@ -6,7 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { invariant, messageOf } from '../base/errors.ts';
-import type { Hello } from '../protocol/messages.ts';
+import type { FrameCount, Hello } from '../protocol/messages.ts';
 import { laneSigns } from '../runtime/lanes/lane-control.ts';
 import { MachineUse } from '../runtime/machine-use.ts';
 import { type Address, connect, type Protection } from '../transport/tcp.ts';
@@ -27,6 +27,8 @@ export interface HeartbeatNews {
   readonly lanes?: Int32Array;
   /** Bytes that the data connection has brought so far. */
   readonly receivedBytes?: number;
+  /** Frames over the connections with the coordinator that bring work. */
+  readonly frames?: { readonly control: FrameCount; readonly data: FrameCount };
 }
 
 /** Told to the main thread, once. */
@@ -79,6 +81,7 @@ try {
       kind: 'heartbeat',
       ...(news.lanes === undefined ? { progress: 0 } : laneSigns(news.lanes)),
       receivedBytes: news.receivedBytes ?? 0,
+      ...(news.frames && { frames: news.frames }),
       echoes,
       use: use.look(nowMs),
       wallMs: Date.now(),

@@ -17,6 +17,7 @@ import { siblingModule } from '../base/module-url.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import type { DatasetSpec, RunData } from '../job/data-source.ts';
 import { WorkerData } from '../job/worker-data.ts';
+import { framesOf } from '../membership/blockages.ts';
 import type { Hello } from '../protocol/messages.ts';
 import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
@@ -147,6 +148,7 @@ function startWorker(
     worker.disconnect(`no welcome for ${WELCOME_TIMEOUT_MS / 1000} s`),
   );
   const [host, processId] = [hostname(), process.pid];
+  resources.count('control', control);
   const worker: Worker = new Worker(control, {
     identity: { workerId, host, rank, processId, device, lanes, software: SOFTWARE },
     clock: systemClock,
@@ -156,6 +158,7 @@ function startWorker(
       const fail = (error: unknown): void => worker.disconnect(messageOf(error));
       connect(address, CONNECT_TIMEOUT_MS, protection).then((connection) => {
         resources.watch(connection);
+        resources.count('data', connection);
         opened(connection);
       }, fail);
     },
@@ -202,6 +205,8 @@ class Resources implements EngineOwner {
   readonly #watched = new Set<Connection>();
   #goneBytes = 0;
   #watch: Timer | undefined;
+  /** Those with the coordinator, whose frames are counted at both ends. */
+  readonly #counted: { control?: Connection; data?: Connection } = {};
   #isReleased = false;
   readonly #tasks: Promise<void>[] = [];
 
@@ -276,17 +281,23 @@ class Resources implements EngineOwner {
       this.#goneBytes += oldest.bytesReceived;
       this.#watched.delete(oldest);
     }
-    if (isFirst) this.#tellBytes(0);
+    if (isFirst) this.#tellTraffic();
   }
 
-  #tellBytes(knownBytes: number): void {
+  /** The heartbeat tells from now on how many frames `connection` has passed, too. */
+  count(channel: 'control' | 'data', connection: Connection): void {
+    this.#counted[channel] = connection;
+  }
+
+  #tellTraffic(): void {
     if (this.#isReleased) return;
     const receivedBytes = [...this.#watched].reduce(
       (sum, c) => sum + c.bytesReceived,
       this.#goneBytes,
     );
-    if (receivedBytes > knownBytes) this.#tell({ receivedBytes });
-    this.#watch = systemClock.after(HEARTBEAT_MS, () => this.#tellBytes(receivedBytes));
+    const frames = { control: framesOf(this.#counted.control), data: framesOf(this.#counted.data) };
+    this.#tell({ receivedBytes, frames });
+    this.#watch = systemClock.after(HEARTBEAT_MS, () => this.#tellTraffic());
   }
 
   /** Something that goes on beside the work and ends by itself. */

@@ -1,6 +1,7 @@
 /** A member's connections: control from the beginning, data and heartbeat once attached. */
 import { invariant } from '../base/errors.ts';
 import type { ToWorker } from '../protocol/messages.ts';
+import { framesOf, type OwnCounts } from './blockages.ts';
 import type { Traffic } from './liveness.ts';
 import type { Broadcast, Connection } from '../transport/connection.ts';
 
@@ -50,6 +51,16 @@ export class Link {
   /** Messages that were sent, without what answers heartbeats. */
   get messagesSent(): number {
     return this.#messagesSent;
+  }
+
+  /** What went over control and data connection so far. */
+  counts(): OwnCounts {
+    const data = this.#later.get('data');
+    return {
+      control: framesOf(this.#control),
+      data: framesOf(data),
+      dataBytes: data?.bytesReceived ?? 0,
+    };
   }
 
   /** What went over the connections so far. */

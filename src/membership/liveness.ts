@@ -3,11 +3,13 @@
  * Heartbeats prove life, and that it hears us; micro-batches, and bytes on their way to it or from
  * it, prove work.
  */
+import { Blockages, type FrameCounts, type OwnCounts } from './blockages.ts';
 import type { Timing } from './timing.ts';
 
 /**
- * Why a member is stalled. A stuck one comes back only with progress; a deaf one, which is heard
- * and hears nothing itself, only with signs that it hears again.
+ * Why a member is stalled. A stuck one comes back only with progress; a deaf one, whose heartbeats
+ * are heard and which hears nothing itself, or with which one connection passes nothing, only with
+ * signs that this is over.
  */
 export type StallKind = 'silent' | 'deaf' | 'stuck';
 
@@ -36,6 +38,7 @@ interface Signs {
   readonly receivedBytes?: number | undefined;
   /** Answers to its heartbeats that it has heard. */
   readonly echoes?: number | undefined;
+  readonly frames?: FrameCounts | undefined;
   readonly use?: MachineUse | undefined;
 }
 
@@ -60,6 +63,7 @@ export class Liveness {
   #beatMs: number | undefined;
   /** For how long its heartbeats have said that nothing more has reached it. */
   #deafMs = 0;
+  readonly #blockages = new Blockages();
   #busyLanes = 0;
   #use: MachineUse = { cpu: 0, memory: 0 };
   #progressMs: number;
@@ -103,9 +107,9 @@ export class Liveness {
     return nowMs - this.#heardMs;
   }
 
-  /** Whether its last heartbeat said that something has reached it. */
-  get isHearing(): boolean {
-    return this.#deafMs === 0;
+  /** Whether its last heartbeat said that it hears us, and that nothing between us is stuck. */
+  get isReached(): boolean {
+    return this.#deafMs === 0 && this.#blockages.longestMs === 0;
   }
 
   /** Anything came from it. */
@@ -113,10 +117,19 @@ export class Liveness {
     this.#heardMs = nowMs;
   }
 
-  /** It says how far it is; true when that is further than before. */
-  beat(signs: Signs, nowMs: number): boolean {
+  /**
+   * It says how far it is; true when that is further than before. `ours` is what we have sent and
+   * received by now.
+   */
+  beat(signs: Signs, nowMs: number, ours?: OwnCounts): boolean {
     const { progress, busyLanes = 0, receivedBytes = 0, use } = signs;
-    this.#noteHearing(signs, nowMs);
+    const beatMs = Math.min(LONGEST_BEAT_MS, nowMs - (this.#beatMs ?? nowMs));
+    this.#beatMs = nowMs;
+    this.#noteHearing(signs, beatMs);
+    // Lanes that compute may leave a busy machine no time to read.
+    const isAtWork = busyLanes > 0 || progress !== this.#progress;
+    if (ours !== undefined && signs.frames !== undefined)
+      this.#blockages.note({ ours, theirs: signs.frames, receivedBytes, isAtWork, beatMs });
     this.#busyLanes = busyLanes;
     this.#use = use ?? this.#use;
     if (progress === this.#progress && receivedBytes <= this.#receivedBytes) return false;
@@ -126,13 +139,11 @@ export class Liveness {
     return true;
   }
 
-  #noteHearing({ echoes, receivedBytes = 0 }: Signs, nowMs: number): void {
+  #noteHearing({ echoes, receivedBytes = 0 }: Signs, beatMs: number): void {
     const hears =
       echoes === undefined || echoes > this.#echoes || receivedBytes > this.#receivedBytes;
-    const beatMs = Math.min(LONGEST_BEAT_MS, nowMs - (this.#beatMs ?? nowMs));
     this.#deafMs = hears ? 0 : this.#deafMs + beatMs;
     this.#echoes = echoes ?? 0;
-    this.#beatMs = nowMs;
   }
 
   /** Looks at its connections; true when that ends its stall. */
@@ -197,6 +208,9 @@ export class Liveness {
     if (silentMs > deadMs) return { kind: 'evict', reason };
     const deafness = `it hears nothing of the coordinator, for ${seconds(this.#deafMs)} s`;
     if (this.#deafMs > deadMs) return { kind: 'evict', reason: deafness };
+    const blockedMs = this.#blockages.longestMs;
+    const blockage = `a connection between us passes nothing, for ${seconds(blockedMs)} s`;
+    if (blockedMs > deadMs) return { kind: 'evict', reason: blockage };
     const patienceMs = this.isComputing ? LONGEST_MICRO_BATCH_MS : deadMs;
     if (this.#stall === 'stuck' && nowMs - this.#stalledMs > patienceMs)
       return { kind: 'evict', reason: `no progress for ${seconds(nowMs - this.#progressMs)} s` };
@@ -204,6 +218,8 @@ export class Liveness {
     if (silentMs > stallMs) return { kind: 'stall', stall: 'silent', silentMs, reason };
     if (this.#deafMs > stallMs)
       return { kind: 'stall', stall: 'deaf', silentMs: this.#deafMs, reason: deafness };
+    if (blockedMs > stallMs)
+      return { kind: 'stall', stall: 'deaf', silentMs: blockedMs, reason: blockage };
     return undefined;
   }
 }

@@ -309,9 +309,9 @@ export class Roster {
     const jumpMs = this.#clockJumps.compare(member, beat);
     if (jumpMs !== undefined) this.#handlers.onClockJumped(member, jumpMs);
     const nowMs = this.#options.clock.now();
-    const hasProgress = liveness.beat(beat, nowMs);
+    const hasProgress = liveness.beat(beat, nowMs, member.link.counts());
     const isBack =
-      liveness.stall === 'stuck' ? hasProgress : liveness.stall === 'deaf' && liveness.isHearing;
+      liveness.stall === 'stuck' ? hasProgress : liveness.stall === 'deaf' && liveness.isReached;
     if (isBack) this.#revive(member);
   }
 

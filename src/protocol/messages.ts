@@ -583,6 +583,11 @@ const digest = z.object({
   stateDigest: token,
 });
 
+/** Frames that one end of a connection has sent and received so far. */
+const frameCount = z.object({ sent: count, received: count });
+/** Frames that one end of a connection has sent and received so far. */
+export type FrameCount = z.infer<typeof frameCount>;
+
 /**
  * Worker to coordinator, heartbeat: proof of life. Answered by the same kind with the same
  * `progress`, which counts finished micro-batches of this process.
@@ -596,6 +601,11 @@ const heartbeat = z.object({
   receivedBytes: count.optional(),
   /** Answers to heartbeats that have reached it: a way that is open in one direction only shows. */
   echoes: count.optional(),
+  /**
+   * Frames over its other connections with us: what it has sent and we have not received, or the
+   * other way round, is on its way, or lost.
+   */
+  frames: z.object({ control: frameCount, data: frameCount }).optional(),
   /** How busy its machine is, in percent. */
   use: z.object({ cpu: percent, memory: percent }).optional(),
   /** The worker's wall clock, milliseconds since 1970: only shown when it jumps. */

@@ -55,6 +55,9 @@ export interface Connection {
   readonly queuedBytes: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Both ends count alike: what the other has not received is on its way, or lost. */
+  readonly framesSent: number;
+  readonly framesReceived: number;
   /** Bytes of payloads that came through memory of this machine; `bytesReceived` has them too. */
   readonly localBytesReceived: number;
   /** Receivers of what arrives; nothing is read before they are set. */

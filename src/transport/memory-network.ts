@@ -78,6 +78,8 @@ class MemoryConnection implements Connection {
   readonly peer: string;
   limits: FrameLimits = GREETING_LIMITS;
   bytesSent = 0;
+  framesSent = 0;
+  framesReceived = 0;
   #wholeBytesReceived = 0;
   readonly localBytesReceived = 0;
   /** The other end; `connectInMemory` sets it right after construction. */
@@ -134,12 +136,14 @@ class MemoryConnection implements Connection {
     const bytes =
       (payload instanceof Broadcast ? payload.bytes : payload)?.slice() ?? new Uint8Array(0);
     this.bytesSent += text.length + bytes.length;
+    this.framesSent++;
     const flushed = (): void => onFlushed?.();
     this.#unflushed.add(flushed);
     const { payloadScale = 1 } = this.#link;
     const byteLength = text.length + payloadScale * bytes.length;
     this.#deliver(byteLength, () => {
       if (this.#unflushed.delete(flushed)) flushed();
+      if (this.other !== undefined) this.other.framesReceived++;
       this.other?.receive(text, bytes);
     });
     if (this.#link.isDoubled?.() === true)

@@ -41,6 +41,8 @@ export class TcpConnection implements Connection {
   limits: FrameLimits = GREETING_LIMITS;
   bytesSent = 0;
   bytesReceived = 0;
+  framesSent = 0;
+  framesReceived = 0;
   localBytesReceived = 0;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
@@ -58,7 +60,10 @@ export class TcpConnection implements Connection {
     this.#decoder = new FrameDecoder({
       limits: () => this.limits,
       payloadTarget: (header, byteLength) => this.#handlers?.payloadTarget?.(header, byteLength),
-      frame: (header, payload) => this.#handlers?.onFrame(header, payload),
+      frame: (header, payload) => {
+        this.framesReceived++;
+        this.#handlers?.onFrame(header, payload);
+      },
       readLocal: (offset, target) => {
         this.bytesReceived += target.length;
         this.localBytesReceived += target.length;
@@ -116,6 +121,7 @@ export class TcpConnection implements Connection {
         ? encodeFrameHead(header, factsOf(payload, bytes))
         : this.#localFrameHead(header, place, bytes.length);
     this.bytesSent += head.length + bytes.length;
+    this.framesSent++;
     const flushed = onFlushed === undefined ? undefined : () => onFlushed();
     if (place !== undefined || bytes.length === 0) {
       this.#socket.write(head, flushed);

@@ -184,7 +184,7 @@ describe('lockstep train', () => {
     assert.ok(existsSync(join(run.folder, 'model.onnx')));
   });
 
-  test('tells that the loss has exploded, and ends with it only where that is wanted', async (t) => {
+  test('tells that the loss has exploded, and ends only where that is wanted', async (t) => {
     const data = ['--dataset', 'synthetic_regression', '--hidden', '8', '--seed', '7'];
     // Its loss is finite to the end, and tens of thousands of times the first.
     const args = [...data, '--optimizer', 'momentum', '--lr', '2.2', '--steps', '4'];

@@ -5,6 +5,15 @@
 import type { ToCoordinator, ToWorker } from '../../src/protocol/messages.ts';
 import { Choices } from './choices.ts';
 
+/** Connections of a worker: three with the coordinator, and those with other workers. */
+export type Channel = 'control' | 'data' | 'heartbeat' | 'peers';
+
+/** What is lost of what a worker says (`up`), or is told (`down`). */
+export interface Hole {
+  readonly way: 'up' | 'down' | 'both';
+  readonly channels: readonly Channel[];
+}
+
 /** What can be done to a cluster. Names of workers that are not there change nothing. */
 export interface FaultyCluster {
   /** Workers that live, the first ones first. */
@@ -22,8 +31,10 @@ export interface FaultyCluster {
   join(name: string): void;
   /** Nothing passes between a worker and the coordinator. */
   holdCoordinator(name: string, durationMs: number): void;
-  /** Nothing reaches a worker, or the coordinator from it, on later connections neither. */
-  holdOneWay(name: string, way: 'up' | 'down', durationMs: number): void;
+  /** Something does not arrive, on later connections neither. */
+  hold(name: string, hole: Hole, durationMs: number): void;
+  /** Connections of one kind that a worker has end. */
+  cut(name: string, channel: Channel): void;
   /** All connections of a worker end. */
   cutConnections(name: string): void;
   cutPair(a: string, b: string): void;

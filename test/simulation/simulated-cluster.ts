@@ -19,6 +19,7 @@ import type { BalancePolicy } from '../../src/plan/balance-policies.ts';
 import { type EpochLayout, sampleRange } from '../../src/data/batches.ts';
 import type { Piece } from '../../src/data/parcels/piece.ts';
 import { makeOptimizerSpec } from '../../src/optim/spec.ts';
+import { framesOf } from '../../src/membership/blockages.ts';
 import { DEFAULT_TIMING } from '../../src/membership/timing.ts';
 import type { RunEvent } from '../../src/metrics/events.ts';
 import {
@@ -40,7 +41,7 @@ import type { PeerNetwork } from '../../src/worker/peer-network.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { Babbler } from './babbler.ts';
 import { Choices } from './choices.ts';
-import { type FaultyCluster, PeerFaults } from './peer-faults.ts';
+import { type Channel, type FaultyCluster, type Hole, PeerFaults } from './peer-faults.ts';
 import {
   ELEMENTS,
   initialTensors,
@@ -265,6 +266,8 @@ class SimulatedWorker {
   #beat: Timer | undefined;
   /** What brings work: its bytes are told by heartbeats. */
   #working: Connection[] = [];
+  /** Those with the coordinator but for heartbeats: their frames are counted at both ends. */
+  #counted: { readonly control?: Connection; readonly data?: Connection } = {};
   #takeVisitor: ((connection: Connection) => void) | undefined;
   #memberships = 0;
   lastEnd: WorkerEnd | undefined;
@@ -285,6 +288,7 @@ class SimulatedWorker {
     if (this.#cluster.isOver) return;
     const membership = ++this.#memberships;
     const connection = this.#cluster.dial(this.host, membership);
+    this.#counted = { control: connection };
     this.#worker = new Worker(connection, {
       identity: {
         workerId: this.host.name,
@@ -314,8 +318,9 @@ class SimulatedWorker {
       peers: this.#peerNetwork(),
       pieceBytes: PIECE_BYTES,
       openConnection: (opened) => {
-        const data = this.#cluster.dial(this.host, membership);
+        const data = this.#cluster.dial(this.host, membership, 'data');
         this.#working = [data];
+        this.#counted = { control: connection, data };
         this.clock.after(0, () => opened(data));
       },
       startHeartbeat: (hello) => this.#startHeartbeat(hello),
@@ -441,7 +446,7 @@ class SimulatedWorker {
   }
 
   #startHeartbeat(hello: Hello): void {
-    const connection = this.#cluster.dial(this.host);
+    const connection = this.#cluster.dial(this.host, this.#memberships, 'heartbeat');
     const engineOf = (): number => this.#engine?.progress ?? 0;
     connection.limits = GREETING_LIMITS;
     let echoes = 0;
@@ -454,7 +459,9 @@ class SimulatedWorker {
       const busyLanes = this.#engine?.busyLanes ?? 0;
       const received = this.#working.reduce((sum, c) => sum + c.bytesReceived, 0);
       const receivedBytes = Math.floor(received);
-      const signs = { progress: engineOf(), busyLanes, receivedBytes, echoes };
+      const { control, data } = this.#counted;
+      const frames = { control: framesOf(control), data: framesOf(data) };
+      const signs = { progress: engineOf(), busyLanes, receivedBytes, echoes, frames };
       connection.send({ kind: 'heartbeat', ...signs });
       this.#beat = this.clock.after(HEARTBEAT_MS, beat);
     };
@@ -510,8 +517,14 @@ export class SimulatedCluster {
   /** Pairs that never reach each other, and until when others do not. */
   readonly #severed = new Set<string>();
   readonly #heldPairs = new Map<string, number>();
-  /** Of a worker, and of the coordinator when it hears of that: until when nothing arrives. */
-  readonly #holes = new Map<string, { readonly way: 'up' | 'down'; readonly untilMs: number }>();
+  /** Of a worker: what does not arrive, on which of its connections, until when. */
+  readonly #holes = new Map<string, Hole & { readonly untilMs: number }>();
+  readonly #connections: {
+    readonly name: string;
+    readonly channel: Channel;
+    readonly near: Connection;
+    readonly far: Connection;
+  }[] = [];
   /** Of groups that add up in memory. */
   readonly memories: WebAssembly.Memory[] = [];
   readonly #pairConnections: { pair: string; near: Connection; far: Connection }[] = [];
@@ -599,7 +612,7 @@ export class SimulatedCluster {
   }
 
   /** A new connection from `host` to the coordinator; the coordinator sees it a little later. */
-  dial(host: SimulatedHost, membership = 1): Connection {
+  dial(host: SimulatedHost, membership = 1, channel: Channel = 'control'): Connection {
     const base = this.choices.between(0.05, 2);
     const jitter = this.#options.isDisturbed ? 5 : 0;
     const link = {
@@ -610,21 +623,27 @@ export class SimulatedCluster {
         payloadScale: this.#payloadScale,
       }),
       ...(this.#isDoubling && { isDoubled: () => this.choices.chance(0.05) }),
-      heldTowardsMs: (receiver: SimulatedHost) => this.#holeMs(host, receiver),
+      heldTowardsMs: (receiver: SimulatedHost) => this.#holeMs(host, receiver, channel),
       host,
     };
     this.#links.push(link);
     const [near, far] = connectInMemory(this.clock, link, host, this.#door);
+    this.#note(channel, near, far, host);
     this.#tap(host.name, membership, near, far);
     this.#coordinator.accept(far);
     return near;
   }
 
-  /** Until when nothing reaches `receiver` on the way between `worker` and the coordinator. */
-  #holeMs(worker: SimulatedHost, receiver: SimulatedHost): number {
+  /** Until when nothing reaches `receiver` on a connection of `worker`. */
+  #holeMs(worker: SimulatedHost, receiver: SimulatedHost, channel: Channel): number {
     const hole = this.#holes.get(worker.name);
-    const isMeant = (hole?.way === 'up') === (receiver === this.#door);
-    return hole !== undefined && isMeant ? hole.untilMs : 0;
+    if (hole === undefined || !hole.channels.includes(channel)) return 0;
+    const isMeant = hole.way === 'both' || (hole.way === 'down') === (receiver === worker);
+    return isMeant ? hole.untilMs : 0;
+  }
+
+  #note(channel: Channel, near: Connection, far: Connection, ...hosts: SimulatedHost[]): void {
+    for (const { name } of hosts) this.#connections.push({ name, channel, near, far });
   }
 
   /** Tells the faults of groups, and the test, what is said on a connection. */
@@ -661,12 +680,15 @@ export class SimulatedCluster {
         payloadScale: this.#payloadScale,
       }),
       ...(this.#isDoublingPeers && { isDoubled: () => this.choices.chance(0.05) }),
+      heldTowardsMs: (receiver: SimulatedHost) =>
+        Math.max(...[from.host, to.host].map((host) => this.#holeMs(host, receiver, 'peers'))),
       host: from.host,
       otherHost: to.host,
     };
     this.#links.push(link);
     const [near, far] = connectInMemory(this.clock, link, from.host, to.host);
     this.#pairConnections.push({ pair, near, far });
+    this.#note('peers', near, far, from.host, to.host);
     if (!to.visit(far)) far.destroy();
     return near;
   }
@@ -838,8 +860,15 @@ export class SimulatedCluster {
       join: (name) => void (this.isOver || this.#addWorker(name, 0)),
       holdCoordinator: (name, durationMs) =>
         this.#holdLinks(durationMs, (l) => l.host.name === name && l.otherHost === undefined),
-      holdOneWay: (name, way, durationMs) =>
-        void this.#holes.set(name, { way, untilMs: this.clock.now() + durationMs }),
+      hold: (name, hole, durationMs) =>
+        void this.#holes.set(name, { ...hole, untilMs: this.clock.now() + durationMs }),
+      cut: (name, channel) => {
+        for (const connection of this.#connections)
+          if (connection.name === name && connection.channel === channel) {
+            connection.near.destroy();
+            connection.far.destroy();
+          }
+      },
       cutConnections: (name) => the(name, ({ host }) => host.cutConnections()),
       cutPair: (a, b) => this.#cutPair(a, b),
       holdPair: (a, b, durationMs) => {

@@ -5,7 +5,9 @@ import type { Pass } from '../steps/pass.ts';
 import { type Position, positionOf } from './positions.ts';
 
 /** Who is asked how far it came must get on within this. */
-const STUCK_MS = 3_000;
+const STUCK_MS = 2_000;
+/** Who got on with nothing for so long before it was asked must answer within this. */
+const SUSPECT_MS = 700;
 
 /** How a generation ended. */
 export interface FenceFacts {
@@ -93,8 +95,10 @@ export class FencedGroup {
   /** Members that owe an answer, and say nothing. */
   overdue(nowMs: number): readonly Member[] {
     const { sinceMs } = this.#facts;
-    return [...this.#waiting].filter(
-      ({ liveness }) => nowMs - Math.max(sinceMs, liveness.progressMs) > STUCK_MS,
-    );
+    return [...this.#waiting].filter(({ liveness: { progressMs } }) => {
+      const isSuspect = sinceMs - progressMs >= STUCK_MS;
+      const patienceMs = isSuspect ? SUSPECT_MS : STUCK_MS;
+      return nowMs - Math.max(sinceMs, progressMs) > patienceMs;
+    });
   }
 }

@@ -252,12 +252,12 @@ describe('Granting to a group', () => {
     assert.equal(Math.max(...counts), 127);
   });
 
-  test('ends a group that does not add up what is complete, after three seconds', () => {
+  test('ends a group that does not add up what is complete, after two seconds', () => {
     const { contribute, clock, eventsOf, workers } = startGroup();
     contribute(0, FIRST);
     contribute(1, FIRST);
     contribute(0, FIRST + 1);
-    clock.advance(3_000);
+    clock.advance(2_000);
     assert.equal(workers[0]!.all('fence').length, 0);
     clock.advance(500);
 
@@ -269,7 +269,7 @@ describe('Granting to a group', () => {
     for (const worker of workers)
       worker.data!.send({ kind: 'fenced', generation: GENERATION, pass: null });
     clock.advance(5);
-    const reason = 'rank 1: no progress with adding up for 3 s';
+    const reason = 'rank 1: no progress with adding up for 2 s';
     assert.equal(eventsOf('collective-chosen').at(-1)?.reason, reason);
   });
 

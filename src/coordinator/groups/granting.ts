@@ -22,7 +22,7 @@ import type { Trajectory } from '../steps/trajectory.ts';
 /** What is granted takes about so long; work is shared out anew in what is granted next. */
 const WINDOW_MS = 200;
 /** A group that adds up must get on within this. */
-const STUCK_MS = 3_000;
+const STUCK_MS = 2_000;
 /** As far as steps can be timed. */
 const SHORTEST_STEP_MS = 0.1;
 /** Contributions of one member that may wait for others: each step may be attempted again. */

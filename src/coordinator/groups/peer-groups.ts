@@ -33,7 +33,7 @@ import { type SumWay, wayOf } from './sum-way.ts';
 /** A group that does not stand by then is given up. */
 const FORMING_MS = 15_000;
 /** Who adds up must get on within this. */
-const STUCK_MS = 3_000;
+const STUCK_MS = 2_000;
 
 /** What groups need to know, and whom they tell. */
 export interface PeerGroupsOptions {
