@@ -229,7 +229,8 @@ export class AccessStore {
 
 function usedUp(maxUses: number): string {
   return (
-    `the token was used ${maxUses} times, as often as it may be: make a new one ` +
+    `the token was used ${maxUses === 1 ? 'once' : `${maxUses} times`}, as often as it may be: ` +
+    'make a new one ' +
     'with `lockstep token create` where the coordinator runs'
   );
 }

@@ -76,16 +76,17 @@ export interface TradeOptions {
   readonly joinIdentity: string;
   /** Without them a token is enough. */
   readonly approvals?: Approvals | undefined;
-  readonly onEnd: (outcome: CredentialRecord | string) => void;
+  /** What was given, or why nothing was; in that case also whether a person was asked. */
+  readonly onEnd: (outcome: CredentialRecord | string, wasAsked?: boolean) => void;
 }
 
 /** Answers on a connection that came about by a token. */
 export function serveTrade(connection: Connection, options: TradeOptions): void {
   const { store, joinIdentity, approvals, onEnd } = options;
   const deadline = awaitGreeting(connection, systemClock, ANSWER_MS);
-  const refuse = ({ reason, isForNow }: Refusal): void => {
+  const refuse = ({ reason, isForNow }: Refusal, wasAsked = false): void => {
     refuseConnection(connection, reason, isForNow === true ? { isForNow } : { isDenied: true });
-    onEnd(reason);
+    onEnd(reason, wasAsked);
   };
   const problem = (): string | undefined =>
     store.problemWith(joinIdentity, 'worker') ?? store.tradeProblemWith(joinIdentity);
@@ -114,7 +115,7 @@ export function serveTrade(connection: Connection, options: TradeOptions): void 
       orRefuse(() => {
         const late = refusal?.reason ?? problem();
         if (late === undefined) give(asked.holder, true);
-        else refuse(refusal ?? { reason: late });
+        else refuse(refusal ?? { reason: late }, refusal !== undefined);
       }),
     );
   };

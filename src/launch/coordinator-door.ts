@@ -47,6 +47,9 @@ export interface CoordinatorDoorOptions {
   readonly onNote: (note: string) => void;
 }
 
+/** What a door knows of the coordinator behind it. */
+type Leader = Pick<Coordinator, 'accept' | 'identities' | 'expel'>;
+
 /** An open door. */
 export interface CoordinatorDoor {
   readonly address: Address;
@@ -54,9 +57,9 @@ export interface CoordinatorDoor {
   readonly link: string | undefined;
   /**
    * Connections go to `coordinator` from now on, those that have waited too, and the person is
-   * asked about newcomers, of which `tell` hears.
+   * asked about newcomers. `tell` hears of these, and of those who are not let in.
    */
-  readonly lead: (coordinator: Coordinator, tell: (event: RunEvent) => void) => void;
+  readonly lead: (coordinator: Leader, tell: (event: RunEvent) => void) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -69,7 +72,12 @@ export async function openCoordinatorDoor(
   const approvals = approvalsOf(options);
   const isKeyed = wantsKey(config);
   const store = new AccessStore(accessFolder);
-  const strangers = new Strangers(systemClock, onNote);
+  let tellRun: ((event: RunEvent) => void) | undefined;
+  const strangers = new Strangers(systemClock, (peer, reason) =>
+    tellRun === undefined
+      ? onNote(`${peer} was refused: ${reason}`)
+      : tellRun({ kind: 'worker-refused', peer, reason }),
+  );
   const waitingRoom = new WaitingRoom((connection) => {
     const problem = problemWith(store, connection.identity, config);
     if (problem !== undefined) strangers.note(connection.peer, problem);
@@ -81,7 +89,10 @@ export async function openCoordinatorDoor(
     (connection) => {
       const { identity } = connection;
       if (identity?.startsWith('join:') !== true) waitingRoom.take(connection);
-      else serveNewcomer(connection, { store, joinIdentity: identity, approvals }, onNote);
+      else {
+        const way = { store, joinIdentity: identity, approvals };
+        serveNewcomer(connection, way, strangers, onNote);
+      }
     },
     {
       onAcceptFailed: (error) => onNote(`a connection was not accepted: ${error.message}`),
@@ -98,6 +109,7 @@ export async function openCoordinatorDoor(
     return {
       ...{ address, link: text },
       lead: (coordinator, tell) => {
+        tellRun = tell;
         waitingRoom.lead(coordinator);
         if (isKeyed) watch.begin(coordinator);
         approvals?.begin(tell);
@@ -118,7 +130,7 @@ export async function openCoordinatorDoor(
 class WaitingRoom {
   readonly #problemWith: (connection: Connection) => string | undefined;
   readonly #waiting: Connection[] = [];
-  #leader: Coordinator | undefined;
+  #leader: Leader | undefined;
 
   /** Who has a problem is turned away, also if it began while it has waited. */
   constructor(problem: (connection: Connection) => string | undefined) {
@@ -136,7 +148,7 @@ class WaitingRoom {
     out.destroy();
   }
 
-  lead(coordinator: Coordinator): void {
+  lead(coordinator: Leader): void {
     this.#leader = coordinator;
     for (const connection of this.#waiting.splice(0)) this.take(connection);
   }
@@ -179,14 +191,17 @@ function lockOf(
 function serveNewcomer(
   connection: Connection,
   way: Omit<TradeOptions, 'onEnd'>,
+  strangers: Strangers,
   onNote: (note: string) => void,
 ): void {
-  const onEnd: TradeOptions['onEnd'] = (outcome) =>
-    onNote(
-      typeof outcome === 'string'
-        ? `${connection.peer} was not let in: ${outcome}`
-        : `${outcome.holder} has joined by the link (credential ${outcome.id})`,
-    );
+  const { peer } = connection;
+  const onEnd: TradeOptions['onEnd'] = (outcome, wasAsked) => {
+    if (typeof outcome !== 'string')
+      onNote(`${outcome.holder} has joined by the link (credential ${outcome.id})`);
+    // The event is told already, and the person who was asked is to see what became of it.
+    else if (wasAsked === true) onNote(`${peer} was refused: ${outcome}`);
+    else strangers.note(peer, outcome);
+  };
   serveTrade(connection, { ...way, onEnd });
 }
 

@@ -44,7 +44,9 @@ export async function openPeerNetwork(
 ): Promise<OpenPeerNetwork> {
   let take: (connection: Connection) => void = (connection) => connection.destroy();
   let key: Uint8Array | undefined;
-  const strangers = new Strangers(systemClock, onNote);
+  const strangers = new Strangers(systemClock, (peer, reason) =>
+    onNote(`${peer} was refused: ${reason}`),
+  );
   const secured: SecuredDoor = {
     keyOf: (identity) => (identity === RUN ? key : undefined),
     onStranger: (peer, reason) => strangers.note(peer, reason),

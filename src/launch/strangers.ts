@@ -1,4 +1,4 @@
-/** Tells of those who are not let in at a door: of each machine at once, and then seldom. */
+/** Tells of those who are not let in at a door: of each machine and reason at once, then seldom. */
 import type { Clock } from '../base/clock.ts';
 import { remember } from '../base/remember.ts';
 
@@ -10,26 +10,30 @@ interface Stranger {
   attempts: number;
 }
 
-/** Notes on strangers; what they say is never in them. */
+/** Who is told of strangers; what they say is never in it. */
 export class Strangers {
   readonly #clock: Clock;
-  readonly #onNote: (note: string) => void;
-  readonly #hosts = new Map<string, Stranger>();
+  readonly #tell: (peer: string, reason: string) => void;
+  /** By machine and reason. */
+  readonly #known = new Map<string, Stranger>();
 
-  constructor(clock: Clock, onNote: (note: string) => void) {
+  /** `tell` hears who (host:port) was not let in, and why. */
+  constructor(clock: Clock, tell: (peer: string, reason: string) => void) {
     this.#clock = clock;
-    this.#onNote = onNote;
+    this.#tell = tell;
   }
 
   /** Somebody at `peer` (host:port) was not let in. */
   note(peer: string, reason: string): void {
     const host = peer.replace(/:\d+$/, '').replace(/^::ffff:/, '');
+    // The same reason may say how long ago something was.
+    const key = `${host} ${reason.replaceAll(/\d/g, '')}`;
     const nowMs = this.#clock.now();
-    const known = this.#hosts.get(host);
+    const known = this.#known.get(key);
     if (known !== undefined && nowMs - known.toldMs < PAUSE_MS) return void known.attempts++;
     const more =
       known === undefined || known.attempts === 0 ? '' : `, and ${known.attempts} times before`;
-    remember(this.#hosts, host, { toldMs: nowMs, attempts: 0 });
-    this.#onNote(`${host} was not let in: ${reason}${more}`);
+    remember(this.#known, key, { toldMs: nowMs, attempts: 0 });
+    this.#tell(peer, `${reason}${more}`);
   }
 }

@@ -132,7 +132,7 @@ describe('lockstep join', () => {
     const foreign = joinAs(lab, 'mini', stranger.stdout.trim());
     assert.equal((await foreign.end()).status, 1);
     assert.match(foreign.stderr, /the token of this link is not known there/);
-    assert.match(run.program.stderr, /was not let in: its key is not one of ours/);
+    assert.match(run.program.stderr, /! 127\.0\.0\.1:\d+ was refused: its key is not one of ours/);
 
     await run.workerIds(2);
     assert.ok(isAlive(known.pid));
@@ -154,6 +154,12 @@ describe('lockstep join', () => {
     for (const program of [other, late]) assert.equal((await program.end()).status, 1);
     assert.match(other.stderr, /working for .*: refused: the token of its link was revoked/);
     assert.match(late.stderr, /the token was revoked \d+ s ago: make a new one/);
+    const refused = run.eventsOf('worker-refused').map(({ reason }) => reason);
+    for (const why of [/its key is not/, /the credential was revoked/, /the token was revoked/])
+      assert.ok(
+        refused.some((reason) => why.test(reason)),
+        `${why} among ${refused.join('; ')}`,
+      );
     assert.ok(isAlive(run.program.pid), 'the run waits for others');
   });
 
