@@ -1,7 +1,8 @@
 /**
- * What strangers in the network cost a run whose door wants a key: 200 connections that say
- * nothing, and mutated beginnings of connections, as many as the door lets come, while a worker of another
- * machine trains. Real network namespaces (root, Linux).
+ * What strangers in the network cost a run whose door wants a key, while a worker of another machine
+ * trains: 200 connections of 13 addresses that say nothing (who is closed comes again a second
+ * later), and mutated beginnings of connections, as many as the door lets come. Real network
+ * namespaces (root, Linux).
  *
  *   npm run bench -- strangers             20 s each: nobody, at another door, at the run's
  *   npm run bench -- strangers 60
@@ -9,8 +10,9 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Run } from '../test/cluster/runs.ts';
 import { reasonToSkip, watch, withNetwork } from '../test/real/network.ts';
@@ -20,6 +22,10 @@ import { machine } from './lib/processes.ts';
 const SILENT = 200;
 const HUB = '10.99.0.1';
 const OTHER_PORT = '7999';
+/** Of the strangers that say nothing: of one address the door would take only a few. */
+const ADDRESSES = Array.from({ length: 13 }, (_, index) => `10.99.0.${100 + index}`);
+/** One that says nothing is opened again so long after the door has closed it. */
+const AGAIN_MS = 1_000;
 /** Connections that a stranger has open at a time, besides those that say nothing. */
 const BUSY = 16;
 const ARGS = ['--hidden', '256', '--steps', '1000000', '--eval-every', 'never', '--workers', '1'];
@@ -39,9 +45,22 @@ function mutated(): Buffer {
 /** As a process in a namespace of its own: knocks for so long, and says how often. */
 async function knock(host: string, port: number, forMs: number): Promise<void> {
   const endMs = Date.now() + forMs;
-  const open = (): Socket => connect(port, host).on('error', () => {});
-  const silent = Array.from({ length: SILENT }, open);
+  const open = (localAddress?: string): Socket =>
+    connect({ port, host, ...(localAddress && { localAddress }) }).on('error', () => {});
   let tries = 0;
+  const silent = Array.from({ length: SILENT }, async (_, index) => {
+    while (Date.now() < endMs) {
+      const socket = open(ADDRESSES[index % ADDRESSES.length]).resume();
+      const gone = new AbortController();
+      await Promise.race([
+        once(socket, 'close', { signal: gone.signal }).catch(() => {}),
+        sleep(endMs - Date.now(), undefined, { signal: gone.signal }).catch(() => {}),
+      ]);
+      gone.abort();
+      socket.destroy();
+      if (Date.now() + AGAIN_MS < endMs) await sleep(AGAIN_MS);
+    }
+  });
   const busy = Array.from({ length: BUSY }, async () => {
     for (; Date.now() < endMs; tries++) {
       const socket = open();
@@ -49,8 +68,7 @@ async function knock(host: string, port: number, forMs: number): Promise<void> {
       await new Promise((resolve) => socket.once('close', resolve));
     }
   });
-  await Promise.all(busy);
-  for (const socket of silent) socket.destroy();
+  await Promise.all([...busy, ...silent]);
   console.log(tries);
 }
 
@@ -103,6 +121,8 @@ async function main(seconds: number): Promise<void> {
       await run.reachesStep(200);
       const memory = residentMiB(run.program.pid);
       const { namespace } = network.addHost(undefined);
+      for (const address of ADDRESSES)
+        spawnSync('ip', ['-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0']);
       const before = await stepsPerSecond(run, seconds);
       const elsewhere = await knockedAt(run, namespace, OTHER_PORT, seconds);
       const here = await knockedAt(run, namespace, port, seconds);

@@ -39,7 +39,7 @@ describe('lockstep launch on three hosts', { skip: reasonToSkip() || reasonToSki
         writeFileSync(file, ['hosts:', ...lines, ''].join('\n'));
 
         const words = ['launch', file, ...ARGS, '--collective', 'ring', '--name', 'run'];
-        const launch = network.startAtHub(words);
+        const launch = network.run(words);
         assert.equal((await launch.end()).status, 0, launch.stderr);
         const before = hosts.map(({ receivedBytes }) => receivedBytes('eth0'));
 
@@ -60,7 +60,7 @@ describe('lockstep launch on three hosts', { skip: reasonToSkip() || reasonToSki
           assert.ok(slowBytes < STATE_BYTES, `${slowBytes} bytes over the slow network`);
           assert.ok(fastBytes > 10 * STATE_BYTES, `${fastBytes} bytes over the fast network`);
         }
-        const stop = network.startAtHub(['launch', 'stop', '--hosts', file]);
+        const stop = network.run(['launch', 'stop', '--hosts', file]);
         assert.equal((await stop.end()).status, 0, stop.stderr);
       });
     } finally {

@@ -96,7 +96,7 @@ export class Network {
   }
 
   /** Starts one more worker on a host, for the coordinator that was started last. */
-  joinAt({ start }: Host, wrapper: readonly string[] = []): Program {
+  joinAt({ start }: Pick<Host, 'start'>, wrapper: readonly string[] = []): Program {
     return start(['join', '--link-file', this.#link, '--lanes', '1'], wrapper);
   }
 
@@ -132,9 +132,25 @@ export class Network {
     return addresses;
   }
 
-  /** Runs `lockstep` where the coordinator would be. */
-  startAtHub(args: readonly string[]): Program {
-    return this.#start(this.#hub, args);
+  /** From now on so many of a hundred packets that come to a host are lost; tells how many were. */
+  lose(percent: number): () => number {
+    const rules = [
+      'add table inet losses',
+      'add chain inet losses input { type filter hook input priority 0; }',
+      `add rule inet losses input iifname != "lo" numgen random mod 100 < ${percent} counter drop`,
+    ];
+    for (const namespace of this.#namespaces) {
+      const device = namespace === this.#hub ? 'bridge' : 'eth0';
+      // Else a packet here is what some forty are elsewhere.
+      ip('-n', namespace, 'link', 'set', device, 'gso_max_segs', '1');
+      for (const rule of rules) ip('netns', 'exec', namespace, 'nft', rule);
+    }
+    const list = ['nft', 'list', 'table', 'inet', 'losses'];
+    return () =>
+      this.#namespaces
+        .map((namespace) => spawnSync('ip', ['netns', 'exec', namespace, ...list]))
+        .map(({ stdout }) => Number(/counter packets (\d+)/.exec(String(stdout))?.[1]))
+        .reduce((sum, count) => sum + count, 0);
   }
 
   /** Adds a host behind a link of its own. */

@@ -110,6 +110,17 @@ describe('DataStock', () => {
       assert.equal(stock.read(request, none), false);
   });
 
+  test('packs a piece once for all who ask for it, also at the same time', async () => {
+    const request = { split: large.digest, part: 'x', offset: 0, byteLength: PIECE_BYTES } as const;
+    const read = async (): Promise<Uint8Array> =>
+      new Promise((resolve) => stock.read(request, ({ bytes }) => resolve(bytes)));
+
+    const [first, second] = await Promise.all([read(), read()]);
+
+    assert.equal(first, second);
+    assert.equal(await read(), first);
+  });
+
   test('tries now and then whether packing pays where it did not', async () => {
     const noise = pictures(1, 40);
     const values = Float32Array.from({ length: 40 }, (_, i) => Math.sin(i * 7.3));

@@ -7,10 +7,20 @@ import type { Piece, PieceRequest } from './piece.ts';
 /** Where packing did not pay, so many pieces go as they are before it is tried again. */
 const UNTRIED_PIECES = 15;
 
+/** Bytes of packed pieces that are kept: several workers that come together ask for the same. */
+const MAX_KEPT_BYTES = 64 << 20;
+/** What each of them is counted for besides: somebody may ask for the smallest that there are. */
+const ENTRY_BYTES = 1 << 10;
+
 /** What is given, packed where that pays. */
 export class DataStock {
   readonly offer: DataOffer;
   readonly #splits: ReadonlyMap<string, Dataset>;
+  /** Packed pieces, and those that are being packed, oldest first. */
+  readonly #kept = new Map<string, Promise<Piece>>();
+  /** Of each that is packed. */
+  readonly #keptBytes = new Map<string, number>();
+  #totalBytes = 0;
   /** Pieces of each part that go unpacked before packing is tried. */
   readonly #untried = new Map<string, number>();
 
@@ -25,8 +35,41 @@ export class DataStock {
     if (bytes === undefined) return false;
     // What cannot be packed, for lack of memory, goes as it is.
     const asItIs = (): void => done({ bytes: bytes.slice(), isPacked: false });
-    void this.#pack(`${request.split} ${request.part}`, bytes).then(done, asItIs);
+    void this.#piece(request, bytes).then(done, asItIs);
     return true;
+  }
+
+  async #piece(
+    { split, part, offset, byteLength }: PieceRequest,
+    bytes: Uint8Array,
+  ): Promise<Piece> {
+    const key = [split, part, offset, byteLength].join(' ');
+    const known = this.#kept.get(key);
+    if (known !== undefined) return known;
+    const packing = this.#pack(`${split} ${part}`, bytes);
+    this.#kept.set(key, packing);
+    try {
+      const piece = await packing;
+      this.#keep(key, piece);
+      return piece;
+    } catch (error) {
+      this.#kept.delete(key);
+      throw error;
+    }
+  }
+
+  /** Only what took time to make is kept, and the oldest goes first. */
+  #keep(key: string, { bytes, isPacked }: Piece): void {
+    if (!isPacked) return void this.#kept.delete(key);
+    const size = bytes.length + ENTRY_BYTES;
+    this.#keptBytes.set(key, size);
+    this.#totalBytes += size;
+    for (const [oldest, oldBytes] of this.#keptBytes) {
+      if (this.#totalBytes <= MAX_KEPT_BYTES) return;
+      this.#keptBytes.delete(oldest);
+      this.#kept.delete(oldest);
+      this.#totalBytes -= oldBytes;
+    }
   }
 
   #bytesOf({ split, part, offset, byteLength }: PieceRequest): Uint8Array | undefined {
