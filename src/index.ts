@@ -2,7 +2,7 @@
  * What programs may use of Lockstep: train, follow, stop, read results, predict. Every export is
  * shown in docs/api.md; everything else may change without notice.
  */
-export { train } from './api/train.ts';
+export { resume, train } from './api/train.ts';
 export type { Run, TrainOptions } from './api/train.ts';
 export type { TrainSettings } from './api/settings.ts';
 export type { RunEvents } from './api/run-events.ts';

@@ -8,6 +8,7 @@ import {
   loadData,
   loadModel,
   readRun,
+  resume,
   type RunEvent,
   type RunSummary,
   train,
@@ -171,6 +172,18 @@ describe('a run that is stopped', () => {
     const model = await loadModel(run.folder);
     assert.equal(model.classNames?.length, 10);
     await model.close();
+
+    const again = await resume(run.folder, { steps: summary.steps + 2, lanes: 1 });
+    await assert.rejects(resume(run.folder, { seed: 8 }), {
+      name: 'ConfigError',
+      message: /\nseed: the run has \d+, and 8 was given$/,
+    });
+    const { status, resumedAtStep, steps } = await again.finished;
+    assert.deepEqual(
+      [status, resumedAtStep, steps],
+      ['finished', summary.steps, summary.steps + 2],
+    );
+    assert.equal(again.folder, run.folder);
   });
 
   test('by a signal ends the same way, and its loops end, too', async () => {

@@ -1,8 +1,9 @@
 import { ConfigError, type ConfigIssue } from '../base/errors.ts';
-import { parseTrainConfig } from '../config/parse-train-config.ts';
+import { type ParsedTrainConfig, parseTrainConfig } from '../config/parse-train-config.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { flagOf, TRAIN_CONFIG_KEYS, yamlKeyOf } from '../config/train-options.ts';
 import { readConfigFile } from '../launch/config-file.ts';
+import { findResumedRun, type ResumedRun } from '../launch/resumed-run.ts';
 
 /** One item of a list, for settings that take a list; nothing for others. */
 type ItemOf<Value> = Value extends readonly (infer Item)[] ? Item : never;
@@ -29,15 +30,36 @@ export interface ParsedSettings {
  */
 export function parseSettings(settings: TrainSettings, files: readonly string[]): ParsedSettings {
   try {
-    const { config, notes } = parseTrainConfig(files.map(readConfigFile), settings);
-    const texts = notes.map(({ file, line, key, message }) =>
-      lineInCamelCase(`${line > 0 ? `${file}:${line}` : key}: ${message}`),
-    );
-    return { config, notes: texts };
+    return withTexts(parseTrainConfig(files.map(readConfigFile), settings));
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
     throw inCamelCase(error);
   }
+}
+
+/**
+ * The run that `what` names, with settings that are given besides; see `findResumedRun`, which says
+ * what is thrown.
+ */
+export async function parseResumed(
+  what: string,
+  settings: TrainSettings,
+  files: readonly string[],
+): Promise<ParsedSettings & Pick<ResumedRun, 'resume'>> {
+  try {
+    const given = { sources: files.map(readConfigFile), flags: settings, isForOthers: false };
+    const resumed = await findResumedRun(what, given);
+    const { config, notes } = withTexts(resumed);
+    return { config, notes: [...resumed.resume.notes, ...notes], resume: resumed.resume };
+  } catch (error) {
+    throw inCamelCase(error);
+  }
+}
+
+function withTexts({ config, notes }: ParsedTrainConfig): ParsedSettings {
+  const texts = notes.map(({ file, line, key, message }) =>
+    lineInCamelCase(`${line > 0 ? `${file}:${line}` : key}: ${message}`),
+  );
+  return { config, notes: texts };
 }
 
 /** What a flag and a YAML key are called in `TrainSettings`. */
@@ -49,7 +71,8 @@ const KEYS: ReadonlyMap<string, string> = new Map(
 );
 
 /** The same error for a program, which has given keys and no flags. */
-function inCamelCase(error: ConfigError): ConfigError {
+function inCamelCase(error: unknown): unknown {
+  if (!(error instanceof ConfigError)) return error;
   const message = error.message.split('\n').map(lineInCamelCase);
   const given = error.context['issues'] as readonly ConfigIssue[];
   const issues = given.map((issue) =>

@@ -12,7 +12,12 @@ import type { RunSummary } from '../runs/run-summary.ts';
 import { chooseDevices } from '../runtime/devices.ts';
 import { exitOnSignals } from './exit-on-signals.ts';
 import { EventStream, type RunEvents } from './run-events.ts';
-import { parseSettings, type TrainSettings } from './settings.ts';
+import {
+  type ParsedSettings,
+  parseResumed,
+  parseSettings,
+  type TrainSettings,
+} from './settings.ts';
 
 /** What belongs to one call of `train` and is no setting of the run. */
 export interface TrainOptions {
@@ -51,7 +56,30 @@ export interface Run {
  * Throws: ConfigError when settings or files cannot be used; nothing has been started then.
  */
 export function train(settings: TrainSettings = {}, options: TrainOptions = {}): Run {
-  const { config, notes } = parseSettings(settings, options.files ?? []);
+  return start(parseSettings(settings, options.files ?? []), options);
+}
+
+/**
+ * Goes on with a run from a checkpoint: its newest, that of a folder, or, for `latest`, that of the
+ * run in `outDir` whose newest was written last. Resolves once it is known from where, and starts
+ * it as `train` does; its model is that of a run that nothing has ended. `settings` are the run's
+ * where they are left out; those that would make another model are refused.
+ *
+ * Throws: ConfigError when there is nothing to go on with, or settings cannot be used; LockstepError
+ *         with code CHECKPOINT_INVALID when it is damaged. Nothing has been started then.
+ */
+export async function resume(
+  what: string,
+  settings: TrainSettings = {},
+  options: TrainOptions = {},
+): Promise<Run> {
+  return start(await parseResumed(what, settings, options.files ?? []), options);
+}
+
+type Beginning = ParsedSettings & Pick<TrainingRunOptions, 'resume'>;
+
+function start(beginning: Beginning, options: TrainOptions): Run {
+  const { config, notes, resume: from } = beginning;
   const name = config.name ?? defaultRunName(config, randomBytes(3).toString('hex'));
   const events = new EventStream();
   const stopping = new AbortController();
@@ -61,6 +89,7 @@ export function train(settings: TrainSettings = {}, options: TrainOptions = {}):
   for (const note of notes) tell(note);
   const finished = trainHere(config, {
     name,
+    resume: from,
     sinks: [events],
     onNote: tell,
     signal: AbortSignal.any([signal, stopping.signal]),
@@ -78,7 +107,7 @@ export function train(settings: TrainSettings = {}, options: TrainOptions = {}):
 
 async function trainHere(
   config: TrainConfig,
-  listening: Pick<TrainingRunOptions, 'name' | 'sinks' | 'onNote' | 'signal'>,
+  listening: Pick<TrainingRunOptions, 'name' | 'resume' | 'sinks' | 'onNote' | 'signal'>,
 ): Promise<RunSummary> {
   const startedMs = systemClock.now();
   const release = exitOnSignals();

@@ -6,10 +6,7 @@ import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import { describeOptions, type OptionDescription } from '../../config/option-docs.ts';
 import type { OptionGroup } from '../../config/train-options.ts';
 import { type ParsedTrainConfig, parseTrainConfig } from '../../config/parse-train-config.ts';
-import { resumedConfig, type ResumedRequest } from '../../config/resumed-config.ts';
-import { ConfigError } from '../../base/errors.ts';
-import { CHECKPOINTS_NAME } from '../../runs/found-run.ts';
-import { findResumePoint, type ResumePoint } from '../../runs/resume-point.ts';
+import { findResumedRun, type ResumedRun } from '../../launch/resumed-run.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { parseDashboardPort } from '../dashboard/dashboard-port.ts';
@@ -165,8 +162,8 @@ async function train(
 ): Promise<void> {
   const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
   const asked = dashboard === undefined ? undefined : parseDashboardPort('--dashboard', dashboard);
-  const request = { sources: files.map(readConfigFile), flags: withFolder(flags) };
-  const { config, notes, resume } = await configOf(request, resumed, isLocal);
+  const given = { sources: files.map(readConfigFile), flags: withFolder(flags) };
+  const { config, notes, resume } = await configOf({ ...given, isForOthers: !isLocal }, resumed);
   const colours = paint(context.environment);
   const terminal = new Terminal(process.stderr, context.environment);
   const note = (text: string): void => terminal.line(colours.dim(text));
@@ -210,23 +207,11 @@ async function train(
 
 /** The settings of a new run, or of one that goes on, and where. */
 async function configOf(
-  { sources, flags }: Pick<ResumedRequest, 'sources' | 'flags'>,
+  given: Parameters<typeof findResumedRun>[1],
   resumed: unknown,
-  isLocal: boolean,
-): Promise<ParsedTrainConfig & { readonly resume?: ResumePoint }> {
-  if (typeof resumed !== 'string') return parseTrainConfig(sources, flags, !isLocal);
-  const { name } = flags;
-  if (name !== undefined)
-    throw new ConfigError(`--name: a run that goes on keeps its name, got another`);
-  const { outDir } = parseTrainConfig(sources, flags, !isLocal).config;
-  const resume = await findResumePoint(resumed, outDir);
-  const { manifest, checkpoint } = resume;
-  const { config, notes } = resumedConfig({
-    ...{ sources, flags, isForOthers: !isLocal },
-    recorded: manifest.config,
-    place: join(resume.outDir, resume.name, CHECKPOINTS_NAME, checkpoint),
-  });
-  return { config: { ...config, name: resume.name, outDir: resume.outDir }, notes, resume };
+): Promise<ParsedTrainConfig & Partial<ResumedRun>> {
+  if (typeof resumed === 'string') return findResumedRun(resumed, given);
+  return parseTrainConfig(given.sources, given.flags, given.isForOthers);
 }
 
 function exitCodeOf({ status, fileFailures }: RunSummary): number {
