@@ -7,12 +7,30 @@ import { optionGroupOf, TRAIN_CONFIG_KEYS, TRAIN_OPTIONS, yamlKeyOf } from './tr
  * configuration. A setting without a value stands as a comment.
  */
 export function toYaml(config: TrainConfig): string {
-  const lines = [
-    '# Configuration of a Lockstep run, every setting spelt out. `lockstep train` with this ' +
-      'file repeats the run.',
-  ];
+  const title =
+    '# Configuration of a Lockstep run, every setting spelt out. `lockstep train` with this file ' +
+    'repeats the run.';
+  return textOf([title], config, TRAIN_CONFIG_KEYS);
+}
+
+/** Some settings as YAML, in the same way. */
+export function someAsYaml(config: TrainConfig, keys: readonly TrainConfigKey[]): string {
+  const isWanted = new Set(keys);
+  return textOf(
+    ['# Some settings of a Lockstep run: what is not here is as it was.'],
+    config,
+    TRAIN_CONFIG_KEYS.filter((key) => isWanted.has(key)),
+  );
+}
+
+function textOf(
+  title: readonly string[],
+  config: TrainConfig,
+  keys: readonly TrainConfigKey[],
+): string {
+  const lines = [...title];
   let heading = '';
-  for (const key of TRAIN_CONFIG_KEYS) {
+  for (const key of keys) {
     const group = optionGroupOf(key);
     if (group !== heading) lines.push('', `# --- ${group} ---`);
     heading = group;

@@ -12,22 +12,24 @@ export interface ResumedRun extends ParsedTrainConfig {
 }
 
 /**
- * Finds the run that `what` names (see `findResumePoint`), and reads its settings with those that
- * are given besides. Nothing is changed.
+ * Finds the run that `what` names (see `findResumePoint`), or of which the settings give the name if
+ * it is absent, and reads its settings with those that are given besides. Nothing is changed.
  *
  * Throws: ConfigError when there is none, or the settings make another model; CHECKPOINT_INVALID
  *         when it is damaged.
  */
 export async function findResumedRun(
-  what: string,
+  what: string | undefined,
   given: Pick<ResumedRequest, 'sources' | 'flags' | 'isForOthers'>,
 ): Promise<ResumedRun> {
   const { sources, flags, isForOthers } = given;
-  if (flags['name'] !== undefined)
-    throw new ConfigError('--name: a run that goes on keeps its name, got another');
-  const { outDir } = parseTrainConfig(sources, flags, isForOthers).config;
-  const resume = await findResumePoint(what, outDir);
+  const { outDir, name: wanted } = parseTrainConfig(sources, flags, isForOthers).config;
+  const resume = await findResumePoint(what ?? wanted ?? 'latest', outDir);
   const { manifest, checkpoint, name } = resume;
+  if (wanted !== undefined && wanted !== name)
+    throw new ConfigError(
+      `--name: a run that goes on keeps its name: expected ${name}, got ${wanted}`,
+    );
   const { config, notes } = resumedConfig({
     ...given,
     recorded: manifest.config,

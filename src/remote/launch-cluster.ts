@@ -54,6 +54,8 @@ export interface LaunchPlan {
   readonly listen: string;
   readonly address: string;
   readonly port: number;
+  /** What the command of the coordinator has beside its settings. */
+  readonly coordinatorFlags: readonly string[];
   /** Whether workers need a link to join; if not, whether that is dangerous. */
   readonly isKeyed: boolean;
   readonly isInsecure: boolean;
@@ -117,7 +119,7 @@ export async function startCoordinator(
   const { host } = report;
   const keep = keepCommand(CONFIG_NAME, host);
   await runChecked(runner, host, keep, 'writing the settings', { stdin: configText });
-  const command = coordinatorCommand(programOn(plan, report));
+  const command = coordinatorCommand(programOn(plan, report), plan.coordinatorFlags);
   await startSession(plan, report, COORDINATOR_SESSION, command, false);
   const text = `coordinator ${listen}:${port},`;
   const stdin = awaitScript(COORDINATOR_SESSION, host, text, LISTEN_SECONDS);

@@ -67,8 +67,9 @@ test('commands of processes quote what comes from files', () => {
   const host = { ...HOST, dataDir: "~/my 'data'", lanes: 2 };
 
   assert.equal(
-    coordinatorCommand(PROGRAM),
-    String.raw`'/opt/it'\''s/node' packages/1-a/bin/lockstep.js coordinator launch/config.yaml`,
+    coordinatorCommand(PROGRAM, ['--resume', 'my run']),
+    String.raw`'/opt/it'\''s/node' packages/1-a/bin/lockstep.js coordinator launch/config.yaml ` +
+      `--resume 'my run'`,
   );
   assert.equal(
     workerCommand(PROGRAM, { host, rank: 3 }, { kind: 'link' }),

@@ -26,9 +26,10 @@ export function workerSession(rank: number): string {
 /** The session of the coordinator, as SmolCluster has it. */
 export const COORDINATOR_SESSION = 'server';
 
-/** The command of the coordinator, for `sh` in the working folder. */
-export function coordinatorCommand(program: Program): string {
-  return `${lockstep(program)} coordinator ${LAUNCH_FOLDER}/${CONFIG_NAME}`;
+/** The command of the coordinator, with `flags`, for `sh` in the working folder. */
+export function coordinatorCommand(program: Program, flags: readonly string[]): string {
+  const words = ['coordinator', `${LAUNCH_FOLDER}/${CONFIG_NAME}`, ...flags];
+  return `${lockstep(program)} ${words.map(quote).join(' ')}`;
 }
 
 /** How a worker comes to its run: by a link in a file of its host, or by an address alone. */

@@ -46,7 +46,10 @@ describe('findResumePoint', () => {
     const outDir = join(folder, '..');
 
     const refused: readonly (readonly [string, RegExp])[] = [
-      ['run', /^--resume run: there is no checkpoint in \S+run\/checkpoints$/],
+      [
+        'run',
+        /^--resume run: there is no checkpoint in \S+run\/checkpoints\. To begin a run, leave/,
+      ],
       ['none', /^none: there is no run of this name in \S+, and no such folder$/],
       ['latest', /^--resume latest: no run in \S+ has a checkpoint that is whole$/],
     ];

@@ -48,7 +48,8 @@ export async function findResumePoint(what: string, outDir: string): Promise<Res
   const [newest] = await listCheckpoints(store);
   if (newest === undefined)
     throw new ConfigError(
-      `--resume ${what}: there is no checkpoint in ${join(folder, CHECKPOINTS_NAME)}`,
+      `--resume ${what}: there is no checkpoint in ${join(folder, CHECKPOINTS_NAME)}. To begin a ` +
+        'run, leave --resume out.',
     );
   return pointOf(folder, newest.name);
 }

@@ -1,9 +1,17 @@
 /** Models of every kind, and strategies, that go on from a checkpoint with other workers. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { REPOSITORY, startLockstep } from '../cluster/processes.ts';
-import { assertSameModel, referenceOf, Run, SHORT, startRun } from '../cluster/runs.ts';
+import {
+  assertSameModel,
+  referenceOf,
+  Run,
+  SHORT,
+  startRun,
+  startWorker,
+} from '../cluster/runs.ts';
 
 const IMAGES = ['--dataset', 'synthetic_image', '--image-size', '8', '--samples', '400'];
 const SMALL = ['--micro-batch', '8', '--global-batch', '32', '--seed', '7'];
@@ -62,6 +70,37 @@ describe('a run that goes on from a checkpoint', () => {
       assert.equal(outcome.summary.resumedAtStep, half);
       assertSameModel(outcome, reference);
     });
+});
+
+describe('a coordinator that is killed and started again', () => {
+  test('finds its workers, which have waited, and goes on from a checkpoint', async (t) => {
+    const reference = await referenceOf(t, SHORT);
+    // Long before it is needed, and hardly another's by then.
+    const scout = startRun(t, ['--steps', '1', '--workers', '1'], 'coordinator');
+    const [, port = ''] = /:(\d+)$/.exec(await scout.address()) ?? [];
+    scout.program.signal('SIGKILL');
+    await scout.program.end();
+    const settings = [...SHORT, '--workers', '2', '--port', port, '--checkpoint-every', '40'];
+    const run = startRun(t, settings, 'coordinator');
+    const workers = [await startWorker(t, run), await startWorker(t, run)];
+    const isThere = (): boolean => existsSync(join(run.folder, 'checkpoints/step_80'));
+    await run.program.during('a second checkpoint', isThere);
+
+    run.program.signal('SIGKILL');
+    await run.program.end();
+    const place = ['--out-dir', dirname(run.folder), '--name', 'run'];
+    const again = ['coordinator', ...settings, ...place, '--json', '--resume'];
+    const program = startLockstep(t, again);
+    const outcome = await new Run(program, run.folder).outcome();
+
+    assertSameModel(outcome, reference);
+    assert.ok(outcome.summary.resumedAtStep! >= 80);
+    const joined = run.eventsOf('worker-joined').map(({ processId }) => processId);
+    for (const worker of workers) {
+      assert.equal((await worker.end()).status, 0);
+      assert.equal(joined.filter((processId) => processId === worker.pid).length, 2);
+    }
+  });
 });
 
 describe('a run that is told to end', () => {

@@ -86,9 +86,10 @@ function trainingCommand(
   command.addOption(json.helpGroup(headingOf('run')));
   command.addOption(
     new Option(
-      '--resume <run|latest|path>',
-      'go on with a run from its newest checkpoint, or from the one in that folder; settings are ' +
-        "the run's, and workers, lanes and hosts may be others",
+      '--resume [run|latest|path]',
+      'go on with a run from its newest checkpoint, or from the one in that folder; alone: with ' +
+        "that of --name, or the latest; settings are the run's, workers, lanes and hosts may be " +
+        'others',
     ).helpGroup(headingOf('run')),
   );
   const dashboard = new Option(
@@ -210,7 +211,8 @@ async function configOf(
   given: Parameters<typeof findResumedRun>[1],
   resumed: unknown,
 ): Promise<ParsedTrainConfig & Partial<ResumedRun>> {
-  if (typeof resumed === 'string') return findResumedRun(resumed, given);
+  if (resumed !== undefined)
+    return findResumedRun(typeof resumed === 'string' ? resumed : undefined, given);
   return parseTrainConfig(given.sources, given.flags, given.isForOthers);
 }
 

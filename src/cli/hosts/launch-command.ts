@@ -3,8 +3,9 @@ import { Command } from 'commander';
 import { ConfigError, LockstepError } from '../../base/errors.ts';
 import { wantsKey } from '../../config/cluster-settings.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
-import { toYaml } from '../../config/to-yaml.ts';
-import type { TrainConfig } from '../../config/train-config.ts';
+import { someAsYaml, toYaml } from '../../config/to-yaml.ts';
+import type { TrainConfig, TrainConfigKey } from '../../config/train-config.ts';
+import { TRAIN_CONFIG_KEYS } from '../../config/train-options.ts';
 import type { ConfigSource } from '../../config/yaml-source.ts';
 import { type HostReport, inspectHosts, sortReports } from '../../doctor/inspect-hosts.ts';
 import { readConfigFile } from '../../launch/config-file.ts';
@@ -46,6 +47,7 @@ sessions \`server\`, \`worker1\`, \`worker2\` ..., with logs in \`~/server.log\`
 Examples:
   lockstep launch hosts.yaml --epochs 1 --name first
   lockstep launch cluster_config.yaml nn_config.yaml --dry-run
+  lockstep launch hosts.yaml --replace --resume first
   lockstep launch status
 
 Exit codes: 0 started, 1 hosts cannot take part or failed, 2 wrong flags or files.`;
@@ -70,6 +72,8 @@ interface LaunchFlags {
   readonly dryRun?: boolean;
   readonly replace?: boolean;
   readonly allowPartial?: boolean;
+  /** Which run goes on; true: that of --name, or the latest. */
+  readonly resume?: string | true;
 }
 
 type Flags = Readonly<Record<string, unknown>>;
@@ -82,7 +86,11 @@ export function launchCommand(context: CommandContext): Command {
     .optionsGroup('Launch:')
     .option('--dry-run', 'print the commands, and run none')
     .option('--replace', 'end sessions that are there, and start anew')
-    .option('--allow-partial', 'start without the hosts that cannot take part');
+    .option('--allow-partial', 'start without the hosts that cannot take part')
+    .option(
+      '--resume [run|latest|path]',
+      'go on with a run of the host that coordinates, as `lockstep coordinator --resume` does',
+    );
   withTrainOptions(command, SAID_BY_HOSTS)
     .addHelpText('after', helpText(HELP))
     .action(async (files: string[], flags: Flags) => launch(context, files, flags));
@@ -96,20 +104,22 @@ interface Request {
   readonly cluster: Cluster;
   readonly config: TrainConfig;
   readonly flags: LaunchFlags;
+  /** Settings that were given, as far as they are others than usual. */
+  readonly given: readonly TrainConfigKey[];
 }
 
 async function launch(
   context: CommandContext,
   files: readonly string[],
-  { dryRun, replace, allowPartial, ...settings }: Flags,
+  { dryRun, replace, allowPartial, resume, ...settings }: Flags,
 ): Promise<void> {
   const terminal = new Terminal(process.stderr, context.environment);
   const colours = paint(context.environment);
   const sources = (files.length > 0 ? files : [usualHostsFile()]).map(readConfigFile);
-  const { cluster, config, notes } = readRequest(sources, settings);
+  const { notes, ...wanted } = readRequest(sources, settings);
   for (const note of notes) terminal.line(colours.dim(`note: ${note}`));
-  const flags = { dryRun, replace, allowPartial } as LaunchFlags;
-  const request = { cluster, config, flags };
+  const flags = { dryRun, replace, allowPartial, resume } as LaunchFlags;
+  const request = { ...wanted, flags };
   if (dryRun === true)
     await withSsh(context, async (ssh) => printCommands(request, planOf(request, ssh)), false);
   else await withSsh(context, async (ssh) => start(request, ssh, terminal, colours));
@@ -119,7 +129,7 @@ async function launch(
 function readRequest(
   sources: readonly ConfigSource[],
   settings: Flags,
-): { cluster: Cluster; config: TrainConfig; notes: readonly string[] } {
+): Omit<Request, 'flags'> & { readonly notes: readonly string[] } {
   const [first] = sources;
   const named = sources.find(namesHosts) ?? first;
   if (named === undefined) throw new ConfigError('expected a file of hosts, got none');
@@ -138,10 +148,15 @@ function readRequest(
         'Leave approve out of the file',
     );
   checkMemory(cluster, config);
+  const { config: usual } = parseTrainConfig([], {}, true);
+  const given = TRAIN_CONFIG_KEYS.filter(
+    (key) => Object.hasOwn(settings, key) || String(config[key]) !== String(usual[key]),
+  );
   const port = cluster.port ?? (config.port === 0 ? DEFAULT_PORT : config.port);
   return {
     cluster,
     config: { ...config, port },
+    given,
     notes: notes
       .filter(({ key }) => !HOST_KEYS.test(key))
       .map(({ file, line, key, message }) =>
@@ -161,7 +176,7 @@ function checkMemory({ hosts }: Cluster, { collective }: TrainConfig): void {
 }
 
 function planOf(
-  { cluster, config }: Request,
+  { cluster, config, flags: { resume } }: Request,
   ssh: Ssh,
   more: Partial<LaunchPlan> = {},
 ): LaunchPlan {
@@ -174,6 +189,10 @@ function planOf(
     listen: config.host,
     address: cluster.coordinator.address ?? ssh.addressOf(cluster.coordinator),
     port: config.port,
+    coordinatorFlags: [
+      ...(resume === undefined ? [] : ['--resume']),
+      ...(typeof resume === 'string' ? [resume] : []),
+    ],
     isKeyed: wantsKey(config),
     isInsecure: config.insecure,
     tell: () => {},
@@ -181,9 +200,15 @@ function planOf(
   };
 }
 
+/** The settings as a file for the coordinator; of a run that goes on those that may be others. */
+function settingsText({ config, flags, given }: Request): string {
+  if (flags.resume === undefined) return toYaml(config);
+  return someAsYaml(config, [...given, 'workers', 'host', 'port', 'linkFile']);
+}
+
 /** What a launch would run, if all hosts had nothing of ours and could take part. */
 async function printCommands(request: Request, plan: LaunchPlan): Promise<void> {
-  const { cluster, config, flags } = request;
+  const { cluster, flags } = request;
   const runner = new DryRunner(plan.runner as Ssh, (line) => writeResult(`${line}\n`));
   const dry = { ...plan, runner };
   const title = (text: string): void => writeResult(`# ${text}\n`);
@@ -197,7 +222,7 @@ async function printCommands(request: Request, plan: LaunchPlan): Promise<void> 
   title(`copy ${plan.packageName} where it is not there`);
   await installPackage(dry, reports);
   title('start the coordinator');
-  const link = await startCoordinator(dry, coordinatorOf(cluster, reports), toYaml(config));
+  const link = await startCoordinator(dry, coordinatorOf(cluster, reports), settingsText(request));
   title('start the workers');
   await startWorkers(dry, reports, link);
 }
@@ -218,7 +243,7 @@ async function start(
     await makeRoom(request, ready, plan);
     await installPackage(plan, ready);
     const workers = ready.reduce((sum, { host }) => sum + host.workers, 0);
-    const configText = toYaml({ ...request.config, workers });
+    const configText = settingsText({ ...request, config: { ...request.config, workers } });
     const coordinator = coordinatorOf(request.cluster, ready);
     const link = await startCoordinator(plan, coordinator, configText);
     const posts = await startWorkers(plan, ready, link);
