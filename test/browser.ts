@@ -86,13 +86,6 @@ export class BrowserPage {
     return Buffer.from(String(data), 'base64');
   }
 
-  /** Cuts the page off from every network, or connects it again. */
-  async setOffline(offline: boolean): Promise<void> {
-    await this.#ask('Network.emulateNetworkConditions', {
-      ...{ offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 },
-    });
-  }
-
   /** Keeps what the browser tells of the page. */
   hear({ method, params = {} }: Message): void {
     if (method === 'Network.requestWillBeSent')

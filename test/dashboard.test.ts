@@ -10,6 +10,7 @@ import { RunLibrary } from '../src/dashboard/run-library.ts';
 import { openDashboard } from '../src/dashboard/server.ts';
 import type { FeedRecord } from '../src/dashboard/view/feed-record.ts';
 import type { RunView } from '../src/dashboard/view/run-view.ts';
+import { lockstep } from './cluster/lockstep-command.ts';
 import { temporaryFolder } from './cluster/processes.ts';
 import { JOINED, stepOf } from './dashboard-events.ts';
 
@@ -61,7 +62,7 @@ async function world(t: TestContext) {
   const enter = async (key: string): Promise<Reply> => ask('/api/session', { origin }, 'POST', key);
   const keyOf = (link: string | undefined): string => link?.split('#key=')[1] ?? '';
   const cookieOf = ({ headers }: Reply): string => headers['set-cookie']?.[0]?.split(';')[0] ?? '';
-  return { feed, links, port, origin, ask, enter, keyOf, cookieOf, dashboard };
+  return { folder, feed, links, port, origin, ask, enter, keyOf, cookieOf, dashboard };
 }
 
 /** What a stream says until it has told of so many records, and the id of the last. */
@@ -100,6 +101,21 @@ function recordsIn(told: string): FeedRecord[] {
     ([, data = '']) => (JSON.parse(data) as { records?: FeedRecord[] }).records ?? [],
   );
 }
+
+describe('lockstep watch', () => {
+  test('tells what was recorded of a run, a line for each event, when piped', async (t) => {
+    const { folder } = await world(t);
+
+    const seen = await lockstep(t, 'watch', join(folder, 'old'));
+    const newest = await lockstep(t, 'watch', folder);
+
+    assert.equal(seen.status, 0, seen.stderr);
+    assert.match(seen.stderr, /^\+ rank 0 joined at step 0: desk/);
+    assert.match(seen.stderr, /\ndoing +Finished after step 2\n/);
+    assert.ok(!seen.stderr.includes('\u001b'));
+    assert.equal(newest.stderr, seen.stderr);
+  });
+});
 
 describe('the dashboard', () => {
   test('lets one browser in by a link, once, and prints another', async (t) => {

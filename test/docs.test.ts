@@ -47,6 +47,9 @@ function anchorsOf(page: string): Set<string> {
   );
 }
 
+/** Flags of `train` that are no settings. */
+const OF_COMMANDS = ['--json', '--help', '--resume', '--dashboard'];
+
 describe('the documents', () => {
   test('list every setting as the program knows it', async () => {
     assert.equal(readFileSync(SETTINGS_FILE, 'utf8'), await settingsPage());
@@ -72,7 +75,7 @@ describe('the documents', () => {
     for (const words of commands) {
       const flags: Record<string, string> = {};
       for (const [index, word] of words.entries()) {
-        if (word.startsWith('--') && !['--json', '--help', '--resume'].includes(word))
+        if (word.startsWith('--') && !OF_COMMANDS.includes(word))
           flags[word.slice(2)] = words[index + 1] ?? 'true';
       }
       parseTrainConfig([], flags);

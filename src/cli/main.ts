@@ -36,6 +36,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     profile: async (c) => (await import('./commands/profile-command.ts')).profileCommand(c),
     generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
     dashboard: async (c) => (await import('./dashboard/dashboard-command.ts')).dashboardCommand(c),
+    watch: async (c) => (await import('./dashboard/watch-command.ts')).watchCommand(c),
     predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Letters commands:': {

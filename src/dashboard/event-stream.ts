@@ -7,6 +7,8 @@ import { isOver } from './view/run-view.ts';
 const BUNDLE_MS = 120;
 /** Something is said so often, so that both ends notice when the other is gone. */
 const BEAT_MS = 10_000;
+/** A browser whose connection broke tries again after so long. */
+const RETRY_MS = 1_000;
 /** A browser that has so much to read gets no more; it comes again, and gets the whole view. */
 const MAX_UNREAD_BYTES = 4 << 20;
 
@@ -48,6 +50,7 @@ export function streamFeed(
     if (isOver(feed.view)) send();
     else timer ??= setTimeout(send, BUNDLE_MS);
   });
+  response.write(`retry: ${RETRY_MS}\n\n`);
   const beat = setInterval(() => response.write(':\n\n'), BEAT_MS);
   response.once('close', () => {
     unfollow();

@@ -46,7 +46,7 @@ nav a[aria-current] { color: var(--ink); border-color: var(--c0); font-weight: 6
 .figures div { min-width: 0; }
 .figures dt { color: var(--faint); font-size: 13px; }
 .figures dd { margin: 0; font-size: 19px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.workers { list-style: none; margin: 0; padding: 0; display: grid; gap: 12px;
+.workers { list-style: none; margin: 0 0 16px; padding: 0; display: grid; gap: 12px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 265px), 1fr)); }
 .worker { background: var(--panel); border: 1px solid var(--line);
   border-left: 5px solid var(--good);
@@ -82,18 +82,20 @@ button { cursor: pointer; } button:hover { border-color: var(--c0); }
 .log li:first-child { border-top: 0; } .log time { color: var(--faint); }
 .log .good span { color: var(--good); } .log .warn span { color: var(--warn); }
 .log .bad span { color: var(--bad); }
-.marks { list-style: none; margin: 6px 0 0; padding: 0; font-size: 13px; display: flex; flex-wrap: wrap;
-  gap: 2px 16px; }
+.marks { list-style: none; margin: 6px 0 0; padding: 0; font-size: 13px; display: flex;
+  flex-wrap: wrap; gap: 2px 16px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px;
   font-variant-numeric: tabular-nums; }
+tbody th { min-width: 170px; }
 th, td { text-align: left; padding: 6px 10px; border-top: 1px solid var(--grid); }
 thead th { border-top: 0; color: var(--faint); font-weight: 600; font-size: 13px;
   white-space: nowrap; }
 .number { text-align: right; white-space: nowrap; }
 pre { margin: 0; font: 12px/1.5 ui-monospace, "SF Mono", Consolas, "DejaVu Sans Mono", monospace;
   white-space: pre-wrap; overflow-wrap: anywhere; max-height: 65vh; overflow-y: auto; }
-.faint { color: var(--faint); font-size: 13px; }
+.faint { color: var(--faint); font-size: 13px; margin: 6px 0 0; }
+.told { min-height: 1.45em; font-variant-numeric: tabular-nums; }
 a { color: var(--c0); }
 :focus-visible { outline: 2px solid var(--c0); outline-offset: 2px; }
 @media (max-width: 520px) { .page { padding: 0 12px 24px; } nav a { padding: 8px 9px; }

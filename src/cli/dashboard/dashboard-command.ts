@@ -1,21 +1,18 @@
 /** `lockstep dashboard`: runs of a folder, recorded or under way, as a page. */
-import { statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { accessFolder } from '../../access/home.ts';
-import { ConfigError } from '../../base/errors.ts';
 import { RunLibrary } from '../../dashboard/run-library.ts';
 import { openDashboard } from '../../dashboard/server.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { helpText } from '../shell/help.ts';
-import { withInterrupt } from '../shell/interrupt.ts';
+import { EXIT } from '../shell/exit-codes.ts';
+import { aborted, withInterrupt } from '../shell/interrupt.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import { parseDashboardPort } from './dashboard-port.ts';
+import { DEFAULT_FOLDER, findRun, type FoundRun } from './find-run.ts';
 import { describeEvent } from './describe-event.ts';
 import { linkText } from './live-dashboard.ts';
 import { userKey } from './user-key.ts';
-
-const DEFAULT_FOLDER = 'experiments';
 
 const HELP = `
 Opens a page for this machine's browsers: who computes, who is slow and why, and whether the model
@@ -29,27 +26,21 @@ Examples:
 
 Exit codes: 1 the port cannot be had, 2 wrong flags or folders, 130 ended by Ctrl-C.`;
 
-/** A folder of runs, and which of them to begin with. */
-interface Shown {
-  readonly folder: string;
-  readonly run: string | undefined;
-}
-
 /** `lockstep dashboard`. */
 export function dashboardCommand(context: CommandContext): Command {
   return new Command('dashboard')
     .description('look at runs, while they train or later, in a browser')
-    .argument('[run or folder]', `a run's folder, or a folder of runs (default: ${DEFAULT_FOLDER})`)
+    .argument('[run]', `a run's folder, or a folder of runs (default: ${DEFAULT_FOLDER})`)
     .option('--port <n>', 'port of the page (default: 3000, or the next that is free)')
     .addHelpText('after', helpText(HELP))
     .action(async (path: string | undefined, { port }: { readonly port?: string }) => {
-      await serve(context, shownBy(path), port);
+      await serve(context, findRun(path), port);
     });
 }
 
 async function serve(
-  { environment }: CommandContext,
-  { folder, run }: Shown,
+  { environment, setExitCode }: CommandContext,
+  { folder, run }: FoundRun,
   port: string | undefined,
 ): Promise<void> {
   const asked = parseDashboardPort('--port', port);
@@ -63,29 +54,8 @@ async function serve(
       userKey: userKey(accessFolder(environment)),
       onLink: (link) => terminal.line(linkText(link, colours)),
     });
-    await new Promise((ended) => signal.addEventListener('abort', ended, { once: true }));
+    await aborted(signal);
     await dashboard.close();
   });
-}
-
-/** What a path names. Throws: ConfigError when it names neither a run nor a folder. */
-function shownBy(path: string | undefined): Shown {
-  const folder = resolve(path ?? DEFAULT_FOLDER);
-  if (isThere(join(folder, 'metrics.jsonl')))
-    return { folder: dirname(folder), run: basename(folder) };
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true)
-    return { folder, run: undefined };
-  // A run may be called by its name alone.
-  const named = join(resolve(DEFAULT_FOLDER), path ?? '');
-  if (path !== undefined && isThere(join(named, 'metrics.jsonl')))
-    return { folder: dirname(named), run: basename(named) };
-  throw new ConfigError(
-    path === undefined
-      ? `there is no folder ${DEFAULT_FOLDER} here. Train a model first, or name a folder of runs.`
-      : `${path}: expected the folder of a run, or a folder of runs; there is no such folder.`,
-  );
-}
-
-function isThere(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  setExitCode(EXIT.interrupted);
 }

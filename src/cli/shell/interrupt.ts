@@ -24,6 +24,12 @@ export function interruptible(onInterrupt: () => void = () => {}): Interruption 
   return { signal: controller.signal, release };
 }
 
+/** Resolves once a signal is aborted. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}
+
 /**
  * Does work that Ctrl-C, SIGTERM or SIGHUP ends in good order, by the signal that it is given; the
  * second one ends the process. Afterwards the live line is gone, and signals mean what they did

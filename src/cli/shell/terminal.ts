@@ -9,11 +9,17 @@ export interface Question {
   readonly close: () => void;
 }
 
+/** What is too long is cut at the edge of the terminal, and is not. */
+const NO_WRAP = '\u001b[?7l';
+const WRAP = '\u001b[?7h';
+
 /** A stream of lines with at most one live line, or a question, at its end. */
 export class Terminal {
   readonly #stream: NodeJS.WriteStream;
   readonly isLive: boolean;
   #live = '';
+  /** Rows that it takes. */
+  #liveRows = 1;
   #reader: Interface | undefined;
 
   constructor(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv) {
@@ -82,6 +88,17 @@ export class Terminal {
     this.#stream.write(this.#live);
   }
 
+  /** The same with several lines, of which as many are shown as there is room for. */
+  liveLines(lines: readonly string[]): void {
+    if (!this.isLive) return;
+    this.#erase();
+    // Each line ends where the terminal does, so that it takes one row of it, colours or not.
+    const shown = lines.slice(0, this.#stream.rows - 1).map(paintedText);
+    this.#live = shown.join('\n');
+    this.#liveRows = shown.length;
+    this.#stream.write(`${NO_WRAP}${this.#live}${WRAP}`);
+  }
+
   /** Removes the live line for good. */
   end(): void {
     this.#erase();
@@ -89,8 +106,10 @@ export class Terminal {
 
   #erase(): void {
     const hasLine = this.#live !== '' || this.#reader !== undefined;
-    if (hasLine) this.#stream.write('\r\u001b[2K');
+    if (this.#liveRows > 1) this.#stream.write(`\r\u001b[${this.#liveRows - 1}A\u001b[J`);
+    else if (hasLine) this.#stream.write('\r\u001b[2K');
     this.#live = '';
+    this.#liveRows = 1;
   }
 }
 

@@ -96,7 +96,7 @@ function rowOf({ name, status, summary }: RunEntry): HTMLElement {
       {},
       element(
         'a',
-        { href: `#overview/${path}/10`, 'aria-label': `replay ${name} ten times as fast` },
+        { href: `#overview/${path}/10`, 'aria-label': `10×: replay ${name} ten times as fast` },
         '10×',
       ),
     ),

@@ -1,7 +1,7 @@
 /** The page: comes in by the link, follows a run, and draws what has changed once a frame. */
 import { element, type Pane, setClass, setText } from './dom.ts';
 import { logsPane, runsPane } from './file-panes.ts';
-import { clusterPane, logPane, overviewPane, timelinePane, trainingPane } from './panes.ts';
+import { clusterPane, eventsPane, overviewPane, timelinePane, trainingPane } from './panes.ts';
 import { RunSource } from './run-source.ts';
 import type { RunView } from '../view/run-view.ts';
 
@@ -90,7 +90,7 @@ class Page {
       case 'timeline':
         return timelinePane(view);
       case 'events':
-        return logPane(view, Infinity, 'Events, newest first');
+        return eventsPane(view);
       case 'logs':
         return logsPane(run);
       default:

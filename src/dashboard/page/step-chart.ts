@@ -27,7 +27,7 @@ const EDGES = { left: 58, right: 10, top: 8, bottom: 34 };
 /** A chart in a panel; the pointer tells the values of a step. */
 export function stepChart(options: StepChartOptions): Pane {
   const canvas = new Canvas(HEIGHT);
-  const told = element('p', { class: 'faint' }, '\u00a0');
+  const told = element('p', { class: 'faint told' });
   const legend = element('ul', { class: 'legend' });
   const root = panel(options.title, legend, canvas.root, told);
   let pointer: number | undefined;
@@ -44,7 +44,7 @@ export function stepChart(options: StepChartOptions): Pane {
     const step = drawSeries(drawing, options, series, pointer);
     const text =
       step === undefined
-        ? '\u00a0'
+        ? ''
         : `step ${formatNumber(step)}: ${valuesAt(series, step)} ${options.unit}`;
     if (told.textContent !== text) told.textContent = text;
   };

@@ -24,7 +24,7 @@ export function timelineChart(view: () => RunView, isFrozen: () => boolean = () 
   let shown: RunView['timeline'] | undefined;
   const place = element('div', {}, canvas.root);
   const count = element('span', { class: 'faint', role: 'status' });
-  const told = element('p', { class: 'faint' }, '\u00a0');
+  const told = element('p', { class: 'faint told' });
   const events = element('ul', { class: 'marks' });
   const change = (by: number): void => {
     zoom = Math.min(ZOOMS.length - 1, Math.max(0, zoom + by));
@@ -140,6 +140,7 @@ function drawTimeline(
     pen.textAlign = 'left';
     pen.fillText(`rank ${rank}`, 2, y + ROW / 2);
   }
+  drawAbsences({ pen, width, height, colour }, marks, at, rowOf);
   for (const { startMs: stepStart, bars, step } of steps) {
     pen.fillStyle = colour('grid');
     pen.fillRect(at(stepStart), EDGES.top, 1, height - EDGES.top - EDGES.bottom);
@@ -171,42 +172,62 @@ function drawTimeline(
         pen.fillText(String(step), at(stepStart) + 3, 9);
     }
   }
-  drawMarks(
-    { pen, width, height, colour },
-    marks.filter(({ atMs }) => atMs >= startMs),
-    at,
-    rowOf,
-  );
+  drawMarks({ pen, width, height, colour }, marks, at, rowOf);
   pen.fillStyle = colour('faint');
   pen.textAlign = 'center';
   for (const tick of x.ticks)
     pen.fillText(timeSpanText(tick), Math.max(x.at(tick), EDGES.left + 10), height - 12);
 }
 
-/** What happened, at the worker that it happened to. */
+/** A row is shaded for as long as its worker was gone. */
+function drawAbsences(
+  { pen, width, colour }: Drawing,
+  marks: readonly TimelineMark[],
+  at: (ms: number) => number,
+  rowOf: ReadonlyMap<number, number>,
+): void {
+  pen.fillStyle = colour('bad-ground');
+  for (const [rank, y] of rowOf) {
+    let goneMs: number | undefined;
+    const shade = (toX: number): void => {
+      const left = Math.max(EDGES.left, at(goneMs ?? 0));
+      if (goneMs !== undefined && toX > left) pen.fillRect(left, y + 1, toX - left, ROW - 2);
+    };
+    for (const { atMs, kind } of marks.filter((mark) => mark.rank === rank)) {
+      if (kind === 'bad') goneMs ??= atMs;
+      if (kind !== 'good') continue;
+      shade(at(atMs));
+      goneMs = undefined;
+    }
+    shade(width - EDGES.right);
+  }
+}
+
+/** What happened, at the worker that it happened to; in words where these hide nothing. */
 function drawMarks(
   { pen, height, colour, width }: Drawing,
   marks: readonly TimelineMark[],
   at: (ms: number) => number,
   rowOf: ReadonlyMap<number, number>,
 ): void {
-  for (const { atMs, kind, what, rank } of marks) {
-    const left = Math.min(at(atMs), width - EDGES.right - 2);
+  pen.font = 'bold 11px system-ui, "DejaVu Sans", sans-serif';
+  pen.textAlign = 'left';
+  for (const [i, { atMs, kind, what, rank }] of marks.entries()) {
+    const left = Math.min(at(atMs), width - EDGES.right - 3);
+    if (left < EDGES.left) continue;
     pen.fillStyle = colour(kind === 'plain' ? 'faint' : kind);
     const y = rank === null ? undefined : rowOf.get(rank);
     if (y === undefined) pen.fillRect(left, EDGES.top, 2, height - EDGES.top - EDGES.bottom);
     else pen.fillRect(left, y + 1, 3, ROW - 2);
-    const isRight = left > width - 110;
-    pen.textAlign = isRight ? 'right' : 'left';
-    pen.font = 'bold 11px system-ui, "DejaVu Sans", sans-serif';
-    const text = what;
-    const textWidth = pen.measureText(text).width;
-    const from = isRight ? left - 4 - textWidth : left + 5;
-    const middle = (y ?? EDGES.top - ROW + 8) + ROW / 2;
-    pen.fillStyle = colour('panel');
-    pen.fillRect(from - 2, middle - 7, textWidth + 4, 14);
-    pen.fillStyle = colour(kind === 'plain' ? 'faint' : kind);
-    pen.fillText(text, isRight ? left - 4 : left + 5, middle);
-    pen.font = '12px system-ui, "DejaVu Sans", sans-serif';
+    if (y === undefined || kind !== 'bad') continue;
+    const next = marks.slice(i + 1).find((mark) => mark.rank === rank && mark.atMs > atMs);
+    const room = (next === undefined ? width - EDGES.right : at(next.atMs)) - left - 10;
+    const given = marks.find(
+      (mark) => mark.rank === rank && mark.atMs === atMs && mark !== marks[i],
+    );
+    const texts = given === undefined ? [what] : [`${what}, ${given.what}`, what];
+    const text = texts.find((one) => pen.measureText(one).width <= room);
+    if (text !== undefined) pen.fillText(text, left + 8, y + ROW / 2);
   }
+  pen.font = '12px system-ui, "DejaVu Sans", sans-serif';
 }

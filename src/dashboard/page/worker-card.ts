@@ -24,8 +24,8 @@ export const TIME_PARTS = [
 /** How often numbers change at most. */
 const NUMBERS_MS = 400;
 
-/** Cards of all workers, in a list. */
-export function workerCards(view: () => RunView): Pane {
+/** Cards of all workers, in a list; `isDetailed`: with what computing consists of. */
+export function workerCards(view: () => RunView, isDetailed: boolean): Pane {
   const root = element('ul', { class: 'workers' });
   let shownStates = '';
   let shownId = -1;
@@ -39,12 +39,12 @@ export function workerCards(view: () => RunView): Pane {
       const isDue = performance.now() - drawnMs >= NUMBERS_MS && now.lastId !== shownId;
       if (states === shownStates && !isDue) return;
       [shownStates, shownId, drawnMs] = [states, now.lastId, performance.now()];
-      root.replaceChildren(...now.workers.map((worker) => cardOf(worker, now)));
+      root.replaceChildren(...now.workers.map((worker) => cardOf(worker, now, isDetailed)));
     },
   };
 }
 
-function cardOf(worker: WorkerView, view: RunView): HTMLElement {
+function cardOf(worker: WorkerView, view: RunView, isDetailed: boolean): HTMLElement {
   const { rank, host, device, lanes, processId, state, sinceMs, reason, mean, parts } = worker;
   const slowness = isThere(worker) ? slownessOf(worker, view) : undefined;
   const where = [
@@ -85,7 +85,7 @@ function cardOf(worker: WorkerView, view: RunView): HTMLElement {
           element('span', {}, `${timeSpanText(mean.microBatchMs)} a micro-batch`),
           element('span', {}, `waits ${timeSpanText(mean.waitMs)}`),
         ),
-        parts !== null && element('p', {}, partsText(parts)),
+        isDetailed && parts !== null && element('p', {}, partsText(parts)),
       ],
   );
 }

@@ -49,7 +49,7 @@ describe('RunView', () => {
     assert.equal(worker?.reason, 'its connection ended');
     assert.deepEqual(
       view.timeline.marks.filter(({ rank }) => rank === 2).map(({ what }) => what),
-      ['joined', 'lost', '4 micro-batches go to others'],
+      ['joined', 'lost', '4 micro-batches to others'],
     );
   });
 

@@ -24,7 +24,7 @@ const MAX_WORKERS = 512;
 /** Means go over about so many steps. */
 const SMOOTHED_STEPS = 20;
 /** Steps whose mean loss is what the training began with. */
-const FIRST_STEPS = 10;
+const FIRST_STEPS = 3;
 
 /** Where a run is. */
 type RunPhase =
@@ -275,5 +275,5 @@ function ensureWorker(view: RunView, rank: number, timeMs: number): WorkerView {
 }
 
 function givenAwayText(count: number): string {
-  return count === 1 ? '1 micro-batch goes to others' : `${count} micro-batches go to others`;
+  return count === 1 ? '1 micro-batch to others' : `${count} micro-batches to others`;
 }

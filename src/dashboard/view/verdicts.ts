@@ -14,7 +14,7 @@ const LEAST_STEPS = 5;
 /** Milliseconds that are not worth a word. */
 const LEAST_MS = 1;
 /** Before so many steps nobody knows whether it learns. */
-const EARLY_STEPS = 20;
+const EARLY_STEPS = 10;
 /** A loss that is so much lower than the first has fallen. */
 const FALLEN = 0.97;
 
