@@ -222,9 +222,9 @@ describe('the dashboard', () => {
     feed.onEvent(stepOf(2));
     feed.onEvent(stepOf(3));
     const id = idIn(first);
-    const next = await listen(port, { cookie, 'last-event-id': id }, (told) => told !== '');
+    const next = await listen(port, { cookie, 'last-event-id': id }, (told) => told.includes('data: '));
     const strange = { cookie, 'last-event-id': `other.${id.split('.')[1]}` };
-    const anew = await listen(port, strange, (told) => told !== '');
+    const anew = await listen(port, strange, (told) => told.includes('data: '));
 
     assert.equal(viewIn(first).step, 1);
     assert.deepEqual(
