@@ -12,7 +12,8 @@ import type { FeedRecord } from '../src/dashboard/view/feed-record.ts';
 import type { RunView } from '../src/dashboard/view/run-view.ts';
 import { lockstep } from './cluster/lockstep-command.ts';
 import { temporaryFolder } from './cluster/processes.ts';
-import { JOINED, stepOf } from './dashboard-events.ts';
+import { JOINED, joined, stepOf } from './dashboard-events.ts';
+import { readPage } from './pages.ts';
 
 const USER_KEY = 'k'.repeat(43);
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'];
@@ -222,7 +223,9 @@ describe('the dashboard', () => {
     feed.onEvent(stepOf(2));
     feed.onEvent(stepOf(3));
     const id = idIn(first);
-    const next = await listen(port, { cookie, 'last-event-id': id }, (told) => told.includes('data: '));
+    const next = await listen(port, { cookie, 'last-event-id': id }, (told) =>
+      told.includes('data: '),
+    );
     const strange = { cookie, 'last-event-id': `other.${id.split('.')[1]}` };
     const anew = await listen(port, strange, (told) => told.includes('data: '));
 
@@ -273,11 +276,56 @@ describe('the dashboard', () => {
     assert.match(view.log.at(-2)?.text ?? '', /^1 lines of metrics.jsonl cannot be read/);
   });
 
+  test('has the paths and fields of the heterogeneous monitor, as its page says', async (t) => {
+    const { ask, feed } = await world(t);
+    for (const event of [joined(0), joined(1), joined(2), stepOf(1), stepOf(2)])
+      feed.onEvent(event);
+    const page = readPage('docs/dashboard.md');
+    const authorization = `Bearer ${USER_KEY}`;
+    const answerTo = async (path: string): Promise<Record<string, unknown>> => {
+      const { status, text } = await ask(path, { authorization });
+      assert.equal(status, 200, path);
+      return JSON.parse(text) as Record<string, unknown>;
+    };
+    const firstOf = (list: unknown): object => (list as object[])[0] ?? {};
+
+    const nodes = await answerTo('/api/nodes');
+    const jobs = await answerTo('/api/jobs');
+    const latest = await answerTo('/api/metrics/latest');
+    const history = await answerTo('/api/metrics/history/live?limit=1');
+    const experiments = await answerTo('/api/experiments');
+    const documented: readonly (readonly [string, object])[] = [
+      ['/api/nodes', firstOf(nodes['nodes'])],
+      ['/api/system', await answerTo('/api/system')],
+      ['/api/cluster/status', await answerTo('/api/cluster/status')],
+      ['/api/jobs', firstOf(jobs['jobs'])],
+      ['/api/metrics/latest', latest['rank_0'] as object],
+      ['/api/experiments', firstOf(experiments['experiments'])],
+    ];
+
+    for (const [path, answer] of documented) {
+      const [, item = ''] = page.split(`- \`${path}\``);
+      const text = item.split('\n- `')[0] ?? '';
+      const missing = Object.keys(answer).filter((key) => !text.includes(`\`${key}\``));
+      assert.deepEqual(missing, [], path);
+      assert.ok(Object.keys(answer).length >= 4, path);
+    }
+    assert.deepEqual(history['iteration'], [2]);
+    assert.deepEqual(Object.keys(latest), ['rank_0', 'rank_1', 'rank_2']);
+    assert.equal((await answerTo('/api/cluster/status'))['active_nodes'], 3);
+  });
+
   test('takes the next free port, but not instead of one that was asked for', async (t) => {
     const { port } = await world(t);
     const library = new RunLibrary('nowhere', describeEvent);
     const about = { library, first: undefined, userKey: undefined, onLink: () => {} };
+    const free = { ...about, port: undefined, flag: '--dashboard' };
+    const one = await openDashboard(free);
+    t.after(() => one.close());
+    const other = await openDashboard(free);
+    t.after(() => other.close());
 
+    assert.ok(one.port >= 3000 && other.port > one.port);
     await assert.rejects(
       openDashboard({ ...about, port, flag: '--dashboard' }),
       new RegExp(`port ${port} is in use.*choose another with --dashboard`),
