@@ -25,7 +25,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['remote', 'strategies'],
   ['job'],
   ['doctor/checks', 'runs'],
-  ['dashboard', 'launch'],
+  ['dashboard', 'launch', 'trackers'],
   ['api', 'doctor/facts', 'validate/results'],
   ['doctor', 'validate/bench', 'validate/compare', 'validate/watch'],
   ['validate/drills', 'validate/reports'],

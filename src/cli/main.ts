@@ -37,6 +37,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     generate: async () => (await import('./commands/generate-command.ts')).generateCommand(),
     dashboard: async (c) => (await import('./dashboard/dashboard-command.ts')).dashboardCommand(c),
     watch: async (c) => (await import('./dashboard/watch-command.ts')).watchCommand(c),
+    export: async (c) => (await import('./dashboard/export-command.ts')).exportCommand(c),
     predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Letters commands:': {

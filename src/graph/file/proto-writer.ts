@@ -34,6 +34,14 @@ export class ProtoWriter {
     this.#length += 4;
   }
 
+  /** A double field: eight bytes, little-endian. */
+  double(field: number, value: number): void {
+    this.#key(field, WIRE_TYPES.fixed64);
+    this.#reserve(8);
+    new DataView(this.#bytes.buffer).setFloat64(this.#length, value, true);
+    this.#length += 8;
+  }
+
   string(field: number, value: string): void {
     this.bytes(field, utf8.encode(value));
   }
