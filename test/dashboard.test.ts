@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -115,6 +115,37 @@ describe('lockstep watch', () => {
     assert.match(seen.stderr, /\ndoing +Finished after step 2\n/);
     assert.ok(!seen.stderr.includes('\u001b'));
     assert.equal(newest.stderr, seen.stderr);
+  });
+});
+
+describe('lockstep export', () => {
+  test('writes a run once, and not over what is there', async (t) => {
+    const { folder } = await world(t);
+    const [board, wandb] = [join(folder, 'board'), join(folder, 'wandb')];
+    const args = ['export', join(folder, 'old'), '--tensorboard', board, '--wandb', wandb];
+
+    const first = await lockstep(t, ...args);
+    const again = await lockstep(t, ...args);
+
+    assert.equal(first.status, 0, first.stderr);
+    const events = join(board, 'old', readdirSync(join(board, 'old'))[0] ?? '');
+    assert.ok(readFileSync(events).includes('losses/train'));
+    assert.match(readdirSync(wandb).join(), /^offline-run-20010909_014640-[0-9a-z]{8}$/);
+    assert.equal(again.status, 2);
+    assert.match(again.stderr, /is there already: this run was exported before/);
+  });
+});
+
+describe('lockstep compare', () => {
+  test('prints a row for each run, and a dash for what nobody knows', async (t) => {
+    const { folder } = await world(t);
+    const csv = join(folder, 'runs.csv');
+
+    const { status, stdout } = await lockstep(t, 'compare', join(folder, 'old'), '--csv', csv);
+
+    assert.equal(status, 0);
+    assert.match(stdout, /^run +status +model .*\nold +finished +mlp +– /);
+    assert.equal(readFileSync(csv, 'utf8').split('\n')[1]?.slice(0, 18), 'old,finished,mlp,,');
   });
 });
 

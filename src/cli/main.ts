@@ -38,6 +38,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     dashboard: async (c) => (await import('./dashboard/dashboard-command.ts')).dashboardCommand(c),
     watch: async (c) => (await import('./dashboard/watch-command.ts')).watchCommand(c),
     export: async (c) => (await import('./dashboard/export-command.ts')).exportCommand(c),
+    compare: async (c) => (await import('./dashboard/compare-command.ts')).compareCommand(c),
     predict: async () => (await import('./commands/predict-command.ts')).predictCommand(),
   },
   'Letters commands:': {

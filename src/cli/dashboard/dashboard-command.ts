@@ -93,7 +93,7 @@ async function serve(
     const dashboard = await openDashboard({
       ...shown,
       ...asked,
-      userKey: userKey(accessFolder(environment)),
+      userKey: userKey(accessFolder(environment), (problem) => terminal.line(problem)),
       onLink: (link) => terminal.line(linkText(link, colours)),
     });
     await aborted(signal);

@@ -38,7 +38,7 @@ export async function withDashboard(
     library,
     first: name,
     ...asked,
-    userKey: userKey(accessFolder),
+    userKey: userKey(accessFolder, (problem) => terminal.line(problem)),
     onLink: (link) => terminal.line(linkText(link, colours)),
   });
   try {
