@@ -200,6 +200,6 @@ describe('the page', { skip: NO_BROWSER }, () => {
 
     await page.until('the last step', `document.body.innerText.includes('step 40')`);
     await openTab(page, 'Timeline');
-    await page.until('all steps', `document.body.innerText.includes('steps 31 to 40')`);
+    await page.until('all steps', `document.body.innerText.includes('steps 21 to 40')`);
   });
 });
