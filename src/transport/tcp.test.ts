@@ -144,6 +144,8 @@ describe('connect and listen', () => {
     assert.ok(Buffer.from(near.frames[0]!.payload).equals(large));
     assert.equal(near.connection.bytesSent, far.connection.bytesReceived);
     assert.equal(far.connection.bytesSent, near.connection.bytesReceived);
+    assert.equal(near.connection.framesSent, far.connection.framesReceived);
+    assert.equal(far.connection.framesSent, near.connection.framesReceived);
   });
 
   test('name the other end by address and port', async () => {
