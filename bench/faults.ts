@@ -1,7 +1,7 @@
 /**
  * How fast a run reacts: SIGKILL of a worker to the coordinator's notice and to the next step,
- * SIGSTOP to the next step, start of a late worker to its first counted micro-batch, and the command
- * to the first committed step. Several rounds; the event times in metrics.jsonl are the
+ * SIGSTOP to the next step, start of a late worker to its first counted micro-batch, and the
+ * command to the first committed step. Several rounds; the event times in metrics.jsonl are the
  * coordinator's.
  */
 import { machine } from './lib/processes.ts';

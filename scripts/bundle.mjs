@@ -22,7 +22,7 @@ const PROGRAMS = [
   'validate/drills/faulty-worker-process',
 ];
 
-/** Of the packages that it needs, those of which a program takes a small part; others stay apart. */
+/** Packages that become a part of programs, which take little of them; others stay apart. */
 const TAKEN_IN = ['zod'];
 
 /** Modules that find files beside themselves still do, from wherever they were moved. */

@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { accessFolder } from '../../access/home.ts';
 import { Command, Option } from 'commander';
 import { DATASET_NAMES } from '../../data/sources/datasets.ts';
