@@ -27,10 +27,10 @@ learns. Runs that are under way are followed. The printed link lets one browser 
 used, another is printed. To look from another machine: ssh -L 3000:127.0.0.1:3000 THIS_MACHINE
 
 Examples:
-  lockstep train --dashboard                     the page of a run, while it trains
-  lockstep dashboard                             the runs in experiments/
-  lockstep dashboard experiments/my-run          one of them
-  lockstep dashboard --result single.json        a result that \`lockstep run\` has written
+  lockstep train --dashboard                the page of a run, while it trains
+  lockstep dashboard                        the runs in experiments/
+  lockstep dashboard experiments/my-run     one of them
+  lockstep dashboard --result single.json   a result of \`lockstep run\`
 
 Exit codes: 1 the port cannot be had, 2 wrong flags or folders, 130 ended by Ctrl-C.`;
 

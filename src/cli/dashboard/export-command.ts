@@ -31,8 +31,8 @@ names of the numbers are SmolCluster's: losses/train, losses/val, accuracy/val, 
 gradients/layer_NAME.
 
 Examples:
-  lockstep export my-run --tensorboard     then: tensorboard --logdir tensorboard
-  lockstep export my-run --wandb           then: wandb sync wandb/offline-run-...
+  lockstep export my-run --tensorboard  then: tensorboard --logdir tensorboard
+  lockstep export my-run --wandb        then: wandb sync wandb/offline-run-...
 
 Exit codes: 0 done, 1 a file could not be written, 2 wrong flags, no such run, or one that was
 exported there before, 130 ended by Ctrl-C.`;
