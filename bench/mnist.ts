@@ -5,7 +5,7 @@
  *       flushed subnormals
  *   (b) two worker processes against DistributedDataParallel on gloo with two processes
  *   (c) two lanes against one; two workers against one
- *   (d) one worker of one lane: the whole program against its engine
+ *   (d) one worker of one lane: the whole program against its engine and PyTorch
  *
  * Rounds are interleaved; medians are shown.
  * Needs Debian's python3-torch, python3-numpy and libopenblas0-pthread.
@@ -133,12 +133,17 @@ async function alone(batch: number): Promise<void> {
     thread: async () => (await measureOneThread(plan, 300, 1_500)).samplesPerSecond,
     pool: async () => (await measureSteps(plan, 1, 300, 1_500)).samplesPerSecond,
     program: () => train(batch, 1, 1, 1),
+    torch: () => pytorch('mlp_step.py', [batch, TORCH_STEPS, 0, folder]).samplesPerSecond,
+    torchFlush: () => pytorch('mlp_step.py', [batch, 1_000, 1, folder]).samplesPerSecond,
   });
   const part = (rate: number): string => `${((100 * rate) / rates.thread).toFixed(0)} %`;
   console.log(
     `(d) batch ${batch}, samples/s: a step in one thread ${rates.thread.toFixed(0)}; on a lane, ` +
       `told by another thread ${rates.pool.toFixed(0)} = ${part(rates.pool)}; the whole program ` +
-      `${rates.program.toFixed(0)} = ${part(rates.program)}`,
+      `${rates.program.toFixed(0)} = ${part(rates.program)}, ` +
+      `${(rates.program / rates.torch).toFixed(2)}x PyTorch (${rates.torch.toFixed(0)}), ` +
+      `${(rates.program / rates.torchFlush).toFixed(2)}x PyTorch flushing ` +
+      `(${rates.torchFlush.toFixed(0)})`,
   );
 }
 
@@ -150,7 +155,10 @@ if (wants('b')) for (const batch of [32, 128]) await againstDdp(batch);
 if (wants('d')) for (const batch of [32, 128]) await alone(batch);
 if (wants('c'))
   for (const [batch, count] of [
+    [32, 1],
     [32, 6],
+    [32, 16],
+    [128, 1],
     [128, 6],
     [128, 16],
   ] as const)

@@ -2,7 +2,7 @@
  * Runs on slow links, with real network namespaces (root, Linux): how much of what a link allows is
  * used, and what one slow worker costs the others.
  *
- *   npm run bench -- slow-links               all of it, ten minutes
+ *   npm run bench -- slow-links               all of it, fifteen minutes
  *   npm run bench -- slow-links link 120      one part, of so many seconds
  */
 import {
@@ -16,9 +16,11 @@ import {
   withNetwork,
 } from '../test/real/network.ts';
 import type { Run } from '../test/cluster/runs.ts';
+import { median } from './lib/median.ts';
 import { machine } from './lib/processes.ts';
 
 const ENDLESS = ['--steps', '1000000', '--eval-every', '1000000'];
+const MACHINES = 4;
 /** The first steps measure speeds and the grid. */
 const WARM_UP_STEPS = 3;
 
@@ -109,6 +111,35 @@ async function second(name: string, rounds: number) {
   }
 }
 
+/** Four machines, each behind a link of its own, whose sums go around a ring. */
+async function ring(name: string, seconds: number) {
+  const models: readonly (readonly string[])[] = [
+    ['--model', 'simple_cnn', '--micro-batch', '8', '--global-batch', '32'],
+    ['--hidden', '4600,4600', '--micro-batch', '8', '--global-batch', '32'],
+  ];
+  for (const kbit of [1_000_000, 50_000])
+    for (const model of models)
+      await withNetwork(async (network) => {
+        const run = await network.coordinate(['--workers', String(MACHINES), ...model, ...ENDLESS]);
+        for (let i = 0; i < MACHINES; i++) network.join(kbit, named(`machine${i}`));
+        const { collective } = await run.event('collective-chosen');
+        const { parameterCount } = await run.event('run-started');
+        const steps = await settled(run, seconds);
+        const leastMs = (((2 * (MACHINES - 1)) / MACHINES) * 32 * parameterCount) / kbit;
+        // Who is the last to have its sum waits for nobody: that is what adding up takes.
+        const addMs = median(
+          steps.map(({ step }) => Math.min(...step.ranks.map((r) => r.addMs ?? Number.NaN))),
+        );
+        console.log(
+          `${name}: ${MACHINES} machines at ${kbit / 1000} Mbit/s without delay (this cannot shape ` +
+            `it), ${parameterCount} parameters, ${collective}, ${seconds} s: ${steps.length} steps ` +
+            `of ${median(steps.map(({ ms }) => ms)).toFixed(0)} ms, adding up ${addMs.toFixed(1)} ` +
+            `ms, the links alone ${leastMs.toFixed(1)} ms: ${percent(leastMs / addMs)}; ` +
+            troubles(run),
+        );
+      });
+}
+
 /** BERT on workers that get what others leave of the cores, one of which is busy. */
 async function busy(name: string, steps: number) {
   await withNetwork(async (network) =>
@@ -140,6 +171,7 @@ const PARTS: Readonly<Record<string, (seconds?: number) => Promise<void>>> = {
   thin: async (seconds = 120) => link('thin', 2_400, [], seconds),
   beside: async (seconds = 60) => beside('beside', seconds),
   second: async (rounds = 5) => second('second', rounds),
+  ring: async (seconds = 60) => ring('ring', seconds),
   busy: async (steps = 1) => busy('busy', steps),
 };
 

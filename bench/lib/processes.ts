@@ -72,6 +72,13 @@ function peakOf(id: number): number | undefined {
   }
 }
 
+/** The time that all threads of a process have spent on processors so far; Linux counts in 10 ms. */
+export function processorMs(id: number): number {
+  const text = readFileSync(`/proc/${id}/stat`, 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}
+
 /** Runs one of bench/pytorch that times a whole step. */
 export function pytorch(
   script: string,

@@ -14,6 +14,8 @@ export const REPOSITORY: string = resolve(import.meta.dirname, '../..');
 /** Nothing here takes longer on a machine that is not stuck. */
 export const DEADLINE_MS = 90_000;
 const POLL_MS = 25;
+/** How often it is looked whether a transfer is under way. */
+const LOOK_MS = 5;
 /** A process that was asked to end gets this long before it is killed. */
 const GRACE_MS = 8_000;
 
@@ -154,6 +156,28 @@ export function startProgram(
   const started = new Program(child);
   t.after(() => started.release());
   return started;
+}
+
+/** Bytes that a process has read and written so far: sockets, and files. */
+export function movedBytes(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/io`, 'utf8');
+  const [, read] = /^rchar: (\d+)$/m.exec(text) ?? [];
+  const [, written] = /^wchar: (\d+)$/m.exec(text) ?? [];
+  return Number(read) + Number(written);
+}
+
+/** Resolves in the midst of a transfer: a process has just moved so many bytes at two looks. */
+export async function movesBytes(pid: number, bytes: number): Promise<void> {
+  const untilMs = performance.now() + DEADLINE_MS;
+  const seen = [movedBytes(pid)];
+  for (;;) {
+    await new Promise((later) => setTimeout(later, LOOK_MS));
+    seen.push(movedBytes(pid));
+    const [a = 0, b = 0, c = 0] = seen.slice(-3);
+    if (seen.length > 2 && b - a > bytes && c - b > bytes) return;
+    if (performance.now() > untilMs)
+      throw new Error(`waited ${DEADLINE_MS} ms for process ${pid} to move ${bytes} bytes at once`);
+  }
 }
 
 /** Whether a process lives; one that is dead but not yet buried by its parent does not. */
