@@ -1,6 +1,6 @@
 /**
- * What strangers in the network cost a run whose door wants a key, while a worker of another
- * machine trains: 200 connections of 13 addresses that say nothing (who is closed comes again a second
+ * What strangers in the network cost a run whose door wants a key, while a worker of another host
+ * trains: 200 connections of 13 addresses that say nothing (who is closed comes again a second
  * later), and mutated beginnings of connections, as many as the door lets come. Real network
  * namespaces (root, Linux).
  *
