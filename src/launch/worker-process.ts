@@ -23,6 +23,7 @@ import type { LanePool } from '../runtime/lanes/lane-pool.ts';
 import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
 import type { Connection } from '../transport/connection.ts';
 import { type Destination, dial, placesText, type Reached } from '../transport/dial.ts';
+import { isLoopback } from '../transport/loopback.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import type { PeerNetwork } from '../worker/peer-network.ts';
 import type { WorkerEnd } from '../worker/worker-options.ts';
@@ -35,6 +36,7 @@ import {
   engineFactory,
   type EngineOwner,
 } from './worker-engine.ts';
+import { ownAddresses } from './own-addresses.ts';
 import { type OpenPeerNetwork, openPeerNetwork } from './peer-network.ts';
 import { type SearchOptions, WorkerSearch } from './worker-search.ts';
 
@@ -43,6 +45,8 @@ export interface WorkerProcessOptions extends ComputeOptions, SearchOptions {
   /** The rank the launcher meant for it, or null. */
   readonly rank: number | null;
   readonly places: DataPlaces;
+  /** By which network interfaces other workers come; the fastest of all if absent. */
+  readonly interfaces?: readonly string[] | undefined;
   readonly parts?: WorkerParts;
 }
 
@@ -114,7 +118,7 @@ async function joinOnce(options: WorkerProcessOptions, standing: Standing): Prom
   if (reached === undefined) return { kind: 'dismissed', reason: INTERRUPTED };
   const { connection: control, address } = reached;
   const resources = new Resources(options.parts?.heartbeatProgram ?? HEARTBEAT);
-  const peers = await resources.openDoor(control.localHost, options.log);
+  const peers = await resources.openDoor(control.localHost, options);
   const ended = new AbortController();
   const end = await new Promise<WorkerEnd>((resolve) => {
     const worker = startWorker(control, options, standing, { resources, peers, address }, resolve);
@@ -245,13 +249,21 @@ class Resources implements EngineOwner {
   }
 
   /**
-   * Opens a door for other workers, at an address of this machine. Without one this worker takes no
-   * part in groups, and `log` says why.
+   * Opens a door for other workers: at `reached`, with which this machine reaches the coordinator,
+   * or by the interfaces that are asked for. Without one this worker takes no part in groups, and
+   * `log` says why.
    */
-  async openDoor(host: string, log: (line: string) => void): Promise<PeerNetwork | undefined> {
+  async openDoor(
+    reached: string,
+    { interfaces, log }: Pick<WorkerProcessOptions, 'interfaces' | 'log'>,
+  ): Promise<PeerNetwork | undefined> {
     try {
       const watch = (connection: Connection): void => this.watch(connection);
-      this.#peers = await openPeerNetwork({ host, port: 0 }, watch, log);
+      const addresses = (): readonly string[] => ownAddresses(interfaces);
+      // Programs of one machine need no key: their doors stay inside it.
+      const isInside = interfaces === undefined || isLoopback(reached);
+      const host = isInside ? reached : (addresses()[0] ?? reached);
+      this.#peers = await openPeerNetwork({ host, port: 0 }, watch, log, addresses);
     } catch (error) {
       log(`no door for other workers, sums go through the coordinator: ${messageOf(error)}`);
     }

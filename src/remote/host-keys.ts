@@ -35,6 +35,7 @@ const ADDRESS = /^[A-Za-z0-9:][A-Za-z0-9.:%-]{0,254}$/;
 const USER = /^[A-Za-z0-9_][A-Za-z0-9._@\\-]{0,63}$/;
 /** A path without control characters: some shells end a word at a line break whatever is quoted. */
 const PATH = /^(?:~\/|\/)[^\p{Cc}]*$/u;
+const INTERFACES = /^[A-Za-z0-9][A-Za-z0-9._@:-]*(?:,[A-Za-z0-9][A-Za-z0-9._@:-]*)*$/;
 const LOCAL_PATH = /^[^\p{Cc}-][^\p{Cc}]*$/u;
 
 /** Keys of a host. Those of `DEFAULT_KEYS` may also stand at the top, for all hosts. */
@@ -83,6 +84,11 @@ const HOST_RULES: Readonly<Record<string, KeyRule>> = {
     expected: 'a folder on the host that begins with / or ~/',
     accepts: matching(PATH),
   },
+  interface: {
+    field: 'interface',
+    expected: 'names of network interfaces, with commas between',
+    accepts: matching(INTERFACES),
+  },
   node: {
     field: 'node',
     expected: 'the path of a program on the host that begins with / or ~/',
@@ -100,6 +106,7 @@ export const DEFAULT_KEYS: readonly string[] = [
   'lanes',
   'device',
   'data_dir',
+  'interface',
   'node',
 ];
 

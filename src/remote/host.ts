@@ -27,6 +27,8 @@ export interface Host extends SshTarget {
   readonly device: DeviceName;
   /** Where data files lie on the host. */
   readonly dataDir?: string | undefined;
+  /** Names of network interfaces by which its workers exchange sums; the fastest if undefined. */
+  readonly interface?: string | undefined;
   /** The program of Node.js there, if it is not to be looked for. */
   readonly node?: string | undefined;
 }

@@ -64,7 +64,7 @@ describe('the script of a session', () => {
 });
 
 test('commands of processes quote what comes from files', () => {
-  const host = { ...HOST, dataDir: "~/my 'data'", lanes: 2 };
+  const host = { ...HOST, dataDir: "~/my 'data'", lanes: 2, interface: 'en5,en6' };
 
   assert.equal(
     coordinatorCommand(PROGRAM, ['--resume', 'my run']),
@@ -74,7 +74,8 @@ test('commands of processes quote what comes from files', () => {
   assert.equal(
     workerCommand(PROGRAM, { host, rank: 3 }, { kind: 'link' }),
     String.raw`'/opt/it'\''s/node' packages/1-a/bin/lockstep.js join ` +
-      String.raw`--link-file launch/worker4.link --rank 3 --device cpu --lanes 2 --data-dir "$HOME"/'my '\''data'\'`,
+      String.raw`--link-file launch/worker4.link --rank 3 --device cpu --lanes 2 --data-dir "$HOME"/'my '\''data'\' ` +
+      '--interface en5,en6',
   );
   const way = { kind: 'address', address: '[fe80::1]:29500', isInsecure: true } as const;
   assert.match(

@@ -52,13 +52,14 @@ export function workerCommand(
   way: Way,
   cores?: number,
 ): string {
-  const { device, dataDir, workers } = host;
+  const { device, dataDir, workers, interface: names } = host;
   const share = cores === undefined || workers === 1 || device !== 'cpu' ? undefined : cores;
   const lanes = host.lanes ?? (share && Math.max(1, Math.floor(share / workers)));
   const words = [...wordsOf(way, rank), '--rank', String(rank), '--device', device];
   const threads = lanes === undefined ? '' : ` --lanes ${lanes}`;
   const data = dataDir === undefined ? '' : ` --data-dir ${quotePath(dataDir)}`;
-  return `${lockstep(program)} ${words.map(quote).join(' ')}${threads}${data}`;
+  const networks = names === undefined ? '' : ` --interface ${quote(names)}`;
+  return `${lockstep(program)} ${words.map(quote).join(' ')}${threads}${data}${networks}`;
 }
 
 /** The log of a session, where SmolCluster has it: in the user's home. */

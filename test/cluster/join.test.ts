@@ -211,6 +211,10 @@ describe('lockstep join', () => {
       [['join', 'lockstep://desk:29500/lk1_worker_abc'], /Was it copied whole\?/],
       [['join', link.replace('127.0.0.1', 'a$(id)')], /expected host:port before the token, got/],
       [['join', link, '--lanes', 'many'], /--lanes: expected a whole number/],
+      [
+        ['join', link, '--interface', 'none9'],
+        /--interface: expected interfaces of this machine, .*got "none9"/,
+      ],
       [['join', '--link-file', 'nowhere'], /--link-file: expected a file that is there/],
       [['join', '--link-file', '.'], /--link-file: expected a file, no folder, got "\."/],
       [['worker', '--join', link], /--join: expected host:port, got a link\. A link goes to `lock/],

@@ -46,4 +46,25 @@ describe('a run of workers in two networks', { skip: reasonToSkip() }, () => {
       }
     });
   });
+
+  test('sends sums by the interface that is asked for, whatever is faster', async (t) => {
+    await withNetwork(async (network) => {
+      const run = await network.coordinate(
+        [...ARGS, '--workers', '2', '--collective', 'ring', '--steps', '9'],
+        '0.0.0.0',
+      );
+      const hosts = [network.addHost(SLOW), network.addHost(SLOW)] as const;
+      await network.wire(...hosts, FAST);
+      for (const host of hosts) network.joinAt(host, ['env', 'GLOO_SOCKET_IFNAME=eth0']);
+
+      await run.outcome(END_MS);
+
+      assert.equal(run.eventsOf('collective-chosen')[0]?.collective, 'ring');
+      for (const { receivedBytes } of hosts) {
+        const bytes = receivedBytes('eth1');
+        t.diagnostic(`${bytes} bytes over the fast network`);
+        assert.ok(bytes < SUM_BYTES, `${bytes} bytes over the fast network`);
+      }
+    });
+  });
 });

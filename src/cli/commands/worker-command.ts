@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { Command, Option } from 'commander';
 import { accessFolder } from '../../access/home.ts';
 import { looksLikeLink, MAX_LINK, parseJoinLink } from '../../access/join-link.ts';
@@ -7,6 +8,7 @@ import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { launchedRank } from '../../launch/launched-rank.ts';
 import { destinationOf, type JoinOptions } from '../../launch/join.ts';
+import { ownAddresses } from '../../launch/own-addresses.ts';
 import { runWorkerProcess } from '../../launch/worker-process.ts';
 import { type Destination, placesText } from '../../transport/dial.ts';
 import { parseAddress } from '../../transport/parse-address.ts';
@@ -78,6 +80,10 @@ function withWorkOptions(command: Command): Command {
     .option(
       '--data-dir <folder>',
       'where the data set lies on this machine, also a file or folder of your own',
+    )
+    .option(
+      '--interface <names>',
+      'network interfaces for other workers (default: those of GLOO_SOCKET_IFNAME, else the fastest)',
     )
     .option('--retry <seconds>', 'how long to look for the coordinator', '60');
 }
@@ -182,6 +188,7 @@ async function work(
     throttle: wholeNumber('--throttle', flags['throttle'], 1, MAX_THROTTLE) ?? 1,
     rank: rankOf(flags['rank'], context.environment),
     places: dataPlaces(flags['dataDir'], context.environment),
+    interfaces: interfacesOf(flags['interface'], context.environment),
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
   };
   if (note !== undefined) logLine(note);
@@ -200,6 +207,26 @@ function rankOf(flag: string | undefined, environment: NodeJS.ProcessEnv): numbe
   const launched = launchedRank(environment);
   if (launched !== undefined) logLine(`asks for rank ${launched.rank}, by ${launched.name}`);
   return launched?.rank ?? null;
+}
+
+/** Which other workers are to come by: as asked for, or by the name that torchrun's users know. */
+function interfacesOf(
+  flag: string | undefined,
+  { GLOO_SOCKET_IFNAME: variable }: NodeJS.ProcessEnv,
+): readonly string[] | undefined {
+  const text = flag ?? variable;
+  if (text === undefined || (flag === undefined && text === '')) return undefined;
+  const names = text.split(',').map((name) => name.trim());
+  const known = Object.keys(networkInterfaces());
+  const other = names.find((name) => !known.includes(name));
+  if (other !== undefined)
+    throw new ConfigError(
+      `${flag === undefined ? 'GLOO_SOCKET_IFNAME' : '--interface'}: expected interfaces of this ` +
+        `machine, ${known.join(', ')}, got "${other}"`,
+    );
+  const addresses = ownAddresses(names).join(', ');
+  logLine(`other workers come by ${names.join(', ')} (${addresses}), as asked for`);
+  return names;
 }
 
 async function deviceNamed(text: string): Promise<DeviceChoice> {
