@@ -27,7 +27,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['doctor/checks', 'runs'],
   ['dashboard', 'launch', 'trackers'],
   ['api', 'doctor/facts', 'validate/results'],
-  ['doctor', 'validate/bench', 'validate/compare', 'validate/watch'],
+  ['doctor', 'replay', 'validate/bench', 'validate/compare', 'validate/watch'],
   ['validate/drills', 'validate/reports'],
   ['cli/shell'],
   ['cli/texts'],

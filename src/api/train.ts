@@ -65,8 +65,8 @@ export function train(settings: TrainSettings = {}, options: TrainOptions = {}):
  * it as `train` does; its model is that of a run that nothing has ended. `settings` are the run's
  * where they are left out; those that would make another model are refused.
  *
- * Throws: ConfigError when there is nothing to go on with, or settings cannot be used; LockstepError
- *         with code CHECKPOINT_INVALID when it is damaged. Nothing has been started then.
+ * Throws: ConfigError when there is nothing to go on with, or settings cannot be used;
+ *         LockstepError with code CHECKPOINT_INVALID when it is damaged. Nothing is started then.
  */
 export async function resume(
   what: string,

@@ -28,6 +28,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     launch: async (c) => (await import('./hosts/launch-command.ts')).launchCommand(c),
     checkpoint: async (c) =>
       (await import('./checkpoints/checkpoint-command.ts')).checkpointCommand(c),
+    replay: async (c) => (await import('./checkpoints/replay-command.ts')).replayCommand(c),
     data: async (c) => (await import('./data/data-command.ts')).dataCommand(c),
     model: async () => (await import('./commands/model-command.ts')).modelCommand(),
     doctor: async (c) => (await import('./hosts/doctor-command.ts')).doctorCommand(c),

@@ -12,8 +12,8 @@ export interface ResumedRun extends ParsedTrainConfig {
 }
 
 /**
- * Finds the run that `what` names (see `findResumePoint`), or of which the settings give the name if
- * it is absent, and reads its settings with those that are given besides. Nothing is changed.
+ * Finds the run that `what` names (see `findResumePoint`); if that is absent, the one whose name is
+ * in the settings. Reads its settings with those that are given besides. Nothing is changed.
  *
  * Throws: ConfigError when there is none, or the settings make another model; CHECKPOINT_INVALID
  *         when it is damaged.

@@ -42,6 +42,8 @@ export interface TrainingRunOptions {
   readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
   /** Where the run goes on; `config` and `name` are those of its run. */
   readonly resume?: ResumePoint | undefined;
+  /** The states after these steps are written down besides, in their order. */
+  readonly keepAt?: readonly number[];
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   readonly onListening: (place: RunPlace) => void;
@@ -145,7 +147,9 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
     if (resume === undefined) await begin();
     const isOnCpu = shares.every(({ device }) => device === 'cpu');
     const { onPhase = () => {} } = options;
-    const { planned, tokens } = await planRun({ config, name, places, isOnCpu, onNote, onPhase });
+    const request = { config, name, places, isOnCpu, onNote, onPhase };
+    const { planned: usual, tokens } = await planRun(request);
+    const planned = keepingAt(usual, options.keepAt);
     const { plan, bytes } = planned;
     checkLocalMemory(plan, shares);
     const step = compiledStepsOf(plan, bytes).train;
@@ -164,6 +168,12 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
     files.discard();
     throw error;
   }
+}
+
+function keepingAt(planned: PlannedRun, steps: readonly number[] | undefined): PlannedRun {
+  if (steps === undefined) return planned;
+  const { plan } = planned;
+  return { ...planned, plan: { ...plan, checkpoints: { ...plan.checkpoints, steps } } };
 }
 
 /** The state that the run begins with, which is kept nowhere else. */

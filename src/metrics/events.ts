@@ -36,6 +36,7 @@ export type RunEvent =
   | Evaluated
   | RunWaiting
   | FileFailed
+  | CheckpointWritten
   | RunUnfinished;
 
 /** What a worker, or who knocks, can provoke as often as it likes: told at a bounded rate. */
@@ -342,6 +343,15 @@ interface WorkerGivenUp {
   readonly step: number;
   readonly deaths: number;
   readonly reason: string;
+}
+
+/** A state of the run is written down, and would survive a power cut. */
+interface CheckpointWritten {
+  readonly kind: 'checkpoint-written';
+  /** Updates done. */
+  readonly step: number;
+  readonly weightsDigest: string;
+  readonly stateDigest: string;
 }
 
 /** The last event of a run that does not come to its last step. */

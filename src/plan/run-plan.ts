@@ -67,7 +67,11 @@ export interface RunPlan {
   /** How often the coordinator fetches the state, so that it survives the loss of all workers. */
   readonly snapshotMs: number;
   /** Present if states are written down: then they are wanted of these steps, too. */
-  readonly checkpoints?: { readonly everySteps?: number };
+  readonly checkpoints?: {
+    readonly everySteps?: number;
+    /** Of single steps besides, in their order. */
+    readonly steps?: readonly number[];
+  };
 }
 
 /** What belongs to a plan and is not JSON: files of their own where a plan is written down. */
@@ -116,8 +120,20 @@ export function isPausedAfter(
   plan: Pick<RunPlan, 'evaluate' | 'evaluateEvery' | 'totalSteps' | 'checkpoints'>,
   step: number,
 ): boolean {
-  const { everySteps } = plan.checkpoints ?? {};
-  return isEvaluatedAfter(plan, step) || (everySteps !== undefined && step % everySteps === 0);
+  const { everySteps, steps = [] } = plan.checkpoints ?? {};
+  const isWritten = (everySteps !== undefined && step % everySteps === 0) || steps.includes(step);
+  return isWritten || isEvaluatedAfter(plan, step);
+}
+
+/** Whether the state after `step` is wanted, or after one before it and later than `before`. */
+export function isWrittenSince(
+  { checkpoints = {} }: Pick<RunPlan, 'checkpoints'>,
+  before: number,
+  step: number,
+): boolean {
+  const { everySteps = Infinity, steps = [] } = checkpoints;
+  const isAmong = steps.some((one) => one > before && one <= step);
+  return isAmong || Math.floor(step / everySteps) > Math.floor(before / everySteps);
 }
 
 /** Gives the pass over the data set, from 0, that epoch `epoch` of the plan ends with. */

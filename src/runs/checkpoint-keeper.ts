@@ -19,7 +19,7 @@ import {
 import { checkpointPace } from '../config/checkpoint-pace.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import type { Snapshot } from '../coordinator/steps/trajectory.ts';
-import type { RunPlan } from '../plan/run-plan.ts';
+import { isWrittenSince, type RunPlan } from '../plan/run-plan.ts';
 import { stateFiles } from './checkpoint-state.ts';
 import { reasonOf } from './shelter.ts';
 
@@ -45,7 +45,7 @@ export interface CheckpointKeeperOptions {
   readonly syncRecords: () => Promise<void>;
   readonly onFailed: (reason: string, consequence: string) => void;
   /** One was written: what failed before is made good. */
-  readonly onSaved: () => void;
+  readonly onSaved: (snapshot: Snapshot) => void;
 }
 
 /** A state with what was told of the steps up to it. */
@@ -112,11 +112,10 @@ export class CheckpointKeeper {
   }
 
   #isDue({ step }: Snapshot, history: RunHistory): boolean {
-    const { everySteps, everyMs = Infinity } = this.#pace ?? {};
-    const sinceMs = this.#options.clock.now() - this.#takenMs;
-    const countOf = (n: number): number =>
-      everySteps === undefined ? 0 : Math.floor(n / everySteps);
-    if (sinceMs >= everyMs || countOf(step) > countOf(this.#takenStep)) return true;
+    const { everyMs = Infinity } = this.#pace ?? {};
+    const { clock, plan } = this.#options;
+    const sinceMs = clock.now() - this.#takenMs;
+    if (sinceMs >= everyMs || isWrittenSince(plan, this.#takenStep, step)) return true;
     return sinceMs >= BEST_MS && isBetter(evaluationOf({ step, history }), this.#bestToBe());
   }
 
@@ -161,7 +160,7 @@ export class CheckpointKeeper {
       await this.#makeRoom(roomFor(content));
       await writeCheckpoint(store, content);
       this.#savedStep = snapshot.step;
-      onSaved();
+      onSaved(snapshot);
       const written = checkpointName(snapshot.step);
       const listed = await listCheckpoints(store);
       for (const name of superfluous(listed, config.keep))

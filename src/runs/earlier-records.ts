@@ -24,6 +24,7 @@ function isRepeated(event: RunEvent, { step, evaluatedStep }: GoingOn): boolean 
     case 'step':
     case 'gradient-norms':
     case 'diverged':
+    case 'checkpoint-written':
       return event.step > step;
     case 'evaluation':
       return event.step > evaluatedStep;

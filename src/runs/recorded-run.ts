@@ -71,6 +71,8 @@ export class RecordedRun {
   readonly #untold: RunEvent[] = [];
   #isTelling = false;
   readonly #resumedAt: number;
+  /** Of the last checkpoint that was told of. */
+  #toldStep = 0;
   /** What was saved before the last evaluation. */
   #saved: { readonly bytes: Uint8Array; readonly digests: StateDigests } | undefined;
   readonly #outcome: Promise<RunSummary>;
@@ -90,7 +92,7 @@ export class RecordedRun {
     const store = new CheckpointDisk(() => join(files.folder, CHECKPOINTS_NAME));
     const syncRecords = async (): Promise<void> => files.syncRecords();
     const onFailed = files.checkpointFailed.bind(files);
-    const onSaved = (): void => files.checkpointSaved();
+    const onSaved = (snapshot: Snapshot): void => this.#tellSaved(snapshot);
     this.#checkpoints = new CheckpointKeeper(
       { ...about, store, syncRecords, onFailed, onSaved },
       beginning.step,
@@ -155,6 +157,13 @@ export class RecordedRun {
     if (this.#asked?.step !== snapshot.step) return;
     this.#kept = this.#asked;
     this.#checkpoints.offer(snapshot, this.#kept.history);
+  }
+
+  #tellSaved({ step, digests }: Snapshot): void {
+    this.#options.files.checkpointSaved();
+    if (digests === undefined || step === this.#toldStep) return;
+    this.#toldStep = step;
+    this.#observe({ kind: 'checkpoint-written', step, ...digests });
   }
 
   /** Writes down the last state that there is, with what was told of the steps up to it. */

@@ -146,7 +146,7 @@ describe('foundThere', () => {
     assert.match(alone, /run exists already\. Choose another --name\.$/);
     assert.match(
       unfinished,
-      /: a run that is not finished; its newest checkpoint is of step 20\. To go on from there: `lockstep train --resume \S+run`\. /,
+      /: a run that is not finished; its newest checkpoint is of step 20\. To go on from there: `/,
     );
     assert.match(finished, /: a run that is finished, after 20 steps\. To train it longer: `/);
     assert.match(foundThere(folder), /: a run is under way there, in process \d+ on \S+\. Choose/);

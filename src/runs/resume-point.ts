@@ -165,8 +165,8 @@ export async function snapshotAt(
     throw new LockstepError(
       'CHECKPOINT_INVALID',
       [
-        `going on from ${join(folder, CHECKPOINTS_NAME, checkpoint)}: this is not the run that it is ` +
-          `of. To begin a new one from its model: \`lockstep checkpoint export\`. What differs:`,
+        `going on from ${join(folder, CHECKPOINTS_NAME, checkpoint)}: this is not the run that it ` +
+          `is of. To begin a new one from its model: \`lockstep checkpoint export\`. What differs:`,
         ...differing,
       ],
       { differing },

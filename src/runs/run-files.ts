@@ -62,8 +62,8 @@ export class RunFiles implements EventSink {
   readonly #resumes: boolean;
 
   /**
-   * Makes the folder, and locks it. Throws ConfigError when it exists already or cannot be made; or,
-   * if it is to be there, when somebody else writes into it.
+   * Makes the folder, and locks it. Throws ConfigError when it exists already or cannot be made;
+   * or, if it is to be there, when somebody else writes into it.
    */
   constructor(outDir: string, name: string, options: RunFilesOptions = {}) {
     this.#clock = options.clock ?? systemClock;

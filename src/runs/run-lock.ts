@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { ConfigError } from '../base/errors.ts';
 
 const LOCK_NAME = 'lock.json';
-/** A holder on another machine shows within this that it lives: it touches the file every second. */
+/** A holder on another machine touches the file every second; within this it must be seen. */
 const SIGN_MS = 5_000;
 const POLL_MS = 100;
 

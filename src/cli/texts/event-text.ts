@@ -133,6 +133,8 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
         `${unit} ${toStep}`
       : `${yellow('!')} ${unit}s ${toStep + 1} to ${fromStep} are computed again` +
         (reason === 'distrusted' ? ' without it' : ''),
+  // There may be many, and they are no news.
+  'checkpoint-written': () => undefined,
   'run-unfinished': (event, { colours: { yellow }, unit }) => {
     const { step, modelStep, modelFile, noModel, checkpointStep, resume } = event;
     const model =

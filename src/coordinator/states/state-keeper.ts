@@ -9,7 +9,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Member, MemberPhase } from '../../membership/member.ts';
 import type { Followers } from './followers.ts';
 import type { BegunPass, CountedPart, Leaving, PassListener } from '../steps/pass-listener.ts';
-import type { RunPlan } from '../../plan/run-plan.ts';
+import { isWrittenSince, type RunPlan } from '../../plan/run-plan.ts';
 import type { Replicas, Split } from './replicas.ts';
 import type { Digests, Mark, Snapshot, Trajectory } from '../steps/trajectory.ts';
 
@@ -258,9 +258,7 @@ export class StateKeeper implements PassListener {
         : plan.snapshotMs;
     const pauseMs = Math.max(wantedMs, this.#sendingMs / SENDING_SHARE);
     if (clock.now() - this.#keptMs > pauseMs) return true;
-    const { everySteps = Infinity } = checkpoints ?? {};
-    const countOf = (step: number): number => Math.floor(step / everySteps);
-    return countOf(trajectory.step) > countOf(trajectory.snapshot.step);
+    return isWrittenSince(plan, trajectory.snapshot.step, trajectory.step);
   }
 
   #restart(): void {

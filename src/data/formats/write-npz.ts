@@ -12,7 +12,7 @@ interface NamedArray {
 /** Without zip64 no offset is larger. */
 const MAX_BYTES = 0xffffffff;
 
-/** The file of an archive, in pieces: views of the data among them. Throws DataError beyond 4 GiB. */
+/** The file of an archive, in pieces, views of the data among them. Throws DataError over 4 GiB. */
 export function encodeNpz(arrays: readonly NamedArray[]): Uint8Array[] {
   const parts: Uint8Array[] = [];
   const directory: Buffer[] = [];

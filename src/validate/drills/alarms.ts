@@ -66,6 +66,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'worker-restarting':
     case 'worker-given-up':
     case 'run-unfinished':
+    case 'checkpoint-written':
     case 'run-started':
     case 'data-received':
     case 'approval-asked':
