@@ -9,7 +9,7 @@ import {
   slowVerdict,
   type Verdict,
 } from '../../dashboard/view/verdicts.ts';
-import type { RunView } from '../../dashboard/view/run-view.ts';
+import { isOver, type RunView } from '../../dashboard/view/run-view.ts';
 import { isThere, type WorkerView } from '../../dashboard/view/worker-view.ts';
 import { type Colours, duration, grouped, rate } from '../shell/terminal.ts';
 
@@ -21,6 +21,7 @@ const STATES: Readonly<Record<WorkerView['state'], string>> = {
   training: 'training',
   stalled: 'no sign of life',
   'standing-by': 'stands by',
+  ended: 'done',
   lost: 'lost',
   banned: 'put out',
 };
@@ -58,7 +59,7 @@ export function figuresText(view: RunView): string {
       evaluation.accuracy !== null &&
       `${evaluation.split} acc ${(evaluation.accuracy * 100).toFixed(2)} %`,
     speed !== null && `${rate(speed)} samples/s`,
-    leftMs !== null && leftMs > 0 && `ETA ${duration(leftMs)}`,
+    leftMs !== null && leftMs > 0 && !isOver(view) && `ETA ${duration(leftMs)}`,
   ]
     .filter(Boolean)
     .join('  ');

@@ -10,6 +10,7 @@ const WORDS = {
   training: 'training',
   stalled: 'no sign of life',
   'standing-by': 'stands by',
+  ended: 'done',
   lost: 'lost',
   banned: 'put out',
 } as const;

@@ -87,5 +87,6 @@ describe('RunView', () => {
     const view = viewOf([stepOf(1), { kind: 'run-ended', status: 'failed', reason: 'no memory' }]);
 
     assert.deepEqual([view.phase, view.reason], ['failed', 'no memory']);
+    assert.deepEqual([...new Set(view.workers.map(({ state }) => state))], ['ended']);
   });
 });

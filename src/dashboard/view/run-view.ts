@@ -11,6 +11,7 @@ import { type Timeline, addMark, addStep, makeTimeline } from './timeline.ts';
 import {
   addPart,
   forgetMeans,
+  isThere,
   makeWorker,
   setState,
   type WorkerState,
@@ -213,6 +214,7 @@ function applyEvent(view: RunView, event: FeedEvent, timeMs: number): void {
       return undefined;
     case 'run-ended':
       [view.phase, view.reason, view.activity] = [event.status, event.reason ?? '', null];
+      for (const worker of view.workers.filter(isThere)) setState(worker, 'ended', timeMs);
       return undefined;
     default:
       return undefined;

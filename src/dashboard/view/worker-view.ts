@@ -5,7 +5,8 @@ import type { ComputeParts, RankStep } from '../../metrics/events.ts';
 const SMOOTHED_STEPS = 20;
 
 /** How a worker is. What a word means stands beside it on the page. */
-export type WorkerState = 'starting' | 'training' | 'stalled' | 'standing-by' | 'lost' | 'banned';
+export type WorkerState =
+  'starting' | 'training' | 'stalled' | 'standing-by' | 'ended' | 'lost' | 'banned';
 
 /** One worker as plain data. */
 export interface WorkerView {
