@@ -112,7 +112,7 @@ export function logsPane(name: string): Pane {
     'aria-label': 'search',
     oninput: () => show(),
   });
-  const output = element('pre', { tabindex: 0, 'aria-label': 'log' });
+  const output = element('pre', { role: 'region', tabindex: 0, 'aria-label': 'log' });
   const note = element('p', { class: 'faint' }, 'loading…');
   let text = '';
   const path = `api/runs/${encodeURIComponent(name)}/logs`;
