@@ -72,7 +72,7 @@ function peakOf(id: number): number | undefined {
   }
 }
 
-/** The time that all threads of a process have spent on processors so far; Linux counts in 10 ms. */
+/** Processor time of all threads of a process so far, as Linux counts it, in steps of 10 ms. */
 export function processorMs(id: number): number {
   const text = readFileSync(`/proc/${id}/stat`, 'utf8');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');

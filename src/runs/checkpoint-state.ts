@@ -13,6 +13,8 @@ import { optimizerRegionsOf } from '../state/state-layout.ts';
 const WEIGHTS_NAME = 'weights.safetensors';
 /** What the optimizer keeps beside each; absent where it keeps nothing. */
 const OPTIMIZER_NAME = 'optimizer.safetensors';
+/** What a strategy remembers beside each; absent where it remembers nothing. */
+const STRATEGY_NAME = 'strategy.safetensors';
 const PLAN_NAME = 'plan.json';
 
 type Sizes = Pick<RunPlan, 'job' | 'update' | 'stateBytes'>;
@@ -28,12 +30,20 @@ interface StateTensor {
 }
 
 /** Every tensor of a state, in its order. */
-function tensorsOf({ job, update }: Sizes): StateTensor[] {
+function tensorsOf({ job, update, stateBytes }: Sizes): StateTensor[] {
+  const sizes = job.parameters.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  const regionBytes = 4 * sizes.reduce((a, b) => a + b, 0);
+  const ofOptimizer = optimizerRegionsOf(update.optimizer);
+  const remembered = stateBytes / regionBytes - 1 - ofOptimizer.length;
+  const regions = [
+    { file: WEIGHTS_NAME, prefix: '' },
+    ...ofOptimizer.map((region) => ({ file: OPTIMIZER_NAME, prefix: `${region}.` })),
+    ...Array.from({ length: remembered }, (_, i) => ({ file: STRATEGY_NAME, prefix: `${i}.` })),
+  ];
   let offset = 0;
-  return ['', ...optimizerRegionsOf(update.optimizer)].flatMap((region) =>
-    job.parameters.map(({ name, shape }) => {
-      const length = shape.reduce((a, b) => a * b, 1);
-      const [file, prefix] = region === '' ? [WEIGHTS_NAME, ''] : [OPTIMIZER_NAME, `${region}.`];
+  return regions.flatMap(({ file, prefix }) =>
+    job.parameters.map(({ name, shape }, i) => {
+      const length = sizes[i] ?? 0;
       offset += length;
       return { file, name: `${prefix}${name}`, shape, offset: offset - length, length };
     }),

@@ -164,7 +164,7 @@ const MISTAKES: readonly Mistake[] = [
   })),
   {
     title: 'a micro-batch larger than the data',
-    args: ['train', '--micro-batch', '65536', '--global-batch', '65536'],
+    args: ['train', '--workers', '1', '--micro-batch', '65536', '--global-batch', '65536'],
     says: /^error: micro_batch: expected at most the 60000 training samples, got 65536\n$/,
   },
   {

@@ -106,7 +106,7 @@ describe('lockstep train', () => {
       assert.deepEqual([summary.modelStep, summary.noModel], [summary.steps, undefined]);
       const model = join(run.folder, 'model.onnx');
       assert.ok(existsSync(model) && existsSync(join(run.folder, 'model.safetensors')));
-      assert.ok(run.program.stderr.includes(`to go on from it: --model ${model}\n`));
+      assert.ok(run.program.stderr.includes(`to begin anew from it: --model ${model}\n`));
       assert.match(run.program.stderr, /stopping; press Ctrl-C again to end at once\n/);
     });
 
