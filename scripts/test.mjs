@@ -39,11 +39,17 @@ const LATER = ['test/long/', 'test/real/'];
 /** Of them, those that compute in one thread: as many at a time as there are cores. */
 const SIMULATED = ['test/long/simulated/'];
 /**
- * Tests that start processes, though few: two files at a time, however many cores there are. Of
- * the long and the real ones one file at a time: they fill two cores, but for the commands of
- * pages, which run one after the other.
+ * Tests that start processes: two files at a time, however many cores there are; most of their time
+ * they wait for a clock, a link, or a process that starts.
  */
-const BY_TWO = ['test/cluster/', 'test/letters/', 'test/validate/', 'test/long/printed-'];
+const BY_TWO = ['test/cluster/', 'test/letters/', 'test/validate/', ...LATER];
+/** Of them, those that fill two cores, or compare rates: one at a time. */
+const ALONE = [
+  ...['accuracy', 'bench-policies', 'detectors', 'language-model'].map(
+    (name) => `test/long/${name}`,
+  ),
+  ...['browser', 'gpu-steps', 'slow-links', 'throttled-link'].map((name) => `test/real/${name}`),
+];
 
 /** Names of the programs as they are in node_modules, and what they are given. */
 const CHECKS = {
@@ -156,13 +162,14 @@ async function runTests(files) {
 async function* testEvents(files, folder, totals) {
   const cores = availableParallelism();
   const isTogether = (path) => isIn(TOGETHER, path) && !isIn(APART, path);
-  const isAlone = (path) => isIn(LATER, path) && !isIn([...SIMULATED, ...BY_TWO], path);
-  const isFree = (path) => !isTogether(path) && !isIn(BY_TWO, path) && !isAlone(path);
+  const isAlone = (path) => isIn(ALONE, path);
+  const isByTwo = (path) => isIn(BY_TWO, path) && !isIn([...SIMULATED, ...ALONE], path);
+  const isFree = (path) => !isTogether(path) && !isByTwo(path) && !isAlone(path);
   const pathsOf = (belongs) => files.filter(belongs).map((path) => join(root, path));
   const groups = [
     { group: bundle(pathsOf(isTogether), BUNDLES_PER_CORE * cores, folder), concurrency: cores },
     { group: pathsOf(isFree), concurrency: cores },
-    { group: pathsOf((path) => isIn(BY_TWO, path)), concurrency: 2 },
+    { group: pathsOf(isByTwo), concurrency: 2 },
     { group: pathsOf(isAlone), concurrency: 1 },
   ];
   for (const { group, concurrency } of groups) {
