@@ -95,6 +95,11 @@ export class GrantedSteps {
     return this.#group?.generation;
   }
 
+  /** The first attempt of the newest run of granted steps; -1 before there is one. */
+  get firstPass(): number {
+    return this.#lastFirstPass;
+  }
+
   /** Whether an attempt is being computed, or added up. */
   get isUnderWay(): boolean {
     return this.#underWay !== undefined;

@@ -64,6 +64,14 @@ export class OwnCourse {
     return this.#granted.isUnderWay;
   }
 
+  /**
+   * Whether a plan is older than what was granted: it came by another connection, which was slower,
+   * and others have done its work meanwhile.
+   */
+  hasOvertaken({ pass }: Plan): boolean {
+    return pass < this.#granted.firstPass;
+  }
+
   /** Takes a grant, unless it came before, or is for a group that is over. */
   take(grant: Grant): void {
     const { start } = grant;

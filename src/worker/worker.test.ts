@@ -60,6 +60,17 @@ describe('Worker', () => {
     assert.deepEqual(passes, [9, 10, 11]);
   });
 
+  test('begins no plan of before what it was granted, by a slower connection', () => {
+    const { engine, state, grant, attempt, plan } = createWorkerWorld();
+    state(3);
+    grant(3, 1, 9);
+    plan(8, 3, [0]);
+    attempt(9);
+    plan(10, 4, [1]);
+
+    assert.deepEqual(engine.calls.slice(1), ['follow 3: 1', 'begin 10: 1']);
+  });
+
   test('has nothing left of what it was granted once it gets another state', () => {
     const { engine, state, grant, attempt, kinds } = createWorkerWorld();
     state(3);

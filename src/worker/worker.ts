@@ -318,6 +318,7 @@ export class Worker {
   }
 
   #takePlan(plan: Plan): void {
+    if (this.#own?.hasOvertaken(plan) === true) return;
     this.#work.take(plan);
     this.#advance();
   }
