@@ -124,7 +124,7 @@ class MemoryConnection implements Connection {
   /** Bytes of the frame at the head that have left already. */
   bytesUnderWay(): number {
     const head = this.#underWay[0];
-    return head === undefined ? 0 : head.byteLength - this.#bytesLeft(head);
+    return head === undefined ? 0 : Math.max(0, head.byteLength - this.#bytesLeft(head));
   }
 
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
