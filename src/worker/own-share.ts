@@ -34,6 +34,11 @@ export class OwnShare {
     return this.#isGiven;
   }
 
+  /** Whether a part of it lies in memory that is the engine's, where the total will be. */
+  get isInSpare(): boolean {
+    return this.#kept !== undefined && this.#kept !== this.#own;
+  }
+
   /** Begins another pass. */
   clear(): void {
     this.#records = [];

@@ -76,6 +76,11 @@ export class PassWork {
     return this.#unflushed > 0;
   }
 
+  /** Whether a sum of this worker lies where a total would be put. */
+  get needsTotals(): boolean {
+    return this.isSending || this.#share.isInSpare;
+  }
+
   /** A group took so long to add up the pass. */
   noteAdding(adding: AddingTimes): void {
     this.#adding = adding;

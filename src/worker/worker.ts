@@ -356,8 +356,8 @@ export class Worker {
       payloadTarget: (header, byteLength) => {
         const kind =
           typeof header === 'object' && header !== null && 'kind' in header ? header.kind : '';
-        // The sum of a pass that a group has left lies there, too, until it is on its way.
-        if (kind === 'commit' && this.#work.isSending) return undefined;
+        // A sum may lie there, too: until it is on its way, or added to those of the group.
+        if (kind === 'commit' && this.#work.needsTotals) return undefined;
         const target = this.#replica.payloadTarget(kind, this.#engine);
         if (target?.length !== byteLength) return undefined;
         // A copy for somebody else of the state before this one would be put where this one comes in.

@@ -14,6 +14,8 @@ import { type Block, blocksOf, commandsOf, MACHINE } from '../pages.ts';
 const BLOCK_TIMEOUT_MS = 150_000;
 /** So long one machine is left alone before a command is typed on the next. */
 const MACHINE_PAUSE_SECONDS = 2;
+/** How long a link may take to be printed. */
+const LINK_SECONDS = 30;
 const MACHINES = '127.0.0.1 localhost desk laptop mini\n';
 const ISOLATE = ['--pid', '--fork', '--kill-child', '--mount-proc', '--mount'];
 /** What a shell of its own needs before a block: the names of machines, and loopback. */
@@ -127,7 +129,8 @@ function runBlock(block: Block, index: number, { clone, folder }: World): void {
  * in the file `said`: a join link stands for the one that is printed there.
  */
 function onMachines(block: Block, said: string): string {
-  const link = `$(grep -o -m 1 'lockstep://[^ ]*' '${said}')`;
+  const look = `grep -o -m 1 'lockstep://[^ ]*' '${said}'`;
+  const link = `$(for i in {1..${LINK_SECONDS}}; do ${look} && break; sleep 1; done)`;
   const commands = commandsOf(block).map((command) => command.replace(/lockstep:\/\/\S+/, link));
   return [
     `exec 2> >(tee '${said}' >&2)`,
