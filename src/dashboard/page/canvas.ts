@@ -16,7 +16,8 @@ export class Canvas {
 
   constructor(height: number, isInteractive = false) {
     this.#height = height;
-    this.root = element('canvas', { role: 'img', tabindex: isInteractive ? 0 : undefined });
+    const tabindex = isInteractive ? 0 : undefined;
+    this.root = element('canvas', { role: 'img', 'aria-label': 'not drawn yet', tabindex });
     this.root.style.height = `${height}px`;
   }
 
