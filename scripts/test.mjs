@@ -48,7 +48,9 @@ const ALONE = [
   ...['accuracy', 'bench-policies', 'detectors', 'language-model'].map(
     (name) => `test/long/${name}`,
   ),
-  ...['browser', 'gpu-steps', 'slow-links', 'throttled-link'].map((name) => `test/real/${name}`),
+  ...['browser', 'gpu-steps', 'parted-workers', 'slow-links', 'throttled-link'].map(
+    (name) => `test/real/${name}`,
+  ),
 ];
 
 /** Names of the programs as they are in node_modules, and what they are given. */
