@@ -10,7 +10,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { dataPlaces } from '../src/job/data-source.ts';
 import { alarmText } from '../src/validate/drills/alarms.ts';
 import { type Fault, FAULTS } from '../src/validate/drills/fault-catalogue.ts';

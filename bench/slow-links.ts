@@ -44,14 +44,35 @@ function troubles(run: Run): string {
   return found.length === 0 ? 'nobody lost or stalled' : `TROUBLE: ${found.join(', ')}`;
 }
 
-/** Two workers behind equal links: the time of a step against bytes over rate, and computing. */
+/**
+ * Two workers behind equal links: the time of a step against bytes over rate, and computing. In a
+ * ring a sum goes out while the other's comes in; to the coordinator it goes before the total comes.
+ */
 async function link(name: string, kbit: number, model: readonly string[], seconds: number) {
+  for (const [collective, ways] of [
+    ['ring', 1],
+    ['star', 2],
+  ] as const)
+    await linkBy(`${name}, ${collective}`, { kbit, model, collective, ways, seconds });
+}
+
+interface Way {
+  readonly kbit: number;
+  readonly model: readonly string[];
+  readonly collective: string;
+  /** How often a sum passes a link, one after the other. */
+  readonly ways: number;
+  readonly seconds: number;
+}
+
+async function linkBy(name: string, { kbit, model, collective, ways, seconds }: Way) {
   await withNetwork(async (network) => {
-    const run = await network.coordinate(['--workers', '2', ...model, ...ENDLESS]);
-    for (let i = 0; i < 2; i++) network.join(kbit);
+    const how = ['--collective', collective, '--keep-slow-links'];
+    const run = await network.coordinate(['--workers', '2', ...how, ...model, ...ENDLESS]);
+    for (let i = 0; i < 2; i++) network.join(kbit, named(`machine${i}`));
     const steps = await settled(run, seconds);
     const { parameterCount } = await run.event('run-started');
-    const travelMs = (2 * 32 * parameterCount) / kbit;
+    const travelMs = (ways * 32 * parameterCount) / kbit;
     const computeMs = steps.map(({ step }) => Math.max(...step.ranks.map((r) => r.computeMs)));
     const least = computeMs.reduce((sum, ms) => sum + ms + travelMs, 0);
     const taken = steps.reduce((sum, { ms }) => sum + ms, 0);
@@ -69,13 +90,13 @@ async function beside(name: string, seconds: number) {
   const rateOf = async (join: (network: Network) => void): Promise<[number, string]> =>
     withNetwork(async (network) => {
       const run = await network.coordinate(['--workers', '2', ...ENDLESS]);
-      for (let i = 0; i < 2; i++) network.join(undefined);
+      for (let i = 0; i < 2; i++) network.join(undefined, named(`machine${i}`));
       await run.reachesStep(WARM_UP_STEPS);
       join(network);
       return [perSecond(await settled(run, seconds)), troubles(run)];
     });
   const [before] = await rateOf(() => {});
-  const [among, said] = await rateOf((network) => void network.join(1_000));
+  const [among, said] = await rateOf((network) => void network.join(1_000, named('far')));
   const [after] = await rateOf(() => {});
   const alone = (before + after) / 2;
   console.log(
@@ -167,8 +188,8 @@ async function busy(name: string, steps: number) {
 
 const LARGE = ['--hidden', '3000,2800'];
 const PARTS: Readonly<Record<string, (seconds?: number) => Promise<void>>> = {
-  link: async (seconds = 300) => link('link', 100_000, LARGE, seconds),
-  thin: async (seconds = 120) => link('thin', 2_400, [], seconds),
+  link: async (seconds = 150) => link('link', 100_000, LARGE, seconds),
+  thin: async (seconds = 60) => link('thin', 2_400, [], seconds),
   beside: async (seconds = 60) => beside('beside', seconds),
   second: async (rounds = 5) => second('second', rounds),
   ring: async (seconds = 60) => ring('ring', seconds),

@@ -1,5 +1,5 @@
 /** What the coordinator's machine keeps of tokens and of the credentials that came of them. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ROLES } from './token.ts';
 
 /** A token on disk: the key that follows from its secret, never the secret. */

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { LockstepError, messageOf } from '../base/errors.ts';
 
 const MAX_BYTES = 16 << 10;

@@ -11,7 +11,7 @@
  *                   <------------  wait: the number; both show the digits
  *                   <------------  credential, or refused
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { systemClock } from '../base/clock.ts';
 import {
   AccessError,

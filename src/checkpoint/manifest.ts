@@ -2,7 +2,7 @@
  * `manifest.json`, the last file of a checkpoint: what the run needs to go on beside the tensors,
  * and which bytes the other files must have. It holds its own SHA-256, too.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LockstepError, messageOf } from '../base/errors.ts';
 
 /** What another program has to know before it reads on. */

@@ -1,5 +1,5 @@
 /** Which hosts reach each other, and how fast: doors on all, dialled by all others in rounds. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { HostError } from '../remote/ssh-failures.ts';
 import { quoteAll } from '../remote/quote.ts';
 import type { Ssh } from '../remote/ssh.ts';

@@ -1,5 +1,5 @@
 /** What a host says of itself over ssh: a shell's facts, and its own doctor's if it has one. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { HostError } from '../remote/ssh-failures.ts';
 import type { Ssh } from '../remote/ssh.ts';
 import type { SshTarget } from '../remote/host.ts';

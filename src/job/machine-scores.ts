@@ -1,6 +1,6 @@
 /** What a file says of the speeds of machines: as `lockstep profile` and the third seed write it. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ConfigError, messageOf } from '../base/errors.ts';
 
 const MAX_BYTES = 1 << 20;

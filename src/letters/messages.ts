@@ -5,7 +5,7 @@
  * A connection begins with `hello`, answered by `welcome` or `refused`. Who connects: a coordinator
  * to a compute node, a client or a compute node (to register) to a coordinator.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 import type { FrameLimits } from '../transport/connection.ts';
 import {

@@ -1,5 +1,5 @@
 /** The types that a setting can have: how each is checked, read from a flag, and described. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { closestName } from '../base/closest-name.ts';
 
 /** What values a setting takes. Bounds are inclusive unless `exclusive` says otherwise. */

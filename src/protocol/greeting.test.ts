@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ManualClock } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
 import { connectInMemory, SimulatedHost } from '../transport/memory-network.ts';

@@ -3,7 +3,7 @@
  * the other end answers with the protocol's own welcome, or with `refused` and closes. A connection
  * that says nothing is closed. And the one parser from a schema to what a peer said.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock, Timer } from '../base/clock.ts';
 import { ProtocolError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';

@@ -7,7 +7,7 @@
  *   heartbeat  proof of life and of progress, from a thread of its own
  * They are not ordered against each other.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { BODY_NAMES } from '../collectives/body-names.ts';
 import { PIECE_BYTES } from '../data/parcels/piece.ts';
 import { door, MAX_DOORS } from './peer-messages.ts';

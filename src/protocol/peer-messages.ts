@@ -10,7 +10,7 @@
  * To get a state a worker dials the door of one that keeps it, says `hello` on channel `state`, and
  * hears it piece by piece, in order, or `refused`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { FrameLimits } from '../transport/connection.ts';
 import {
   HELLO_KEYS,

@@ -1,5 +1,5 @@
 /** What a `model.onnx` says of itself: enough to use it rightly without the run that made it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GraphError, invariant, messageOf } from '../base/errors.ts';
 import type { SampleForm } from '../data/sample-form.ts';
 import { tokenTableOf } from '../data/token-table.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ProtocolError } from '../base/errors.ts';
 import type { Job } from '../protocol/messages.ts';
 

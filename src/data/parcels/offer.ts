@@ -2,7 +2,7 @@
  * What a coordinator says of the data that it gives: the splits by their digests, with all that a
  * worker must know of them before it has a byte.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ProtocolError } from '../../base/errors.ts';
 import {
   type Dataset,

@@ -2,7 +2,7 @@
  * What is known of a host, gathered by itself or by a shell on it. Whatever could not be found out
  * is absent, and checks say nothing about it. What another host says is parsed.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { printable } from '../../base/printable.ts';
 
 const words = z.string().transform((text) => printable(text, 300));

@@ -1,6 +1,6 @@
 /** Profiles of machines, read again: what `lockstep profile` wrote there. */
 import { readFileSync, statSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ConfigError, messageOf } from '../../base/errors.ts';
 import type { StepProfile } from '../../job/step-profile.ts';
 import { VERSION } from '../../launch/software.ts';

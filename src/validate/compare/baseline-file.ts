@@ -1,7 +1,7 @@
 /** Baselines: the metrics of accepted runs, kept by name in a folder. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ConfigError } from '../../base/errors.ts';
 import { closestName } from '../../base/closest-name.ts';
 import { writeOutput } from '../results/output-file.ts';

@@ -1,5 +1,5 @@
 /** What `validate` needs of a run: its losses, and what may explain a difference. */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   isDocument,
   parseWith,

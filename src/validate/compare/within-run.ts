@@ -1,5 +1,5 @@
 /** What a single run tells about how much its own figures vary, and how exact they are. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Document, isDocument } from '../results/read-result.ts';
 import { sampleOf } from './statistics.ts';
 

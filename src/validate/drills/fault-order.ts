@@ -1,5 +1,5 @@
 /** What a faulty worker process is told to do wrong, and what it tells of it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { invariant } from '../../base/errors.ts';
 import type { Injection } from './fault-verdict.ts';
 

@@ -1,5 +1,5 @@
 /** Files of the suite, by whatever program written: recognised, checked, read. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { ConfigError } from '../../base/errors.ts';
 import { readJson } from './read-json.ts';
 import {

@@ -1,5 +1,5 @@
 /** The schemas of the suite's files as JSON Schema, for other programs. */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   faultReportSchema,
   healthSchema,

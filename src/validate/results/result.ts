@@ -3,7 +3,7 @@
  * it: what `run` writes and what `validate`, `baseline`, `report` and the dashboard read. Other
  * programs may write it too: of the payload only what a command needs has to be there.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Version of the schema that is written; older ones with the same first number are read. */
 export const SCHEMA_VERSION = '1.1.0';

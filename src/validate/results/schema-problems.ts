@@ -1,5 +1,5 @@
 /** What is wrong with a document, in words, with the path of every field. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 /** One thing that is wrong, maybe in many elements of an array. */
 export interface Problem {
