@@ -17,6 +17,8 @@ export interface IdxDataset extends Pick<WantedFile, 'innerFolders' | 'carried' 
   readonly files: Readonly<
     Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', IdxFile>
   >;
+  /** What `makeDataset` comes to for these files: known, it need not be computed at each start. */
+  readonly digests?: Readonly<Record<'train' | 'test', string>>;
   /** Addresses to which file name and `.gz` are appended, tried in order. */
   readonly mirrors: readonly string[];
 }
@@ -39,9 +41,11 @@ export async function loadIdxDataset(
     origins.add(origin);
     return readIdxFile(path, file);
   };
+  const makeSplit = async (images: IdxFile, labels: IdxFile, digest?: string): Promise<Dataset> =>
+    makeDataset(describeSplit(set, images.shape, await load(images), await load(labels)), digest);
   const { trainImages, trainLabels, testImages, testLabels } = set.files;
-  const train = makeSplit(set, trainImages.shape, await load(trainImages), await load(trainLabels));
-  const test = makeSplit(set, testImages.shape, await load(testImages), await load(testLabels));
+  const train = await makeSplit(trainImages, trainLabels, set.digests?.train);
+  const test = await makeSplit(testImages, testLabels, set.digests?.test);
   return { name: set.name, origin: [...origins].join(', '), train, test };
 }
 
@@ -61,17 +65,17 @@ function wantedFile(set: IdxDataset, { fileName, gzipBytes, gzipSha256 }: IdxFil
   };
 }
 
-function makeSplit(
+function describeSplit(
   set: IdxDataset,
   shape: readonly number[],
   images: Uint8Array<SharedArrayBuffer>,
   labels: Uint8Array<SharedArrayBuffer>,
-): Dataset {
+): Omit<Dataset, 'digest'> {
   const { name, classes, classNames, normalisation } = set;
   const [sampleCount = 0, ...pixels] = shape;
   const y = sharedInt32(labels.length, name);
   y.set(labels);
-  return makeDataset({
+  return {
     name,
     sampleCount,
     features: [1, ...pixels],
@@ -81,5 +85,5 @@ function makeSplit(
     y,
     normalisation,
     fileForm: { layout: 'grey' },
-  });
+  };
 }

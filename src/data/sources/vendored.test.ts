@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { makeDataset } from '../dataset-digest.ts';
+import { loadIdxDataset } from './idx-dataset.ts';
+import { MNIST } from './mnist.ts';
 import { loadDigits, readMobyDick } from './vendored.ts';
 
 describe('loadDigits', () => {
@@ -39,5 +45,47 @@ describe('readMobyDick', () => {
       createHash('sha256').update(text).digest('hex'),
       'fe282a57094ed62e7144fb7c804a9748fc1c909bf3b49d06e7276015f9f67240',
     );
+  });
+});
+
+describe('MNIST as it comes with Lockstep', () => {
+  test('is what its files were packed from, and has the digests that are known', async () => {
+    const { carried = '', files } = MNIST;
+
+    const { train, test: held } = await loadIdxDataset(MNIST, { cacheDir: '/none' }, undefined);
+
+    for (const split of [train, held]) {
+      const { digest, ...content } = split;
+      assert.equal(makeDataset(content).digest, digest);
+    }
+    for (const file of Object.values(files)) {
+      const packed = await readFile(join(carried, `${file.fileName}.runs`));
+      assert.equal(createHash('sha256').update(packed).digest('hex'), file.runsSha256);
+    }
+    const header = Buffer.from('00000803' + '0000ea60' + '0000001c' + '0000001c', 'hex');
+    const images = createHash('sha256').update(header).update(train.x).digest('hex');
+    assert.equal(images, files.trainImages.sha256);
+  });
+
+  test('is refused with one changed byte', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-mnist-'));
+    try {
+      const { carried = '', files } = MNIST;
+      for (const { fileName } of Object.values(files))
+        await copyFile(join(carried, `${fileName}.runs`), join(folder, `${fileName}.runs`));
+      const path = join(folder, `${files.testLabels.fileName}.runs`);
+      const bytes = await readFile(path);
+      const last = bytes.length - 1;
+      await writeFile(path, bytes.with(last, bytes[last]! ^ 1));
+
+      const loading = loadIdxDataset(
+        { ...MNIST, carried: folder },
+        { cacheDir: '/none' },
+        undefined,
+      );
+      await assert.rejects(loading, /t10k-labels-idx1-ubyte\.runs: .*the content was changed/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
