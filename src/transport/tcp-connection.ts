@@ -22,7 +22,7 @@ import {
   MIN_LOCAL_BYTES,
   type Outbox,
 } from './local-payloads.ts';
-import { queuedBytesOf } from './queued-bytes.ts';
+import { SLICE_BYTES, SlicedWrites } from './sliced-writes.ts';
 import { fromSystemError } from './system-errors.ts';
 import { bindingOf } from './tls.ts';
 
@@ -45,6 +45,7 @@ export class TcpConnection implements Connection {
   framesReceived = 0;
   localBytesReceived = 0;
   readonly #socket: Socket;
+  readonly #writes: SlicedWrites;
   readonly #decoder: FrameDecoder;
   readonly #local: LocalPayloads;
   #handlers: ConnectionHandlers | undefined;
@@ -55,6 +56,7 @@ export class TcpConnection implements Connection {
 
   constructor(socket: Socket, peer: string, outbox: Outbox, identity?: string) {
     this.#socket = socket;
+    this.#writes = new SlicedWrites(socket);
     this.peer = peer;
     this.identity = identity;
     this.#decoder = new FrameDecoder({
@@ -79,6 +81,7 @@ export class TcpConnection implements Connection {
     socket.on('error', (error) => (this.#failure ??= fromSystemError(error, peer)));
     socket.on('close', () => {
       this.#linger?.cancel();
+      this.#writes.abandon();
       this.#end();
     });
     // Nothing is read before there is somebody to tell.
@@ -106,11 +109,16 @@ export class TcpConnection implements Connection {
   }
 
   get queuedBytes(): number {
-    return queuedBytesOf(this.#socket);
+    return this.#writes.queuedBytes;
+  }
+
+  /** Whether this end has closed it: what is queued still leaves. */
+  get isClosing(): boolean {
+    return this.#linger !== undefined;
   }
 
   send(header: object, payload?: Uint8Array | Broadcast, onFlushed?: () => void): void {
-    if (this.#isOver || this.#socket.destroyed || this.#socket.writableEnded) {
+    if (this.#isOver || this.#writes.isEnded) {
       onFlushed?.();
       return;
     }
@@ -122,15 +130,12 @@ export class TcpConnection implements Connection {
         : this.#localFrameHead(header, place, bytes.length);
     this.bytesSent += head.length + bytes.length;
     this.framesSent++;
-    const flushed = onFlushed === undefined ? undefined : () => onFlushed();
-    if (place !== undefined || bytes.length === 0) {
-      this.#socket.write(head, flushed);
-      return;
-    }
-    this.#socket.cork();
-    this.#socket.write(head);
-    this.#socket.write(bytes, flushed);
-    this.#socket.uncork();
+    if (place !== undefined || bytes.length === 0) return this.#writes.write(head, onFlushed);
+    const isSmall = bytes.length <= SLICE_BYTES;
+    if (isSmall) this.#socket.cork();
+    this.#writes.write(head);
+    this.#writes.write(bytes, onFlushed);
+    if (isSmall) this.#socket.uncork();
   }
 
   together(action: () => void): void {
@@ -175,7 +180,7 @@ export class TcpConnection implements Connection {
   #sendLink(message: LinkMessage): void {
     const head = encodeFrameHead(message, NO_PAYLOAD, 'link');
     this.bytesSent += head.length;
-    this.#socket.write(head);
+    this.#writes.write(head);
   }
 
   close(): void {
@@ -191,7 +196,7 @@ export class TcpConnection implements Connection {
     linger();
     this.#socket.on('drain', linger).once('finish', linger);
     this.#socket.resume();
-    this.#socket.end();
+    this.#writes.end();
   }
 
   destroy(): void {

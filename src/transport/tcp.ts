@@ -61,22 +61,27 @@ export async function listen(
   onConnection: (connection: Connection) => void,
   { onAcceptFailed, onForeign, secured }: ListenOptions = {},
 ): Promise<Listener> {
-  const open = new Set<Socket>();
+  /** Connections, and sockets that are none yet. */
+  const open = new Map<Socket, TcpConnection | undefined>();
   const outbox = new Outbox();
   const guard = new DoorGuard(systemClock);
   const server: Server = createServer({ noDelay: true }, (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
     const peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-    const accept = (): void => onConnection(new TcpConnection(socket, peer, outbox));
+    const enter = (ours: Socket, identity?: string): void => {
+      const connection = new TcpConnection(ours, peer, outbox, identity);
+      open.set(ours, connection);
+      onConnection(connection);
+    };
+    const accept = (): void => enter(socket);
+    open.set(socket, undefined);
+    socket.once('close', () => open.delete(socket));
     const lock = secured?.();
     if (lock !== undefined)
       return admit(socket, { peer, guard, secured: lock, accept }, (inside, identity) => {
         // It is the one that is told to end, and knows whether it has.
         open.delete(socket);
-        open.add(inside);
         inside.once('close', () => open.delete(inside));
-        onConnection(new TcpConnection(inside, peer, outbox, identity));
+        enter(inside, identity);
       });
     if (onForeign === undefined) return accept();
     tellApart(socket, (firstByte) => {
@@ -101,7 +106,8 @@ export async function listen(
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // Those that are closing already are given time to flush; it is bounded.
-      for (const socket of open) if (!socket.writableEnded) socket.destroy();
+      for (const [socket, connection] of open)
+        if (connection?.isClosing !== true && !socket.writableEnded) socket.destroy();
       await closed;
       outbox.close();
     },
