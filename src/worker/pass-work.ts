@@ -110,7 +110,7 @@ export class PassWork {
     this.#plan = { ...this.#plan, reduction: 'star' };
     const { records } = this.#share;
     if (this.#begunPass !== pass) return;
-    if (records.length === 0) return this.#extendNow(this.#waitingLeases.splice(0));
+    if (records.length === 0) return this.#goOn();
     const contribution: Contribution = {
       kind: 'contribution',
       pass,
@@ -158,7 +158,7 @@ export class PassWork {
       leases.includes(m) || summed.some(({ microBatch }) => microBatch === m);
     const microBatches = given.filter((microBatch) => !isHere(microBatch));
     this.#plan = { ...this.#plan, leases: [...leases, ...microBatches] };
-    if (this.#begunPass !== pass) return;
+    if (this.#begunPass !== pass || microBatches.length === 0) return;
     // Computing more would overwrite the sum that is still on its way, or is being added up.
     const isUsed = reduction === 'group' && this.#share.isGiven;
     if (this.#unflushed > 0 || isUsed) this.#waitingLeases.push(...microBatches);
@@ -227,9 +227,10 @@ export class PassWork {
   /** Sends a contribution; its sum stays unchanged until the engine gets more. */
   contribute({ contribution, sum }: Outgoing): void {
     const { link } = this.#options;
+    if (sum.length > 0) return this.#send(contribution, sum);
     // Without a sum nothing is overwritten by what is computed next.
-    if (sum.length === 0) return link.sendData(contribution);
-    this.#send(contribution, sum);
+    link.sendData(contribution);
+    if (!this.#share.isGiven) this.#goOn();
   }
 
   #send(contribution: Contribution, sum: Uint8Array): void {
@@ -244,16 +245,24 @@ export class PassWork {
 
   #extendNow(microBatches: readonly number[]): void {
     const { clock, engine } = this.#options;
-    if (microBatches.length === 0) return;
     this.#begunMs = clock.now();
     this.#share.secure();
     engine()?.extend(microBatches);
   }
 
+  /**
+   * The last sum is not needed any more: the engine gets the leases that waited for that, and looks
+   * for any that came when its lanes had just looked for the last time.
+   */
+  #goOn(): void {
+    const isAnyLeft = this.#plan?.pass === this.#begunPass && this.#plan.leases.length > 0;
+    if (isAnyLeft) this.#extendNow(this.#waitingLeases.splice(0));
+  }
+
   #handleFlush(): void {
     this.#unflushed--;
     if (this.#unflushed > 0) return;
-    this.#extendNow(this.#waitingLeases.splice(0));
+    this.#goOn();
     this.#options.onFlushed();
   }
 }

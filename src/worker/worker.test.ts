@@ -114,7 +114,21 @@ describe('Worker', () => {
     // Others were faster with what else was in the sum.
     send(control, { kind: 'lease', pass: 1, microBatches: [0, 3] });
 
-    assert.deepEqual(engine.calls.slice(2), ['extend 0']);
+    // What of 3 its lanes may not have seen, and what it gets again.
+    assert.deepEqual(engine.calls.slice(2), ['extend ', 'extend 0']);
+  });
+
+  test('has its engine look again for leases that came as its lanes ended', () => {
+    const { clock, engine, control, plan, state, handlers, send } = createWorkerWorld();
+    state(0);
+    plan(1, 0, [0]);
+    send(control, { kind: 'lease', pass: 1, microBatches: [3] });
+    assert.deepEqual(engine.calls.slice(2), ['extend 3']);
+
+    handlers!.onDone(1, [RECORD], STATE);
+    clock.advance(5);
+
+    assert.deepEqual(engine.calls.slice(2), ['extend 3', 'extend ']);
   });
 
   test('begins no pass while a sum that it would overwrite is on its way', () => {

@@ -161,6 +161,22 @@ describe('LanePool', () => {
     );
   });
 
+  test('computes what is leased while it gives a copy of its state', async () => {
+    const { pool, done } = await makePool(1, makeJob());
+    pool.importState(initialState(), () => {});
+    pool.begin(planOf(0, 0, [0, 1]));
+    await done();
+    const digest = digestOf(pool);
+    pool.extend([2]);
+    const { records } = await done();
+
+    await digest;
+    assert.deepEqual(
+      records.map(({ microBatch }) => microBatch),
+      [2],
+    );
+  });
+
   test('ends with the same state whatever the number of lanes and the way of totals', async () => {
     const job = makeJob({ clipNorm: 0.5, tracksNorms: true });
     const reference = await trainSteps(1, job, 'alone');

@@ -161,8 +161,8 @@ export class LanePool implements Engine {
       return;
     }
     this.control.lease(microBatches);
-    // Lanes at work find them, or the next call does; idle ones are woken.
-    if (!this.#threads.isAtWork) this.#resume();
+    // Lanes that compute find them, or the next call does; others are told, after what they are at.
+    if (!this.#threads.isUnderWay('pass', 'resume')) this.#resume();
   }
 
   release(count: number): number[] {

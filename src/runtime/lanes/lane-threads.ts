@@ -57,11 +57,6 @@ export class LaneThreads {
     this.#threads = options.starts.map((start) => this.#start(start));
   }
 
-  /** Whether a lane has been given a command that is not answered by all yet. */
-  get isAtWork(): boolean {
-    return this.#running.length > 0;
-  }
-
   /** Whether a command of one of these kinds waits for the lanes. */
   isWaiting(...kinds: readonly LaneCommand['kind'][]): boolean {
     return this.#waiting.some(({ command }) => kinds.includes(command.kind));
