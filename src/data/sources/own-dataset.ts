@@ -8,7 +8,6 @@ import type { ArrayPair, NamedArray } from './array-dataset.ts';
 import { makeCsvDataset } from './csv-dataset.ts';
 import type { DatasetSplits } from '../dataset.ts';
 import type { DatasetSettings } from '../dataset-settings.ts';
-import { loadImageFolder } from './image-folder.ts';
 import { parseNpy } from '../formats/npy.ts';
 import { MAX_ARRAY_BYTES } from '../shared-memory.ts';
 import { withTestSplit } from '../split.ts';
@@ -42,10 +41,12 @@ export function isPath(dataset: string): boolean {
 export async function loadOwnDataset(request: OwnDatasetRequest): Promise<DatasetSplits> {
   const { settings, seed } = request;
   const { path, stats } = await locate(request);
-  if (stats.isDirectory())
-    return (await isArrayFolder(path))
-      ? loadArrays(path, await readFolder(path), request)
-      : loadImageFolder(path, settings, seed);
+  if (stats.isDirectory()) {
+    if (await isArrayFolder(path)) return loadArrays(path, await readFolder(path), request);
+    // Its decoders would take a tenth of every start.
+    const { loadImageFolder } = await import('./image-folder.ts');
+    return loadImageFolder(path, settings, seed);
+  }
   const ending = extname(path).toLowerCase();
   switch (ending) {
     case '.npz':
