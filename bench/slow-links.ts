@@ -46,7 +46,8 @@ function troubles(run: Run): string {
 
 /**
  * Two workers behind equal links: the time of a step against bytes over rate, and computing. In a
- * ring a sum goes out while the other's comes in; to the coordinator it goes before the total comes.
+ * ring a sum goes out while the other's comes in; to the coordinator it goes before its total comes
+ * back.
  */
 async function link(name: string, kbit: number, model: readonly string[], seconds: number) {
   for (const [collective, ways] of [

@@ -3,7 +3,7 @@ import { systemClock, type Timer } from '../base/clock.ts';
 import type { LockstepError } from '../base/errors.ts';
 import { asOurs } from '../base/shortage.ts';
 import type { ByteStream, ByteStreamHandlers } from './byte-stream.ts';
-import { queuedBytesOf } from './queued-bytes.ts';
+import { queuedBytesOf } from './socket-writes.ts';
 import { fromSystemError } from './system-errors.ts';
 
 /** How long the peer of a stream that we have closed may take to read the rest and close. */

@@ -22,7 +22,7 @@ import {
   MIN_LOCAL_BYTES,
   type Outbox,
 } from './local-payloads.ts';
-import { SLICE_BYTES, SlicedWrites } from './sliced-writes.ts';
+import { SLICE_BYTES, SlicedWrites } from './socket-writes.ts';
 import { fromSystemError } from './system-errors.ts';
 import { bindingOf } from './tls.ts';
 

@@ -62,7 +62,8 @@ describe('MNIST as it comes with Lockstep', () => {
       const packed = await readFile(join(carried, `${file.fileName}.runs`));
       assert.equal(createHash('sha256').update(packed).digest('hex'), file.runsSha256);
     }
-    const header = Buffer.from('00000803' + '0000ea60' + '0000001c' + '0000001c', 'hex');
+    const header = Buffer.alloc(16);
+    [0x803, 60_000, 28, 28].forEach((word, i) => header.writeUInt32BE(word, 4 * i));
     const images = createHash('sha256').update(header).update(train.x).digest('hex');
     assert.equal(images, files.trainImages.sha256);
   });

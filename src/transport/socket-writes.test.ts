@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { describe, test } from 'node:test';
-import { SLICE_BYTES, SlicedWrites } from './sliced-writes.ts';
+import { SLICE_BYTES, SlicedWrites } from './socket-writes.ts';
 
 /** What a socket was given, one write after the other, each done when the test says. */
 class Sink extends Writable {
