@@ -32,8 +32,8 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['cli/shell'],
   ['cli/texts'],
   ['cli/dashboard'],
-  ['cli/checkpoints', 'cli/commands', 'cli/data', 'cli/letters'],
-  ['cli/hosts'],
+  ['cli/commands', 'cli/data', 'cli/letters'],
+  ['cli/checkpoints', 'cli/hosts'],
   ['cli'],
 ];
 

@@ -54,6 +54,15 @@ const MANIFEST = z.strictObject({
       .strictObject({ step: count, lossMean: z.number(), firstLoss: z.number() })
       .optional(),
   }),
+  /** Of a variation: the run that it began from, after which step, and the settings that differ. */
+  parent: z
+    .strictObject({
+      run: z.string(),
+      step: count,
+      stateDigest: sha256,
+      changed: z.record(z.string(), z.strictObject({ had: z.unknown(), has: z.unknown() })),
+    })
+    .optional(),
   weightsDigest: sha256,
   stateDigest: sha256,
   /** Of the compiled step: the same settings, data and version lead to the same. */
@@ -68,6 +77,9 @@ const MANIFEST = z.strictObject({
 export type Manifest = z.infer<typeof MANIFEST>;
 /** What a summary tells of the steps so far, which a run that goes on cannot see again. */
 export type RunHistory = Manifest['history'];
+
+/** What a run began from that is a variation of another one. */
+export type Parent = NonNullable<Manifest['parent']>;
 
 /** The manifest as its file; the same for everyone. */
 export async function encodeManifest(manifest: Manifest): Promise<Uint8Array> {

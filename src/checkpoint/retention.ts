@@ -31,14 +31,19 @@ export function bestOf(listed: readonly ListedCheckpoint[]): ListedCheckpoint | 
 }
 
 /**
- * Those that may go: all but the newest `keep` and the best. `listed` has the newest first. Damaged
- * ones count as none, and stay for whoever looks into it.
+ * Those that may go: all but the newest `keep`, the best, and the one that a variation began with.
+ * `listed` has the newest first. Damaged ones count as none, and stay for whoever looks into it.
  */
 export function superfluous(listed: readonly ListedCheckpoint[], keep: number): string[] {
   const readable = listed.filter(({ manifest }) => manifest !== undefined);
   const best = bestOf(readable);
   return readable
     .slice(keep)
-    .filter((one) => one !== best)
+    .filter((one) => one !== best && !isOrigin(one))
     .map(({ name }) => name);
+}
+
+/** Whether a run began with it: without it, its first steps cannot be computed again. */
+export function isOrigin({ step, manifest }: ListedCheckpoint): boolean {
+  return manifest?.parent?.step === step;
 }

@@ -29,6 +29,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
     checkpoint: async (c) =>
       (await import('./checkpoints/checkpoint-command.ts')).checkpointCommand(c),
     replay: async (c) => (await import('./checkpoints/replay-command.ts')).replayCommand(c),
+    fork: async (c) => (await import('./checkpoints/fork-command.ts')).forkCommand(c),
     data: async (c) => (await import('./data/data-command.ts')).dataCommand(c),
     model: async () => (await import('./commands/model-command.ts')).modelCommand(),
     doctor: async (c) => (await import('./hosts/doctor-command.ts')).doctorCommand(c),

@@ -30,8 +30,9 @@ describe('resumedConfig', () => {
     assert.throws(() => resumedWith({ seed: '8', hidden: '32' }, 'dataset: mnist\n'), {
       name: 'ConfigError',
       message:
-        'going on from run/step_9: these settings make another model. Leave them out, or begin a ' +
-        'run of another --name:\n' +
+        'going on from run/step_9: these settings make another model. Leave them out, begin a run ' +
+        'of another --name, or train on from there with them, as a run of its own: `lockstep ' +
+        'fork`.\n' +
         '--hidden: the run has [256,512], and [32] was given\n' +
         '--dataset: the run has "digits", and "mnist" was given\n' +
         '--seed: the run has 7, and 8 was given',

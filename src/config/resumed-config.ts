@@ -1,4 +1,7 @@
-/** The settings of a run that goes on: those that it had, but for what may change on the way. */
+/**
+ * The settings of a run that goes on: those that it had, but for what may change on the way; and of
+ * a variation, which may be others.
+ */
 import { ConfigError } from '../base/errors.ts';
 import { type FlagValues, type ParsedTrainConfig, parseTrainConfig } from './parse-train-config.ts';
 import type { TrainConfig, TrainConfigKey } from './train-config.ts';
@@ -40,10 +43,39 @@ export function resumedConfig(request: ResumedRequest): ParsedTrainConfig {
       `${flagOf(key)}: the run has ${text(had[key])}, and ${text(parsed.config[key])} was given`,
   );
   throw new ConfigError([
-    `going on from ${place}: these settings make another model. Leave them out, or begin a run ` +
-      'of another --name:',
+    `going on from ${place}: these settings make another model. Leave them out, begin a run of ` +
+      'another --name, or train on from there with them, as a run of its own: `lockstep fork`.',
     ...lines,
   ]);
+}
+
+/** Where workers join a run: of each its own. */
+const OF_ITS_PLACE: ReadonlySet<TrainConfigKey> = new Set<TrainConfigKey>([
+  ...(['name', 'outDir', 'host', 'port', 'lan', 'insecure', 'approve', 'linkFile'] as const),
+]);
+
+/** The settings of a variation, and which of them differ. */
+export interface ForkedConfig extends ParsedTrainConfig {
+  /** By their names in a file, before and now. */
+  readonly changed: Readonly<Record<string, { readonly had: unknown; readonly has: unknown }>>;
+}
+
+/** Reads the settings of a variation: those of its parent, where no others were asked for. */
+export function forkedConfig(request: ResumedRequest): ForkedConfig {
+  const { recorded, place, sources, flags, isForOthers } = request;
+  const kept = Object.entries(recorded).filter(([key]) => !OF_ITS_PLACE.has(key as TrainConfigKey));
+  const before = { file: place, text: yamlOf(Object.fromEntries(kept)) };
+  const had = parseTrainConfig([before], {}, isForOthers).config;
+  const parsed = parseTrainConfig([before, ...sources], flags, isForOthers);
+  const odd = TRAIN_CONFIG_KEYS.filter(
+    (key) => !OF_ITS_PLACE.has(key) && !isEqual(had, parsed.config, key),
+  );
+  const valuesOf = (key: TrainConfigKey): { had: unknown; has: unknown } => ({
+    had: had[key] ?? null,
+    has: parsed.config[key] ?? null,
+  });
+  const changed = Object.fromEntries(odd.map((key) => [yamlKeyOf(key), valuesOf(key)]));
+  return { ...parsed, changed };
 }
 
 function isEqual(a: TrainConfig, b: TrainConfig, key: TrainConfigKey): boolean {

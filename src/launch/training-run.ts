@@ -14,6 +14,8 @@ import type { Hello } from '../protocol/messages.ts';
 import { checkDiskSpace } from '../runs/disk-space.ts';
 import { modelFileBytes } from '../runs/model-files.ts';
 import { drawInitialState } from '../state/initial-state.ts';
+import { type ForkPoint, forkedBeginning } from '../runs/fork-point.ts';
+import type { Parent, RunHistory } from '../checkpoint/manifest.ts';
 import { RecordedRun, stepDigestOf } from '../runs/recorded-run.ts';
 import { type ResumePoint, snapshotAt } from '../runs/resume-point.ts';
 import { RunFiles } from '../runs/run-files.ts';
@@ -42,6 +44,8 @@ export interface TrainingRunOptions {
   readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
   /** Where the run goes on; `config` and `name` are those of its run. */
   readonly resume?: ResumePoint | undefined;
+  /** What it begins with, as a variation of another run; not with `resume`. */
+  readonly fork?: ForkPoint | undefined;
   /** The states after these steps are written down besides, in their order. */
   readonly keepAt?: readonly number[];
   /** When the command was given, on the clock of `systemClock`. */
@@ -92,15 +96,16 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     const files = new RunFiles(config.outDir, name, { resumes: options.resume !== undefined });
     const shares = options.self === undefined ? [] : shareMachine(config, options.devices);
     const { address } = door;
-    const { planned, snapshot } = await prepare(options, { address, files, shares, workers });
+    const prepared = await prepare(options, { address, files, shares, workers });
+    const { planned, snapshot, history, parent } = prepared;
     options.onListening({ address, folder: files.folder, link: door.link });
     const sinks = [...options.sinks, crew];
     const onReady = (worker: Hello): void => crew.settle(worker);
-    const history = options.resume?.manifest.history;
+    const isForked = options.fork !== undefined;
     const run = new RecordedRun(
       {
         ...{ config, name, planned, files, sinks, onPhase, startedMs, signal, onReady, history },
-        software: VERSION,
+        ...{ parent, isForked, software: VERSION },
       },
       snapshot,
     );
@@ -125,9 +130,15 @@ interface Premises {
 }
 
 /** What a run is led by, and where it begins. */
-interface Prepared {
+interface Prepared extends Beginning {
   readonly planned: PlannedRun;
+}
+
+/** The state that a run begins with, what was told of the steps before, and whose they are. */
+interface Beginning {
   readonly snapshot: Snapshot;
+  readonly history?: RunHistory;
+  readonly parent?: Parent | undefined;
 }
 
 /**
@@ -155,14 +166,14 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
     const step = compiledStepsOf(plan, bytes).train;
     const checkpointBytes = checkpointPace(config) === undefined ? 0 : plan.stateBytes;
     checkDiskSpace(files.folder, modelFileBytes(planned.model, step.length) + checkpointBytes);
-    const snapshot = await beginningOf(options, planned);
+    const beginning = await beginningOf(options, planned);
     if (resume !== undefined) {
-      await files.goOn(snapshot);
+      await files.goOn(beginning.snapshot);
       await begin();
     }
     if (tokens !== undefined) files.writeTokens(tokens);
     files.writeStepModel(step);
-    return { planned, snapshot };
+    return { planned, ...beginning };
   } catch (error) {
     workers.killNow();
     files.discard();
@@ -178,16 +189,19 @@ function keepingAt(planned: PlannedRun, steps: readonly number[] | undefined): P
 
 /** The state that the run begins with, which is kept nowhere else. */
 async function beginningOf(
-  { resume, onPhase = () => {} }: TrainingRunOptions,
+  { resume, fork, onPhase = () => {} }: TrainingRunOptions,
   planned: PlannedRun,
-): Promise<Snapshot> {
+): Promise<Beginning> {
   const { plan, bytes } = planned;
+  if (fork !== undefined) return { ...forkedBeginning(fork, plan), parent: fork.parent };
   if (resume !== undefined) {
     onPhase('reading the checkpoint');
-    return snapshotAt(resume, plan, { software: VERSION, stepDigest: stepDigestOf(planned) });
+    const { history, parent } = resume.manifest;
+    const program = { software: VERSION, stepDigest: stepDigestOf(planned) };
+    return { snapshot: await snapshotAt(resume, plan, program), history, parent };
   }
   onPhase('drawing the initial weights');
-  return initialSnapshot(await drawInitialState(plan, bytes.given));
+  return { snapshot: initialSnapshot(await drawInitialState(plan, bytes.given)) };
 }
 
 async function startWorkers(

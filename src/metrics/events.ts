@@ -73,6 +73,7 @@ export interface RunStarted {
   readonly stepsPerEpoch: number;
   /** The run goes on from the checkpoint after so many updates. */
   readonly resumedAtStep?: number;
+  readonly forkedFrom?: ForkedFrom;
   readonly parameterCount: number;
   readonly microBatch: number;
   readonly globalBatch: number;
@@ -81,6 +82,15 @@ export interface RunStarted {
    * of a local step.
    */
   readonly rounds?: RoundSizes;
+}
+
+/** A run began as a variation of another one: of its state after a step, with other settings. */
+export interface ForkedFrom {
+  readonly run: string;
+  readonly step: number;
+  readonly stateDigest: string;
+  /** The settings that differ, by their names in `config.yaml`: before, and now. */
+  readonly changed: Readonly<Record<string, { readonly had: unknown; readonly has: unknown }>>;
 }
 
 /** What a round consists of. */

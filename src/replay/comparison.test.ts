@@ -33,7 +33,7 @@ function recorded(): RecordedCourse {
 /** Compares events with the record, up to step 3; gives also how often the end was told. */
 function compared(...events: readonly RunEvent[]): [Comparison, number] {
   let ends = 0;
-  const comparison = new Comparison(recorded(), 3, () => ends++);
+  const comparison = new Comparison(recorded(), { to: 3, wantsState: false }, () => ends++);
   for (const event of [STARTED, ...events]) comparison.onEvent(event);
   return [comparison, ends];
 }
@@ -74,7 +74,7 @@ describe('Comparison', () => {
 
   test('does not end a run whose last step it is: its evaluation is still to come', () => {
     let ends = 0;
-    const comparison = new Comparison(recorded(), 3, () => ends++);
+    const comparison = new Comparison(recorded(), { to: 3, wantsState: false }, () => ends++);
 
     for (const event of [{ ...STARTED, steps: 3 }, stepOf(1), stepOf(2), stepOf(3)])
       comparison.onEvent(event);

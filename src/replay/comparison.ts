@@ -10,6 +10,20 @@ export interface Difference extends Pick<RecordedFact, 'step' | 'what'> {
   readonly computed: string;
 }
 
+/** Where a comparison ends. */
+export interface ComparisonEnd {
+  /** The last step that is compared. */
+  readonly to: number;
+  /** The state after it is wanted, too. */
+  readonly wantsState: boolean;
+}
+
+/** Which step, evaluation or state it is, in words. */
+export function placeOf({ what, step }: Pick<RecordedFact, 'step' | 'what'>): string {
+  if (what === 'state') return `the state after step ${step}`;
+  return what === 'step' ? `step ${step}` : `the evaluation after step ${step}`;
+}
+
 /** The steps of a stretch, compared one after the other. */
 export class Comparison implements EventSink {
   readonly #course: RecordedCourse;
@@ -22,14 +36,17 @@ export class Comparison implements EventSink {
   };
   #difference: Difference | undefined;
   #totalSteps = Infinity;
+  #wantsStep = true;
+  #wantsState: boolean;
 
   /**
-   * `onEnd` is told once step `to` was compared, unless the run ends there anyway, or something
-   * differs.
+   * `onEnd` is told once all up to step `to` was compared, unless the run ends there anyway, or
+   * something differs.
    */
-  constructor(course: RecordedCourse, to: number, onEnd: () => void) {
+  constructor(course: RecordedCourse, { to, wantsState }: ComparisonEnd, onEnd: () => void) {
     this.#course = course;
     this.#to = to;
+    this.#wantsState = wantsState;
     this.#onEnd = onEnd;
   }
 
@@ -46,19 +63,26 @@ export class Comparison implements EventSink {
 
   onEvent(event: RunEvent): void {
     if (event.kind === 'run-started') this.#totalSteps = event.steps;
+    // A state that cannot be written down does not come.
+    if (event.kind === 'file-failed') this.#wantsState = false;
     const fact = factOf(event);
-    if (fact === undefined || this.#difference !== undefined) return;
-    this.#compare(fact);
-    const isLast = fact.what === 'step' && fact.step >= this.#to && this.#to < this.#totalSteps;
-    if (isLast || this.#difference !== undefined) this.#onEnd();
+    if (this.#difference !== undefined) return;
+    if (fact !== undefined) this.#compare(fact);
+    if (fact !== undefined && fact.step >= this.#to) {
+      if (fact.what === 'step') this.#wantsStep = false;
+      if (fact.what === 'state') this.#wantsState = false;
+    }
+    const isDone = !this.#wantsStep && !this.#wantsState && this.#to < this.#totalSteps;
+    if (isDone || this.#difference !== undefined) this.#onEnd();
   }
 
   #compare({ step, what, value }: RecordedFact): void {
     if (step > this.#to) return;
-    const recorded = this.#course.valueOf({ step, what });
+    const recorded = this.#course.valuesOf({ step, what });
     // Of states and evaluations there may be more than were recorded: the run was stopped there.
-    if (recorded === undefined && what !== 'step') return;
-    if (recorded === value) this.#compared[what].add(step);
-    else this.#difference = { step, what, recorded, computed: value };
+    if (recorded.length === 0 && what !== 'step') return;
+    const odd = recorded.find((one) => one !== value);
+    if (recorded.length > 0 && odd === undefined) this.#compared[what].add(step);
+    else this.#difference = { step, what, recorded: odd, computed: value };
   }
 }

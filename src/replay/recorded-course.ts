@@ -36,6 +36,8 @@ export function factOf(event: RunEvent): RecordedFact | undefined {
 export class RecordedCourse {
   readonly #values = new Map<string, string>();
   readonly #states = new Set<number>();
+  readonly #checkpoints = new Map<number, string>();
+  #firstStep = Infinity;
   #lastStep = 0;
 
   /** Takes what is recorded; what comes later counts, as after a rollback. */
@@ -44,7 +46,21 @@ export class RecordedCourse {
     if (fact === undefined) return;
     this.#values.set(keyOf(fact), fact.value);
     if (fact.what === 'state') this.#states.add(fact.step);
-    if (fact.what === 'step') this.#lastStep = Math.max(this.#lastStep, fact.step);
+    if (fact.what !== 'step') return;
+    this.#firstStep = Math.min(this.#firstStep, fact.step);
+    this.#lastStep = Math.max(this.#lastStep, fact.step);
+  }
+
+  /** Takes a checkpoint that is there: its state must be that of the run, too. */
+  addCheckpoint(step: number, stateDigest: string): void {
+    this.#checkpoints.set(step, stateDigest);
+    this.#states.add(step);
+    this.#lastStep = Math.max(this.#lastStep, step);
+  }
+
+  /** The step after which the record begins: that of its parent where the run is a variation. */
+  get originStep(): number {
+    return this.#firstStep === Infinity ? this.#lastStep : this.#firstStep - 1;
   }
 
   get lastStep(): number {
@@ -56,8 +72,10 @@ export class RecordedCourse {
     return [...this.#states].toSorted((a, b) => a - b);
   }
 
-  valueOf(fact: Pick<RecordedFact, 'step' | 'what'>): string | undefined {
-    return this.#values.get(keyOf(fact));
+  /** What is recorded of it: of a state, by the record of the run and by its checkpoint. */
+  valuesOf(fact: Pick<RecordedFact, 'step' | 'what'>): readonly string[] {
+    const ofCheckpoint = fact.what === 'state' ? this.#checkpoints.get(fact.step) : undefined;
+    return [this.#values.get(keyOf(fact)) ?? [], ofCheckpoint ?? []].flat();
   }
 }
 

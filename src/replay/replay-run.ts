@@ -21,6 +21,8 @@ import { RecordedCourse } from './recorded-course.ts';
 
 /** Checkpoints are wanted of the steps alone of which the run has some. */
 const NO_MORE = Number.MAX_SAFE_INTEGER;
+/** So many stay where what was computed stays. */
+const ALL = 1000;
 
 /** Which stretch of which run, and who computes it. */
 export interface ReplayOptions extends Pick<
@@ -35,7 +37,18 @@ export interface ReplayOptions extends Pick<
   readonly to?: number | undefined;
   /** Who computes: settings that do not change the model. */
   readonly flags: FlagValues;
+  /**
+   * A folder that the caller removes: what is computed stays in it as a run of the same name, with
+   * a checkpoint of its last step.
+   */
+  readonly outDir?: string;
 }
+
+/** Who computes steps again, and is told of it. */
+export type ReplayCrew = Pick<
+  ReplayOptions,
+  'places' | 'devices' | 'self' | 'startedMs' | 'sinks' | 'onPhase' | 'onNote' | 'signal' | 'flags'
+>;
 
 /** What came of it. */
 export interface Verdict {
@@ -59,7 +72,7 @@ export interface Verdict {
 export async function replayRun(options: ReplayOptions): Promise<Verdict> {
   const { folder, signal } = options;
   const course = await courseOf(folder);
-  const { from, config, resume } = await beginningOf(options);
+  const { from, config, resume } = await beginningOf(options, course);
   const to = Math.min(options.to ?? course.lastStep, course.lastStep);
   if (from >= to)
     throw new ConfigError(
@@ -67,21 +80,24 @@ export async function replayRun(options: ReplayOptions): Promise<Verdict> {
         `${course.lastStep} are recorded`,
     );
   const ending = new AbortController();
-  const comparison = new Comparison(course, to, () => ending.abort());
-  const outDir = mkdtempSync(join(tmpdir(), 'lockstep-replay-'));
+  const stays = options.outDir !== undefined;
+  const states = new Set([...course.stateSteps, ...(stays ? [to] : [])]);
+  const end = { to, wantsState: states.has(to) };
+  const comparison = new Comparison(course, end, () => ending.abort());
+  const outDir = options.outDir ?? mkdtempSync(join(tmpdir(), 'lockstep-replay-'));
   const name = basename(folder);
   try {
     if (resume !== undefined) mkdirSync(join(outDir, name));
     await runTraining({
       ...options,
-      ...{ config: configOf(config, outDir), name, resume },
-      keepAt: course.stateSteps.filter((step) => step > from && step <= to),
+      ...{ config: configOf(config, outDir, stays ? ALL : 1), name, resume },
+      keepAt: [...states].filter((step) => step > from && step <= to).toSorted((a, b) => a - b),
       onListening: () => {},
       sinks: [comparison, ...options.sinks.map(withoutEnd)],
       signal: AbortSignal.any([signal, ending.signal]),
     });
   } finally {
-    rmSync(outDir, { recursive: true, force: true, maxRetries: 5 });
+    if (!stays) rmSync(outDir, { recursive: true, force: true, maxRetries: 5 });
   }
   const { counts, difference } = comparison;
   const isInterrupted = difference === undefined && counts.step < to - from;
@@ -100,6 +116,8 @@ function withoutEnd(sink: EventSink): EventSink {
 async function courseOf(folder: string): Promise<RecordedCourse> {
   const course = new RecordedCourse();
   for await (const event of (await readRun(folder)).events()) course.add(event);
+  for (const { step, manifest } of await listCheckpoints(checkpointsOf(folder)))
+    if (manifest !== undefined) course.addCheckpoint(step, manifest.stateDigest);
   return course;
 }
 
@@ -110,10 +128,19 @@ interface Beginning {
 }
 
 /** The newest checkpoint up to the step that was asked for, or the beginning of the run. */
-async function beginningOf({ folder, from, flags }: ReplayOptions): Promise<Beginning> {
+async function beginningOf(
+  { folder, from, flags }: ReplayOptions,
+  { originStep }: RecordedCourse,
+): Promise<Beginning> {
   const given = { sources: [], flags, isForOthers: false };
   const listed = await listCheckpoints(checkpointsOf(folder));
-  const newest = from > 0 ? listed.find(({ step }) => step <= from) : undefined;
+  const latest = Math.max(from, originStep);
+  const newest = latest > 0 ? listed.find(({ step }) => step <= latest) : undefined;
+  if (newest === undefined && originStep > 0)
+    throw new ConfigError(
+      `replaying ${folder}: its record begins after step ${originStep}, and there is no checkpoint ` +
+        'of that step to begin with',
+    );
   if (newest === undefined) {
     const recorded: Readonly<Record<string, unknown>> = { ...(await readRun(folder)).config };
     const place = join(folder, 'config.yaml');
@@ -125,8 +152,8 @@ async function beginningOf({ folder, from, flags }: ReplayOptions): Promise<Begi
 }
 
 /** The same training, on this machine alone, and in a folder of its own. */
-function configOf(config: TrainConfig, outDir: string): TrainConfig {
+function configOf(config: TrainConfig, outDir: string, keep: number): TrainConfig {
   const none = { linkFile: undefined, name: undefined };
   const here = { host: '127.0.0.1', port: 0, lan: false, approve: false, insecure: false };
-  return { ...config, ...here, ...none, outDir, keep: 1, checkpointEvery: NO_MORE };
+  return { ...config, ...here, ...none, outDir, keep, checkpointEvery: NO_MORE };
 }

@@ -5,10 +5,16 @@
 import type { Clock } from '../base/clock.ts';
 import { LockstepError, messageOf } from '../base/errors.ts';
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
-import type { RunHistory } from '../checkpoint/manifest.ts';
+import type { Parent, RunHistory } from '../checkpoint/manifest.ts';
 import { checkpointName } from '../checkpoint/checkpoint-names.ts';
 import { listCheckpoints } from '../checkpoint/read-checkpoints.ts';
-import { bestOf, compareEvaluations, evaluationOf, superfluous } from '../checkpoint/retention.ts';
+import {
+  bestOf,
+  compareEvaluations,
+  evaluationOf,
+  isOrigin,
+  superfluous,
+} from '../checkpoint/retention.ts';
 import {
   type CheckpointContent,
   removeCheckpoint,
@@ -37,6 +43,8 @@ export interface CheckpointKeeperOptions {
   readonly name: string;
   readonly plan: RunPlan;
   readonly stepDigest: string;
+  /** What it began from, if it is a variation. */
+  readonly parent?: Parent | undefined;
   /** Version of this program. */
   readonly software: string;
   readonly store: CheckpointStore;
@@ -85,6 +93,11 @@ export class CheckpointKeeper {
   offer(snapshot: Snapshot, history: RunHistory): void {
     if (this.#pace === undefined || snapshot.step === 0 || !this.#isDue(snapshot, history)) return;
     this.#take({ snapshot, history });
+  }
+
+  /** Writes the state that a variation begins with. */
+  begin(snapshot: Snapshot, history: RunHistory): void {
+    if (this.#pace !== undefined) this.#take({ snapshot, history });
   }
 
   /** Writes the last state; resolves when it is written, or could not be. */
@@ -176,7 +189,7 @@ export class CheckpointKeeper {
     const isShort = (): boolean => (store.freeBytes() ?? Infinity) < bytes;
     if (!isShort()) return;
     const listed = await listCheckpoints(store);
-    const whole = listed.filter(({ manifest }) => manifest !== undefined);
+    const whole = listed.filter((one) => one.manifest !== undefined && !isOrigin(one));
     for (const { name } of whole.slice(LEAST_KEPT).toReversed())
       if (isShort()) await removeCheckpoint(store, name);
   }
@@ -188,7 +201,7 @@ export class CheckpointKeeper {
   }
 
   #contentOf(snapshot: Snapshot, history: RunHistory): CheckpointContent {
-    const { config, name, plan, software, stepDigest } = this.#options;
+    const { config, name, plan, software, stepDigest, parent } = this.#options;
     const { step, evaluatedStep, maxima, ledger, losses, digests, bytes } = snapshot;
     const { highSteps, isDiverged, firstLoss } = losses;
     return {
@@ -206,6 +219,7 @@ export class CheckpointKeeper {
           losses: { ...(firstLoss !== undefined && { firstLoss }), highSteps, isDiverged },
         },
         history,
+        ...(parent && { parent }),
         weightsDigest: digests?.weightsDigest ?? '',
         stateDigest: digests?.stateDigest ?? '',
         stepDigest,

@@ -31,9 +31,18 @@ const ANOTHER = 'Choose another --name.';
 
 /** The command that goes on with the run in a folder. */
 export function resumeCommand(folder: string): string {
-  const isUsual = dirname(folder) === 'experiments';
-  const place = isUsual ? basename(folder) : folder;
-  return `lockstep train --resume ${/^[\w./-]+$/.test(place) ? place : `'${place}'`}`;
+  return `lockstep train --resume ${placeIn(folder)}`;
+}
+
+/** The command that begins a variation of the run in a folder. */
+export function forkCommand(folder: string): string {
+  return `lockstep fork ${placeIn(folder)}`;
+}
+
+/** A folder of a run as commands take it. */
+function placeIn(folder: string): string {
+  const place = dirname(folder) === 'experiments' ? basename(folder) : folder;
+  return /^[\w./-]+$/.test(place) ? place : `'${place}'`;
 }
 
 function newestStep(folder: string): number | undefined {

@@ -5,7 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
 import { isEveryAddress } from '../transport/loopback.ts';
 import { KEY_BYTES } from '../transport/tls.ts';
-import type { RunHistory } from '../checkpoint/manifest.ts';
+import type { Parent, RunHistory } from '../checkpoint/manifest.ts';
 import { wantsKey } from '../config/cluster-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
@@ -44,6 +44,10 @@ export interface RecordedRunOptions {
   readonly software: string;
   /** What was told of the steps before, when the run goes on. */
   readonly history?: RunHistory | undefined;
+  /** What it began from, if it is a variation. */
+  readonly parent?: Parent | undefined;
+  /** Whether it begins so now. */
+  readonly isForked?: boolean;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   /** Interrupts the run: what was committed is reported. */
@@ -83,19 +87,20 @@ export class RecordedRun {
   /** `beginning` is where the run begins, or goes on. */
   constructor(options: RecordedRunOptions, beginning: Snapshot) {
     const { config, name, planned, files, sinks, signal, onReady, history, software } = options;
+    const { parent, isForked = false } = options;
     this.#options = options;
     this.#tally = new EventTally(systemClock, history);
     this.#kept = history && { step: beginning.step, history };
     const { plan } = planned;
     const stepDigest = stepDigestOf(planned);
-    const about = { config, name, plan, stepDigest, software, clock: systemClock };
+    const about = { config, name, plan, stepDigest, software, parent, clock: systemClock };
     const store = new CheckpointDisk(() => join(files.folder, CHECKPOINTS_NAME));
     const syncRecords = async (): Promise<void> => files.syncRecords();
     const onFailed = files.checkpointFailed.bind(files);
     const onSaved = (snapshot: Snapshot): void => this.#tellSaved(snapshot);
     this.#checkpoints = new CheckpointKeeper(
       { ...about, store, syncRecords, onFailed, onSaved },
-      beginning.step,
+      isForked ? 0 : beginning.step,
       history,
     );
     this.#sinks = [files, ...sinks];
@@ -122,6 +127,7 @@ export class RecordedRun {
     );
     this.#resumedAt = beginning.step;
     this.#observe(startOf(options, beginning.step));
+    if (isForked && history !== undefined) this.#checkpoints.begin(beginning, history);
     if (signal.aborted) this.#interrupt();
     signal.addEventListener('abort', () => this.#interrupt(), { signal: this.#over.signal });
   }
@@ -304,7 +310,7 @@ export class RecordedRun {
     about: Partial<StateDigests> & Rescued,
     cause?: { readonly message: string; readonly code?: ErrorCode },
   ): RunSummary {
-    const { config, name, planned, files, startedMs } = this.#options;
+    const { config, name, planned, files, startedMs, parent } = this.#options;
     const { plan, model, modelSha256 } = planned;
     const { coordinator } = this;
     const { firstStepMs } = this.#tally;
@@ -333,6 +339,7 @@ export class RecordedRun {
       ...about,
       ...(savedStep > 0 && { checkpointStep: savedStep }),
       ...(this.#resumedAt > 0 && { resumedAtStep: this.#resumedAt }),
+      ...(parent && { forkedFrom: parent }),
       ledger: coordinator.ledger,
       ...(config.audit > 0 && { microBatchesAudited: coordinator.auditedCount }),
       ...(coordinator.late !== undefined && { late: coordinator.late }),
@@ -368,13 +375,17 @@ const UNTRAINED = 'no state later than the initial one was fetched from a worker
 const IN_DOUBT = 'replicas differ, and nobody knows which of them is right';
 
 /** The first event of a run. */
-function startOf({ name, planned: { plan, model } }: RecordedRunOptions, step: number): RunEvent {
+function startOf(
+  { name, parent, planned: { plan, model } }: RecordedRunOptions,
+  step: number,
+): RunEvent {
   const { job, train, rounds, totalSteps } = plan;
   return {
     kind: 'run-started',
     runId: name,
     steps: totalSteps,
     ...(step > 0 && { resumedAtStep: step }),
+    ...(parent && { forkedFrom: parent }),
     stepsPerEpoch: stepsPerEpoch(train.sampleCount, train.globalBatch),
     parameterCount: parameterCountOf(model),
     microBatch: job.microBatch,

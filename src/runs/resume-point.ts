@@ -15,7 +15,7 @@ import type { Snapshot } from '../coordinator/steps/trajectory.ts';
 import { learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { CheckpointDisk } from './checkpoint-disk.ts';
 import { stateOf } from './checkpoint-state.ts';
-import { CHECKPOINTS_NAME } from './found-run.ts';
+import { CHECKPOINTS_NAME, forkCommand } from './found-run.ts';
 
 /** A checkpoint that a run goes on from. */
 export interface ResumePoint {
@@ -154,11 +154,7 @@ export async function snapshotAt(
   const { outDir, name, checkpoint, manifest } = point;
   const folder = join(outDir, name);
   const { step, standing, weightsDigest, stateDigest } = manifest;
-  if (step > plan.totalSteps || (step === plan.totalSteps && standing.evaluatedStep >= step))
-    throw new ConfigError(
-      `--resume: ${folder} is at step ${step}, and ${plan.totalSteps} were asked for: nothing is ` +
-        'left to be done. To train longer, give more --steps, --epochs or --rounds.',
-    );
+  refuseDone(folder, manifest, plan);
   const written = await planAt(point);
   const differing = [...ofProgram(manifest, now), ...differences(written, plan, step)];
   if (differing.length > 0)
@@ -166,7 +162,8 @@ export async function snapshotAt(
       'CHECKPOINT_INVALID',
       [
         `going on from ${join(folder, CHECKPOINTS_NAME, checkpoint)}: this is not the run that it ` +
-          `is of. To begin a new one from its model: \`lockstep checkpoint export\`. What differs:`,
+          `is of. To go on as a run of its own: \`${forkCommand(folder)} --at ${step}\`. What ` +
+          'differs:',
         ...differing,
       ],
       { differing },
@@ -182,6 +179,19 @@ export async function snapshotAt(
     bytes,
     digests: { weightsDigest, stateDigest },
   };
+}
+
+/** Throws ConfigError when a plan has no steps after those of a checkpoint. */
+export function refuseDone(
+  run: string,
+  { step, standing }: Pick<Manifest, 'step' | 'standing'>,
+  { totalSteps }: Pick<RunPlan, 'totalSteps'>,
+): void {
+  if (step < totalSteps || (step === totalSteps && standing.evaluatedStep < step)) return;
+  throw new ConfigError(
+    `going on with ${run}: it is at step ${step}, and ${totalSteps} were asked for: nothing is left ` +
+      'to be done. To train longer, give more --steps, --epochs or --rounds.',
+  );
 }
 
 /** The plan that a checkpoint was made by. */

@@ -58,12 +58,7 @@ export class RunLock {
       } catch (error) {
         if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
       }
-      const holder = lockHolder(folder);
-      if (holder !== undefined)
-        throw new ConfigError(
-          `${folder} is being written by ${holder}: its run is under way. Wait for its end, or ` +
-            'stop it with Ctrl-C.',
-        );
+      refuseHeld(folder);
       // Of several who find it free, one moves it away; who moved a new one puts it back.
       const old = `${own}.old`;
       renameSync(this.#path, old);
@@ -91,6 +86,16 @@ export class RunLock {
       // Somebody took it away with the folder.
     }
   }
+}
+
+/** Throws ConfigError, naming who writes into the folder of a run, if somebody does. */
+export function refuseHeld(folder: string): void {
+  const holder = lockHolder(folder);
+  if (holder === undefined) return;
+  throw new ConfigError(
+    `${folder} is being written by ${holder}: its run is under way. Wait for its end, or stop it ` +
+      'with Ctrl-C.',
+  );
 }
 
 /** Who writes into the folder of a run, in words; undefined if nobody does. */

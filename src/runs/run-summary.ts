@@ -2,7 +2,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { LateTally } from '../coordinator/late-gradients.ts';
 import type { TimeSplit } from '../coordinator/steps/step-times.ts';
 import type { WorkerTally } from '../coordinator/tallies.ts';
-import type { Diverged, FileFailed, Ledger, RoundSizes } from '../metrics/events.ts';
+import type { Diverged, FileFailed, ForkedFrom, Ledger, RoundSizes } from '../metrics/events.ts';
 import type { Job } from '../protocol/messages.ts';
 
 /** `summary.json`: what a run was and how it ended. Absent numbers were not measured. */
@@ -67,6 +67,7 @@ export interface RunSummary {
    * was done since.
    */
   readonly resumedAtStep?: number;
+  readonly forkedFrom?: ForkedFrom;
   /** Why there are no model files. */
   readonly noModel?: string;
   /** Of the state of a run that finished. */

@@ -1,18 +1,15 @@
 import { Command } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import { listCheckpoints, verifyCheckpoint } from '../../checkpoint/read-checkpoints.ts';
-import { dataPlaces } from '../../job/data-source.ts';
 import { replayRun, type Verdict } from '../../replay/replay-run.ts';
 import { checkpointsOf, placeOf } from '../../runs/resume-point.ts';
-import { chooseDevices } from '../../runtime/devices.ts';
+import { crewOf, TrainingScreen } from '../commands/train-command.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { helpText } from '../shell/help.ts';
 import { withInterrupt } from '../shell/interrupt.ts';
 import { printJson } from '../shell/json-output.ts';
 import { writeResult } from '../shell/output.ts';
-import { paint, Terminal } from '../shell/terminal.ts';
-import { Progress } from '../texts/progress.ts';
 import { differenceText, verdictText } from '../texts/verdict-text.ts';
 
 const HELP = `
@@ -57,37 +54,17 @@ export function replayCommand(context: CommandContext): Command {
 }
 
 async function replay(context: CommandContext, run: string, flags: Flags): Promise<void> {
-  const { environment } = context;
   if (flags.verify === true && (flags.from !== '0' || flags.to !== undefined))
     throw new ConfigError('--verify: expected the whole run, got --from or --to, too');
   const folder = placeOf(run, flags.outDir);
   const from = stepOf('--from', flags.from) ?? 0;
   const to = stepOf('--to', flags.to);
-  const colours = paint(environment);
-  const terminal = new Terminal(process.stderr, environment);
   if (flags.verify === true) await verifyAll(folder);
-  const { workers, lanes, dataDir } = flags;
-  const progress = new Progress(terminal, colours, context.now);
-  const [device] = await chooseDevices(['cpu']);
-  const verdict = await withInterrupt(terminal, (signal) =>
-    replayRun({
-      ...{ folder, from, to },
-      flags: {
-        device: 'cpu',
-        ...(workers !== undefined && { workers }),
-        ...(lanes !== undefined && { lanes }),
-        ...(dataDir !== undefined && { dataDir }),
-      },
-      places: dataPlaces(dataDir, environment),
-      devices: [device?.device ?? 'cpu'],
-      self: context.self,
-      startedMs: context.startedMs,
-      sinks: [progress],
-      onPhase: (phase) => progress.phase(phase),
-      onNote: (text) => terminal.line(colours.dim(text)),
-      signal,
-    }),
-  ).finally(() => progress.close());
+  const screen = new TrainingScreen(context);
+  const verdict = await withInterrupt(screen.terminal, async (signal) => {
+    const crew = await crewOf(context, screen, flags, signal);
+    return replayRun({ ...crew, folder, from, to });
+  }).finally(() => screen.progress.close());
   if (flags.json === true) printJson({ isRepeated: isRepeated(verdict), ...verdict });
   else writeResult(`${run}: ${verdictText(verdict)}\n`);
   if (verdict.difference !== undefined && flags.json !== true)

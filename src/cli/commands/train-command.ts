@@ -5,7 +5,11 @@ import { DATASET_NAMES } from '../../data/sources/datasets.ts';
 import { describeOptions, type OptionDescription } from '../../config/option-docs.ts';
 import type { OptionGroup } from '../../config/train-options.ts';
 import { type ParsedTrainConfig, parseTrainConfig } from '../../config/parse-train-config.ts';
+import { ConfigError } from '../../base/errors.ts';
 import { findResumedRun, type ResumedRun } from '../../launch/resumed-run.ts';
+import type { ReplayCrew } from '../../replay/replay-run.ts';
+import { verifyResumed } from '../../replay/verify-resumed.ts';
+import type { ForkPoint } from '../../runs/fork-point.ts';
 import type { TrainConfig } from '../../config/train-config.ts';
 import { dataPlaces } from '../../job/data-source.ts';
 import { parseDashboardPort } from '../dashboard/dashboard-port.ts';
@@ -91,15 +95,26 @@ function trainingCommand(
         'others',
     ).helpGroup(headingOf('run')),
   );
+  const verify = new Option(
+    '--verify',
+    'with --resume: first compute the steps before the checkpoint again, and compare them with ' +
+      'what was recorded',
+  );
+  command.addOption(verify.helpGroup(headingOf('run')));
+  withDashboardOption(command);
+  return withAliases(command, TRAIN_ALIASES)
+    .addHelpText('after', helpText(help))
+    .action(async (files: string[], flags: Flags) => action(files, flags));
+}
+
+/** Adds the flag that opens the page of the run. */
+export function withDashboardOption(command: Command): Command {
   const dashboard = new Option(
     '--dashboard [port]',
     'open a page that shows the run, to this machine only (default: port 3000, or the next that ' +
       'is free)',
   );
-  command.addOption(dashboard.helpGroup(headingOf('run')));
-  return withAliases(command, TRAIN_ALIASES)
-    .addHelpText('after', helpText(help))
-    .action(async (files: string[], flags: Flags) => action(files, flags));
+  return command.addOption(dashboard.helpGroup(headingOf('run')));
 }
 
 /**
@@ -157,23 +172,79 @@ export function withFolder(flags: Flags): Flags {
 async function train(
   context: CommandContext,
   files: readonly string[],
-  { json, dashboard, resume: resumed, ...settings }: Flags,
+  { json, dashboard, resume: resumed, verify, ...settings }: Flags,
   isLocal: boolean,
 ): Promise<void> {
-  const { flags, notes: aliasNotes } = readAliases(settings, TRAIN_ALIASES);
-  const asked = dashboard === undefined ? undefined : parseDashboardPort('--dashboard', dashboard);
+  if (verify === true && resumed === undefined)
+    throw new ConfigError(
+      '--verify: expected --resume, too: it looks at the way to a checkpoint. `lockstep replay ' +
+        '--verify` looks at all of a run',
+    );
+  const screen = new TrainingScreen(context);
+  const { given, notes } = readGiven(files, settings);
+  const run = await configOf({ ...given, isForOthers: !isLocal }, resumed);
+  for (const text of [...(run.resume?.notes ?? []), ...notes]) screen.note(text);
+  await leadTraining(context, screen, {
+    ...{ ...run, dashboard, json: json === true, isLocal },
+    isVerified: verify === true,
+  });
+}
+
+/** Settings as files and flags give them, and what is worth knowing of the flags. */
+export function readGiven(
+  files: readonly string[],
+  settings: Flags,
+): {
+  readonly given: Pick<Parameters<typeof findResumedRun>[1], 'sources' | 'flags'>;
+  readonly notes: readonly string[];
+} {
+  const { flags, notes } = readAliases(settings, TRAIN_ALIASES);
   const given = { sources: files.map(readConfigFile), flags: withFolder(flags) };
-  const { config, notes, resume } = await configOf({ ...given, isForOthers: !isLocal }, resumed);
-  const colours = paint(context.environment);
-  const terminal = new Terminal(process.stderr, context.environment);
-  const note = (text: string): void => terminal.line(colours.dim(text));
-  for (const text of resume?.notes ?? []) note(text);
-  for (const text of aliasNotes) note(`note: ${text}`);
+  return { given, notes: notes.map((text) => `note: ${text}`) };
+}
+
+/** What a run is told on: the terminal, with its progress. */
+export class TrainingScreen {
+  readonly colours: Colours;
+  readonly terminal: Terminal;
+  readonly progress: Progress;
+
+  constructor({ environment, now }: CommandContext) {
+    this.colours = paint(environment);
+    this.terminal = new Terminal(process.stderr, environment);
+    this.progress = new Progress(this.terminal, this.colours, now);
+  }
+
+  /** Something that one should know and need not act on. */
+  note(text: string): void {
+    this.terminal.line(this.colours.dim(text));
+  }
+}
+
+/** A run that is to be led, and what was asked for besides. */
+export interface TrainingRequest extends ParsedTrainConfig, Partial<Pick<ResumedRun, 'resume'>> {
+  readonly fork?: ForkPoint;
+  readonly json: boolean;
+  /** As the flag has it. */
+  readonly dashboard: unknown;
+  /** Workers are started on this machine. */
+  readonly isLocal: boolean;
+  /** The way to the checkpoint is looked at first. */
+  readonly isVerified?: boolean;
+}
+
+/** Leads a run to its end, tells of it, and sets the exit code. */
+export async function leadTraining(
+  context: CommandContext,
+  screen: TrainingScreen,
+  { config, notes, resume, fork, json, dashboard, isLocal, isVerified }: TrainingRequest,
+): Promise<void> {
+  const { terminal, colours, progress } = screen;
+  const asked = dashboard === undefined ? undefined : parseDashboardPort('--dashboard', dashboard);
   for (const { file, line, key, message } of notes)
-    note(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`);
+    screen.note(`note: ${line > 0 ? `${file}:${line}` : key}: ${message}`);
   const devices = isLocal ? await chooseDevices(config.device) : [];
-  for (const line of new Set(devices.flatMap((device) => device.note ?? []))) note(line);
-  const progress = new Progress(terminal, colours, context.now);
+  for (const line of new Set(devices.flatMap((device) => device.note ?? []))) screen.note(line);
   const folder = accessFolder(context.environment);
   const name = config.name ?? defaultRunName(config, String(process.pid));
   const lead = async (sinks: readonly EventSink[], signal: AbortSignal): Promise<RunSummary> =>
@@ -184,6 +255,7 @@ async function train(
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
       resume,
+      fork,
       startedMs: context.startedMs,
       accessFolder: folder,
       approver: terminal.canAsk ? new ApprovalDesk(terminal, colours) : undefined,
@@ -193,16 +265,51 @@ async function train(
       },
       sinks: [progress, ...sinks],
       onPhase: (phase) => progress.phase(phase),
-      onNote: note,
+      onNote: (text) => screen.note(text),
       signal,
     });
   const board = { asked, name, outDir: config.outDir, accessFolder: folder, terminal, colours };
-  const summary = await withInterrupt(terminal, (signal) =>
-    withDashboard(board, (sinks) => lead(sinks, signal)),
-  ).finally(() => progress.close());
+  const summary = await withInterrupt(terminal, async (signal) => {
+    if (isVerified === true && resume !== undefined) {
+      const workers = isLocal ? config.workers : 1;
+      const crew = await crewOf(context, screen, { ...config, workers }, signal);
+      if (!(await verifyResumed(resume, crew))) return undefined;
+    }
+    return withDashboard(board, (sinks) => lead(sinks, signal));
+  }).finally(() => progress.close());
+  if (summary === undefined) return context.setExitCode(EXIT.interrupted);
   terminal.line(summaryText(summary, colours));
-  if (json === true) printJson(summary);
+  if (json) printJson(summary);
   context.setExitCode(exitCodeOf(summary));
+}
+
+/** Who computes again: as flags or settings have it; as the run had it where that is absent. */
+interface CrewSettings {
+  readonly workers?: unknown;
+  readonly lanes?: unknown;
+  readonly dataDir?: string | undefined;
+}
+
+/** Workers of this machine that compute steps of a run again, told of on the terminal. */
+export async function crewOf(
+  context: CommandContext,
+  screen: TrainingScreen,
+  { workers, lanes, dataDir }: CrewSettings,
+  signal: AbortSignal,
+): Promise<ReplayCrew> {
+  const { progress } = screen;
+  const [device] = await chooseDevices(['cpu']);
+  return {
+    flags: { device: 'cpu', workers, lanes, dataDir },
+    places: dataPlaces(dataDir, context.environment),
+    devices: [device?.device ?? 'cpu'],
+    self: context.self,
+    startedMs: context.startedMs,
+    sinks: [progress],
+    onPhase: (phase) => progress.phase(phase),
+    onNote: (text) => screen.note(text),
+    signal,
+  };
 }
 
 /** The settings of a new run, or of one that goes on, and where. */

@@ -1,4 +1,4 @@
-import type { Difference } from '../../replay/comparison.ts';
+import { type Difference, placeOf } from '../../replay/comparison.ts';
 import type { Verdict } from '../../replay/replay-run.ts';
 import { grouped } from '../shell/terminal.ts';
 
@@ -17,9 +17,4 @@ export function verdictText({ from, to, counts, difference, isInterrupted }: Ver
 /** What differs, on two lines. */
 export function differenceText({ recorded, computed }: Difference): string {
   return `  recorded  ${recorded ?? 'nothing'}\n  computed  ${computed}`;
-}
-
-function placeOf({ what, step }: Difference): string {
-  if (what === 'state') return `the state after step ${step}`;
-  return what === 'step' ? `step ${step}` : `the evaluation after step ${step}`;
 }
