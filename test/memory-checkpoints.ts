@@ -1,17 +1,32 @@
 /**
  * Checkpoints in memory, on a file system that may be stopped at any call: by a kill, after which
- * all is there that was done; or by a power cut, after which of what was not synced any part may be.
+ * all is there that was done; or by a power cut, after which of what was not synced any part may be,
+ * torn anywhere. Any call may fail, and a disk that could not sync once has lost what it had.
  */
 import { createHash } from 'node:crypto';
 import { RandomWords } from '../src/base/random.ts';
-import type { CheckpointStore, FileHashes } from '../src/checkpoint/checkpoint-store.ts';
+import type { CheckpointStore, FileHashes, NewFile } from '../src/checkpoint/checkpoint-store.ts';
 import { dataStartOf } from '../src/checkpoint/safetensors.ts';
+
+/** Of much, a call takes a quarter, as a file system may; so many bytes it takes always. */
+const LEAST_WRITE_BYTES = 200;
 
 interface MemoryFile {
   readonly kind: 'file';
   chunks: Uint8Array[];
   /** Chunks that a power cut does not take. */
   syncedCount: number;
+  /** What was written before can be synced no more. */
+  isLost: boolean;
+}
+
+/** A call that fails, whatever it is; `Infinity`: none. */
+interface Failure {
+  readonly from: number;
+  /** The first call that is well again. */
+  readonly to: number;
+  readonly code: 'EIO' | 'ENOSPC';
+  readonly what: 'sync' | 'write';
 }
 
 type Change =
@@ -23,6 +38,8 @@ class MemoryFolder {
   readonly kind = 'folder';
   readonly entries = new Map<string, MemoryFile | MemoryFolder>();
   readonly changes: Change[] = [];
+  /** Those that could not be synced: each may be gone, whatever is synced after it. */
+  readonly lost = new Set<Change>();
   syncedCount = 0;
 
   change(change: Change): void {
@@ -57,6 +74,11 @@ export class MemoryCheckpoints implements CheckpointStore {
   #root: MemoryFolder;
   #calls = 0;
   stopAt = Infinity;
+  /** Calls of this kind that fail; of its own kind each is counted. */
+  failure: Failure | undefined;
+  #kinds = { sync: 0, write: 0 };
+  /** What a sync waits for. */
+  onSync: () => Promise<void> = async () => {};
   /** Bytes that there is room for in all. */
   capacity: number | undefined;
 
@@ -67,6 +89,11 @@ export class MemoryCheckpoints implements CheckpointStore {
   /** Writes, and whatever else changes something, so far. */
   get calls(): number {
     return this.#calls;
+  }
+
+  /** Calls of these kinds so far. */
+  get kinds(): Readonly<Record<Failure['what'], number>> {
+    return this.#kinds;
   }
 
   get usedBytes(): number {
@@ -87,11 +114,18 @@ export class MemoryCheckpoints implements CheckpointStore {
     const restore = (node: MemoryFile | MemoryFolder): MemoryFile | MemoryFolder => {
       if (node.kind === 'file') {
         const count = between(node.syncedCount, node.chunks.length);
-        return { kind: 'file', chunks: node.chunks.slice(0, count), syncedCount: count };
+        const chunks = node.chunks.slice(0, count).map((chunk, i) => {
+          if (i < node.syncedCount || between(0, 1) === 0) return chunk;
+          // It was made longer, and of its new bytes only the first have come.
+          const torn = new Uint8Array(chunk.length);
+          torn.set(chunk.subarray(0, between(0, chunk.length)));
+          return torn;
+        });
+        return { kind: 'file', chunks, syncedCount: count, isLost: false };
       }
       const folder = new MemoryFolder();
       for (const change of node.changes.slice(0, between(node.syncedCount, node.changes.length)))
-        apply(folder.entries, change);
+        if (!node.lost.has(change) || between(0, 1) === 0) apply(folder.entries, change);
       for (const [name, inner] of folder.entries)
         folder.change({ kind: 'put', name, node: restore(inner) });
       folder.syncedCount = folder.changes.length;
@@ -104,13 +138,19 @@ export class MemoryCheckpoints implements CheckpointStore {
   flip(path: string, bit: number): void {
     const file = this.#file(path);
     const bytes = Buffer.concat(file.chunks);
+    if (bit >> 3 >= bytes.length) throw new Error(`${path} has no bit ${bit}`);
     bytes[bit >> 3]! ^= 1 << (bit & 7);
     file.chunks = [bytes];
   }
 
-  #count(): void {
+  #count(what?: Failure['what']): void {
     if (this.#calls >= this.stopAt) throw new Stopped('stopped');
     this.#calls++;
+    if (what === undefined) return;
+    const at = this.#kinds[what]++;
+    if (this.failure?.what !== what || at < this.failure.from || at >= this.failure.to) return;
+    const { code } = this.failure;
+    throw Object.assign(new Error(`${code}: ${what}`), { code });
   }
 
   #folder(path: string): MemoryFolder {
@@ -144,22 +184,45 @@ export class MemoryCheckpoints implements CheckpointStore {
     folder.change({ kind: 'put', name, node: new MemoryFolder() });
   }
 
-  async write(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  async create(path: string): Promise<NewFile> {
     const [folder, name] = this.#placeOf(path);
-    const file: MemoryFile = { kind: 'file', chunks: [], syncedCount: 0 };
+    const file: MemoryFile = { kind: 'file', chunks: [], syncedCount: 0, isLost: false };
     this.#count();
+    if (folder.entries.has(name)) throw new Error(`${path} is there`);
     folder.change({ kind: 'put', name, node: file });
-    for (const part of parts) {
-      this.#count();
-      file.chunks.push(part.slice());
-    }
-    this.#count();
-    file.syncedCount = file.chunks.length;
+    return {
+      write: async (parts) => {
+        this.#count('write');
+        const bytes = Buffer.concat(parts);
+        const chunk = bytes.subarray(0, Math.max(LEAST_WRITE_BYTES, bytes.length >> 2));
+        file.chunks.push(chunk.slice());
+        return chunk.length;
+      },
+      sync: async () => {
+        await this.onSync();
+        try {
+          this.#count('sync');
+        } catch (error) {
+          // As systems are: they have let go of the bytes, and say the next time that all is well.
+          file.isLost = !(error instanceof Stopped);
+          throw error;
+        }
+        if (!file.isLost) file.syncedCount = file.chunks.length;
+      },
+      close: async () => {},
+    };
   }
 
   async sync(path: string): Promise<void> {
-    this.#count();
+    await this.onSync();
     const folder = this.#folder(path);
+    try {
+      this.#count('sync');
+    } catch (error) {
+      if (!(error instanceof Stopped))
+        for (const change of folder.changes.slice(folder.syncedCount)) folder.lost.add(change);
+      throw error;
+    }
     folder.syncedCount = folder.changes.length;
   }
 

@@ -15,14 +15,23 @@ export interface FileHashes {
   readonly stateDigest: string;
 }
 
+/** A file that is being written. */
+export interface NewFile {
+  /** Writes what follows; gives how many of the bytes it took, which may be fewer. */
+  write(parts: readonly Uint8Array[]): Promise<number>;
+  /** Has all that was written survive a power cut. Once it has failed, the file is worth nothing. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** A folder for checkpoints. What it does rejects with what the file system says. */
 export interface CheckpointStore {
   /** Names in a folder; none where there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
   /** Makes a folder, and the store itself if need be. */
   makeFolder(folder: string): Promise<void>;
-  /** Writes a new file; it survives a power cut once this has resolved and its folder is synced. */
-  write(path: string, parts: readonly Uint8Array[]): Promise<void>;
+  /** Makes a file that is not there yet. */
+  create(path: string): Promise<NewFile>;
   /** Has what was made, renamed or removed in a folder survive a power cut. */
   sync(folder: string): Promise<void>;
   /** Takes the place of a file of that name; of folders there must be none. */

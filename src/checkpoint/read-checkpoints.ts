@@ -44,7 +44,7 @@ export async function countPartial(store: CheckpointStore): Promise<number> {
  * What a checkpoint says of itself. Throws CHECKPOINT_INVALID when there is none of that name, or
  * it is damaged.
  */
-export async function readManifest(store: CheckpointStore, name: string): Promise<Manifest> {
+async function readManifest(store: CheckpointStore, name: string): Promise<Manifest> {
   const path = `${name}/${MANIFEST_NAME}`;
   let bytes: Uint8Array;
   try {

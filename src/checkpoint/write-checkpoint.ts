@@ -3,13 +3,15 @@
  * any point leaves the ones before whole, and this one whole or not there.
  *
  * Files are synced, read again and compared; then the manifest, then the folder, and only then the
- * name. What is renamed counts once the folder above is synced, too.
+ * name. What is renamed counts once the folder above is synced, too. What could not be synced is
+ * given up and written anew: a disk that has failed once may say the next time that all is well.
  */
 import { LockstepError } from '../base/errors.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { checkpointName, isPartial, MANIFEST_NAME, partialName } from './checkpoint-names.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
-import { readManifest } from './read-checkpoints.ts';
+import { verifyCheckpoint } from './read-checkpoints.ts';
+import { writeFile } from './write-file.ts';
 
 /** A checkpoint that is to be written. */
 export interface CheckpointContent {
@@ -37,7 +39,7 @@ export async function writeCheckpoint(
 ): Promise<string> {
   const { step } = content.facts;
   const name = checkpointName(step);
-  const known = await manifestOf(store, name);
+  const known = await wholeOf(store, name);
   if (known !== undefined && known.stateDigest === content.facts.stateDigest)
     return renewManifest(store, name, { ...content.facts, files: known.files });
   const partial = partialName(name, 'new');
@@ -45,9 +47,10 @@ export async function writeCheckpoint(
     await store.remove(partial);
     checkRoom(store, content);
     await store.makeFolder(partial);
-    for (const file of content.files) await store.write(`${partial}/${file.name}`, file.parts);
+    for (const { name: file, parts } of content.files)
+      await writeFile(store, `${partial}/${file}`, parts);
     const manifest = { ...content.facts, files: await checkedFiles(store, partial, content) };
-    await store.write(`${partial}/${MANIFEST_NAME}`, [await encodeManifest(manifest)]);
+    await writeFile(store, `${partial}/${MANIFEST_NAME}`, [await encodeManifest(manifest)]);
     await store.sync(partial);
     // Another one of this step: damaged, or of a run that has gone back.
     if ((await store.list('')).includes(name)) await removeCheckpoint(store, name);
@@ -56,7 +59,13 @@ export async function writeCheckpoint(
     await store.remove(partial);
     throw error;
   }
-  await store.sync('');
+  try {
+    await store.sync('');
+  } catch (error) {
+    await store.rename(name, partial);
+    await store.remove(partial);
+    throw error;
+  }
   return name;
 }
 
@@ -87,18 +96,25 @@ async function renewManifest(
   manifest: Manifest,
 ): Promise<string> {
   const partial = `${name}/${partialName(MANIFEST_NAME, 'new')}`;
-  await store.remove(partial);
-  await store.write(partial, [await encodeManifest(manifest)]);
-  await store.rename(partial, `${name}/${MANIFEST_NAME}`);
+  try {
+    await store.remove(partial);
+    await writeFile(store, partial, [await encodeManifest(manifest)]);
+    await store.rename(partial, `${name}/${MANIFEST_NAME}`);
+  } catch (error) {
+    await store.remove(partial);
+    throw error;
+  }
   await store.sync(name);
+  // Whoever gave it its name may have been killed before that was synced.
+  await store.sync('');
   return name;
 }
 
 /** The manifest of a checkpoint that is there; undefined where there is none, or it is damaged. */
-async function manifestOf(store: CheckpointStore, name: string): Promise<Manifest | undefined> {
+async function wholeOf(store: CheckpointStore, name: string): Promise<Manifest | undefined> {
   if (!(await store.list('')).includes(name)) return undefined;
   try {
-    return await readManifest(store, name);
+    return await verifyCheckpoint(store, name);
   } catch (error) {
     if (error instanceof LockstepError) return undefined;
     throw error;

@@ -5,15 +5,13 @@ import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { LockstepError } from '../base/errors.ts';
 import { siblingModule } from '../base/module-url.ts';
-import type { CheckpointStore, FileHashes } from '../checkpoint/checkpoint-store.ts';
+import type { CheckpointStore, FileHashes, NewFile } from '../checkpoint/checkpoint-store.ts';
 import { freeBytes } from './disk-space.ts';
 import { hashFiles } from './hash-files.ts';
 import { makeFolders } from './run-files.ts';
 
 /** Below this, a thread takes longer to start than the bytes to be read. */
 const SMALL_BYTES = 4 << 20;
-/** Buffers that one call takes. */
-const MAX_PARTS = 512;
 
 /** A folder for checkpoints on the disk. */
 export class CheckpointDisk implements CheckpointStore {
@@ -40,15 +38,13 @@ export class CheckpointDisk implements CheckpointStore {
     if (isNew) await syncFolder(dirname(root));
   }
 
-  async write(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  async create(path: string): Promise<NewFile> {
     const file = await open(this.#path(path), 'wx');
-    try {
-      for (let i = 0; i < parts.length; i += MAX_PARTS)
-        await writeAll(file, parts.slice(i, i + MAX_PARTS));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    return {
+      write: async (parts) => (await file.writev([...parts])).bytesWritten,
+      sync: async () => file.sync(),
+      close: async () => file.close(),
+    };
   }
 
   async sync(folder: string): Promise<void> {
@@ -77,21 +73,6 @@ export class CheckpointDisk implements CheckpointStore {
   freeBytes(): number | undefined {
     const root = this.#root();
     return freeBytes(existsSync(root) ? root : dirname(root));
-  }
-}
-
-type OpenFile = Awaited<ReturnType<typeof open>>;
-
-async function writeAll(file: OpenFile, parts: readonly Uint8Array[]): Promise<void> {
-  let left = parts.filter(({ length }) => length > 0);
-  while (left.length > 0) {
-    const { bytesWritten } = await file.writev(left);
-    let done = bytesWritten;
-    left = left.flatMap((part) => {
-      const taken = Math.min(done, part.length);
-      done -= taken;
-      return taken === part.length ? [] : [part.subarray(taken)];
-    });
   }
 }
 

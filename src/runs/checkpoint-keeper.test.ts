@@ -91,6 +91,40 @@ describe('CheckpointKeeper', () => {
     );
   });
 
+  test('has one under way on a slow disk, waits for nothing, and writes the newest then', async () => {
+    const store = new MemoryCheckpoints();
+    const { keeper, failures } = keeperOf(planned, store);
+    let release = (): void => {};
+    const slow = new Promise<void>((resolve) => (release = resolve));
+    store.onSync = async () => slow;
+
+    for (const step of [10, 20, 30]) keeper.offer(snapshotOf(planned, step), historyOf(step));
+    await setImmediate();
+    const whileItIsSlow = [await store.list(''), keeper.savedStep];
+    release();
+    await untilSaved(keeper, 30);
+
+    assert.deepEqual(whileItIsSlow, [['.partial-new-step_10'], 0]);
+    assert.deepEqual(await stepsIn(store), [30, 10]);
+    assert.deepEqual(failures, []);
+  });
+
+  test('ends without the last one when the disk answers no more, and says so', async () => {
+    const store = new MemoryCheckpoints();
+    const { keeper, clock, failures } = keeperOf(planned, store);
+    await keeper.finish(snapshotOf(planned, 10), historyOf(10));
+    store.onSync = async () => new Promise(() => {});
+
+    const finishing = keeper.finish(snapshotOf(planned, 20), historyOf(20));
+    await setImmediate();
+    clock.advance(70_000);
+    await finishing;
+
+    assert.deepEqual(failures, [
+      'the disk does not answer: a checkpoint is missing, the newest is of step 10',
+    ]);
+  });
+
   test('forgets what is void, and goes on writing', async () => {
     const store = new MemoryCheckpoints();
     const { keeper } = keeperOf(planned, store);
