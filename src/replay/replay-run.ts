@@ -74,9 +74,9 @@ export async function replayRun(options: ReplayOptions): Promise<Verdict> {
   const course = await courseOf(folder);
   const { from, config, resume } = await beginningOf(options, course);
   const to = Math.min(options.to ?? course.lastStep, course.lastStep);
-  if (from >= to)
+  if (from >= to || (options.outDir !== undefined && to !== options.to))
     throw new ConfigError(
-      `replaying ${folder}: expected steps after ${from}, got --to ${to}, and ` +
+      `replaying ${folder}: expected steps after ${from}, got ${options.to ?? to}, and ` +
         `${course.lastStep} are recorded`,
     );
   const ending = new AbortController();

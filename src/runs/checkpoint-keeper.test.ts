@@ -109,6 +109,19 @@ describe('CheckpointKeeper', () => {
     assert.deepEqual(failures, []);
   });
 
+  test('replaces no state that was asked for by its step while it waits', async () => {
+    const store = new MemoryCheckpoints();
+    const { plan } = planned;
+    const checkpoints = { ...plan.checkpoints, steps: [13] };
+    const keptAt = { ...planned, plan: { ...plan, checkpoints } };
+    const { keeper } = keeperOf(keptAt, store, { keep: '9' });
+
+    for (const step of [10, 13, 20]) keeper.offer(snapshotOf(planned, step), historyOf(step));
+    await keeper.finish(snapshotOf(planned, 30), historyOf(30));
+
+    assert.deepEqual(await stepsIn(store), [30, 13, 10]);
+  });
+
   test('ends without the last one when the disk answers no more, and says so', async () => {
     const store = new MemoryCheckpoints();
     const { keeper, clock, failures } = keeperOf(planned, store);

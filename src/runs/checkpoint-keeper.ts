@@ -68,6 +68,8 @@ export class CheckpointKeeper {
   readonly #pace: ReturnType<typeof checkpointPace>;
   /** What is to be written when the one under way is done: the newest. */
   #next: Kept | undefined;
+  /** Before that: the newest of those whose step was asked for by itself. */
+  #wanted: Kept | undefined;
   #underWay: Promise<void> | undefined;
   #savedStep: number;
   #takenStep: number;
@@ -119,7 +121,7 @@ export class CheckpointKeeper {
 
   /** What was computed after `step` is void: no checkpoint of it stays. */
   forget(step: number): void {
-    this.#next = undefined;
+    this.#next = this.#wanted = undefined;
     const before = this.#idle();
     this.#underWay = before.then(async () => this.#removeAfter(step)).finally(() => this.#goOn());
   }
@@ -135,14 +137,18 @@ export class CheckpointKeeper {
   #take(kept: Kept): void {
     this.#takenStep = kept.snapshot.step;
     this.#takenMs = this.#options.clock.now();
+    const { steps = [] } = this.#options.plan.checkpoints ?? {};
+    if (steps.includes(this.#next?.snapshot.step ?? -1)) this.#wanted = this.#next;
     this.#next = kept;
     this.#goOn();
   }
 
   #goOn(): void {
-    const kept = this.#next;
-    if (this.#underWay !== undefined || kept === undefined) return;
-    this.#next = undefined;
+    if (this.#underWay !== undefined) return;
+    const kept = this.#wanted ?? this.#next;
+    if (kept === undefined) return;
+    if (kept === this.#next) this.#next = undefined;
+    this.#wanted = undefined;
     this.#underWay = this.#save(kept).finally(() => {
       this.#underWay = undefined;
       this.#goOn();

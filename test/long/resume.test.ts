@@ -17,6 +17,7 @@ const IMAGES = ['--dataset', 'synthetic_image', '--image-size', '8', '--samples'
 const SMALL = ['--micro-batch', '8', '--global-batch', '32', '--seed', '7'];
 
 const CASES: readonly (readonly [string, readonly string[], number])[] = [
+  ['a multi-layer perceptron', ['--dataset', 'digits', ...SMALL, '--hidden', '16'], 24],
   [
     'a convolutional network with augmentation and dropout',
     [...IMAGES, ...SMALL, '--model', 'simple_cnn', '--augment', 'crop-flip', '--dropout', '0.2'],
@@ -34,7 +35,7 @@ const CASES: readonly (readonly [string, readonly string[], number])[] = [
   [
     'rounds',
     ['--dataset', 'digits', '--strategy', 'rounds', '--seed', '7', '--micro-batch', '32'],
-    4,
+    6,
   ],
   [
     'an imported network, with momentum and a schedule',
@@ -43,31 +44,48 @@ const CASES: readonly (readonly [string, readonly string[], number])[] = [
       ...['--dataset', 'mnist', '--optimizer', 'momentum', '--schedule', 'cosine', '--seed', '7'],
       ...['--eval-samples', '200'],
     ],
-    16,
+    15,
   ],
 ];
 
-describe('a run that goes on from a checkpoint', () => {
+/** Who computes the first third of a run, the second and the last. */
+const CREWS: readonly (readonly string[])[] = [
+  ['--workers', '1', '--lanes', '1'],
+  ['--workers', '3', '--lanes', '1'],
+  ['--workers', '2', '--lanes', '2'],
+];
+
+/** Lets a run write the checkpoint of a step, and ends it; gives that checkpoint. */
+async function endedAfter(run: Run, step: number): Promise<string> {
+  // By then the records of steps that are computed again are gone.
+  await run.address();
+  await run.reachesStep(step);
+  run.program.signal('SIGINT');
+  const { status } = await run.program.end();
+  // Steps are short: it may have been done by then.
+  assert.ok(status === 130 || run.summary().status === 'finished', run.program.stderr);
+  return join(run.folder, 'checkpoints', `step_${step}`);
+}
+
+describe('a run that goes on from checkpoints, with 1, then 3, then 2 workers of 2 lanes', () => {
   for (const [what, settings, length] of CASES)
     test(`ends with the model of one that was not ended: ${what}`, async (t) => {
       const unit = settings.includes('rounds') ? '--rounds' : '--steps';
       const all = [...settings, unit, String(length)];
       const reference = await referenceOf(t, all);
-      const half = length / 2;
+      const third = length / 3;
       // Of a schedule that depends on the end, the end is known from the beginning.
-      const run = startRun(t, [...all, '--checkpoint-every', String(half), '--workers', '1']);
-      await run.reachesStep(half);
-      run.program.signal('SIGINT');
-      const { status } = await run.program.end();
-      const stopped = run.summary();
-      assert.ok(status === 130 || stopped.status === 'finished', run.program.stderr);
-      const from = join(run.folder, 'checkpoints', `step_${half}`);
+      const more = ['--checkpoint-every', String(third), '--keep', '100', '--json'];
+      const [one = [], three = [], two = []] = CREWS;
+      const first = startRun(t, [...all, ...more, ...one]);
+      const goOn = (from: string, crew: readonly string[]): Run =>
+        new Run(startLockstep(t, ['train', '--resume', from, ...crew, '--json']), first.folder);
 
-      const more = ['--out-dir', dirname(run.folder), '--workers', '3', '--lanes', '1', '--json'];
-      const program = startLockstep(t, ['train', '--resume', from, ...more]);
-      const outcome = await new Run(program, run.folder).outcome();
+      const second = goOn(await endedAfter(first, third), three);
+      const last = goOn(await endedAfter(second, 2 * third), two);
+      const outcome = await last.outcome();
 
-      assert.equal(outcome.summary.resumedAtStep, half);
+      assert.equal(outcome.summary.resumedAtStep, 2 * third);
       assertSameModel(outcome, reference);
     });
 });
