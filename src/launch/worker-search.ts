@@ -78,7 +78,7 @@ export class WorkerSearch {
       );
     }
     this.#tell(reason, waitedMs);
-    await this.#pause(RETRY_PAUSE_MS);
+    await this.#pause(unequal(RETRY_PAUSE_MS));
   }
 
   #tell(reason: string, waitedMs: number): void {
@@ -94,12 +94,12 @@ export class WorkerSearch {
 
   /**
    * A coordinator was found, and asks to come back later. That may take as long as its run: the
-   * search for it begins when it is gone. Pauses grow, and differ from worker to worker.
+   * search for it begins when it is gone. Pauses grow.
    */
   async comeBack(): Promise<void> {
     const mostMs = Math.min(MAX_PAUSE_MS, RETRY_PAUSE_MS * 2 ** this.#refusals);
     this.#refusals++;
-    await this.#pause(mostMs * (0.5 + Math.random() / 2));
+    await this.#pause(unequal(mostMs));
     this.restart();
   }
 
@@ -110,4 +110,9 @@ export class WorkerSearch {
       if (!signal.aborted) throw error;
     });
   }
+}
+
+/** So long at most, and another time for every worker: many look for the same coordinator. */
+function unequal(mostMs: number): number {
+  return mostMs * (0.5 + Math.random() / 2);
 }

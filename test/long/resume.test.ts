@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, test } from 'node:test';
-import { REPOSITORY, startLockstep } from '../cluster/processes.ts';
+import { describe, test, type TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { hello, Peer } from '../cluster/peer.ts';
+import { REPOSITORY, startLockstep, waitFor } from '../cluster/processes.ts';
 import {
   assertSameModel,
   referenceOf,
@@ -90,8 +92,27 @@ describe('a run that goes on from checkpoints, with 1, then 3, then 2 workers of
     });
 });
 
+/** Twice as many as there may be in a run. */
+const CROWD = 500;
+/** All of them are answered by then, and the workers are back. */
+const BACK_MS = 10_000;
+/** Between two attempts of each of the crowd, as of workers, at most. */
+const PAUSE_MS = 200;
+
+/** Goes to a door until it is answered, and stays. */
+async function visit(t: TestContext, address: string, workerId: string): Promise<Peer> {
+  for (;;) {
+    const peer = new Peer(t, address);
+    peer.say(hello({ workerId }));
+    const says = (): boolean => peer.heard.length > 0 || peer.isClosed;
+    await waitFor(`an answer for ${workerId}`, says);
+    if (peer.heard.length > 0) return peer;
+    await pause(PAUSE_MS * (0.5 + Math.random() / 2));
+  }
+}
+
 describe('a coordinator that is killed and started again', () => {
-  test('finds its workers, which have waited, and goes on from a checkpoint', async (t) => {
+  test('finds its workers in a crowd of 500, and goes on from a checkpoint', async (t) => {
     const reference = await referenceOf(t, SHORT);
     // Long before it is needed, and hardly another's by then.
     const scout = startRun(t, ['--steps', '1', '--workers', '1'], 'coordinator');
@@ -109,9 +130,30 @@ describe('a coordinator that is killed and started again', () => {
     const place = ['--out-dir', dirname(run.folder), '--name', 'run'];
     const again = ['coordinator', ...settings, ...place, '--json', '--resume'];
     const program = startLockstep(t, again);
+    const visits = Array.from({ length: CROWD }, async (_, i) =>
+      visit(t, `127.0.0.1:${port}`, `one of many ${i}`),
+    );
+    await program.saying(/coordinator 127/);
+    const openMs = Date.now();
+    const crowd = await Promise.all(visits);
+    const ms = Date.now() - openMs;
+    for (const { socket } of crowd) socket.destroy();
+    const kinds = crowd.map(({ heard }) => heard[0]!['kind']);
+    const countOf = (kind: string): number => kinds.filter((one) => one === kind).length;
     const outcome = await new Run(program, run.folder).outcome();
 
     assertSameModel(outcome, reference);
+    const [back] = run
+      .eventsOf('worker-joined')
+      .slice(-1)
+      .map((event) => Date.parse((event as unknown as { readonly time: string }).time) - openMs);
+    t.diagnostic(
+      `${countOf('welcome')} were welcome, ${countOf('refused')} were not, in ${ms} ms; ` +
+        `both workers were back after ${back} ms`,
+    );
+    assert.ok(back! < BACK_MS);
+    assert.equal(countOf('welcome') + countOf('refused'), CROWD);
+    assert.ok(ms < BACK_MS, `${ms} ms`);
     assert.ok(outcome.summary.resumedAtStep! >= 80);
     const joined = run.eventsOf('worker-joined').map(({ processId }) => processId);
     for (const worker of workers) {
