@@ -33,9 +33,9 @@ describe('a run of which a machine', { skip: reasonToSkip() }, () => {
       second.move(OTHER_ADDRESS);
       const back = await run.event('worker-joined', (event) => moves(event) && event.step > 0);
       const atMs = Date.now();
-      second.unplug();
+      second.plug(false);
       second.program.signal('SIGKILL'); // Neither FIN nor RST gets through.
-      const stalled = await run.event('worker-stalled', ({ step }) => step > back.step);
+      const stalled = await run.event('worker-stalled', ({ step }) => step >= back.step);
       const afterMs = Date.now() - atMs;
       const outcome = await run.outcome();
 

@@ -56,6 +56,8 @@ export class Network {
   readonly #name = `lockstep-${process.pid}-${serial++}`;
   readonly #hub = `${this.#name}-hub`;
   readonly #namespaces: string[] = [];
+  /** Ends in the hub, or in a bridge of it, of the cables of each namespace. */
+  readonly #cables = new Map<string, string[]>();
   readonly #programs: Program[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), 'lockstep-network-'));
   #link = '';
@@ -122,6 +124,7 @@ export class Network {
       const ends = ['peer', 'name', 'eth1', 'netns', namespace];
       ip('-n', this.#hub, 'link', 'add', port, 'type', 'veth', ...ends);
       ip('-n', this.#hub, 'link', 'set', port, 'master', 'second', 'up');
+      this.#cables.get(namespace)?.push(port);
       const address = `10.98.0.${index + 1}`;
       ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth1');
       ip('-n', namespace, 'link', 'set', 'eth1', 'up');
@@ -134,18 +137,34 @@ export class Network {
 
   /** From now on so many of a hundred packets that come to a host are lost; tells how many were. */
   lose(percent: number): () => number {
-    const rules = [
-      'add table inet losses',
-      'add chain inet losses input { type filter hook input priority 0; }',
-      `add rule inet losses input iifname != "lo" numgen random mod 100 < ${percent} counter drop`,
-    ];
+    return this.#filter('input', percent, (device) => [`iifname "${device}"`, 'drop']);
+  }
+
+  /** From now on so many of a hundred packets that a host sends come twice; tells how many did. */
+  repeat(percent: number): () => number {
+    const again = (device: string): string => `dup to ip daddr device "${device}"`;
+    return this.#filter('output', percent, (device) => [`oifname "${device}"`, again(device)]);
+  }
+
+  /** Does something to so many of a hundred packets of all hosts; tells to how many it was done. */
+  #filter(
+    hook: 'input' | 'output',
+    percent: number,
+    of: (device: string) => readonly [which: string, what: string],
+  ): () => number {
     for (const namespace of this.#namespaces) {
       const device = namespace === this.#hub ? 'bridge' : 'eth0';
       // Else a packet here is what some forty are elsewhere.
       ip('-n', namespace, 'link', 'set', device, 'gso_max_segs', '1');
+      const [which, what] = of(device);
+      const rules = [
+        `add table ip ${hook}s`,
+        `add chain ip ${hook}s packets { type filter hook ${hook} priority 0; }`,
+        `add rule ip ${hook}s packets ${which} numgen random mod 100 < ${percent} counter ${what}`,
+      ];
       for (const rule of rules) ip('netns', 'exec', namespace, 'nft', rule);
     }
-    const list = ['nft', 'list', 'table', 'inet', 'losses'];
+    const list = ['nft', 'list', 'table', 'ip', `${hook}s`];
     return () =>
       this.#namespaces
         .map((namespace) => spawnSync('ip', ['netns', 'exec', namespace, ...list]))
@@ -163,6 +182,7 @@ export class Network {
     const ends = ['peer', 'name', 'eth0', 'netns', namespace];
     ip('-n', this.#hub, 'link', 'add', port, 'type', 'veth', ...ends);
     ip('-n', this.#hub, 'link', 'set', port, 'master', 'bridge', 'up');
+    this.#cables.set(namespace, [port]);
     ip('-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0');
     ip('-n', namespace, 'link', 'set', 'eth0', 'up');
     const limit = (to: Rate): void => {
@@ -185,7 +205,10 @@ export class Network {
       const state = isParted ? 'on' : 'off';
       ip('-n', this.#hub, 'link', 'set', port, 'type', 'bridge_slave', 'isolated', state);
     };
-    const unplug = (): void => ip('-n', this.#hub, 'link', 'set', port, 'down');
+    const plug = (isIn: boolean): void => {
+      for (const cable of this.#cables.get(namespace) ?? [])
+        ip('-n', this.#hub, 'link', 'set', cable, isIn ? 'up' : 'down');
+    };
     const move = (to: string): void => {
       ip('-n', namespace, 'address', 'delete', `${address}/24`, 'dev', 'eth0');
       ip('-n', namespace, 'address', 'add', `${to}/24`, 'dev', 'eth0');
@@ -206,7 +229,7 @@ export class Network {
       limit,
       limitTo,
       part,
-      unplug,
+      plug,
       move,
       swallow,
       start: (args, wrapper) => this.#start(namespace, args, wrapper),
@@ -266,8 +289,8 @@ export interface Host {
   readonly limitTo: (other: Host, kilobits: number) => void;
   /** From now on nothing passes between it and others that are parted; the coordinator is not. */
   readonly part: (isParted?: boolean) => void;
-  /** From now on nothing passes between it and anybody. */
-  readonly unplug: () => void;
+  /** Pulls its cables out, or puts them in: without, nothing passes between it and anybody. */
+  readonly plug: (isIn: boolean) => void;
   /** It has another address from now on; its connections end, and nobody hears of that. */
   readonly move: (to: string) => void;
   /** What it sends to another address is lost on the way, as behind a firewall that drops it. */
