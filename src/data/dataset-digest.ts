@@ -9,7 +9,7 @@ import type { Dataset, DatasetTarget } from './dataset.ts';
  *
  * Cost: about 1 ms per 2 MB.
  */
-function digestOf(content: Omit<Dataset, 'digest'>): string {
+export function datasetDigest(content: Omit<Dataset, 'digest'>): string {
   // Every platform of Node.js and ONNX Runtime is little-endian; others would need swapping.
   invariant(
     new Uint8Array(new Uint16Array([1]).buffer)[0] === 1,
@@ -60,5 +60,5 @@ export function makeDataset(content: Omit<Dataset, 'digest'>, known?: string): D
     `${content.name}: length of x`,
   );
   invariant(content.y.length === content.sampleCount * targetCount, `${content.name}: length of y`);
-  return { ...content, digest: known ?? digestOf(content) };
+  return { ...content, digest: known ?? datasetDigest(content) };
 }

@@ -8,7 +8,7 @@ import { parseTrainConfig } from '../config/parse-train-config.ts';
 import { DataStock } from '../data/parcels/stock.ts';
 import type { DataSupply } from '../runtime/engine.ts';
 import { datasetSpecOf, jobDatasetOf, loadRunData, type RunData } from './data-source.ts';
-import { type WantedData, WorkerData } from './worker-data.ts';
+import { type CameData, type JobData, type WantedData, WorkerData } from './worker-data.ts';
 
 const ROWS = Array.from({ length: 40 }, (_, i) => `${i},${i * i},${i % 3}`);
 
@@ -47,11 +47,20 @@ async function createWorld(t: TestContext) {
   return { theirs, wanted, asked, logged, cacheDir, worker, own, cut };
 }
 
+/** What a worker finds, once all of it is there. */
+async function whole(
+  worker: WorkerData,
+  wanted: WantedData,
+): Promise<Partial<CameData> & { readonly data: JobData }> {
+  const { data, coming } = await worker.find(wanted);
+  return { data, ...(await coming) };
+}
+
 describe('WorkerData', () => {
   test('takes what it lacks from the coordinator, keeps it, and asks for it once', async (t) => {
     const { theirs, wanted, asked, logged, cacheDir, worker } = await createWorld(t);
 
-    const { data, received, isKept } = await worker().find(wanted);
+    const { data, received, isKept } = await whole(worker(), wanted);
     await isKept;
 
     assert.equal(data.digest, theirs.digest);
@@ -61,7 +70,7 @@ describe('WorkerData', () => {
     assert.equal(asked.length, 4);
     assert.equal(readdirSync(join(cacheDir, 'received')).length, 2);
 
-    const again = await worker().find(wanted);
+    const again = await whole(worker(), wanted);
     assert.equal(again.data.digest, theirs.digest);
     assert.deepEqual([asked.length, again.received], [4, undefined]);
     assert.equal(logged.length, 1);
@@ -72,7 +81,7 @@ describe('WorkerData', () => {
     const { theirs, wanted, asked, cacheDir, worker, own } = await createWorld(t);
     own(ROWS.join('\n'));
 
-    const { data, received } = await worker().find(wanted);
+    const { data, received } = await whole(worker(), wanted);
 
     assert.equal(data.digest, theirs.digest);
     assert.deepEqual([asked, received], [[], undefined]);
@@ -83,7 +92,7 @@ describe('WorkerData', () => {
     const { theirs, wanted, asked, logged, worker, own } = await createWorld(t);
     own(ROWS.slice(1).join('\n'));
 
-    const { data, isKept } = await worker().find(wanted);
+    const { data, isKept } = await whole(worker(), wanted);
     await isKept;
 
     assert.equal(data.digest, theirs.digest);
@@ -93,7 +102,7 @@ describe('WorkerData', () => {
       "the data ./t.csv of this machine are not those of the run; the coordinator's are taken",
     );
     own('a,b\nno numbers');
-    assert.equal((await worker().find(wanted)).data.digest, theirs.digest);
+    assert.equal((await whole(worker(), wanted)).data.digest, theirs.digest);
     assert.match(logged.at(-1)!, /^reading \S+t\.csv: .*; the coordinator's are taken$/s);
   });
 
@@ -101,24 +110,24 @@ describe('WorkerData', () => {
     const { theirs, wanted, asked, worker, cut } = await createWorld(t);
     const data = worker();
     cut(true);
-    await assert.rejects(data.find(wanted), { code: 'PEER_LOST' });
+    await assert.rejects(whole(data, wanted), { code: 'PEER_LOST' });
     const before = asked.length;
     cut(false);
 
-    const found = await data.find(wanted);
+    const found = await whole(data, wanted);
     await found.isKept;
 
     assert.equal(found.data.digest, theirs.digest);
     assert.equal(before, 4);
     assert.equal(asked.length - before, 2, 'the first split is there');
-    assert.equal((await data.find(wanted)).received, undefined, 'all are there');
+    assert.equal((await whole(data, wanted)).received, undefined, 'all are there');
   });
 
   test('trains without a cache where none can be written, and says why', async (t) => {
     const { theirs, wanted, logged, cacheDir, worker } = await createWorld(t);
     writeFileSync(cacheDir, 'no folder');
 
-    const { data, isKept } = await worker().find(wanted);
+    const { data, isKept } = await whole(worker(), wanted);
     await isKept;
 
     assert.equal(data.digest, theirs.digest);

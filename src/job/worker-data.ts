@@ -25,13 +25,22 @@ export interface WantedData {
   readonly supply: DataSupply | undefined;
 }
 
-/** Data, and how they came. */
+/** Data that are here, or on their way. */
 export interface FoundData {
   readonly data: JobData;
-  /** Present when they came from the coordinator. */
-  readonly received?: ReceivedData;
+  /**
+   * Present when they come from the coordinator: nothing is to be computed from them before. Throws
+   * DataError when they are not those that it has promised; PeerLostError when it is lost before
+   * they are here.
+   */
+  readonly coming?: Promise<CameData>;
+}
+
+/** How data came from the coordinator. */
+export interface CameData {
+  readonly received: ReceivedData;
   /** Settles when they are written to the cache folder, or cannot be, which is logged. */
-  readonly isKept?: Promise<void>;
+  readonly isKept: Promise<void>;
 }
 
 /** Where a worker looks, and who is told. */
@@ -56,18 +65,20 @@ export class WorkerData {
   }
 
   /**
-   * Finds the data of a job.
+   * Finds the data of a job, or begins to get them.
    *
-   * Throws: DataError or ConfigError when they are not here and the coordinator gives none, or not
-   *         those it has promised; ShortageError when there is no memory for them; PeerLostError
-   *         when the coordinator is lost before they are here.
+   * Throws: DataError or ConfigError when they are not here and the coordinator gives none;
+   *         ShortageError when there is no memory for them.
    */
   async find(wanted: WantedData): Promise<FoundData> {
     const key = JSON.stringify([wanted.spec, wanted.digest]);
     if (this.#found?.key === key) return { data: this.#found.data };
-    const found = await this.#search(wanted);
-    this.#found = { key, data: found.data };
-    return found;
+    const { data, coming } = await this.#search(wanted);
+    const areHere = (): void => void (this.#found = { key, data });
+    if (coming === undefined) areHere();
+    // Whoever waits for them hears of a failure.
+    else coming.then(areHere, () => {});
+    return { data, ...(coming && { coming }) };
   }
 
   async #search({ spec, digest, supply }: WantedData): Promise<FoundData> {
@@ -94,30 +105,42 @@ export class WorkerData {
   }
 
   async #receive(offer: DataOffer, name: string, supply: DataSupply): Promise<FoundData> {
-    const way = new Way(supply);
     const digests = [offer.train.digest, offer.evaluate.digest];
     for (const other of this.#partial.keys())
       if (!digests.includes(other)) this.#partial.delete(other);
-    const train = await this.#split(offer.train, name, way);
-    const evaluate = await this.#split(offer.evaluate, name, way);
+    const train = await this.#split(offer.train, name);
+    const evaluate = await this.#split(offer.evaluate, name);
+    const [first, second] = [train, evaluate].map((one) =>
+      one instanceof PartialSplit ? one.split : one,
+    ) as [Dataset, Dataset];
+    const data = { train: first, evaluate: second, digest: `${first.digest}:${second.digest}` };
+    const missing = [train, evaluate].filter((one) => one instanceof PartialSplit);
+    return missing.length === 0 ? { data } : { data, coming: this.#come(missing, name, supply) };
+  }
+
+  async #split(offer: SplitOffer, name: string): Promise<Dataset | PartialSplit> {
+    const kept = await this.#kept.find(offer, name);
+    if (kept !== undefined) return kept;
+    const partial = this.#partial.get(offer.digest) ?? new PartialSplit(offer, name);
+    this.#partial.set(offer.digest, partial);
+    return partial;
+  }
+
+  async #come(
+    missing: readonly PartialSplit[],
+    name: string,
+    supply: DataSupply,
+  ): Promise<CameData> {
+    const way = new Way(supply);
+    for (const partial of missing) await way.take(partial);
     this.#partial.clear();
-    const data = { train, evaluate, digest: `${train.digest}:${evaluate.digest}` };
-    if (way.got.length === 0) return { data };
     const received = way.summary();
     const { bytes, wireBytes, receiveMs } = received;
     this.#options.log(
       `got the data ${name} from the coordinator: ${bytes} bytes, ${wireBytes} on the way, in ` +
         `${(receiveMs / 1000).toFixed(1)} s`,
     );
-    return { data, received, isKept: this.#keep(way.got) };
-  }
-
-  async #split(offer: SplitOffer, name: string, way: Way): Promise<Dataset> {
-    const kept = await this.#kept.find(offer, name);
-    if (kept !== undefined) return kept;
-    const partial = this.#partial.get(offer.digest) ?? new PartialSplit(offer, name);
-    this.#partial.set(offer.digest, partial);
-    return way.take(partial);
+    return { received, isKept: this.#keep(missing.map(({ split }) => split)) };
   }
 
   async #keep(splits: readonly Dataset[]): Promise<void> {
@@ -134,7 +157,6 @@ export class WorkerData {
 /** The way to one coordinator, and what came on it. */
 class Way {
   readonly #ask: AskForPiece;
-  readonly got: Dataset[] = [];
   readonly #startedMs = performance.now();
   #bytes = 0;
   #wireBytes = 0;
@@ -144,12 +166,10 @@ class Way {
       new Promise((resolve, reject) => supply.ask(request, resolve, reject));
   }
 
-  async take(partial: PartialSplit): Promise<Dataset> {
-    const split = await partial.receive(this.#ask);
-    this.got.push(split);
+  async take(partial: PartialSplit): Promise<void> {
+    await partial.receive(this.#ask);
     this.#bytes += partial.byteLength;
     this.#wireBytes += partial.wireBytes;
-    return split;
   }
 
   /** What came, from the making of this on. */

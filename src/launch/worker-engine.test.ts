@@ -6,8 +6,10 @@ import {
   REGRESSION_STEPS as files,
 } from '../../test/regression-job.ts';
 import { STEPS_THAT_READ_FILES } from '../../test/steps-that-read-files.ts';
+import { PeerLostError } from '../base/errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { encodeGraph } from '../graph/file/encode.ts';
+import type { CameData } from '../job/worker-data.ts';
 import type { Job } from '../protocol/messages.ts';
 import type { EngineProfile } from '../runtime/engine.ts';
 import type { LanePool } from '../runtime/lanes/lane-pool.ts';
@@ -37,6 +39,26 @@ async function refusal(
       ({ code, message }) => resolve({ code, message, loads }),
     ),
   );
+}
+
+/** What becomes known of an engine of two lanes, whose threads have ended then. */
+async function profileOf(
+  load: DataLoader,
+  onStarted: () => void = () => {},
+): Promise<EngineProfile> {
+  const pools: LanePool[] = [];
+  const owner = {
+    watchLanes: onStarted,
+    hold: (pool: LanePool) => void pools.push(pool),
+    await: () => {},
+  };
+  const make = engineFactory({ device: 'cpu', lanes: 2, log: () => {} }, load, owner);
+  const handlers = { onDone: () => {}, onAttempted: () => {}, onFailed: () => {} };
+  const profile = await new Promise<EngineProfile>((resolve, reject) =>
+    make(job, files, handlers).whenReady((_, known) => resolve(known), reject),
+  );
+  await Promise.all(pools.map(async (pool) => pool.closed(2_000)));
+  return profile;
 }
 
 describe('engineFactory', () => {
@@ -76,19 +98,35 @@ describe('engineFactory', () => {
   });
 
   test('tells what it trains on, and how long one micro-batch took that it tried', async () => {
-    const pools: LanePool[] = [];
-    const owner = { watchLanes: () => {}, hold: (pool: LanePool) => void pools.push(pool) };
-    const options = { device: 'cpu', lanes: 2, log: () => {} } as const;
-    const make = engineFactory(options, async () => ({ data }), { ...owner, await: () => {} });
-    const handlers = { onDone: () => {}, onAttempted: () => {}, onFailed: () => {} };
+    const { dataDigest, trialMs } = await profileOf(async () => ({ data }));
 
-    const { dataDigest, trialMs } = await new Promise<EngineProfile>((resolve, reject) =>
-      make(job, files, handlers).whenReady((_, profile) => resolve(profile), reject),
-    );
-
-    await Promise.all(pools.map(async (pool) => pool.closed(2_000)));
     assert.equal(dataDigest, 'known');
     assert.ok(trialMs !== undefined && trialMs > 0 && trialMs < 5_000, `${trialMs} ms`);
+  });
+
+  test('starts its lanes while data come, and computes from them when they are there', async () => {
+    const x = new Float32Array(new SharedArrayBuffer(data.train.x.byteLength));
+    const given = { ...data, train: { ...data.train, x } };
+    let come: (came: CameData) => void = () => {};
+    const coming = new Promise<CameData>((resolve) => (come = resolve));
+    const received = { bytes: 1, wireBytes: 1, receiveMs: 1 };
+    const all = await profileOf(async () => ({ data }));
+
+    const profile = await profileOf(
+      async () => ({ data: given, coming }),
+      () => {
+        x.set(data.train.x);
+        come({ received, isKept: Promise.resolve() });
+      },
+    );
+
+    assert.deepEqual(profile.received, received);
+    assert.equal(profile.numericsClass, all.numericsClass);
+    const lost = Promise.reject<CameData>(new PeerLostError('cut'));
+    await assert.rejects(
+      profileOf(async () => ({ data, coming: lost })),
+      { code: 'PEER_LOST' },
+    );
   });
 
   test('computes nothing from data that are not those of the job', async () => {

@@ -109,9 +109,9 @@ async function makeEngine(
 ): Promise<MadeEngine> {
   const { device, lanes: laneCount, throttle, parts, onStarted } = options;
   const steps = stepsOf(job, received, laneCount);
-  const found = await load();
-  checkData(job, found.data);
-  const { train, evaluate, digest: dataDigest } = found.data;
+  const { data, coming } = await load();
+  checkData(job, data);
+  const { train, evaluate, digest: dataDigest } = data;
   const { pool, engine, numericsClass, trialMs } = await strategyOf(job).createEngine({
     laneCount,
     ...(throttle !== undefined && { throttle }),
@@ -121,19 +121,20 @@ async function makeEngine(
     files: { train: steps.train.file, evaluate: steps.evaluate.file },
     train,
     evaluate,
+    ...(coming && { areHere: coming }),
     handlers,
     ...(onStarted !== undefined && { onStarted }),
     ...(parts?.laneProgram !== undefined && { laneProgram: parts.laneProgram }),
   });
-  const { received: came, isKept } = found;
+  const came = await coming;
   const score = job.isProfiled === true ? computeScore(await measureMachine(options)) : undefined;
   const profile = {
     ...{ dataDigest, numericsClass },
     ...(trialMs !== undefined && { trialMs }),
     ...(score !== undefined && { computeScore: score }),
-    ...(came && { received: came }),
+    ...(came && { received: came.received }),
   };
-  return { pool, engine, profile, steps, ...(isKept && { isKept }) };
+  return { pool, engine, profile, steps, ...(came && { isKept: came.isKept }) };
 }
 
 /** The steps of a job that this machine has the memory for. */

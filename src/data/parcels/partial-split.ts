@@ -1,7 +1,7 @@
 /** A split that comes from the coordinator piece by piece, and is continued where it broke off. */
 import { DataError, invariant, ProtocolError } from '../../base/errors.ts';
 import type { Dataset } from '../dataset.ts';
-import { makeDataset } from '../dataset-digest.ts';
+import { datasetDigest } from '../dataset-digest.ts';
 import { sharedBytes } from '../shared-memory.ts';
 import { partBytes, type SplitOffer, targetOf } from './offer.ts';
 import { unpackPiece } from './packing.ts';
@@ -24,23 +24,35 @@ export function memoryFor(offer: SplitOffer, what: string): SplitBytes {
   };
 }
 
-/** The split that was offered, of these bytes. Throws DataError when they are others. */
-export function splitOf(offer: SplitOffer, { x, y }: SplitBytes, name: string): Dataset {
+/** The split that is offered, in memory that may hold other bytes, or not all of them yet. */
+function splitIn(offer: SplitOffer, { x, y }: SplitBytes, name: string): Dataset {
   const { sampleCount, features, vocabulary, normalisation, augmentation, digest } = offer;
-  const found = makeDataset({
-    ...{ name, sampleCount, features, target: targetOf(offer), normalisation },
+  return {
+    ...{ name, sampleCount, features, target: targetOf(offer), normalisation, digest },
     ...(vocabulary !== undefined && { vocabulary }),
     ...(augmentation !== undefined && { augmentation }),
     x: offer.x === 'uint8' ? x : wordsOf(x, offer.x),
     y: wordsOf(y, offer.y),
-  });
-  if (found.digest !== digest)
+  };
+}
+
+/** The split that was offered, of these bytes. Throws DataError when they are others. */
+export function splitOf(offer: SplitOffer, bytes: SplitBytes, name: string): Dataset {
+  const split = splitIn(offer, bytes, name);
+  checkBytes(split);
+  return split;
+}
+
+/** Throws unless the samples of a split are those of its digest. */
+function checkBytes(split: Dataset): void {
+  const { name, digest } = split;
+  const found = datasetDigest(split);
+  if (found !== digest)
     throw new DataError(
-      `${name}: expected samples with SHA-256 ${digest}, got ${found.digest}: what the ` +
+      `${name}: expected samples with SHA-256 ${digest}, got ${found}: what the ` +
         'coordinator sent is not what it offered. Start the worker again; nothing of it was kept.',
     );
-  checkIds(found);
-  return found;
+  checkIds(split);
 }
 
 function wordsOf({ buffer }: Uint8Array<SharedArrayBuffer>, type: SplitOffer['y']): Dataset['y'] {
@@ -57,8 +69,8 @@ export function bytesOf({ x, y }: Dataset): SplitBytes {
 
 /** One split on its way. */
 export class PartialSplit {
-  readonly #offer: SplitOffer;
-  readonly #name: string;
+  /** Its memory; not all samples are in it before they are received. */
+  readonly split: Dataset;
   readonly #bytes: SplitBytes;
   readonly #pieces: readonly PieceRequest[];
   /** Pieces that are here, in order. */
@@ -67,9 +79,8 @@ export class PartialSplit {
 
   /** Throws as `memoryFor`. */
   constructor(offer: SplitOffer, name: string) {
-    this.#offer = offer;
-    this.#name = name;
     this.#bytes = memoryFor(offer, name);
+    this.split = splitIn(offer, this.#bytes, name);
     this.#pieces = [...piecesOf(offer, 'x'), ...piecesOf(offer, 'y')];
   }
 
@@ -89,7 +100,7 @@ export class PartialSplit {
    * Throws: what `ask` rejects with; ProtocolError for bytes that are no pieces; DataError when the
    *         whole is not what was offered.
    */
-  async receive(ask: AskForPiece): Promise<Dataset> {
+  async receive(ask: AskForPiece): Promise<void> {
     const coming: Promise<Uint8Array>[] = [];
     const missing = this.#pieces.slice(this.#here);
     const ahead = missing[Symbol.iterator]();
@@ -105,7 +116,7 @@ export class PartialSplit {
       this.#bytes[part].set(bytes, offset);
       this.#here++;
     }
-    return splitOf(this.#offer, this.#bytes, this.#name);
+    checkBytes(this.split);
   }
 
   #get(request: PieceRequest, ask: AskForPiece): Promise<Uint8Array> {

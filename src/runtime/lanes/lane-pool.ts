@@ -33,6 +33,8 @@ export interface LanePoolOptions {
   readonly files: { readonly train: EncodedGraph; readonly evaluate: EncodedGraph };
   readonly train: Dataset;
   readonly evaluate: Dataset;
+  /** Settles once their samples are in their memory: lanes compile meanwhile. They are, if absent. */
+  readonly areHere?: Promise<unknown>;
   readonly handlers: EngineHandlers;
   /** A program of its own for the lanes' threads; `extra` (plain data) is for its hooks. */
   readonly laneProgram?: { readonly url: URL; readonly extra: unknown };
@@ -117,7 +119,7 @@ export class LanePool implements Engine {
 
   /**
    * Starts the lanes; resolves once all have compiled, with the numerics class that they agree on,
-   * and what one micro-batch took the slowest of them, milliseconds.
+   * and what one micro-batch took the slowest of them, milliseconds. Rejects as `areHere` does, too.
    */
   static async create(
     options: LanePoolOptions,
@@ -125,7 +127,7 @@ export class LanePool implements Engine {
     const pool = new LanePool(options);
     options.onStarted?.(pool.control.words);
     try {
-      await pool.#perform(undefined);
+      await Promise.all([pool.#perform(undefined), options.areHere]);
       const answers = await pool.#perform({ kind: 'probe' });
       const probed = answers.filter((answer) => answer.kind === 'probed');
       const classes = new Set(probed.map(({ numericsClass }) => numericsClass));
