@@ -1,5 +1,6 @@
 /**
- * What encryption costs, in turn with it and without it. Real network namespaces (root, Linux).
+ * What encryption costs, in turn with it and without it, which takes 40 s a time. Real network
+ * namespaces (root, Linux).
  *
  * - Between hosts: two workers, each behind 1 Gbit/s, that add up in a ring; without it by
  *   `--mesh-plain`. The steps per second.
@@ -16,11 +17,11 @@ import { machine } from './lib/processes.ts';
 
 const END_MS = 300_000;
 /** 784 to 512 to 512 to 10: 2.7 MB of sums a step. */
-const STEPS = 300;
+const STEPS = 180;
 const ARGS = ['--hidden', '512,512', '--steps', String(STEPS), '--eval-every', 'never'];
 const RING = ['--workers', '2', '--collective', 'ring', '--seed', '7'];
 /** Enough for seconds of steps of a few milliseconds. */
-const STEPS_OF_HOST = 2_000;
+const STEPS_OF_HOST = 1_500;
 const ON_HOST = ['--workers', '2', '--seed', '7', '--eval-every', 'never'];
 
 interface Measured {
@@ -78,12 +79,19 @@ async function main(rounds: number, kbit: number): Promise<void> {
   console.log(`${machine()}; medians of ${rounds}`);
   const hosts: { readonly plain: Measured[]; readonly safe: Measured[] } = { plain: [], safe: [] };
   const host: typeof hosts = { plain: [], safe: [] };
-  for (let round = 0; round < rounds; round++) {
-    hosts.safe.push(await betweenHosts(kbit, []));
-    hosts.plain.push(await betweenHosts(kbit, ['--mesh-plain']));
-    host.safe.push(await onOneHost(true));
-    host.plain.push(await onOneHost(false));
-  }
+  const measures: readonly [string, Measured[], () => Promise<Measured>][] = [
+    ['between hosts, encrypted', hosts.safe, async () => betweenHosts(kbit, [])],
+    ['between hosts, plain', hosts.plain, async () => betweenHosts(kbit, ['--mesh-plain'])],
+    ['on one host, encrypted', host.safe, async () => onOneHost(true)],
+    ['on one host, plain', host.plain, async () => onOneHost(false)],
+  ];
+  for (let round = 0; round < rounds; round++)
+    // Every second time the other way round: what else the machine does is on either side.
+    for (const [what, all, measure] of round % 2 === 0 ? measures : measures.toReversed()) {
+      const measured = await measure();
+      all.push(measured);
+      console.log(`  ${what}: ${measured.stepsPerSecond.toFixed(1)} steps/s`);
+    }
   const [fast, safe] = [rateOf(hosts.plain), rateOf(hosts.safe)];
   const [same, sameOfHost] = [hosts, host].map((all) => digestsOf([...all.plain, ...all.safe]));
   console.log(
