@@ -224,7 +224,12 @@ describe('lockstep launch', { skip: reasonToSkipSsh() }, () => {
     chmodSync(oldNode, 0o755);
     const old = `{ name: old, ssh: mini2, node: ${JSON.stringify(oldNode)} }`;
     const none = '{ name: none, ssh: mini2, node: /no/such/node }';
-    const hosts = `[mini1, nowhere.invalid, ${old}, ${none}]`;
+    const known = join(servers.folder, 'another known_hosts');
+    const otherKey = readFileSync(`${servers.keyFile}.pub`, 'utf8');
+    writeFileSync(known, `[127.0.0.1]:${mini1.port} ${otherKey}`);
+    const place = ['HostName 127.0.0.1', `Port ${mini1.port}`, `UserKnownHostsFile "${known}"`];
+    servers.configure('changed', place);
+    const hosts = `[mini1, nowhere.invalid, changed, ${old}, ${none}]`;
     const launch = desk(t, hosts);
 
     const refused = await launch(...TRAINING, '--name', 'c');
@@ -238,7 +243,12 @@ describe('lockstep launch', { skip: reasonToSkipSsh() }, () => {
       /old: Node\.js 18\.12\.0 is too old .*\n +Install Node\.js 20\.19/,
     );
     assert.match(refused.stderr, /none: there is no Node\.js\n/);
-    assert.match(refused.stderr, /3 of 4 hosts cannot take part .* nothing was started/);
+    assert.match(refused.stderr, /4 of 5 hosts cannot take part .* nothing was started/);
+    const [, forget = ''] = /forget the old key: (ssh-keygen .*), and connect once/.exec(
+      refused.stderr,
+    )!;
+    assert.equal(spawnSync('sh', ['-c', forget]).status, 0);
+    assert.equal(readFileSync(known, 'utf8'), '', 'the command that is told forgets it');
     assert.equal(existsSync(fileOf('c', 'config.yaml')), false);
 
     const partial = await launch(...TRAINING, '--name', 'c', '--allow-partial');

@@ -25,6 +25,22 @@ describe('explainSsh', () => {
     );
   });
 
+  test('forgets it as ssh says where its configuration is not known', () => {
+    const said =
+      '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n' +
+      'Offending ED25519 key in /home/ann/known:3\n' +
+      'Host key for [10.0.0.3]:2222 has changed and you have requested strict checking.';
+
+    const { remedy } = explainSsh(sshFailure({ name: 'mini1', target: 'mini1' }, said), {
+      target: 'mini1',
+    });
+
+    assert.match(
+      remedy,
+      /: ssh-keygen -f \/home\/ann\/known -R '\[10\.0\.0\.3\]:2222', and connect/,
+    );
+  });
+
   test('gives a host the key that it lacks', () => {
     const said = 'ann@10.0.0.3: Permission denied (publickey).';
 

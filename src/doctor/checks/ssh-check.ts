@@ -39,6 +39,8 @@ function remedyFor(reason: SshCause, settings: SshDestination): string | undefin
   const place = port === '22' ? hostname : `[${hostname}]:${port}`;
   const login = user === undefined ? hostname : `${user}@${hostname}`;
   if (reason === 'host-key-changed') {
+    // Without its configuration only ssh itself knows under which name it looked.
+    if (settings.hostname === undefined) return undefined;
     const file = knownHosts === undefined ? [] : ['-f', knownHosts];
     const forget = quoteAll(['ssh-keygen', ...file, '-R', place]);
     return `${forget}   # if it was installed anew; then: ssh ${quote(target)}`;
