@@ -12,6 +12,7 @@ import {
   TLSSocket,
   type TlsOptions,
 } from 'node:tls';
+import { ProtocolError } from '../base/errors.ts';
 
 /** Bytes of a key. */
 export const KEY_BYTES = 32;
@@ -62,8 +63,10 @@ export async function callTls(raw: Socket, { identity, key }: SharedKey): Promis
     ...SETTINGS,
     socket: raw,
     pskCallback: () => ({ identity, psk: Buffer.from(key) }),
-    // The key is the identity: there is no certificate whose name could be compared.
-    checkServerIdentity: () => undefined,
+    // Asked about who shows a certificate and not that it has the key: anybody in between may have
+    // a good one.
+    checkServerIdentity: () => new ProtocolError('a certificate, where it must have the key'),
+    ca: [],
   };
   const socket = connect(options);
   await handshake(socket, raw, 'secureConnect');

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { describe, test, type TestContext } from 'node:test';
 import { joinLinkText } from '../../src/access/join-link.ts';
 import { newToken } from '../../src/access/token.ts';
@@ -12,6 +15,8 @@ import { Run } from './runs.ts';
 const hasScript = spawnSync('script', ['--version'], { timeout: 60_000 }).status === 0;
 const options = { skip: hasScript ? false : 'script is missing: apt-get install bsdutils' };
 
+/** With its key; the machine of a worker may trust it, as it does those that anybody can get. */
+const CERTIFICATE = join(REPOSITORY, 'test/fixtures/tls/anybody.pem');
 const SETTINGS = ['--dataset', 'digits', '--epochs', '2', '--seed', '7', '--eval-every', 'never'];
 
 /** A coordinator for the network, and users on other machines, each with files of its own. */
@@ -199,6 +204,33 @@ describe('lockstep join', () => {
     assert.equal((await program.end()).status, 2);
     assert.match(program.stderr, /--approve: expected a terminal at which somebody lets newcomers/);
     assert.deepEqual(readdirSync(lab.folder), []);
+  });
+
+  test('says nothing to who is in between with a certificate, and without the key', async (t) => {
+    const lab = new Lab(t);
+    const heard: Buffer[] = [];
+    const pem = readFileSync(CERTIFICATE);
+    let attempts = 0;
+    const door = createServer({ key: pem, cert: pem }, (socket) => {
+      socket.on('data', (bytes) => heard.push(bytes)).on('error', () => {});
+    });
+    door.on('connection', () => attempts++).on('tlsClientError', () => {});
+    t.after(() => door.close());
+    await once(door.listen(0, '127.0.0.1'), 'listening');
+    const { port } = door.address() as AddressInfo;
+    const link = joinLinkText({
+      addresses: [{ host: '127.0.0.1', port }],
+      token: newToken('worker'),
+    });
+
+    const worker = startLockstep(t, ['join', link, '--retry', '1'], lab.folder, {
+      ...{ LOCKSTEP_HOME: lab.home('laptop'), NODE_EXTRA_CA_CERTS: CERTIFICATE },
+    });
+
+    assert.equal((await worker.end()).status, 1);
+    assert.match(worker.stderr, /^error: joining .*: the token of this link is not known there/m);
+    assert.ok(attempts > 0);
+    assert.deepEqual(heard, []);
   });
 
   test('says what is wrong with a link before anything is begun', async (t) => {
