@@ -2,14 +2,17 @@
  * What checkpoints cost the training: `npm run bench -- checkpoints` trains MNIST's perceptron by
  * turns with a checkpoint every second and with none; `checkpoints large` a network of 124 million
  * parameters (a state of 1.5 GB), every 15 steps and not at all. How long training is held up for
- * one follows from the times between commits: what they are longer than usual from the step of a
- * checkpoint until it is written.
+ * one follows, where steps are told of singly, from the times between them: what they are longer
+ * than usual from the step of a checkpoint until it is written.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median } from './lib/median.ts';
 import { lockstepWithPeaks, machine } from './lib/processes.ts';
+
+/** Shorter steps are told of several at a time. */
+const TOLD_SINGLY_MS = 100;
 
 interface Kind {
   readonly settings: readonly string[];
@@ -79,7 +82,8 @@ async function seenOf({ settings, warmUpSteps }: Kind, pace: string): Promise<Se
     const [coordinator = 0, ...workers] = peakMiB;
     return {
       stepsPerSecond: (1000 * (times.length - 1)) / ((times.at(-1) ?? 0) - (times[0] ?? 0)),
-      heldUpMs: windows.map((window) => heldUp(times, window, usualMs)),
+      heldUpMs:
+        usualMs < TOLD_SINGLY_MS ? [] : windows.map((window) => heldUp(times, window, usualMs)),
       writtenMs: windows.map(([from, to]) => to - from),
       peakMiB: [coordinator, Math.max(0, ...workers)],
     };
@@ -117,7 +121,7 @@ for (let round = 0; round < kind.rounds; round++)
         `coordinator ${seen.peakMiB[0]} MiB, worker ${seen.peakMiB[1]} MiB`,
     );
   }
-console.log(
-  `steps a second, medians: every ${kind.pace} ${median(speeds.with).toFixed(3)}, never ` +
-    `${median(speeds.without).toFixed(3)}`,
+const [withThem, without] = [speeds.with, speeds.without].map((values) =>
+  list([median(values)], 3),
 );
+console.log(`steps a second, medians: every ${kind.pace} ${withThem}, never ${without}`);

@@ -19,7 +19,7 @@ export interface FileHashes {
 export interface NewFile {
   /** Writes what follows; gives how many of the bytes it took, which may be fewer. */
   write(parts: readonly Uint8Array[]): Promise<number>;
-  /** Has all that was written survive a power cut. Once it has failed, the file is worth nothing. */
+  /** Has all that was written survive a power cut. Once it has failed, the file is void. */
   sync(): Promise<void>;
   close(): Promise<void>;
 }

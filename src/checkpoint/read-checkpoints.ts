@@ -16,9 +16,12 @@ export interface FoundCheckpoint {
   readonly damaged: readonly { readonly name: string; readonly problem: string }[];
 }
 
-/** The checkpoints of a store, the newest first: by step, since clocks go wrong. */
+/**
+ * The checkpoints of a store, the newest first: by step, since clocks go wrong. Throws
+ * CHECKPOINT_INVALID when nobody may look.
+ */
 export async function listCheckpoints(store: CheckpointStore): Promise<ListedCheckpoint[]> {
-  const names = await store.list('');
+  const names = await namesIn(store);
   const known = names.flatMap((name) => {
     const step = stepOfName(name);
     return step === undefined ? [] : [{ name, step }];
@@ -35,9 +38,19 @@ export async function listCheckpoints(store: CheckpointStore): Promise<ListedChe
   return listed;
 }
 
+async function namesIn(store: CheckpointStore): Promise<readonly string[]> {
+  try {
+    return await store.list('');
+  } catch (error) {
+    const reason = messageOf(error);
+    const message = `looking for checkpoints: ${reason}`;
+    throw new LockstepError('CHECKPOINT_INVALID', message, { reason }, { cause: error });
+  }
+}
+
 /** How many were left unfinished. */
 export async function countPartial(store: CheckpointStore): Promise<number> {
-  return (await store.list('')).filter(isPartial).length;
+  return (await namesIn(store)).filter(isPartial).length;
 }
 
 /**

@@ -32,21 +32,37 @@ export function resumedConfig(request: ResumedRequest): ParsedTrainConfig {
   const { recorded, place, sources, flags, isForOthers } = request;
   const before = { file: place, text: yamlOf(recorded) };
   const had = parseTrainConfig([before], {}, isForOthers).config;
-  const parsed = parseTrainConfig([before, ...sources], flags, isForOthers);
+  const model = otherModel(request, had);
+  // Its settings are for another model: they cannot be read together.
+  const parsed =
+    model === undefined
+      ? parseTrainConfig([before, ...sources], flags, isForOthers)
+      : { config: { ...had, model }, notes: [] };
   const odd = TRAIN_CONFIG_KEYS.filter(
     (key) => !MAY_CHANGE.has(key) && !isEqual(had, parsed.config, key),
   );
   if (odd.length === 0) return parsed;
-  const text = (value: unknown): string => (value === undefined ? 'none' : JSON.stringify(value));
-  const lines = odd.map(
-    (key) =>
-      `${flagOf(key)}: the run has ${text(had[key])}, and ${text(parsed.config[key])} was given`,
-  );
+  const lines = odd.map((key) => differenceText(key, had, parsed.config));
   throw new ConfigError([
     `going on from ${place}: these settings make another model. Leave them out, begin a run of ` +
       'another --name, or train on from there with them, as a run of its own: `lockstep fork`.',
     ...lines,
   ]);
+}
+
+/** The model that is asked for, if it is not that of the run. */
+function otherModel(
+  { sources, flags, isForOthers }: ResumedRequest,
+  had: TrainConfig,
+): string | undefined {
+  const { model } = parseTrainConfig(sources, flags, isForOthers).config;
+  const isAsked = flags['model'] !== undefined || model !== parseTrainConfig([]).config.model;
+  return isAsked && model !== had.model ? model : undefined;
+}
+
+function differenceText(key: TrainConfigKey, had: TrainConfig, has: TrainConfig): string {
+  const text = (value: unknown): string => (value === undefined ? 'none' : JSON.stringify(value));
+  return `${flagOf(key)}: the run has ${text(had[key])}, and ${text(has[key])} was given`;
 }
 
 /** Where workers join a run: of each its own. */
@@ -60,12 +76,22 @@ export interface ForkedConfig extends ParsedTrainConfig {
   readonly changed: Readonly<Record<string, { readonly had: unknown; readonly has: unknown }>>;
 }
 
-/** Reads the settings of a variation: those of its parent, where no others were asked for. */
+/**
+ * Reads the settings of a variation: those of its parent, where no others were asked for. Throws
+ * ConfigError, also for another model.
+ */
 export function forkedConfig(request: ResumedRequest): ForkedConfig {
   const { recorded, place, sources, flags, isForOthers } = request;
   const kept = Object.entries(recorded).filter(([key]) => !OF_ITS_PLACE.has(key as TrainConfigKey));
   const before = { file: place, text: yamlOf(Object.fromEntries(kept)) };
   const had = parseTrainConfig([before], {}, isForOthers).config;
+  const model = otherModel(request, had);
+  if (model !== undefined)
+    throw new ConfigError([
+      `varying ${place}: its state is of another model. Weights alone go into another network by ` +
+        '`lockstep checkpoint export` to a .onnx, and --model:',
+      differenceText('model', had, { ...had, model }),
+    ]);
   const parsed = parseTrainConfig([before, ...sources], flags, isForOthers);
   const odd = TRAIN_CONFIG_KEYS.filter(
     (key) => !OF_ITS_PLACE.has(key) && !isEqual(had, parsed.config, key),

@@ -1,4 +1,4 @@
-/** Finds where a variation of a run begins: at a checkpoint, or at a step between, computed again. */
+/** Finds where a variation of a run begins: at a checkpoint, or a step between, computed again. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -96,9 +96,14 @@ async function pointAt(
   at: number | undefined,
   outDir: string,
 ): Promise<ResumePoint | undefined> {
-  if (at === undefined || existsSync(join(place, MANIFEST_NAME)))
-    return findResumePoint(place, outDir);
+  if (existsSync(join(place, MANIFEST_NAME))) return findResumePoint(place, outDir);
   const listed = await listCheckpoints(checkpointsOf(place));
+  if (at === undefined && listed.length === 0)
+    throw new ConfigError(
+      `varying ${place}: there is no checkpoint in ${join(place, CHECKPOINTS_NAME)}. Steps of a ` +
+        'run that is recorded are computed again: --at',
+    );
+  if (at === undefined) return findResumePoint(place, outDir);
   const exact = listed.find(({ step }) => step === at);
   return exact && findResumePoint(join(place, CHECKPOINTS_NAME, exact.name), outDir);
 }
@@ -117,9 +122,9 @@ async function computedPoint(
     if (difference !== undefined)
       throw new LockstepError(
         'CHECKPOINT_INVALID',
-        `varying ${folder}: step ${step} cannot be computed again: ${placeOfFact(difference)} comes ` +
-          `to ${difference.computed}, and ${difference.recorded ?? 'nothing'} is recorded. Its data ` +
-          'or the program are others than they were; begin at a checkpoint: `lockstep checkpoint ' +
+        `varying ${folder}: step ${step} cannot be computed again: ${placeOfFact(difference)} ` +
+          `comes to ${difference.computed}, and ${difference.recorded ?? 'nothing'} is recorded. ` +
+          'Its data or the program are others than they were; begin at a checkpoint: `lockstep checkpoint ' +
           'list`',
       );
     if (isInterrupted) return undefined;

@@ -138,8 +138,8 @@ async function beginningOf(
   const newest = latest > 0 ? listed.find(({ step }) => step <= latest) : undefined;
   if (newest === undefined && originStep > 0)
     throw new ConfigError(
-      `replaying ${folder}: its record begins after step ${originStep}, and there is no checkpoint ` +
-        'of that step to begin with',
+      `replaying ${folder}: its record begins after step ${originStep}, and there is no ` +
+        'checkpoint of that step to begin with',
     );
   if (newest === undefined) {
     const recorded: Readonly<Record<string, unknown>> = { ...(await readRun(folder)).config };

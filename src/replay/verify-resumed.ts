@@ -50,7 +50,8 @@ export async function verifyResumed(point: ResumePoint, crew: ReplayCrew): Promi
       { folder },
     );
   crew.onNote(
-    `steps ${from + 1} to ${to} were computed again, and are as recorded, the state too: bit for bit`,
+    `steps ${from + 1} to ${to} were computed again, and are as recorded, the state too: bit for ` +
+      'bit',
   );
   return true;
 }

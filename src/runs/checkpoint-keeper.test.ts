@@ -91,7 +91,7 @@ describe('CheckpointKeeper', () => {
     );
   });
 
-  test('has one under way on a slow disk, waits for nothing, and writes the newest then', async () => {
+  test('has one under way on a slow disk, waits for none, and writes the newest then', async () => {
     const store = new MemoryCheckpoints();
     const { keeper, failures } = keeperOf(planned, store);
     let release = (): void => {};

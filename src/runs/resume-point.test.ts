@@ -57,6 +57,17 @@ describe('findResumePoint', () => {
       await assert.rejects(findResumePoint(what, outDir), { name: 'ConfigError', message });
   });
 
+  test('says why nobody may look for checkpoints', async (t) => {
+    const folder = await runWith(t, []);
+    rmSync(join(folder, 'checkpoints'), { recursive: true, force: true });
+    writeFileSync(join(folder, 'checkpoints'), 'in the way');
+
+    await assert.rejects(findResumePoint(folder, ''), {
+      code: 'CHECKPOINT_INVALID',
+      message: /^looking for checkpoints: ENOTDIR: .*run\/checkpoints'$/,
+    });
+  });
+
   test('names what is damaged, and the newest one that is whole', async (t) => {
     const folder = await runWith(t, [10, 20, 30]);
     const names = (await checkpointsOf(folder).list('step_30')).toSorted();

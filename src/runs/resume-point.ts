@@ -189,8 +189,8 @@ export function refuseDone(
 ): void {
   if (step < totalSteps || (step === totalSteps && standing.evaluatedStep < step)) return;
   throw new ConfigError(
-    `going on with ${run}: it is at step ${step}, and ${totalSteps} were asked for: nothing is left ` +
-      'to be done. To train longer, give more --steps, --epochs or --rounds.',
+    `going on with ${run}: it is at step ${step}, and ${totalSteps} were asked for: nothing is ` +
+      'left to be done. To train longer, give more --steps, --epochs or --rounds.',
   );
 }
 

@@ -1,4 +1,4 @@
-/** A disk that is stopped, fails, is full or flips bits at every point of a checkpoint's writing. */
+/** A disk that is stopped, fails, is full or flips bits, at every point of writing a checkpoint. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LockstepError } from '../../src/base/errors.ts';
@@ -107,7 +107,7 @@ export function storageIsSafe({
 
 function writerIsSafe(scene: Scene, cutsPerCall: number): void {
   describe(`a writer of ${scene.what}`, () => {
-    test('that is killed after any call leaves one whole, and what is written next stays', async () => {
+    test('killed after any call leaves one whole, and what is written next stays', async () => {
       const { calls } = await countsOf(scene);
       for (let at = 0; at < calls; at++) {
         const store = (await stoppedAt(scene, at)).afterKill();
@@ -137,7 +137,7 @@ function writerIsSafe(scene: Scene, cutsPerCall: number): void {
       await assertDurable(store, scene, 'written');
     });
 
-    test('of which any sync fails says so, keeps one whole, and trusts no second sync', async () => {
+    test('of which a sync fails says so, keeps one whole, and trusts no second sync', async () => {
       const { sync } = await countsOf(scene);
       for (let at = 0; at < sync; at++) {
         const store = await storeOf(scene);
@@ -174,7 +174,7 @@ function writerIsSafe(scene: Scene, cutsPerCall: number): void {
 }
 
 function bitsAreFoundOut(flips: number): void {
-  test(`${flips} bits that a disk flips are all found out, and the older one is taken`, async () => {
+  test(`${flips} bits that a disk flips are found out, and the older one is taken`, async () => {
     const words = new RandomWords(17, 'fault', 0, 0);
     const store = new MemoryCheckpoints();
     for (const step of [10, 20]) await save(store, step);

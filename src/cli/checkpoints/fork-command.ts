@@ -26,8 +26,8 @@ Examples:
   lockstep fork first --at 300 --seed 8 --name second
   lockstep fork first --steps 2000                 from its newest checkpoint, for longer
 
-Exit codes: as of \`lockstep train\`; 2 also for a step that is not recorded, a state that does not fit,
-or a checkpoint that is damaged.`;
+Exit codes: as of \`lockstep train\`; 2 also for a step that is not recorded, a state that does not
+fit, or a checkpoint that is damaged.`;
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -79,8 +79,9 @@ function stepOf(text: unknown): number | undefined {
 function forkedText({ run, step, changed }: Parent, name: string): string[] {
   const keys = Object.entries(changed);
   const text = (value: unknown): string => (value === null ? 'none' : JSON.stringify(value));
+  const same = keys.length === 0 ? ', with the same settings' : '';
   return [
-    `${name} begins as ${run} after step ${step}${keys.length === 0 ? ', with the same settings' : ''}`,
+    `${name} begins as ${run} after step ${step}${same}`,
     ...keys.map(([key, { had, has }]) => `  ${key}: ${text(had)}, and now ${text(has)}`),
   ];
 }
