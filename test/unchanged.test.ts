@@ -72,7 +72,7 @@ describe('help', () => {
         [...text.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!);
 
       const settings = describeOptions().map(({ flag }) => flag);
-      const others = ['--json', '--resume', '--dashboard', '--help'];
+      const others = ['--json', '--resume', '--verify', '--dashboard', '--help'];
       assert.deepEqual(new Set(flagsOf(all)), new Set([...settings, ...others]));
       assert.ok(flagsOf(page).length < 25, 'a page of everyday options');
       const left = flagsOf(all).length - flagsOf(page).length;

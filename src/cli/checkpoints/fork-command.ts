@@ -22,9 +22,9 @@ checkpoint of that step, steps are computed again from the one before, and compa
 The run itself is only read, and may be under way.
 
 Examples:
-  lockstep fork first --at 300 --lr 0.01           the same from step 300, with another rate
+  lockstep fork first --at 300 --lr 0.01   from step 300, with another rate
   lockstep fork first --at 300 --seed 8 --name second
-  lockstep fork first --steps 2000                 from its newest checkpoint, for longer
+  lockstep fork first --steps 2000         from its newest checkpoint, longer
 
 Exit codes: as of \`lockstep train\`; 2 also for a step that is not recorded, a state that does not
 fit, or a checkpoint that is damaged.`;

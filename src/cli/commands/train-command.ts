@@ -95,7 +95,7 @@ function trainingCommand(
         'others',
     ).helpGroup(headingOf('run')),
   );
-  const verify = new Option(
+  const verify = new RareOption(
     '--verify',
     'with --resume: first compute the steps before the checkpoint again, and compare them with ' +
       'what was recorded',
