@@ -75,10 +75,7 @@ export async function replayRun(options: ReplayOptions): Promise<Verdict> {
   const { from, config, resume } = await beginningOf(options, course);
   const to = Math.min(options.to ?? course.lastStep, course.lastStep);
   if (from >= to || (options.outDir !== undefined && to !== options.to))
-    throw new ConfigError(
-      `replaying ${folder}: expected steps after ${from}, got ${options.to ?? to}, and ` +
-        `${course.lastStep} are recorded`,
-    );
+    throw notRecorded(options, from, course.lastStep);
   const ending = new AbortController();
   const stays = options.outDir !== undefined;
   const states = new Set([...course.stateSteps, ...(stays ? [to] : [])]);
@@ -125,6 +122,14 @@ interface Beginning {
   readonly from: number;
   readonly config: TrainConfig;
   readonly resume?: ResumePoint;
+}
+
+function notRecorded({ folder, to }: ReplayOptions, from: number, lastStep: number): ConfigError {
+  const expected =
+    to !== undefined && to > lastStep
+      ? `a step up to ${lastStep}, the last that is recorded, got ${to}`
+      : `steps after ${from}, got ${to ?? lastStep}, and ${lastStep} are recorded`;
+  return new ConfigError(`replaying ${folder}: expected ${expected}`);
 }
 
 /** The newest checkpoint up to the step that was asked for, or the beginning of the run. */

@@ -53,7 +53,7 @@ test('a run with checkpoints', async (t) => {
   await t.test('is not varied where its state does not fit, or was never', async () => {
     const refused: readonly (readonly [readonly string[], RegExp])[] = [
       [['--at', '40', '--hidden', '8'], /parameter 0: \S+ \[.*16.*\], and now \S+ \[.*8.*\]\n/],
-      [['--at', '99'], /expected steps after 60, got 99, and 60 are recorded\n/],
+      [['--at', '99'], /expected a step up to 60, the last that is recorded, got 99\n/],
       [['--steps', '60'], /it is at step 60, and 60 were asked for: nothing is left to be done/],
     ];
     for (const [args, message] of refused) {

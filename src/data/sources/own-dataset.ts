@@ -43,7 +43,7 @@ export async function loadOwnDataset(request: OwnDatasetRequest): Promise<Datase
   const { path, stats } = await locate(request);
   if (stats.isDirectory()) {
     if (await isArrayFolder(path)) return loadArrays(path, await readFolder(path), request);
-    // Its decoders would take a tenth of every start.
+    // Most starts need none of its decoders.
     const { loadImageFolder } = await import('./image-folder.ts');
     return loadImageFolder(path, settings, seed);
   }
