@@ -46,6 +46,8 @@ export interface TestMember {
   readonly received: ToWorker[];
   /** The worker's end of its data connection. */
   readonly data: Connection;
+  /** Lets nothing that is sent from now on arrive before then. */
+  readonly hold: (untilMs: number) => void;
 }
 
 /** Makes a member with three connections in memory, each frame a millisecond on its way. */
@@ -53,8 +55,9 @@ export function joinMember(clock: Clock, name: string, changes: MemberChanges = 
   const { rank = Number(/\d+$/.exec(name)?.[0] ?? 0), phase = 'active' } = changes;
   const received: ToWorker[] = [];
   const hosts = [new SimulatedHost(name), new SimulatedHost('coordinator')] as const;
+  const link = { delayMs: () => 1, heldUntilMs: 0 };
   const dial = (): readonly [Connection, Connection] => {
-    const [near, far] = connectInMemory(clock, { delayMs: () => 1, heldUntilMs: 0 }, ...hosts);
+    const [near, far] = connectInMemory(clock, link, ...hosts);
     near.limits = far.limits = { maxHeaderBytes: 1 << 20, maxPayloadBytes: 1 << 20 };
     near.handlers = {
       onFrame: (header) => void received.push(parseToWorker(header, 'coordinator')),
@@ -77,7 +80,8 @@ export function joinMember(clock: Clock, name: string, changes: MemberChanges = 
     member.becomeReady(nowMs);
   }
   if (phase === 'active') member.activate();
-  return { member, received, data: near };
+  const hold = (untilMs: number): void => void (link.heldUntilMs = untilMs);
+  return { member, received, data: near, hold };
 }
 
 function helloOf(name: string, changes: MemberChanges): Hello {

@@ -183,6 +183,10 @@ function createFollowers(
       if (pass !== undefined) desk.admit(pass, member, roster.membersIn('active'));
       reporter.joined(member, trajectory.step, roster.membersIn('active'), giver);
     },
+    onOvertaken: ({ rank }, triedMs, retryMs) => {
+      const { step } = trajectory;
+      reporter.event({ kind: 'worker-overtaken', step, rank, triedMs, retryMs });
+    },
     onRead: () => {
       if (control.pass() === undefined) control.advance();
     },

@@ -29,6 +29,7 @@ const SOURCES: { readonly [E in ProvokedEvent as E['kind']]: (event: E) => strin
   'collective-chosen': ({ collective }) => collective,
   'workers-left-out': ({ ranks }) => ranks.join(),
   'workers-taken-back': ({ ranks }) => ranks.join(),
+  'worker-overtaken': ({ rank }) => rank,
   'numerics-differ': () => 'run',
   'run-waiting': () => 'run',
   'worker-refused': ({ peer }) => hostOf(peer),

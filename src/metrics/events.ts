@@ -31,6 +31,7 @@ export type RunEvent =
   | Progressed
   | WorkersLeftOut
   | WorkersTakenBack
+  | WorkerOvertaken
   | ExchangeBound
   | GradientNorms
   | Evaluated
@@ -57,6 +58,7 @@ export type ProvokedEvent =
   | ClockJumped
   | WorkersLeftOut
   | WorkersTakenBack
+  | WorkerOvertaken
   | NumericsDiffer
   | RunWaiting;
 
@@ -455,6 +457,19 @@ interface WorkersTakenBack extends Provoked {
   readonly kind: 'workers-taken-back';
   readonly step: number;
   readonly ranks: readonly number[];
+}
+
+/**
+ * The others went on faster than the state came to a worker that was to take part: it could not be
+ * brought up to date.
+ */
+interface WorkerOvertaken extends Provoked {
+  readonly kind: 'worker-overtaken';
+  readonly step: number;
+  readonly rank: number;
+  /** For how long that was tried, and after how long it is tried again. */
+  readonly triedMs: number;
+  readonly retryMs: number;
 }
 
 /**

@@ -34,6 +34,7 @@ const DISTURBANCES = new Set([
   'exchange-bound',
   'workers-left-out',
   'workers-taken-back',
+  'worker-overtaken',
   'worker-stalled',
 ]);
 

@@ -118,6 +118,10 @@ const LINES: { readonly [K in Kind]: LineOf<K> } = {
         ? `rank ${ranks[0]}, which stood by, takes part again from ${unit} ${step + 1} on`
         : `ranks ${ranks.join(', ')}, which stood by, take part again from ${unit} ${step + 1} on`,
     ),
+  'worker-overtaken': ({ rank, step, triedMs, retryMs }, { colours: { yellow }, unit }) =>
+    `${yellow('!')} rank ${rank} takes no part: after ${duration(triedMs)} the others were at ${unit} ` +
+    `${step}, and the state on its way to it was too old; tried again after ${duration(retryMs)}. ` +
+    `For such links there is --strategy ${LOCAL_STRATEGY}`,
   'step-redone': ({ step, reason }, { colours: { dim, yellow }, unit }) => {
     if (reason === 'calibration') return undefined;
     if (reason === 'overflow')

@@ -3,7 +3,8 @@
  * brought up to date at its own pace: the state first, from an active member that it reaches or
  * else from the snapshot, then the commits since, one thing at a time, and takes leases once it has
  * caught up. Nobody waits for it; if it is slower than the run for longer than commits are kept, it
- * tries again later.
+ * tries again later, and ever more rarely: as long as somebody follows, steps go through the
+ * coordinator.
  */
 import type { Clock } from '../../base/clock.ts';
 import { remember } from '../../base/remember.ts';
@@ -20,6 +21,10 @@ const READING_MS = 10_000;
 /** Who could not keep up rests for so many times as long as it tried, and at least so long. */
 const REST_SHARE = 9;
 const MIN_REST_MS = 1_000;
+/** Then for twice as long each time, but no longer than this because of it. */
+const MAX_REST_MS = 600_000;
+/** Whose state comes later than commits are kept is given up after this. */
+const OVERTAKEN_MS = 1_000;
 
 /** What is known of a member's way to the newest state. */
 interface Course {
@@ -32,8 +37,9 @@ interface Course {
   /** Since when it is brought up to date, and whether it was sent anything since then. */
   beganMs: number;
   isTried: boolean;
-  /** It could not keep up: not before this. */
+  /** It could not keep up: not before this; and how often that was so, one time after the other. */
   restsUntilMs: number;
+  rests: number;
   /** States of an older era are void. */
   era: number;
 }
@@ -54,6 +60,8 @@ export interface FollowersOptions {
   readonly onGivenBy: (member: Member, donor: Member) => void;
   /** A member has become active, with a state that `giver` has given it, or that is from here. */
   readonly onActive: (member: Member, giver: Member | undefined) => void;
+  /** The others were faster than what `member` was sent: it rests for `restMs`. */
+  readonly onOvertaken: (member: Member, triedMs: number, restMs: number) => void;
   /** A member has read what it was sent; something may have waited for that. */
   readonly onRead: () => void;
 }
@@ -202,7 +210,9 @@ export class Followers {
 
   #mayBeTakenIn(member: Member): boolean {
     const { clock, membersIn } = this.#options;
-    const rests = this.#courseOf(member).restsUntilMs > clock.now();
+    const { restsUntilMs, unread } = this.#courseOf(member);
+    // Who still reads what is too old can be given nothing else.
+    const rests = restsUntilMs > clock.now() || unread > 0;
     return this.#mayFollow(member) && (!rests || membersIn('active').length === 0);
   }
 
@@ -229,6 +239,7 @@ export class Followers {
   #feed(member: Member): void {
     const { sums, standing } = this.#options;
     const course = this.#courseOf(member);
+    if (this.#isOvertaken(member, course)) return this.#rest(member, course);
     if (course.unread > 0 || !this.#mayFollow(member)) return;
     const { step } = standing();
     const canGoOn = course.step !== undefined && sums.reachesBack(course.step, step);
@@ -245,9 +256,18 @@ export class Followers {
     }
   }
 
+  /** Whether the others, who go on, are too far for what is on its way to `member`. */
+  #isOvertaken(member: Member, { step, unread, beganMs }: Course): boolean {
+    const { clock, sums, handOvers, standing, membersIn } = this.#options;
+    const coming = unread > 0 ? step : handOvers.stepFor(member);
+    if (coming === undefined || clock.now() - beganMs < OVERTAKEN_MS) return false;
+    return !sums.reachesBack(coming, standing().step) && membersIn('active').length > 0;
+  }
+
   #activate(member: Member): void {
     const { standing, handOvers, onActive } = this.#options;
     member.activate();
+    this.#courseOf(member).rests = 0;
     handOvers.settle(member);
     if (!this.#firstStep.has(member.workerId))
       remember(this.#firstStep, member.workerId, standing().step);
@@ -256,11 +276,16 @@ export class Followers {
 
   /** It was overtaken. */
   #rest(member: Member, course: Course): void {
-    const nowMs = this.#options.clock.now();
+    const { clock, handOvers, onOvertaken } = this.#options;
+    const nowMs = clock.now();
     const triedMs = nowMs - course.beganMs;
+    const leastMs = Math.max(MIN_REST_MS, REST_SHARE * triedMs);
+    const restMs = Math.max(leastMs, Math.min(MAX_REST_MS, leastMs * 2 ** course.rests++));
     course.step = undefined;
-    course.restsUntilMs = nowMs + Math.max(MIN_REST_MS, REST_SHARE * triedMs);
+    course.restsUntilMs = nowMs + restMs;
+    handOvers.giveUp(member);
     member.stopFollowing();
+    onOvertaken(member, triedMs, restMs);
   }
 
   #handOver(members: readonly Member[]): void {
@@ -299,7 +324,7 @@ export class Followers {
   }
 
   #courseOf(member: Member): Course {
-    const times = { beganMs: 0, restsUntilMs: 0 };
+    const times = { beganMs: 0, restsUntilMs: 0, rests: 0 };
     const fresh = {
       step: undefined,
       giver: undefined,

@@ -96,6 +96,16 @@ export class HandOvers implements PassListener {
     return undefined;
   }
 
+  /** Updates in the state that `member` is to get from another worker, if one was found. */
+  stepFor(member: Member): number | undefined {
+    return this.#underWay.get(member)?.step;
+  }
+
+  /** The state that `member` is getting, if it is, is not wanted any more. */
+  giveUp(member: Member): void {
+    this.#underWay.delete(member);
+  }
+
   /** `member` gets its next state from the coordinator. */
   distrust(member: Member): void {
     this.#unreached.add(member);

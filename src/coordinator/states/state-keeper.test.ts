@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { makePass, joinMember, recordOf, type TestMember } from '../../../test/pass-facts.ts';
 import { ELEMENTS, makeTestPlan, NO_BYTES } from '../../../test/scripted-worker.ts';
 import { ManualClock } from '../../base/clock.ts';
+import type { Door } from '../../protocol/peer-messages.ts';
 import { Followers } from './followers.ts';
 import { HandOvers } from './hand-overs.ts';
 import { Replicas } from './replicas.ts';
@@ -10,17 +11,20 @@ import { StateKeeper, type Rollback } from './state-keeper.ts';
 import { Sums } from '../steps/sums.ts';
 import { Trajectory } from '../steps/trajectory.ts';
 
+const DOORS = [{ host: 'here', port: 1 }];
+type Times = [who: string, triedMs: number, restMs: number];
 const STATE = new Uint8Array(4 * ELEMENTS).fill(3);
 
 /** A keeper of a run in which nothing is committed, and whom it has told. */
 function createWorld() {
   const clock = new ManualClock();
-  const plan = makeTestPlan({ totalSteps: 100 });
+  const plan = makeTestPlan({ totalSteps: 100, collective: 'auto' });
   const trajectory = new Trajectory(plan, NO_BYTES);
   const sums = new Sums(ELEMENTS);
   const workers: TestMember[] = [];
   const activated: string[] = [];
   const rollbacks: Rollback[] = [];
+  const overtaken: unknown[] = [];
   const busy = new Set<string>();
   const membersIn = (phase: string) =>
     workers.map(({ member }) => member).filter((m) => m.phase === phase);
@@ -36,6 +40,8 @@ function createWorld() {
     onGiven: (member, step) => replicas.given(member, step),
     onGivenBy: (member, donor) => replicas.givenBy(member, donor),
     onActive: ({ workerId }) => void activated.push(workerId),
+    onOvertaken: ({ workerId }, triedMs, restMs) =>
+      void overtaken.push([workerId, triedMs, restMs]),
     onRead: () => {},
   });
   const states = new StateKeeper({
@@ -47,8 +53,8 @@ function createWorld() {
     membersIn,
     onRolledBack: (rollback) => void rollbacks.push(rollback),
   });
-  const join = (name: string): TestMember => {
-    const worker = joinMember(clock, name, { phase: 'ready' });
+  const join = (name: string, doors: readonly Door[] = []): TestMember => {
+    const worker = joinMember(clock, name, { phase: 'ready', doors });
     workers.push(worker);
     return worker;
   };
@@ -89,8 +95,20 @@ function createWorld() {
     for (const worker of asked) answer(worker);
     assert.equal(states.compare(), undefined);
   };
-  const parts = { clock, plan, trajectory, states, followers, workers, activated, rollbacks, busy };
-  return { ...parts, join, start, commit, kindsOf, answer, takeAll };
+  const parts = { clock, plan, trajectory, states, followers, handOvers, overtaken };
+  return {
+    ...parts,
+    workers,
+    activated,
+    rollbacks,
+    busy,
+    join,
+    start,
+    commit,
+    kindsOf,
+    answer,
+    takeAll,
+  };
 }
 
 describe('StateKeeper', () => {
@@ -159,6 +177,71 @@ describe('StateKeeper', () => {
 
     assert.deepEqual(kindsOf(b), ['state 21']);
     assert.equal(b.member.phase, 'active');
+  });
+
+  test('gives up whom the others overtake before it has the state, each time for longer', () => {
+    const { clock, states, overtaken, start, join, commit, takeAll } = createWorld();
+    const [a] = start('a');
+    commit('alone');
+    const b = join('b');
+    states.serve();
+    const tenSteps = (): void => {
+      for (let i = 0; i < 10; i++) {
+        commit();
+        clock.advance(90);
+      }
+    };
+    b.hold(100_000);
+    takeAll(1, a!);
+
+    tenSteps();
+    assert.equal(b.member.phase, 'syncing');
+    // Commits are kept for twelve steps, and a second.
+    tenSteps();
+    assert.equal(b.member.phase, 'ready');
+
+    clock.advance(50_000);
+    states.serve();
+    // It still reads what is of no use.
+    assert.equal(b.member.phase, 'ready');
+    clock.advance(50_000);
+    states.serve();
+    assert.equal(b.member.phase, 'syncing');
+    b.hold(200_000);
+    takeAll(21, a!);
+    for (let i = 0; i < 2; i++) tenSteps();
+    assert.equal(b.member.phase, 'ready');
+
+    const [[, firstMs, restMs], [, secondMs, longerMs]] = overtaken as [Times, Times];
+    assert.deepEqual([restMs, longerMs, overtaken.length], [9 * firstMs, 18 * secondMs, 2]);
+    // What it was sent arrives meanwhile.
+    clock.advance(100_000);
+    states.serve();
+    assert.equal(b.member.phase, 'syncing');
+  });
+
+  test('lets nobody follow for whom the state of another worker comes too late', () => {
+    const { clock, states, handOvers, join, commit } = createWorld();
+    const a = join('a', DOORS);
+    states.serve();
+    clock.advance(5);
+    commit('alone');
+    const b = join('b', DOORS);
+    states.serve();
+    assert.equal(handOvers.stepFor(b.member), 1);
+    handOvers.takeServing(a.member, 'secret', 'd');
+
+    for (let i = 0; i < 20; i++) {
+      commit();
+      clock.advance(90);
+    }
+    assert.equal(b.member.phase, 'ready');
+    assert.equal(handOvers.takeFetched(b.member, 1, true), undefined);
+
+    clock.advance(20_000);
+    states.serve();
+
+    assert.deepEqual([b.member.phase, handOvers.stepFor(b.member)], ['syncing', 21]);
   });
 
   test('sends nothing to a late worker until it has got on with its old work', () => {

@@ -21,6 +21,7 @@ const TONES: { readonly [K in FeedEvent['kind']]?: LogTone } = {
   'micro-batches-reissued': 'warn',
   'numerics-differ': 'warn',
   'workers-left-out': 'warn',
+  'worker-overtaken': 'warn',
   'exchange-bound': 'warn',
   'run-waiting': 'warn',
   'run-unfinished': 'warn',

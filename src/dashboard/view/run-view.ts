@@ -24,6 +24,8 @@ const MAX_LOG = 400;
 const MAX_WORKERS = 512;
 /** Means go over about so many steps. */
 const SMOOTHED_STEPS = 20;
+/** Who has a part in a step is in none of these any more. */
+const BEFORE_WORK: ReadonlySet<WorkerState> = new Set(['starting', 'stalled', 'standing-by']);
 /** Steps whose mean loss is what the training began with. */
 const FIRST_STEPS = 3;
 
@@ -180,6 +182,9 @@ function applyEvent(view: RunView, event: FeedEvent, timeMs: number): void {
     case 'workers-taken-back':
       for (const rank of event.ranks) put(rank, 'training');
       return undefined;
+    case 'worker-overtaken':
+      put(event.rank, 'standing-by', 'the others go on faster than the state comes to it');
+      return mark('warn', 'overtaken', event.rank);
     case 'micro-batches-reissued':
       return mark('warn', givenAwayText(event.microBatches.length), event.fromRank);
     case 'step-redone':
@@ -257,8 +262,7 @@ function applyStep(view: RunView, event: StepCommitted, timeMs: number): void {
   for (const part of event.ranks) {
     const worker = ensureWorker(view, part.rank, timeMs);
     addPart(worker, event.step, part);
-    if (worker.state === 'starting' || worker.state === 'stalled')
-      setState(worker, 'training', timeMs);
+    if (BEFORE_WORK.has(worker.state)) setState(worker, 'training', timeMs);
   }
 }
 

@@ -85,6 +85,7 @@ export function alarmOf(event: RunEvent, { step, atMs }: Heard): Alarm | undefin
     case 'evaluation':
     case 'workers-left-out':
     case 'workers-taken-back':
+    case 'worker-overtaken':
     case 'exchange-bound':
     case 'progress':
     case 'diverged':
