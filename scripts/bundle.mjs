@@ -14,6 +14,7 @@ const PROGRAMS = [
   'letters/compute-thread',
   'runs/hash-thread',
   'runtime/device-probe-process',
+  'runtime/lanes/digest-thread',
   'runtime/lanes/lane-thread',
   'runtime/node-placement-process',
   'validate/bench/bench-collective-process',

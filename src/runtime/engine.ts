@@ -132,8 +132,9 @@ export interface Engine {
   halt(generation: number, done: () => void): void;
   /** Takes over a whole state (unpadded float32); `bytes` must stay unchanged until `done`. */
   importState(bytes: Uint8Array, done: () => void): void;
-  /** Gives the whole state; the bytes stay unchanged until the next export or digest. */
+  /** Gives the whole state; the bytes stay until the next export or digest of a later one. */
   exportState(done: (bytes: Uint8Array) => void): void;
+  /** Gives the digests of the state as it is when what was begun before is done; perhaps later. */
   digest(done: (weightsDigest: string, stateDigest: string) => void): void;
   /**
    * Memory that the next totals may be received into; undefined while an update is applied from it.

@@ -1,4 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
+
+const PIECE_BYTES = 1 << 30;
 
 /** SHA-256 (hex) of the weights alone, and of weights and optimizer state. */
 export interface StateDigests {
@@ -8,7 +10,15 @@ export interface StateDigests {
 
 /** Hashes a state in canonical order, of which the first `weightCount` elements are the weights. */
 export function digestsOf(state: Uint8Array, weightCount: number): StateDigests {
-  const hash = createHash('sha256').update(state.subarray(0, 4 * weightCount));
+  const hash = createHash('sha256');
+  update(hash, state.subarray(0, 4 * weightCount));
   const weightsDigest = hash.copy().digest('hex');
-  return { weightsDigest, stateDigest: hash.update(state.subarray(4 * weightCount)).digest('hex') };
+  update(hash, state.subarray(4 * weightCount));
+  return { weightsDigest, stateDigest: hash.digest('hex') };
+}
+
+/** No more than 2 GiB are taken at once. */
+function update(hash: Hash, bytes: Uint8Array): void {
+  for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES)
+    hash.update(bytes.subarray(offset, offset + PIECE_BYTES));
 }

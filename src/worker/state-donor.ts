@@ -72,12 +72,14 @@ export class StateDonor {
     if (request === undefined || request.step !== step) return false;
     this.#asked = undefined;
     this.#isCopying = true;
-    let stateDigest = '';
-    engine.digest((_, digest) => void (stateDigest = digest));
+    let copy: Uint8Array | undefined;
     engine.exportState((bytes) => {
       this.#isCopying = false;
-      if (request.secret === this.#lastSecret) this.#keep(request, bytes, stateDigest);
+      if (request.secret === this.#lastSecret) copy = copyOf(bytes);
       this.#options.onCopied();
+    });
+    engine.digest((_, digest) => {
+      if (request.secret === this.#lastSecret) this.#keep(request, copy, digest);
     });
     return true;
   }
@@ -110,9 +112,8 @@ export class StateDonor {
     gift.visitor?.destroy();
   }
 
-  #keep({ secret, step }: ServeState, state: Uint8Array, stateDigest: string): void {
+  #keep({ secret, step }: ServeState, bytes: Uint8Array | undefined, stateDigest: string): void {
     const { clock, link } = this.#options;
-    const bytes = copyOf(state);
     link.sendData({
       kind: 'serving',
       secret,

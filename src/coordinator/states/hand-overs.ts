@@ -16,6 +16,8 @@ import type { CountedPart, Leaving, PassListener } from '../steps/pass-listener.
  */
 const PROGRESS_MS = 12_000;
 const BYTES_PER_MS = 100_000;
+/** A large state's digest is told while its donor goes on. Commits are kept for as many steps. */
+const PASSED_STEPS = 12;
 
 /** What hand-overs need to know. */
 export interface HandOversOptions {
@@ -134,10 +136,10 @@ export class HandOvers implements PassListener {
     }
   }
 
-  /** Who computes a later step has passed the state that it was to keep. */
+  /** Who computes a step so much later will not keep the state, or keeps it in vain. */
   counted({ member: donor, spec }: CountedPart): void {
     for (const [member, handOver] of this.#underWay)
-      if (handOver.donor === donor && !handOver.isKept && spec.step > handOver.step)
+      if (handOver.donor === donor && !handOver.isKept && spec.step > handOver.step + PASSED_STEPS)
         this.#fail(member);
   }
 

@@ -8,7 +8,6 @@ import { type ArenaLayout, makeBlocks } from '../../kernels/layout.ts';
 import type { OptimizerSpec } from '../../optim/spec.ts';
 import { noteBytesOf } from '../../plan/attempt-note.ts';
 import type { Commit, Grant, Job, MicroBatchRecord, Plan } from '../../protocol/messages.ts';
-import { digestsOf } from '../../state/digest.ts';
 import type { Device } from '../device.ts';
 import type { Engine, EngineHandlers, GroupSeat } from '../engine.ts';
 import { GrantedWork } from './granted-work.ts';
@@ -21,6 +20,7 @@ import {
   makeSharedArena,
 } from './lane-job.ts';
 import { LaneThreads } from './lane-threads.ts';
+import { StateDigester } from './state-digester.ts';
 
 /** What a pool of lanes is made from. */
 export interface LanePoolOptions {
@@ -44,6 +44,14 @@ export interface LanePoolOptions {
 
 const NOTHING = new Uint8Array(0);
 
+/** A state that was put into the shared memory, or will be, and who waits for it. */
+interface Exported {
+  /** What had been changed by then. */
+  readonly changes: number;
+  isThere: boolean;
+  readonly waiting: ((bytes: Uint8Array) => void)[];
+}
+
 /** An engine whose lanes are threads of this process; `closed` ends them. */
 export class LanePool implements Engine {
   readonly control: LaneControl;
@@ -58,6 +66,10 @@ export class LanePool implements Engine {
    */
   #waitingLeases: number[] | undefined;
   readonly #follows: GrantedWork;
+  readonly #digester: StateDigester;
+  /** Counts what changes the state, or the shared memory for it. */
+  #changes = 0;
+  #exported: Exported | undefined;
   /** How many updates that are not done yet take their totals from the shared memory. */
   #receivedUses = 0;
   /** Hears of a failure while the pool is being made; later failures go to the handlers. */
@@ -99,15 +111,17 @@ export class LanePool implements Engine {
       losses,
       extra: options.laneProgram?.extra,
     }));
+    const onFailed = (error: RuntimeError): void => {
+      if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
+      else options.handlers.onFailed(error);
+    };
+    this.#digester = new StateDigester(this.#shared.uint8('state'), this.#layout.length, onFailed);
     this.#threads = new LaneThreads({
       starts,
       control: this.control,
       program: options.laneProgram?.url,
       onNews: (news) => this.#follows.hear(news),
-      onFailed: (error) => {
-        if (this.#onCreateFailed !== undefined) this.#onCreateFailed(error);
-        else options.handlers.onFailed(error);
-      },
+      onFailed,
     });
     this.#follows = new GrantedWork({
       laneCount,
@@ -196,6 +210,7 @@ export class LanePool implements Engine {
     done: (norms: readonly number[]) => void,
   ): void {
     this.#void();
+    this.#changes++;
     const received = this.#shared.uint8('received');
     const uses = totals === undefined ? 0 : 1;
     this.#receivedUses += uses;
@@ -213,6 +228,7 @@ export class LanePool implements Engine {
 
   follow(grant: Grant, seat?: GroupSeat): void {
     if (grant.start !== undefined) this.#void();
+    this.#changes++;
     this.#follows.follow(grant, seat);
   }
 
@@ -222,26 +238,41 @@ export class LanePool implements Engine {
 
   importState(bytes: Uint8Array, done: () => void): void {
     this.#void();
+    this.#changes++;
     const state = this.#shared.uint8('state');
     invariant(bytes.length === state.length, 'a state has the size of weights and optimizer state');
     const prepare = (): void => {
-      if (bytes.buffer !== state.buffer) state.set(bytes);
+      if (bytes.buffer === state.buffer) return;
+      this.#digester.settle();
+      state.set(bytes);
     };
     this.#threads.enqueue({ command: { kind: 'import' }, prepare, done });
   }
 
   exportState(done: (bytes: Uint8Array) => void): void {
+    const state = this.#shared.uint8('state');
+    const last = this.#exported;
+    if (last?.changes === this.#changes) {
+      if (last.isThere) done(state);
+      else last.waiting.push(done);
+      return;
+    }
+    const exported: Exported = { changes: this.#changes, isThere: false, waiting: [done] };
+    this.#exported = exported;
     this.#threads.enqueue({
       command: { kind: 'export' },
-      done: () => done(this.#shared.uint8('state')),
+      prepare: () => this.#digester.settle(),
+      done: () => {
+        exported.isThere = true;
+        for (const receive of exported.waiting) receive(state);
+      },
     });
   }
 
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
-    this.exportState((bytes) => {
-      const { weightsDigest, stateDigest } = digestsOf(bytes, this.#layout.length);
-      done(weightsDigest, stateDigest);
-    });
+    this.exportState(() =>
+      this.#digester.take(({ weightsDigest, stateDigest }) => done(weightsDigest, stateDigest)),
+    );
   }
 
   totalsTarget(): Uint8Array | undefined {
@@ -249,8 +280,10 @@ export class LanePool implements Engine {
   }
 
   stateTarget(): Uint8Array | undefined {
-    const isUsed = this.#threads.isUnderWay('import', 'export');
-    return isUsed ? undefined : this.#shared.uint8('state');
+    const isUsed = this.#threads.isUnderWay('import', 'export') || this.#digester.isReading;
+    if (isUsed) return undefined;
+    this.#changes++;
+    return this.#shared.uint8('state');
   }
 
   close(): void {
@@ -259,7 +292,7 @@ export class LanePool implements Engine {
 
   /** Resolves when all threads have ended; those that have not after `timeoutMs` are terminated. */
   async closed(timeoutMs: number): Promise<void> {
-    await this.#threads.closed(timeoutMs);
+    await Promise.all([this.#threads.closed(timeoutMs), this.#digester.close()]);
   }
 
   /** What is still computed of the current pass is of no use any more. */
