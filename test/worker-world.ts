@@ -35,7 +35,7 @@ export const RECORD: MicroBatchRecord = {
 /** An engine that writes down what it is told, and is done when the test says so. */
 class ListedEngine implements Engine {
   readonly calls: string[] = [];
-  readonly #state = STATE.slice();
+  state: Uint8Array = STATE.slice();
   /** Where another state comes in, if it is given. */
   stateMemory: Uint8Array | undefined;
   isClosed = false;
@@ -73,7 +73,7 @@ class ListedEngine implements Engine {
   }
   exportState(done: (bytes: Uint8Array) => void): void {
     this.calls.push('export');
-    done(this.#state);
+    done(this.state);
   }
   digest(done: (weightsDigest: string, stateDigest: string) => void): void {
     done('w', 's');

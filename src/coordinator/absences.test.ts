@@ -61,7 +61,10 @@ describe('Coordinator and a worker that fails', () => {
     clock.advance(5);
     a.answerAudit({ lossSum: null, maxima: [] });
     clock.advance(5);
-    a.data!.send({ kind: 'state', step: a.last('sendState')!.step }, new Uint8Array(4 * ELEMENTS));
+    a.data!.send(
+      { kind: 'state', step: a.last('sendState')!.step, offset: 0 },
+      new Uint8Array(4 * ELEMENTS),
+    );
     clock.advance(5);
 
     assert.match(
@@ -142,7 +145,10 @@ describe('Coordinator and a worker that fails', () => {
     clock.advance(300);
     a.contribute();
     clock.advance(5);
-    a.data!.send({ kind: 'state', step: a.last('sendState')!.step }, new Uint8Array(4 * ELEMENTS));
+    a.data!.send(
+      { kind: 'state', step: a.last('sendState')!.step, offset: 0 },
+      new Uint8Array(4 * ELEMENTS),
+    );
     clock.advance(5);
     assert.deepEqual(b.ended, []);
     assert.deepEqual(
@@ -246,7 +252,7 @@ describe('Coordinator and a worker that fails', () => {
 
     assert.equal(eventsOf('worker-stalled')[0]?.rank, 0);
     const { step } = b.last('sendState')!;
-    b.data!.send({ kind: 'state', step }, new Uint8Array(4 * ELEMENTS));
+    b.data!.send({ kind: 'state', step, offset: 0 }, new Uint8Array(4 * ELEMENTS));
     clock.advance(5);
     assert.equal(c.last('state')?.step, step);
   });
@@ -269,7 +275,7 @@ describe('Coordinator and a worker that fails', () => {
     b.stateDigest = undefined;
     for (const worker of [a, b]) worker.contribute();
     clock.advance(5);
-    a.data!.send({ kind: 'state', step: 1 }, new Uint8Array(4 * ELEMENTS));
+    a.data!.send({ kind: 'state', step: 1, offset: 0 }, new Uint8Array(4 * ELEMENTS));
 
     clock.advance(9_900);
     assert.equal(results.length, 0);

@@ -132,7 +132,7 @@ describe('Coordinator in a step', () => {
     assert.equal(a.last('plan')!.work, 'train');
     assert.deepEqual([coordinator.committedSteps, coordinator.snapshot.step, trained], [1, 0, []]);
 
-    a.data!.send({ kind: 'state', step: 1 }, new Uint8Array(4 * ELEMENTS).fill(1));
+    a.data!.send({ kind: 'state', step: 1, offset: 0 }, new Uint8Array(4 * ELEMENTS).fill(1));
     clock.advance(5);
     assert.equal(a.last('plan')!.work, 'evaluate');
     assert.deepEqual([coordinator.snapshot.step, trained], [1, [1]]);
@@ -148,7 +148,7 @@ describe('Coordinator in a step', () => {
       for (const worker of [a, b]) worker.contribute();
       clock.advance(5);
     }
-    a.data!.send({ kind: 'state', step: 2 }, new Uint8Array(4 * ELEMENTS).fill(1));
+    a.data!.send({ kind: 'state', step: 2, offset: 0 }, new Uint8Array(4 * ELEMENTS).fill(1));
     clock.advance(5);
 
     assert.equal(errors.length, 0);
@@ -212,7 +212,7 @@ describe('Coordinator and a loss that explodes', () => {
     const { clock, coordinator, told, errors, eventsOf, a } = lossesOf(true, 8.6e14);
 
     assert.deepEqual([told, errors], [[[2, 4.3e14, 0.5]], []]);
-    a.data!.send({ kind: 'state', step: 2 }, new Uint8Array(4 * ELEMENTS).fill(1));
+    a.data!.send({ kind: 'state', step: 2, offset: 0 }, new Uint8Array(4 * ELEMENTS).fill(1));
     clock.advance(5);
     assert.deepEqual([coordinator.snapshot.step, coordinator.snapshot.bytes[0]], [2, 1]);
     assert.deepEqual(

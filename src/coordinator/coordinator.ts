@@ -493,7 +493,7 @@ export class Coordinator {
       case 'released':
         return this.#takeReleased(member, message.pass, message.microBatches);
       case 'state':
-        return this.#takeState(member, message.step, payload);
+        return this.#takeState(member, message, payload);
       case 'serving':
         handOvers.takeServing(member, message.secret, message.stateDigest);
         return this.#advance();
@@ -517,11 +517,15 @@ export class Coordinator {
     }
   }
 
-  #takeState(member: Member, step: number, payload: Uint8Array): void {
+  #takeState(
+    member: Member,
+    { step, offset }: Extract<ToCoordinator, { kind: 'state' }>,
+    part: Uint8Array,
+  ): void {
     const { plan, states } = this.#parts;
-    if (payload.length !== plan.stateBytes)
+    if (part.length === 0 || offset + part.length > plan.stateBytes)
       return this.#roster.evict(member, 'its state has the wrong size');
-    states.take(member, step, payload);
+    states.take(member, step, offset, part);
     this.#verdicts.actOrAdvance();
   }
 

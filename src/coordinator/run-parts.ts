@@ -74,10 +74,10 @@ export function createRunParts(
   const reporter = options.reporter ?? new EventReporter({ plan, times, emit: onEvent });
   const roster = createRoster(options, {
     ...handlers,
-    payloadTarget: (member, kind, byteLength) => {
-      if (kind === 'state') states.beginTaking(member);
-      return sums.targetFor(member, kind, byteLength);
-    },
+    payloadTarget: (member, kind, byteLength) =>
+      kind === 'state'
+        ? states.targetFor(member, byteLength)
+        : sums.targetFor(member, kind, byteLength),
     onRejected: (rejection) => reporter.rejected(rejection),
     onDataReceived: ({ rank, workerId }, received) =>
       reporter.event({ kind: 'data-received', rank, workerId, ...received }),

@@ -236,7 +236,7 @@ describe('Roster and its members', () => {
       (w) => w.say({ kind: 'ready', dataDigest: DATA_DIGEST, numericsClass: 'two', loadMs: 1 }),
       (w) => w.say({ kind: 'ready', dataDigest: 'other', numericsClass: 'one', loadMs: 1 }),
       (w) => w.control?.send({ kind: 'heartbeat', progress: 1 }, new Uint8Array(1)),
-      (w) => w.data?.send({ kind: 'state', step: 0 }, new Uint8Array(1001)),
+      (w) => w.data?.send({ kind: 'state', step: 0, offset: 0 }, new Uint8Array(1001)),
       (w) => w.heartbeat?.send({ kind: 'failed', reason: 'x'.repeat(2000) }),
     ];
     for (const [i, offend] of offences.entries()) {
@@ -273,7 +273,7 @@ describe('Roster and its members', () => {
     contribution: { kind: 'contribution', pass: 1, records: [], busyMs: 1 },
     audited: { kind: 'audited', pass: 1, records: [] },
     applied: { kind: 'applied', step: 1, norms: [] },
-    state: { kind: 'state', step: 1 },
+    state: { kind: 'state', step: 1, offset: 0 },
     serving: { kind: 'serving', secret: 's', stateDigest: 'd' },
     fetched: { kind: 'fetched', serial: 1 },
     digest: { kind: 'digest', step: 1, ask: 1, weightsDigest: 'w', stateDigest: 's' },

@@ -54,7 +54,7 @@ const TO_COORDINATOR: Samples<ToCoordinator> = {
     ],
   },
   applied: { kind: 'applied', step: 3, norms: [1, 2.5] },
-  state: { kind: 'state', step: 3 },
+  state: { kind: 'state', step: 3, offset: 0 },
   serving: { kind: 'serving', secret: 's', stateDigest: 'd' },
   fetched: { kind: 'fetched', serial: 2 },
   digest: { kind: 'digest', step: 3, ask: 1, weightsDigest: 'w', stateDigest: 's' },

@@ -22,7 +22,7 @@ import {
 } from './greeting.ts';
 
 /** Raised whenever a message changes; both ends must have the same. */
-export const PROTOCOL_VERSION = 13;
+export const PROTOCOL_VERSION = 14;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const text = z.string().max(4096);
@@ -511,11 +511,12 @@ const applied = z.object({
 /** Coordinator to worker, data: asks for the state after `step` updates. Answered by `state`. */
 const sendState = z.object({ kind: z.literal('sendState'), step: count });
 /**
- * Worker to coordinator, data: the answer to `sendState`, with the whole state after `step` updates
- * as payload: parameters, then optimizer regions, unpadded float32.
+ * Worker to coordinator, data: a part of the answer to `sendState`, as payload: the bytes from
+ * `offset` on, in order, of the whole state after `step` updates: parameters, then optimizer
+ * regions, unpadded float32. Other messages go between the parts.
  */
-const state = z.object({ kind: z.literal('state'), step: count });
-/** Coordinator to worker, data: the same; the worker goes on from it, without an answer. */
+const state = z.object({ kind: z.literal('state'), step: count, offset: count });
+/** Coordinator to worker, data: a whole state; the worker goes on from it, without an answer. */
 const newState = z.object({
   kind: z.literal('state'),
   step: count,

@@ -4,13 +4,22 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { invariant } from '../base/errors.ts';
-import type { Commit } from '../protocol/messages.ts';
+import type { Commit, ToCoordinator } from '../protocol/messages.ts';
+import { MAX_PIECE_BYTES } from '../protocol/peer-messages.ts';
 import type { Engine } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
 
 interface PendingCommit {
   readonly commit: Commit;
   readonly totals: Uint8Array | undefined;
+}
+
+/** A state on its way to the coordinator, part by part: what else is said goes between them. */
+interface Outgoing {
+  readonly step: number;
+  /** Absent until the engine gives it. */
+  bytes?: Uint8Array;
+  sent: number;
 }
 
 interface NewState {
@@ -42,8 +51,10 @@ export class Replica {
   #newState: NewState | undefined;
   #lastSerial = 0;
   #commits: PendingCommit[] = [];
-  /** Exported states that are not all sent yet: their bytes lie where a new state could come in. */
-  #statesOnTheirWay = 0;
+  /** Lies where a new state could come in. */
+  #outgoing: Outgoing | undefined;
+  /** Digests that follow the state which is on its way. */
+  #answers: ToCoordinator[] = [];
   /** The steps of whose state a copy, or a digest, is asked for. */
   #stateRequest: number | undefined;
   #digestRequest: DigestRequest | undefined;
@@ -69,7 +80,7 @@ export class Replica {
 
   /** Whether a state is on its way that lies where the engine would put another one. */
   get isSending(): boolean {
-    return this.#statesOnTheirWay > 0;
+    return this.#outgoing !== undefined;
   }
 
   /** Takes a commit, with totals unless the sum is the engine's own; false when too many wait. */
@@ -111,8 +122,7 @@ export class Replica {
   payloadTarget(kind: unknown, engine: Engine | undefined): Uint8Array | undefined {
     // A waiting commit may have its totals in the engine's memory.
     if (kind === 'commit' && this.#commits.length === 0) return engine?.totalsTarget();
-    if (kind !== 'state' || this.#newState !== undefined || this.#statesOnTheirWay > 0)
-      return undefined;
+    if (kind !== 'state' || this.#newState !== undefined || this.isSending) return undefined;
     // What was asked of the state before this one is void, and must not be put where this one comes
     // in.
     this.#forgetRequests();
@@ -161,20 +171,41 @@ export class Replica {
 
   #export(engine: Engine, step: number): void {
     this.#stateRequest = undefined;
-    this.#statesOnTheirWay++;
-    engine.exportState((bytes) =>
-      this.#link.sendData({ kind: 'state', step }, bytes, () => this.#statesOnTheirWay--),
-    );
+    const outgoing: Outgoing = { step, sent: 0 };
+    this.#outgoing = outgoing;
+    engine.exportState((bytes) => {
+      outgoing.bytes = bytes;
+      this.#sendNext(outgoing);
+    });
+  }
+
+  /** The next part follows when this one is on its way. */
+  #sendNext(outgoing: Outgoing): void {
+    const { step, bytes, sent: offset } = outgoing;
+    if (this.#outgoing !== outgoing || bytes === undefined) return;
+    if (offset === bytes.length) {
+      this.#outgoing = undefined;
+      for (const answer of this.#answers.splice(0)) this.#link.sendData(answer);
+      return;
+    }
+    const part = bytes.slice(offset, offset + MAX_PIECE_BYTES);
+    outgoing.sent += part.length;
+    // An end of the connection is told after its flushes.
+    const goOn = (): void => void this.#clock.after(0, () => this.#sendNext(outgoing));
+    this.#link.sendData({ kind: 'state', step, offset }, part, goOn);
   }
 
   #sendDigest(engine: Engine, { step, ask }: DigestRequest): void {
     this.#digestRequest = undefined;
-    engine.digest((weightsDigest, stateDigest) =>
-      this.#link.sendData({ kind: 'digest', step, ask, weightsDigest, stateDigest }),
-    );
+    engine.digest((weightsDigest, stateDigest) => {
+      const answer = { kind: 'digest', step, ask, weightsDigest, stateDigest } as const;
+      if (this.isSending) this.#answers.push(answer);
+      else this.#link.sendData(answer);
+    });
   }
 
   #forgetRequests(): void {
-    this.#stateRequest = this.#digestRequest = undefined;
+    this.#stateRequest = this.#digestRequest = this.#outgoing = undefined;
+    this.#answers = [];
   }
 }

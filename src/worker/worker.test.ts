@@ -227,6 +227,44 @@ describe('Worker', () => {
     assert.equal(kinds().filter((kind) => kind === 'state').length, 1);
   });
 
+  test('says what else there is between the parts of its state, and the digest after them', () => {
+    const { engine, data, send, state, commit, received, kinds } = createWorkerWorld();
+    engine.state = Uint8Array.from({ length: 2.5 * 2 ** 20 }, (_, i) => i % 251);
+    state(0);
+    send(data, { kind: 'sendState', step: 1 });
+    send(data, { kind: 'sendDigest', step: 1, ask: 4 });
+    const before = received.length;
+
+    commit(0);
+    commit(1);
+
+    const told = received.slice(before);
+    const parts = told.filter(({ message }) => message.kind === 'state');
+    assert.deepEqual(
+      parts.map(({ message }) => 'offset' in message && message.offset),
+      [0, 2 ** 20, 2 ** 21],
+    );
+    assert.deepEqual(Buffer.concat(parts.map(({ payload }) => payload)), Buffer.from(engine.state));
+    const order = kinds().slice(before);
+    assert.ok(order.lastIndexOf('applied') < order.lastIndexOf('state'), order.join());
+    assert.equal(order.at(-1), 'digest');
+  });
+
+  test('sends no more of its state once another one has come', () => {
+    const { clock, engine, state, send, data, kinds } = createWorkerWorld();
+    const sent = (): number => kinds().filter((kind) => kind === 'state').length;
+    engine.state = new Uint8Array(32 * 2 ** 20);
+    state(0);
+    send(data, { kind: 'sendState', step: 0 });
+
+    state(0);
+    const before = sent();
+    clock.advance(1_000);
+
+    assert.ok(before > 0 && before < 32, `${before} parts`);
+    assert.equal(sent(), before);
+  });
+
   test('puts no copy for another worker where a state is coming in', () => {
     const { clock, engine, data, plan, state, announceState } = createWorkerWorld();
     engine.stateMemory = new Uint8Array(STATE.length);

@@ -43,7 +43,7 @@ const SAYINGS: readonly object[] = [
   hello(),
   { kind: 'ready', dataDigest: 'd', numericsClass: 'n', loadMs: 1, trialMs: 1 },
   { kind: 'sendSamples', split: 'd', part: 'x', offset: 0, byteLength: 1024 },
-  { kind: 'state', step: 1 },
+  { kind: 'state', step: 1, offset: 0 },
   { kind: 'failed', reason: 'no reason' },
   // What the coordinator says, said to it.
   { kind: 'refused', reason: 'go away', isForNow: true },

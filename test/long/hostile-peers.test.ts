@@ -43,7 +43,7 @@ describe("the coordinator's door", () => {
     liar.say(hello({ workerId: 'liar' }));
     await liar.hearing('welcome');
     liar.say({ kind: 'released', pass: 1, microBatches: [0, 1, 2, 999_999] });
-    liar.say({ kind: 'state', step: 0 });
+    liar.say({ kind: 'state', step: 0, offset: 0 });
     liar.socket.write('and now something else');
     await liar.closed();
     const outcome = await run.outcome();

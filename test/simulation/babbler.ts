@@ -77,7 +77,7 @@ function sayingOf(choices: Choices, kind: Kind, hello: Hello): ToCoordinator {
     contribution: () => ({ kind: 'contribution', pass, records, busyMs: 1 }),
     audited: () => ({ kind: 'audited', pass, records }),
     applied: () => ({ kind: 'applied', step, norms: [1, null] }),
-    state: () => ({ kind: 'state', step }),
+    state: () => ({ kind: 'state', step, offset: 0 }),
     serving: () => {
       return { kind: 'serving', secret: 's', stateDigest: choices.chance(0.5) ? 's' : null };
     },

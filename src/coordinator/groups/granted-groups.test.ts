@@ -285,7 +285,7 @@ describe('Granting to a group', () => {
 
     assert.equal(coordinator.committedSteps, until);
     const donors = workers.filter((worker) => worker.last('sendState')?.step === until);
-    donors[0]!.data!.send({ kind: 'state', step: until }, new Uint8Array(16));
+    donors[0]!.data!.send({ kind: 'state', step: until, offset: 0 }, new Uint8Array(16));
     clock.advance(5);
     assert.equal(kept, until);
   });
@@ -300,7 +300,7 @@ describe('Granting to a group', () => {
     for (const index of [0, 1]) reduced(index, last);
 
     const [donor] = workers.filter((worker) => worker.last('sendState')?.step === until);
-    donor!.data!.send({ kind: 'state', step: until }, new Uint8Array(16));
+    donor!.data!.send({ kind: 'state', step: until, offset: 0 }, new Uint8Array(16));
     clock.advance(5);
     assert.equal(late.last('state')!.step, until);
     // The members go on meanwhile; what the newcomer is to follow goes through the coordinator.
@@ -351,7 +351,7 @@ describe('A fence in the middle of granted steps', () => {
     // They may not reach each other any more: it goes through the coordinator.
     assert.equal(workers[0]!.last('sendState')?.step, 3);
     for (const index of [1, 2]) assert.equal(workers[index]!.last('sendState'), undefined);
-    workers[0]!.data!.send({ kind: 'state', step: 3 }, new Uint8Array(16));
+    workers[0]!.data!.send({ kind: 'state', step: 3, offset: 0 }, new Uint8Array(16));
     clock.advance(5);
     assert.deepEqual(
       workers.map((worker) => worker.last('state')?.step),
@@ -442,7 +442,7 @@ describe('A fence in the middle of granted steps', () => {
     answer(0, FIRST + 1, notesOn(), notesOn());
 
     assert.equal(workers[0]!.last('sendState')?.step, 3);
-    workers[0]!.data!.send({ kind: 'state', step: 3 }, new Uint8Array(16));
+    workers[0]!.data!.send({ kind: 'state', step: 3, offset: 0 }, new Uint8Array(16));
     clock.advance(5);
     assert.equal(kept, 3);
   });

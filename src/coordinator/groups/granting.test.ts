@@ -112,7 +112,7 @@ describe('Granting', () => {
     go(until - coordinator.committedSteps);
 
     assert.equal(worker.last('sendState')!.step, until);
-    worker.data!.send({ kind: 'state', step: until }, new Uint8Array(4 * ELEMENTS));
+    worker.data!.send({ kind: 'state', step: until, offset: 0 }, new Uint8Array(4 * ELEMENTS));
     clock.advance(5);
     assert.equal(late.last('state')!.step, until);
     assert.equal(grantedUntil(), until);
@@ -183,7 +183,7 @@ describe('Granting', () => {
 
     go(until - coordinator.committedSteps);
     assert.deepEqual([worker.last('sendState')!.step, grantedUntil()], [until, until]);
-    worker.data!.send({ kind: 'state', step: until }, new Uint8Array(4 * ELEMENTS));
+    worker.data!.send({ kind: 'state', step: until, offset: 0 }, new Uint8Array(4 * ELEMENTS));
     clock.advance(5);
 
     assert.equal(kept, until);

@@ -3,6 +3,8 @@ import { describe, test } from 'node:test';
 import { makePass, joinMember, recordOf, type TestMember } from '../../../test/pass-facts.ts';
 import { ELEMENTS, makeTestPlan, NO_BYTES } from '../../../test/scripted-worker.ts';
 import { ManualClock } from '../../base/clock.ts';
+import type { Member } from '../../membership/member.ts';
+import type { RunPlan } from '../../plan/run-plan.ts';
 import type { Door } from '../../protocol/peer-messages.ts';
 import { Followers } from './followers.ts';
 import { HandOvers } from './hand-overs.ts';
@@ -16,9 +18,9 @@ type Times = [who: string, triedMs: number, restMs: number];
 const STATE = new Uint8Array(4 * ELEMENTS).fill(3);
 
 /** A keeper of a run in which nothing is committed, and whom it has told. */
-function createWorld() {
+function createWorld(changes: Partial<RunPlan> = {}) {
   const clock = new ManualClock();
-  const plan = makeTestPlan({ totalSteps: 100, collective: 'auto' });
+  const plan = makeTestPlan({ totalSteps: 100, collective: 'auto', ...changes });
   const trajectory = new Trajectory(plan, NO_BYTES);
   const sums = new Sums(ELEMENTS);
   const workers: TestMember[] = [];
@@ -91,7 +93,7 @@ function createWorld() {
   };
   /** All have the same state, which the donor has sent. */
   const takeAll = (step: number, ...asked: readonly TestMember[]): void => {
-    states.take(asked[0]!.member, step, STATE);
+    states.take(asked[0]!.member, step, 0, STATE);
     for (const worker of asked) answer(worker);
     assert.equal(states.compare(), undefined);
   };
@@ -136,12 +138,12 @@ describe('StateKeeper', () => {
     assert.equal(b.member.phase, 'syncing');
     commit();
     commit();
-    states.take(b.member, 1, STATE);
-    states.take(a!.member, 0, STATE);
+    states.take(b.member, 1, 0, STATE);
+    states.take(a!.member, 0, 0, STATE);
     answer(a!);
     assert.equal(states.compare(), undefined);
     assert.equal(states.isFetching, true);
-    states.take(a!.member, 1, STATE);
+    states.take(a!.member, 1, 0, STATE);
     assert.equal(states.compare(), undefined);
     clock.advance(2);
     commit();
@@ -278,7 +280,7 @@ describe('StateKeeper', () => {
   });
 
   test('takes a snapshot less often where a state is long on its way', () => {
-    const { clock, plan, states, start, commit, takeAll } = createWorld();
+    const { clock, plan, states, start, commit, answer } = createWorld();
     const [a] = start('a') as [TestMember];
     commit();
     const isAskedAfter = (ms: number): boolean => {
@@ -287,13 +289,55 @@ describe('StateKeeper', () => {
       return states.isFetching;
     };
     assert.equal(isAskedAfter(plan.snapshotMs + 1), true);
-    states.beginTaking(a.member);
+    states.take(a.member, 1, 0, STATE.subarray(0, 4));
     clock.advance(plan.snapshotMs);
-    takeAll(1, a);
+    states.take(a.member, 1, 4, STATE.subarray(4));
+    answer(a);
+    assert.equal(states.compare(), undefined);
     commit();
 
     assert.equal(isAskedAfter(49 * plan.snapshotMs), false);
     assert.equal(isAskedAfter(plan.snapshotMs + 1), true);
+  });
+
+  test('lets who is asked for a state say so much more as it has parts', (t) => {
+    const { clock, plan, states, start, commit } = createWorld({ stateBytes: 1e9 });
+    const [a] = start('a') as [TestMember];
+    commit();
+    clock.advance(plan.snapshotMs + 1);
+    const expect = t.mock.method(a.member.link, 'expect');
+
+    states.serve();
+
+    assert.deepEqual(expect.mock.calls[0]?.arguments, [Math.ceil(1e9 / 2 ** 20)]);
+  });
+
+  test('puts a state together of parts in their order, whatever else comes between', () => {
+    const { clock, plan, trajectory, states, start, commit, answer } = createWorld();
+    const [a, b] = start('a', 'b') as [TestMember, TestMember];
+    commit();
+    clock.advance(plan.snapshotMs + 1);
+    states.serve();
+    const state = STATE.map((_, i) => i);
+    const part = (member: Member, step: number, from: number, to: number): void =>
+      states.take(member, step, from, state.slice(from, to));
+
+    part(a.member, 0, 0, 4);
+    part(b.member, 1, 0, 4);
+    part(a.member, 1, 4, 8);
+    states.targetFor(a.member, 4)?.fill(9);
+    part(a.member, 1, 0, 4);
+    part(a.member, 1, 0, 4);
+    commit();
+    states.targetFor(a.member, state.length - 4)?.set(state.subarray(4));
+    part(a.member, 1, 4, state.length);
+    assert.equal(states.targetFor(a.member, 4), undefined);
+    answer(a);
+    answer(b);
+    assert.equal(states.compare(), undefined);
+
+    const { step, bytes } = trajectory.snapshot;
+    assert.deepEqual([step, bytes], [1, state]);
   });
 
   test('asks another for the state when the donor leaves', () => {
@@ -384,7 +428,7 @@ describe('StateKeeper', () => {
       commit();
       states.fetch();
       commit();
-      states.take(workers[0]!.member, 1, STATE);
+      states.take(workers[0]!.member, 1, 0, STATE);
       for (const [i, worker] of workers.entries()) {
         assert.equal(states.compare(), undefined);
         answer(worker, i === wrong ? 'other' : 'same');

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Member, MemberPhase } from '../../membership/member.ts';
+import { MAX_PIECE_BYTES } from '../../protocol/peer-messages.ts';
 import type { Followers } from './followers.ts';
 import type { BegunPass, CountedPart, Leaving, PassListener } from '../steps/pass-listener.ts';
 import { isWrittenSince, type RunPlan } from '../../plan/run-plan.ts';
@@ -54,8 +55,9 @@ export interface StateKeeperOptions {
 interface Donor {
   readonly member: Member;
   readonly mark: Mark;
-  /** When the first of its state came. */
-  sinceMs?: number;
+  /** What has come of its state so far, and since when. */
+  coming?: { readonly state: Uint8Array; received: number; readonly sinceMs: number };
+  /** All of it. */
   state?: Uint8Array;
 }
 
@@ -114,29 +116,40 @@ export class StateKeeper implements PassListener {
 
   /** Asks an active member for its state, and all for digests of theirs. */
   fetch(): void {
-    const { trajectory, replicas, membersIn, onAsked } = this.#options;
+    const { plan, trajectory, replicas, membersIn, onAsked } = this.#options;
     const holders = membersIn('active');
     const member = holders.find((m) => !this.#reluctant.has(m)) ?? holders[0];
     this.#donor = member === undefined ? undefined : { member, mark: trajectory.mark() };
     if (member === undefined) return;
     const { step } = trajectory;
     onAsked?.(step);
+    // It says so much more than what it is sent explains.
+    member.link.expect(Math.ceil(plan.stateBytes / MAX_PIECE_BYTES));
     member.link.sendData({ kind: 'sendState', step });
     replicas.askAnew([member, ...holders.filter((holder) => holder !== member)], step);
   }
 
-  /** The first of a state comes from `member`. */
-  beginTaking(member: Member): void {
-    if (this.#donor?.member === member) this.#donor.sinceMs = this.#options.clock.now();
+  /** Memory for the next part of a state from `member`, if it is the one that was asked. */
+  targetFor(member: Member, byteLength: number): Uint8Array | undefined {
+    const donor = this.#donor;
+    if (donor?.member !== member) return undefined;
+    const { state, received } = this.#comingFrom(donor);
+    const target = state.subarray(received, received + byteLength);
+    return target.length === byteLength ? target : undefined;
   }
 
-  /** Takes `payload`, the state that `member` sent, if it is what it was asked for. */
-  take(member: Member, step: number, payload: Uint8Array): void {
+  /** Takes `part`, of the state that `member` sends, if it is what comes next of what was asked for. */
+  take(member: Member, step: number, offset: number, part: Uint8Array): void {
     const donor = this.#donor;
     if (donor?.member !== member || donor.mark.step !== step) return;
-    const nowMs = this.#options.clock.now();
-    donor.state = payload;
-    this.#sendingMs = nowMs - (donor.sinceMs ?? nowMs);
+    const coming = this.#comingFrom(donor);
+    // The same may come twice, or be of an older answer.
+    if (offset !== coming.received || donor.state !== undefined) return;
+    if (part.buffer !== coming.state.buffer) coming.state.set(part, offset);
+    coming.received += part.length;
+    if (coming.received < coming.state.length) return;
+    donor.state = coming.state;
+    this.#sendingMs = this.#options.clock.now() - coming.sinceMs;
   }
 
   /**
@@ -161,8 +174,8 @@ export class StateKeeper implements PassListener {
 
   /** Who computes a later step has passed the state that it owes. */
   counted({ member, spec }: CountedPart): void {
-    const { mark, state } = this.#donor ?? {};
-    const isDue = this.isDonor(member) && state === undefined && mark !== undefined;
+    const { mark, coming } = this.#donor ?? {};
+    const isDue = this.isDonor(member) && coming === undefined && mark !== undefined;
     if (!isDue || spec.step <= mark.step) return;
     this.#donor = undefined;
     this.#reluctant.add(member);
@@ -259,6 +272,12 @@ export class StateKeeper implements PassListener {
     const pauseMs = Math.max(wantedMs, this.#sendingMs / SENDING_SHARE);
     if (clock.now() - this.#keptMs > pauseMs) return true;
     return isWrittenSince(plan, trajectory.snapshot.step, trajectory.step);
+  }
+
+  #comingFrom(donor: Donor): NonNullable<Donor['coming']> {
+    const { plan, clock } = this.#options;
+    donor.coming ??= { state: new Uint8Array(plan.stateBytes), received: 0, sinceMs: clock.now() };
+    return donor.coming;
   }
 
   #restart(): void {
