@@ -209,10 +209,11 @@ export class Followers {
   }
 
   #mayBeTakenIn(member: Member): boolean {
-    const { clock, membersIn } = this.#options;
+    const { clock, handOvers, membersIn } = this.#options;
     const { restsUntilMs, unread } = this.#courseOf(member);
     // Who still reads what is too old can be given nothing else.
-    const rests = restsUntilMs > clock.now() || unread > 0;
+    const isReading = unread > 0 || handOvers.isUnderWayTo(member);
+    const rests = restsUntilMs > clock.now() || isReading;
     return this.#mayFollow(member) && (!rests || membersIn('active').length === 0);
   }
 

@@ -37,6 +37,8 @@ export interface HandOver {
   readonly secret: string;
   /** The donor keeps it, and the other was told; before that the donor was asked. */
   isKept: boolean;
+  /** It comes too late, whenever it comes. */
+  isGivenUp: boolean;
   /** Since when. */
   sinceMs: number;
 }
@@ -55,7 +57,7 @@ export class HandOvers implements PassListener {
 
   /** Whether `member` gets a state from another worker, now or as soon as one is free to give it. */
   isMeantFor(member: Member): boolean {
-    return this.#underWay.has(member) || this.#donorsFor(member).length > 0;
+    return this.stepFor(member) !== undefined || this.#donorsFor(member).length > 0;
   }
 
   /** Has a worker that is free give `member` the state after `step` updates, which all have. */
@@ -66,7 +68,7 @@ export class HandOvers implements PassListener {
     const donor = this.#donorsFor(member).find((other) => !givers.has(other));
     if (donor === undefined) return;
     const secret = newSecret();
-    const times = { isKept: false, sinceMs: clock.now() };
+    const times = { isKept: false, isGivenUp: false, sinceMs: clock.now() };
     this.#underWay.set(member, { donor, step, serial, secret, ...times });
     donor.link.sendData({ kind: 'serveState', step, secret });
   }
@@ -93,19 +95,25 @@ export class HandOvers implements PassListener {
     const handOver = this.#underWay.get(member);
     if (handOver?.serial !== serial || !handOver.isKept) return undefined;
     this.#underWay.delete(member);
-    if (isThere) return handOver;
-    this.#unreached.add(member);
-    return undefined;
+    if (!isThere) this.#unreached.add(member);
+    return isThere && !handOver.isGivenUp ? handOver : undefined;
   }
 
   /** Updates in the state that `member` is to get from another worker, if one was found. */
   stepFor(member: Member): number | undefined {
-    return this.#underWay.get(member)?.step;
+    const { step, isGivenUp = true } = this.#underWay.get(member) ?? {};
+    return isGivenUp ? undefined : step;
   }
 
-  /** The state that `member` is getting, if it is, is not wanted any more. */
+  /** Whether a state is on its way to `member`, be it in vain. */
+  isUnderWayTo(member: Member): boolean {
+    return this.#underWay.has(member);
+  }
+
+  /** The state that is on its way to `member`, if one is, comes too late. */
   giveUp(member: Member): void {
-    this.#underWay.delete(member);
+    const handOver = this.#underWay.get(member);
+    if (handOver !== undefined) handOver.isGivenUp = true;
   }
 
   /** `member` gets its next state from the coordinator. */
