@@ -3,10 +3,11 @@ import type { LockstepError } from '../base/errors.ts';
 import type { Piece, PieceRequest } from '../data/parcels/piece.ts';
 import type { Timing } from '../membership/timing.ts';
 import type { Ledger, RunEvent } from '../metrics/events.ts';
-import type { Hello, Reach } from '../protocol/messages.ts';
+import type { Hello, Reach, StepAccount } from '../protocol/messages.ts';
 import type { Reporter } from './reporter.ts';
+import type { Recollection, ReturnPoint } from './states/returning.ts';
 import type { TimeSplit } from './steps/step-times.ts';
-import type { Snapshot } from './steps/trajectory.ts';
+import type { Mark, Snapshot } from './steps/trajectory.ts';
 import type { WorkerTally } from './tallies.ts';
 import type { PlanBytes, RunPlan } from '../plan/run-plan.ts';
 
@@ -16,6 +17,21 @@ export interface DataSource {
   readonly offer: Readonly<Record<string, unknown>>;
   /** Calls back with a piece, later; false when there are no such bytes. */
   read(request: PieceRequest, done: (piece: Piece) => void): boolean;
+}
+
+/** A step that counts. */
+export interface DecidedStep {
+  readonly account: StepAccount;
+  /** Where the run stands with it. */
+  readonly mark: Mark;
+  /** Workers know already. */
+  readonly isKnown: boolean;
+}
+
+/** Where a run goes on whose coordinator has died. */
+export interface Returned {
+  readonly step: number;
+  readonly point: ReturnPoint | undefined;
 }
 
 /** What the coordinator needs from the process around it. */
@@ -42,6 +58,18 @@ export interface CoordinatorOptions {
   readonly onKept?: (snapshot: Snapshot) => void;
   /** The state after the last update is the snapshot, and is evaluated next. */
   readonly onTrained?: () => void;
+  /** Where the run stood before, if it may go on from what its workers have. */
+  readonly recollection?: Recollection;
+  /**
+   * Such a run goes on after `step` updates: from the state of workers if there is a `point`, else
+   * from the snapshot. It does once `begin` is called, with the last step that was evaluated.
+   */
+  readonly onReturned?: (returned: Returned, begin: (evaluatedStep: number) => void) => void;
+  /**
+   * Told of every step that counts; where workers wait for word of that, before they get it. The
+   * same step may be told again, also with others after it.
+   */
+  readonly onDecided?: (decided: DecidedStep) => void;
   /** Told of every worker that is ready for work, before it has any. */
   readonly onReady?: (worker: Hello) => void;
   /** Told once: the run is over. */

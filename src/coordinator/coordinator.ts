@@ -19,10 +19,12 @@ import type { Member, MemberPhase } from '../membership/member.ts';
 import type { Roster } from '../membership/roster.ts';
 import type { Ledger } from '../metrics/events.ts';
 import { isFiniteRecord } from '../plan/gradient-outliers.ts';
+import { accountOf } from '../plan/step-account.ts';
 import {
   type Commit,
   type Contribution,
   MAX_GRANTED_STEPS,
+  type MicroBatchRecord,
   type ToCoordinator,
 } from '../protocol/messages.ts';
 import type { Connection } from '../transport/connection.ts';
@@ -32,7 +34,7 @@ import type { CoordinatorOptions } from './coordinator-options.ts';
 import { Gathering } from './gathering.ts';
 import type { GrantedGroup } from './groups/granting.ts';
 import type { LateTally } from './late-gradients.ts';
-import { Pass, type PassSpec } from './steps/pass.ts';
+import { Pass, type PassSpec, samplesOf } from './steps/pass.ts';
 import type { BegunPass } from './steps/pass-listener.ts';
 import type { Position } from './groups/positions.ts';
 import type { Undertaking } from './reporter.ts';
@@ -41,9 +43,10 @@ import { createRunParts, type MemberHandlers, type RunParts } from './run-parts.
 import type { StepControl } from './step-control.ts';
 import type { TimeSplit } from './steps/step-times.ts';
 import { divergenceError } from './steps/trajectory.ts';
+import type { ReturnPoint } from './states/returning.ts';
 import { isSummed } from './steps/sums.ts';
 import type { WorkerTally } from './tallies.ts';
-import type { Snapshot } from './steps/trajectory.ts';
+import type { Mark, Snapshot } from './steps/trajectory.ts';
 import { Verdicts } from './verdicts.ts';
 
 /** How long a run that ends early waits for its last state: what workers compute comes before it. */
@@ -64,7 +67,8 @@ export class Coordinator {
   readonly #absences: Absences;
   readonly #ending: RunEnding;
   readonly #gathering: Gathering;
-  #phase: 'gathering' | 'running' | 'over' = 'gathering';
+  /** `returning`: it is decided where the run goes on, which is being prepared. */
+  #phase: 'gathering' | 'returning' | 'running' | 'over' = 'gathering';
   #pass: Pass | undefined;
   #passCount = 0;
   /** No step is begun any more; told once the last state is kept, or does not come. */
@@ -198,6 +202,7 @@ export class Coordinator {
       if (this.#pass.spec.reduction === 'star') this.#parts.states.serve();
       return this.#finishPassIfComplete();
     }
+    if (this.#phase === 'returning') return;
     if (this.#phase === 'gathering' && !this.#canStart()) return;
     const { trajectory } = this.#parts;
     if (this.#ending.isUnderWay || trajectory.work === 'nothing') this.#finish();
@@ -211,10 +216,42 @@ export class Coordinator {
   }
 
   #canStart(): boolean {
-    if (!this.#gathering.isEnough(this.#roster.membersIn('ready').length)) return false;
+    const ready = this.#roster.membersIn('ready');
+    const { returning } = this.#parts;
+    if (returning === undefined) {
+      if (!this.#gathering.isEnough(ready.length)) return false;
+      this.#start();
+      return true;
+    }
+    if (!returning.isComplete(ready, this.#gathering.wanted)) return false;
+    const point = returning.choose(ready);
+    if (point !== undefined || this.#gathering.isEnough(ready.length)) this.#return(point);
+    return false;
+  }
+
+  #start(): void {
     this.#phase = 'running';
     this.#parts.times.start(this.#parts.clock.now());
-    return true;
+  }
+
+  /** Goes on from the state of workers, or else from the snapshot, once that is prepared. */
+  #return(point: ReturnPoint | undefined): void {
+    const { trajectory, followers, reporter, returning } = this.#parts;
+    returning?.end();
+    const step = point?.mark.step ?? trajectory.step;
+    this.#phase = 'returning';
+    const begin = (evaluatedStep: number): void => {
+      if (this.#phase !== 'returning') return;
+      if (point !== undefined) trajectory.goOnAt({ ...point.mark, evaluatedStep });
+      reporter.goesOn(step);
+      for (const member of point?.holders ?? [])
+        if (member.phase === 'ready') followers.comesWith(member, step);
+      this.#start();
+      this.#advance();
+    };
+    const { onReturned } = this.#options;
+    if (onReturned === undefined) begin(trajectory.mark().evaluatedStep);
+    else onReturned({ step, point }, begin);
   }
 
   #goOnWithoutHolder(): void {
@@ -242,7 +279,7 @@ export class Coordinator {
       this.#options.onTrained?.();
     const to = work === 'train' ? this.#grantableTo(reduction, members) : undefined;
     if (to !== undefined && granting.begin(to, this.#passCount + 1)) this.#startGranted();
-    else this.#start({ work, reduction, members, isGranted: false });
+    else this.#startPass({ work, reduction, members, isGranted: false });
   }
 
   /** Who may compute the next steps by itself. */
@@ -263,7 +300,7 @@ export class Coordinator {
     const { members, group } = granting;
     const reduction = group === undefined ? 'alone' : 'group';
     const shares = group && { shares: granting.sharesAfter(trajectory.step) };
-    this.#start({ work: 'train', reduction, members, isGranted: true, ...shares });
+    this.#startPass({ work: 'train', reduction, members, isGranted: true, ...shares });
   }
 
   /** How sums of a pass travel that has several members, or somebody who follows it. */
@@ -279,7 +316,7 @@ export class Coordinator {
     return trajectory.isMeasured ? reduction : 'alone';
   }
 
-  #start({
+  #startPass({
     work,
     reduction,
     ...how
@@ -417,6 +454,7 @@ export class Coordinator {
     this.#isSettling = true;
     if (outcome.kind === 'commit') {
       late.settle(pass, due);
+      this.#tellDecided(trajectory.mark(), outcome.records, isGranted);
       if (isGranted) granting.follow(this.#onKept !== undefined);
       else this.#commit(spec, outcome.commit);
     }
@@ -434,7 +472,15 @@ export class Coordinator {
     if (pass.spec.reduction !== 'group') return true;
     if (granting.group !== undefined) return granting.hasAdded(pass.spec.id);
     const commit = trajectory.commitOf(pass);
-    return commit === undefined || groups.addUp(pass, commit);
+    if (commit === undefined) return true;
+    // Whoever has the total goes on by itself.
+    if (!groups.isAddingUp) this.#tellDecided(trajectory.markAfter(pass), pass.records(), false);
+    return groups.addUp(pass, commit);
+  }
+
+  #tellDecided(mark: Mark, records: readonly MicroBatchRecord[], isKnown: boolean): void {
+    const account = accountOf(samplesOf(records), records);
+    this.#options.onDecided?.({ account, mark, isKnown });
   }
 
   /** The step before the present one counts: whoever has not committed it by itself is told. */

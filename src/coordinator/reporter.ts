@@ -31,6 +31,8 @@ export interface Reporter extends PassListener {
   rejected(rejection: Rejection): void;
   /** A worker has applied the update before `step`; norms of the gradient per tensor. */
   norms(step: number, norms: readonly (number | null)[]): void;
+  /** The run goes on after `step`, which was told of. */
+  goesOn(step: number): void;
   /** Nobody can compute. */
   waiting(step: number, reason: string): void;
   /** Time has passed; between passes the run is busy with `other`. */
@@ -101,6 +103,10 @@ export class EventReporter implements Reporter {
     if (ranks.size < 2 || !isNew) return;
     const classes = [...ranks].map(([numericsClass, r]) => ({ numericsClass, ranks: r }));
     this.#emit({ kind: 'numerics-differ', classes });
+  }
+
+  goesOn(step: number): void {
+    this.#reportedSteps = this.#normsStep = step;
   }
 
   rejected(rejection: Rejection): void {

@@ -19,6 +19,7 @@ import type { PassListener } from './steps/pass-listener.ts';
 import { EventReporter, type Reporter } from './reporter.ts';
 import { PeerGroups } from './groups/peer-groups.ts';
 import type { RunPlan } from '../plan/run-plan.ts';
+import { Returning } from './states/returning.ts';
 import { Replicas } from './states/replicas.ts';
 import { StateKeeper } from './states/state-keeper.ts';
 import { StandBys } from './groups/stand-bys.ts';
@@ -39,6 +40,8 @@ export interface RunParts {
   readonly plan: RunPlan;
   readonly clock: Clock;
   readonly roster: Roster;
+  /** Present where the run may go on from what workers have. */
+  readonly returning: Returning | undefined;
   readonly dataGiver: DataGiver;
   readonly trajectory: Trajectory;
   readonly states: StateKeeper;
@@ -72,7 +75,8 @@ export function createRunParts(
   const tallies = new Tallies();
   const sums = new Sums(plan.sumElements, plan.packsSums);
   const reporter = options.reporter ?? new EventReporter({ plan, times, emit: onEvent });
-  const roster = createRoster(options, {
+  const known = (): number | undefined => returning?.known;
+  const roster = createRoster(options, known, {
     ...handlers,
     payloadTarget: (member, kind, byteLength) =>
       kind === 'state'
@@ -122,8 +126,15 @@ export function createRunParts(
   const listeners = [...accounts, reporter, standBys];
   const ofStates = { trajectory, states, followers, handOvers, sums };
   const evict = (member: Member, reason: string): void => roster.evict(member, reason);
+  const { recollection } = options;
+  const returning =
+    recollection &&
+    new Returning({
+      ...{ clock, recollection, snapshotStep: trajectory.step },
+      members: () => roster.members(),
+    });
   const dataGiver = new DataGiver({ clock, source: options.data, evict });
-  const parts = { plan, clock, roster, dataGiver, ...ofStates, auditor, desk, late };
+  const parts = { plan, clock, roster, returning, dataGiver, ...ofStates, auditor, desk, late };
   const { microBatchCount } = microBatchesOfStep(plan.train, 0);
   const granting = new Granting({
     plan,
@@ -145,13 +156,14 @@ const NEARBY: Reach = { isOpen: false, key: null };
 
 function createRoster(
   { plan, bytes, clock, timing, newSession, reach = NEARBY, data }: CoordinatorOptions,
+  known: () => number | undefined,
   handlers: RosterHandlers,
 ): Roster {
   const { job } = plan;
   const { jobFiles } = bytes;
   const dataLimits = dataLimitsOf(plan);
   const offer = data && { offer: data.offer };
-  const about = { clock, timing, job, jobFiles, dataLimits, newSession, reach, ...offer };
+  const about = { clock, timing, job, jobFiles, dataLimits, newSession, reach, ...offer, known };
   return new Roster(about, handlers);
 }
 

@@ -50,7 +50,8 @@ class World {
       this.crew.onEvent(event);
     };
     const { coordinator } = this;
-    this.crew.join({ coordinator, observe, fail: (error) => void this.errors.push(error) });
+    const fail = (error: LockstepError): void => void this.errors.push(error);
+    this.crew.join({ coordinator, observe, fail, noteCrew: () => {} });
   }
 
   /** What a worker has said, once it matches. */

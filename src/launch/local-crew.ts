@@ -9,12 +9,14 @@ import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { RunEvent } from '../metrics/events.ts';
 import type { Hello } from '../protocol/messages.ts';
+import type { CrewMember } from '../runs/journal/journal-lines.ts';
 import { LocalWorkers, type WorkerDeath } from './local-workers.ts';
 
 /** The run that a crew works for, as the crew sees it. */
 export interface CrewedRun {
   readonly coordinator: Pick<Coordinator, 'hasMembers' | 'committedSteps' | 'expectAtMost'>;
   observe(event: RunEvent): void;
+  noteCrew(members: readonly CrewMember[]): void;
   fail(error: LockstepError): void;
 }
 
@@ -48,12 +50,18 @@ export class LocalCrew implements EventSink {
     this.#logs = logs;
     this.#mayOthersCome = isDoorOpen;
     this.#clock = clock;
-    this.workers = new LocalWorkers((death) => this.#lose(death), clock, startsAtOnce);
+    const onStarted = (): void => this.#run?.noteCrew(this.workers.members());
+    this.workers = new LocalWorkers(
+      { onDied: (death) => this.#lose(death), onStarted },
+      clock,
+      startsAtOnce,
+    );
   }
 
   /** From now on the workers are those of `run`, which tells this crew its events. */
   join(run: CrewedRun): void {
     this.#run = run;
+    run.noteCrew(this.workers.members());
     for (const death of this.#early.splice(0)) this.#lose(death);
   }
 

@@ -5,6 +5,8 @@ import { availableParallelism } from 'node:os';
 import { type Clock, systemClock, type Timer } from '../base/clock.ts';
 import type { Device } from '../runtime/device.ts';
 import type { Address } from '../transport/tcp.ts';
+import type { CrewMember } from '../runs/journal/journal-lines.ts';
+import { AdoptedProcess, processStamp } from '../runs/journal/other-process.ts';
 import { Restarts } from './restarts.ts';
 import { StartQueue } from './start-queue.ts';
 import { lastError, openLog, type OpenLog } from './worker-log.ts';
@@ -37,6 +39,19 @@ export interface WorkerDeath {
   readonly pauseMs: number | undefined;
 }
 
+/** Who hears of workers. */
+export interface WorkerHandlers {
+  /** One has ended, and `stop` did not ask for that. */
+  readonly onDied: (death: WorkerDeath) => void;
+  /** One was started. */
+  readonly onStarted?: () => void;
+}
+
+/** The process of a worker. */
+interface WorkerChild extends Pick<ChildProcess, 'pid' | 'exitCode' | 'signalCode' | 'kill'> {
+  once(event: 'exit', listener: () => void): unknown;
+}
+
 /** What a worker is started with, again if need be. */
 interface Post {
   readonly self: SelfCommand;
@@ -64,23 +79,22 @@ const WANTED_ENDS: ReadonlySet<number> = new Set([0, 2, 130]);
  * then with SIGKILL. Who dies again and again at once is given up.
  */
 export class LocalWorkers {
-  readonly #living = new Map<ChildProcess, Post>();
+  readonly #living = new Map<WorkerChild, Post>();
   readonly #pauses = new Set<Timer>();
-  readonly #queue: StartQueue<ChildProcess>;
+  readonly #queue: StartQueue<WorkerChild>;
   /** Process ids of all that were started. */
   readonly #processIds = new Set<number>();
   readonly #expelled = new Set<number>();
-  readonly #onDied: (death: WorkerDeath) => void;
+  readonly #handlers: WorkerHandlers;
   readonly #clock: Clock;
   #isStopping = false;
 
-  /** `onDied` is told of every end that `stop` did not ask for. */
   constructor(
-    onDied: (death: WorkerDeath) => void,
+    handlers: WorkerHandlers,
     clock: Clock = systemClock,
     startsAtOnce: number = STARTS_AT_ONCE,
   ) {
-    this.#onDied = onDied;
+    this.#handlers = handlers;
     this.#clock = clock;
     this.#queue = new StartQueue(startsAtOnce, clock);
   }
@@ -88,6 +102,30 @@ export class LocalWorkers {
   /** Starts one worker that joins `address`, as soon as few others are starting up. */
   start(self: SelfCommand, address: Address, worker: LocalWorker): void {
     this.#enqueue({ self, address, worker, restarts: new Restarts() });
+  }
+
+  /**
+   * Takes over a worker that somebody else has started, who is gone; when it is gone, too, one is
+   * started in its place.
+   */
+  adopt(
+    self: SelfCommand,
+    address: Address,
+    worker: LocalWorker,
+    { processId, stamp }: CrewMember,
+  ): void {
+    const child = new AdoptedProcess(processId, stamp, this.#clock);
+    this.#living.set(child, { self, address, worker, restarts: new Restarts() });
+    this.#processIds.add(processId);
+    const startedMs = this.#clock.now();
+    child.once('exit', () => this.#ended(child, startedMs, 'its process has ended'));
+  }
+
+  /** Those who live. */
+  members(): CrewMember[] {
+    return [...this.#living].flatMap(([{ pid }, { worker }]) =>
+      pid === undefined ? [] : { rank: worker.rank, processId: pid, stamp: processStamp(pid) },
+    );
   }
 
   /** How many live, or wait for their turn to be started. */
@@ -149,7 +187,7 @@ export class LocalWorkers {
     if (!this.#isStopping) this.#queue.add(() => this.#spawn(post));
   }
 
-  #spawn(post: Post): ChildProcess {
+  #spawn(post: Post): WorkerChild {
     const { program, arguments: leading } = post.self;
     const log = openLog(post.worker.logPath);
     const said = log?.descriptor ?? 'ignore';
@@ -164,6 +202,7 @@ export class LocalWorkers {
     const startedMs = this.#clock.now();
     this.#living.set(child, post);
     if (child.pid !== undefined) this.#processIds.add(child.pid);
+    this.#handlers.onStarted?.();
     child.once('error', ({ message }) => this.#ended(child, startedMs, message));
     child.once('exit', (code, signal) => {
       const isWanted = code !== null && WANTED_ENDS.has(code);
@@ -172,7 +211,7 @@ export class LocalWorkers {
     return child;
   }
 
-  #ended(child: ChildProcess, startedMs: number, reason: string, isWanted = false): void {
+  #ended(child: WorkerChild, startedMs: number, reason: string, isWanted = false): void {
     const post = this.#living.get(child);
     this.#living.delete(child);
     this.#queue.settle(child);
@@ -182,7 +221,12 @@ export class LocalWorkers {
     const pauseMs = restarts.pauseAfter(this.#clock.now() - startedMs);
     if (!isToStay && pauseMs !== undefined) this.#startLater(post, pauseMs);
     const { deaths } = restarts;
-    this.#onDied({ rank: worker.rank, reason, deaths, pauseMs: isToStay ? undefined : pauseMs });
+    this.#handlers.onDied({
+      rank: worker.rank,
+      reason,
+      deaths,
+      pauseMs: isToStay ? undefined : pauseMs,
+    });
   }
 
   #startLater(post: Post, pauseMs: number): void {

@@ -4,6 +4,7 @@ import type { Approver } from '../access/approvals.ts';
 import { checkpointPace } from '../config/checkpoint-pace.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { initialSnapshot, type Snapshot } from '../coordinator/steps/trajectory.ts';
+import { LockstepError } from '../base/errors.ts';
 import type { DataPlaces } from '../data/dataset.ts';
 import { localDataDir } from '../job/data-source.ts';
 import type { PlannedRun } from '../job/make-plan.ts';
@@ -17,6 +18,9 @@ import { drawInitialState } from '../state/initial-state.ts';
 import { type ForkPoint, forkedBeginning } from '../runs/fork-point.ts';
 import type { Parent, RunHistory } from '../checkpoint/manifest.ts';
 import { RecordedRun, stepDigestOf } from '../runs/recorded-run.ts';
+import { readJournal } from '../runs/journal/journal-file.ts';
+import type { JournalContent } from '../runs/journal/journal-lines.ts';
+import { isAlive } from '../runs/journal/other-process.ts';
 import { type ResumePoint, snapshotAt } from '../runs/resume-point.ts';
 import { RunFiles } from '../runs/run-files.ts';
 import type { RunSummary } from '../runs/run-summary.ts';
@@ -24,7 +28,7 @@ import type { Device } from '../runtime/device.ts';
 import { checkOnnxRuntime } from '../runtime/onnx-runtime.ts';
 import { isLoopback } from '../transport/loopback.ts';
 import type { Address } from '../transport/tcp.ts';
-import { openCoordinatorDoor } from './coordinator-door.ts';
+import { type CoordinatorDoor, openCoordinatorDoor } from './coordinator-door.ts';
 import { checkLocalMemory, noteOnProcesses } from './local-memory.ts';
 import { LocalCrew } from './local-crew.ts';
 import type { LocalWorkers, SelfCommand } from './local-workers.ts';
@@ -90,22 +94,24 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   const { workers } = crew;
   if (options.self !== undefined) checkOnnxRuntime();
   const killWorkers = (): void => workers.killNow();
-  const door = await openCoordinatorDoor(options);
+  const left = leftBehind(options);
+  const door = await openDoorAgain(options, left);
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name, { resumes: options.resume !== undefined });
     const shares = options.self === undefined ? [] : shareMachine(config, options.devices);
     const { address } = door;
-    const prepared = await prepare(options, { address, files, shares, workers });
-    const { planned, snapshot, history, parent } = prepared;
+    const premises = { address, files, shares, workers, left };
+    const { planned, snapshot, history, parent } = await prepare(options, premises);
     options.onListening({ address, folder: files.folder, link: door.link });
     const sinks = [...options.sinks, crew];
     const onReady = (worker: Hello): void => crew.settle(worker);
     const isForked = options.fork !== undefined;
+    const about = { history, parent, isForked, left, port: address.port };
     const run = new RecordedRun(
       {
-        ...{ config, name, planned, files, sinks, onPhase, startedMs, signal, onReady, history },
-        ...{ parent, isForked, software: VERSION },
+        ...{ config, name, planned, files, sinks, onPhase, startedMs, signal, onReady },
+        ...{ ...about, software: VERSION },
       },
       snapshot,
     );
@@ -121,12 +127,42 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   }
 }
 
+/**
+ * What the coordinator of the run has left, if it has died: what its workers have counts then. Not
+ * where steps were undone, of which somebody may have a state, nor of another program.
+ */
+function leftBehind({ resume, config, name }: TrainingRunOptions): JournalContent | undefined {
+  if (resume === undefined || resume.isChosen === true) return undefined;
+  const left = readJournal(join(config.outDir, name));
+  const { software, stepDigest } = resume.manifest;
+  const isOurs = left?.head.software === software && left.head.stepDigest === stepDigest;
+  return isOurs && !left.wasUndone ? left : undefined;
+}
+
+/** Workers look for their coordinator where it was. */
+async function openDoorAgain(
+  options: TrainingRunOptions,
+  left: JournalContent | undefined,
+): Promise<CoordinatorDoor> {
+  const { config, onNote } = options;
+  const port = left?.head.port ?? 0;
+  if (config.port !== 0 || port === 0) return openCoordinatorDoor(options);
+  try {
+    return await openCoordinatorDoor({ ...options, config: { ...config, port } });
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error;
+    onNote(`workers look for their coordinator at port ${port}, which is taken: ${error.message}`);
+    return openCoordinatorDoor(options);
+  }
+}
+
 /** What local workers are started with and watched by. */
 interface Premises {
   readonly address: Address;
   readonly files: RunFiles;
   readonly shares: readonly MachineShare[];
   readonly workers: LocalWorkers;
+  readonly left: JournalContent | undefined;
 }
 
 /** What a run is led by, and where it begins. */
@@ -168,7 +204,8 @@ async function prepare(options: TrainingRunOptions, premises: Premises): Promise
     checkDiskSpace(files.folder, modelFileBytes(planned.model, step.length) + checkpointBytes);
     const beginning = await beginningOf(options, planned);
     if (resume !== undefined) {
-      await files.goOn(beginning.snapshot);
+      // Else it is not known yet where the run goes on.
+      if (premises.left === undefined) await files.goOn(beginning.snapshot);
       await begin();
     }
     if (tokens !== undefined) files.writeTokens(tokens);
@@ -198,7 +235,8 @@ async function beginningOf(
     onPhase('reading the checkpoint');
     const { history, parent } = resume.manifest;
     const program = { software: VERSION, stepDigest: stepDigestOf(planned) };
-    return { snapshot: await snapshotAt(resume, plan, program), history, parent };
+    const drawn = async (): Promise<Uint8Array> => drawInitialState(plan, bytes.given);
+    return { snapshot: await snapshotAt(resume, plan, program, drawn), history, parent };
   }
   onPhase('drawing the initial weights');
   return { snapshot: initialSnapshot(await drawInitialState(plan, bytes.given)) };
@@ -206,14 +244,20 @@ async function beginningOf(
 
 async function startWorkers(
   { config, self, placeWorker }: TrainingRunOptions,
-  { address, files, shares, workers }: Premises,
+  { address, files, shares, workers, left }: Premises,
 ): Promise<void> {
   if (self === undefined) return;
+  const living = (left?.crew ?? []).filter(isAlive);
+  // More than are wanted now.
+  for (const { rank, processId } of living)
+    if (rank >= shares.length) process.kill(processId, 'SIGTERM');
   const dataDir = localDataDir(config);
   const usual: WorkerPlace = { self, address };
   for (const [rank, share] of shares.entries()) {
     const place = (await placeWorker?.(rank, usual)) ?? usual;
     const worker = { rank, ...share, dataDir, logPath: files.logPath(rank) };
-    workers.start(place.self, place.address, worker);
+    const known = living.find((member) => member.rank === rank);
+    if (known !== undefined) workers.adopt(place.self, place.address, worker, known);
+    else workers.start(place.self, place.address, worker);
   }
 }

@@ -26,6 +26,7 @@ import { type Destination, dial, placesText, type Reached } from '../transport/d
 import { isLoopback } from '../transport/loopback.ts';
 import { type Address, connect } from '../transport/tcp.ts';
 import type { PeerNetwork } from '../worker/peer-network.ts';
+import type { Luggage } from '../worker/parting.ts';
 import type { WorkerEnd } from '../worker/worker-options.ts';
 import { Worker } from '../worker/worker.ts';
 import type { HeartbeatLost, HeartbeatNews, HeartbeatStart } from './heartbeat-thread.ts';
@@ -86,9 +87,10 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<s
   const data = new WorkerData({ places: options.places, log, ...(load && { load }) });
   const loadData: DataLoader = async (wanted) => data.find(wanted);
   const search = new WorkerSearch(options);
-  const standing = { workerId, loadData, search };
+  let luggage: Luggage | undefined;
   for (;;) {
-    const end = await joinOnce(options, standing);
+    const end = await joinOnce(options, { workerId, loadData, search, luggage });
+    luggage = end.kind === 'disconnected' ? end.luggage : undefined;
     if (options.signal.aborted) return INTERRUPTED;
     if (end.kind === 'dismissed') return end.reason;
     if (end.kind === 'refused') throw refusal(end, options.destination, search.isOver);
@@ -110,6 +112,8 @@ interface Standing {
   readonly workerId: string;
   readonly loadData: DataLoader;
   readonly search: WorkerSearch;
+  /** What it has of a run that it has lost. */
+  readonly luggage: Luggage | undefined;
 }
 
 /** Is a worker of one coordinator, as long as that lasts. */
@@ -142,7 +146,7 @@ interface Surroundings {
 function startWorker(
   control: Connection,
   options: WorkerProcessOptions,
-  { workerId, loadData, search }: Standing,
+  { workerId, loadData, search, luggage }: Standing,
   { resources, peers, address }: Surroundings,
   onEnd: (end: WorkerEnd) => void,
 ): Worker {
@@ -157,6 +161,7 @@ function startWorker(
     identity: { workerId, host, rank, processId, device, lanes, software: SOFTWARE },
     clock: systemClock,
     createEngine: engineFactory(options, loadData, resources),
+    luggage,
     ...(peers && { peers }),
     openConnection: (opened) => {
       const fail = (error: unknown): void => worker.disconnect(messageOf(error));

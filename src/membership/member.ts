@@ -1,4 +1,4 @@
-import type { Hello } from '../protocol/messages.ts';
+import type { Hello, KeptState } from '../protocol/messages.ts';
 import type { Door } from '../protocol/peer-messages.ts';
 import { Link } from './link.ts';
 import { Liveness, type StallKind } from './liveness.ts';
@@ -21,6 +21,7 @@ interface Loaded {
   readonly trialMs?: number | undefined;
   readonly doors?: readonly Door[] | undefined;
   readonly computeScore?: number | undefined;
+  readonly kept?: KeptState | undefined;
 }
 
 /** Who a member is, fixed when it is welcomed. */
@@ -51,6 +52,7 @@ export class Member {
   #numericsClass: string | undefined;
   #trialMs: number | undefined;
   #score: number | undefined;
+  #kept: KeptState | undefined;
   #doors: readonly Door[] = [];
 
   constructor({ session, rank, hello, control, nowMs }: MemberIdentity) {
@@ -98,12 +100,18 @@ export class Member {
     return this.#score;
   }
 
+  /** The state that it came with, if it was asked for one. */
+  get kept(): KeptState | undefined {
+    return this.#kept;
+  }
+
   /** Its data and sessions are ready, and others reach it at `doors`. */
-  load({ numericsClass, trialMs, doors = [], computeScore }: Loaded): void {
+  load({ numericsClass, trialMs, doors = [], computeScore, kept }: Loaded): void {
     this.#numericsClass = numericsClass;
     this.#trialMs = trialMs;
     this.#doors = doors;
     this.#score = computeScore;
+    this.#kept = kept;
   }
 
   /** Makes it ready for a state if it is loaded and all its connections stand; true if they do. */

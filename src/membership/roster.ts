@@ -72,6 +72,8 @@ export interface RosterOptions {
   readonly reach: Reach;
   /** The data that a worker which lacks them may ask for. */
   readonly offer?: Readonly<Record<string, unknown>>;
+  /** Of a run that goes on from what workers have, until it does: the last step that is known. */
+  readonly known?: () => number | undefined;
 }
 
 /** The members of the run, by rank. */
@@ -197,6 +199,7 @@ export class Roster {
 
   #welcome(connection: Connection, hello: Hello): void {
     const { clock, newSession, job, jobFiles, reach, offer } = this.#options;
+    const known = this.#options.known?.();
     const previous = this.#members.get(hello.workerId);
     if (previous !== undefined) this.evict(previous, 'the same worker connected again');
     const session = newSession();
@@ -206,7 +209,8 @@ export class Roster {
     this.#listen(member, connection, hello);
     connection.limits = CONTROL_LIMITS;
     const welcome = { kind: 'welcome', session, rank, job, reach } as const;
-    member.link.send({ ...welcome, ...(offer && { offer: { ...offer } }) }, jobFiles);
+    const given = { ...(offer && { offer: { ...offer } }), ...(known !== undefined && { known }) };
+    member.link.send({ ...welcome, ...given }, jobFiles);
   }
 
   /** The rank that it had before, or asks for, if nobody has it; else the next. */

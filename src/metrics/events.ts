@@ -73,9 +73,11 @@ export interface RunStarted {
   readonly runId: string;
   readonly steps: number;
   readonly stepsPerEpoch: number;
-  /** The run goes on from the checkpoint after so many updates. */
+  /** The run goes on after so many updates: from a checkpoint, or from what workers have. */
   readonly resumedAtStep?: number;
   readonly forkedFrom?: ForkedFrom;
+  /** So many workers had that state when its coordinator was started again. */
+  readonly workersWithState?: number;
   readonly parameterCount: number;
   readonly microBatch: number;
   readonly globalBatch: number;
@@ -414,6 +416,11 @@ export interface StepCommitted {
    */
   readonly accuracy?: number;
   readonly learningRate: number;
+  /**
+   * The coordinator died before it told of this step, which counts all the same: nobody knows what
+   * took how long, and the times are 0.
+   */
+  readonly isRestored?: true;
   readonly stepMs: number;
   /** Computing and updating. This and the next three add up to `stepMs`: means over workers. */
   readonly computeMs: number;

@@ -14,6 +14,8 @@ import { divideInOrder } from './shares.ts';
 export interface NextSteps {
   /** The step counts. */
   readonly commit?: Commit;
+  /** Then: largest |gradient element| expected in the next step, per tensor. */
+  readonly maxima?: GridMaxima;
   /** A number is not finite: nothing of this attempt counts, and nothing follows. */
   readonly failed?: Plan;
   /** What is computed next; nothing after the last step that is granted. */
@@ -177,7 +179,8 @@ export class GrantedSteps {
     this.#pass++;
     const commit = verdict.kind === 'commit' ? this.#commitOf(plan) : undefined;
     const next = this.#begin();
-    return { ...(commit && { commit }), ...(next && { plan: next }) };
+    const { maxima } = verdict.grid;
+    return { ...(commit && { commit, ...(maxima && { maxima }) }), ...(next && { plan: next }) };
   }
 
   #commitOf({ pass, step, exponents }: Plan): Commit {

@@ -30,6 +30,11 @@ const text = z.string().max(4096);
 const shortName = words(200);
 const milliseconds = z.number().min(0);
 const percent = z.number().min(0).max(100);
+/** The magnitude of a float32. */
+const magnitude = z
+  .number()
+  .min(0)
+  .max(2 ** 128 - 2 ** 104);
 
 /** At least one, and no more than the setting of this name takes. */
 const upTo = (most: number): z.ZodInt => z.int().min(1).max(most);
@@ -70,6 +75,8 @@ const hello = z.object({
   /** Where it computes. */
   device: shortName.optional(),
   software: shortName,
+  /** On the control connection: it has the state after so many updates of a run that it has lost. */
+  holds: count.optional(),
 });
 
 /**
@@ -153,6 +160,8 @@ const welcome = z.object({
   reach,
   /** The data that the coordinator gives to who lacks them; interpreted by `data/`. */
   offer: z.record(z.string(), z.unknown()).optional(),
+  /** The run goes on where its workers stand: steps up to this one are known here. */
+  known: count.optional(),
 });
 
 /** Bytes of the data of a run. */
@@ -196,6 +205,32 @@ const receivedData = z.object({
 /** What came from the coordinator to a worker that lacked the data. */
 export type ReceivedData = z.infer<typeof receivedData>;
 
+/** What a committed step comes to. */
+const stepAccount = z.object({
+  sampleCount: upTo(16_777_216),
+  /** Sums over its micro-batches, in their order. */
+  lossSum: z.number(),
+  correctSum: z.number().min(0),
+});
+/** What a committed step comes to. */
+export type StepAccount = z.infer<typeof stepAccount>;
+
+/** Steps that a worker can tell of which it has committed by itself. */
+export const MAX_OWN_STEPS = 1024;
+
+/** The state that a worker has of a run whose coordinator it has lost. */
+const keptState = z.object({
+  /** Updates in it. */
+  step: count,
+  stateDigest: token,
+  /** The steps up to that one that are not known to the coordinator, as far as it can tell. */
+  own: z.array(stepAccount).max(MAX_OWN_STEPS),
+  /** With these: largest |gradient element| expected in the next step, per tensor. */
+  maxima: z.array(magnitude).max(MAX_TENSORS).optional(),
+});
+/** The state that a worker has of a run whose coordinator it has lost. */
+export type KeptState = z.infer<typeof keptState>;
+
 /**
  * Worker to coordinator, control: it has its data and sessions and can be given state and work.
  * Answered by `state` and `plan` when its turn comes, or by `refused` if its data differ.
@@ -216,6 +251,8 @@ const ready = z.object({
   doors: z.array(door).max(MAX_DOORS).optional(),
   /** About how fast its machine should be, where the job wants that measured. */
   computeScore: z.number().min(0).max(1e6).optional(),
+  /** Where the welcome said what is known: the state that it has, if any. */
+  kept: keptState.optional(),
 });
 
 /**
@@ -270,12 +307,6 @@ const released = z.object({
 const audit = z.object({ kind: z.literal('audit'), pass: count, microBatches: z.array(count) });
 
 const checksum = z.number().int().min(0).max(0xffff_ffff);
-
-/** The magnitude of a float32. */
-const magnitude = z
-  .number()
-  .min(0)
-  .max(2 ** 128 - 2 ** 104);
 
 /** What one micro-batch gave, apart from its gradient; part of `contribution` and `audited`. */
 const record = z.object({

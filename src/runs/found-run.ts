@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { stepOfName } from '../checkpoint/checkpoint-names.ts';
+import { JOURNAL_NAME } from './journal/journal-file.ts';
 import { lockHolder } from './run-lock.ts';
 
 /** The folder of checkpoints in that of a run. */
@@ -13,7 +14,12 @@ export function foundThere(folder: string): string {
   const holder = lockHolder(folder);
   if (holder !== undefined)
     return `${folder} exists already: a run is under way there, in ${holder}. ${ANOTHER}`;
-  const step = newestStep(folder);
+  const step = newestStep(folder) ?? (existsSync(join(folder, JOURNAL_NAME)) ? 0 : undefined);
+  if (step === 0)
+    return (
+      `${folder} exists already: a run that is not finished, and has no checkpoint yet. To go on ` +
+      `from what its workers have: \`${resumeCommand(folder)}\`. Or choose another --name.`
+    );
   if (step === undefined) return `${folder} exists already. ${ANOTHER}`;
   const status = statusOf(folder);
   const what =

@@ -2,14 +2,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
-import { type ErrorCode, LockstepError, RuntimeError } from '../base/errors.ts';
+import { type ErrorCode, invariant, LockstepError, RuntimeError } from '../base/errors.ts';
 import { isEveryAddress } from '../transport/loopback.ts';
 import { KEY_BYTES } from '../transport/tls.ts';
 import type { Parent, RunHistory } from '../checkpoint/manifest.ts';
 import { wantsKey } from '../config/cluster-settings.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { Coordinator } from '../coordinator/coordinator.ts';
-import type { RunResult } from '../coordinator/coordinator-options.ts';
+import type { Returned, RunResult } from '../coordinator/coordinator-options.ts';
+import { restoredStep } from '../coordinator/restored-step.ts';
 import type { Snapshot } from '../coordinator/steps/trajectory.ts';
 import { DEFAULT_TIMING } from '../membership/timing.ts';
 import { stepsPerEpoch } from '../data/batches.ts';
@@ -26,6 +27,9 @@ import { CheckpointDisk } from './checkpoint-disk.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { EventTally } from './event-tally.ts';
 import { CHECKPOINTS_NAME, resumeCommand } from './found-run.ts';
+import { Journal } from './journal/journal-file.ts';
+import type { CrewMember, JournalContent, JournalHead } from './journal/journal-lines.ts';
+import { recollectionOf } from './journal/recollection.ts';
 import type { ModelDescription } from './model-description.ts';
 import { modelFiles } from './model-files.ts';
 import type { RunFiles } from './run-files.ts';
@@ -48,6 +52,10 @@ export interface RecordedRunOptions {
   readonly parent?: Parent | undefined;
   /** Whether it begins so now. */
   readonly isForked?: boolean;
+  /** What the coordinator has left that has died. Then its records are still as it left them. */
+  readonly left?: JournalContent | undefined;
+  /** Where workers look for the coordinator. */
+  readonly port?: number;
   /** When the command was given, on the clock of `systemClock`. */
   readonly startedMs: number;
   /** Interrupts the run: what was committed is reported. */
@@ -65,7 +73,9 @@ export class RecordedRun {
   readonly #options: RecordedRunOptions;
   /** How the model is used, once it is written. */
   #description: ModelDescription | undefined;
-  readonly #tally: EventTally;
+  #tally: EventTally;
+  /** Absent once the run is over. */
+  readonly #journal: Journal;
   readonly #checkpoints: CheckpointKeeper;
   /** What was told up to the state that a worker was asked for, and up to the snapshot. */
   #asked: { readonly step: number; readonly history: RunHistory } | undefined;
@@ -73,8 +83,12 @@ export class RecordedRun {
   readonly #rate = new EventRate(systemClock);
   readonly #sinks: readonly EventSink[];
   readonly #untold: RunEvent[] = [];
-  #isTelling = false;
-  readonly #resumedAt: number;
+  /** Also while the records of a run that goes on are not ready. */
+  #isTelling: boolean;
+  #resumedAt: number;
+  readonly #beginning: Snapshot;
+  /** It is not known yet where the run goes on whose coordinator has died. */
+  #isReturning: boolean;
   /** Of the last checkpoint that was told of. */
   #toldStep = 0;
   /** What was saved before the last evaluation. */
@@ -89,6 +103,10 @@ export class RecordedRun {
     const { config, name, planned, files, sinks, signal, onReady, history, software } = options;
     const { parent, isForked = false } = options;
     this.#options = options;
+    this.#beginning = beginning;
+    const { left } = options;
+    const recollection = left && recollectionOf(left, beginning, files.recordedStep);
+    this.#isReturning = this.#isTelling = left !== undefined;
     this.#tally = new EventTally(systemClock, history);
     this.#kept = history && { step: beginning.step, history };
     const { plan } = planned;
@@ -104,6 +122,16 @@ export class RecordedRun {
       history,
     );
     this.#sinks = [files, ...sinks];
+    this.#journal = new Journal(
+      files.folder,
+      this.#journalHead(),
+      {
+        clock: systemClock,
+        flushRecords: () => files.flushRecords(),
+        onFailed: (reason) => this.#observe(journalFailed(reason)),
+      },
+      recollection && left?.steps.values(),
+    );
     files.reportTo((event) => this.#observe(event));
     this.#outcome = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.coordinator = new Coordinator(
@@ -117,6 +145,9 @@ export class RecordedRun {
         newSession: () => randomBytes(16).toString('hex'),
         onEvent: (event) => this.#observe(event),
         ...(onReady !== undefined && { onReady }),
+        ...(recollection && { recollection }),
+        onReturned: (returned, begin) => void this.#goOn(returned, begin),
+        onDecided: (decided) => this.#journal.add(decided),
         onAsked: (step) => (this.#asked = { step, history: this.#tally.history() }),
         onKept: (snapshot) => this.#keep(snapshot),
         onTrained: () => this.#save(),
@@ -126,10 +157,69 @@ export class RecordedRun {
       beginning,
     );
     this.#resumedAt = beginning.step;
-    this.#observe(startOf(options, beginning.step));
+    if (recollection === undefined) this.#observe(startOf(options, beginning.step));
     if (isForked && history !== undefined) this.#checkpoints.begin(beginning, history);
     if (signal.aborted) this.#interrupt();
     signal.addEventListener('abort', () => this.#interrupt(), { signal: this.#over.signal });
+  }
+
+  /** The first line of the journal. */
+  #journalHead(): JournalHead {
+    const { config, name, planned, software, port = 0 } = this.#options;
+    return {
+      software,
+      written: new Date().toISOString(),
+      run: name,
+      stepDigest: stepDigestOf(planned),
+      config: JSON.parse(JSON.stringify(config)) as Record<string, unknown>,
+      plan: planned.plan,
+      port,
+      isInitial: this.#beginning.step === 0,
+    };
+  }
+
+  /**
+   * It is known where the run goes on whose coordinator has died: makes its records those of the
+   * steps so far, and begins.
+   */
+  async #goOn({ step, point }: Returned, begin: (evaluatedStep: number) => void): Promise<void> {
+    const { files, planned, left } = this.#options;
+    const tally = new EventTally(systemClock);
+    const going = point === undefined ? this.#beginning : { step, evaluatedStep: step };
+    let evaluatedStep = -1;
+    const accounts = new Map([...(left?.steps ?? [])].map(([at, { account }]) => [at, account]));
+    const told = point?.told ?? [];
+    for (const [i, account] of told.entries()) accounts.set(step - told.length + i + 1, account);
+    try {
+      await files.goOn(going, {
+        onKept: (event) => {
+          tally.onEvent(event);
+          if (event.kind === 'evaluation') evaluatedStep = event.step;
+        },
+        missing: (lastStep) =>
+          Array.from({ length: Math.max(0, step - lastStep) }, (_, i) => {
+            const account = accounts.get(lastStep + i + 1);
+            invariant(account !== undefined, 'no run goes on at a step that nobody knows of');
+            return restoredStep(planned.plan, lastStep + i + 1, account);
+          }),
+      });
+    } catch (error) {
+      if (!(error instanceof LockstepError)) throw error;
+      return this.fail(error);
+    }
+    if (this.#settle === undefined) return;
+    this.#tally = new EventTally(systemClock, tally.history());
+    this.#resumedAt = step;
+    this.#isReturning = false;
+    this.#tellFrom(startOf(this.#options, step, point?.holders.length));
+    begin(evaluatedStep);
+  }
+
+  /** What has waited is told now, after `first`. */
+  #tellFrom(first?: RunEvent): void {
+    if (first !== undefined) this.#untold.unshift(first);
+    this.#isTelling = false;
+    this.#tellUntold();
   }
 
   /** Resolves with the summary of a run that finished or was interrupted, rejects if it failed. */
@@ -150,12 +240,21 @@ export class RecordedRun {
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;
+    if (this.#isReturning) this.#tellFrom();
     this.coordinator.stop(error.message);
     void this.#checkpoint().then(() => {
       const rescued = this.#tellRescued(rescue());
-      this.#options.files.finish(this.#summary('failed', rescued, error));
+      this.#endRecords(this.#summary('failed', rescued, error));
       settle.reject(error);
     });
+  }
+
+  /** Writes the summary. What a coordinator has left stays until the run goes on from there. */
+  #endRecords(summary: RunSummary): RunSummary {
+    // Without records of the steps so far nothing new was told.
+    if (this.#isReturning) this.#journal.leave();
+    else this.#journal.close();
+    return this.#options.files.finish(summary);
   }
 
   /** A state has come from a worker, which may be written down. */
@@ -187,6 +286,15 @@ export class RecordedRun {
 
   #observe(event: RunEvent): void {
     this.#untold.push(event);
+    this.#tellUntold();
+  }
+
+  /** These are the workers that were started for the run, which outlive its coordinator. */
+  noteCrew(members: readonly CrewMember[]): void {
+    this.#journal.noteCrew(members);
+  }
+
+  #tellUntold(): void {
     if (this.#isTelling) return;
     this.#isTelling = true;
     try {
@@ -201,8 +309,10 @@ export class RecordedRun {
   /** The tally counts what the others need not be told. */
   #tell(event: RunEvent): void {
     this.#tally.onEvent(event);
-    if (event.kind === 'rolled-back' && event.reason !== 'lost')
+    if (event.kind === 'rolled-back' && event.reason !== 'lost') {
+      this.#journal.noteUndone();
       this.#checkpoints.forget(event.toStep);
+    }
     const told = this.#rate.admit(event);
     if (told !== undefined) for (const sink of this.#sinks) sink.onEvent(told);
   }
@@ -216,11 +326,12 @@ export class RecordedRun {
     const settle = this.#settle;
     this.#settle = undefined;
     if (settle === undefined) return;
+    if (this.#isReturning) this.#tellFrom();
     this.coordinator.stop('the run was interrupted');
     void this.#checkpoint().then(() => {
       const rescued = this.#tellRescued(this.#rescue());
       const summary = this.#summary('interrupted', rescued, { message: 'interrupted by the user' });
-      settle.resolve(this.#options.files.finish(summary));
+      settle.resolve(this.#endRecords(summary));
     });
   }
 
@@ -257,7 +368,7 @@ export class RecordedRun {
       this.#settle = undefined;
       await this.#checkpoint();
       const summary = this.#summary('finished', { ...digests, modelStep: result.steps });
-      settle?.resolve(files.finish(summary));
+      settle?.resolve(this.#endRecords(summary));
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error;
       this.fail(error);
@@ -378,6 +489,7 @@ const IN_DOUBT = 'replicas differ, and nobody knows which of them is right';
 function startOf(
   { name, parent, planned: { plan, model } }: RecordedRunOptions,
   step: number,
+  holders?: number,
 ): RunEvent {
   const { job, train, rounds, totalSteps } = plan;
   return {
@@ -386,12 +498,18 @@ function startOf(
     steps: totalSteps,
     ...(step > 0 && { resumedAtStep: step }),
     ...(parent && { forkedFrom: parent }),
+    ...(holders !== undefined && { workersWithState: holders }),
     stepsPerEpoch: stepsPerEpoch(train.sampleCount, train.globalBatch),
     parameterCount: parameterCountOf(model),
     microBatch: job.microBatch,
     globalBatch: job.globalBatch,
     ...(rounds !== undefined && { rounds }),
   };
+}
+
+function journalFailed(reason: string): RunEvent {
+  const consequence = 'if the coordinator dies, the run goes on from its newest checkpoint';
+  return { kind: 'file-failed', file: 'journal.jsonl', reason, consequence };
 }
 
 function oddReplica(

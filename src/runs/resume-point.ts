@@ -11,11 +11,13 @@ import {
   newestWhole,
   verifyCheckpoint,
 } from '../checkpoint/read-checkpoints.ts';
-import type { Snapshot } from '../coordinator/steps/trajectory.ts';
+import { initialSnapshot, type Snapshot } from '../coordinator/steps/trajectory.ts';
 import { learningRateOf, type RunPlan } from '../plan/run-plan.ts';
 import { CheckpointDisk } from './checkpoint-disk.ts';
 import { stateOf } from './checkpoint-state.ts';
 import { CHECKPOINTS_NAME, forkCommand } from './found-run.ts';
+import { readJournal } from './journal/journal-file.ts';
+import type { JournalHead } from './journal/journal-lines.ts';
 
 /** A checkpoint that a run goes on from. */
 export interface ResumePoint {
@@ -23,6 +25,10 @@ export interface ResumePoint {
   readonly outDir: string;
   readonly name: string;
   readonly checkpoint: string;
+  /** It was named itself: the run goes on from there, whatever there is besides. */
+  readonly isChosen?: true;
+  /** There is no checkpoint: the plan of the run, which goes on from its beginning. */
+  readonly plan?: RunPlan;
   readonly manifest: Manifest;
   /** What the user should know. */
   readonly notes: readonly string[];
@@ -43,15 +49,40 @@ export function checkpointsOf(folder: string): CheckpointDisk {
 export async function findResumePoint(what: string, outDir: string): Promise<ResumePoint> {
   if (what === 'latest') return newestOfAll(outDir);
   const folder = placeOf(what, outDir);
-  if (existsSync(join(folder, MANIFEST_NAME))) return pointAt(folder);
+  if (existsSync(join(folder, MANIFEST_NAME)))
+    return { ...(await pointAt(folder)), isChosen: true };
   const store = checkpointsOf(folder);
   const [newest] = await listCheckpoints(store);
+  const left = readJournal(folder);
+  if (newest === undefined && left?.head.isInitial === true) return beginningOf(folder, left.head);
   if (newest === undefined)
     throw new ConfigError(
       `--resume ${what}: there is no checkpoint in ${join(folder, CHECKPOINTS_NAME)}. To begin a ` +
         'run, leave --resume out.',
     );
   return pointOf(folder, newest.name);
+}
+
+/** Where a run began whose coordinator has died before there was a checkpoint. */
+function beginningOf(folder: string, head: JournalHead): ResumePoint {
+  const { software, written, run, stepDigest, config, plan } = head;
+  const { ledger, losses, evaluatedStep } = initialSnapshot(new Uint8Array(0));
+  const { highSteps, isDiverged } = losses;
+  const manifest: Manifest = {
+    ...{ format: 1, software, written, run, step: 0, totalSteps: plan.totalSteps },
+    standing: { evaluatedStep, ledger, losses: { highSteps, isDiverged } },
+    history: { epoch: -1, epochLoss: 0, epochSteps: 0 },
+    ...{ weightsDigest: '', stateDigest: '', stepDigest, config, files: [] },
+  };
+  const whole = basename(folder) === '..' || basename(folder) === '.' ? resolve(folder) : folder;
+  return {
+    outDir: dirname(whole),
+    name: basename(whole),
+    checkpoint: 'its beginning',
+    plan,
+    manifest,
+    notes: [`going on with ${run}, of which there is no checkpoint yet`],
+  };
 }
 
 /** The folder that is meant: of a run in `outDir` by its name, or any. Throws ConfigError. */
@@ -150,6 +181,7 @@ export async function snapshotAt(
   point: ResumePoint,
   plan: RunPlan,
   now: Pick<Manifest, 'software' | 'stepDigest'>,
+  drawInitial: () => Promise<Uint8Array>,
 ): Promise<Snapshot> {
   const { outDir, name, checkpoint, manifest } = point;
   const folder = join(outDir, name);
@@ -168,6 +200,7 @@ export async function snapshotAt(
       ],
       { differing },
     );
+  if (point.plan !== undefined) return initialSnapshot(await drawInitial());
   const bytes = await stateAt(point, plan);
   const { maxima, ledger, losses, evaluatedStep } = standing;
   return {
@@ -195,7 +228,8 @@ export function refuseDone(
 }
 
 /** The plan that a checkpoint was made by. */
-export async function planAt({ outDir, name, checkpoint }: ResumePoint): Promise<RunPlan> {
+export async function planAt({ outDir, name, checkpoint, plan }: ResumePoint): Promise<RunPlan> {
+  if (plan !== undefined) return plan;
   const bytes = await checkpointsOf(join(outDir, name)).read(`${checkpoint}/plan.json`);
   return JSON.parse(Buffer.from(bytes).toString()) as RunPlan;
 }

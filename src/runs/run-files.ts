@@ -12,7 +12,12 @@ import type { TrainConfig } from '../config/train-config.ts';
 import type { TokenTable } from '../data/token-table.ts';
 import type { EventSink } from '../metrics/event-sink.ts';
 import type { FileFailed, RunEvent } from '../metrics/events.ts';
-import { type GoingOn, trimRecords } from './earlier-records.ts';
+import {
+  type GoingOn,
+  lastRecordedStep,
+  type RecordHandlers,
+  trimRecords,
+} from './earlier-records.ts';
 import { CHECKPOINTS_NAME, foundThere } from './found-run.ts';
 import { FileFailures } from './file-failures.ts';
 import type { ModelFile } from './model-files.ts';
@@ -96,10 +101,10 @@ export class RunFiles implements EventSink {
   }
 
   /**
-   * Goes on with the records of a run: what will be computed again is taken out. Rejects with
-   * FILE_FAILED.
+   * Goes on with the records of a run: what will be computed again is taken out, and what is
+   * missing put in. Rejects with FILE_FAILED.
    */
-  async goOn(going: GoingOn): Promise<void> {
+  async goOn(going: GoingOn, { onKept, missing }: RecordHandlers = {}): Promise<void> {
     const nowMs = this.#clock.now();
     try {
       makeFolders(join(this.#folder, 'logs'));
@@ -107,13 +112,29 @@ export class RunFiles implements EventSink {
       throw fileError(this.#folder, error);
     }
     const path = join(this.#folder, 'metrics.jsonl');
-    await trimRecords(path, going, (step) => this.#ranks.add(step, nowMs));
+    await trimRecords(path, going, {
+      onKept: (event) => {
+        if (event.kind === 'step') this.#ranks.add(event, nowMs);
+        onKept?.(event);
+      },
+      ...(missing && { missing }),
+    });
     this.#events.open();
+  }
+
+  /** The last step that is recorded, of a run that goes on. Throws what the file system says. */
+  get recordedStep(): number {
+    return lastRecordedStep(join(this.#folder, 'metrics.jsonl'));
+  }
+
+  /** Has all that was recorded so far in the file. */
+  flushRecords(): void {
+    this.#events.flush(this.#clock.now());
   }
 
   /** Has all that was recorded so far on the disk. Rejects with what the file system says. */
   async syncRecords(): Promise<void> {
-    this.#events.flush(this.#clock.now());
+    this.flushRecords();
     const file = await open(join(this.#folder, 'metrics.jsonl'), 'r+');
     try {
       await file.sync();

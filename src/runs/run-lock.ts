@@ -15,6 +15,7 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../base/errors.ts';
+import { processStamp } from './journal/other-process.ts';
 
 const LOCK_NAME = 'lock.json';
 /** A holder on another machine touches the file every second; within this it must be seen. */
@@ -39,7 +40,7 @@ export class RunLock {
     this.#path = join(folder, LOCK_NAME);
     const { pid: processId } = process;
     const nonce = randomBytes(8).toString('hex');
-    const holder = { processId, host: hostname(), started: startOf(processId), nonce };
+    const holder = { processId, host: hostname(), started: processStamp(processId), nonce };
     this.#text = `${JSON.stringify(holder satisfies Holder)}\n`;
     const own = `${this.#path}.${nonce}`;
     writeFileSync(own, this.#text);
@@ -126,7 +127,7 @@ function isLive(holder: Holder | undefined, path: string): boolean {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false;
   }
-  return startOf(holder.processId) === holder.started;
+  return processStamp(holder.processId) === holder.started;
 }
 
 /** Waits for a sign of life. */
@@ -141,18 +142,4 @@ function isTouched(path: string): boolean {
     if (now !== first) return true;
   }
   return false;
-}
-
-/** When a process started, as Linux counts, in which boot; empty where nobody knows. */
-function startOf(processId: number): string {
-  try {
-    const stat = readFileSync(`/proc/${processId}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // One that is dead and not yet buried writes nothing.
-    if (fields[0] === 'Z') return 'ended';
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-    return `${boot}.${fields[19]}`;
-  } catch {
-    return '';
-  }
 }

@@ -11,9 +11,12 @@ import {
   resultOf,
   resultOfAll,
 } from '../plan/granted-steps.ts';
+import { accountOf } from '../plan/step-account.ts';
 import type { Commit, Contribution, Grant, Plan } from '../protocol/messages.ts';
+import type { AttemptNote } from '../plan/attempt-note.ts';
 import type { Engine, EngineAttempt } from '../runtime/engine.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import type { OwnSteps } from './own-steps.ts';
 import type { AddingTimes } from './pass-work.ts';
 import type { LentSeat } from './peer-group.ts';
 import type { Peers } from './peers.ts';
@@ -24,6 +27,8 @@ export interface OwnCourseOptions {
   readonly microBatch: number;
   readonly link: CoordinatorLink;
   readonly peers: Peers;
+  /** Keeps account of every step that counts. */
+  readonly ownSteps: OwnSteps;
   /** A step of the group counts; its total is there for as long as this runs. */
   readonly onCommit: (commit: Commit, total: Uint8Array) => void;
   /** The engine has committed a step by itself. */
@@ -32,6 +37,12 @@ export interface OwnCourseOptions {
   readonly takeWaited: () => Pick<Contribution, 'waitCoordinatorMs'>;
   /** This comes next. */
   readonly onPlan: (plan: Plan) => void;
+}
+
+/** What an attempt comes to, with the losses of its micro-batches in their order. */
+interface AttemptOutcome {
+  readonly result: AttemptResult;
+  readonly losses: AttemptNote['losses'];
 }
 
 /** Granted steps, one after another. */
@@ -130,25 +141,43 @@ export class OwnCourse {
     engine.halt(generation, end);
   }
 
+  /**
+   * Nothing that was granted is begun any more; calls back once the engine has ended, and told,
+   * what it does with others. What it does alone it does to its end.
+   */
+  part(engine: Engine, done: () => void): void {
+    this.#waiting = [];
+    const { generation } = this.#granted;
+    if (generation === undefined) done();
+    else this.leave(generation, engine, done);
+  }
+
   /** The engine tells what it has done by itself. */
   follow(attempts: readonly EngineAttempt[]): void {
     for (const [i, attempt] of attempts.entries()) {
       const { pass, ofGroup } = attempt;
-      const result =
-        ofGroup === undefined ? resultOf(attempt.records) : this.#noted(pass, ofGroup.notes);
-      const next = result && this.#granted.settle(pass, result);
-      if (next === undefined) continue;
+      const outcome =
+        ofGroup === undefined ? outcomeAlone(attempt) : this.#noted(pass, ofGroup.notes);
+      const next = outcome && this.#granted.settle(pass, outcome.result);
+      if (outcome === undefined || next === undefined) continue;
       this.#tell(attempt, i === attempts.length - 1);
+      this.#note(next, outcome);
       this.#take(next, attempt);
     }
   }
 
   /** What a group's notes on an attempt come to; undefined if it is not of the present one. */
-  #noted(pass: number, notes: Uint8Array): AttemptResult | undefined {
+  #noted(pass: number, notes: Uint8Array): AttemptOutcome | undefined {
     const generation = this.#granted.generationOf(pass);
     if (generation === undefined) return undefined;
     const read = this.#options.peers.note(generation, pass, notes);
-    return read && resultOfAll(read);
+    return read && outcomeOf(read);
+  }
+
+  #note({ commit, maxima }: NextSteps, { losses }: AttemptOutcome): void {
+    if (commit === undefined || maxima === undefined) return;
+    const account = accountOf(commit.update.sampleCount, losses);
+    this.#options.ownSteps.add(commit.step + 1, account, maxima);
   }
 
   #tell(attempt: EngineAttempt, isLast: boolean): void {
@@ -189,7 +218,9 @@ export class OwnCourse {
     const inOrder = [...records].sort((a, b) => a.microBatch - b.microBatch);
     this.#options.peers.add(pass, inOrder, (total, notes, adding) => {
       const { link } = this.#options;
-      const next = granted.settle(pass, resultOfAll(notes));
+      const outcome = outcomeOf(notes);
+      const next = granted.settle(pass, outcome.result);
+      if (next !== undefined) this.#note(next, outcome);
       const isDue = next?.plan === undefined || granted.isHalfDone;
       // Else the next contribution tells that it has the total.
       if (isDue) link.sendData({ kind: 'reduced', pass, ...adding });
@@ -210,4 +241,15 @@ export class OwnCourse {
     // Without a part in it there is nothing to wait for.
     if (plan.reduction === 'group' && plan.leases.length === 0) this.goOn(plan.pass);
   }
+}
+
+function outcomeAlone({ records }: EngineAttempt): AttemptOutcome {
+  const inOrder = [...records].sort((a, b) => a.microBatch - b.microBatch);
+  const losses = inOrder.map(({ lossSum, correctSum }) => ({ lossSum: lossSum ?? 0, correctSum }));
+  return { result: resultOf(records), losses };
+}
+
+/** Members of a group compute one part of a step after another, in the order of their places. */
+function outcomeOf(notes: readonly AttemptNote[]): AttemptOutcome {
+  return { result: resultOfAll(notes), losses: notes.flatMap(({ losses }) => losses) };
 }

@@ -108,6 +108,17 @@ export class Replica {
     this.#forgetRequests();
   }
 
+  /** Goes on from a state that this worker had before. */
+  goOnFrom(step: number, bytes: Uint8Array): void {
+    this.#newState = { step, serial: this.#lastSerial, bytes };
+  }
+
+  /** Does what can be done with what has come; nobody is answered any more. */
+  settle(engine: Engine): void {
+    this.#forgetRequests();
+    while (this.advance(engine) !== 'nothing');
+  }
+
   /** A copy of the state after `step` updates is wanted, as soon as it is there. */
   requestState(step: number): void {
     this.#stateRequest = step;

@@ -3,6 +3,7 @@ import type { LockstepError } from '../base/errors.ts';
 import type { Hello, Job, Reach } from '../protocol/messages.ts';
 import type { EngineFactory } from '../runtime/engine.ts';
 import type { Connection } from '../transport/connection.ts';
+import type { Luggage } from './parting.ts';
 import type { PeerNetwork } from './peer-network.ts';
 
 /** Who this worker is; the same over reconnections. */
@@ -27,6 +28,8 @@ export interface WorkerOptions {
   readonly peers?: PeerNetwork;
   /** Bytes of the pieces in which it gives its state to others; a mebibyte if absent. */
   readonly pieceBytes?: number;
+  /** What it has of a run that it was in before. */
+  readonly luggage?: Luggage | undefined;
   readonly onWelcome: (rank: number, job: Job, reach: Reach) => void;
   /** Told once: rejected for good, dismissed, or failed. The connections are closed. */
   readonly onEnd: (end: WorkerEnd) => void;
@@ -37,6 +40,11 @@ export type WorkerEnd =
   | { readonly kind: 'dismissed'; readonly reason: string }
   /** `isDenied`: its key gives it no right to be there, or not any more. */
   | { readonly kind: 'refused'; readonly reason: string; readonly isDenied?: true }
-  /** `wasRefused`: somebody was there, and said so. */
-  | { readonly kind: 'disconnected'; readonly reason: string; readonly wasRefused?: boolean }
+  /** `wasRefused`: somebody was there, and said so. `luggage`: what it takes along from the run. */
+  | {
+      readonly kind: 'disconnected';
+      readonly reason: string;
+      readonly wasRefused?: boolean;
+      readonly luggage?: Luggage;
+    }
   | { readonly kind: 'failed'; readonly error: LockstepError };

@@ -17,6 +17,7 @@ import {
   type Plan,
   MAX_SAMPLES_BYTES,
   PROTOCOL_VERSION,
+  type ToCoordinator,
   type ToWorker,
 } from '../protocol/messages.ts';
 import type { Engine, EngineHandlers, EngineProfile } from '../runtime/engine.ts';
@@ -27,6 +28,8 @@ import { CoordinatorWait } from './coordinator-wait.ts';
 import { reasonForCoordinator } from './failure-reason.ts';
 import { HeldWords } from './held-words.ts';
 import { OwnCourse } from './own-course.ts';
+import { OwnSteps } from './own-steps.ts';
+import { type Luggage, part } from './parting.ts';
 import { PassWork } from './pass-work.ts';
 import { Peers } from './peers.ts';
 import { Replica } from './replica.ts';
@@ -76,6 +79,16 @@ export class Worker {
   readonly #samples: SampleRequests;
   /** Absent until there is a job. */
   #own: OwnCourse | undefined;
+  #job: Job | undefined;
+  #ownSteps = new OwnSteps();
+  /** What it had before, if the job is the same, and somebody wants to go on from there. */
+  #luggage: Luggage | undefined;
+  /** Steps that the coordinator knows, where it goes on from what workers have. */
+  #known: number | undefined;
+  /** What a micro-batch took that it tried. */
+  #trialMs: number | undefined;
+  /** It has lost its coordinator, and takes its state along. */
+  #parting: { cancel(): void } | undefined;
 
   constructor(control: Connection, options: WorkerOptions) {
     const link = (this.#coordinator = this.#linkToCoordinator());
@@ -121,11 +134,14 @@ export class Worker {
         this.disconnect(this.#farewell?.reason ?? reason);
       },
     };
-    control.send(this.#hello('control', ''));
+    const { luggage } = options;
+    const holds = luggage && { holds: luggage.step };
+    control.send({ ...this.#hello('control', ''), ...holds });
   }
 
   /** Ends the worker from inside, e.g. on Ctrl-C. */
   stop(reason: string): void {
+    this.#parting?.cancel();
     this.#control.send({ kind: 'failed', reason });
     this.#end({ kind: 'dismissed', reason });
   }
@@ -253,7 +269,7 @@ export class Worker {
     });
   }
 
-  #load({ job, session, rank, reach, offer }: Welcome, payload: Uint8Array): void {
+  #load({ job, session, rank, reach, offer, known }: Welcome, payload: Uint8Array): void {
     if (this.#session === session) return;
     if (this.#session !== undefined) throw new ProtocolError('welcome: expected one, got another');
     this.#session = session;
@@ -262,10 +278,18 @@ export class Worker {
     this.#dataBytes = Math.min(MAX_DATA_BYTES, mostStateBytes(job.parameters));
     this.#control.limits = CONTROL_LIMITS;
     this.#tensors = job.parameters.length;
+    this.#job = job;
+    this.#known = known;
+    const { luggage } = this.#options;
+    if (known !== undefined && JSON.stringify(luggage?.job) === JSON.stringify(job)) {
+      this.#luggage = luggage;
+      this.#ownSteps = luggage?.ownSteps ?? this.#ownSteps;
+    }
     this.#own = new OwnCourse({
       microBatch: job.microBatch,
       link: this.#coordinator,
       peers: this.#peers,
+      ownSteps: this.#ownSteps,
       onCommit: (commit, total) => this.#takeTotal(commit, total),
       onOwnCommit: (commit) => this.#replica.advanceBy(commit),
       takeWaited: () => this.#work.takeWaited(),
@@ -293,8 +317,9 @@ export class Worker {
         this.#pauseIfDone();
       },
       onAttempted: (attempts) => {
-        if (this.#isOver || this.#data === undefined) return;
+        if ((this.#isOver && this.#parting === undefined) || this.#data === undefined) return;
         this.#together(() => this.#own?.follow(attempts));
+        if (this.#isOver) return;
         this.#advance();
         this.#pauseIfDone();
       },
@@ -326,11 +351,22 @@ export class Worker {
   #becomeReady(engine: Engine, profile: EngineProfile, loadMs: number): void {
     if (this.#isOver) return engine.close();
     this.#engine = engine;
+    this.#trialMs = profile.trialMs;
     this.#limitData();
     const doors = this.#options.peers?.doors() ?? [];
     const reachable = doors.length === 0 ? {} : { doors: [...doors] };
-    this.#control.send({ kind: 'ready', ...profile, loadMs, ...reachable });
+    this.#control.send({ kind: 'ready', ...profile, loadMs, ...reachable, ...this.#unpack() });
     this.#advance();
+  }
+
+  /** Goes on from the state that it had before, and says so. */
+  #unpack(): Pick<Extract<ToCoordinator, { kind: 'ready' }>, 'kept'> {
+    const [luggage, known] = [this.#luggage, this.#known];
+    if (luggage === undefined || known === undefined) return {};
+    this.#luggage = undefined;
+    const { step, bytes, stateDigest, ownSteps } = luggage;
+    this.#replica.goOnFrom(step, bytes);
+    return { kept: { step, stateDigest, ...ownSteps.since(known, step) } };
   }
 
   /** Samples come only until it is ready, and only if they were offered. */
@@ -422,14 +458,37 @@ export class Worker {
     this.#isOver = true;
     this.#farewell?.timer.cancel();
     this.#held.close();
-    this.#peers.close();
     this.#donor.close();
     this.#fetch.close();
     this.#samples.close();
     this.#control.close();
     this.#data?.close();
+    if (end.kind === 'disconnected') return this.#part(end);
+    this.#peers.close();
     this.#engine?.close();
     this.#options.onEnd(end);
+  }
+
+  /** It may come back, and takes along what it has of the run. */
+  #part(end: Extract<WorkerEnd, { kind: 'disconnected' }>): void {
+    const [engine, own, job] = [this.#engine, this.#own, this.#job];
+    if (engine === undefined || own === undefined || job === undefined) {
+      this.#peers.close();
+      const { luggage } = this.#options;
+      return this.#options.onEnd({ ...end, ...(luggage && { luggage }) });
+    }
+    const { clock } = this.#options;
+    const [replica, peers, trialMs] = [this.#replica, this.#peers, this.#trialMs];
+    const ownSteps = this.#ownSteps;
+    let isParted = false;
+    const parting = part({ clock, engine, replica, own, peers, trialMs }, (state) => {
+      isParted = true;
+      this.#parting = undefined;
+      engine.close();
+      const luggage = state && { job, ownSteps, ...state };
+      this.#options.onEnd({ ...end, ...(luggage && { luggage }) });
+    });
+    if (!isParted) this.#parting = parting;
   }
 }
 

@@ -294,7 +294,10 @@ describe('a folder that has a run in it already', () => {
     const assertRefused = async (program: Program): Promise<void> => {
       assert.equal((await program.end()).status, 2);
       assert.ok(program.stderr.startsWith(refused), program.stderr);
-      assert.match(program.stderr, /(a run is under way there, .*)?\. Choose another --name\.\n$/);
+      assert.match(
+        program.stderr,
+        /(a run is under way there, .*)?\. (Choose|Or choose) another --name\.\n$/,
+      );
     };
 
     // Both at once: one of them has made the folder when the other tries to.

@@ -20,6 +20,7 @@ const SILENT: Reporter = {
   joined: () => {},
   rejected: () => {},
   norms: () => {},
+  goesOn: () => {},
   waiting: () => {},
   tick: () => {},
 };

@@ -36,11 +36,13 @@ import {
   SimulatedHost,
   type SimulatedLink,
 } from '../../src/transport/memory-network.ts';
+import type { Luggage } from '../../src/worker/parting.ts';
 import type { WorkerEnd } from '../../src/worker/worker-options.ts';
 import type { PeerNetwork } from '../../src/worker/peer-network.ts';
 import { Worker } from '../../src/worker/worker.ts';
 import { Babbler } from './babbler.ts';
 import { Choices } from './choices.ts';
+import { CoordinatorRecords } from './coordinator-records.ts';
 import { type Channel, type FaultyCluster, type Hole, PeerFaults } from './peer-faults.ts';
 import {
   ELEMENTS,
@@ -169,6 +171,8 @@ export interface HistoryOptions {
   ) => void;
   /** Pieces of data that a worker lacks, and gets from the coordinator first; 0 if absent. */
   readonly dataPieces?: number;
+  /** So many times at most the coordinator dies, and is started again; never if absent. */
+  readonly coordinatorDeaths?: number;
   /** For tests of the simulation itself: breaks engines on purpose. */
   readonly wrapEngine?: EngineWrapper;
 }
@@ -271,6 +275,7 @@ class SimulatedWorker {
   #takeVisitor: ((connection: Connection) => void) | undefined;
   #memberships = 0;
   lastEnd: WorkerEnd | undefined;
+  #luggage: Luggage | undefined;
   /** Pieces of the data that it has, over all memberships. */
   #dataPieces = 0;
 
@@ -286,6 +291,7 @@ class SimulatedWorker {
   join(): void {
     if (this.host.isDead) return;
     if (this.#cluster.isOver) return;
+    if (this.#cluster.isLeaderless) return void this.clock.after(REJOIN_MS, () => this.join());
     const membership = ++this.#memberships;
     const connection = this.#cluster.dial(this.host, membership);
     this.#counted = { control: connection };
@@ -324,6 +330,7 @@ class SimulatedWorker {
         this.clock.after(0, () => opened(data));
       },
       startHeartbeat: (hello) => this.#startHeartbeat(hello),
+      luggage: this.#luggage,
       onWelcome: () => {},
       onEnd: (end) => this.#rejoin(end),
     });
@@ -476,7 +483,9 @@ class SimulatedWorker {
     this.lastEnd = end;
     this.#beat?.cancel();
     this.#heartbeat?.destroy();
-    if (end.kind === 'disconnected') this.clock.after(REJOIN_MS, () => this.join());
+    if (end.kind !== 'disconnected') return;
+    this.#luggage = end.luggage;
+    this.clock.after(REJOIN_MS, () => this.join());
   }
 }
 
@@ -505,8 +514,10 @@ export class SimulatedCluster {
   readonly events: RunEvent[] = [];
   readonly faults: string[] = [];
   readonly #options: HistoryOptions;
-  readonly #door = new SimulatedHost('coordinator');
-  readonly #coordinator: Coordinator;
+  #door = new SimulatedHost('coordinator');
+  #coordinator: Coordinator;
+  /** What outlives a coordinator that dies. */
+  readonly records: CoordinatorRecords;
   readonly #workers: SimulatedWorker[] = [];
   readonly #links: Link[] = [];
   readonly #bytesPerMs = new Map<SimulatedHost, number>();
@@ -540,28 +551,78 @@ export class SimulatedCluster {
       this.#peerFaults = new PeerFaults(this.#faultyCluster(), options.seed);
     this.#payloadScale = this.isWide ? this.choices.magnitude(1, 1_000) : 1;
     this.#usualMs = this.isWide ? this.choices.magnitude(1, 2_000) : 0;
-    this.#coordinator = new Coordinator({
-      plan: makeSimulatedPlan(options),
-      bytes: { jobFiles: new Uint8Array(0), given: initialTensors() },
-      clock: new HostClock(this.clock, this.#door),
-      timing: DEFAULT_TIMING,
-      reach: { isOpen: false, key: null },
-      newSession: () => `session-${this.#sessions++}`,
-      onEvent: (event) => {
-        this.events.push(event);
-        options.onEvent?.(event, this.clock.now());
-      },
-      onFinished: (result) => void (this.#result = result),
-      onFailed: (error) => void (this.#error = error),
-      ...(options.reporter !== undefined && { reporter: options.reporter }),
-      ...(options.dataPieces !== undefined && { data: this.#dataOf(options.dataPieces) }),
-    });
+    const deaths = options.coordinatorDeaths ?? 0;
+    this.records = new CoordinatorRecords(makeSimulatedPlan(options), this.events, options.seed);
+    this.#coordinator = this.#startCoordinator();
     for (let i = 0; i < options.workers; i++) this.#addWorker(`worker-${i}`, 0);
     for (let i = 0; i < (options.babblers ?? 0); i++)
       new Babbler(this, `babbler-${i}`).start(this.choices.between(0, 2_000));
     if (options.isDisturbed) this.#drawFaults();
     this.#peerFaults?.draw(options.peerFaults ?? 0);
+    if (deaths > 0) this.#drawDeaths(deaths);
     options.onStart?.(this.#faultyCluster());
+  }
+
+  #startCoordinator(): Coordinator {
+    const options = this.#options;
+    const door = this.#door;
+    const ofThis =
+      <T>(action: (value: T) => void): ((value: T) => void) =>
+      (value) => {
+        if (!door.isDead) action(value);
+      };
+    const { recollection, checkpoint } = this.records.read();
+    return new Coordinator(
+      {
+        plan: makeSimulatedPlan(options),
+        bytes: { jobFiles: new Uint8Array(0), given: initialTensors() },
+        clock: new HostClock(this.clock, door),
+        timing: DEFAULT_TIMING,
+        reach: { isOpen: false, key: null },
+        newSession: () => `session-${this.#sessions++}`,
+        onEvent: ofThis((event: RunEvent) => {
+          this.events.push(event);
+          options.onEvent?.(event, this.clock.now());
+        }),
+        onKept: ofThis((snapshot) => this.records.keep(snapshot)),
+        onDecided: ofThis((decided) => this.records.add(decided)),
+        onFinished: ofThis((result) => void (this.#result = result)),
+        onFailed: ofThis((error) => void (this.#error = error)),
+        ...(recollection && { recollection }),
+        onReturned: (returned, begin) => {
+          const evaluatedStep = this.records.goOn(returned);
+          new HostClock(this.clock, door).after(5, () => begin(evaluatedStep));
+        },
+        ...(options.reporter !== undefined && { reporter: options.reporter }),
+        ...(options.dataPieces !== undefined && { data: this.#dataOf(options.dataPieces) }),
+      },
+      checkpoint,
+    );
+  }
+
+  /** Nobody is at the door of the run now. */
+  get isLeaderless(): boolean {
+    return this.#door.isDead;
+  }
+
+  #drawDeaths(most: number): void {
+    const { seed, steps } = this.#options;
+    const choices = new Choices(2_000_000 + seed);
+    for (let i = 1 + choices.below(most); i > 0; i--) {
+      const atMs = choices.between(0, 700 + steps * this.#stepMs);
+      const pauseMs = choices.magnitude(10, 20_000);
+      this.faults.push(`${atMs.toFixed(0)} ms: the coordinator dies, for ${pauseMs.toFixed(0)} ms`);
+      this.clock.after(atMs, () => this.#killCoordinator(pauseMs));
+    }
+  }
+
+  #killCoordinator(pauseMs: number): void {
+    if (this.isOver || this.#door.isDead) return;
+    this.#door.kill();
+    this.clock.after(pauseMs, () => {
+      this.#door = new SimulatedHost('coordinator');
+      this.#coordinator = this.#startCoordinator();
+    });
   }
 
   get timed(): HistoryOptions['timed'] {
@@ -628,6 +689,10 @@ export class SimulatedCluster {
     };
     this.#links.push(link);
     const [near, far] = connectInMemory(this.clock, link, host, this.#door);
+    if (this.#door.isDead) {
+      far.destroy();
+      return near;
+    }
     this.#note(channel, near, far, host);
     this.#tap(host.name, membership, near, far);
     this.#coordinator.accept(far);

@@ -27,7 +27,7 @@ const SUM_WAYS = {
 
 const LINES: { readonly [K in Kind]: LineOf<K> } = {
   'run-started': (event, { colours: { dim } }) =>
-    dim(`${grouped(event.parameterCount)} parameters, ${sizesText(event)}`),
+    dim(`${grouped(event.parameterCount)} parameters, ${sizesText(event)}${returnText(event)}`),
   'data-received': ({ rank, bytes, wireBytes, receiveMs }, { colours: { dim } }) =>
     dim(
       `rank ${rank} got the data from here: ${bytesText(bytes)}, ${bytesText(wireBytes)} on the ` +
@@ -226,6 +226,14 @@ function sizesText({ steps, globalBatch, microBatch, rounds }: RunStarted): stri
     `${grouped(steps)} ${named(steps, 'round')} of ${shards} ${named(shards, 'shard')}, each ` +
     `${grouped(localSteps)} ${named(localSteps, 'step')} ${batches}`
   );
+}
+
+/** Where a run goes on whose coordinator was started again. */
+function returnText({ resumedAtStep = 0, workersWithState: count, rounds }: RunStarted): string {
+  if (count === undefined) return '';
+  const unit = rounds === undefined ? 'step' : 'round';
+  const who = `${count} ${named(count, 'worker')} ${count === 1 ? 'has' : 'have'} the state`;
+  return `; going on from ${unit} ${grouped(resumedAtStep)}, of which ${who}`;
 }
 
 function timesText(deaths: number): string {

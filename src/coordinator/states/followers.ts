@@ -152,6 +152,15 @@ export class Followers {
     this.#courseOf(member).step = step;
   }
 
+  /**
+   * `member` has come with the present state. It may have had a part in it from the beginning, as
+   * far as anybody knows.
+   */
+  comesWith(member: Member, step: number): void {
+    this.advance(member, step);
+    remember(this.#firstStep, member.workerId, 0);
+  }
+
   /** `member`, who has the present state, takes leases again. */
   resume(member: Member): void {
     this.#activate(member);

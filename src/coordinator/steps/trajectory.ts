@@ -221,8 +221,7 @@ export class Trajectory {
 
   /** Takes the loss of a step into account; tells if the training has diverged with it. */
   #follow(records: readonly MicroBatchRecord[]): Divergence | undefined {
-    const lossSum = records.reduce((sum, record) => sum + (record.lossSum ?? 0), 0);
-    const lossMean = lossSum / samplesOf(records);
+    const lossMean = lossMeanOf(records);
     const before = this.#losses;
     this.#losses = nextCourse(before, lossMean);
     const { isDiverged, firstLoss = lossMean } = this.#losses;
@@ -232,6 +231,26 @@ export class Trajectory {
   #commitOf({ id, step, exponents }: PassSpec, sampleCount: number): Commit {
     const update = { sampleCount, scalars: { ...scalarsOf(this.#plan, step) } };
     return { kind: 'commit', pass: id, step, exponents: [...exponents], update };
+  }
+
+  /** Where the run will stand once a complete training pass counts, which is not settled yet. */
+  markAfter(pass: Pass): Mark {
+    const { spec } = pass;
+    const records = pass.records();
+    return {
+      step: spec.step + 1,
+      evaluatedStep: this.#evaluatedStep,
+      maxima: this.#judge(spec, records).grid.committed,
+      ledger: addLedgers(this.#ledger, pass.ledger()),
+      losses: nextCourse(this.#losses, lossMeanOf(records)),
+    };
+  }
+
+  /** The run goes on at `mark`, whose state workers have; the snapshot stays as it is. */
+  goOnAt({ step, maxima, ledger, losses, evaluatedStep }: Mark): void {
+    [this.#step, this.#ledger, this.#losses] = [step, ledger, losses];
+    this.#grid = freshGrid(maxima);
+    this.#evaluatedStep = evaluatedStep;
   }
 
   /** Where the run stands now. */
@@ -323,12 +342,17 @@ function firstMicroBatchOf(
   return { microBatchCount: 1, sampleCount: Math.min(microBatch, sampleCount) };
 }
 
+function lossMeanOf(records: readonly MicroBatchRecord[]): number {
+  return records.reduce((sum, record) => sum + (record.lossSum ?? 0), 0) / samplesOf(records);
+}
+
 /** Samples that were missing in the step that they are of, and are counted now. */
 function caughtUp({ sampleCount }: LatePart): Ledger {
   return { expected: 0, counted: sampleCount, dropped: -sampleCount, duplicated: 0 };
 }
 
-function addLedgers(a: Ledger, b: Ledger): Ledger {
+/** What two parts of a run have counted together. */
+export function addLedgers(a: Ledger, b: Ledger): Ledger {
   return {
     expected: a.expected + b.expected,
     counted: a.counted + b.counted,

@@ -204,7 +204,7 @@ function onLink({ rank, step }: FaultPlan, rules: RelayRules, heals?: 'heals'): 
  */
 function asSecondWorker(plan: FaultPlan): Injector {
   const workerId = randomUUID();
-  const seconds = new LocalWorkers(() => {});
+  const seconds = new LocalWorkers({ onDied: () => {} });
   const self = faultyWorker(plan, workerId);
   let relay: Relay | undefined;
   let folder = '';

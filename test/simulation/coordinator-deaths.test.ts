@@ -1,0 +1,3 @@
+import { testCoordinatorDeaths } from './coordinator-deaths.contract.ts';
+
+testCoordinatorDeaths(1, 24);
