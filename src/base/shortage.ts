@@ -53,3 +53,13 @@ export function asOurs(error: unknown, doing: string): LockstepError {
   const message = `${doing}: internal error: ${messageOf(error)}`;
   return new LockstepError('INTERNAL', message, {}, { cause: error });
 }
+
+/** A copy of `bytes`; undefined if there is no memory for it. */
+export function copyOf(bytes: Uint8Array): Uint8Array | undefined {
+  try {
+    return bytes.slice();
+  } catch (error) {
+    if (shortageOf(error) === undefined) throw error;
+    return undefined;
+  }
+}

@@ -130,7 +130,7 @@ export function createRunParts(
   const returning =
     recollection &&
     new Returning({
-      ...{ clock, recollection, snapshotStep: trajectory.step },
+      ...{ clock, recollection, snapshotStep: trajectory.step, totalSteps: plan.totalSteps },
       members: () => roster.members(),
     });
   const dataGiver = new DataGiver({ clock, source: options.data, evict });

@@ -3,7 +3,7 @@
  * on from there when its coordinator is started again.
  */
 import type { Clock } from '../base/clock.ts';
-import { shortageOf } from '../base/shortage.ts';
+import { copyOf } from '../base/shortage.ts';
 import type { Job } from '../protocol/messages.ts';
 import type { Engine } from '../runtime/engine.ts';
 import type { OwnCourse } from './own-course.ts';
@@ -63,22 +63,13 @@ export function part(
     if (!own.isUnderWay) engine.release(Number.MAX_SAFE_INTEGER);
     replica.settle(engine);
     if (replica.step === undefined) return end();
-    let stateDigest = '';
-    engine.digest((_, digest) => void (stateDigest = digest));
+    let taken: Omit<TakenState, 'stateDigest'> | undefined;
     engine.exportState((state) => {
+      // What was granted to this worker alone is done by then.
       const [{ step }, bytes] = [replica, copyOf(state)];
-      end(step === undefined || bytes === undefined ? undefined : { step, bytes, stateDigest });
+      if (step !== undefined && bytes !== undefined) taken = { step, bytes };
     });
+    engine.digest((_, stateDigest) => end(taken && { ...taken, stateDigest }));
   });
   return { cancel: () => end() };
-}
-
-/** Undefined if there is no memory for it. */
-function copyOf(bytes: Uint8Array): Uint8Array | undefined {
-  try {
-    return bytes.slice();
-  } catch (error) {
-    if (shortageOf(error) === undefined) throw error;
-    return undefined;
-  }
 }

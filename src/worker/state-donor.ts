@@ -3,7 +3,7 @@
  * it, piece by piece as the other takes them, while this worker goes on.
  */
 import type { Clock, Timer } from '../base/clock.ts';
-import { shortageOf } from '../base/shortage.ts';
+import { copyOf } from '../base/shortage.ts';
 import type { ServeState } from '../protocol/messages.ts';
 import { MAX_PIECE_BYTES, type StateAnswer, type StateHello } from '../protocol/peer-messages.ts';
 import type { Engine } from '../runtime/engine.ts';
@@ -159,15 +159,5 @@ export class StateDonor {
   #end(gift: Gift): void {
     gift.timer.cancel();
     if (this.#gift === gift) this.#gift = undefined;
-  }
-}
-
-/** Undefined if there is no memory for it. */
-function copyOf(bytes: Uint8Array): Uint8Array | undefined {
-  try {
-    return bytes.slice();
-  } catch (error) {
-    if (shortageOf(error) === undefined) throw error;
-    return undefined;
   }
 }

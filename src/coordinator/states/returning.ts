@@ -36,6 +36,8 @@ export interface ReturningOptions {
   readonly recollection: Recollection;
   /** Where the run goes on if nobody has a newer state. */
   readonly snapshotStep: number;
+  /** Updates of the whole run: a worker that tells of more is not believed. */
+  readonly totalSteps: number;
   readonly members: () => readonly Member[];
 }
 
@@ -88,9 +90,9 @@ export class Returning {
   }
 
   #pointOf(member: Member): ReturnPoint | undefined {
-    const { recollection, snapshotStep } = this.#options;
+    const { recollection, snapshotStep, totalSteps } = this.#options;
     const { kept } = member;
-    if (kept === undefined || kept.step <= snapshotStep) return undefined;
+    if (kept === undefined || kept.step <= snapshotStep || kept.step > totalSteps) return undefined;
     const { known } = recollection;
     const { step, own, maxima } = kept;
     const before = recollection.markAt(Math.min(step, known));

@@ -4,7 +4,7 @@
  * run stands then. Each has a checksum: a line that was not written whole, or is damaged, ends it.
  */
 import { crc32 } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Mark } from '../../coordinator/steps/trajectory.ts';
 import type { RunPlan } from '../../plan/run-plan.ts';
 import type { StepAccount } from '../../protocol/messages.ts';
