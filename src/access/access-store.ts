@@ -55,10 +55,10 @@ export class AccessStore {
     this.#now = now;
   }
 
-  /** Makes a token and keeps its key; forgets those that are long over. */
-  create({ role, lifetimeMs, maxUses, note }: TokenWishes): Token {
+  /** Makes a token, or takes one in, and keeps its key; forgets those that are long over. */
+  create({ role, lifetimeMs, maxUses, note }: TokenWishes, given?: Token): Token {
     this.#forget();
-    const token = newToken(role);
+    const token = given ?? newToken(role);
     const createdMs = this.#now();
     const expiresMs = createdMs + lifetimeMs;
     const key = Buffer.from(joinKeyOf(token).key).toString('hex');

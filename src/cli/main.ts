@@ -20,10 +20,10 @@ type Loader = (context: CommandContext) => Promise<Command>;
 /** Commands of a kind, under their heading in the help. */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
   'Training commands:': {
-    train: async (c) => (await import('./commands/train-command.ts')).trainCommand(c),
-    coordinator: async (c) => (await import('./commands/train-command.ts')).coordinatorCommand(c),
-    worker: async (c) => (await import('./commands/worker-command.ts')).workerCommand(c),
-    join: async (c) => (await import('./commands/worker-command.ts')).joinCommand(c),
+    train: async (c) => (await import('./training/train-command.ts')).trainCommand(c),
+    coordinator: async (c) => (await import('./training/train-command.ts')).coordinatorCommand(c),
+    worker: async (c) => (await import('./training/worker-command.ts')).workerCommand(c),
+    join: async (c) => (await import('./training/worker-command.ts')).joinCommand(c),
     token: async (c) => (await import('./commands/token-command.ts')).tokenCommand(c),
     launch: async (c) => (await import('./hosts/launch-command.ts')).launchCommand(c),
     checkpoint: async (c) =>

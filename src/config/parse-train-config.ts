@@ -29,6 +29,8 @@ export type FlagValues = Readonly<Record<string, unknown>>;
 export interface ParsedTrainConfig {
   readonly config: TrainConfig;
   readonly notes: readonly ConfigNote[];
+  /** Settings that a file or a flag has, rather than their default. */
+  readonly given: ReadonlySet<TrainConfigKey>;
 }
 
 /**
@@ -72,7 +74,7 @@ export function parseTrainConfig(
     else notes.push(noteOn(finding.setting, finding.message));
   }
   if (problems.length > 0) throw errorOf(problems);
-  return { config, notes };
+  return { config, notes, given: new Set(given.keys()) };
 }
 
 /** More problems than these are only counted. */

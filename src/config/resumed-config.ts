@@ -37,7 +37,7 @@ export function resumedConfig(request: ResumedRequest): ParsedTrainConfig {
   const parsed =
     model === undefined
       ? parseTrainConfig([before, ...sources], flags, isForOthers)
-      : { config: { ...had, model }, notes: [] };
+      : { config: { ...had, model }, notes: [], given: new Set<TrainConfigKey>() };
   const odd = TRAIN_CONFIG_KEYS.filter(
     (key) => !MAY_CHANGE.has(key) && !isEqual(had, parsed.config, key),
   );

@@ -162,6 +162,13 @@ export class Coordinator {
     this.#advance();
   }
 
+  /** Has the state of a coming step become the snapshot soon, and goes on meanwhile. */
+  renewSnapshot(): void {
+    if (this.#phase === 'over') return;
+    this.#parts.states.renew();
+    this.#advance();
+  }
+
   /**
    * Gives up what is under way, and has the state of the last commit become the snapshot; calls
    * `onKept` when it is, or nobody has it, or it does not come. The caller ends the run then. Whose

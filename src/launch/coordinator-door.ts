@@ -8,6 +8,7 @@ import { AccessStore, MAX_USES } from '../access/access-store.ts';
 import { accessFolder as usualFolder } from '../access/home.ts';
 import { type JoinLink, joinLinkText } from '../access/join-link.ts';
 import { writeSecretText } from '../access/secret-file.ts';
+import type { Token } from '../access/token.ts';
 import { serveTrade, type TradeOptions } from '../access/trade.ts';
 import { systemClock } from '../base/clock.ts';
 import { ConfigError, messageOf } from '../base/errors.ts';
@@ -42,6 +43,8 @@ export interface CoordinatorDoorOptions {
   readonly config: TrainConfig;
   /** Where tokens and credentials are kept; the user's if absent. */
   readonly accessFolder?: string;
+  /** Made elsewhere, for this run; without it a fresh one is made. */
+  readonly token?: Token | undefined;
   /** Lets newcomers in where the settings ask for a person; undefined: there is none. */
   readonly approver?: Approver | undefined;
   readonly onNote: (note: string) => void;
@@ -101,7 +104,7 @@ export async function openCoordinatorDoor(
   );
   try {
     const { address } = listener;
-    const link = isKeyed ? makeLink(config, address, store) : undefined;
+    const link = isKeyed ? makeLink(config, address, store, options.token) : undefined;
     const text = link === undefined ? undefined : joinLinkText(link);
     if (config.linkFile !== undefined && text !== undefined) writeSecretText(config.linkFile, text);
     const announcement =
@@ -237,7 +240,12 @@ function announceAt(
   );
 }
 
-function makeLink({ host, workers }: TrainConfig, { port }: Address, store: AccessStore): JoinLink {
+function makeLink(
+  { host, workers }: TrainConfig,
+  { port }: Address,
+  store: AccessStore,
+  given: Token | undefined,
+): JoinLink {
   const note = 'made by a coordinator for its link';
   const wishes = {
     role: 'worker',
@@ -250,5 +258,5 @@ function makeLink({ host, workers }: TrainConfig, { port }: Address, store: Acce
     host: one,
     port,
   }));
-  return { addresses, token: store.create(wishes) };
+  return { addresses, token: store.create(wishes, given) };
 }

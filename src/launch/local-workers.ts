@@ -25,6 +25,8 @@ export interface LocalWorker {
   /** How many times slower than it could be; 1 if absent. */
   readonly throttle?: number;
   readonly dataDir: string | undefined;
+  /** Goes on for so long when it is told to end, unless the coordinator ends it before. */
+  readonly graceSeconds?: number;
   /** Where its output goes. */
   readonly logPath: string;
 }
@@ -239,7 +241,7 @@ export class LocalWorkers {
 }
 
 function argumentsOf({ address: { host, port }, worker }: Post): string[] {
-  const { rank, device, lanes, throttle = 1, dataDir } = worker;
+  const { rank, device, lanes, throttle = 1, dataDir, graceSeconds } = worker;
   return [
     'worker',
     ...['--join', `${host.includes(':') ? `[${host}]` : host}:${port}`],
@@ -249,6 +251,7 @@ function argumentsOf({ address: { host, port }, worker }: Post): string[] {
     ...(throttle === 1 ? [] : ['--throttle', String(throttle)]),
     ...['--retry', String(RETRY_SECONDS)],
     ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+    ...(graceSeconds === undefined ? [] : ['--grace', String(graceSeconds)]),
   ];
 }
 

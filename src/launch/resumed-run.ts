@@ -30,10 +30,10 @@ export async function findResumedRun(
     throw new ConfigError(
       `--name: a run that goes on keeps its name: expected ${name}, got ${wanted}`,
     );
-  const { config, notes } = resumedConfig({
+  const resumed = resumedConfig({
     ...given,
     recorded: manifest.config,
     place: join(resume.outDir, name, CHECKPOINTS_NAME, checkpoint),
   });
-  return { config: { ...config, name, outDir: resume.outDir }, notes, resume };
+  return { ...resumed, config: { ...resumed.config, name, outDir: resume.outDir }, resume };
 }

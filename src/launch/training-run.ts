@@ -1,6 +1,7 @@
 /** One training run, the coordinator's side: opens the door, starts local workers, plans, waits. */
 import { join } from 'node:path';
 import type { Approver } from '../access/approvals.ts';
+import type { Token } from '../access/token.ts';
 import { checkpointPace } from '../config/checkpoint-pace.ts';
 import type { TrainConfig } from '../config/train-config.ts';
 import { initialSnapshot, type Snapshot } from '../coordinator/steps/trajectory.ts';
@@ -44,6 +45,8 @@ export interface TrainingRunOptions {
   readonly devices: readonly Device[];
   /** Starts `config.workers` local workers this way; without it all workers join by themselves. */
   readonly self: SelfCommand | undefined;
+  /** How this process takes part in a group of a launcher, which starts the other workers. */
+  readonly group?: GroupPart | undefined;
   /** Starts a local worker otherwise, or has it join by another address: for fault tests. */
   readonly placeWorker?: (rank: number, usual: WorkerPlace) => Promise<WorkerPlace>;
   /** Where the run goes on; `config` and `name` are those of its run. */
@@ -67,6 +70,17 @@ export interface TrainingRunOptions {
   readonly onNote: (note: string) => void;
   /** Interrupts the run: what was committed is reported, nothing is left running. */
   readonly signal: AbortSignal;
+  /** Is given a function that has a checkpoint written as soon as can be. */
+  readonly onLed?: (writeCheckpoint: () => void) => void;
+}
+
+/** The part of rank 0 in a group: besides the coordinator it has one worker. */
+export interface GroupPart {
+  readonly lanes: number;
+  /** All processes are told to end at once: this worker goes on for so long, for its state. */
+  readonly graceSeconds: number;
+  /** By which all ranks come in, if they share no folder in which one could be written. */
+  readonly token: Token | undefined;
 }
 
 /** Where a run can be joined, and its files. */
@@ -99,7 +113,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
   process.once('exit', killWorkers);
   try {
     const files = new RunFiles(config.outDir, name, { resumes: options.resume !== undefined });
-    const shares = options.self === undefined ? [] : shareMachine(config, options.devices);
+    const shares = options.self === undefined ? [] : sharesOf(options);
     const { address } = door;
     const premises = { address, files, shares, workers, left };
     const { planned, snapshot, history, parent } = await prepare(options, premises);
@@ -117,6 +131,7 @@ export async function runTraining(options: TrainingRunOptions): Promise<RunSumma
     );
     crew.join(run);
     door.lead(run.coordinator, (event) => run.observe(event));
+    options.onLed?.(() => run.writeCheckpoint());
     const summary = await run.finished();
     await crew.stop();
     return summary;
@@ -144,16 +159,22 @@ async function openDoorAgain(
   options: TrainingRunOptions,
   left: JournalContent | undefined,
 ): Promise<CoordinatorDoor> {
-  const { config, onNote } = options;
+  const { config, group, onNote } = options;
+  const door = { ...options, token: group?.token };
   const port = left?.head.port ?? 0;
-  if (config.port !== 0 || port === 0) return openCoordinatorDoor(options);
+  if (config.port !== 0 || port === 0) return openCoordinatorDoor(door);
   try {
-    return await openCoordinatorDoor({ ...options, config: { ...config, port } });
+    return await openCoordinatorDoor({ ...door, config: { ...config, port } });
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error;
     onNote(`workers look for their coordinator at port ${port}, which is taken: ${error.message}`);
-    return openCoordinatorDoor(options);
+    return openCoordinatorDoor(door);
   }
+}
+
+function sharesOf({ config, devices, group }: TrainingRunOptions): readonly MachineShare[] {
+  if (group === undefined) return shareMachine(config, devices);
+  return shareMachine({ ...config, workers: 1, lanes: group.lanes }, devices);
 }
 
 /** What local workers are started with and watched by. */
@@ -243,7 +264,7 @@ async function beginningOf(
 }
 
 async function startWorkers(
-  { config, self, placeWorker }: TrainingRunOptions,
+  { config, self, group, placeWorker }: TrainingRunOptions,
   { address, files, shares, workers, left }: Premises,
 ): Promise<void> {
   if (self === undefined) return;
@@ -255,7 +276,8 @@ async function startWorkers(
   const usual: WorkerPlace = { self, address };
   for (const [rank, share] of shares.entries()) {
     const place = (await placeWorker?.(rank, usual)) ?? usual;
-    const worker = { rank, ...share, dataDir, logPath: files.logPath(rank) };
+    const grace = group && { graceSeconds: group.graceSeconds };
+    const worker = { rank, ...share, dataDir, ...grace, logPath: files.logPath(rank) };
     const known = living.find((member) => member.rank === rank);
     if (known !== undefined) workers.adopt(place.self, place.address, worker, known);
     else workers.start(place.self, place.address, worker);

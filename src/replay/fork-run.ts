@@ -59,7 +59,7 @@ export async function findFork(
       ? await computedPoint(origin, forked.changed, crew)
       : await readForkPoint(origin.point, run, forked.changed);
   const config = { ...forked.config, outDir: place, name };
-  return fork && { config, notes: forked.notes, name, fork };
+  return fork && { config, notes: forked.notes, given: forked.given, name, fork };
 }
 
 /** Where a variation begins. */

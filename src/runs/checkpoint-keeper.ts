@@ -76,6 +76,7 @@ export class CheckpointKeeper {
   #takenMs: number;
   #best: RunHistory['evaluation'];
   #isClean = false;
+  #isDemanded = false;
 
   /** `step`: of the checkpoint that the run goes on from; 0 when it begins. */
   constructor(options: CheckpointKeeperOptions, step: number, history?: RunHistory) {
@@ -89,6 +90,12 @@ export class CheckpointKeeper {
   /** The step of the newest checkpoint; 0 if there is none. */
   get savedStep(): number {
     return this.#savedStep;
+  }
+
+  /** Writes down the next state that is kept; false if this run has no checkpoints. */
+  demand(): boolean {
+    this.#isDemanded = this.#pace !== undefined;
+    return this.#isDemanded;
   }
 
   /** A state of the run was kept: writes it down if it is time, or it is the best so far. */
@@ -130,11 +137,13 @@ export class CheckpointKeeper {
     const { everyMs = Infinity } = this.#pace ?? {};
     const { clock, plan } = this.#options;
     const sinceMs = clock.now() - this.#takenMs;
-    if (sinceMs >= everyMs || isWrittenSince(plan, this.#takenStep, step)) return true;
+    if (this.#isDemanded || sinceMs >= everyMs || isWrittenSince(plan, this.#takenStep, step))
+      return true;
     return sinceMs >= BEST_MS && isBetter(evaluationOf({ step, history }), this.#bestToBe());
   }
 
   #take(kept: Kept): void {
+    this.#isDemanded = false;
     this.#takenStep = kept.snapshot.step;
     this.#takenMs = this.#options.clock.now();
     const { steps = [] } = this.#options.plan.checkpoints ?? {};

@@ -1,5 +1,5 @@
 /** What is in a folder in which a run is to be, in words for whoever wanted to put one there. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { stepOfName } from '../checkpoint/checkpoint-names.ts';
 import { JOURNAL_NAME } from './journal/journal-file.ts';
@@ -31,6 +31,27 @@ export function foundThere(folder: string): string {
       ? `To train it longer: \`${resumeCommand(folder)} --steps N\`.`
       : `To go on from there: \`${resumeCommand(folder)}\`.`;
   return `${folder} exists already: ${what}. ${how} Or choose another --name.`;
+}
+
+/** Whether the run in a folder has a checkpoint and is not finished. */
+export function hasUnfinishedRun(folder: string): boolean {
+  return newestStep(folder) !== undefined && statusOf(folder) !== 'finished';
+}
+
+/**
+ * Gives the folder of a run that has nothing to go on from, and that nobody writes into, another
+ * name, and gives that; undefined if there is none.
+ */
+export function setAside(folder: string): string | undefined {
+  if (!existsSync(join(folder, 'config.yaml')) || newestStep(folder) !== undefined)
+    return undefined;
+  if (statusOf(folder) === 'finished' || lockHolder(folder) !== undefined) return undefined;
+  for (let count = 1; ; count++) {
+    const aside = `${folder}-aside-${count}`;
+    if (existsSync(aside)) continue;
+    renameSync(folder, aside);
+    return aside;
+  }
 }
 
 const ANOTHER = 'Choose another --name.';

@@ -279,6 +279,11 @@ export class RecordedRun {
     if (history !== undefined) await this.#checkpoints.finish(snapshot, history);
   }
 
+  /** Has the state of a coming step written down, as soon as can be, and goes on. */
+  writeCheckpoint(): void {
+    if (this.#settle !== undefined && this.#checkpoints.demand()) this.coordinator.renewSnapshot();
+  }
+
   /** Tells everybody of something that has happened, unless the run is over. */
   observe(event: RunEvent): void {
     if (this.#settle !== undefined) this.#observe(event);

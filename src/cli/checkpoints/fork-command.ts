@@ -9,7 +9,7 @@ import {
   TrainingScreen,
   withDashboardOption,
   withTrainOptions,
-} from '../commands/train-command.ts';
+} from '../training/train-command.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { helpText } from '../shell/help.ts';

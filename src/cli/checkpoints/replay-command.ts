@@ -3,7 +3,7 @@ import { ConfigError } from '../../base/errors.ts';
 import { listCheckpoints, verifyCheckpoint } from '../../checkpoint/read-checkpoints.ts';
 import { replayRun, type Verdict } from '../../replay/replay-run.ts';
 import { checkpointsOf, placeOf } from '../../runs/resume-point.ts';
-import { crewOf, TrainingScreen } from '../commands/train-command.ts';
+import { crewOf, TrainingScreen } from '../training/train-command.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { EXIT } from '../shell/exit-codes.ts';
 import { helpText } from '../shell/help.ts';

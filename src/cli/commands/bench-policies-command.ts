@@ -15,7 +15,7 @@ import { withInterrupt } from '../shell/interrupt.ts';
 import { jsonText, printJson } from '../shell/json-output.ts';
 import { Product } from '../shell/product.ts';
 import { grouped, paint, Terminal } from '../shell/terminal.ts';
-import { withTrainOptions } from './train-command.ts';
+import { withTrainOptions } from '../training/train-command.ts';
 
 const HELP = `
 Trains on unequal workers of this machine, once with each policy, and with one worker alone for each

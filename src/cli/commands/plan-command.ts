@@ -29,7 +29,7 @@ import { printJson } from '../shell/json-output.ts';
 import { writeResult } from '../shell/output.ts';
 import { paint, Terminal } from '../shell/terminal.ts';
 import { LOCAL_STRATEGY, planText } from '../texts/plan-text.ts';
-import { withFolder, withTrainOptions } from './train-command.ts';
+import { withFolder, withTrainOptions } from '../training/train-command.ts';
 import {
   FIRST_HOST,
   linkedPredictions,

@@ -14,7 +14,7 @@ import type { CommandContext } from '../shell/command-context.ts';
 import { helpText } from '../shell/help.ts';
 import { printJson } from '../shell/json-output.ts';
 import { writeNote, writeResult } from '../shell/output.ts';
-import { withFolder, withTrainOptions } from './train-command.ts';
+import { withFolder, withTrainOptions } from '../training/train-command.ts';
 
 const HELP = `
 Measures what workers of this machine can do: products of matrices on every device that works, and

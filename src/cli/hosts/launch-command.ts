@@ -30,7 +30,7 @@ import { helpText } from '../shell/help.ts';
 import { writeResult } from '../shell/output.ts';
 import { type Colours, paint, Terminal } from '../shell/terminal.ts';
 import { hostsText } from '../texts/launch-text.ts';
-import { withTrainOptions } from '../commands/train-command.ts';
+import { withTrainOptions } from '../training/train-command.ts';
 import { usualHostsFile, withSsh } from './hosts-option.ts';
 import { attachCommand, logsCommand, statusCommand, stopCommand } from './session-commands.ts';
 

@@ -10,15 +10,21 @@ interface Interruption {
 
 /**
  * Has the first ending signal abort work, of which `onInterrupt` is told; the second ends the
- * process at once. A SIGHUP never is the second: when a terminal is closed there may be several,
+ * process at once; where there is a grace, work is aborted that much later. A SIGHUP never is the second: when a terminal is closed there may be several,
  * and nobody is impatient.
  */
-export function interruptible(onInterrupt: () => void = () => {}): Interruption {
+export function interruptible(
+  onInterrupt: () => void = () => {},
+  graceMs: number = 0,
+): Interruption {
   const controller = new AbortController();
+  let wasTold = false;
   const release = onEndingSignals((name) => {
-    if (!controller.signal.aborted) {
+    if (!wasTold) {
+      wasTold = true;
       onInterrupt();
-      controller.abort();
+      if (graceMs === 0) controller.abort();
+      else setTimeout(() => controller.abort(), graceMs).unref();
     } else if (name !== 'SIGHUP') process.exit(EXIT.interrupted);
   });
   return { signal: controller.signal, release };
@@ -48,4 +54,19 @@ export async function withInterrupt<T>(
     terminal.end();
     release();
   }
+}
+
+/**
+ * SIGUSR1 asks for a checkpoint: `write` writes one. Schedulers send it to every process of a job.
+ * Gives the function that has the signal mean again what it did before.
+ */
+export function onCheckpointSignal(write: () => void): () => void {
+  if (process.platform === 'win32') return () => {};
+  process.on('SIGUSR1', write);
+  return () => process.removeListener('SIGUSR1', write);
+}
+
+/** In a process that writes none, it means nothing; Node.js would open a debugger. */
+export function ignoreCheckpointSignal(): void {
+  onCheckpointSignal(() => {});
 }

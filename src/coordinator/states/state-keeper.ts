@@ -73,6 +73,7 @@ export class StateKeeper implements PassListener {
   readonly #options: StateKeeperOptions;
   #donor: Donor | undefined;
   #keptMs: number;
+  #isRenewed = false;
   /** How long the last state was on its way. */
   #sendingMs = 0;
   readonly #answers = new WeakMap<Member, Answer>();
@@ -92,6 +93,11 @@ export class StateKeeper implements PassListener {
   /** The model is evaluated if all replicas have the same. */
   begun({ pass, members }: BegunPass): void {
     if (pass.spec.work === 'evaluate' && members.length > 1) this.askForDigests(members);
+  }
+
+  /** A newer snapshot is due now. */
+  renew(): void {
+    this.#isRenewed = true;
   }
 
   /** Whether a newer snapshot is due. */
@@ -166,6 +172,7 @@ export class StateKeeper implements PassListener {
     this.#donor = undefined;
     trajectory.keep(mark, state, replicas.digestsOf(member, mark.step));
     this.#keptMs = clock.now();
+    this.#isRenewed = false;
     onKept?.(trajectory.snapshot);
     followers.feed();
     followers.giveUpOvertaken();
@@ -264,6 +271,7 @@ export class StateKeeper implements PassListener {
    */
   #isDue(): boolean {
     const { plan, clock, trajectory } = this.#options;
+    if (this.#isRenewed) return true;
     const { checkpoints } = plan;
     const wantedMs =
       checkpoints !== undefined && trajectory.isEvaluated

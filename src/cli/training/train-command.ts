@@ -25,10 +25,11 @@ import { ApprovalDesk } from '../texts/approval-desk.ts';
 import { isLoopback } from '../../transport/loopback.ts';
 import { chooseDevices } from '../../runtime/devices.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { withInterrupt } from '../shell/interrupt.ts';
+import { onCheckpointSignal, withInterrupt } from '../shell/interrupt.ts';
 import { Progress } from '../texts/progress.ts';
 import { readAliases, TRAIN_ALIASES, withAliases } from '../shell/flag-aliases.ts';
 import { summaryText } from '../texts/summary-text.ts';
+import { GroupTraining } from './group-training.ts';
 import { type Colours, paint, Terminal } from '../shell/terminal.ts';
 import { helpText, RareOption, withChoices } from '../shell/help.ts';
 
@@ -180,14 +181,22 @@ async function train(
       '--verify: expected --resume, too: it looks at the way to a checkpoint. `lockstep replay ' +
         '--verify` looks at all of a run',
     );
+  const { given: asked, notes } = readGiven(files, settings);
+  const given = { ...asked, isForOthers: !isLocal };
+  const group = isLocal ? GroupTraining.find(context.environment, given) : undefined;
+  if (group !== undefined && group.group.rank > 0) return group.work(context);
   const screen = new TrainingScreen(context);
-  const { given, notes } = readGiven(files, settings);
-  const run = await configOf({ ...given, isForOthers: !isLocal }, resumed);
-  for (const text of [...(run.resume?.notes ?? []), ...notes]) screen.note(text);
-  await leadTraining(context, screen, {
-    ...{ ...run, dashboard, json: json === true, isLocal },
-    isVerified: verify === true,
-  });
+  const lead = async (): Promise<RunSummary | undefined> => {
+    const unfinished = group?.unfinishedRun((text) => screen.note(text));
+    const run = await configOf(group?.request ?? given, resumed ?? unfinished);
+    for (const text of [...(run.resume?.notes ?? []), ...notes]) screen.note(text);
+    return leadTraining(context, screen, {
+      ...{ ...run, dashboard, json: json === true, isLocal, group },
+      isVerified: verify === true,
+    });
+  };
+  if (group === undefined) await lead();
+  else await group.lead(lead);
 }
 
 /** Settings as files and flags give them, and what is worth knowing of the flags. */
@@ -229,16 +238,22 @@ export interface TrainingRequest extends ParsedTrainConfig, Partial<Pick<Resumed
   readonly dashboard: unknown;
   /** Workers are started on this machine. */
   readonly isLocal: boolean;
+  /** The ranks of a launcher, of which this process is the first. */
+  readonly group?: GroupTraining | undefined;
   /** The way to the checkpoint is looked at first. */
   readonly isVerified?: boolean;
 }
 
-/** Leads a run to its end, tells of it, and sets the exit code. */
+/**
+ * Leads a run to its end, tells of it, and sets the exit code; undefined if it was interrupted
+ * before it began.
+ */
 export async function leadTraining(
   context: CommandContext,
   screen: TrainingScreen,
-  { config, notes, resume, fork, json, dashboard, isLocal, isVerified }: TrainingRequest,
-): Promise<void> {
+  request: TrainingRequest,
+): Promise<RunSummary | undefined> {
+  const { config, notes, resume, fork, json, dashboard, isLocal, group, isVerified } = request;
   const { terminal, colours, progress } = screen;
   const asked = dashboard === undefined ? undefined : parseDashboardPort('--dashboard', dashboard);
   for (const { file, line, key, message } of notes)
@@ -247,6 +262,7 @@ export async function leadTraining(
   for (const line of new Set(devices.flatMap((device) => device.note ?? []))) screen.note(line);
   const folder = accessFolder(context.environment);
   const name = config.name ?? defaultRunName(config, String(process.pid));
+  let writeCheckpoint = (): void => {};
   const lead = async (sinks: readonly EventSink[], signal: AbortSignal): Promise<RunSummary> =>
     runTraining({
       config,
@@ -254,33 +270,45 @@ export async function leadTraining(
       places: dataPlaces(config.dataDir, context.environment),
       devices: devices.map(({ device }) => device),
       self: isLocal ? context.self : undefined,
+      group: group?.part(),
       resume,
       fork,
       startedMs: context.startedMs,
       accessFolder: folder,
       approver: terminal.canAsk ? new ApprovalDesk(terminal, colours) : undefined,
       onListening: (place) => {
-        terminal.line(listeningText(config, isLocal, place, colours));
+        terminal.line(listeningText(config, group ?? isLocal, place, colours));
+        // The link is a secret, and what ranks say is read by whoever may read the job's log.
+        if (group !== undefined) return group.announce(place);
         for (const line of joiningLines(config, place, colours)) terminal.line(line);
       },
+      onLed: (write) => (writeCheckpoint = write),
       sinks: [progress, ...sinks],
       onPhase: (phase) => progress.phase(phase),
       onNote: (text) => screen.note(text),
       signal,
     });
+  const forgetSignal = onCheckpointSignal(() => writeCheckpoint());
   const board = { asked, name, outDir: config.outDir, accessFolder: folder, terminal, colours };
   const summary = await withInterrupt(terminal, async (signal) => {
     if (isVerified === true && resume !== undefined) {
-      const workers = isLocal ? config.workers : 1;
+      const workers = isLocal && group === undefined ? config.workers : 1;
       const crew = await crewOf(context, screen, { ...config, workers }, signal);
       if (!(await verifyResumed(resume, crew))) return undefined;
     }
     return withDashboard(board, (sinks) => lead(sinks, signal));
-  }).finally(() => progress.close());
-  if (summary === undefined) return context.setExitCode(EXIT.interrupted);
+  }).finally(() => {
+    progress.close();
+    forgetSignal();
+  });
+  if (summary === undefined) {
+    context.setExitCode(EXIT.interrupted);
+    return undefined;
+  }
   terminal.line(summaryText(summary, colours));
   if (json) printJson(summary);
   context.setExitCode(exitCodeOf(summary));
+  return summary;
 }
 
 /** Who computes again: as flags or settings have it; as the run had it where that is absent. */
@@ -329,14 +357,15 @@ function exitCodeOf({ status, fileFailures }: RunSummary): number {
 
 function listeningText(
   { workers, model, dataset }: TrainConfig,
-  isLocal: boolean,
+  crew: GroupTraining | boolean,
   { address: { host, port }, folder }: RunPlace,
   { bold, dim }: Colours,
 ): string {
-  const crew = `${workers} worker${workers === 1 ? '' : 's'}`;
-  const who = isLocal ? `${crew} on this machine` : `waiting for ${crew}`;
+  const count = `${workers} worker${workers === 1 ? '' : 's'}`;
+  const who = crew === true ? `${count} on this machine` : `waiting for ${count}`;
+  const by = typeof crew === 'boolean' ? '' : ` of ${crew.group.launcher}`;
   return (
-    `${bold('Lockstep')}  ${model} on ${dataset}, ${who}  ` +
+    `${bold('Lockstep')}  ${model} on ${dataset}, ${who}${by}  ` +
     dim(`coordinator ${host}:${port}, files in ${folder}`)
   );
 }

@@ -6,7 +6,7 @@ import { looksLikeLink, MAX_LINK, parseJoinLink } from '../../access/join-link.t
 import { ConfigError, invariant, messageOf } from '../../base/errors.ts';
 import { suggestion } from '../../base/closest-name.ts';
 import { dataPlaces } from '../../job/data-source.ts';
-import { launchedRank } from '../../launch/launched-rank.ts';
+import { launchedRank } from '../../launch/group/launched-group.ts';
 import { destinationOf, type JoinOptions } from '../../launch/join.ts';
 import { ownAddresses } from '../../launch/own-addresses.ts';
 import { runWorkerProcess } from '../../launch/worker-process.ts';
@@ -17,10 +17,10 @@ import { chooseDevices, defaultLanes, type DeviceChoice } from '../../runtime/de
 import { MAX_THROTTLE } from '../../runtime/throttle.ts';
 import { checkFile } from '../shell/arguments.ts';
 import { EXIT } from '../shell/exit-codes.ts';
-import { interruptible } from '../shell/interrupt.ts';
+import { ignoreCheckpointSignal, interruptible } from '../shell/interrupt.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
-import { helpText, withChoices } from '../shell/help.ts';
+import { helpText, RareOption, withChoices } from '../shell/help.ts';
 
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and computes
@@ -31,6 +31,8 @@ is kept in the cache (lockstep data received). A job that needs more memory than
 
 Exit codes: 0 the run is over, 1 refused, failed or no coordinator found, 2 wrong flags or
 data files, 130 interrupted.`;
+
+const LINGERS = 'told to end: the coordinator may want the state first, or ends the run';
 
 /** How long coordinators of the network have to answer. */
 const DISCOVERY_MS = 1_500;
@@ -85,7 +87,13 @@ function withWorkOptions(command: Command): Command {
       '--interface <names>',
       'network interfaces for other workers (default: those of GLOO_SOCKET_IFNAME, else the fastest)',
     )
-    .option('--retry <seconds>', 'how long to look for the coordinator', '60');
+    .option('--retry <seconds>', 'how long to look for the coordinator', '60')
+    .addOption(
+      new RareOption(
+        '--grace <seconds>',
+        'when told to end, go on for so long, unless the coordinator ends the run before',
+      ),
+    );
 }
 
 async function workAt(context: CommandContext, flags: Flags): Promise<void> {
@@ -192,7 +200,9 @@ async function work(
     retryMs: 1000 * (wholeNumber('--retry', flags['retry'], 0, 86_400) ?? 60),
   };
   if (note !== undefined) logLine(note);
-  const { signal } = interruptible();
+  const graceMs = 1000 * (wholeNumber('--grace', flags['grace'], 0, 3_600) ?? 0);
+  ignoreCheckpointSignal();
+  const { signal } = interruptible(() => graceMs > 0 && logLine(LINGERS), graceMs);
   const destination = await find({ retryMs: settings.retryMs, signal, log: logLine });
   if (destination === undefined) return context.setExitCode(EXIT.interrupted);
   const reason = await runWorkerProcess({ ...settings, destination, log: logLine, signal });
@@ -210,7 +220,7 @@ function rankOf(flag: string | undefined, environment: NodeJS.ProcessEnv): numbe
 }
 
 /** Which other workers are to come by: as asked for, or by the name that torchrun's users know. */
-function interfacesOf(
+export function interfacesOf(
   flag: string | undefined,
   { GLOO_SOCKET_IFNAME: variable }: NodeJS.ProcessEnv,
 ): readonly string[] | undefined {
