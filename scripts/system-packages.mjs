@@ -49,6 +49,12 @@ const NEEDED_LATER = [
   { name: 'openssh-client', probe: ['ssh', ['-V']], purpose: 'launching on hosts over ssh' },
   { name: 'tmux', probe: ['tmux', ['-V']], purpose: 'launching on hosts over ssh' },
   { name: 'iproute2', probe: ['tc', ['-V']], purpose: 'runs on slow links' },
+  { name: 'slurmctld', probe: ['slurmctld', ['-V']], purpose: 'runs under Slurm' },
+  { name: 'slurmd', probe: ['slurmd', ['-V']], purpose: 'runs under Slurm' },
+  { name: 'slurm-client', probe: hasFile('/usr/bin/sbatch'), purpose: 'runs under Slurm' },
+  { name: 'munge', probe: ['munged', ['-V']], purpose: 'runs under Slurm' },
+  { name: 'openmpi-bin', probe: ['mpirun.openmpi', ['--version']], purpose: 'runs by Open MPI' },
+  { name: 'mpich', probe: ['mpirun.mpich', ['--version']], purpose: 'runs by MPICH' },
   { name: 'faketime', probe: ['faketime', ['-v']], purpose: 'runs with wrong clocks' },
   {
     name: 'nftables',

@@ -15,6 +15,7 @@ const PAGES = [...USER_PAGES, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.m
 const NOT_RUN: Readonly<Record<string, string>> = {
   '$ ssh-keygen': 'needs other machines',
   '$ lockstep launch': 'needs other machines; test/real/launch.test.ts has them',
+  '$ mpirun': 'needs a launcher; test/real/schedulers.test.ts has it',
   '$ npm ci': 'is run as README.md has it',
   '$ python3 -m venv venv': 'needs the network, for pip',
   '$ npx lockstep train --dataset photos/': 'needs images, which are not there',
@@ -23,6 +24,9 @@ const NOT_RUN: Readonly<Record<string, string>> = {
 /** Programs that stand in a page as they are in examples/. */
 const SHOWN_PROGRAMS = [
   ['docs/validate-your-own-training.md', 'examples/validate/my_training.py'],
+  ['docs/clusters.md', 'examples/clusters/slurm.yaml'],
+  ['docs/clusters.md', 'examples/clusters/kubernetes.yaml'],
+  ['docs/clusters.md', 'examples/clusters/Dockerfile'],
   ['docs/use-the-model.md', 'examples/predict.mjs'],
   ['docs/use-the-model.md', 'examples/predict.py'],
 ] as const;

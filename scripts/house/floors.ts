@@ -23,7 +23,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['coordinator/groups'],
   ['config', 'coordinator', 'letters', 'worker'],
   ['remote', 'strategies'],
-  ['job', 'runs/journal'],
+  ['job', 'runs/journal', 'schedulers'],
   ['doctor/checks', 'runs'],
   ['dashboard', 'launch', 'trackers'],
   ['api', 'doctor/facts', 'validate/results'],

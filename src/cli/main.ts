@@ -86,7 +86,9 @@ const program = new Command('lockstep')
     'Trains one neural network across every machine you own, and ends with the very same ' +
       'model that one big machine would have trained.',
   )
-  .version(VERSION, '-V, --version', 'its version');
+  .version(VERSION, '-V, --version', 'its version')
+  // A flag behind the name of a command is that command's.
+  .enablePositionalOptions();
 await addCommands(program, words[0]);
 prepareCommands(program, words);
 

@@ -25,7 +25,8 @@ export interface GroupMemberOptions extends Omit<WorkerProcessOptions, 'destinat
 
 /**
  * Works until rank 0 ends the run; resolves with its words.
- * Throws: RendezvousError when there is no word of it, or it has failed; what `runWorkerProcess` does.
+ * Throws: RendezvousError when there is no word of it, or it has failed; what `runWorkerProcess`
+ *         does.
  */
 export async function runGroupMember(options: GroupMemberOptions): Promise<string> {
   const { rankZero, accessFolder, signal, log } = options;

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigError, LockstepError } from '../../base/errors.ts';
 import { wantsKey } from '../../config/cluster-settings.ts';
 import { parseTrainConfig } from '../../config/parse-train-config.ts';
@@ -25,6 +25,7 @@ import { LAUNCH_FOLDER, LINK_NAME } from '../../remote/processes.ts';
 import { DryRunner } from '../../remote/runner.ts';
 import { type Session, sessionsOf, statusOf, stopSessions } from '../../remote/running-cluster.ts';
 import type { Ssh } from '../../remote/ssh.ts';
+import { type LauncherName, LAUNCHERS } from '../../schedulers/launchers.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { helpText } from '../shell/help.ts';
 import { writeResult } from '../shell/output.ts';
@@ -32,6 +33,7 @@ import { type Colours, paint, Terminal } from '../shell/terminal.ts';
 import { hostsText } from '../texts/launch-text.ts';
 import { withTrainOptions } from '../training/train-command.ts';
 import { usualHostsFile, withSsh } from './hosts-option.ts';
+import { launchVia } from './launch-via.ts';
 import { attachCommand, logsCommand, statusCommand, stopCommand } from './session-commands.ts';
 
 const HELP = `
@@ -44,11 +46,16 @@ copied to those that do not have this build, and coordinator and workers are sta
 sessions \`server\`, \`worker1\`, \`worker2\` ..., with logs in \`~/server.log\`,
 \`~/worker1.log\` ... there.
 
+With --via a launcher or a scheduler starts the processes instead, \`--workers\` of them: local,
+mpirun and torchrun in this terminal; slurm and kubernetes are handed a job, which a file may
+describe (docs/clusters.md).
+
 Examples:
   lockstep launch hosts.yaml --epochs 1 --name first
   lockstep launch cluster_config.yaml nn_config.yaml --dry-run
   lockstep launch hosts.yaml --replace --resume first
   lockstep launch status
+  lockstep launch --via slurm --workers 4 --epochs 1 --name second --dry-run
 
 Exit codes: 0 started, 1 hosts cannot take part or failed, 2 wrong flags or files.`;
 
@@ -57,16 +64,10 @@ const DEFAULT_PORT = 29_500;
 const LINK_FILE = `${LAUNCH_FOLDER}/${LINK_NAME}`;
 /** Keys of SmolCluster's that say where hosts are: what else is said of them is for others. */
 const HOST_KEYS = /^(?:server|workers|num_workers|host_ip|worker_connect_ip|server_connect_ip)\b/;
+/** Flags for launchers that know no file of hosts. */
+const OF_OTHERS = ['workers', 'lanes', 'device'];
 /** Settings that the file of hosts has for each of them. */
-const SAID_BY_HOSTS = [
-  '--workers',
-  '--host',
-  '--lanes',
-  '--device',
-  '--lan',
-  '--approve',
-  '--link-file',
-];
+const SAID_BY_HOSTS = ['--host', '--lan', '--approve', '--link-file'];
 
 interface LaunchFlags {
   readonly dryRun?: boolean;
@@ -81,10 +82,13 @@ type Flags = Readonly<Record<string, unknown>>;
 /** \`lockstep launch\`: starts a run on other machines, and looks after it. */
 export function launchCommand(context: CommandContext): Command {
   const command = new Command('launch')
-    .description('start coordinator and workers on other machines, over ssh')
+    .description('start a training on other machines: over ssh, or by a scheduler')
     .enablePositionalOptions()
     .optionsGroup('Launch:')
-    .option('--dry-run', 'print the commands, and run none')
+    .addOption(
+      new Option('--via <launcher>', 'what starts the processes').choices(LAUNCHERS).default('ssh'),
+    )
+    .option('--dry-run', 'print the commands, the script or the manifests, and run nothing')
     .option('--replace', 'end sessions that are there, and start anew')
     .option('--allow-partial', 'start without the hosts that cannot take part')
     .option(
@@ -93,7 +97,13 @@ export function launchCommand(context: CommandContext): Command {
     );
   withTrainOptions(command, SAID_BY_HOSTS)
     .addHelpText('after', helpText(HELP))
-    .action(async (files: string[], flags: Flags) => launch(context, files, flags));
+    .action(async (files: string[], flags: Flags) => {
+      const { via, ...others } = flags as Flags & { readonly via: LauncherName };
+      if (via !== 'ssh') return launchVia(context, via, files, others);
+      const odd = OF_OTHERS.find((name) => flags[name] !== undefined);
+      if (odd === undefined) return launch(context, files, others);
+      throw new ConfigError(`--${odd}: stands in the file of hosts, for each of them`);
+    });
   for (const one of [statusCommand, logsCommand, attachCommand, stopCommand])
     command.addCommand(one(context));
   return command;

@@ -1,5 +1,5 @@
 /** Commands that look after a launched run: `launch status`, `logs`, `attach` and `stop`. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigError } from '../../base/errors.ts';
 import {
   sessionsOf,
@@ -9,6 +9,7 @@ import {
   stopSessions,
 } from '../../remote/running-cluster.ts';
 import { attachCommand as attachLine, logCommand } from '../../remote/sessions.ts';
+import { LAUNCHERS } from '../../schedulers/launchers.ts';
 import { parseWhole } from '../shell/arguments.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { EXIT } from '../shell/exit-codes.ts';
@@ -17,21 +18,31 @@ import { printJson } from '../shell/json-output.ts';
 import { writeNote, writeResult } from '../shell/output.ts';
 import { paint } from '../shell/terminal.ts';
 import { sessionsText } from '../texts/launch-text.ts';
+import { type JobFlags, jobOf, showJobLog, showJobStatus, stopJob } from './launch-via.ts';
 import { HOSTS_OPTION, readHosts, withSsh } from './hosts-option.ts';
 
 const MOST_LINES = 100_000;
 
-interface HostsFlag {
+interface HostsFlag extends JobFlags {
   readonly hosts?: string;
+}
+
+/** The flags of a command that looks at a launch, by whatever it was launched. */
+function withLaunchFlags(command: Command): Command {
+  return command
+    .option(...HOSTS_OPTION)
+    .addOption(new Option('--via <launcher>', 'what has launched it').choices(LAUNCHERS))
+    .option('--name <name>', 'with --via: the run; without it the one launched last')
+    .option('--out-dir <folder>', 'with --via: the folder of the runs', 'experiments');
 }
 
 /** `lockstep launch status`: a line for each session. */
 export function statusCommand(context: CommandContext): Command {
-  return new Command('status')
-    .description('how the sessions of a launch are')
-    .option(...HOSTS_OPTION)
+  return withLaunchFlags(new Command('status').description('how a launch is'))
     .option('--json', 'print it as one JSON document')
-    .action(async ({ hosts, json }: HostsFlag & { readonly json?: boolean }) => {
+    .action(async ({ hosts, json, ...flags }: HostsFlag & { readonly json?: boolean }) => {
+      const job = jobOf(flags);
+      if (job !== undefined) return showJobStatus(job, json === true);
       const all = await withSsh(context, async (ssh) => statusOf(readHosts(hosts), ssh));
       if (json === true) printJson({ sessions: all.map(documentOf) });
       else writeResult(`${sessionsText(all, paint(context.environment, process.stdout))}\n`);
@@ -46,10 +57,8 @@ function documentOf({ session, ...status }: SessionStatus): object {
 
 /** `lockstep launch logs`: what sessions have said, and with -f say. */
 export function logsCommand(context: CommandContext): Command {
-  return new Command('logs')
-    .description('what coordinator and workers have said')
+  return withLaunchFlags(new Command('logs').description('what coordinator and workers have said'))
     .argument('[session]', 'a rank, server, or worker1 ...; all of them if not given')
-    .option(...HOSTS_OPTION)
     .option('-f, --follow', 'go on until Ctrl-C')
     .option('-n, --lines <count>', 'lines of each', '20')
     .action(
@@ -58,6 +67,8 @@ export function logsCommand(context: CommandContext): Command {
         flags: HostsFlag & { readonly follow?: boolean; readonly lines: string },
       ) => {
         const lines = parseWhole('--lines', flags.lines, 0, MOST_LINES);
+        const job = jobOf(flags);
+        if (job !== undefined) return showJobLog(context, job, lines, flags.follow === true);
         const sessions = sessionsNamed(sessionsOf(readHosts(flags.hosts)), word);
         await showLogs(context, sessions, lines, flags.follow === true);
       },
@@ -118,15 +129,16 @@ export function attachCommand(context: CommandContext): Command {
 
 /** `lockstep launch stop`: ends all sessions. */
 export function stopCommand(context: CommandContext): Command {
-  return new Command('stop')
-    .description('end coordinator and workers, in good order')
-    .option(...HOSTS_OPTION)
-    .action(async ({ hosts }: HostsFlag) => {
-      const sessions = sessionsOf(readHosts(hosts));
-      await withSsh(context, async (ssh) =>
-        stopSessions(sessions, ssh, (line) => writeNote(`${line}\n`)),
-      );
-    });
+  return withLaunchFlags(
+    new Command('stop').description('end coordinator and workers, in good order'),
+  ).action(async ({ hosts, ...flags }: HostsFlag) => {
+    const job = jobOf(flags);
+    if (job !== undefined) return stopJob(job);
+    const sessions = sessionsOf(readHosts(hosts));
+    await withSsh(context, async (ssh) =>
+      stopSessions(sessions, ssh, (line) => writeNote(`${line}\n`)),
+    );
+  });
 }
 
 /** The session of this name or rank, or all. Throws: ConfigError when there is none. */

@@ -10,7 +10,7 @@ interface Interruption {
 
 /**
  * Has the first ending signal abort work, of which `onInterrupt` is told; the second ends the
- * process at once; where there is a grace, work is aborted that much later. A SIGHUP never is the second: when a terminal is closed there may be several,
+ * process at once; with a grace work is aborted so much later. A SIGHUP never is the second: when a terminal is closed there may be several,
  * and nobody is impatient.
  */
 export function interruptible(

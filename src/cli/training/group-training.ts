@@ -1,6 +1,6 @@
 /**
- * One training by all processes of a group: a launcher (mpirun, srun, torchrun, a Job of Kubernetes)
- * has started the same `lockstep train` many times. Rank 0 coordinates, and all compute.
+ * One training by all processes of a group: a launcher (mpirun, srun, torchrun, a Job of
+ * Kubernetes) has started the same `lockstep train` many times. Rank 0 coordinates, all compute.
  */
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
@@ -173,8 +173,7 @@ function checkConfig(
   if (isCounted && workers !== size)
     throw new ConfigError(
       `--workers: expected ${size}, as many as ${launcher} has started, got ${workers}. Leave ` +
-        `--workers out, or start ${workers}. Were the ${size} to train each by itself? Then unset ` +
-        `${name} for them`,
+        `--workers out, or start ${workers}. Were all to train by themselves? Then unset ${name}`,
     );
   if (approve || insecure)
     throw new ConfigError(

@@ -20,7 +20,7 @@ import { EXIT } from '../shell/exit-codes.ts';
 import { ignoreCheckpointSignal, interruptible } from '../shell/interrupt.ts';
 import type { CommandContext } from '../shell/command-context.ts';
 import { logLine } from '../shell/output.ts';
-import { helpText, RareOption, withChoices } from '../shell/help.ts';
+import { helpText, withChoices } from '../shell/help.ts';
 
 const HELP = `
 Joins a coordinator, takes its job (the model travels as an ONNX file, never as code), and computes
@@ -88,11 +88,10 @@ function withWorkOptions(command: Command): Command {
       'network interfaces for other workers (default: those of GLOO_SOCKET_IFNAME, else the fastest)',
     )
     .option('--retry <seconds>', 'how long to look for the coordinator', '60')
-    .addOption(
-      new RareOption(
-        '--grace <seconds>',
-        'when told to end, go on for so long, unless the coordinator ends the run before',
-      ),
+    .option(
+      '--grace <seconds>',
+      'when told to end, go on for so long, unless the run ends before',
+      '0',
     );
 }
 

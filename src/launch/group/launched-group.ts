@@ -126,7 +126,7 @@ export function launchedGroup(environment: Environment): LaunchedGroup | undefin
   if (first === undefined) return undefined;
   if (first.rank >= first.size)
     throw new ConfigError(
-      `${first.name}: expected a rank below ${first.size}, the size of the group, got ${first.rank}`,
+      `${first.name}: expected a rank below ${first.size}, as many as there are, got ${first.rank}`,
     );
   const lonely = first.size === 1 ? others.find(({ size }) => size > 1) : undefined;
   const odd = lonely ?? others.find((other) => contradicts(first, other, environment));
@@ -170,8 +170,8 @@ function contradiction(first: LaunchedGroup, other: LaunchedGroup): ConfigError 
     `by ${name} (${launcher}) this is rank ${rank} of ${size}`;
   return new ConfigError(
     `${text(first)}, ${text(other)}: one of the two is of another program, and processes would ` +
-      `train alone, or have the same rank. To go by the latter, unset ${first.name}; to go by the ` +
-      `former, start them without ${other.launcher}`,
+      `train alone, or have the same rank. To go by the latter, unset ${first.name}; to go by ` +
+      `the former, start them without ${other.launcher}`,
   );
 }
 

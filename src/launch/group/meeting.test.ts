@@ -16,7 +16,7 @@ describe('Meeting', () => {
   after(() => rmSync(home, { recursive: true }));
   const soon = (): number => systemClock.now() + 50;
 
-  test('tells where rank 0 is, in files for their owner only, and then how it has ended', async () => {
+  test('tells where rank 0 is, in files for their owner, and then how it has ended', async () => {
     const [zero, one] = [new Meeting(home, 'a'), new Meeting(home, 'a')];
     zero.announce(PLACE);
     const found = await one.find(soon(), listener);

@@ -109,8 +109,8 @@ export class Meeting {
 
   #deserted(waitedMs: number): RendezvousError {
     return new RendezvousError(
-      `no word of rank 0 for ${Math.round(waitedMs / 1000)} s in ${this.folder}. Has it failed, or ` +
-        'is that folder another one where it runs? LOCKSTEP_HOME names one that all hosts share; ' +
+      `no word of rank 0 for ${Math.round(waitedMs / 1000)} s in ${this.folder}. Has it failed, ` +
+        'or is that folder another one where it runs? LOCKSTEP_HOME names one that all hosts share; ' +
         'without any, give all of them LOCKSTEP_TOKEN and MASTER_ADDR (docs/clusters.md)',
     );
   }
