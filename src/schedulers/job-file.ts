@@ -1,5 +1,5 @@
 /** The file that says how a scheduler is to run a training: how many processes, and on what. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ConfigError } from '../base/errors.ts';
 import { type ConfigSource, readYaml } from '../config/yaml-source.ts';
 

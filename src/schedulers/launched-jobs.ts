@@ -1,7 +1,7 @@
 /** What was launched by a scheduler, written down so that later commands find it. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ConfigError, LockstepError, messageOf } from '../base/errors.ts';
 
 const RECORD_VERSION = 1;

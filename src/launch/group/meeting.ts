@@ -7,7 +7,7 @@ import { readdirSync, rmSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readSecretFile, writeSecretFile } from '../../access/secret-file.ts';
 import { systemClock } from '../../base/clock.ts';
 import { ConfigError, RendezvousError } from '../../base/errors.ts';
