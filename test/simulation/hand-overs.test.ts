@@ -34,7 +34,7 @@ function joinLate(seed: number, fault: Fault = () => {}) {
   };
   const { rules, lost } = checkGroups(seed, {
     ...{ isDisturbed: false, peerFaults: 0, isLed: seed % 2 === 0, world: 'lan' },
-    ...{ workers: 3, steps: 700, snapshotMs: 1e9, onSentToWorker: hear },
+    ...{ workers: 3, steps: 600, snapshotMs: 1e9, onSentToWorker: hear },
     onStart: (started) => {
       cluster = started;
       started.at(JOIN_MS, 'a worker joins', () => started.join(LATE));

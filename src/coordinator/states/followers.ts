@@ -18,11 +18,12 @@ import type { Sums } from '../steps/sums.ts';
 const MAX_UNREAD = 2;
 /** Who is sent something must read some of it within this. */
 const READING_MS = 10_000;
-/** Who could not keep up rests for so many times as long as it tried, and at least so long. */
-const REST_SHARE = 9;
+/** Who could not keep up rests for so many times as long as it tried, then for twice as many. */
+const REST_SHARE = 2;
 const MIN_REST_MS = 1_000;
-/** Then for twice as long each time, but no longer than this because of it. */
+/** No longer than this, unless that is as many times as long as it tried. */
 const MAX_REST_MS = 600_000;
+const MAX_REST_SHARE = 9;
 /** Whose state comes later than commits are kept is given up after this. */
 const OVERTAKEN_MS = 1_000;
 
@@ -289,8 +290,8 @@ export class Followers {
     const { clock, handOvers, onOvertaken } = this.#options;
     const nowMs = clock.now();
     const triedMs = nowMs - course.beganMs;
-    const leastMs = Math.max(MIN_REST_MS, REST_SHARE * triedMs);
-    const restMs = Math.max(leastMs, Math.min(MAX_REST_MS, leastMs * 2 ** course.rests++));
+    const wantedMs = Math.max(MIN_REST_MS, REST_SHARE * 2 ** course.rests++ * triedMs);
+    const restMs = Math.min(wantedMs, Math.max(MAX_REST_MS, MAX_REST_SHARE * triedMs));
     course.step = undefined;
     course.restsUntilMs = nowMs + restMs;
     handOvers.giveUp(member);
