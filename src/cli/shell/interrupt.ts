@@ -9,9 +9,9 @@ interface Interruption {
 }
 
 /**
- * Has the first ending signal abort work, of which `onInterrupt` is told; the second ends the
- * process at once; with a grace work is aborted so much later. A SIGHUP never is the second: when a terminal is closed there may be several,
- * and nobody is impatient.
+ * Has the first ending signal abort work, after `graceMs`, of which `onInterrupt` is told at once;
+ * the second ends the process. A SIGHUP never is the second: when a terminal is closed there may be
+ * several, and nobody is impatient.
  */
 export function interruptible(
   onInterrupt: () => void = () => {},
